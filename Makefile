@@ -1,0 +1,21 @@
+# The README's commands.  Everything real is in meson.build and tests/run.
+SHELL := /bin/bash
+BUILD ?= build/release
+
+.PHONY: all deps demo test conformance bench clean install
+
+all: deps
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --buildtype=release >/dev/null
+	@ninja -C $(BUILD) --quiet
+
+deps:
+	@packaging/install-dependencies
+
+test: all
+	@tests/run
+
+clean:
+	rm -rf build
+
+install: all
+	meson install -C $(BUILD)

@@ -1,0 +1,261 @@
+/* The contract between the agent and the data plane: every map, key and value, in one place.
+ *
+ * Included by the BPF programs (clang -target bpf), by their native build and by the agent, so it uses only fixed-width
+ * types and explicit padding; tests/unit/dataplane checks that all three agree on each size and offset.
+ *
+ * How a table may change under a running data plane:
+ *  - 'ports', 'hosts': arrays of double records.  The agent writes the copy that is not active, then
+ *    stores 'active' (one word, release).  A reader takes 'active' once.  Two changes of one record are at least
+ *    RECORD_GRACE_MS apart.  The arrays are BPF_F_MMAPABLE: the agent writes memory, not syscalls.
+ *  - 'fdb', 'neighbors', 'flood', 'learned', 'peers': hashes whose value is one 64-bit word that repeats what it belongs to.
+ *    A reader loads the word once and compares, because an element that was deleted while it was being read can be reused
+ *    for another key at once (seen since Linux 6.1).
+ *  - 'epoch' of a port is bumped after everything else of a change was written; a connection entry whose epoch differs
+ *    is evaluated again.
+ *
+ * Byte order: addresses, MACs and L4 ports are as on the wire; all else is host order. */
+#ifndef WEFT_DATAPLANE_TABLES_H
+#define WEFT_DATAPLANE_TABLES_H
+
+#include <linux/types.h>
+
+#define TABLES_LAYOUT 1      /* In the pin path: /sys/fs/bpf/weft/<host>/v<layout>/ */
+#define MAX_PORTS_DEFAULT 4096
+#define MAX_HOSTS_DEFAULT 4096
+#define MAX_PROJECTS_DEFAULT 4096
+#define RECORD_GRACE_MS 10
+#define MAX_FLOOD_COPIES 128 /* Of one broadcast frame by one host. */
+
+/* ---- where a frame goes: one word ------------------------------------------------------------------------- */
+
+#define OUTPUT_NONE 0u
+#define OUTPUT_LOCAL 0x40000000u  /* | local port slot */
+#define OUTPUT_REMOTE 0x80000000u /* | host slot */
+#define OUTPUT_KIND_MASK 0xc0000000u
+#define OUTPUT_SLOT_MASK 0x0fffffffu
+
+/* ---- ports: array, one per local port slot; slot 0 is never used -------------------------------------------- */
+
+#define PORT_SECURITY (1u << 0)       /* Anti-spoofing is on. */
+#define PORT_ADMIN_UP (1u << 1)
+#define PORT_REDIRECT_PEER (1u << 2)  /* A veth: deliver with bpf_redirect_peer; else (tap) bpf_redirect. */
+#define PORT_DHCP4 (1u << 3)          /* Some subnet of the port is served by DHCP. */
+#define PORT_DHCP6 (1u << 4)
+#define PORT_RA (1u << 5)             /* Router solicitations are answered. */
+#define PORT_INGRESS_POLICY (1u << 6) /* Delivery needs the connection entry of this port too. */
+#define PORT_MAY_LEARN (1u << 7)      /* Has allowed address pairs with other MACs, or no port security. */
+
+struct port_config {
+    __u32 ifindex;      /* Of the host's end; 0: the slot is not plugged, deliver nothing. */
+    __u32 flags;        /* PORT_* */
+    __u32 vni;
+    __u32 project;      /* Index into 'projects'. */
+    __u8 mac[6];
+    __u16 mtu;          /* Of the network: the largest L3 packet. */
+    __u8 ip4[16];       /* First IPv4 fixed address (mapped), zero if none: the common case of anti-spoofing. */
+    __u8 ip6[16];       /* First IPv6 fixed address, zero if none. */
+    __u32 generation;   /* Of the slot: grows when the slot is given to another port. */
+    __u32 bum_rate;     /* Copies of broadcast, unknown, multicast a second; 0: none allowed. */
+    __u32 bum_burst;
+    __u32 punt_rate;    /* Packets a second to user space. */
+    __u32 punt_burst;
+    __u32 pad;
+};
+
+struct port_record {
+    __u32 active; /* 0 or 1: the copy that counts. */
+    __u32 epoch;
+    struct port_config config[2];
+};
+
+/* What the data plane itself writes for a port; array by slot.  Token buckets are racy by intent: two CPUs may both take
+ * the last token. */
+struct port_runtime {
+    __u64 bum_time_ns, bum_tokens;
+    __u64 punt_time_ns, punt_tokens;
+};
+
+/* Per CPU, array by slot. "tx" is what the workload sent, "rx" what it was given; bytes are of the Ethernet frame. */
+#define MAX_DROP_REASONS 64
+struct port_counters {
+    __u64 tx_packets, tx_bytes;
+    __u64 rx_packets, rx_bytes;
+    __u64 drops[MAX_DROP_REASONS]; /* By 'enum drop_reason' (drop-reasons.def). Slot 0 counts drops without a port. */
+};
+
+/* ---- interfaces: hash, ifindex -> local port slot ------------------------------------------------------------- */
+
+/* Key __u32 ifindex, value __u32 slot (compared with port_config.ifindex, which must say the same). */
+
+/* ---- allowed sources beyond the port's MAC and first addresses: LPM ------------------------------------------- */
+
+struct source_key {
+    __u32 prefix_length; /* 32 + 0..128; IPv4 is mapped, so adds 96. */
+    __u32 slot;
+    __u8 address[16];
+};
+/* A value is never changed in place: replaced whole.  Several MACs may share a prefix. */
+#define MAX_SOURCE_MACS 4
+struct source_value {
+    __u32 slot;          /* Repeats the key. */
+    __u32 n_macs;
+    __u8 mac[MAX_SOURCE_MACS][6];
+};
+
+/* ---- networks: hash, vni -> one word --------------------------------------------------------------------------- */
+
+#define NETWORK_FLOOD_UNKNOWN_NEIGHBORS (1u << 0) /* Some port may answer for addresses we do not know. */
+struct network_value {   /* Read as one __u64. */
+    __u32 vni;           /* Repeats the key. */
+    __u16 flags;         /* NETWORK_* */
+    __u16 mtu;
+};
+
+/* ---- fdb (desired) and learned (written by the data plane): hash, (vni, mac) -> one word ---------------------------- */
+
+struct fdb_key {
+    __u32 vni;
+    __u8 mac[6];
+    __u16 pad;
+};
+struct output_value {    /* Read as one __u64. */
+    __u32 vni;           /* Repeats the key. */
+    __u32 output;        /* OUTPUT_* */
+};
+/* A MAC that may move (allowed address pairs, ports without security) is only in 'learned'; which hosts and ports may
+ * claim it is in 'movable': key struct movable_key, value struct output_value. */
+struct movable_key {
+    __u32 vni;
+    __u8 mac[6];
+    __u16 pad;
+    __u32 output;        /* Who may claim it.  A port without security may claim any unowned MAC: mac is then zero. */
+};
+
+/* ---- neighbors: hash, (vni, address) -> MAC: what ARP and ND requests are answered from ------------------------------ */
+
+struct neighbor_key {
+    __u32 vni;
+    __u8 address[16];
+};
+struct neighbor_value {  /* Read as one __u64. */
+    __u16 check;         /* Low 16 bits of the VNI. */
+    __u8 mac[6];
+};
+
+/* ---- flood: hash, (vni, index) -> one word: who gets broadcast, unknown and multicast ---------------------------------- */
+
+struct flood_key {       /* Indices run from 0 without holes; locals and remotes mixed. */
+    __u32 vni;
+    __u32 index;
+};
+/* Value: struct output_value. */
+
+/* ---- hosts: array by host slot; slot 0 is never used -------------------------------------------------------------------- */
+
+struct host_config {
+    __u8 local[16];      /* Outer source (mapped IPv4 or IPv6). */
+    __u8 remote[16];     /* Outer destination. */
+    __u8 next_hop[16];   /* On the way to 'remote'; zero: not reachable now. */
+    __u32 ifindex;       /* Underlay device. */
+    __u16 underlay_mtu;
+    __u8 source_mac[6];  /* For copies made by clone_redirect and the fast path, when 'flags' says so. */
+    __u8 next_hop_mac[6];
+    __u16 flags;
+#define HOST_MAC_KNOWN (1u << 0)
+    __u32 generation;
+    __u32 pad;
+};
+struct host_record {
+    __u32 active;
+    __u32 pad;
+    struct host_config config[2];
+};
+
+/* ---- peers: hash, outer source address (16 bytes) -> one word: who may send us tunnelled frames ------------------------ */
+
+struct peer_value {      /* Read as one __u64. */
+    __u32 check;         /* Last four bytes of the address. */
+    __u32 host;          /* Host slot. */
+};
+
+/* ---- projects: array by index: admission to the connection table ------------------------------------------------------- */
+
+struct project_record {
+    __u32 n_half_open, n_established;     /* Written by the data plane, atomically. */
+    __u32 max_half_open, max_established; /* Written by the agent. */
+};
+
+/* ---- connections: hash, not preallocated ------------------------------------------------------------------------------- */
+
+/* The tuple as the local workload sees it: one entry for both directions of a connection of one port. */
+struct flow_key {
+    __u32 slot;
+    __u8 protocol;
+    __u8 pad[3];
+    __u8 local[16], remote[16];
+    __u16 local_port, remote_port; /* ICMP: identifier and type of the request; 0 for others. */
+};
+
+enum flow_state { FLOW_NEW, FLOW_HALF_OPEN, FLOW_ESTABLISHED, FLOW_CLOSING, FLOW_DEAD };
+
+#define FLOW_LAYOUT 1
+#define FLOW_LOCAL_STARTED (1u << 0) /* The local workload sent the first packet. */
+#define FLOW_SEEN_REPLY (1u << 1)
+struct flow_entry {
+    __u64 timer[2];        /* struct bpf_timer in the BPF build. */
+    __u8 layout;           /* FLOW_LAYOUT: entries of another layout are evaluated as new. */
+    __u8 state;            /* enum flow_state */
+    __u8 flags;            /* FLOW_* */
+    __u8 tcp_flags[2];     /* Seen so far: sent by the workload, received. */
+    __u8 remote_mac[6];    /* The workload's L2 destination that 'output' was found for. */
+    __u8 pad;
+    __u32 slot;            /* Repeats the key. */
+    __u32 epoch;           /* Of the port when 'output' was decided. */
+    __u32 output;          /* Where the workload's frames go. */
+    __u32 output_generation; /* Of that port or host slot. */
+    __u32 project;
+    __u32 generation;      /* Of the port slot. */
+    __u64 last_seen;       /* Jiffies64. */
+    __u64 packets[2];      /* Sent by the workload, received. */
+    __u64 bytes[2];
+};
+
+/* ---- settings: array of one, written before programs are attached -------------------------------------------------------- */
+
+struct settings {
+    __u32 n_ports, n_hosts, n_projects; /* Sizes of the arrays. */
+    __u32 tunnel_ifindex;  /* The device that owns the UDP port; copies of broadcast leave through it. */
+    __u16 tunnel_port;     /* UDP, host order. */
+    __u16 pad;
+    __u32 hertz;           /* Jiffies a second. */
+    __u32 timeout_s[8];    /* By enum flow_timeout. */
+    __u64 hash_seed;       /* For the tunnel's source ports. */
+};
+enum flow_timeout { TIMEOUT_HALF_OPEN, TIMEOUT_TCP_ESTABLISHED, TIMEOUT_TCP_CLOSING, TIMEOUT_UDP_NEW, TIMEOUT_UDP_SEEN,
+                    TIMEOUT_ICMP, TIMEOUT_OTHER, TIMEOUT_DEAD };
+
+/* ---- punt: ring buffer to the agent ------------------------------------------------------------------------------------------ */
+
+enum punt_reason { PUNT_DHCP4 = 1, PUNT_DHCP6, PUNT_ROUTER_SOLICITATION };
+#define PUNT_MAX_FRAME 1600
+struct punt_event {
+    __u32 slot, ifindex, vni;
+    __u16 reason;          /* enum punt_reason */
+    __u16 size;            /* Bytes of 'frame' in use. */
+    __u8 frame[PUNT_MAX_FRAME];
+};
+
+/* ---- the tunnel header ----------------------------------------------------------------------------------------------------------- */
+
+/* VXLAN (RFC 7348) whose reserved bits, between our hosts and on our own UDP port, say more:
+ *   byte 0     flags, 0x08: the VNI is valid
+ *   bytes 1-3  version (4 bits), argument (20 bits: balancer row, mirror session)
+ *   bytes 4-6  VNI
+ *   byte 7     kind (4 bits), hop count (4 bits) */
+#define TUNNEL_PORT 4790
+#define TUNNEL_VERSION 1
+enum tunnel_kind { TUNNEL_UNICAST, TUNNEL_FLOOD, TUNNEL_DIRECT_RETURN, TUNNEL_MIRROR, TUNNEL_RELAYED };
+#define TUNNEL_OVERHEAD_IPV4 50 /* Bytes: outer Ethernet is not counted, inner is. */
+#define TUNNEL_OVERHEAD_IPV6 70
+
+#endif

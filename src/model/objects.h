@@ -1,0 +1,130 @@
+/* The typed objects of the virtual network: what the API stores and what an agent compiles.
+ *
+ * Each resource is one C struct described by one attribute table (schema.h); codec, validation, defaults, filters,
+ * policy and help come from the table.  Strings are owned, NULL when unset; lists are owned arrays with a count.
+ * Objects are created, decoded and freed by the functions of schema.h. */
+#ifndef WEFT_MODEL_OBJECTS_H
+#define WEFT_MODEL_OBJECTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "weft/base/address.h"
+#include "weft/base/uuid.h"
+
+enum resource_kind {
+    RESOURCE_NETWORK,
+    RESOURCE_SUBNET,
+    RESOURCE_PORT,
+    RESOURCE_HOST,
+    RESOURCE_N_KINDS,
+};
+
+/* What all have; the first member of each. */
+struct object {
+    enum resource_kind kind;
+    char id[UUID_TEXT_SIZE];
+    char project_id[64];      /* Empty for what belongs to nobody. */
+    char *name;
+    char *description;
+    bool admin_state_up;
+    uint64_t revision_number; /* The resource's own: 0 at creation, one more with each change (Neutron counts so). */
+    uint64_t store_revision;  /* Of the store's transaction that last wrote it. */
+    int64_t created_at_s, updated_at_s;
+    void *unknown;            /* Fields of a later version, kept as they were (a json_t, owned). */
+};
+
+struct network {
+    struct object object;
+    uint32_t vni;             /* provider:segmentation_id, 1..2^24-1. */
+    uint16_t mtu;             /* What tenants are told; at most the underlay's less the tunnel's overhead. */
+    bool shared;
+    bool is_external;         /* router:external */
+    bool port_security_enabled; /* Default for its ports. */
+    bool is_default;
+    char *dns_domain;
+};
+
+enum ipv6_mode { IPV6_MODE_NONE, IPV6_MODE_SLAAC, IPV6_MODE_DHCPV6_STATEFUL, IPV6_MODE_DHCPV6_STATELESS };
+
+struct ip_range {
+    struct ip_address first, last; /* Inclusive. */
+};
+
+struct host_route {
+    struct ip_prefix destination;
+    struct ip_address next_hop;
+};
+
+struct subnet {
+    struct object object;
+    char network_id[UUID_TEXT_SIZE];
+    struct ip_prefix cidr;     /* Its family is the subnet's ip_version. */
+    bool has_gateway;
+    struct ip_address gateway;
+    bool enable_dhcp;
+    enum ipv6_mode ipv6_address_mode, ipv6_ra_mode;
+    struct ip_range *allocation_pools;
+    size_t n_allocation_pools;
+    struct ip_address *dns_nameservers;
+    size_t n_dns_nameservers;
+    struct host_route *host_routes;
+    size_t n_host_routes;
+    bool dns_publish_fixed_ip;
+    char *subnetpool_id;       /* Always NULL until subnet pools exist. */
+};
+
+struct fixed_ip {
+    char subnet_id[UUID_TEXT_SIZE];
+    struct ip_address address;
+};
+
+struct address_pair {
+    struct ip_prefix prefix;   /* ip_address, a CIDR is allowed. */
+    bool has_mac;
+    struct mac_address mac;    /* The port's own when absent. */
+};
+
+struct extra_dhcp_option {
+    char *name;                /* "mtu", "bootfile-name", or a number as text. */
+    char *value;
+    uint8_t ip_version;        /* 4 or 6. */
+};
+
+enum port_status { PORT_STATUS_DOWN, PORT_STATUS_ACTIVE, PORT_STATUS_BUILD, PORT_STATUS_ERROR };
+
+struct port {
+    struct object object;
+    char network_id[UUID_TEXT_SIZE];
+    struct mac_address mac;
+    struct fixed_ip *fixed_ips;
+    size_t n_fixed_ips;
+    char *device_id;
+    char *device_owner;
+    bool port_security_enabled;
+    struct address_pair *allowed_address_pairs;
+    size_t n_allowed_address_pairs;
+    struct extra_dhcp_option *extra_dhcp_opts;
+    size_t n_extra_dhcp_opts;
+    char *binding_host_id;     /* NULL or "" while unbound. */
+    char *binding_vnic_type;   /* "normal". */
+    char *binding_profile;     /* A JSON object as text. */
+    enum port_status status;   /* Derived from the bound host's reports. */
+};
+
+enum host_state { HOST_STATE_NEW, HOST_STATE_UP, HOST_STATE_DOWN };
+
+/* A Linux host that runs an agent. */
+struct host {
+    struct object object;      /* 'name' is the host's name: what binding:host_id says. */
+    bool has_tunnel_address;
+    struct ip_address tunnel_address;
+    uint16_t underlay_mtu;     /* 0 until the agent said it. */
+    enum host_state state;
+    char *version;             /* The agent's. */
+    uint64_t applied_revision; /* The store revision the agent's tables reflect. */
+    int64_t seen_at_s;         /* Its last report. */
+};
+
+#endif
