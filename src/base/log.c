@@ -57,6 +57,7 @@ void log_write(struct log_site *site, enum log_level level, const char *format, 
     char line[2048], stamp[TIME_TEXT_SIZE];
     uint32_t held_back;
     size_t used, room = sizeof line - 64;
+    int length;
     va_list arguments;
 
     if (level > threshold)
@@ -71,9 +72,9 @@ void log_write(struct log_site *site, enum log_level level, const char *format, 
     else
         used = (size_t)snprintf(line, room, "%s %s: ", time_format(clock_realtime_s(), stamp), names[level]);
     va_start(arguments, format);
-    used += MAX(vsnprintf(line + used, room - used, format, arguments), 0);
+    length = vsnprintf(line + used, room - used, format, arguments);
     va_end(arguments);
-    used = MIN(used, room - 1);
+    used = MIN(used + MAX(length, 0), room - 1);
     for (size_t i = 0; i < used; i++)
         if ((unsigned char)line[i] < ' ')
             line[i] = ' '; /* One event, one line, whatever a tenant wrote into a name. */
