@@ -17,7 +17,39 @@
 #ifndef WEFT_DATAPLANE_TABLES_H
 #define WEFT_DATAPLANE_TABLES_H
 
+#ifdef __bpf__
+#include <linux/bpf.h>
+#else
 #include <linux/types.h>
+#endif
+
+/* The maps, by name; the agent may change the sizes before it loads the object.
+ *
+ *   interfaces     hash          __u32 ifindex -> __u32 slot       8192
+ *   ports          array, mmap   slot -> struct port_record        MAX_PORTS_DEFAULT
+ *   port_runtime   array, mmap   slot -> struct port_runtime       MAX_PORTS_DEFAULT
+ *   port_counters  per-CPU array slot -> struct port_counters      MAX_PORTS_DEFAULT
+ *   sources        LPM           struct source_key -> source_value 65536
+ *   networks       hash          __u32 vni -> struct network_value 16384
+ *   fdb            hash          struct fdb_key -> output_value    262144
+ *   learned        hash          struct fdb_key -> output_value    65536
+ *   movable        hash          struct movable_key -> output_value 65536
+ *   neighbors      hash          struct neighbor_key -> neighbor_value 262144
+ *   flood          hash          struct flood_key -> output_value  262144
+ *   hosts          array, mmap   host slot -> struct host_record   MAX_HOSTS_DEFAULT
+ *   peers          hash          __u8[16] -> struct peer_value     4096
+ *   projects       array, mmap   index -> struct project_record    MAX_PROJECTS_DEFAULT
+ *   connections    hash          struct flow_key -> struct flow_entry 1048576
+ *   settings       array, mmap   0 -> struct settings              1
+ *   punt           ring buffer   struct punt_event                 1 MiB
+ *
+ * None of the hashes is preallocated.  The programs, all of them tc classifiers with direct action:
+ *
+ *   from_workload     ingress of the host's end of each plugged tap or veth
+ *   from_underlay     ingress of each underlay device
+ *   to_tunnel         egress of the tunnel device: gives copies of flooded frames their header
+ *   through_neighbor  ingress of the tunnel device: sends what cannot use bpf_redirect_neigh at once (frames that are
+ *                     neither IPv4 nor IPv6 inside) to the next hop */
 
 #define TABLES_LAYOUT 1      /* In the pin path: /sys/fs/bpf/weft/<host>/v<layout>/ */
 #define MAX_PORTS_DEFAULT 4096
@@ -25,6 +57,16 @@
 #define MAX_PROJECTS_DEFAULT 4096
 #define RECORD_GRACE_MS 10
 #define MAX_FLOOD_COPIES 128 /* Of one broadcast frame by one host. */
+
+/* ---- why a frame was dropped --------------------------------------------------------------------------------- */
+
+enum drop_reason {
+    DROP_NONE,
+#define DROP_REASON(name, text) DROP_##name,
+#include "weft/dataplane/drop-reasons.def"
+#undef DROP_REASON
+    N_DROP_REASONS
+};
 
 /* ---- where a frame goes: one word ------------------------------------------------------------------------- */
 
@@ -62,6 +104,8 @@ struct port_config {
     __u32 pad;
 };
 
+_Static_assert(sizeof(struct port_config) == 80, "no implicit padding");
+
 struct port_record {
     __u32 active; /* 0 or 1: the copy that counts. */
     __u32 epoch;
@@ -73,15 +117,18 @@ struct port_record {
 struct port_runtime {
     __u64 bum_time_ns, bum_tokens;
     __u64 punt_time_ns, punt_tokens;
+    __u64 n_learned; /* MACs learned behind the port, at most MAX_LEARNED_PER_PORT; the agent counts it down. */
 };
+#define MAX_LEARNED_PER_PORT 256
 
 /* Per CPU, array by slot. "tx" is what the workload sent, "rx" what it was given; bytes are of the Ethernet frame. */
 #define MAX_DROP_REASONS 64
 struct port_counters {
     __u64 tx_packets, tx_bytes;
     __u64 rx_packets, rx_bytes;
-    __u64 drops[MAX_DROP_REASONS]; /* By 'enum drop_reason' (drop-reasons.def). Slot 0 counts drops without a port. */
+    __u64 drops[MAX_DROP_REASONS]; /* By 'enum drop_reason'.  Slot 0 of the array counts drops without a port. */
 };
+_Static_assert(N_DROP_REASONS <= MAX_DROP_REASONS, "the counters have a place for each reason");
 
 /* ---- interfaces: hash, ifindex -> local port slot ------------------------------------------------------------- */
 
@@ -158,13 +205,15 @@ struct host_config {
     __u8 next_hop[16];   /* On the way to 'remote'; zero: not reachable now. */
     __u32 ifindex;       /* Underlay device. */
     __u16 underlay_mtu;
-    __u8 source_mac[6];  /* For copies made by clone_redirect and the fast path, when 'flags' says so. */
+    __u8 source_mac[6];  /* Both MACs are used only when 'flags' says so. */
     __u8 next_hop_mac[6];
     __u16 flags;
-#define HOST_MAC_KNOWN (1u << 0)
+#define HOST_MAC_KNOWN (1u << 0) /* Else the kernel resolves 'next_hop' for each frame. */
     __u32 generation;
     __u32 pad;
 };
+_Static_assert(sizeof(struct host_config) == 76, "no implicit padding");
+
 struct host_record {
     __u32 active;
     __u32 pad;
@@ -193,8 +242,9 @@ struct flow_key {
     __u8 protocol;
     __u8 pad[3];
     __u8 local[16], remote[16];
-    __u16 local_port, remote_port; /* ICMP: identifier and type of the request; 0 for others. */
+    __u16 local_port, remote_port; /* As on the wire.  ICMP: identifier, and type of the request; 0 for others. */
 };
+_Static_assert(sizeof(struct flow_key) == 44, "no implicit padding in a key");
 
 enum flow_state { FLOW_NEW, FLOW_HALF_OPEN, FLOW_ESTABLISHED, FLOW_CLOSING, FLOW_DEAD };
 
@@ -202,7 +252,11 @@ enum flow_state { FLOW_NEW, FLOW_HALF_OPEN, FLOW_ESTABLISHED, FLOW_CLOSING, FLOW
 #define FLOW_LOCAL_STARTED (1u << 0) /* The local workload sent the first packet. */
 #define FLOW_SEEN_REPLY (1u << 1)
 struct flow_entry {
-    __u64 timer[2];        /* struct bpf_timer in the BPF build. */
+#ifdef __bpf__
+    struct bpf_timer timer;
+#else
+    __u64 timer[2];
+#endif
     __u8 layout;           /* FLOW_LAYOUT: entries of another layout are evaluated as new. */
     __u8 state;            /* enum flow_state */
     __u8 flags;            /* FLOW_* */
@@ -215,10 +269,12 @@ struct flow_entry {
     __u32 output_generation; /* Of that port or host slot. */
     __u32 project;
     __u32 generation;      /* Of the port slot. */
-    __u64 last_seen;       /* Jiffies64. */
+    __u32 pad2;
+    __u64 last_seen_ns;    /* CLOCK_MONOTONIC_COARSE. */
     __u64 packets[2];      /* Sent by the workload, received. */
     __u64 bytes[2];
 };
+_Static_assert(sizeof(struct flow_entry) == 96, "no implicit padding");
 
 /* ---- settings: array of one, written before programs are attached -------------------------------------------------------- */
 
@@ -227,7 +283,7 @@ struct settings {
     __u32 tunnel_ifindex;  /* The device that owns the UDP port; copies of broadcast leave through it. */
     __u16 tunnel_port;     /* UDP, host order. */
     __u16 pad;
-    __u32 hertz;           /* Jiffies a second. */
+    __u32 pad2;
     __u32 timeout_s[8];    /* By enum flow_timeout. */
     __u64 hash_seed;       /* For the tunnel's source ports. */
 };
@@ -236,7 +292,12 @@ enum flow_timeout { TIMEOUT_HALF_OPEN, TIMEOUT_TCP_ESTABLISHED, TIMEOUT_TCP_CLOS
 
 /* ---- punt: ring buffer to the agent ------------------------------------------------------------------------------------------ */
 
-enum punt_reason { PUNT_DHCP4 = 1, PUNT_DHCP6, PUNT_ROUTER_SOLICITATION };
+enum punt_reason {
+    PUNT_DHCP4 = 1,
+    PUNT_DHCP6,
+    PUNT_ROUTER_SOLICITATION,
+    PUNT_TOO_BIG, /* Was dropped; 'frame' is its beginning.  To be answered by ICMP (RFC 1191, RFC 8201). */
+};
 #define PUNT_MAX_FRAME 1600
 struct punt_event {
     __u32 slot, ifindex, vni;
