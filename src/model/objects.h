@@ -32,11 +32,16 @@ struct object {
     uint64_t revision_number; /* The resource's own: 0 at creation, one more with each change (Neutron counts so). */
     uint64_t store_revision;  /* Of the store's transaction that last wrote it. */
     int64_t created_at_s, updated_at_s;
+    uint32_t quota_slot;      /* Which of its project's units of quota it holds (api/quota.c). */
     void *unknown;            /* Fields of a later version, kept as they were (a json_t, owned). */
 };
 
+enum network_type { NETWORK_TYPE_VXLAN };
+
 struct network {
     struct object object;
+    enum network_type network_type; /* provider:network_type */
+    char *physical_network;   /* provider:physical_network; NULL with VXLAN. */
     uint32_t vni;             /* provider:segmentation_id, 1..2^24-1. */
     uint16_t mtu;             /* What tenants are told; at most the underlay's less the tunnel's overhead. */
     bool shared;
@@ -60,7 +65,8 @@ struct host_route {
 struct subnet {
     struct object object;
     char network_id[UUID_TEXT_SIZE];
-    struct ip_prefix cidr;     /* Its family is the subnet's ip_version. */
+    uint8_t ip_version;        /* 4 or 6: the family of 'cidr'. */
+    struct ip_prefix cidr;
     bool has_gateway;
     struct ip_address gateway;
     bool enable_dhcp;

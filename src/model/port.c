@@ -1,0 +1,116 @@
+/* The port resource: one interface of a workload on a network. */
+#include <errno.h>
+#include <string.h>
+
+#include "weft/base/util.h"
+#include "weft/model/resources.h"
+
+#define FIXED_IPS_MAX 5           /* Neutron's default of max_fixed_ips_per_port. */
+#define ADDRESS_PAIRS_MAX 10      /* Neutron's default of max_allowed_address_pair. */
+#define DHCP_OPTIONS_MAX 64
+#define PROFILE_MAX_SIZE 4095
+
+static const char *const statuses[] = {
+    [PORT_STATUS_DOWN] = "DOWN",
+    [PORT_STATUS_ACTIVE] = "ACTIVE",
+    [PORT_STATUS_BUILD] = "BUILD",
+    [PORT_STATUS_ERROR] = "ERROR",
+};
+
+static int check_ip_version(const struct attribute *attribute, const void *value, struct error *error)
+{
+    uint8_t version = *(const uint8_t *)value;
+
+    if (version != 4 && version != 6)
+        return error_set(error, -EINVAL, attribute->name, "'%u' is neither 4 nor 6", version);
+    return 0;
+}
+
+static int check_not_empty(const struct attribute *attribute, const void *value, struct error *error)
+{
+    const char *text = *(char *const *)value;
+
+    if (!text || text[strspn(text, " \t")] == '\0')
+        return error_set(error, -EINVAL, attribute->name, "'%s' is blank", text ? text : "");
+    return 0;
+}
+
+/* What hosts know how to attach. */
+static int check_vnic_type(const struct attribute *attribute, const void *value, struct error *error)
+{
+    const char *text = *(char *const *)value;
+
+    if (!text || !streq(text, "normal"))
+        return error_set(error, -EINVAL, attribute->name, "'%s' is not one of 'normal'", text ? text : "");
+    return 0;
+}
+
+static const struct attribute fixed_ip[] = {
+    {.name = "subnet_id", .type = TYPE_UUID, FIELD(struct fixed_ip, subnet_id), .help = "Of this subnet."},
+    {.name = "ip_address", .type = TYPE_IP, FIELD(struct fixed_ip, address), .help = "This address; one is chosen unless given."},
+    {.name = NULL},
+};
+
+static const struct attribute address_pair[] = {
+    {.name = "ip_address", .type = TYPE_ADDRESS_OR_PREFIX, FIELD(struct address_pair, prefix), .flags = ATTRIBUTE_REQUIRED,
+     .help = "An address or prefix that the port may use too."},
+    {.name = "mac_address", .type = TYPE_MAC, FIELD(struct address_pair, mac), PRESENCE(struct address_pair, has_mac),
+     .flags = ATTRIBUTE_NULLABLE, .help = "With this MAC address; the port's own unless given."},
+    {.name = NULL},
+};
+
+static const struct attribute extra_dhcp_option[] = {
+    {.name = "opt_name", .type = TYPE_STRING, FIELD(struct extra_dhcp_option, name), .flags = ATTRIBUTE_REQUIRED,
+     .maximum = 64, .check = check_not_empty, .help = "The option's name, or its number."},
+    {.name = "opt_value", .type = TYPE_STRING, FIELD(struct extra_dhcp_option, value),
+     .flags = ATTRIBUTE_REQUIRED | ATTRIBUTE_NULLABLE, .maximum = 255, .check = check_not_empty,
+     .help = "Its value; null removes the option."},
+    {.name = "ip_version", .type = TYPE_UINT, FIELD(struct extra_dhcp_option, ip_version), .maximum = 255,
+     .check = check_ip_version, .default_json = "4", .help = "DHCPv4 or DHCPv6."},
+    {.name = NULL},
+};
+
+static const struct attribute attributes[] = {
+    COMMON_ATTRIBUTES,
+    ADMIN_STATE_ATTRIBUTE,
+    {.name = "network_id", .type = TYPE_UUID, FIELD(struct port, network_id),
+     .flags = ATTRIBUTE_POST | ATTRIBUTE_REQUIRED | ATTRIBUTE_FIND, .help = "The network it belongs to."},
+    {.name = "mac_address", .type = TYPE_MAC, FIELD(struct port, mac),
+     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_NETWORK_OWNER | ATTRIBUTE_FIND,
+     .help = "The interface's MAC address; one is chosen unless given."},
+    {.name = "fixed_ips", LIST(struct port, fixed_ips, n_fixed_ips, fixed_ip), .maximum = FIXED_IPS_MAX,
+     .flags = ATTRIBUTE_WRITE, .help = "Its addresses; one of each family unless given."},
+    {.name = "device_id", .type = TYPE_STRING, FIELD(struct port, device_id), .maximum = 255,
+     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND | ATTRIBUTE_NULL_EMPTY, .help = "The server (or other device) that uses it."},
+    {.name = "device_owner", .type = TYPE_STRING, FIELD(struct port, device_owner), .maximum = 255,
+     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND | ATTRIBUTE_NULL_EMPTY, .help = "What kind of device that is: compute:nova."},
+    {.name = "status", .type = TYPE_ENUM, FIELD(struct port, status), VALUES(statuses),
+     .flags = ATTRIBUTE_FIND | ATTRIBUTE_DERIVED, .help = "ACTIVE when its host has wired it."},
+    {.name = "port_security_enabled", .type = TYPE_BOOL, FIELD(struct port, port_security_enabled),
+     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_NETWORK_OWNER | ATTRIBUTE_FIND, .default_json = "true",
+     .help = "Source addresses are checked; as its network says unless given."},
+    {.name = "allowed_address_pairs", LIST(struct port, allowed_address_pairs, n_allowed_address_pairs, address_pair),
+     .maximum = ADDRESS_PAIRS_MAX, .flags = ATTRIBUTE_WRITE | ATTRIBUTE_NETWORK_OWNER | ATTRIBUTE_UNIQUE | ATTRIBUTE_NULL_EMPTY,
+     .help = "Addresses it may use besides its own."},
+    {.name = "extra_dhcp_opts", LIST(struct port, extra_dhcp_opts, n_extra_dhcp_opts, extra_dhcp_option),
+     .maximum = DHCP_OPTIONS_MAX, .flags = ATTRIBUTE_WRITE | ATTRIBUTE_NULL_EMPTY, .help = "More DHCP options for it."},
+    {.name = "binding:host_id", .type = TYPE_STRING, FIELD(struct port, binding_host_id), .maximum = 255,
+     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_ADMIN_WRITE | ATTRIBUTE_ADMIN_READ | ATTRIBUTE_FIND | ATTRIBUTE_NULL_EMPTY,
+     .help = "The host where its workload runs."},
+    {.name = "binding:vnic_type", .type = TYPE_STRING, FIELD(struct port, binding_vnic_type), .maximum = 64,
+     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND, .default_json = "\"normal\"", .check = check_vnic_type,
+     .help = "The kind of interface: normal."},
+    {.name = "binding:profile", .type = TYPE_JSON, FIELD(struct port, binding_profile), .maximum = PROFILE_MAX_SIZE,
+     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_ADMIN_WRITE | ATTRIBUTE_ADMIN_READ | ATTRIBUTE_NULL_EMPTY,
+     .help = "What the host needs to know to attach it."},
+    {.name = NULL},
+};
+
+const struct schema port_schema = {
+    .kind = RESOURCE_PORT,
+    .name = "port",
+    .collection = "ports",
+    .size = sizeof(struct port),
+    .attributes = attributes,
+    .help = "Where a workload's interface joins a network.",
+};

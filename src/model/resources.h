@@ -1,0 +1,36 @@
+/* The resources' tables, for schema.c, and the rows that all of them share. */
+#ifndef WEFT_MODEL_RESOURCES_H
+#define WEFT_MODEL_RESOURCES_H
+
+#include "weft/model/schema.h"
+
+extern const struct schema network_schema, subnet_schema, port_schema, host_schema;
+
+#define NAME_MAX_CHARACTERS 255
+#define DESCRIPTION_MAX_CHARACTERS 255
+
+#define COMMON_ATTRIBUTES                                                                                    \
+    {.name = "id", .type = TYPE_UUID, FIELD(struct object, id), .flags = ATTRIBUTE_FIND,                     \
+     .help = "The object's UUID."},                                                                          \
+    {.name = "name", .type = TYPE_STRING, FIELD(struct object, name),                                        \
+     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND | ATTRIBUTE_NULL_EMPTY, .maximum = NAME_MAX_CHARACTERS,       \
+     .help = "A name for people; need not be unique."},                                                      \
+    {.name = "description", .type = TYPE_STRING, FIELD(struct object, description),                          \
+     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND | ATTRIBUTE_NULL_EMPTY, .maximum = DESCRIPTION_MAX_CHARACTERS, \
+     .help = "A remark for people."},                                                                        \
+    {.name = "project_id", .type = TYPE_TEXT, FIELD(struct object, project_id),                              \
+     .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND, .help = "The project it belongs to."},                        \
+    {.name = "revision_number", .type = TYPE_UINT, FIELD(struct object, revision_number),                    \
+     .flags = ATTRIBUTE_FIND, .help = "Grows with each change."},                                            \
+    {.name = "created_at", .type = TYPE_TIME, FIELD(struct object, created_at_s), .flags = ATTRIBUTE_FIND,   \
+     .help = "When it was created."},                                                                        \
+    {.name = "updated_at", .type = TYPE_TIME, FIELD(struct object, updated_at_s), .flags = ATTRIBUTE_FIND,   \
+     .help = "When it was last changed."},                                                                   \
+    {.name = "quota_slot", .type = TYPE_UINT, FIELD(struct object, quota_slot), .flags = ATTRIBUTE_INTERNAL, \
+     .help = "Which of its project's units of quota it holds."}
+
+#define ADMIN_STATE_ATTRIBUTE                                                                                \
+    {.name = "admin_state_up", .type = TYPE_BOOL, FIELD(struct object, admin_state_up),                      \
+     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND, .default_json = "true", .help = "False switches it off."}
+
+#endif
