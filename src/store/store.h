@@ -1,7 +1,7 @@
 /* The store: ordered keys, values, revisions, transactions, watches.
  *
  * A store maps byte-string keys to byte-string values under one global revision that grows by one with each committed
- * transaction.  The model is etcd's (version 3), so that SQLite, memory and etcd can stand behind one interface:
+ * transaction that changed something (one that only compares, or deletes what is not there, takes none).  The model is etcd's (version 3), so that SQLite, memory and etcd can stand behind one interface:
  * multi-version only as far as the log that watches resume from reaches.
  *
  * Backends: store-memory.c (the reference), store-sqlite.c (one file, group commit).  All pass tests/unit/store.
@@ -40,9 +40,11 @@ struct store_item {
 /* The reference: everything in memory, gone with the process. */
 int store_memory_open(struct store **ret_store);
 
-/* A SQLite file, created when missing; durable: a commit is acknowledged after fsync (WAL, synchronous=FULL).
- * 'vfs' names a registered SQLite VFS, or NULL for the default.  Returns 0; -EBUSY when another process has the file
- * open for writing, -EPROTO when it is not a weft store or of a later layout, or what the system said. */
+/* A SQLite file, created when missing, readable by its owner only; durable: a commit is acknowledged after fsync (WAL,
+ * synchronous=FULL).  After a failed fsync nothing is known about the disk any more, and every commit is refused with
+ * -EIO until the store is opened again; reading goes on.
+ * 'vfs' names a registered SQLite VFS, or NULL for the default.  Returns 0; -EBUSY when the file is open already, here
+ * or in another process ('path'-lock is locked), -EPROTO when it is not a weft store or of a later layout, or what the system said. */
 int store_sqlite_open(const char *path, const char *vfs, struct store **ret_store, struct error *error);
 
 void store_close(struct store *store); /* Ends watches, waits for what was submitted, frees. */
@@ -61,7 +63,8 @@ int store_list(struct store *store, const char *from, size_t from_size, const ch
                int (*visit)(const struct store_item *item, void *context), void *context, uint64_t *ret_revision);
 
 /* A transaction: comparisons, then writes, all or nothing.  Building is not thread-safe; a built transaction may be
- * committed once, which consumes it.  Keys and values are copied.  Return 0, -ENOMEM, or -E2BIG beyond the limits. */
+ * committed once, which consumes it.  Keys and values are copied.  Return 0, -ENOMEM, -E2BIG beyond the limits, or
+ * -EINVAL for an empty key.  A transaction that refused one operation is refused whole when it is committed. */
 int store_transaction_new(struct store_transaction **ret_transaction);
 void store_transaction_free(struct store_transaction *transaction);
 DEFINE_CLEANUP(struct store_transaction *, store_transaction_free);
@@ -79,7 +82,8 @@ int store_delete(struct store_transaction *, const char *key, size_t key_size);
 
 struct store_result {
     int status;        /* 0; -EAGAIN: a comparison failed, nothing was written; -EIO, -ENOSPC: nothing was written;
-                          -ESTALE: a lease named does not exist. */
+                          -ESTALE: a lease named does not exist; -E2BIG, -EINVAL, -EEXIST, -ENOMEM: what a
+                          store_require_*, store_put or store_delete of it returned before. */
     uint64_t revision; /* Of this transaction when status is 0, else the store's. */
     int failed;        /* Index of the first comparison that failed, in the order they were added; -1 otherwise. */
 };
@@ -94,7 +98,8 @@ void store_submit(struct store *store, struct store_transaction *transaction,
 
 /* Watches keys in ['from', 'to').  Events of committed transactions after 'after_revision' arrive in revision order,
  * each transaction's events together; never before they are durable, none twice.  'events' are borrowed for the call;
- * an item whose 'value' is NULL was deleted, and then 'modify_revision' is that of the deletion.
+ * an item whose 'value' is NULL was deleted, and then 'modify_revision' is that of the deletion and 'create_revision'
+ * 0.  A batch may hold several transactions.  Watching from a revision that is still to come is fine.
  * Returns 0, or -ESTALE when the log no longer reaches back that far (list again, and watch from there). */
 struct store_watch_batch {
     uint64_t revision;              /* Everything up to here was delivered. */
@@ -106,13 +111,16 @@ int store_watch(struct store *store, const char *from, size_t from_size, const c
                 void *context, struct store_watch **ret_watch);
 void store_watch_cancel(struct store_watch *watch); /* No call of 'notify' runs or follows once it returns. */
 
-/* Forgets watch history older than 'revision'; the store also keeps no more than its log limit by itself. */
+/* Forgets watch history older than 'revision' (a watch from 'revision' - 1 still finds it); a watch that lags keeps what
+ * it needs.  The store also keeps no more than its log limit by itself: 65,536 transactions or 32 MiB, whichever is
+ * less, or what store_set_log_limit said.  The latest transaction is always kept. */
 int store_compact(struct store *store, uint64_t revision);
+void store_set_log_limit(struct store *store, uint64_t max_transactions, uint64_t max_size);
 
 /* Leases: a key written under one disappears when nobody renews it for 'ttl_ms'.  SQLite and memory count lease time
- * from the process's start again after a restart (never shorter than promised). */
+ * from the process's start again after a restart (never shorter than promised).  A 'ttl_ms' of 0 is -EINVAL. */
 int store_lease_grant(struct store *store, uint64_t ttl_ms, uint64_t *ret_lease);
 int store_lease_renew(struct store *store, uint64_t lease); /* 0, or -ESTALE when it has expired. */
-int store_lease_revoke(struct store *store, uint64_t lease);
+int store_lease_revoke(struct store *store, uint64_t lease); /* Deletes its keys at once. */
 
 #endif
