@@ -1,0 +1,166 @@
+/* Sorted rows: see rows.h.  Sorting is a merge sort on the rows themselves, after a look whether they are sorted already
+ * (the compiler's input order makes that common). */
+#include "weft/base/rows.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void rows_init(struct rows *rows, uint32_t key_size, uint32_t value_size)
+{
+    *rows = (struct rows){.key_size = key_size, .value_size = value_size};
+}
+
+void rows_clear(struct rows *rows)
+{
+    free(rows->data);
+    rows_init(rows, rows->key_size, rows->value_size);
+}
+
+int rows_add(struct rows *rows, const void *key, const void *value)
+{
+    if (rows->n == rows->capacity) {
+        size_t capacity = rows->capacity ? rows->capacity * 2 : 16;
+        uint8_t *data = reallocarray(rows->data, capacity, rows_stride(rows));
+
+        if (!data)
+            return -ENOMEM;
+        rows->data = data;
+        rows->capacity = capacity;
+    }
+    memcpy(rows_key(rows, rows->n), key, rows->key_size);
+    if (value)
+        memcpy(rows_value(rows, rows->n), value, rows->value_size);
+    else
+        memset(rows_value(rows, rows->n), 0, rows->value_size);
+    rows->n++;
+    return 0;
+}
+
+/* Merges the sorted runs [left, middle) and [middle, right) of 'from' into 'to'; the left one wins ties, which keeps rows
+ * of one key in the order of their addition. */
+static void merge(const uint8_t *from, uint8_t *to, size_t left, size_t middle, size_t right, size_t key_size, size_t stride)
+{
+    size_t a = left, b = middle;
+
+    for (size_t i = left; i < right; i++) {
+        int take_left = a < middle && (b >= right || memcmp(from + a * stride, from + b * stride, key_size) <= 0);
+
+        memcpy(to + i * stride, from + (take_left ? a++ : b++) * stride, stride);
+    }
+}
+
+static int merge_sort(struct rows *rows)
+{
+    size_t stride = rows_stride(rows);
+    uint8_t *other = malloc(rows->n * stride), *from = rows->data;
+
+    if (!other)
+        return -ENOMEM;
+    uint8_t *to = other;
+    for (size_t width = 1; width < rows->n; width *= 2) {
+        for (size_t left = 0; left < rows->n; left += 2 * width) {
+            size_t middle = left + width < rows->n ? left + width : rows->n;
+            size_t right = left + 2 * width < rows->n ? left + 2 * width : rows->n;
+
+            merge(from, to, left, middle, right, rows->key_size, stride);
+        }
+        uint8_t *swap = from;
+        from = to;
+        to = swap;
+    }
+    if (from != rows->data)
+        memcpy(rows->data, from, rows->n * stride);
+    free(other);
+    return 0;
+}
+
+int rows_sort(struct rows *rows)
+{
+    size_t stride = rows_stride(rows), kept = 0;
+    int sorted = 1;
+
+    for (size_t i = 1; i < rows->n && sorted; i++)
+        sorted = memcmp(rows_key(rows, i - 1), rows_key(rows, i), rows->key_size) <= 0;
+    if (!sorted) {
+        int error = merge_sort(rows);
+
+        if (error < 0)
+            return error;
+    }
+    for (size_t i = 0; i < rows->n; i++) {
+        if (kept && memcmp(rows_key(rows, kept - 1), rows_key(rows, i), rows->key_size) == 0)
+            continue;
+        if (kept != i)
+            memcpy(rows_key(rows, kept), rows_key(rows, i), stride);
+        kept++;
+    }
+    rows->n = kept;
+    return 0;
+}
+
+const void *rows_find(const struct rows *rows, const void *key)
+{
+    size_t low = 0, high = rows->n;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        int order = memcmp(rows_key(rows, middle), key, rows->key_size);
+
+        if (order == 0)
+            return rows_value(rows, middle);
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+int rows_copy(const struct rows *rows, struct rows *ret)
+{
+    uint8_t *data = NULL;
+
+    if (rows->n) {
+        data = malloc(rows->n * rows_stride(rows));
+        if (!data)
+            return -ENOMEM;
+        memcpy(data, rows->data, rows->n * rows_stride(rows));
+    }
+    free(ret->data);
+    *ret = (struct rows){data, rows->n, rows->n, rows->key_size, rows->value_size};
+    return 0;
+}
+
+int rows_compare(const struct rows *before, const struct rows *after,
+                 int (*visit)(const void *key, const void *old_value, const void *new_value, void *context), void *context)
+{
+    size_t i = 0, k = 0;
+
+    while (i < before->n || k < after->n) {
+        int order, result = 0;
+
+        if (i == before->n)
+            order = 1;
+        else if (k == after->n)
+            order = -1;
+        else
+            order = memcmp(rows_key(before, i), rows_key(after, k), before->key_size);
+
+        if (order < 0) {
+            result = visit(rows_key(before, i), rows_value(before, i), NULL, context);
+            i++;
+        } else if (order > 0) {
+            result = visit(rows_key(after, k), NULL, rows_value(after, k), context);
+            k++;
+        } else {
+            if (memcmp(rows_value(before, i), rows_value(after, k), before->value_size) != 0)
+                result = visit(rows_key(after, k), rows_value(before, i), rows_value(after, k), context);
+            i++;
+            k++;
+        }
+        if (result)
+            return result;
+    }
+    return 0;
+}

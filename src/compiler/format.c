@@ -1,0 +1,183 @@
+/* Text of tables: see format.h. */
+#include "weft/compiler/format.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "weft/base/address.h"
+#include "weft/base/util.h"
+
+static const char *ip_text(const __u8 address[16], char text[IP_TEXT_SIZE])
+{
+    struct ip_address ip;
+
+    memcpy(ip.bytes, address, sizeof(ip.bytes));
+    return ip_format(&ip, text);
+}
+
+static const char *mac_text(const __u8 mac[6], char text[MAC_TEXT_SIZE])
+{
+    struct mac_address address;
+
+    memcpy(address.bytes, mac, sizeof(address.bytes));
+    return mac_format(&address, text);
+}
+
+static const char *output_text(__u32 output, char *text, size_t size)
+{
+    const char *kind = "none";
+
+    if ((output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL)
+        kind = "local";
+    else if ((output & OUTPUT_KIND_MASK) == OUTPUT_REMOTE)
+        kind = "remote";
+    snprintf(text, size, "%s %u", kind, output & OUTPUT_SLOT_MASK);
+    return text;
+}
+
+static int format_port(const struct port_config *c, struct buffer *buffer)
+{
+    static const char *const flags[] = {"security", "up", "peer", "dhcp4", "dhcp6", "ra", "policy", "learn"};
+    char mac[MAC_TEXT_SIZE], ip4[IP_TEXT_SIZE], ip6[IP_TEXT_SIZE];
+    int error = buffer_printf(buffer, " interface %u vni %u project %u mac %s mtu %u ip4 %s ip6 %s generation %u flags", c->ifindex,
+                              c->vni, c->project, mac_text(c->mac, mac), c->mtu, ip_text(c->ip4, ip4), ip_text(c->ip6, ip6),
+                              c->generation);
+
+    for (size_t i = 0; i < ARRAY_SIZE(flags) && error == 0; i++)
+        if (c->flags & (1u << i))
+            error = buffer_printf(buffer, " %s", flags[i]);
+    if (error == 0)
+        error = buffer_printf(buffer, " broadcast %u/%u punt %u/%u", c->bum_rate, c->bum_burst, c->punt_rate, c->punt_burst);
+    return error;
+}
+
+static int format_host(const struct host_config *c, struct buffer *buffer)
+{
+    char local[IP_TEXT_SIZE], remote[IP_TEXT_SIZE], next_hop[IP_TEXT_SIZE], source[MAC_TEXT_SIZE], mac[MAC_TEXT_SIZE];
+
+    return buffer_printf(buffer, " local %s remote %s next-hop %s interface %u mtu %u source-mac %s next-hop-mac %s flags %u"
+                                 " generation %u", ip_text(c->local, local), ip_text(c->remote, remote),
+                         ip_text(c->next_hop, next_hop), c->ifindex, c->underlay_mtu, mac_text(c->source_mac, source),
+                         mac_text(c->next_hop_mac, mac), c->flags, c->generation);
+}
+
+static int format_source(const struct source_key *k, const struct source_value *v, struct buffer *buffer)
+{
+    char ip[IP_TEXT_SIZE], mac[MAC_TEXT_SIZE];
+    struct ip_address address;
+
+    memcpy(address.bytes, k->address, sizeof(address.bytes));
+
+    int error = buffer_printf(buffer, " %u %s/%u =", k->slot, ip_format(&address, ip),
+                              k->prefix_length - (ip_is_v4(&address) ? 128 : 32));
+
+    for (__u32 i = 0; i < v->n_macs && i < MAX_SOURCE_MACS && error == 0; i++)
+        error = buffer_printf(buffer, " %s", mac_text(v->mac[i], mac));
+    return error;
+}
+
+/* 'key' and 'value' lie unaligned in their row: copied into the struct first. */
+#define LOAD(type, name, from)                                                                               \
+    type name;                                                                                               \
+    memcpy(&name, from, sizeof(name))
+
+int format_row(enum desired_table table, const void *key, const void *value, struct buffer *buffer)
+{
+    char text[IP_TEXT_SIZE], output[32];
+    int error = buffer_append_string(buffer, desired_table_name(table));
+
+    if (error < 0)
+        return error;
+    switch (table) {
+    case TABLE_INTERFACES: {
+        LOAD(__u32, ifindex, key);
+        LOAD(__u32, slot, value);
+        error = buffer_printf(buffer, " %u = %u", ifindex, slot);
+        break;
+    }
+    case TABLE_SOURCES: {
+        LOAD(struct source_key, k, key);
+        LOAD(struct source_value, v, value);
+        error = format_source(&k, &v, buffer);
+        break;
+    }
+    case TABLE_NETWORKS: {
+        LOAD(__u32, vni, key);
+        LOAD(struct network_value, v, value);
+        error = buffer_printf(buffer, " %u = mtu %u%s", vni, v.mtu,
+                              v.flags & NETWORK_FLOOD_UNKNOWN_NEIGHBORS ? " flood-unknown-neighbors" : "");
+        break;
+    }
+    case TABLE_FDB: {
+        LOAD(struct fdb_key, k, key);
+        LOAD(struct output_value, v, value);
+        error = buffer_printf(buffer, " %u %s = %s", k.vni, mac_text(k.mac, text), output_text(v.output, output, sizeof(output)));
+        break;
+    }
+    case TABLE_MOVABLE: {
+        LOAD(struct movable_key, k, key);
+        error = buffer_printf(buffer, " %u %s = %s", k.vni, mac_text(k.mac, text), output_text(k.output, output, sizeof(output)));
+        break;
+    }
+    case TABLE_NEIGHBORS: {
+        LOAD(struct neighbor_key, k, key);
+        LOAD(struct neighbor_value, v, value);
+        char mac[MAC_TEXT_SIZE];
+        error = buffer_printf(buffer, " %u %s = %s", k.vni, ip_text(k.address, text), mac_text(v.mac, mac));
+        break;
+    }
+    case TABLE_FLOOD: {
+        LOAD(struct flood_key, k, key);
+        LOAD(struct output_value, v, value);
+        error = buffer_printf(buffer, " %u %u = %s", k.vni, k.index, output_text(v.output, output, sizeof(output)));
+        break;
+    }
+    case TABLE_PEERS: {
+        LOAD(struct peer_key, k, key);
+        LOAD(struct peer_value, v, value);
+        error = buffer_printf(buffer, " %s = %u", ip_text(k.address, text), v.host);
+        break;
+    }
+    case TABLE_PORTS: {
+        LOAD(__u32, slot, key);
+        LOAD(struct port_config, v, value);
+        error = buffer_printf(buffer, " %u =", slot);
+        if (error == 0)
+            error = format_port(&v, buffer);
+        break;
+    }
+    case TABLE_HOSTS: {
+        LOAD(__u32, slot, key);
+        LOAD(struct host_config, v, value);
+        error = buffer_printf(buffer, " %u =", slot);
+        if (error == 0)
+            error = format_host(&v, buffer);
+        break;
+    }
+    case TABLE_PROJECTS: {
+        LOAD(__u32, index, key);
+        LOAD(struct project_limits, v, value);
+        error = buffer_printf(buffer, " %u = half-open %u established %u", index, v.max_half_open, v.max_established);
+        break;
+    }
+    case N_DESIRED_TABLES:
+        return -EINVAL;
+    }
+    return error < 0 ? error : buffer_append_string(buffer, "\n");
+}
+
+int format_desired(const struct desired *desired, struct buffer *buffer)
+{
+    for (int table = 0; table < N_DESIRED_TABLES; table++) {
+        const struct rows *rows = &desired->tables[table];
+
+        for (size_t i = 0; i < rows->n; i++) {
+            int error = format_row(table, rows_key(rows, i), rows_value(rows, i), buffer);
+
+            if (error < 0)
+                return error;
+        }
+    }
+    return 0;
+}

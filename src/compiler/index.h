@@ -1,0 +1,39 @@
+/* Finding the objects of a snapshot by id, and what is known about a network as a whole. */
+#ifndef WEFT_COMPILER_INDEX_H
+#define WEFT_COMPILER_INDEX_H
+
+#include "weft/base/hashmap.h"
+#include "weft/compiler/compiler.h"
+
+struct compile_network {
+    struct hashmap_node by_id;
+    const struct network *network;
+    bool may_learn;             /* Some port may use addresses that the model does not name. */
+    uint32_t *outputs;          /* Who gets a copy of broadcast: one of each, unsorted until the end. */
+    size_t n_outputs, n_outputs_capacity;
+};
+
+struct compile_subnet {
+    struct hashmap_node by_id;
+    const struct subnet *subnet;
+};
+
+struct compile_index {
+    struct hashmap networks, subnets, hosts;
+    struct compile_network *network_array;
+    struct compile_subnet *subnet_array;
+    struct hashmap_node *host_nodes; /* Parallel to snapshot->hosts; keyed by name. */
+    const struct snapshot *snapshot;
+};
+
+int compile_index_build(const struct snapshot *snapshot, struct compile_index *ret); /* 0 or -ENOMEM. */
+void compile_index_clear(struct compile_index *index);
+
+struct compile_network *compile_find_network(const struct compile_index *index, const char *id);
+const struct subnet *compile_find_subnet(const struct compile_index *index, const char *id);
+const struct compile_host *compile_find_host(const struct compile_index *index, const char *name);
+
+/* Where frames for 'port' go: OUTPUT_*. */
+uint32_t compile_output(const struct compile_index *index, const struct compile_port *port);
+
+#endif

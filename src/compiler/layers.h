@@ -1,0 +1,19 @@
+/* The parts of a compilation, in the order compile() runs them.  Each adds rows; compile() sorts. */
+#ifndef WEFT_COMPILER_LAYERS_H
+#define WEFT_COMPILER_LAYERS_H
+
+#include "weft/compiler/index.h"
+
+/* Port records and the anti-spoofing table: ports.c.  Return 0 or -ENOMEM. */
+int compile_ports(struct compile_index *index, struct desired *desired);
+
+/* Layer 2: networks, FDB, neighbors, flood lists: switching.c. */
+int compile_switching(struct compile_index *index, struct desired *desired);
+
+/* Other hosts: underlay.c. */
+int compile_underlay(struct compile_index *index, struct desired *desired);
+
+/* May the port use MACs that are not its own? */
+bool compile_port_may_learn(const struct port *port);
+
+#endif

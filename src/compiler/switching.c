@@ -1,0 +1,148 @@
+/* Layer 2 of every network with a port here: who has which MAC and address, and who gets broadcast.
+ *
+ * An owned MAC (a port's own) is in the FDB; a MAC that may move is not, only the right to claim it is ('movable'), and
+ * the data plane learns where it is. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "weft/compiler/layers.h"
+
+bool compile_port_may_learn(const struct port *port)
+{
+    if (!port->port_security_enabled)
+        return true;
+    for (size_t i = 0; i < port->n_allowed_address_pairs; i++)
+        if (port->allowed_address_pairs[i].has_mac && !mac_equal(&port->allowed_address_pairs[i].mac, &port->mac))
+            return true;
+    return false;
+}
+
+/* Two neighbouring ports of a host often come one after the other; the rest is sorted out at the end. */
+static int add_flood_output(struct compile_network *network, uint32_t output)
+{
+    if (network->n_outputs && network->outputs[network->n_outputs - 1] == output)
+        return 0;
+    if (network->n_outputs == network->n_outputs_capacity) {
+        size_t capacity = network->n_outputs_capacity ? network->n_outputs_capacity * 2 : 8;
+        uint32_t *outputs = reallocarray(network->outputs, capacity, sizeof(*outputs));
+
+        if (!outputs)
+            return -ENOMEM;
+        network->outputs = outputs;
+        network->n_outputs_capacity = capacity;
+    }
+    network->outputs[network->n_outputs++] = output;
+    return 0;
+}
+
+static int add_fdb(struct desired *desired, uint32_t vni, const uint8_t mac[6], uint32_t output)
+{
+    struct fdb_key key = {.vni = vni};
+    struct output_value value = {vni, output};
+
+    memcpy(key.mac, mac, 6);
+    return rows_add(&desired->tables[TABLE_FDB], &key, &value);
+}
+
+static int add_movable(struct desired *desired, uint32_t vni, const uint8_t mac[6], uint32_t output)
+{
+    struct movable_key key = {.vni = vni, .output = output};
+    struct output_value value = {vni, output};
+
+    memcpy(key.mac, mac, 6);
+    return rows_add(&desired->tables[TABLE_MOVABLE], &key, &value);
+}
+
+static int add_neighbor(struct desired *desired, uint32_t vni, const struct ip_address *address, const uint8_t mac[6])
+{
+    struct neighbor_key key = {.vni = vni};
+    struct neighbor_value value = {.check = (uint16_t)vni};
+
+    memcpy(key.address, address->bytes, sizeof(key.address));
+    memcpy(value.mac, mac, 6);
+    return rows_add(&desired->tables[TABLE_NEIGHBORS], &key, &value);
+}
+
+static int add_movables(const struct port *port, uint32_t vni, uint32_t output, struct desired *desired)
+{
+    static const uint8_t any[6];
+
+    if (!port->port_security_enabled)
+        return add_movable(desired, vni, any, output);
+    for (size_t i = 0; i < port->n_allowed_address_pairs; i++) {
+        const struct address_pair *pair = &port->allowed_address_pairs[i];
+
+        if (pair->has_mac && !mac_equal(&pair->mac, &port->mac) && add_movable(desired, vni, pair->mac.bytes, output) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int add_port(struct compile_index *index, const struct compile_port *entry, struct desired *desired)
+{
+    const struct port *port = entry->port;
+    struct compile_network *network = compile_find_network(index, port->network_id);
+    uint32_t output = compile_output(index, entry);
+
+    if (!network || output == OUTPUT_NONE)
+        return 0;
+
+    uint32_t vni = network->network->vni;
+
+    if (add_fdb(desired, vni, port->mac.bytes, output) < 0 || add_flood_output(network, output) < 0)
+        return -ENOMEM;
+    for (size_t i = 0; i < port->n_fixed_ips; i++)
+        if (add_neighbor(desired, vni, &port->fixed_ips[i].address, port->mac.bytes) < 0)
+            return -ENOMEM;
+    if (!port->port_security_enabled || port->n_allowed_address_pairs)
+        network->may_learn = true;
+    return add_movables(port, vni, output, desired);
+}
+
+/* Hosts before local ports, each by slot: slots are given out in rising order, so what is new comes last. */
+static int compare_outputs(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a ^ OUTPUT_KIND_MASK, y = *(const uint32_t *)b ^ OUTPUT_KIND_MASK;
+
+    return x < y ? -1 : x > y;
+}
+
+/* Writing a changed list is not atomic: for the instant of the update a copy may go to a neighbour in the list twice or
+ * not at all.  Accepted, because it concerns broadcast only, at the moment when the network's membership changes. */
+static int add_network(struct compile_network *entry, struct desired *desired)
+{
+    const struct network *network = entry->network;
+    struct network_value value = {
+        .vni = network->vni,
+        .flags = entry->may_learn ? NETWORK_FLOOD_UNKNOWN_NEIGHBORS : 0,
+        .mtu = network->mtu,
+    };
+    struct flood_key key = {.vni = network->vni};
+
+    if (rows_add(&desired->tables[TABLE_NETWORKS], &network->vni, &value) < 0)
+        return -ENOMEM;
+    if (entry->n_outputs)
+        qsort(entry->outputs, entry->n_outputs, sizeof(*entry->outputs), compare_outputs);
+    for (size_t i = 0; i < entry->n_outputs; i++) {
+        struct output_value output = {network->vni, entry->outputs[i]};
+
+        if (i && entry->outputs[i] == entry->outputs[i - 1])
+            continue;
+        if (rows_add(&desired->tables[TABLE_FLOOD], &key, &output) < 0)
+            return -ENOMEM;
+        key.index++;
+    }
+    return 0;
+}
+
+int compile_switching(struct compile_index *index, struct desired *desired)
+{
+    for (size_t i = 0; i < index->snapshot->n_ports; i++)
+        if (add_port(index, &index->snapshot->ports[i], desired) < 0)
+            return -ENOMEM;
+    for (size_t i = 0; i < index->snapshot->n_networks; i++)
+        if (add_network(&index->network_array[i], desired) < 0)
+            return -ENOMEM;
+    return 0;
+}

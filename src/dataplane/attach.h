@@ -1,0 +1,33 @@
+/* Putting the programs where packets pass, preparing interfaces, and taking everything away again.
+ *
+ * Everything is in the network namespace of the calling process.  Programs are tc classifiers (clsact) with a handle and
+ * priority of our own, so that those of others on the same device stay; replacing one is atomic.
+ * References: tc-bpf(8), rtnetlink(7). */
+#ifndef WEFT_DATAPLANE_ATTACH_H
+#define WEFT_DATAPLANE_ATTACH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "weft/base/error.h"
+
+#define TUNNEL_DEVICE "weft-tun"
+
+/* Finds or creates the device that owns the tunnel's UDP port: an external VXLAN device, up, without addresses.
+ * One with another port is replaced. */
+int attach_tunnel_device(uint16_t udp_port, uint32_t *ret_ifindex, struct error *error);
+
+/* Attaches the program, in place of an earlier one of ours.  Returns 0 or -errno (-ENODEV: the interface is gone). */
+int attach_program(uint32_t ifindex, bool egress, int program_fd);
+
+/* Takes our programs away from both directions, and clsact too when nobody else uses it. */
+int attach_remove(uint32_t ifindex);
+
+/* The host's end of a workload's interface: up, no addresses or ARP of its own, MTU 'mtu' (0: as it is). */
+int attach_prepare(uint32_t ifindex, const char *name, uint16_t mtu);
+
+/* Removes every program of ours from every interface, the tunnel device, and all pins below 'pin_path', also of other
+ * layouts.  Goes on after a failure; returns the first.  '*ret_n_interfaces' (may be NULL) counts interfaces freed. */
+int attach_remove_all(const char *pin_path, unsigned *ret_n_interfaces, struct error *error);
+
+#endif

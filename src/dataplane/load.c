@@ -1,0 +1,293 @@
+/* Opening the data plane: programs loaded, maps found by their pins or created: see maps.h. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "weft/base/util.h"
+#include "weft/base/uuid.h"
+#include "weft/dataplane/load.h"
+#include "weft/dataplane/weft.skel.h"
+
+#define BPFFS "/sys/fs/bpf"
+
+static const char *const program_names[N_PROGRAMS] = {
+    [PROGRAM_FROM_WORKLOAD] = "from_workload",
+    [PROGRAM_FROM_UNDERLAY] = "from_underlay",
+    [PROGRAM_TO_TUNNEL] = "to_tunnel",
+    [PROGRAM_THROUGH_NEIGHBOR] = "through_neighbor",
+};
+
+/* ---- the pin path ---------------------------------------------------------------------------------------------------- */
+
+static int make_folders(const char *path, struct error *error)
+{
+    char part[512];
+
+    if (string_copy(part, sizeof(part), path) < 0)
+        return error_set(error, -ENAMETOOLONG, "pin-path", "pin-path: '%s' is too long", path);
+    for (char *slash = strchr(part + 1, '/');; slash = strchr(slash + 1, '/')) {
+        if (slash)
+            *slash = 0;
+        if (mkdir(part, 0700) < 0 && errno != EEXIST)
+            return error_set(error, -errno, "pin-path", "pin-path: cannot create '%s': %s", part, strerror(errno));
+        if (!slash)
+            return 0;
+        *slash = '/';
+    }
+}
+
+static bool is_bpffs(const char *path)
+{
+    struct statfs status;
+
+    return statfs(path, &status) == 0 && status.f_type == BPF_FS_MAGIC;
+}
+
+static int prepare_pin_path(const char *path, struct error *error)
+{
+    if (strncmp(path, BPFFS "/", strlen(BPFFS "/")) == 0 && !is_bpffs(BPFFS) &&
+        mount("bpf", BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") < 0)
+        return error_set(error, -errno, "pin-path", "cannot mount bpffs at '" BPFFS "': %s", strerror(errno));
+
+    int result = make_folders(path, error);
+
+    if (result < 0)
+        return result;
+    if (!is_bpffs(path))
+        return error_set(error, -EINVAL, "pin-path", "pin-path: '%s' is not on a BPF file system", path);
+    return 0;
+}
+
+/* ---- sizes ------------------------------------------------------------------------------------------------------------- */
+
+/* A pinned map keeps its size: what is asked for now counts from the next 'weft-agent detach' on. */
+static uint32_t pinned_size(const char *path)
+{
+    _cleanup_(closep) int fd = bpf_obj_get(path);
+    struct bpf_map_info info = {0};
+    uint32_t size = sizeof(info);
+
+    if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
+        return 0;
+    return info.max_entries;
+}
+
+static uint32_t wanted_size(const struct maps *maps, const char *name)
+{
+    if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "port_counters"))
+        return maps->sizes.n_ports;
+    if (streq(name, "hosts"))
+        return maps->sizes.n_hosts;
+    if (streq(name, "projects"))
+        return maps->sizes.n_projects;
+    return 0; /* As the program says. */
+}
+
+static int set_up_maps(struct maps *maps, const char *pin_path, struct error *error)
+{
+    struct bpf_map *map;
+
+    bpf_object__for_each_map(map, maps->object) {
+        const char *name = bpf_map__name(map);
+        char path[600];
+
+        if (strchr(name, '.')) /* .rodata, .bss: belong to the program, not to the data. */
+            continue;
+        snprintf(path, sizeof(path), "%s/%s", pin_path, name);
+
+        uint32_t size = pinned_size(path);
+
+        if (!size)
+            size = wanted_size(maps, name);
+        if ((size && bpf_map__set_max_entries(map, size) < 0) || bpf_map__set_pin_path(map, path) < 0)
+            return error_set(error, -ENOMEM, NULL, "cannot set up map '%s'", name);
+    }
+    return 0;
+}
+
+static uint32_t loaded_size(const struct maps *maps, const char *name)
+{
+    const struct bpf_map *map = bpf_object__find_map_by_name(maps->object, name);
+
+    return map ? bpf_map__max_entries(map) : 0;
+}
+
+/* ---- mapping and finding ------------------------------------------------------------------------------------------------- */
+
+int maps_descriptor(const struct maps *maps, const char *name)
+{
+    const struct bpf_map *map = bpf_object__find_map_by_name(maps->object, name);
+
+    return map ? bpf_map__fd(map) : -ENOENT;
+}
+
+static int map_array(struct maps *maps, const char *name, size_t value_size, void *ret_memory, size_t *ret_size,
+                     struct error *error)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t size = ((value_size + 7) / 8 * 8) * loaded_size(maps, name);
+    void *memory;
+
+    size = (size + page - 1) / page * page;
+    memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, maps_descriptor(maps, name), 0);
+    if (memory == MAP_FAILED)
+        return error_set(error, -errno, NULL, "cannot map '%s' into memory: %s", name, strerror(errno));
+    memcpy(ret_memory, &memory, sizeof(memory));
+    *ret_size = size;
+    return 0;
+}
+
+static int find_maps(struct maps *maps, struct error *error)
+{
+    int result;
+
+    maps->sizes.n_ports = loaded_size(maps, "ports");
+    maps->sizes.n_hosts = loaded_size(maps, "hosts");
+    maps->sizes.n_projects = loaded_size(maps, "projects");
+    maps->n_cpus = libbpf_num_possible_cpus();
+    maps->counters_fd = maps_descriptor(maps, "port_counters");
+    maps->port_changed_ms = calloc(maps->sizes.n_ports, sizeof(uint64_t));
+    maps->host_changed_ms = calloc(maps->sizes.n_hosts, sizeof(uint64_t));
+    if (!maps->port_changed_ms || !maps->host_changed_ms || maps->n_cpus < 0)
+        return error_set(error, -ENOMEM, NULL, "out of memory");
+    for (int table = 0; table < N_DESIRED_TABLES; table++)
+        maps->hash_fds[table] = maps_descriptor(maps, desired_table_name(table));
+
+    result = map_array(maps, "ports", sizeof(struct port_record), &maps->ports, &maps->ports_size, error);
+    if (result == 0)
+        result = map_array(maps, "hosts", sizeof(struct host_record), &maps->hosts, &maps->hosts_size, error);
+    if (result == 0)
+        result = map_array(maps, "projects", sizeof(struct project_record), &maps->projects, &maps->projects_size, error);
+    if (result == 0)
+        result = map_array(maps, "settings", sizeof(struct settings), &maps->settings, &maps->settings_size, error);
+    return result;
+}
+
+/* ---- public ----------------------------------------------------------------------------------------------------------------- */
+
+/* What libbpf says is kept for the error of a failed load, and otherwise not shown: it also warns of the ordinary. */
+static char libbpf_said[4096];
+
+static int keep_message(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+    if (level == LIBBPF_WARN) {
+        size_t size = strlen(libbpf_said);
+
+        if (size > sizeof(libbpf_said) / 2) /* The end says what was refused. */
+            size = 0;
+        vsnprintf(libbpf_said + size, sizeof(libbpf_said) - size, format, arguments);
+    }
+    return 0;
+}
+
+/* Programs of an earlier start are replaced in the pins; where they are attached they go on until attach_program. */
+static int pin_programs(struct maps *maps, const char *pin_path, struct error *error)
+{
+    for (int i = 0; i < N_PROGRAMS; i++) {
+        char path[600];
+        int fd = maps_program(maps, i);
+
+        snprintf(path, sizeof(path), "%s/program_%s", pin_path, program_names[i]);
+        unlink(path);
+        if (fd < 0 || bpf_obj_pin(fd, path) < 0)
+            return error_set(error, -errno, NULL, "cannot pin '%s': %s", path, strerror(errno));
+    }
+    return 0;
+}
+
+int maps_open(const char *pin_path, const struct maps_sizes *sizes, struct maps **ret_maps, struct error *error)
+{
+    _cleanup_(maps_closep) struct maps *maps = calloc(1, sizeof(*maps));
+    char path[520];
+    int result;
+
+    if (!maps)
+        return error_set(error, -ENOMEM, NULL, "out of memory");
+    desired_init(&maps->actual);
+    maps->sizes = (struct maps_sizes){
+        sizes->n_ports ? sizes->n_ports : MAX_PORTS_DEFAULT,
+        sizes->n_hosts ? sizes->n_hosts : MAX_HOSTS_DEFAULT,
+        sizes->n_projects ? sizes->n_projects : MAX_PROJECTS_DEFAULT,
+    };
+    if (snprintf(path, sizeof(path), "%s/v%d", pin_path, TABLES_LAYOUT) >= (int)sizeof(path))
+        return error_set(error, -ENAMETOOLONG, "pin-path", "pin-path: '%s' is too long", pin_path);
+    result = prepare_pin_path(path, error);
+    if (result < 0)
+        return result;
+
+    libbpf_set_print(keep_message);
+    libbpf_said[0] = 0;
+    maps->skeleton = weft_bpf__open();
+    if (!maps->skeleton)
+        return error_set(error, -errno, NULL, "cannot open the BPF programs: %s", strerror(errno));
+    maps->object = maps->skeleton->obj;
+    result = set_up_maps(maps, path, error);
+    if (result < 0)
+        return result;
+    result = weft_bpf__load(maps->skeleton);
+    if (result < 0)
+        return error_set(error, result, NULL, "cannot load the BPF programs: %s: %s", strerror(-result), libbpf_said);
+    result = pin_programs(maps, path, error);
+    if (result == 0)
+        result = find_maps(maps, error);
+    if (result < 0)
+        return result;
+    result = maps_read_back(maps);
+    if (result < 0)
+        return error_set(error, result, NULL, "cannot read the maps: %s", strerror(-result));
+    *ret_maps = TAKE_PTR(maps);
+    return 0;
+}
+
+static void unmap(void *memory, size_t size)
+{
+    if (memory)
+        munmap(memory, size);
+}
+
+void maps_close(struct maps *maps)
+{
+    if (!maps)
+        return;
+    unmap(maps->ports, maps->ports_size);
+    unmap(maps->hosts, maps->hosts_size);
+    unmap(maps->projects, maps->projects_size);
+    unmap(maps->settings, maps->settings_size);
+    weft_bpf__destroy(maps->skeleton);
+    free(maps->port_changed_ms);
+    free(maps->host_changed_ms);
+    desired_clear(&maps->actual);
+    free(maps);
+}
+
+struct maps_sizes maps_sizes(const struct maps *maps)
+{
+    return maps->sizes;
+}
+
+int maps_program(const struct maps *maps, enum program program)
+{
+    const struct bpf_program *found = bpf_object__find_program_by_name(maps->object, program_names[program]);
+
+    return found ? bpf_program__fd(found) : -ENOENT;
+}
+
+void maps_configure(struct maps *maps, struct settings settings)
+{
+    settings.n_ports = maps->sizes.n_ports;
+    settings.n_hosts = maps->sizes.n_hosts;
+    settings.n_projects = maps->sizes.n_projects;
+    settings.hash_seed = maps->settings->hash_seed;
+    while (!settings.hash_seed)
+        random_bytes(&settings.hash_seed, sizeof(settings.hash_seed));
+    if (memcmp(maps->settings, &settings, sizeof(settings)) != 0)
+        *maps->settings = settings;
+}

@@ -1,0 +1,64 @@
+/* The loaded data plane: its programs and maps, and bringing the maps from what they hold to what they should hold.
+ *
+ * Maps are pinned under <pin path>/v<layout>/ and outlive the agent.  maps_open() finds them there or creates them,
+ * and reads back what they hold, so that an agent that starts and finds nothing changed writes nothing.
+ * Single-threaded. */
+#ifndef WEFT_DATAPLANE_MAPS_H
+#define WEFT_DATAPLANE_MAPS_H
+
+#include <stdbool.h>
+
+#include "weft/base/cleanup.h"
+#include "weft/base/error.h"
+#include "weft/dataplane/desired.h"
+
+struct maps;
+
+struct maps_sizes {
+    uint32_t n_ports, n_hosts, n_projects; /* 0: the defaults of tables.h.  Pinned maps keep the sizes they have. */
+};
+
+enum program { PROGRAM_FROM_WORKLOAD, PROGRAM_FROM_UNDERLAY, PROGRAM_TO_TUNNEL, PROGRAM_THROUGH_NEIGHBOR, N_PROGRAMS };
+
+/* Mounts bpffs where 'pin_path' should be if it is missing there, loads the programs, opens or creates and pins the
+ * maps.  Returns 0 with '*ret_maps' owned by the caller, or an error that '*error' explains. */
+int maps_open(const char *pin_path, const struct maps_sizes *sizes, struct maps **ret_maps, struct error *error);
+void maps_close(struct maps *maps); /* Pinned programs and maps stay and go on working. */
+DEFINE_CLEANUP(struct maps *, maps_close);
+
+struct maps_sizes maps_sizes(const struct maps *maps);
+int maps_program(const struct maps *maps, enum program program); /* A descriptor, borrowed. */
+int maps_descriptor(const struct maps *maps, const char *name);  /* Of a map by its name in the programs; or -ENOENT. */
+
+/* Writes the settings, before programs are attached: sizes and seed are filled in here, the rest is the caller's.
+ * The hash seed of running programs is kept. */
+void maps_configure(struct maps *maps, struct settings settings);
+
+struct maps_changes {
+    uint32_t n_added, n_changed, n_deleted; /* Rows, of all tables. */
+    uint64_t retry_ms; /* Some record changed less than RECORD_GRACE_MS ago: apply again in so many ms.  0: all is done. */
+    uint32_t n_failed; /* Rows that could not be written (a table is full). */
+    char failed_table[32];
+};
+
+/* Writes the difference between what the maps hold and 'desired': additions, then records, then deletions, then the
+ * epochs of the ports that are concerned.  Without 'sweep' nothing is deleted: the replica may not be complete yet.
+ * Returns 0, -ENOMEM, or the first error of a write; '*ret_changes' is filled in any case. */
+int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uint64_t now_ms, struct maps_changes *ret_changes);
+
+/* What the maps hold, as far as the agent writes them.  Borrowed until the next maps_apply. */
+const struct desired *maps_actual(const struct maps *maps);
+
+/* The generation that the record of a port or host slot holds, also when the slot is free. */
+uint32_t maps_port_generation(const struct maps *maps, uint32_t slot);
+uint32_t maps_host_generation(const struct maps *maps, uint32_t slot);
+
+/* The sum over all CPUs.  Returns 0 or -errno. */
+int maps_port_counters(const struct maps *maps, uint32_t slot, struct port_counters *ret_counters);
+int maps_port_counters_reset(const struct maps *maps, uint32_t slot); /* For a slot's new owner. */
+
+/* "spoofed_mac" and its sentence for an 'enum drop_reason'; NULL for DROP_NONE and beyond the list. */
+const char *drop_reason_name(unsigned reason);
+const char *drop_reason_text(unsigned reason);
+
+#endif

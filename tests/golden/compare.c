@@ -1,0 +1,155 @@
+/* Golden tests of the compiler: a case file (objects and facts as JSON) in, tables as text out.
+ *
+ *     golden CASE.json EXPECTED.tables           compares; the difference is shown by diff(1)
+ *     golden CASE.json EXPECTED.tables --write   accepts what comes out */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "weft/base/cleanup.h"
+#include "weft/compiler/compiler.h"
+#include "weft/compiler/format.h"
+#include "weft/model/schema.h"
+
+static void fail(const char *what, const char *detail)
+{
+    fprintf(stderr, "%s: %s\n", what, detail);
+    exit(1);
+}
+
+static json_t *load(const char *path)
+{
+    json_error_t error;
+    json_t *json = json_load_file(path, 0, &error);
+
+    if (!json) {
+        fprintf(stderr, "%s:%d: ", path, error.line);
+        fail("not JSON", error.text);
+    }
+    return json;
+}
+
+static uint32_t number(const json_t *facts, const char *name)
+{
+    return (uint32_t)json_integer_value(json_object_get(facts, name));
+}
+
+static void parse_ip(const json_t *facts, const char *name, __u8 ret[16])
+{
+    const char *text = json_string_value(json_object_get(facts, name));
+    struct ip_address address = {{0}};
+
+    if (text && ip_parse(text, &address) < 0)
+        fail("not an address", text);
+    memcpy(ret, address.bytes, 16);
+}
+
+static void parse_mac(const json_t *facts, const char *name, __u8 ret[6])
+{
+    const char *text = json_string_value(json_object_get(facts, name));
+    struct mac_address mac = {{0}};
+
+    if (text && mac_parse(text, &mac) < 0)
+        fail("not a MAC address", text);
+    memcpy(ret, mac.bytes, 6);
+}
+
+static struct compile_port port_facts(const struct object *object, const json_t *facts)
+{
+    return (struct compile_port){
+        .port = (const struct port *)object,
+        .slot = number(facts, "slot"),
+        .generation = number(facts, "generation"),
+        .ifindex = number(facts, "ifindex"),
+        .project = number(facts, "project"),
+        .is_veth = json_is_true(json_object_get(facts, "veth")),
+    };
+}
+
+static struct compile_host host_facts(const struct object *object, const json_t *facts)
+{
+    struct compile_host host = {.host = (const struct host *)object, .slot = number(facts, "slot")};
+
+    parse_ip(facts, "next_hop", host.path.next_hop);
+    parse_mac(facts, "source_mac", host.path.source_mac);
+    parse_mac(facts, "next_hop_mac", host.path.next_hop_mac);
+    host.path.ifindex = number(facts, "ifindex");
+    host.path.underlay_mtu = (uint16_t)number(facts, "mtu");
+    host.path.generation = number(facts, "generation");
+    if (json_object_get(facts, "next_hop_mac"))
+        host.path.flags = HOST_MAC_KNOWN;
+    return host;
+}
+
+#define MAX_OBJECTS 256
+
+int main(int argc, char **argv)
+{
+    static const struct network *networks[MAX_OBJECTS];
+    static const struct subnet *subnets[MAX_OBJECTS];
+    static struct compile_port ports[MAX_OBJECTS];
+    static struct compile_host hosts[MAX_OBJECTS];
+    static struct compile_project projects[MAX_OBJECTS];
+    struct object *objects[MAX_OBJECTS];
+    struct snapshot snapshot = {.networks = networks, .subnets = subnets, .ports = ports, .hosts = hosts, .projects = projects};
+    struct desired desired;
+    struct buffer text = {0};
+    size_t index;
+    json_t *entry;
+
+    if (argc < 3)
+        fail("usage", "golden CASE.json EXPECTED.tables [--write]");
+
+    json_t *input = load(argv[1]);
+
+    snapshot.host_name = json_string_value(json_object_get(input, "host"));
+    parse_ip(input, "tunnel_address", snapshot.tunnel_address.bytes);
+    json_array_foreach (json_object_get(input, "objects"), index, entry) {
+        const char *kind_name = json_string_value(json_object_get(entry, "kind"));
+        const json_t *facts = json_object_get(entry, "facts");
+        enum resource_kind kind;
+        struct error error = {0};
+
+        if (index >= MAX_OBJECTS || !kind_name || resource_from_name(kind_name, &kind) < 0)
+            fail("no such kind, or too many objects", kind_name ? kind_name : "none");
+        if (object_decode(kind, json_object_get(entry, "object"), &objects[index], &error) < 0)
+            fail(error.field, error.message);
+        if (kind == RESOURCE_NETWORK)
+            networks[snapshot.n_networks++] = (struct network *)objects[index];
+        else if (kind == RESOURCE_SUBNET)
+            subnets[snapshot.n_subnets++] = (struct subnet *)objects[index];
+        else if (kind == RESOURCE_PORT)
+            ports[snapshot.n_ports++] = port_facts(objects[index], facts);
+        else
+            hosts[snapshot.n_hosts++] = host_facts(objects[index], facts);
+    }
+    json_array_foreach (json_object_get(input, "projects"), index, entry)
+        projects[snapshot.n_projects++] = (struct compile_project){
+            number(entry, "index"), {number(entry, "max_half_open"), number(entry, "max_established")}};
+
+    desired_init(&desired);
+    if (compile(&snapshot, &desired) < 0 || format_desired(&desired, &text) < 0)
+        fail("compile", "out of memory");
+
+    const char *path = argc > 3 ? argv[2] : "actual.tables";
+    char actual[] = "/tmp/weft-golden-XXXXXX", command[1024];
+    int fd = argc > 3 ? -1 : mkstemp(actual);
+    FILE *file = argc > 3 ? fopen(path, "w") : fdopen(fd, "w");
+
+    if (!file || fwrite(text.data, 1, text.size, file) != text.size || fclose(file) != 0)
+        fail("cannot write", path);
+
+    int result = 0;
+
+    if (argc == 3) {
+        snprintf(command, sizeof(command), "diff -u '%s' '%s'", argv[2], actual);
+        result = system(command) == 0 ? 0 : 1;
+        unlink(actual);
+    }
+    desired_clear(&desired);
+    buffer_clear(&text);
+    for (size_t i = 0; i < json_array_size(json_object_get(input, "objects")); i++)
+        object_free(objects[i]);
+    json_decref(input);
+    return result;
+}

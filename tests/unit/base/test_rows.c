@@ -1,0 +1,111 @@
+/* Sorted rows against a deliberately naive list. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "weft/base/rows.h"
+
+#define N 300
+
+struct naive {
+    uint8_t present[256];
+    uint32_t value[256];
+};
+
+static void fill(struct rows *rows, struct naive *naive, unsigned n)
+{
+    rows_init(rows, 1, 4);
+    memset(naive, 0, sizeof(*naive));
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t key = (uint8_t)rand();
+        uint32_t value = (uint32_t)rand() % 3;
+
+        assert_int_equal(0, rows_add(rows, &key, &value));
+        if (!naive->present[key]) {
+            naive->present[key] = 1;
+            naive->value[key] = value;
+        }
+    }
+    assert_int_equal(0, rows_sort(rows));
+}
+
+static void sorted_rows_find_what_was_added_first(void **state)
+{
+    for (unsigned round = 0; round < 200; round++) {
+        struct rows rows;
+        struct naive naive;
+        size_t n = 0;
+
+        fill(&rows, &naive, (unsigned)rand() % N);
+        for (unsigned key = 0; key < 256; key++) {
+            uint8_t byte = (uint8_t)key;
+            const void *found = rows_find(&rows, &byte);
+
+            assert_int_equal(naive.present[key], found != NULL);
+            if (found)
+                assert_memory_equal(found, &naive.value[key], 4);
+            n += naive.present[key];
+        }
+        assert_int_equal(n, rows.n);
+        for (size_t i = 1; i < rows.n; i++)
+            assert_true(*rows_key(&rows, i - 1) < *rows_key(&rows, i));
+        rows_clear(&rows);
+    }
+}
+
+struct visits {
+    struct naive *before, *after;
+    unsigned n;
+};
+
+static int check_visit(const void *key, const void *old_value, const void *new_value, void *context)
+{
+    struct visits *visits = context;
+    uint8_t k = *(const uint8_t *)key;
+
+    assert_int_equal(visits->before->present[k], old_value != NULL);
+    assert_int_equal(visits->after->present[k], new_value != NULL);
+    if (old_value && new_value)
+        assert_memory_not_equal(old_value, new_value, 4);
+    visits->n++;
+    return 0;
+}
+
+static void comparing_visits_exactly_the_differences(void **state)
+{
+    for (unsigned round = 0; round < 200; round++) {
+        struct rows before, after;
+        struct naive a, b;
+        struct visits visits = {&a, &b, 0};
+        unsigned expected = 0;
+
+        fill(&before, &a, (unsigned)rand() % N);
+        fill(&after, &b, (unsigned)rand() % N);
+        for (unsigned key = 0; key < 256; key++)
+            expected += a.present[key] != b.present[key] || (a.present[key] && a.value[key] != b.value[key]);
+        assert_int_equal(0, rows_compare(&before, &after, check_visit, &visits));
+        assert_int_equal(expected, visits.n);
+        rows_clear(&before);
+        rows_clear(&after);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sorted_rows_find_what_was_added_first),
+        cmocka_unit_test(comparing_visits_exactly_the_differences),
+    };
+    unsigned seed = (unsigned)time(NULL);
+
+    printf("seed %u\n", seed);
+    srand(seed);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
