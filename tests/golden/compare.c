@@ -107,7 +107,7 @@ int main(int argc, char **argv)
     json_array_foreach (json_object_get(input, "objects"), index, entry) {
         const char *kind_name = json_string_value(json_object_get(entry, "kind"));
         const json_t *facts = json_object_get(entry, "facts");
-        enum resource_kind kind;
+        enum resource_kind kind = RESOURCE_NETWORK;
         struct error error = {0};
 
         if (index >= MAX_OBJECTS || !kind_name || resource_from_name(kind_name, &kind) < 0)
