@@ -1,0 +1,38 @@
+"""weft on Debian's own kernel, the oldest it promises to run on.
+
+    this machine                         guest (QEMU, emulated, Linux 6.1)
+    pytest -- console: RESULT {json} --- run.py: one check after the other
+
+One boot for all tests of this file; each test is one of the guest's checks."""
+
+import pathlib
+import tempfile
+
+import pytest
+
+import second_kernel
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+@pytest.fixture(scope="module")
+def guest():
+    log = second_kernel.ROOT / "build" / "test-logs" / "second-kernel-console.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="weft-kernel-") as work, open(log, "wb") as console:
+        kernel = second_kernel.fetch_kernel()
+        image = second_kernel.Image(pathlib.Path(work) / "root")
+        image.python()
+        for program in ("ip", "tc", "ping"):
+            image.program(program)
+        image.modules(kernel, second_kernel.MODULES)
+        image.file(HERE / "guest" / "run.py", "guest/run.py")
+        status, results, text = second_kernel.boot(kernel, image, "python3 /guest/run.py", work, log=console)
+    assert status == 0, text[-6000:]
+    return {result["name"]: result for result in results}
+
+
+@pytest.mark.parametrize("check", ["kernel_is_debians", "plain_veth_passes_traffic"])
+def test_second_kernel(guest, check):
+    assert check in guest, f"the guest never came to {check}; it said {list(guest)}"
+    assert guest[check]["ok"], guest[check]["text"]
