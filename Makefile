@@ -14,6 +14,14 @@ deps:
 test: all
 	@tests/run
 
+# Other people's suites against weft-api (also part of 'make test').
+conformance: all
+	@tests/run conformance
+
+# QUICK=1 for three short rounds.
+bench: all
+	@bench/run
+
 clean:
 	rm -rf build
 

@@ -1,0 +1,313 @@
+/* One measurement:  traffic-client MODE ADDRESS PORT SECONDS [OPTION=VALUE...]     (the far end is traffic-server)
+ *
+ *   latency      one byte to and fro over one TCP connection; histogram
+ *   connections  connect, one byte echoed, reset; one after the other
+ *   packets      UDP datagrams of size=22 bytes, as fast as they go; counts what arrived
+ *   throughput   TCP, streams=1, in blocks of 128 KiB
+ *
+ * Options: cpu=N (pin), account=PID,PID (whose CPU time belongs to the path, beside ours and ksoftirqd's), size=, streams=.
+ * Prints one JSON object.  Latency is kept in buckets of 1/64 of their value, so percentiles are within 1.6 %. */
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "account.h"
+
+#define BLOCK (128 * 1024)
+#define MAX_STREAMS 64
+#define SUB_BUCKETS 64 /* A power of two. */
+#define N_BUCKETS (SUB_BUCKETS * 40)
+#define WARM_UP_NS 100000000u
+
+struct settings {
+    const char *address, *account;
+    int port, size, streams;
+    uint64_t duration_ns;
+};
+
+static void die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+/* ---- the histogram: exponents of two, each split in SUB_BUCKETS ---- */
+
+static uint64_t buckets[N_BUCKETS], n_samples;
+
+static unsigned int bucket_of(uint64_t value)
+{
+    if (value < SUB_BUCKETS)
+        return (unsigned int)value;
+    unsigned int exponent = 63u - (unsigned int)__builtin_clzll(value); /* >= 6 */
+    unsigned int shift = exponent - 6;
+    unsigned int index = (exponent - 5) * SUB_BUCKETS + (unsigned int)((value >> shift) & (SUB_BUCKETS - 1));
+    return index < N_BUCKETS ? index : N_BUCKETS - 1;
+}
+
+static uint64_t bucket_value(unsigned int index)
+{
+    if (index < SUB_BUCKETS)
+        return index;
+    unsigned int exponent = index / SUB_BUCKETS + 5;
+    return (SUB_BUCKETS + (uint64_t)(index & (SUB_BUCKETS - 1))) << (exponent - 6);
+}
+
+static void sample(uint64_t ns)
+{
+    buckets[bucket_of(ns)]++;
+    n_samples++;
+}
+
+static uint64_t percentile(double share)
+{
+    uint64_t wanted = (uint64_t)((double)n_samples * share), seen = 0;
+
+    for (unsigned int i = 0; i < N_BUCKETS; i++) {
+        seen += buckets[i];
+        if (seen > wanted)
+            return bucket_value(i);
+    }
+    return 0;
+}
+
+/* ---- sockets ---- */
+
+static int connect_to(const struct settings *settings, int offset, int type)
+{
+    static struct addrinfo *cached[8];
+    struct addrinfo hints = {.ai_socktype = type, .ai_flags = AI_NUMERICHOST};
+    int one = 1;
+
+    if (!cached[offset]) {
+        char text[16];
+        snprintf(text, sizeof(text), "%d", settings->port + offset);
+        if (getaddrinfo(settings->address, text, &hints, &cached[offset]))
+            die(settings->address);
+    }
+    int fd = socket(cached[offset]->ai_family, type | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        die("socket");
+    if (type == SOCK_STREAM)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (connect(fd, cached[offset]->ai_addr, cached[offset]->ai_addrlen) < 0)
+        die("connect");
+    return fd;
+}
+
+static void round_trip(int fd)
+{
+    char byte = 'x';
+
+    if (write(fd, &byte, 1) != 1 || read(fd, &byte, 1) != 1)
+        die("echo");
+}
+
+/* What the measured interval cost. */
+struct interval {
+    uint64_t wall_ns, own_ns, others_ns;
+};
+
+static struct interval interval_start(const struct settings *settings)
+{
+    return (struct interval){clock_now_ns(), account_own_ns(), account_cpu_ns(settings->account)};
+}
+
+static void interval_end(const struct settings *settings, struct interval *interval)
+{
+    interval->wall_ns = clock_now_ns() - interval->wall_ns;
+    interval->own_ns = account_own_ns() - interval->own_ns;
+    interval->others_ns = account_cpu_ns(settings->account) - interval->others_ns;
+}
+
+static void print_interval(const struct interval *interval)
+{
+    printf("\"wall_ns\": %llu, \"own_cpu_ns\": %llu, \"other_cpu_ns\": %llu}\n", (unsigned long long)interval->wall_ns,
+           (unsigned long long)interval->own_ns, (unsigned long long)interval->others_ns);
+}
+
+/* ---- the measurements ---- */
+
+static void latency(const struct settings *settings)
+{
+    int fd = connect_to(settings, 0, SOCK_STREAM);
+    uint64_t end = clock_now_ns() + WARM_UP_NS;
+
+    while (clock_now_ns() < end)
+        round_trip(fd);
+    struct interval interval = interval_start(settings);
+    uint64_t before = clock_now_ns();
+    end = before + settings->duration_ns;
+    while (before < end) {
+        round_trip(fd);
+        uint64_t now = clock_now_ns();
+        sample(now - before);
+        before = now;
+    }
+    interval_end(settings, &interval);
+    close(fd);
+    printf("{\"count\": %llu, \"p50_ns\": %llu, \"p99_ns\": %llu, ", (unsigned long long)n_samples,
+           (unsigned long long)percentile(0.5), (unsigned long long)percentile(0.99));
+    print_interval(&interval);
+}
+
+static void connections(const struct settings *settings)
+{
+    struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    uint64_t start = clock_now_ns(), before = start;
+    bool warm = false;
+    struct interval interval = {0};
+
+    for (;;) {
+        int fd = connect_to(settings, 1, SOCK_STREAM);
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+        round_trip(fd);
+        close(fd);
+        uint64_t now = clock_now_ns();
+        if (warm)
+            sample(now - before);
+        else if (now - start > WARM_UP_NS) {
+            warm = true;
+            interval = interval_start(settings);
+            now = start = clock_now_ns();
+        }
+        if (warm && now - start > settings->duration_ns)
+            break;
+        before = now;
+    }
+    interval_end(settings, &interval);
+    printf("{\"count\": %llu, \"p50_ns\": %llu, \"p99_ns\": %llu, ", (unsigned long long)n_samples,
+           (unsigned long long)percentile(0.5), (unsigned long long)percentile(0.99));
+    print_interval(&interval);
+}
+
+static uint64_t received(const struct settings *settings)
+{
+    char text[64] = "";
+    int fd = connect_to(settings, 4, SOCK_STREAM);
+    ssize_t n = read(fd, text, sizeof(text) - 1);
+
+    close(fd);
+    if (n <= 0)
+        die("count");
+    return strtoull(text, NULL, 10);
+}
+
+static void packets(const struct settings *settings)
+{
+    char payload[65536] = {0};
+    int fd = connect_to(settings, 3, SOCK_DGRAM);
+    uint64_t sent = 0, refused = 0, end = clock_now_ns() + WARM_UP_NS;
+
+    while (clock_now_ns() < end)
+        for (int i = 0; i < 64; i++)
+            (void)!send(fd, payload, (size_t)settings->size, 0);
+    usleep(20000);
+    uint64_t before = received(settings);
+    struct interval interval = interval_start(settings);
+    end = clock_now_ns() + settings->duration_ns;
+    while (clock_now_ns() < end)
+        for (int i = 0; i < 64; i++) {
+            if (send(fd, payload, (size_t)settings->size, 0) == settings->size)
+                sent++;
+            else if (errno == ENOBUFS || errno == EAGAIN || errno == ECONNREFUSED)
+                refused++;
+            else
+                die("send");
+        }
+    interval_end(settings, &interval);
+    usleep(20000); /* What is still queued. */
+    printf("{\"count\": %llu, \"received\": %llu, \"refused\": %llu, ", (unsigned long long)sent,
+           (unsigned long long)(received(settings) - before), (unsigned long long)refused);
+    print_interval(&interval);
+}
+
+static atomic_uint_fast64_t n_bytes;
+static atomic_bool stopping;
+
+static void *stream(void *argument)
+{
+    int fd = connect_to(argument, 2, SOCK_STREAM);
+    char *block = calloc(1, BLOCK);
+
+    while (block && !atomic_load_explicit(&stopping, memory_order_relaxed)) {
+        ssize_t n = write(fd, block, BLOCK);
+        if (n < 0)
+            die("write");
+        atomic_fetch_add_explicit(&n_bytes, (uint_fast64_t)n, memory_order_relaxed);
+    }
+    free(block);
+    close(fd);
+    return NULL;
+}
+
+static void throughput(struct settings *settings)
+{
+    pthread_t threads[MAX_STREAMS];
+
+    close(connect_to(settings, 2, SOCK_STREAM)); /* Fills the cached address before there are threads. */
+    for (int i = 0; i < settings->streams; i++)
+        if (pthread_create(&threads[i], NULL, stream, settings))
+            die("pthread_create");
+    usleep(WARM_UP_NS / 1000);
+    struct interval interval = interval_start(settings);
+    uint64_t before = atomic_load(&n_bytes);
+    usleep((useconds_t)(settings->duration_ns / 1000));
+    uint64_t bytes = atomic_load(&n_bytes) - before;
+    interval_end(settings, &interval);
+    atomic_store(&stopping, true);
+    for (int i = 0; i < settings->streams; i++)
+        pthread_join(threads[i], NULL);
+    printf("{\"bytes\": %llu, ", (unsigned long long)bytes);
+    print_interval(&interval);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 5) {
+        fprintf(stderr, "usage: traffic-client latency|connections|packets|throughput ADDRESS PORT SECONDS [OPTION=VALUE...]\n");
+        return 2;
+    }
+    struct settings settings = {.address = argv[2], .port = atoi(argv[3]), .size = 22, .streams = 1,
+                                .duration_ns = (uint64_t)(atof(argv[4]) * 1e9)};
+    for (int i = 5; i < argc; i++) {
+        if (strncmp(argv[i], "cpu=", 4) == 0)
+            account_pin(atoi(argv[i] + 4));
+        else if (strncmp(argv[i], "account=", 8) == 0)
+            settings.account = argv[i] + 8;
+        else if (strncmp(argv[i], "size=", 5) == 0)
+            settings.size = atoi(argv[i] + 5);
+        else if (strncmp(argv[i], "streams=", 8) == 0)
+            settings.streams = atoi(argv[i] + 8);
+        else {
+            fprintf(stderr, "traffic-client: unknown option '%s'\n", argv[i]);
+            return 2;
+        }
+    }
+    if (settings.size < 1 || settings.size > 65000 || settings.streams < 1 || settings.streams > MAX_STREAMS) {
+        fprintf(stderr, "traffic-client: size must be 1..65000 and streams 1..%d\n", MAX_STREAMS);
+        return 2;
+    }
+    if (strcmp(argv[1], "latency") == 0)
+        latency(&settings);
+    else if (strcmp(argv[1], "connections") == 0)
+        connections(&settings);
+    else if (strcmp(argv[1], "packets") == 0)
+        packets(&settings);
+    else if (strcmp(argv[1], "throughput") == 0)
+        throughput(&settings);
+    else {
+        fprintf(stderr, "traffic-client: unknown measurement '%s'\n", argv[1]);
+        return 2;
+    }
+    return 0;
+}
