@@ -260,16 +260,16 @@ struct flow_entry {
     __u8 layout;           /* FLOW_LAYOUT: entries of another layout are evaluated as new. */
     __u8 state;            /* enum flow_state */
     __u8 flags;            /* FLOW_* */
-    __u8 tcp_flags[2];     /* Seen so far: sent by the workload, received. */
-    __u8 remote_mac[6];    /* The workload's L2 destination that 'output' was found for. */
     __u8 pad;
+    __u8 remote_mac[6];    /* The workload's L2 destination that 'output' was found for. */
+    __u8 tcp_flags[2];     /* Seen so far: sent by the workload, received. */
     __u32 slot;            /* Repeats the key. */
     __u32 epoch;           /* Of the port when 'output' was decided. */
     __u32 output;          /* Where the workload's frames go. */
     __u32 output_generation; /* Of that port or host slot. */
     __u32 project;
     __u32 generation;      /* Of the port slot. */
-    __u32 pad2;
+    __u32 counted_established; /* Which of its project's counters holds it: 0 half open, 1 established. */
     __u64 last_seen_ns;    /* CLOCK_MONOTONIC_COARSE. */
     __u64 packets[2];      /* Sent by the workload, received. */
     __u64 bytes[2];

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The maps of tables.h, and reading their records the way tables.h asks for. */
+#ifndef WEFT_BPF_MAPS_H
+#define WEFT_BPF_MAPS_H
+
+#include "weft/dataplane/bpf/world.h"
+
+struct address_key { /* Of 'peers'. */
+    __u8 bytes[16];
+};
+
+#ifdef __bpf__
+
+#define TABLE_HASH(name, key_type, value_type, n)                                                            \
+    struct {                                                                                                 \
+        __uint(type, BPF_MAP_TYPE_HASH);                                                                     \
+        __uint(map_flags, BPF_F_NO_PREALLOC);                                                                \
+        __uint(max_entries, n);                                                                              \
+        __type(key, key_type);                                                                               \
+        __type(value, value_type);                                                                           \
+    } name SEC(".maps")
+#define TABLE_ARRAY(name, value_type, n)                                                                     \
+    struct {                                                                                                 \
+        __uint(type, BPF_MAP_TYPE_ARRAY);                                                                    \
+        __uint(map_flags, BPF_F_MMAPABLE);                                                                   \
+        __uint(max_entries, n);                                                                              \
+        __type(key, __u32);                                                                                  \
+        __type(value, value_type);                                                                           \
+    } name SEC(".maps")
+
+TABLE_HASH(interfaces, __u32, __u32, 8192);
+TABLE_ARRAY(ports, struct port_record, MAX_PORTS_DEFAULT);
+TABLE_ARRAY(port_runtime, struct port_runtime, MAX_PORTS_DEFAULT);
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, MAX_PORTS_DEFAULT);
+    __type(key, __u32);
+    __type(value, struct port_counters);
+} port_counters SEC(".maps");
+struct {
+    __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, 65536);
+    __type(key, struct source_key);
+    __type(value, struct source_value);
+} sources SEC(".maps");
+TABLE_HASH(networks, __u32, struct network_value, 16384);
+TABLE_HASH(fdb, struct fdb_key, struct output_value, 262144);
+TABLE_HASH(learned, struct fdb_key, struct output_value, 65536);
+TABLE_HASH(movable, struct movable_key, struct output_value, 65536);
+TABLE_HASH(neighbors, struct neighbor_key, struct neighbor_value, 262144);
+TABLE_HASH(flood, struct flood_key, struct output_value, 262144);
+TABLE_ARRAY(hosts, struct host_record, MAX_HOSTS_DEFAULT);
+TABLE_HASH(peers, struct address_key, struct peer_value, 4096);
+TABLE_ARRAY(projects, struct project_record, MAX_PROJECTS_DEFAULT);
+TABLE_HASH(connections, struct flow_key, struct flow_entry, 1048576);
+TABLE_ARRAY(settings, struct settings, 1);
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 1 << 20);
+} punt SEC(".maps");
+/* Keeps the type in the object's BTF, for the layout test. */
+struct punt_event punt_event_layout SEC(".bss");
+
+#endif
+
+/* A record may be rewritten at any time, so 'active' is taken once; the agent leaves the copy it names alone. */
+static __always_inline struct port_config *port_config_get(__u32 slot, __u32 *ret_epoch)
+{
+    struct port_record *record = map_lookup(ports, &slot);
+
+    if (!record)
+        return NULL;
+    *ret_epoch = *(volatile __u32 *)&record->epoch;
+    return *(volatile __u32 *)&record->active & 1 ? &record->config[1] : &record->config[0];
+}
+
+static __always_inline struct host_config *host_config_get(__u32 slot)
+{
+    struct host_record *record = map_lookup(hosts, &slot);
+
+    if (!record)
+        return NULL;
+    return *(volatile __u32 *)&record->active & 1 ? &record->config[1] : &record->config[0];
+}
+
+static __always_inline struct settings *settings_get(void)
+{
+    __u32 zero = 0;
+
+    return map_lookup(settings, &zero);
+}
+
+/* The output that a one-word value names, if the value is still the one of 'vni'. */
+static __always_inline __u32 output_of(const struct output_value *value, __u32 vni)
+{
+    if (!value)
+        return OUTPUT_NONE;
+    struct output_value copy;
+    *(__u64 *)&copy = *(const volatile __u64 *)value;
+    return copy.vni == vni ? copy.output : OUTPUT_NONE;
+}
+
+#endif

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What the pipeline knows of the frame in hand, and small things that every step needs. */
+#ifndef WEFT_BPF_PACKET_H
+#define WEFT_BPF_PACKET_H
+
+#include "weft/dataplane/bpf/maps.h"
+
+#define PACKET_IPV4 (1u << 0)
+#define PACKET_IPV6 (1u << 1)
+#define PACKET_LATER_FRAGMENT (1u << 2) /* No L4 header in this one. */
+#define PACKET_FRAGMENT (1u << 3)       /* First or later. */
+#define PACKET_HAS_FLOW (1u << 4)       /* The tuple names a connection. */
+#define PACKET_FROM_TUNNEL (1u << 5)
+
+#define ON_STACK __attribute__((aligned(8))) /* The verifier wants aligned access there. */
+
+struct packet {
+    struct flow_key tuple ON_STACK; /* From the sender's side: 'local' is the source.  Addresses and ports are zero without IP. */
+    __u32 slot;            /* Of the port that sent it; 0: came by tunnel. */
+    __u32 drop_slot;       /* Which port's counters get a drop. */
+    __u32 vni;
+    __u32 epoch;           /* Of the sending port, read before any table. */
+    __u32 size;            /* Bytes of the Ethernet frame. */
+    __u32 flags;           /* PACKET_* */
+    __u16 l3, l4;          /* Offsets. */
+    __u16 header_size;     /* Up to the L4 payload: what GSO repeats in each segment. */
+    __u16 ethertype;       /* As on the wire. */
+    __u8 destination[8], source[8]; /* MACs; the last two bytes are zero. */
+    __u8 tcp_flags;
+    __u8 icmp_type;        /* Of ICMP and ICMPv6. */
+    __u16 segments;        /* Frames on the wire: more than one for GSO. */
+};
+
+static __always_inline bool mac_equal(const void *a, const void *b)
+{
+    return load32(a) == load32(b) && load16((const __u8 *)a + 4) == load16((const __u8 *)b + 4);
+}
+
+static __always_inline void mac_copy(void *to, const void *from)
+{
+    __u32 head = load32(from);
+    __u16 tail = load16((const __u8 *)from + 4);
+
+    store32(to, head);
+    store16((__u8 *)to + 4, tail);
+}
+
+static __always_inline bool mac_is_zero(const void *mac)
+{
+    return !load32(mac) && !load16((const __u8 *)mac + 4);
+}
+
+static __always_inline bool address_equal(const void *a, const void *b)
+{
+    return load64(a) == load64(b) && load64((const __u8 *)a + 8) == load64((const __u8 *)b + 8);
+}
+
+static __always_inline bool address_is_zero(const void *address)
+{
+    return !load64(address) && !load64((const __u8 *)address + 8);
+}
+
+static __always_inline void address_copy(void *to, const void *from)
+{
+    /* By words: keys hold addresses at offsets that are no multiple of 8. */
+    __u32 a = load32(from), b = load32((const __u8 *)from + 4);
+    __u32 c = load32((const __u8 *)from + 8), d = load32((const __u8 *)from + 12);
+
+    store32(to, a);
+    store32((__u8 *)to + 4, b);
+    store32((__u8 *)to + 8, c);
+    store32((__u8 *)to + 12, d);
+}
+
+/* ::ffff:a.b.c.d from four bytes in network order. */
+static __always_inline void address_map_ipv4(void *to, __u32 address)
+{
+    store64(to, 0);
+    store32((__u8 *)to + 8, bpf_htonl(0xffff));
+    store32((__u8 *)to + 12, address);
+}
+
+static __always_inline bool address_is_ipv4(const void *address)
+{
+    return !load64(address) && load32((const __u8 *)address + 8) == bpf_htonl(0xffff);
+}
+
+/* The bytes that the frame takes on the wire, headers of all GSO segments included. */
+static __always_inline __u64 packet_wire_bytes(const struct packet *packet)
+{
+    return packet->size + (__u64)(packet->segments - 1) * packet->header_size;
+}
+
+#endif

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The virtual switch of a network: which output has a MAC, MACs that move, and copies for everybody. */
+#ifndef WEFT_BPF_SWITCHING_H
+#define WEFT_BPF_SWITCHING_H
+
+#include "weft/dataplane/bpf/counters.h"
+#include "weft/dataplane/bpf/deliver.h"
+#include "weft/dataplane/bpf/tunnel.h"
+
+/* Where a MAC is; '*ret_moves' says that the answer may change without a new epoch. */
+static __always_inline __u32 switch_lookup(__u32 vni, const __u8 *mac, bool *ret_moves)
+{
+    struct fdb_key key = {.vni = vni};
+
+    mac_copy(key.mac, mac);
+    __u32 output = output_of(map_lookup(fdb, &key), vni);
+    *ret_moves = output == OUTPUT_NONE;
+    if (output == OUTPUT_NONE)
+        output = output_of(map_lookup(learned, &key), vni);
+    return output;
+}
+
+static __always_inline bool switch_may_claim(__u32 vni, const __u8 *mac, __u32 output)
+{
+    struct movable_key key = {.vni = vni, .output = output};
+
+    mac_copy(key.mac, mac);
+    if (output_of(map_lookup(movable, &key), vni) == output)
+        return true;
+    store32(key.mac, 0);
+    store16(key.mac + 4, 0);
+    return output_of(map_lookup(movable, &key), vni) == output;
+}
+
+/* Notes that 'mac' is now behind 'output', if it may be there.  A MAC that the model places is never learned. */
+static __noinline void switch_learn(const struct packet *packet, __u32 output)
+{
+    struct fdb_key key = {.vni = packet->vni};
+    struct output_value value = {.vni = packet->vni, .output = output};
+    __u32 slot = packet->slot;
+
+    mac_copy(key.mac, packet->source);
+    if (output_of(map_lookup(fdb, &key), key.vni) != OUTPUT_NONE)
+        return;
+    if (output_of(map_lookup(learned, &key), key.vni) == output)
+        return;
+    if (mac_is_zero(packet->source) || packet->source[0] & 1 || !switch_may_claim(key.vni, packet->source, output))
+        return;
+    if (slot) {
+        struct port_runtime *runtime = map_lookup(port_runtime, &slot);
+        if (!runtime || runtime->n_learned >= MAX_LEARNED_PER_PORT)
+            return;
+        __sync_fetch_and_add(&runtime->n_learned, 1);
+    }
+    map_put(learned, &key, &value);
+    TRACE(learn, "%s is behind output %#x", trace_mac(packet->source), output);
+}
+
+/* MACs that bridges must not forward (IEEE 802.1Q, 8.6.3), and those of bridge management behind them. */
+static __always_inline bool switch_is_reserved(const __u8 *mac)
+{
+    return load32(mac) == bpf_htonl(0x0180c200) && mac[4] == 0;
+}
+
+struct flood_state {
+    struct __sk_buff *skb;
+    const struct packet *packet;
+    __u64 wire_bytes;
+    __u32 vni;
+    __u32 slot;        /* Who sent it: gets no copy. */
+    __u32 segments;
+    __u32 tunnel_ifindex;
+    __u32 budget;      /* Copies that may still be made. */
+    __u32 n_copies;
+    __u32 local_only;  /* What came by tunnel never goes back into one. */
+    __u32 is_exhausted;
+};
+
+static long flood_copy(__u32 index, struct flood_state *state)
+{
+    struct flood_key key = {.vni = state->vni, .index = index};
+    const struct output_value *value = map_lookup(flood, &key);
+    __u32 ifindex;
+
+    if (!value)
+        return 1;
+    __u32 output = output_of(value, key.vni);
+    __u32 kind = output & OUTPUT_KIND_MASK, slot = output & OUTPUT_SLOT_MASK;
+    if (kind == OUTPUT_LOCAL) {
+        __u32 unused;
+        const struct port_config *port = port_config_get(slot, &unused);
+        if (slot == state->slot || !port || port->vni != key.vni || !port->ifindex || !(port->flags & PORT_ADMIN_UP))
+            return 0;
+        ifindex = port->ifindex;
+    } else if (kind == OUTPUT_REMOTE && !state->local_only) {
+        ifindex = state->tunnel_ifindex;
+    } else {
+        return 0;
+    }
+    if (!state->budget) {
+        state->is_exhausted = 1;
+        return 1;
+    }
+    if (kind == OUTPUT_REMOTE) { /* For to_tunnel. */
+        state->skb->mark = slot;
+        state->skb->priority = key.vni;
+    }
+    if (bpf_clone_redirect(state->skb, ifindex, 0))
+        return 0;
+    state->budget--;
+    state->n_copies++;
+    if (kind == OUTPUT_LOCAL)
+        count_received(slot, state->segments, state->wire_bytes);
+    TRACE(flood, "copy to output %#x, interface %u", output, ifindex);
+    return 0;
+}
+
+/* Gives a copy to everybody in the network but the sender.  Each copy costs one token of the sending port. */
+static __noinline __u32 switch_flood(struct __sk_buff *skb, const struct packet *packet, const struct port_config *port)
+{
+    const struct settings *settings = settings_get();
+    struct port_runtime *runtime = NULL;
+    __u32 slot = packet->slot;
+    struct flood_state state = {
+        .skb = skb,
+        .packet = packet,
+        .wire_bytes = packet_wire_bytes(packet),
+        .vni = packet->vni,
+        .slot = slot,
+        .segments = packet->segments,
+        .tunnel_ifindex = settings ? settings->tunnel_ifindex : 0,
+        .budget = MAX_FLOOD_COPIES,
+        .local_only = !port,
+    };
+    __u64 tokens = 0;
+
+    if (port) {
+        runtime = map_lookup(port_runtime, &slot);
+        if (!runtime)
+            return DROP_bum_budget;
+        tokens = bucket_refill(&runtime->bum_time_ns, &runtime->bum_tokens, port->bum_rate, port->bum_burst);
+        if (!tokens)
+            return DROP_bum_budget;
+        if (tokens < state.budget)
+            state.budget = tokens;
+    }
+    frame_loop(MAX_FLOOD_COPIES, flood_copy, &state);
+    if (runtime)
+        runtime->bum_tokens = tokens - state.n_copies;
+    if (!state.n_copies)
+        return DROP_flood_empty;
+    if (state.is_exhausted)
+        count_drop(slot, DROP_bum_budget); /* The rest of the copies. */
+    TRACE(flood, "%u copies", state.n_copies);
+    return VERDICT(TC_ACT_STOLEN);
+}
+
+#endif

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The data plane's programs: the packet's story in order.
+ *
+ *   a workload's frame   from_workload: port -> parse -> connection entry -> [ security -> ARP/ND -> punt -> learn -> switch ]
+ *                        -> deliver here | encapsulate and out of the underlay | flood | drop with a reason
+ *   a tunnelled frame    from_underlay: outer headers -> peer -> switch -> strip -> deliver | flood to local ports
+ *   a flooded copy       to_tunnel, on the tunnel device's egress: encapsulate -> out of the underlay
+ *   one more hop         through_neighbor, on the tunnel device's ingress: see tunnel_send
+ *
+ * A workload's frame never reaches the host's own stack: each way ends in a redirect, an answer or a drop.  What is in
+ * brackets runs only when the connection entry is missing or out of date. */
+#include "weft/dataplane/bpf/world.h"
+/* clang-format off */
+#include "weft/dataplane/bpf/trace.h"
+#include "weft/dataplane/bpf/packet.h"
+#include "weft/dataplane/bpf/parse.h"
+#include "weft/dataplane/bpf/security.h"
+#include "weft/dataplane/bpf/neighbor.h"
+#include "weft/dataplane/bpf/punt.h"
+#include "weft/dataplane/bpf/flow.h"
+#include "weft/dataplane/bpf/tunnel.h"
+#include "weft/dataplane/bpf/deliver.h"
+#include "weft/dataplane/bpf/switching.h"
+/* clang-format on */
+
+#ifdef __bpf__
+char _license[] SEC("license") = "Dual BSD/GPL";
+#endif
+
+/* Turns what the steps said into what tc does, and counts a drop. */
+static __always_inline int conclude(const struct packet *packet, __u32 step)
+{
+    if (step & STEP_DONE)
+        return step & 0xff;
+    TRACE(drop, "%s", trace_reason(step));
+    count_drop(packet->drop_slot, step);
+    return TC_ACT_SHOT;
+}
+
+static __always_inline __u32 output_frame(struct __sk_buff *skb, struct packet *packet, __u32 output)
+{
+    __u32 kind = output & OUTPUT_KIND_MASK, slot = output & OUTPUT_SLOT_MASK;
+
+    if (kind == OUTPUT_LOCAL && slot != packet->slot)
+        return deliver_local(skb, packet, slot);
+    if (kind == OUTPUT_REMOTE)
+        return tunnel_send(skb, packet, slot, packet->vni, TUNNEL_UNICAST);
+    return DROP_unknown_destination;
+}
+
+/* A frame that no valid connection entry covers. */
+static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet *packet, const struct port_config *port)
+{
+    __u32 step;
+    bool moves = false;
+
+    if (port->flags & PORT_SECURITY) {
+        step = security_check(skb, port, packet);
+        if (step == DROP_truncated && frame_pull(skb, 256))
+            step = security_check(skb, port, packet);
+        if (step != STEP_CONTINUE)
+            return step;
+        TRACE(security, "the source is the port's");
+    }
+    __u32 reason = punt_reason_of(packet, port);
+    if (reason)
+        return punt_frame(skb, packet, port, reason);
+    step = neighbor_answer(skb, packet);
+    if (step != STEP_CONTINUE)
+        return step;
+    if (port->flags & PORT_MAY_LEARN)
+        switch_learn(packet, OUTPUT_LOCAL | packet->slot);
+    if (packet->destination[0] & 1)
+        return switch_flood(skb, packet, port);
+
+    __u32 output = switch_lookup(packet->vni, packet->destination, &moves);
+    TRACE(switch, "%s is behind output %#x", trace_mac(packet->destination), output);
+    if (output == OUTPUT_NONE || output == (OUTPUT_LOCAL | packet->slot))
+        return DROP_unknown_destination;
+    if (packet->flags & PACKET_HAS_FLOW) {
+        step = flow_remember(packet, port, moves ? OUTPUT_NONE : output);
+        if (step != STEP_CONTINUE)
+            return step;
+    }
+    return output_frame(skb, packet, output);
+}
+
+static __always_inline __u32 workload_frame(struct __sk_buff *skb, struct packet *packet)
+{
+    __u32 ifindex = skb->ifindex;
+    const __u32 *found = map_lookup(interfaces, &ifindex);
+
+    if (!found)
+        return DROP_no_port;
+    __u32 slot = *found;
+    const struct port_config *port = port_config_get(slot, &packet->epoch);
+    if (!port || !slot || port->ifindex != ifindex)
+        return DROP_no_port;
+    packet->slot = packet->tuple.slot = packet->drop_slot = slot;
+    packet->vni = port->vni;
+    TRACE(port, "slot %u, network %u", slot, port->vni);
+
+    __u32 step = parse_whole(skb, packet);
+    count_sent(slot, packet);
+    if (!(port->flags & PORT_ADMIN_UP))
+        return DROP_port_down;
+    /* The kernel takes the outermost tag out of the frame before we run; left alone it would land on the outer frame of a
+     * tunnel. */
+    if (skb->vlan_present || packet->ethertype == bpf_htons(ETH_P_8021Q) || packet->ethertype == bpf_htons(ETH_P_8021AD))
+        return DROP_vlan_tagged;
+    if (step != STEP_CONTINUE)
+        return step;
+    TRACE(parse, "%s > %s, type %#x, %u bytes", trace_mac(packet->source), trace_mac(packet->destination),
+          bpf_ntohs(packet->ethertype), packet->size);
+    if (packet->source[0] & 1)
+        return DROP_spoofed_mac; /* No station has a group address. */
+    if (packet_l3_size(skb, packet) > port->mtu)
+        return punt_too_big(skb, packet, port);
+
+    if (packet->flags & PACKET_HAS_FLOW && mac_equal(packet->source, port->mac)) {
+        struct flow_entry *entry = flow_find(&packet->tuple);
+        if (entry && flow_is_current(entry, packet, port)) {
+            __u32 output = entry->output;
+            flow_account(entry, packet, 0);
+            TRACE(flow, "known connection, output %#x", output);
+            return output_frame(skb, packet, output);
+        }
+    }
+    if (switch_is_reserved(packet->destination))
+        return DROP_reserved_destination;
+    return workload_undecided(skb, packet, port);
+}
+
+SEC("tc")
+int from_workload(struct __sk_buff *skb)
+{
+    struct packet packet = {};
+
+    return conclude(&packet, workload_frame(skb, &packet));
+}
+
+/* Why a tunnelled frame found nobody: is the network unknown here, or only the MAC? */
+static __always_inline __u32 underlay_unknown(__u32 vni)
+{
+    return map_lookup(networks, &vni) ? DROP_unknown_destination : DROP_unknown_network;
+}
+
+static __always_inline __u32 underlay_frame(struct __sk_buff *skb, struct packet *packet)
+{
+    struct tunnel_frame outer = {};
+    bool moves;
+    __u32 step = tunnel_receive(skb, packet, &outer);
+
+    if (step != STEP_CONTINUE)
+        return step;
+    if (packet->ethertype == bpf_htons(ETH_P_8021Q) || packet->ethertype == bpf_htons(ETH_P_8021AD))
+        return DROP_vlan_tagged;
+    bool is_group = packet->destination[0] & 1;
+    if (packet->source[0] & 1 || is_group != (outer.kind == TUNNEL_FLOOD))
+        return DROP_tunnel_header; /* Our hosts send no such frame. */
+    if (is_group) {
+        switch_learn(packet, OUTPUT_REMOTE | outer.host);
+        step = tunnel_strip(skb, packet, outer.overhead);
+        if (step != STEP_CONTINUE)
+            return step;
+        step = switch_flood(skb, packet, NULL);
+        return step == DROP_flood_empty ? underlay_unknown(packet->vni) : step;
+    }
+
+    /* Only a local port can be the destination of what came by tunnel, whatever the tables say: no loops. */
+    __u32 output = switch_lookup(packet->vni, packet->destination, &moves);
+    TRACE(switch, "%s is behind output %#x", trace_mac(packet->destination), output);
+    if ((output & OUTPUT_KIND_MASK) != OUTPUT_LOCAL)
+        return underlay_unknown(packet->vni);
+    step = tunnel_strip(skb, packet, outer.overhead);
+    if (step != STEP_CONTINUE)
+        return step;
+    __u32 slot = output & OUTPUT_SLOT_MASK, unused;
+    const struct port_config *port = port_config_get(slot, &unused);
+    if (port && port->flags & PORT_INGRESS_POLICY) {
+        step = parse_whole(skb, packet);
+        packet->flags |= PACKET_FROM_TUNNEL;
+        if (step != STEP_CONTINUE)
+            return step;
+    }
+    return deliver_local(skb, packet, slot);
+}
+
+SEC("tc")
+int from_underlay(struct __sk_buff *skb)
+{
+    struct packet packet = {};
+
+    return conclude(&packet, underlay_frame(skb, &packet));
+}
+
+/* A copy that switch_flood sent towards a host: its slot is in the mark, the network in the priority. */
+SEC("tc")
+int to_tunnel(struct __sk_buff *skb)
+{
+    struct packet packet = {};
+    __u32 host = skb->mark, vni = skb->priority;
+
+    if (!host || !vni || vni > 0xffffff)
+        return TC_ACT_SHOT; /* The host's own chatter on the device. */
+    skb->mark = 0;
+    skb->priority = 0;
+    __u32 step = parse_whole(skb, &packet);
+    if (step == STEP_CONTINUE)
+        step = tunnel_send(skb, &packet, host, vni, TUNNEL_FLOOD);
+    return conclude(&packet, step);
+}
+
+/* A frame that tunnel_send finished but for its MACs. */
+SEC("tc")
+int through_neighbor(struct __sk_buff *skb)
+{
+    const struct host_config *host = host_config_get(skb->mark);
+
+    if (!skb->mark || !host || address_is_zero(host->next_hop))
+        return TC_ACT_SHOT;
+    skb->mark = 0;
+    return tunnel_to_neighbor(host) & 0xff;
+}

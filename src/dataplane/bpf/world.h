@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* One source, two worlds.
+ *
+ * Everything in this folder compiles to BPF and, unchanged, to native code: for unit tests, fuzzing and traces.  The
+ * pipeline therefore uses kernel helpers by their own names (native.h supplies them) and, where the two worlds differ,
+ * the words of this file:
+ *
+ *   frame_at(skb, offset, size)  bytes of the frame, or NULL when it (or its linear part) ends before; invalid after any
+ *                                helper that may move the frame
+ *   load16/32/64, store16/32/64  unaligned access without byte-wise code
+ *   map_lookup, map_insert, map_put, map_delete, map_ring_*    a map by its name
+ *   time_ns()                    coarse monotonic time
+ *   flow_timer_*                 the timer inside a connection entry
+ *   TRACE(stage, format, ...)    a step for 'weft trace'; nothing in BPF
+ *
+ * What natively is not modelled: checksum state, and what happens behind a redirect. */
+#ifndef WEFT_BPF_WORLD_H
+#define WEFT_BPF_WORLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/pkt_cls.h>
+
+#include "weft/dataplane/tables.h"
+
+#ifdef __bpf__
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+
+#define AF_INET 2
+#define AF_INET6 10
+
+#define load16(p) (*(const __u16 *)(p))
+#define load32(p) (*(const __u32 *)(p))
+#define load64(p) (*(const __u64 *)(p))
+#define store16(p, value) (*(__u16 *)(p) = (value))
+#define store32(p, value) (*(__u32 *)(p) = (value))
+#define store64(p, value) (*(__u64 *)(p) = (value))
+
+#define map_lookup(map, key) bpf_map_lookup_elem(&map, key)
+#define map_insert(map, key, value) bpf_map_update_elem(&map, key, value, BPF_NOEXIST)
+#define map_put(map, key, value) bpf_map_update_elem(&map, key, value, BPF_ANY)
+#define map_delete(map, key) bpf_map_delete_elem(&map, key)
+#define map_ring_reserve(map, size) bpf_ringbuf_reserve(&map, size, 0)
+#define map_ring_submit(event) bpf_ringbuf_submit(event, 0)
+#define map_ring_discard(event) bpf_ringbuf_discard(event, 0)
+
+#define time_ns() bpf_ktime_get_coarse_ns()
+#define frame_loop(n, function, state) bpf_loop(n, function, state, 0)
+
+#define flow_timer_init(entry) bpf_timer_init(&(entry)->timer, &connections, 1 /* CLOCK_MONOTONIC */)
+#define flow_timer_set_callback(entry, function) bpf_timer_set_callback(&(entry)->timer, function)
+#define flow_timer_start(entry, ns) bpf_timer_start(&(entry)->timer, ns, 0)
+#define flow_map_delete(map, key) bpf_map_delete_elem(map, key)
+
+#define TRACE(stage, ...) do { } while (0)
+
+/* The context must be read by an offset that clang cannot fold into a modified pointer: hence the assembly. */
+static __always_inline unsigned char *frame_data(const struct __sk_buff *skb)
+{
+    unsigned char *pointer;
+
+    asm volatile("%0 = *(u32 *)(%1 + %2)" : "=r"(pointer) : "r"(skb), "i"(offsetof(struct __sk_buff, data)));
+    return pointer;
+}
+
+static __always_inline unsigned char *frame_end(const struct __sk_buff *skb)
+{
+    unsigned char *pointer;
+
+    asm volatile("%0 = *(u32 *)(%1 + %2)" : "=r"(pointer) : "r"(skb), "i"(offsetof(struct __sk_buff, data_end)));
+    return pointer;
+}
+
+#else
+#include "weft/dataplane/bpf/native.h"
+#endif
+
+/* Later headers than the oldest kernel's; bpf_skb_adjust_room says -EINVAL where it does not know them. */
+#define ADJ_ROOM_DECAP_L3_IPV4 (1ull << 7)
+#define ADJ_ROOM_DECAP_L3_IPV6 (1ull << 8)
+
+#define FRAME_MAX_HEADERS 512 /* No header that we read begins behind this. */
+
+static __always_inline unsigned char *frame_at(const struct __sk_buff *skb, __u32 offset, __u32 size)
+{
+    if (offset > FRAME_MAX_HEADERS)
+        return NULL;
+    unsigned char *pointer = frame_data(skb) + offset;
+    return pointer + size > frame_end(skb) ? NULL : pointer;
+}
+
+/* Makes up to 'size' bytes linear.  Returns false when that brought nothing new. */
+static __always_inline bool frame_pull(struct __sk_buff *skb, __u32 size)
+{
+    __u32 wanted = skb->len < size ? skb->len : size;
+
+    if (wanted > FRAME_MAX_HEADERS || frame_at(skb, 0, wanted))
+        return false;
+    return bpf_skb_pull_data(skb, wanted) == 0;
+}
+
+/* What a step says: go on, a drop reason (1..), or a final action of tc. */
+#define STEP_CONTINUE 0u
+#define STEP_DONE 0x100u
+#define VERDICT(action) (STEP_DONE | (__u32)(action))
+
+#endif
