@@ -265,6 +265,8 @@ int frame_end(struct writer *writer)
         put_be16(message + 4, (uint16_t)size);
         uint16_t checksum = transport_checksum(&source, &destination, protocol, message, size);
         put_be16(message + 6, checksum ? checksum : 0xffff); /* Zero would say "none" (RFC 768). */
+    } else if (v4) {
+        put_be16(message + 2, sum_fold(sum_bytes(0, message, size))); /* ICMP: no pseudo header (RFC 792). */
     } else {
         put_be16(message + 2, transport_checksum(&source, &destination, protocol, message, size));
     }

@@ -1,6 +1,6 @@
 /* Reading and writing frames: cursors that check bounds inside, and Ethernet, IPv4, IPv6 and UDP around a message.
  *
- * Standards: RFC 894 and 2464 (Ethernet), RFC 791 (IPv4), RFC 8200 (IPv6), RFC 768 (UDP), RFC 1071 (checksum). */
+ * Standards: RFC 894 and 2464 (Ethernet), RFC 791 (IPv4), RFC 8200 (IPv6), RFC 768 (UDP), RFC 792, RFC 1071 (checksum). */
 #ifndef WEFT_SERVICES_PACKET_H
 #define WEFT_SERVICES_PACKET_H
 
@@ -112,7 +112,7 @@ struct frame {
  * headers, VLAN tags). */
 int frame_parse(const void *bytes, size_t size, struct frame *ret);
 
-/* Writes the headers (all but 'payload' is used), then the caller writes the message, then frame_end fills in lengths and
+/* Writes the headers (all but 'payload' is used; ICMP over IPv4 is fine here), then the caller writes the message, then frame_end fills in lengths and
  * checksums.  The writer must be empty before.  frame_end returns the frame's size, or -ENOBUFS. */
 void frame_begin(struct writer *writer, const struct frame *headers);
 int frame_end(struct writer *writer);

@@ -1,0 +1,53 @@
+/* What the data plane leaves to the agent: DHCP, router solicitations and packets that are too big come out of the ring buffer
+ * 'punt', are answered by the services layer from the agent's own replica, and the answer goes out of the
+ * workload's interface.  Nothing is asked of the API, so leases are renewed while it is away.
+ *
+ * Frames leave through one AF_PACKET socket of the network namespace the process is in when punt_new() is called, bound to no
+ * interface and receiving nothing: each is sent to an ifindex.  All is in the loop's thread. */
+#ifndef WEFT_AGENT_PUNT_H
+#define WEFT_AGENT_PUNT_H
+
+#include <stdint.h>
+#include <uv.h>
+
+#include "weft/base/error.h"
+#include "weft/services/config.h"
+
+struct punt;
+
+/* A plugged port, all borrowed and used only until the callback's caller returns to the loop. */
+struct punt_port {
+    uint32_t ifindex;               /* Of the host's end. */
+    struct service_objects objects; /* Complete: port, network, subnets, find_holder. */
+};
+
+/* Who is at 'slot'?  Returns 0, or -ENOENT when nobody is plugged there (any other error is taken for that too). */
+typedef int (*punt_find)(void *context, uint32_t slot, struct punt_port *ret);
+
+struct punt_counters {
+    uint64_t events;       /* Taken from the ring. */
+    uint64_t replies;      /* Sent, of which: */
+    uint64_t dhcp4, dhcp6, ra, too_big;
+    uint64_t advertisements; /* Unsolicited ones sent. */
+    uint64_t refused;      /* DHCPNAKs, among 'dhcp4'. */
+    uint64_t silent;       /* Understood, and nothing to say. */
+    uint64_t malformed;    /* Or not a message to a server. */
+    uint64_t unknown_port; /* The slot is empty, or has another interface by now. */
+    uint64_t send_errors;
+};
+
+/* Serves the ring buffer map 'ring_fd' (borrowed) and advertises to the ports in slots 1..'n_slots'-1.
+ * Returns 0 and '*ret', or -errno with '*error'. */
+int punt_new(uv_loop_t *loop, int ring_fd, uint32_t n_slots, punt_find find, void *context, struct punt **ret,
+             struct error *error);
+
+/* Stops; its handles close in the loop, which has to run on for that, and the memory is freed then.  NULL is fine. */
+void punt_free(struct punt *punt);
+
+/* Sends a router advertisement at once, if the port's network has any: call it when a port was plugged or what it is
+ * told changed.  Harmless otherwise. */
+void punt_advertise(struct punt *punt, uint32_t slot);
+
+const struct punt_counters *punt_counters(const struct punt *punt);
+
+#endif
