@@ -10,6 +10,9 @@ int compile_ports(struct compile_index *index, struct desired *desired);
 /* Layer 2: networks, FDB, neighbors, flood lists: switching.c. */
 int compile_switching(struct compile_index *index, struct desired *desired);
 
+/* Addresses of the platform's own server: services.c.  After compile_switching(). */
+int compile_services(struct compile_index *index, struct desired *desired);
+
 /* Other hosts: underlay.c. */
 int compile_underlay(struct compile_index *index, struct desired *desired);
 

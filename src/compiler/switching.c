@@ -64,6 +64,8 @@ static int add_neighbor(struct desired *desired, uint32_t vni, const struct ip_a
     return rows_add(&desired->tables[TABLE_NEIGHBORS], &key, &value);
 }
 
+static const struct ip_prefix link_local_prefix = {{{0xfe, 0x80}}, 64};
+
 static int add_movables(const struct port *port, uint32_t vni, uint32_t output, struct desired *desired)
 {
     static const uint8_t any[6];
@@ -92,9 +94,15 @@ static int add_port(struct compile_index *index, const struct compile_port *entr
 
     if (add_fdb(desired, vni, port->mac.bytes, output) < 0 || add_flood_output(network, output) < 0)
         return -ENOMEM;
-    for (size_t i = 0; i < port->n_fixed_ips; i++)
-        if (add_neighbor(desired, vni, &port->fixed_ips[i].address, port->mac.bytes) < 0)
+    for (size_t i = 0; i < port->n_fixed_ips; i++) {
+        const struct ip_address *address = &port->fixed_ips[i].address;
+        struct ip_address link_local = ip_from_eui64(&link_local_prefix, &port->mac);
+
+        /* Who speaks IPv6 has a link-local address too, and anti-spoofing lets it be this one. */
+        if (add_neighbor(desired, vni, address, port->mac.bytes) < 0 ||
+            (!ip_is_v4(address) && add_neighbor(desired, vni, &link_local, port->mac.bytes) < 0))
             return -ENOMEM;
+    }
     if (!port->port_security_enabled || port->n_allowed_address_pairs)
         network->may_learn = true;
     return add_movables(port, vni, output, desired);

@@ -130,7 +130,7 @@ static void build_ra(const struct service_objects *objects, struct ra_config *co
         if (ip_is_v4(&subnet->cidr.address) || !subnet->enable_dhcp || mode == IPV6_MODE_NONE ||
             config->n_prefixes == RA_MAX_PREFIXES)
             continue;
-        config->enabled = true;
+        config->enabled |= port_is_in(objects->port, subnet);
         config->managed |= mode == IPV6_MODE_DHCPV6_STATEFUL;
         config->other |= mode == IPV6_MODE_DHCPV6_STATELESS;
         config->prefixes[config->n_prefixes++] = (struct ra_prefix){

@@ -35,7 +35,7 @@ struct ra_config {
     struct mac_address mac; /* The port's. */
     struct mac_address server_mac;
     struct ip_address source; /* Link local. */
-    bool enabled;             /* Some subnet of the network has an ra_mode. */
+    bool enabled;             /* The port has an address in a subnet that has an ra_mode. */
     bool managed, other;      /* M, O. */
     bool has_gateway;
     struct mac_address gateway_mac; /* The source link-layer option, if 'has_gateway'. */

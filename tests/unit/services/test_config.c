@@ -144,6 +144,11 @@ static void address_elsewhere_makes_no_autonomous_prefix(void **state)
     for (size_t i = 0; i < 3; i++)
         assert_false(config.ra.prefixes[i].autonomous);
     assert_false(config.dhcp6.enabled);
+    assert_false(config.ra.enabled);
+    world.port.n_fixed_ips = 5; /* SLAAC and stateful. */
+    service_config_build(&world.objects, &config);
+    assert_true(config.ra.enabled && config.ra.prefixes[0].autonomous);
+    assert_false(config.ra.prefixes[2].autonomous);
 }
 
 static void dns_of_zero_means_none(void **state)
