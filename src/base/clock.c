@@ -1,6 +1,7 @@
 #include "weft/base/clock.h"
 
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 uint64_t clock_monotonic_ns(void)
@@ -38,9 +39,15 @@ int time_parse(const char *text, int64_t *ret_realtime_s)
 {
     struct tm parts = {};
     const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    char again[TIME_TEXT_SIZE];
+    int64_t seconds;
 
     if (!end || *end)
         return -EINVAL;
-    *ret_realtime_s = timegm(&parts);
+    seconds = timegm(&parts);
+    /* strptime also takes the 30th of February, spaces and single digits. */
+    if (strcmp(time_format(seconds, again), text) != 0)
+        return -EINVAL;
+    *ret_realtime_s = seconds;
     return 0;
 }
