@@ -1,0 +1,361 @@
+/* The table: every command, argument and flag of weft.  Parsing, --help, completion and the man page's check read it. */
+#include <stddef.h>
+
+#include "weft/cli/command.h"
+#include "weft/cli/completion.h"
+#include "weft/cli/hosts.h"
+#include "weft/cli/identity.h"
+#include "weft/cli/lab.h"
+#include "weft/cli/ports.h"
+#include "weft/cli/resource.h"
+#include "weft/cli/trace.h"
+
+/* A flag whose value is one attribute; one that takes no value; one that the command reads itself. */
+#define ATTRIBUTE(name_, placeholder_, help_, encoding_, attribute_)                                                   \
+    {.name = name_, .type = FLAG_VALUE, .placeholder = placeholder_, .help = help_, .encoding = encoding_,             \
+     .attribute = attribute_}
+#define NAMED(name_, placeholder_, help_, completion_, encoding_, attribute_)                                          \
+    {.name = name_, .type = FLAG_VALUE, .placeholder = placeholder_, .help = help_, .completion = completion_,         \
+     .encoding = encoding_, .attribute = attribute_}
+#define CHOICE(name_, placeholder_, help_, choices_, encoding_, attribute_)                                            \
+    {.name = name_, .type = FLAG_VALUE, .placeholder = placeholder_, .help = help_, .completion = COMPLETE_CHOICES,    \
+     .choices = choices_, .encoding = encoding_, .attribute = attribute_}
+#define ITEM(name_, placeholder_, help_, encoding_, attribute_)                                                        \
+    {.name = name_, .type = FLAG_REPEATED, .placeholder = placeholder_, .help = help_, .encoding = encoding_,          \
+     .attribute = attribute_}
+#define SWITCH(name_, help_, encoding_, attribute_)                                                                    \
+    {.name = name_, .type = FLAG_PRESENT, .help = help_, .encoding = encoding_, .attribute = attribute_}
+#define OWN(name_, placeholder_, help_, completion_)                                                                   \
+    {.name = name_, .type = FLAG_VALUE, .placeholder = placeholder_, .help = help_, .completion = completion_}
+#define OWN_CHOICE(name_, placeholder_, help_, choices_)                                                               \
+    {.name = name_, .type = FLAG_VALUE, .placeholder = placeholder_, .help = help_, .completion = COMPLETE_CHOICES,    \
+     .choices = choices_}
+#define OWN_SWITCH(name_, help_) {.name = name_, .type = FLAG_PRESENT, .help = help_}
+#define END {.name = NULL}
+
+const struct flag global_flags[] = {
+    {.name = "output", .letter = 'o', .type = FLAG_VALUE, .placeholder = "FORMAT", .help = "how to print",
+     .completion = COMPLETE_CHOICES, .choices = "table json value"},
+    {.name = "column", .letter = 'c', .type = FLAG_REPEATED, .placeholder = "ATTRIBUTE", .help = "print only these"},
+    OWN("os-auth-url", "URL", "Identity: http://HOST:9696/identity/v3", COMPLETE_NOTHING),
+    OWN("os-username", "NAME", "who asks", COMPLETE_NOTHING),
+    OWN("os-user-id", "ID", "the same, by id", COMPLETE_NOTHING),
+    OWN("os-password", "PASSWORD", "better given as OS_PASSWORD", COMPLETE_NOTHING),
+    OWN("os-project-name", "NAME", "the project to work in", COMPLETE_NOTHING),
+    OWN("os-project-id", "ID", "the same, by id", COMPLETE_NOTHING),
+    OWN("os-user-domain-name", "NAME", "the user's domain, when it is not 'default'", COMPLETE_NOTHING),
+    OWN("os-project-domain-name", "NAME", "the project's domain, when it is not 'default'", COMPLETE_NOTHING),
+    OWN("os-token", "TOKEN", "a token instead of name and password", COMPLETE_NOTHING),
+    OWN("os-endpoint", "URL", "the API, when it is not the catalogue's", COMPLETE_NOTHING),
+    OWN("os-cacert", "FILE", "certificates to trust for https", COMPLETE_FILE),
+    OWN_SWITCH("os-insecure", "do not check the server's certificate"),
+    OWN("agent-socket", "PATH", "the local agent (/run/weft/agent.sock)", COMPLETE_FILE),
+    OWN_SWITCH("debug", "show requests, answers and programs run"),
+    {.name = "help", .letter = 'h', .type = FLAG_PRESENT, .help = "show help and exit"},
+    OWN_SWITCH("version", "show the version and exit"),
+    END,
+};
+
+/* ---- groups of flags --------------------------------------------------------------------------------------------- */
+
+static const struct flag common_attributes[] = {
+    ATTRIBUTE("description", "TEXT", "free text", ENCODE_STRING, "description"),
+    END,
+};
+static const struct flag state_attributes[] = {
+    SWITCH("enable", "administrative state up", ENCODE_TRUE, "admin_state_up"),
+    SWITCH("disable", "administrative state down: no traffic", ENCODE_FALSE, "admin_state_up"),
+    END,
+};
+static const struct flag owner[] = {
+    NAMED("project", "PROJECT", "for this project (administrators)", COMPLETE_PROJECT, ENCODE_PROJECT, "project_id"),
+    END,
+};
+static const struct flag change[] = {
+    ATTRIBUTE("name", "NAME", "a new name", ENCODE_STRING, "name"),
+    OWN("if-revision", "NUMBER", "only if revision_number is still this", COMPLETE_NOTHING),
+    END,
+};
+static const struct flag filters[] = {
+    ATTRIBUTE("name", "NAME", "only of this name", ENCODE_STRING, "name"),
+    NAMED("project", "PROJECT", "only of this project", COMPLETE_PROJECT, ENCODE_PROJECT, "project_id"),
+    ATTRIBUTE("limit", "NUMBER", "at most so many", ENCODE_NUMBER, "limit"),
+    ATTRIBUTE("marker", "ID", "begin behind this one", ENCODE_STRING, "marker"),
+    ATTRIBUTE("sort", "ATTRIBUTE", "order by this attribute", ENCODE_STRING, "sort_key"),
+    CHOICE("sort-dir", "DIRECTION", "in this direction", "asc desc", ENCODE_STRING, "sort_dir"),
+    END,
+};
+
+static const struct flag network_attributes[] = {
+    ATTRIBUTE("mtu", "BYTES", "largest packet of the network", ENCODE_NUMBER, "mtu"),
+    SWITCH("share", "usable by all projects", ENCODE_TRUE, "shared"),
+    SWITCH("no-share", "usable by its own project only", ENCODE_FALSE, "shared"),
+    SWITCH("external", "leads outside (administrators)", ENCODE_TRUE, "router:external"),
+    SWITCH("internal", "does not lead outside", ENCODE_FALSE, "router:external"),
+    CHOICE("port-security", "BOOLEAN", "anti-spoofing on new ports", "true false", ENCODE_BOOLEAN, "port_security_enabled"),
+    ATTRIBUTE("dns-domain", "DOMAIN", "DNS domain, ends with a dot", ENCODE_STRING, "dns_domain"),
+    END,
+};
+static const struct flag network_create_attributes[] = {
+    ATTRIBUTE("vni", "NUMBER", "VXLAN network identifier (administrators)", ENCODE_NUMBER, "provider:segmentation_id"),
+    END,
+};
+
+static const struct flag subnet_create_attributes[] = {
+    NAMED("network", "NETWORK", "the network it belongs to (required)", COMPLETE_NETWORK, ENCODE_NETWORK, "network_id"),
+    ATTRIBUTE("cidr", "PREFIX", "10.0.0.0/24, 2001:db8::/64 (required)", ENCODE_STRING, "cidr"),
+    CHOICE("ip-version", "VERSION", "4 or 6; follows from --cidr when left out", "4 6", ENCODE_NUMBER, "ip_version"),
+    CHOICE("ipv6-address-mode", "MODE", "how ports get IPv6 addresses", "slaac dhcpv6-stateful dhcpv6-stateless",
+           ENCODE_STRING, "ipv6_address_mode"),
+    CHOICE("ipv6-ra-mode", "MODE", "what router advertisements say", "slaac dhcpv6-stateful dhcpv6-stateless",
+           ENCODE_STRING, "ipv6_ra_mode"),
+    OWN_CHOICE("ipv6-mode", "MODE", "both of the above", "slaac dhcpv6-stateful dhcpv6-stateless"),
+    END,
+};
+static const struct flag subnet_attributes[] = {
+    ATTRIBUTE("gateway", "ADDRESS", "default gateway; 'none' for none", ENCODE_STRING_OR_NULL, "gateway_ip"),
+    SWITCH("dhcp", "serve DHCP", ENCODE_TRUE, "enable_dhcp"),
+    SWITCH("no-dhcp", "do not serve DHCP", ENCODE_FALSE, "enable_dhcp"),
+    ITEM("allocation-pool", "FIRST-LAST", "addresses to give out; repeat", ENCODE_POOL, "allocation_pools"),
+    ITEM("dns", "ADDRESS", "DNS server; repeat", ENCODE_STRING_ITEM, "dns_nameservers"),
+    ITEM("host-route", "PREFIX=NEXTHOP", "route given to workloads; repeat", ENCODE_HOST_ROUTE, "host_routes"),
+    END,
+};
+static const struct flag subnet_clear[] = {
+    ATTRIBUTE("name", "NAME", "a new name", ENCODE_STRING, "name"),
+    OWN("if-revision", "NUMBER", "only if revision_number is still this", COMPLETE_NOTHING),
+    SWITCH("no-dns", "no DNS servers", ENCODE_EMPTY_LIST, "dns_nameservers"),
+    SWITCH("no-host-route", "no host routes", ENCODE_EMPTY_LIST, "host_routes"),
+    END,
+};
+static const struct flag subnet_filters[] = {
+    NAMED("network", "NETWORK", "only of this network", COMPLETE_NETWORK, ENCODE_NETWORK, "network_id"),
+    CHOICE("ip-version", "VERSION", "only of this family", "4 6", ENCODE_NUMBER, "ip_version"),
+    ATTRIBUTE("cidr", "PREFIX", "only with this prefix", ENCODE_STRING, "cidr"),
+    END,
+};
+
+static const struct flag port_create_attributes[] = {
+    NAMED("network", "NETWORK", "the network it belongs to (required)", COMPLETE_NETWORK, ENCODE_NETWORK, "network_id"),
+    END,
+};
+static const struct flag port_attributes[] = {
+    ITEM("fixed-ip", "ADDRESS", "an address, or subnet=S[,ip=A]; repeat", ENCODE_FIXED_IP, "fixed_ips"),
+    SWITCH("no-fixed-ip", "no address", ENCODE_EMPTY_LIST, "fixed_ips"),
+    ATTRIBUTE("mac", "MAC", "MAC address", ENCODE_STRING, "mac_address"),
+    ATTRIBUTE("device-id", "ID", "what uses it", ENCODE_STRING, "device_id"),
+    ATTRIBUTE("device-owner", "TEXT", "what kind of thing uses it", ENCODE_STRING, "device_owner"),
+    NAMED("host", "HOST", "bind to this host; '' unbinds", COMPLETE_HOST, ENCODE_STRING, "binding:host_id"),
+    CHOICE("port-security", "BOOLEAN", "anti-spoofing", "true false", ENCODE_BOOLEAN, "port_security_enabled"),
+    ITEM("allowed-address", "PREFIX[=MAC]", "may be used besides its own; repeat", ENCODE_ADDRESS_PAIR,
+         "allowed_address_pairs"),
+    SWITCH("no-allowed-address", "no other addresses", ENCODE_EMPTY_LIST, "allowed_address_pairs"),
+    ITEM("dhcp-option", "NAME=VALUE", "extra DHCP option, then ,ip-version=6; repeat", ENCODE_DHCP_OPTION,
+         "extra_dhcp_opts"),
+    END,
+};
+static const struct flag port_filters[] = {
+    NAMED("network", "NETWORK", "only of this network", COMPLETE_NETWORK, ENCODE_NETWORK, "network_id"),
+    NAMED("host", "HOST", "only bound to this host", COMPLETE_HOST, ENCODE_STRING, "binding:host_id"),
+    ATTRIBUTE("mac", "MAC", "only with this MAC address", ENCODE_STRING, "mac_address"),
+    ATTRIBUTE("device-id", "ID", "only of this device", ENCODE_STRING, "device_id"),
+    CHOICE("status", "STATUS", "only in this state", "ACTIVE DOWN BUILD ERROR", ENCODE_STRING, "status"),
+    ITEM("fixed-ip", "ADDRESS", "only with this address", ENCODE_FIXED_IP_FILTER, "fixed_ips"),
+    END,
+};
+
+static const struct flag plug_flags[] = {
+    OWN_SWITCH("no-wait", "do not wait until traffic can flow"),
+    END,
+};
+static const struct flag keep_binding[] = {
+    OWN_SWITCH("keep-binding", "leave the port bound to this host"),
+    END,
+};
+static const struct flag libvirt_flags[] = {
+    NAMED("host", "HOST", "bind the port to this host as well", COMPLETE_HOST, ENCODE_NONE, NULL),
+    OWN_SWITCH("existing-tap", "the tap is made by someone else (managed='no')"),
+    END,
+};
+static const struct flag trace_flags[] = {
+    OWN("to", "PORT", "a frame for this port", COMPLETE_PORT),
+    OWN("dst", "ADDRESS", "a packet for this IP address", COMPLETE_NOTHING),
+    OWN_CHOICE("proto", "PROTOCOL", "what it carries (icmp)", "udp tcp icmp arp nd"),
+    OWN("dport", "NUMBER", "destination port of UDP and TCP (80)", COMPLETE_NOTHING),
+    OWN("sport", "NUMBER", "source port (40000)", COMPLETE_NOTHING),
+    OWN("src", "ADDRESS", "source address (the port's)", COMPLETE_NOTHING),
+    OWN("src-mac", "MAC", "source MAC (the port's)", COMPLETE_NOTHING),
+    OWN("dst-mac", "MAC", "destination MAC (looked up)", COMPLETE_NOTHING),
+    OWN("size", "BYTES", "payload behind the L4 header (0)", COMPLETE_NOTHING),
+    OWN_SWITCH("ipv6", "with --to: its IPv6 address"),
+    OWN("frame", "HEX", "exactly this frame, from the Ethernet header on", COMPLETE_NOTHING),
+    END,
+};
+static const struct flag drops_flags[] = {
+    OWN("port", "PORT", "only of this port", COMPLETE_PORT),
+    OWN("host", "HOST", "only on this host", COMPLETE_HOST),
+    OWN_SWITCH("watch", "go on, and print what is added each second"),
+    END,
+};
+static const struct flag flows_flags[] = {
+    OWN("limit", "NUMBER", "at most so many (100)", COMPLETE_NOTHING),
+    END,
+};
+static const struct flag lab_add_flags[] = {
+    OWN("port", "PORT", "the port to plug it into (required)", COMPLETE_PORT),
+    OWN("host-netns", "NAMESPACE", "where the host's end goes, when the host is a namespace", COMPLETE_NETNS),
+    OWN_CHOICE("address", "HOW", "how it gets its addresses (dhcp)", "dhcp static none"),
+    END,
+};
+static const struct flag enabled_attributes[] = {
+    SWITCH("enable", "can be used", ENCODE_TRUE, "enabled"),
+    SWITCH("disable", "cannot be used", ENCODE_FALSE, "enabled"),
+    END,
+};
+static const struct flag user_flags[] = {
+    ATTRIBUTE("password", "PASSWORD", "seen by other users of this machine", ENCODE_STRING, "password"),
+    OWN("password-file", "FILE", "its first line; '-' is standard input", COMPLETE_FILE),
+    NAMED("project", "PROJECT", "the user's default project", COMPLETE_PROJECT, ENCODE_PROJECT, "default_project_id"),
+    END,
+};
+static const struct flag grant_flags[] = {
+    OWN("user", "USER", "to whom (required)", COMPLETE_USER),
+    OWN("project", "PROJECT", "in which project (required)", COMPLETE_PROJECT),
+    END,
+};
+static const struct flag quota_attributes[] = {
+    ATTRIBUTE("network", "NUMBER", "networks; -1 is no limit", ENCODE_NUMBER, "network"),
+    ATTRIBUTE("subnet", "NUMBER", "subnets", ENCODE_NUMBER, "subnet"),
+    ATTRIBUTE("port", "NUMBER", "ports", ENCODE_NUMBER, "port"),
+    END,
+};
+
+/* ---- commands ---------------------------------------------------------------------------------------------------- */
+
+#define SET_DETAILS "What is not given stays.  A list (a flag that repeats) is replaced as a whole."
+
+const struct command commands[] = {
+    {.name = "network create", .help = "Create a network", .arguments = {{.name = "NAME"}},
+     .flags = {network_attributes, network_create_attributes, state_attributes, common_attributes, owner},
+     .run = run_create,
+     .resource = &resource_network},
+    {.name = "network list", .help = "List networks", .flags = {filters}, .run = run_list, .resource = &resource_network},
+    {.name = "network show", .help = "Show a network", .arguments = {{.name = "NETWORK", .completion = COMPLETE_NETWORK}},
+     .run = run_show, .resource = &resource_network},
+    {.name = "network set", .help = "Change a network",
+     .arguments = {{.name = "NETWORK", .completion = COMPLETE_NETWORK}},
+     .flags = {change, network_attributes, state_attributes, common_attributes}, .run = run_set,
+     .resource = &resource_network, .details = SET_DETAILS},
+    {.name = "network delete", .help = "Delete networks",
+     .arguments = {{.name = "NETWORK", .is_rest = true, .completion = COMPLETE_NETWORK}}, .run = run_delete,
+     .resource = &resource_network},
+
+    {.name = "subnet create", .help = "Create a subnet", .arguments = {{.name = "NAME"}},
+     .flags = {subnet_create_attributes, subnet_attributes, common_attributes, owner}, .run = run_create,
+     .resource = &resource_subnet},
+    {.name = "subnet list", .help = "List subnets", .flags = {subnet_filters, filters}, .run = run_list,
+     .resource = &resource_subnet},
+    {.name = "subnet show", .help = "Show a subnet", .arguments = {{.name = "SUBNET", .completion = COMPLETE_SUBNET}},
+     .run = run_show, .resource = &resource_subnet},
+    {.name = "subnet set", .help = "Change a subnet", .arguments = {{.name = "SUBNET", .completion = COMPLETE_SUBNET}},
+     .flags = {subnet_clear, subnet_attributes, common_attributes}, .run = run_set, .resource = &resource_subnet,
+     .details = SET_DETAILS},
+    {.name = "subnet delete", .help = "Delete subnets",
+     .arguments = {{.name = "SUBNET", .is_rest = true, .completion = COMPLETE_SUBNET}}, .run = run_delete,
+     .resource = &resource_subnet},
+
+    {.name = "port create", .help = "Create a port", .arguments = {{.name = "NAME"}},
+     .flags = {port_create_attributes, port_attributes, state_attributes, common_attributes, owner}, .run = run_create,
+     .resource = &resource_port},
+    {.name = "port list", .help = "List ports", .flags = {port_filters, filters}, .run = run_list,
+     .resource = &resource_port},
+    {.name = "port show", .help = "Show a port", .arguments = {{.name = "PORT", .completion = COMPLETE_PORT}},
+     .run = run_show, .resource = &resource_port},
+    {.name = "port set", .help = "Change a port", .arguments = {{.name = "PORT", .completion = COMPLETE_PORT}},
+     .flags = {change, port_attributes, state_attributes, common_attributes}, .run = run_set, .resource = &resource_port,
+     .details = SET_DETAILS},
+    {.name = "port delete", .help = "Delete ports",
+     .arguments = {{.name = "PORT", .is_rest = true, .completion = COMPLETE_PORT}}, .run = run_delete,
+     .resource = &resource_port},
+    {.name = "port plug", .help = "Make a network device of this machine a port",
+     .arguments = {{.name = "PORT", .completion = COMPLETE_PORT}, {.name = "INTERFACE", .completion = COMPLETE_INTERFACE}},
+     .flags = {plug_flags}, .run = run_port_plug,
+     .details = "Binds the port to the host whose agent listens at --agent-socket and tells that agent which device it is.\n"
+                "A device named 'tap' and the first 11 characters of the port's id needs only the binding\n"
+                "('weft port set PORT --host HOST')."},
+    {.name = "port unplug", .help = "Take a port's device away from it",
+     .arguments = {{.name = "PORT", .completion = COMPLETE_PORT}}, .flags = {keep_binding}, .run = run_port_unplug},
+    {.name = "port libvirt-xml", .help = "Print the port as a libvirt <interface>",
+     .arguments = {{.name = "PORT", .completion = COMPLETE_PORT}}, .flags = {libvirt_flags}, .run = run_port_libvirt_xml,
+     .details = "For 'virsh attach-device' or a domain's <devices>.  libvirt makes the tap; the agent finds it by its name\n"
+                "once the port is bound to its host."},
+
+    {.name = "host create", .help = "Make a host known, and a token for it to join with", .arguments = {{.name = "NAME"}},
+     .flags = {common_attributes}, .run = run_create, .resource = &resource_host},
+    {.name = "host list", .help = "List hosts", .run = run_list, .resource = &resource_host},
+    {.name = "host show", .help = "Show a host", .arguments = {{.name = "HOST", .completion = COMPLETE_HOST}},
+     .run = run_show, .resource = &resource_host},
+    {.name = "host delete", .help = "Forget hosts; their agents lose access",
+     .arguments = {{.name = "HOST", .is_rest = true, .completion = COMPLETE_HOST}}, .run = run_delete,
+     .resource = &resource_host},
+    {.name = "host join-token", .help = "Make a new token for a host to join with",
+     .arguments = {{.name = "HOST", .completion = COMPLETE_HOST}}, .run = run_host_join_token,
+     .details = "It is shown once and can be used once."},
+
+    {.name = "status", .help = "Show how the platform is", .run = run_status},
+    {.name = "drops", .help = "Show dropped packets and why", .flags = {drops_flags}, .run = run_drops},
+    {.name = "counters", .help = "Show traffic of ports",
+     .arguments = {{.name = "PORT", .is_optional = true, .is_rest = true, .completion = COMPLETE_PORT}},
+     .run = run_counters},
+    {.name = "flows", .help = "Show a port's connections",
+     .arguments = {{.name = "PORT", .completion = COMPLETE_PORT}}, .flags = {flows_flags}, .run = run_flows},
+    {.name = "trace", .help = "Follow a frame from a port to where it ends",
+     .arguments = {{.name = "PORT", .completion = COMPLETE_PORT}}, .flags = {trace_flags}, .run = run_trace,
+     .details = "Nothing is sent: the data plane's own code runs over the live tables of each host on the way."},
+
+    {.name = "lab add", .help = "Make a namespace with a veth and plug it into a port", .arguments = {{.name = "NAME"}},
+     .flags = {lab_add_flags}, .run = run_lab_add},
+    {.name = "lab list", .help = "List workloads made by 'lab add'", .run = run_lab_list, .is_offline = true},
+    {.name = "lab exec", .help = "Run a program in a workload",
+     .arguments = {{.name = "NAME", .completion = COMPLETE_NETNS},
+                   {.name = "PROGRAM", .is_rest = true, .is_program = true}},
+     .run = run_lab_exec, .is_offline = true},
+    {.name = "lab remove", .help = "Remove a workload, end its programs and unbind its port",
+     .arguments = {{.name = "NAME", .completion = COMPLETE_NETNS}}, .flags = {keep_binding}, .run = run_lab_remove},
+
+    {.name = "project create", .help = "Create a project", .arguments = {{.name = "NAME"}},
+     .flags = {common_attributes, enabled_attributes}, .run = run_create, .resource = &resource_project},
+    {.name = "project list", .help = "List projects", .run = run_list, .resource = &resource_project},
+    {.name = "project show", .help = "Show a project",
+     .arguments = {{.name = "PROJECT", .completion = COMPLETE_PROJECT}}, .run = run_show, .resource = &resource_project},
+    {.name = "project delete", .help = "Delete projects",
+     .arguments = {{.name = "PROJECT", .is_rest = true, .completion = COMPLETE_PROJECT}}, .run = run_delete,
+     .resource = &resource_project},
+    {.name = "user create", .help = "Create a user", .arguments = {{.name = "NAME"}},
+     .flags = {user_flags, common_attributes, enabled_attributes}, .run = run_user_create},
+    {.name = "user list", .help = "List users", .run = run_list, .resource = &resource_user},
+    {.name = "user show", .help = "Show a user", .arguments = {{.name = "USER", .completion = COMPLETE_USER}},
+     .run = run_show, .resource = &resource_user},
+    {.name = "user delete", .help = "Delete users",
+     .arguments = {{.name = "USER", .is_rest = true, .completion = COMPLETE_USER}}, .run = run_delete,
+     .resource = &resource_user},
+    {.name = "role list", .help = "List roles", .run = run_list, .resource = &resource_role},
+    {.name = "role add", .help = "Give a user a role in a project",
+     .arguments = {{.name = "ROLE", .completion = COMPLETE_ROLE}}, .flags = {grant_flags}, .run = run_role_add},
+    {.name = "role remove", .help = "Take a role away",
+     .arguments = {{.name = "ROLE", .completion = COMPLETE_ROLE}}, .flags = {grant_flags}, .run = run_role_remove},
+    {.name = "token issue", .help = "Show a token, for OS_TOKEN", .run = run_token_issue},
+
+    {.name = "quota show", .help = "Show a project's limits",
+     .arguments = {{.name = "PROJECT", .is_optional = true, .completion = COMPLETE_PROJECT}}, .run = run_quota_show},
+    {.name = "quota set", .help = "Change a project's limits",
+     .arguments = {{.name = "PROJECT", .is_optional = true, .completion = COMPLETE_PROJECT}}, .flags = {quota_attributes},
+     .run = run_quota_set},
+    {.name = "quota reset", .help = "Give a project the default limits again",
+     .arguments = {{.name = "PROJECT", .is_optional = true, .completion = COMPLETE_PROJECT}}, .run = run_quota_reset},
+
+    {.name = "completion", .help = "Print the completion script for a shell",
+     .arguments = {{.name = "SHELL", .completion = COMPLETE_CHOICES, .choices = "bash zsh"}}, .run = run_completion,
+     .is_offline = true},
+    {.name = NULL},
+};

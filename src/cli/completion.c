@@ -1,0 +1,210 @@
+#include "weft/cli/completion.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "weft/base/util.h"
+#include "weft/cli/resource.h"
+#include "weft/cli/session.h"
+
+static const char bash_script[] =
+    "# bash completion for weft; load with: source <(weft completion bash)\n"
+    "_weft() {\n"
+    "    local line\n"
+    "    COMPREPLY=()\n"
+    "    while IFS= read -r line; do\n"
+    "        case $line in\n"
+    "        ' files') compopt -o default; return ;;\n"
+    "        *) COMPREPLY+=(\"$(printf '%q' \"$line\")\") ;;\n"
+    "        esac\n"
+    "    done < <(weft __complete \"$COMP_CWORD\" \"${COMP_WORDS[@]}\" 2>/dev/null)\n"
+    "}\n"
+    "complete -F _weft weft\n";
+
+static const char zsh_script[] =
+    "#compdef weft\n"
+    "# zsh completion for weft; load with: source <(weft completion zsh)\n"
+    "_weft() {\n"
+    "    local -a found\n"
+    "    found=(${(f)\"$(weft __complete $((CURRENT - 1)) \"${words[@]}\" 2>/dev/null)\"})\n"
+    "    if [[ $found[1] == ' files' ]]; then _files; else compadd -- $found; fi\n"
+    "}\n"
+    "if [ \"$funcstack[1]\" = _weft ]; then _weft \"$@\"; else compdef _weft weft; fi\n";
+
+int run_completion(struct call *call)
+{
+    fputs(streq(call_argument(call, 0), "bash") ? bash_script : zsh_script, stdout);
+    return 0;
+}
+
+/* ---- candidates -------------------------------------------------------------------------------------------------- */
+
+struct query {
+    const char *word;      /* As far as it is typed. */
+    struct call call;      /* The words before it, for settings and the command. */
+};
+
+static void offer(const struct query *query, const char *candidate, size_t length)
+{
+    if (length > 0 && strncmp(candidate, query->word, strlen(query->word)) == 0 && length >= strlen(query->word))
+        printf("%.*s\n", (int)length, candidate);
+}
+
+static void offer_folder(const struct query *query, const char *path)
+{
+    DIR *folder = opendir(path);
+    struct dirent *entry;
+
+    while (folder && (entry = readdir(folder)))
+        if (entry->d_name[0] != '.')
+            offer(query, entry->d_name, strlen(entry->d_name));
+    if (folder)
+        closedir(folder);
+}
+
+static void offer_names(struct query *query, const struct resource *resource)
+{
+    _cleanup_(session_freep) struct session *session = NULL;
+    _cleanup_(json_decrefp) json_t *objects = NULL;
+    struct settings_values settings;
+    struct error ignored = {0};
+    const json_t *object;
+    size_t i;
+
+    if (settings_load(&query->call, &settings, &ignored) < 0 || session_new(&settings, false, &session) < 0)
+        return;
+    if (resource_list(session, resource, NULL, &objects, &ignored) < 0)
+        return;
+    json_array_foreach (objects, i, object) {
+        const char *name = resource_string(object, "name");
+
+        offer(query, *name ? name : resource_id(object), strlen(*name ? name : resource_id(object)));
+    }
+}
+
+static void offer_choices(const struct query *query, const char *choices)
+{
+    for (const char *word = choices; word && *word; word += strcspn(word, " "), word += *word == ' ')
+        offer(query, word, strcspn(word, " "));
+}
+
+static void offer_values(struct query *query, enum completion completion, const char *choices)
+{
+    static const struct resource *const resources[] = {
+        [COMPLETE_NETWORK] = &resource_network, [COMPLETE_SUBNET] = &resource_subnet, [COMPLETE_PORT] = &resource_port,
+        [COMPLETE_HOST] = &resource_host,       [COMPLETE_PROJECT] = &resource_project, [COMPLETE_USER] = &resource_user,
+        [COMPLETE_ROLE] = &resource_role,
+    };
+
+    if (choices)
+        offer_choices(query, choices);
+    else if (completion == COMPLETE_FILE)
+        puts(" files");
+    else if (completion == COMPLETE_INTERFACE)
+        offer_folder(query, "/sys/class/net");
+    else if (completion == COMPLETE_NETNS)
+        offer_folder(query, "/run/netns");
+    else if (completion >= COMPLETE_NETWORK)
+        offer_names(query, resources[completion]);
+}
+
+/* ---- what stands at the cursor ----------------------------------------------------------------------------------- */
+
+static void offer_flag(const struct flag *flag, void *data)
+{
+    const struct query *query = data;
+    char text[64];
+
+    snprintf(text, sizeof text, "--%s", flag->name);
+    offer(query, text, strlen(text));
+}
+
+/* The next word of every command that begins with the words so far, each once. */
+static void offer_commands(const struct query *query)
+{
+    const char *last = NULL;
+    size_t last_length = 0;
+
+    for (const struct command *command = commands; command->name; command++) {
+        const char *word = command->name;
+        size_t length;
+
+        if (command_n_words(command) <= query->call.n_words ||
+            !command_has_words(command, query->call.words, query->call.n_words))
+            continue;
+        for (size_t i = 0; i < query->call.n_words; i++)
+            word = strchr(word, ' ') + 1;
+        length = strcspn(word, " ");
+        if (!last || length != last_length || strncmp(word, last, length) != 0)
+            offer(query, word, length);
+        last = word;
+        last_length = length;
+    }
+}
+
+struct lookup {
+    const char *name;
+    const struct flag *found;
+};
+
+static void look_up(const struct flag *flag, void *data)
+{
+    struct lookup *lookup = data;
+
+    if (!lookup->found &&
+        ((lookup->name[1] == '-' && streq(flag->name, lookup->name + 2)) ||
+         (flag->letter && lookup->name[1] == flag->letter && !lookup->name[2])))
+        lookup->found = flag;
+}
+
+static void offer_argument(struct query *query)
+{
+    const struct command *command = query->call.command;
+    size_t index = query->call.n_words - command_n_words(command);
+
+    for (size_t i = 0; i < COMMAND_MAX_ARGUMENTS && command->arguments[i].name; i++) {
+        const struct argument *argument = &command->arguments[i];
+
+        if (i == index || (argument->is_rest && i <= index)) {
+            offer_values(query, argument->completion, argument->choices);
+            return;
+        }
+    }
+}
+
+int completion_answer(int argc, char **argv)
+{
+    struct query query = {.word = ""};
+    struct lookup before = {0};
+    uint64_t at;
+    char *cursor;
+
+    /* argv: weft __complete N weft word... */
+    if (argc < 4 || parse_u64(argv[2], 1, 4096, &at) < 0)
+        return EXIT_USAGE;
+    argv += 3;
+    argc -= 3;
+    if (at < (uint64_t)argc) {
+        cursor = argv[at];
+        query.word = cursor;
+        argc = (int)at;
+    }
+    /* What is wrong or missing in the words before does not matter here. */
+    command_parse(argc, argv, &query.call);
+    if (argc > 1 && argv[argc - 1][0] == '-' && argv[argc - 1][1]) {
+        before.name = argv[argc - 1];
+        command_each_flag(query.call.command, look_up, &before);
+    }
+    if (before.found && before.found->type != FLAG_PRESENT)
+        offer_values(&query, before.found->completion, before.found->choices);
+    else if (query.word[0] == '-')
+        command_each_flag(query.call.command, offer_flag, &query);
+    else if (query.call.command)
+        offer_argument(&query);
+    else
+        offer_commands(&query);
+    return EXIT_OK;
+}

@@ -1,0 +1,50 @@
+/* Resources of the API by their table: create, list, show, set and delete are the same code for all. */
+#ifndef WEFT_CLI_RESOURCE_H
+#define WEFT_CLI_RESOURCE_H
+
+#include <jansson.h>
+
+#include "weft/cli/command.h"
+#include "weft/cli/output.h"
+#include "weft/cli/session.h"
+
+struct resource {
+    const char *name;       /* "port": the key of one in a body, and the word for messages. */
+    const char *collection; /* "ports": the path and the key of many. */
+    enum service service;
+    const struct column *columns;
+    const char *update_method; /* "PUT", Identity: "PATCH". */
+    bool is_paged;          /* The API pages its lists. */
+    int (*complete)(struct call *call, json_t *attributes); /* What 'create' adds to the flags' attributes; or NULL. */
+};
+
+extern const struct resource resource_network, resource_subnet, resource_port, resource_host, resource_project,
+    resource_user, resource_role;
+
+/* Finds the one of that name or id.  Stores the whole object in '*ret' (owned by the caller).
+ * Returns 0; -ENOENT when there is none; -ENOTUNIQ when the name is not unique; else as session_request. */
+int resource_find(struct session *session, const struct resource *resource, const char *name_or_id, json_t **ret,
+                  struct error *error);
+const char *resource_id(const json_t *object);
+const char *resource_string(const json_t *object, const char *attribute); /* "" when it is not there. */
+
+/* All that match 'query' ("name=x&network_id=y", escaped, or NULL), over every page: an array, owned by the caller. */
+int resource_list(struct session *session, const struct resource *resource, const char *query, json_t **ret,
+                  struct error *error);
+
+/* Sends {"port": changes} and gives the object back ('ret' may be NULL). */
+int resource_update(struct session *session, const struct resource *resource, const char *id, const json_t *changes,
+                    json_t **ret, struct error *error);
+
+/* GET of 'path' (printf) with 'service'. */
+int resource_get(struct session *session, enum service service, json_t **ret, struct error *error, const char *path, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/* Handlers for the command table. */
+int run_create(struct call *call);  /* NAME, the attributes of its flags. */
+int run_list(struct call *call);
+int run_show(struct call *call);
+int run_set(struct call *call);
+int run_delete(struct call *call);  /* One or more; goes on after a failure and reports the first. */
+
+#endif

@@ -1,0 +1,76 @@
+/* The resources' tables: paths and the columns of a list. */
+#include "weft/cli/resource.h"
+
+#include <errno.h>
+
+#include "weft/base/address.h"
+
+static const struct column network_columns[] = {
+    {"id", "ID"}, {"name", "NAME"}, {"status", "STATUS"}, {"mtu", "MTU"}, {"shared", "SHARED"}, {"subnets", "SUBNETS"},
+    {NULL, NULL},
+};
+const struct resource resource_network = {
+    "network", "networks", SERVICE_NETWORK, network_columns, "PUT", true,
+};
+
+static const struct column subnet_columns[] = {
+    {"id", "ID"}, {"name", "NAME"}, {"cidr", "CIDR"}, {"gateway_ip", "GATEWAY"}, {"enable_dhcp", "DHCP"},
+    {"network_id", "NETWORK"}, {NULL, NULL},
+};
+
+/* The family follows from the prefix; --ipv6-mode is both modes. */
+static int complete_subnet(struct call *call, json_t *attributes)
+{
+    const char *mode = call_flag(call, "ipv6-mode"), *cidr = resource_string(attributes, "cidr");
+    struct ip_prefix prefix;
+
+    if (!json_object_get(attributes, "ip_version") && *cidr) {
+        if (prefix_parse_host(cidr, &prefix) < 0)
+            return error_set(&call->error, -EINVAL, "cidr", "--cidr: '%s' is not a prefix such as 10.0.0.0/24", cidr);
+        json_object_set_new(attributes, "ip_version", json_integer(ip_is_v4(&prefix.address) ? 4 : 6));
+    }
+    if (mode) {
+        json_object_set_new(attributes, "ipv6_address_mode", json_string(mode));
+        json_object_set_new(attributes, "ipv6_ra_mode", json_string(mode));
+    }
+    return 0;
+}
+
+const struct resource resource_subnet = {
+    "subnet", "subnets", SERVICE_NETWORK, subnet_columns, "PUT", true, complete_subnet,
+};
+
+static const struct column port_columns[] = {
+    {"id", "ID"}, {"name", "NAME"}, {"mac_address", "MAC"}, {"fixed_ips", "ADDRESSES"}, {"status", "STATUS"},
+    {"binding:host_id", "HOST"}, {NULL, NULL},
+};
+const struct resource resource_port = {
+    "port", "ports", SERVICE_NETWORK, port_columns, "PUT", true,
+};
+
+static const struct column host_columns[] = {
+    {"id", "ID"}, {"name", "NAME"}, {"state", "STATE"}, {"tunnel_address", "TUNNEL ADDRESS"}, {"underlay_mtu", "MTU"},
+    {"version", "VERSION"}, {NULL, NULL},
+};
+const struct resource resource_host = {
+    "host", "hosts", SERVICE_WEFT, host_columns, "PUT", true,
+};
+
+static const struct column project_columns[] = {
+    {"id", "ID"}, {"name", "NAME"}, {"enabled", "ENABLED"}, {"description", "DESCRIPTION"}, {NULL, NULL},
+};
+const struct resource resource_project = {
+    "project", "projects", SERVICE_IDENTITY, project_columns, "PATCH", false,
+};
+
+static const struct column user_columns[] = {
+    {"id", "ID"}, {"name", "NAME"}, {"enabled", "ENABLED"}, {NULL, NULL},
+};
+const struct resource resource_user = {
+    "user", "users", SERVICE_IDENTITY, user_columns, "PATCH", false,
+};
+
+static const struct column role_columns[] = {{"id", "ID"}, {"name", "NAME"}, {NULL, NULL}};
+const struct resource resource_role = {
+    "role", "roles", SERVICE_IDENTITY, role_columns, "PATCH", false,
+};
