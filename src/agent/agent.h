@@ -1,0 +1,109 @@
+/* The agent as a whole: what its parts share.  One thread, one loop.
+ *
+ *     api (watch stream) -> replica --\
+ *     links, underlay (rtnetlink) -----+-> update: compile -> maps -> programs on interfaces -> report
+ *     local (slots, plugs) -----------/
+ *     punt (ring buffer) -> DHCP, RA -> the workload's interface
+ *     server (agent.sock), watch requests -> answers */
+#ifndef WEFT_AGENT_AGENT_H
+#define WEFT_AGENT_AGENT_H
+
+#include <uv.h>
+
+#include "weft/agent/api.h"
+#include "weft/agent/links.h"
+#include "weft/agent/local.h"
+#include "weft/agent/replica.h"
+#include "weft/agent/underlay.h"
+#include "weft/dataplane/maps.h"
+
+#define MAX_UNDERLAY_INTERFACES 16
+
+struct agent_options {
+    char *host, *api, *state_dir, *pin_path, *socket, *underlay, *tunnel_address, *join_token_file, *api_ca, *log_level,
+        *metrics_listen;
+    uint64_t max_ports, max_hosts;
+};
+
+/* A port that is bound to this host. */
+struct agent_port {
+    struct hashmap_node by_id;
+    char id[UUID_TEXT_SIZE];
+    uint32_t slot, generation, project;
+    uint32_t ifindex;      /* Of the interface it should have; 0: none is there. */
+    uint32_t attached;     /* Where the program is; 0: nowhere. */
+    uint16_t prepared_mtu; /* The MTU that the interface was given. */
+    char interface[16];
+    bool is_veth;
+    bool seen;             /* In this update's replica. */
+    bool active, reported_active, reported;
+    uint64_t retry_ms;     /* Not before then, after a failure to attach. */
+};
+
+/* Another host. */
+struct agent_host {
+    struct hashmap_node by_name;
+    char name[256];
+    uint32_t slot, generation;
+    struct ip_address address;
+    struct host_config path;
+    bool resolved, seen;
+};
+
+struct punt;
+struct server;
+struct metrics;
+
+struct agent {
+    struct agent_options options;
+    uv_loop_t loop;
+    struct replica replica;
+    struct local local;
+    struct links links;
+    struct underlay underlay;
+    struct maps *maps;
+    struct desired desired;
+    struct api *api;
+    struct server *server;
+    struct punt *punt;
+    struct metrics *metrics;
+
+    struct hashmap ports;              /* agent_port by id. */
+    struct agent_port **port_by_slot;  /* As many as the maps have. */
+    struct hashmap hosts;              /* agent_host by name. */
+    struct ip_address tunnel_address;  /* Zero while unknown. */
+    uint16_t underlay_mtu;
+    uint32_t tunnel_ifindex;
+    uint32_t underlay_ifindexes[MAX_UNDERLAY_INTERFACES]; /* Where from_underlay is. */
+    size_t n_underlay_ifindexes;
+
+    uv_timer_t update_timer, report_timer;
+    uv_signal_t terminate, interrupt;
+    uint64_t updated_ms, update_took_ms; /* The last update. */
+    uint64_t applied_revision;
+    bool swept_interfaces, reporting, report_again;
+};
+
+/* update.c: brings the data plane to what replica and host say; soon, and once for all that happened meanwhile. */
+void agent_schedule_update(struct agent *agent);
+
+/* Something changed in the underlay: the ways to the other hosts are looked up again. */
+void agent_underlay_changed(struct agent *agent);
+
+/* report.c: tells the API what changed, at once and every 10 s. */
+void agent_report(struct agent *agent, bool all);
+void agent_report_start(struct agent *agent);
+
+/* The port in a slot, with its network and subnets; NULL when there is none. */
+struct agent_port *agent_find_slot(const struct agent *agent, uint32_t slot);
+struct agent_port *agent_find_port(const struct agent *agent, const char *port_id);
+const struct port *agent_model_port(const struct agent *agent, const struct agent_port *port);
+
+/* answers.c: one operation of docs/agent-protocol.md; a new reference, or NULL with '*error'. */
+json_t *agent_answer(struct agent *agent, const char *operation, const json_t *arguments, struct error *error);
+
+/* server.c: agent.sock. */
+int server_new(struct agent *agent, const char *path, struct server **ret_server, struct error *error);
+void server_free(struct server *server);
+
+#endif

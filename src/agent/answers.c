@@ -1,0 +1,242 @@
+/* Questions about this host's data plane, from the API or agent.sock: docs/agent-protocol.md. */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "weft/agent/agent.h"
+#include "weft/base/clock.h"
+#include "weft/compiler/format.h"
+
+#define FLOWS_LIMIT_DEFAULT 100
+#define FLOWS_LIMIT_MAX 10000
+
+/* ---- which ports ----------------------------------------------------------------------------------------------------------- */
+
+typedef int (*visit_port)(struct agent *agent, const struct agent_port *port, json_t *answer);
+
+/* Calls 'visit' for the ports of {"ports": [...]} or {"port": ...}; for all when neither is given. */
+static int for_ports(struct agent *agent, const json_t *arguments, visit_port visit, json_t *answer, struct error *error)
+{
+    const json_t *ids = json_object_get(arguments, "ports"), *id = json_object_get(arguments, "port");
+    size_t index;
+    json_t *entry;
+    int result = 0;
+
+    if (json_is_string(id)) {
+        const struct agent_port *port = agent_find_port(agent, json_string_value(id));
+
+        if (!port)
+            return error_set(error, -ENOENT, "port", "port: '%s' is not on host '%s'", json_string_value(id), agent->options.host);
+        return visit(agent, port, answer);
+    }
+    if (json_is_array(ids)) {
+        json_array_foreach (ids, index, entry) {
+            const struct agent_port *port = json_is_string(entry) ? agent_find_port(agent, json_string_value(entry)) : NULL;
+
+            if (port && result == 0)
+                result = visit(agent, port, answer);
+        }
+        return result;
+    }
+    HASHMAP_FOREACH(node, &agent->ports)
+        result = result ? result : visit(agent, CONTAINER_OF(node, struct agent_port, by_id), answer);
+    return result;
+}
+
+/* ---- counters, drops --------------------------------------------------------------------------------------------------------- */
+
+static int add_counters(struct agent *agent, const struct agent_port *port, json_t *answer)
+{
+    struct port_counters counters;
+    json_int_t dropped = 0;
+    int result = maps_port_counters(agent->maps, port->slot, &counters);
+
+    if (result < 0)
+        return result;
+    for (int reason = 0; reason < MAX_DROP_REASONS; reason++)
+        dropped += (json_int_t)counters.drops[reason];
+    return json_array_append_new(answer, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "port", port->id, "interface",
+                                                   port->interface, "tx_packets", (json_int_t)counters.tx_packets, "tx_bytes",
+                                                   (json_int_t)counters.tx_bytes, "rx_packets", (json_int_t)counters.rx_packets,
+                                                   "rx_bytes", (json_int_t)counters.rx_bytes, "dropped", dropped));
+}
+
+static json_t *answer_counters(struct agent *agent, const json_t *arguments, struct error *error)
+{
+    json_t *list = json_array();
+    int result = for_ports(agent, arguments, add_counters, list, error);
+
+    if (result < 0) {
+        json_decref(list);
+        error_set(error, result, NULL, "cannot read counters: %s", strerror(-result));
+        return NULL;
+    }
+    return json_pack("{s:o}", "counters", list);
+}
+
+static int add_slot_drops(struct agent *agent, uint32_t slot, const char *port_id, json_t *answer)
+{
+    struct port_counters counters;
+    int result = maps_port_counters(agent->maps, slot, &counters);
+
+    for (unsigned reason = 1; result == 0 && reason < MAX_DROP_REASONS && drop_reason_name(reason); reason++)
+        if (counters.drops[reason])
+            result = json_array_append_new(answer, json_pack("{s:s?, s:s, s:s, s:I}", "port", port_id, "reason",
+                                                             drop_reason_name(reason), "text", drop_reason_text(reason),
+                                                             "packets", (json_int_t)counters.drops[reason]));
+    return result;
+}
+
+static int add_drops(struct agent *agent, const struct agent_port *port, json_t *answer)
+{
+    return add_slot_drops(agent, port->slot, port->id, answer);
+}
+
+static json_t *answer_drops(struct agent *agent, const json_t *arguments, struct error *error)
+{
+    json_t *list = json_array();
+    bool all = !json_is_array(json_object_get(arguments, "ports")) && !json_is_string(json_object_get(arguments, "port"));
+    int result = for_ports(agent, arguments, add_drops, list, error);
+
+    if (result == 0 && all)
+        result = add_slot_drops(agent, 0, NULL, list);
+    if (result < 0) {
+        json_decref(list);
+        error_set(error, result, NULL, "cannot read drops: %s", strerror(-result));
+        return NULL;
+    }
+    return json_pack("{s:o}", "drops", list);
+}
+
+/* ---- flows ------------------------------------------------------------------------------------------------------------------------ */
+
+static const char *protocol_name(uint8_t protocol, char text[8])
+{
+    switch (protocol) {
+    case IPPROTO_TCP:
+        return "tcp";
+    case IPPROTO_UDP:
+        return "udp";
+    case IPPROTO_ICMP:
+        return "icmp";
+    case IPPROTO_ICMPV6:
+        return "icmpv6";
+    }
+    snprintf(text, 8, "%u", protocol);
+    return text;
+}
+
+static const char *address_text(const __u8 bytes[16], char text[IP_TEXT_SIZE])
+{
+    struct ip_address address;
+
+    memcpy(address.bytes, bytes, sizeof(address.bytes));
+    return ip_format(&address, text);
+}
+
+static json_t *describe_flow(const struct flow_key *key, const struct flow_entry *entry, uint64_t now_ns)
+{
+    static const char *const states[] = {"new", "half-open", "established", "closing", "dead"};
+    char protocol[8], local[IP_TEXT_SIZE], remote[IP_TEXT_SIZE];
+
+    return json_pack("{s:s, s:s, s:i, s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:I}", "protocol", protocol_name(key->protocol, protocol),
+                     "local", address_text(key->local, local), "local_port", ntohs(key->local_port), "remote",
+                     address_text(key->remote, remote), "remote_port", ntohs(key->remote_port), "state",
+                     entry->state < ARRAY_SIZE(states) ? states[entry->state] : "unknown", "tx_packets",
+                     (json_int_t)entry->packets[0], "tx_bytes", (json_int_t)entry->bytes[0], "rx_packets",
+                     (json_int_t)entry->packets[1], "rx_bytes", (json_int_t)entry->bytes[1], "idle_ms",
+                     (json_int_t)(now_ns > entry->last_seen_ns ? (now_ns - entry->last_seen_ns) / 1000000 : 0));
+}
+
+static json_t *answer_flows(struct agent *agent, const json_t *arguments, struct error *error)
+{
+    const char *id = json_string_value(json_object_get(arguments, "port"));
+    const struct agent_port *port = id ? agent_find_port(agent, id) : NULL;
+    const json_t *limit_json = json_object_get(arguments, "limit");
+    json_int_t limit = json_is_integer(limit_json) ? json_integer_value(limit_json) : FLOWS_LIMIT_DEFAULT;
+    int fd = maps_descriptor(agent->maps, "connections");
+    uint64_t now_ns = clock_monotonic_ns();
+    struct flow_key key, next;
+    bool truncated = false, first = true;
+    json_t *flows;
+
+    if (id && !port) {
+        error_set(error, -ENOENT, "port", "port: '%s' is not on host '%s'", id, agent->options.host);
+        return NULL;
+    }
+    limit = limit < 0 ? 0 : MIN(limit, FLOWS_LIMIT_MAX);
+    flows = json_array();
+    while (bpf_map_get_next_key(fd, first ? NULL : &key, &next) == 0) {
+        struct flow_entry entry;
+
+        key = next;
+        first = false;
+        if ((port && key.slot != port->slot) || bpf_map_lookup_elem(fd, &key, &entry) < 0)
+            continue;
+        if ((json_int_t)json_array_size(flows) >= limit) {
+            truncated = true;
+            break;
+        }
+        json_array_append_new(flows, describe_flow(&key, &entry, now_ns));
+    }
+    return json_pack("{s:o, s:b}", "flows", flows, "truncated", truncated);
+}
+
+/* ---- status, tables ------------------------------------------------------------------------------------------------------------------ */
+
+static json_t *answer_status(struct agent *agent, const json_t *arguments, struct error *error)
+{
+    char address[IP_TEXT_SIZE];
+    json_t *ports = json_array(), *answer;
+
+    HASHMAP_FOREACH(node, &agent->ports) {
+        const struct agent_port *port = CONTAINER_OF(node, struct agent_port, by_id);
+
+        json_array_append_new(ports, json_pack("{s:s, s:s?, s:i, s:s}", "id", port->id, "interface",
+                                               port->ifindex ? port->interface : NULL, "slot", (int)port->slot, "status",
+                                               port->active ? "ACTIVE" : "DOWN"));
+    }
+    answer = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:s, s:i, s:i, s:o}", "host", agent->options.host, "version",
+                       WEFT_VERSION, "api", api_is_connected(agent->api) ? "connected" : "disconnected", "api_url",
+                       api_url(agent->api), "api_failure", api_last_failure(agent->api), "synced", agent->replica.synced,
+                       "revision", (json_int_t)agent->replica.revision, "applied_revision", (json_int_t)agent->applied_revision,
+                       "tunnel_address", ip_format(&agent->tunnel_address, address), "underlay_mtu", (int)agent->underlay_mtu,
+                       "n_hosts", (int)agent->hosts.n_nodes, "ports", ports);
+    return answer;
+}
+
+/* What the tables hold, as text: for people who look for a fault. */
+static json_t *answer_tables(struct agent *agent, const json_t *arguments, struct error *error)
+{
+    struct buffer text = {0};
+    json_t *answer = NULL;
+
+    if (format_desired(maps_actual(agent->maps), &text) == 0)
+        answer = json_pack("{s:s#}", "tables", text.data ? text.data : "", text.size);
+    buffer_clear(&text);
+    return answer;
+}
+
+json_t *agent_answer(struct agent *agent, const char *operation, const json_t *arguments, struct error *error)
+{
+    static const struct {
+        const char *name;
+        json_t *(*answer)(struct agent *agent, const json_t *arguments, struct error *error);
+    } operations[] = {
+        {"status", answer_status}, {"counters", answer_counters}, {"drops", answer_drops},
+        {"flows", answer_flows},   {"tables", answer_tables},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
+        if (streq(operation, operations[i].name)) {
+            json_t *answer = operations[i].answer(agent, arguments, error);
+
+            if (!answer)
+                error_set(error, -ENOMEM, NULL, "out of memory");
+            return answer;
+        }
+    error_set(error, -EINVAL, "operation", "operation: '%s' is not known to this agent", operation);
+    return NULL;
+}

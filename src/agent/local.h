@@ -1,0 +1,65 @@
+/* What only this host knows and remembers: which slot of the tables belongs to which port, host and project, and which
+ * interface a person plugged into which port.
+ *
+ * Remembered in a journal in the state directory, appended before the tables change, so that a restarted agent gives
+ * everything the slot it has in the pinned maps.  Slots are given out in rising order and reused after the others. */
+#ifndef WEFT_AGENT_LOCAL_H
+#define WEFT_AGENT_LOCAL_H
+
+#include "weft/base/error.h"
+#include "weft/base/hashmap.h"
+#include "weft/base/uuid.h"
+
+#define TAP_PREFIX "tap"
+#define TAP_ID_SIZE 11 /* Characters of the port id in a tap's name: Nova's convention. */
+
+enum slot_kind { SLOT_PORT, SLOT_HOST, SLOT_PROJECT, N_SLOT_KINDS };
+
+struct slot {
+    struct hashmap_node by_name;
+    char name[256];      /* A port's id, a host's name, a project's id. */
+    uint32_t number;
+    bool in_use;         /* Seen in the present round of marking. */
+    bool is_new;         /* Given out since the journal was read: its generation is to be raised. */
+};
+
+struct plug {
+    struct hashmap_node by_interface, by_port;
+    char interface[16];
+    char port_id[UUID_TEXT_SIZE];
+};
+
+struct slots {
+    struct hashmap by_name;
+    struct slot **by_number; /* 'limit' entries. */
+    uint32_t limit, next, first;
+};
+
+struct local {
+    struct slots slots[N_SLOT_KINDS];
+    struct hashmap plugs, plugs_by_port; /* By interface; the same by port. */
+    int journal_fd;
+    char *path;
+    size_t n_lines;
+};
+
+/* 'limits' by kind: numbers are below them.  Returns 0 or -errno with '*error'. */
+int local_open(struct local *local, const char *path, const uint32_t limits[N_SLOT_KINDS], struct error *error);
+void local_close(struct local *local);
+
+/* The slot of 'name', given out if there was none; marks it as in use.  NULL when all are taken. */
+struct slot *local_slot(struct local *local, enum slot_kind kind, const char *name);
+struct slot *local_find(const struct local *local, enum slot_kind kind, const char *name);
+
+/* Frees the slots not marked since the last call, and unmarks the others. */
+void local_sweep(struct local *local, enum slot_kind kind);
+void local_unmark(struct local *local, enum slot_kind kind);
+
+/* An interface is plugged into at most one port, and a port into one interface: earlier ones are replaced.
+ * Return 0, -EINVAL, -ENOENT (unplug), or what writing said. */
+int local_plug(struct local *local, const char *interface, const char *port_id);
+int local_unplug(struct local *local, const char *interface);
+const struct plug *local_plug_of_port(const struct local *local, const char *port_id);
+const struct plug *local_plug_of_interface(const struct local *local, const char *interface);
+
+#endif

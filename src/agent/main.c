@@ -1,0 +1,395 @@
+/* weft-agent: keeps one host's data plane as the API wants it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "weft/agent/agent.h"
+#include "weft/agent/serve.h"
+#include "weft/base/log.h"
+#include "weft/base/options.h"
+#include "weft/dataplane/attach.h"
+
+#define CONFIG_PATH "/etc/weft/agent.conf"
+
+static struct agent agent;
+
+static const struct option_spec options[] = {
+    {"host", OPTION_STRING, &agent.options.host, "NAME", "this host's name: what binding:host_id says (the system's host name)"},
+    {"api", OPTION_STRING, &agent.options.api, "URL,...", "API servers, one of which is used (http://127.0.0.1:9696)"},
+    {"api-ca", OPTION_STRING, &agent.options.api_ca, "FILE", "certificates that https servers are checked against"},
+    {"join-token-file", OPTION_STRING, &agent.options.join_token_file, "FILE", "holds the one-time token of the first start"},
+    {"state-dir", OPTION_STRING, &agent.options.state_dir, "FOLDER", "credential, cache, slots (/var/lib/weft/agent)"},
+    {"pin-path", OPTION_STRING, &agent.options.pin_path, "FOLDER", "programs and maps (/sys/fs/bpf/weft/HOST)"},
+    {"socket", OPTION_STRING, &agent.options.socket, "PATH", "for local commands (/run/weft/agent.sock)"},
+    {"underlay", OPTION_STRING, &agent.options.underlay, "INTERFACE", "where other hosts are; auto: the one with the tunnel address"},
+    {"tunnel-address", OPTION_STRING, &agent.options.tunnel_address, "ADDRESS", "of this host's tunnels (the one towards the API)"},
+    {"max-ports", OPTION_NUMBER, &agent.options.max_ports, "NUMBER", "ports on this host, once created (4096)"},
+    {"max-hosts", OPTION_NUMBER, &agent.options.max_hosts, "NUMBER", "other hosts, once created (4096)"},
+    {"log-level", OPTION_STRING, &agent.options.log_level, "LEVEL", "error, warning, info or debug"},
+    {.name = NULL},
+};
+
+static const char usage[] = "weft-agent [OPTION]... [detach]\n"
+                            "Runs this host's part of the virtual network; 'detach' removes every program, map and device again.";
+
+/* ---- options ---------------------------------------------------------------------------------------------------------------- */
+
+static void set_default(char **option, const char *value)
+{
+    if (!*option)
+        *option = strdup(value);
+}
+
+static int complete_options(struct agent_options *o, struct error *error)
+{
+    char text[320];
+    enum log_level level;
+
+    if (!o->host) {
+        if (gethostname(text, sizeof(text)) < 0)
+            return error_set(error, -errno, "host", "host: the system has no name");
+        o->host = strdup(text);
+    }
+    if (!o->host || !o->host[0] || strlen(o->host) > 255 || strpbrk(o->host, "/ \n\t%?#"))
+        return error_set(error, -EINVAL, "host", "host: '%s' is not a host's name", o->host ? o->host : "");
+    set_default(&o->api, "http://127.0.0.1:9696");
+    set_default(&o->state_dir, "/var/lib/weft/agent");
+    snprintf(text, sizeof(text), "/sys/fs/bpf/weft/%s", o->host);
+    set_default(&o->pin_path, text);
+    set_default(&o->socket, "/run/weft/agent.sock");
+    if (o->max_ports > 1000000)
+        return error_set(error, -ERANGE, "max-ports", "max-ports: '%llu' is more than 1000000", (unsigned long long)o->max_ports);
+    if (o->max_hosts > 100000)
+        return error_set(error, -ERANGE, "max-hosts", "max-hosts: '%llu' is more than 100000", (unsigned long long)o->max_hosts);
+    if (o->tunnel_address && ip_parse(o->tunnel_address, &agent.tunnel_address) < 0)
+        return error_set(error, -EINVAL, "tunnel-address", "tunnel-address: '%s' is not an IP address", o->tunnel_address);
+    if (o->log_level) {
+        if (log_parse_level(o->log_level, &level) < 0)
+            return error_set(error, -EINVAL, "log-level", "log-level: '%s' is not error, warning, info or debug", o->log_level);
+        log_set_level(level);
+    }
+    return 0;
+}
+
+/* ---- one agent a host --------------------------------------------------------------------------------------------------------- */
+
+static int make_folder(const char *path, mode_t mode, struct error *error, const char *option)
+{
+    char part[512];
+
+    if (string_copy(part, sizeof(part), path) < 0 || path[0] != '/')
+        return error_set(error, -EINVAL, option, "%s: '%s' is not an absolute path", option, path);
+    for (char *slash = strchr(part + 1, '/');; slash = strchr(slash + 1, '/')) {
+        if (slash)
+            *slash = 0;
+        if (mkdir(part, mode) < 0 && errno != EEXIST)
+            return error_set(error, -errno, option, "%s: cannot create '%s': %s", option, part, strerror(errno));
+        if (!slash)
+            return 0;
+        *slash = '/';
+    }
+}
+
+/* The lock is held by the process and goes with it.  One on the state, one on the pins (which is kept in /run, since
+ * bpffs has no locks). */
+static int lock_file(const char *path, const char *option, const char *value, struct error *error)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return error_set(error, -errno, option, "%s: cannot open '%s': %s", option, path, strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        close(fd);
+        return error_set(error, -EBUSY, option, "%s: another agent uses '%s'", option, value);
+    }
+    return 0; /* Left open on purpose. */
+}
+
+static int take_locks(const struct agent_options *o, struct error *error)
+{
+    char path[700], name[512];
+    int result = make_folder(o->state_dir, 0700, error, "state-dir");
+
+    if (result < 0)
+        return result;
+    snprintf(path, sizeof(path), "%s/lock", o->state_dir);
+    result = lock_file(path, "state-dir", o->state_dir, error);
+    if (result == 0)
+        result = make_folder("/run/weft", 0755, error, "pin-path");
+    if (result < 0)
+        return result;
+    snprintf(name, sizeof(name), "%s", o->pin_path);
+    for (char *c = name; *c; c++)
+        if (*c == '/')
+            *c = '_';
+    snprintf(path, sizeof(path), "/run/weft/lock%s", name);
+    return lock_file(path, "pin-path", o->pin_path, error);
+}
+
+/* ---- what the API tells --------------------------------------------------------------------------------------------------------- */
+
+static json_t *join_facts(void *context)
+{
+    char address[IP_TEXT_SIZE];
+    json_t *facts = json_pack("{s:s}", "version", WEFT_VERSION);
+
+    if (ip_is_zero(&agent.tunnel_address))
+        api_local_address(agent.options.api, &agent.tunnel_address);
+    if (!ip_is_zero(&agent.tunnel_address))
+        json_object_set_new(facts, "tunnel_address", json_string(ip_format(&agent.tunnel_address, address)));
+    if (agent.underlay_mtu)
+        json_object_set_new(facts, "underlay_mtu", json_integer(agent.underlay_mtu));
+    return facts;
+}
+
+static json_t *digest(void *context)
+{
+    return replica_digest(&agent.replica);
+}
+
+static void answer_request(const json_t *request)
+{
+    const char *id = json_string_value(json_object_get(request, "id"));
+    const char *operation = json_string_value(json_object_get(request, "operation"));
+    struct error error = {0};
+    json_t *answer;
+    char path[500];
+
+    if (!id || !operation)
+        return;
+    answer = agent_answer(&agent, operation, json_object_get(request, "arguments"), &error);
+    snprintf(path, sizeof(path), "/weft/v1/hosts/%s/answers/%s", agent.options.host, id);
+    api_send(agent.api, "POST", path, answer ? json_pack("{s:o}", "answer", answer) : json_pack("{s:s}", "error", error.message),
+             NULL, NULL);
+}
+
+static int take_line(const char *line, size_t size, void *context)
+{
+    struct error error = {0};
+    enum replica_event event;
+    json_t *request;
+    int result = replica_line(&agent.replica, line, size, &event, &request, &error);
+
+    if (result < 0) {
+        log_error("the API sent what this agent does not understand: %s %s", error.field, error.message);
+        return result;
+    }
+    if (event == REPLICA_SYNCED) {
+        agent.replica.synced = true;
+        agent_schedule_update(&agent);
+    } else if (event == REPLICA_COMMIT) {
+        agent_schedule_update(&agent);
+    } else if (event == REPLICA_REQUEST) {
+        answer_request(request);
+        json_decref(request);
+    }
+    return 0;
+}
+
+/* The first report of a connection says everything. */
+static void connection_changed(bool connected, void *context)
+{
+    HASHMAP_FOREACH(node, &agent.ports) {
+        struct agent_port *port = CONTAINER_OF(node, struct agent_port, by_id);
+
+        port->reported = false;
+    }
+    if (connected)
+        agent_report(&agent, true);
+}
+
+/* ---- start and end -------------------------------------------------------------------------------------------------------------- */
+
+static void links_changed(void *context)
+{
+    agent_schedule_update(&agent);
+}
+
+static void underlay_changed(void *context)
+{
+    agent_underlay_changed(&agent);
+}
+
+static void stop(uv_signal_t *signal, int number)
+{
+    log_info("stopping; the data plane goes on");
+    uv_stop(signal->loop);
+}
+
+static int open_data_plane(struct error *error)
+{
+    struct maps_sizes sizes = {(uint32_t)agent.options.max_ports, (uint32_t)agent.options.max_hosts, 0};
+    struct settings settings = {
+        .tunnel_port = TUNNEL_PORT,
+        .timeout_s = {[TIMEOUT_HALF_OPEN] = 30, [TIMEOUT_TCP_ESTABLISHED] = 432000, [TIMEOUT_TCP_CLOSING] = 120,
+                      [TIMEOUT_UDP_NEW] = 30, [TIMEOUT_UDP_SEEN] = 180, [TIMEOUT_ICMP] = 30, [TIMEOUT_OTHER] = 600,
+                      [TIMEOUT_DEAD] = 1},
+    };
+    int result = maps_open(agent.options.pin_path, &sizes, &agent.maps, error);
+
+    if (result < 0)
+        return result;
+    result = attach_tunnel_device(TUNNEL_PORT, &agent.tunnel_ifindex, error);
+    if (result < 0)
+        return result;
+    settings.tunnel_ifindex = agent.tunnel_ifindex;
+    maps_configure(agent.maps, settings);
+    result = attach_program(agent.tunnel_ifindex, true, maps_program(agent.maps, PROGRAM_TO_TUNNEL));
+    if (result == 0)
+        result = attach_program(agent.tunnel_ifindex, false, maps_program(agent.maps, PROGRAM_THROUGH_NEIGHBOR));
+    if (result < 0)
+        return error_set(error, result, NULL, "cannot attach to '" TUNNEL_DEVICE "': %s", strerror(-result));
+    sizes = maps_sizes(agent.maps);
+    agent.port_by_slot = calloc(sizes.n_ports, sizeof(*agent.port_by_slot));
+    desired_init(&agent.desired);
+    return agent.port_by_slot ? 0 : error_set(error, -ENOMEM, NULL, "out of memory");
+}
+
+static int open_state(struct error *error)
+{
+    struct maps_sizes sizes = maps_sizes(agent.maps);
+    uint32_t limits[N_SLOT_KINDS] = {sizes.n_ports, sizes.n_hosts, sizes.n_projects};
+    char path[700];
+    int result;
+
+    snprintf(path, sizeof(path), "%s/slots", agent.options.state_dir);
+    result = local_open(&agent.local, path, limits, error);
+    if (result < 0)
+        return result;
+    snprintf(path, sizeof(path), "%s/replica", agent.options.state_dir);
+    return replica_open(&agent.replica, path, error);
+}
+
+static int open_api(struct error *error)
+{
+    static char credential[700];
+    struct api_options o = {agent.options.api, agent.options.host, credential, agent.options.join_token_file, agent.options.api_ca};
+    struct api_events events = {join_facts, digest, take_line, connection_changed, NULL};
+
+    snprintf(credential, sizeof(credential), "%s/credential", agent.options.state_dir);
+    return api_new(&agent.loop, &o, &events, &agent.api, error);
+}
+
+static int open_socket(struct error *error)
+{
+    char folder[512];
+
+    if (string_copy(folder, sizeof(folder), agent.options.socket) < 0 || !strrchr(folder, '/'))
+        return error_set(error, -EINVAL, "socket", "socket: '%s' is not an absolute path", agent.options.socket);
+    *strrchr(folder, '/') = 0;
+    if (folder[0]) {
+        int result = make_folder(folder, 0755, error, "socket");
+
+        if (result < 0)
+            return result;
+    }
+    return server_new(&agent, agent.options.socket, &agent.server, error);
+}
+
+static int start(struct error *error)
+{
+    int result = take_locks(&agent.options, error);
+
+    if (result < 0)
+        return result;
+    uv_loop_init(&agent.loop);
+    uv_timer_init(&agent.loop, &agent.update_timer);
+    uv_timer_init(&agent.loop, &agent.report_timer);
+    agent.update_timer.data = agent.report_timer.data = &agent;
+    uv_signal_init(&agent.loop, &agent.terminate);
+    uv_signal_init(&agent.loop, &agent.interrupt);
+    uv_signal_start(&agent.terminate, stop, SIGTERM);
+    uv_signal_start(&agent.interrupt, stop, SIGINT);
+
+    result = open_data_plane(error);
+    if (result == 0)
+        result = open_state(error);
+    if (result == 0)
+        result = links_open(&agent.links, &agent.loop, links_changed, &agent, error);
+    if (result == 0)
+        result = underlay_open(&agent.underlay, &agent.loop, &agent.links, underlay_changed, &agent, error);
+    if (result == 0)
+        result = serve_start(&agent, error);
+    if (result == 0)
+        result = open_api(error);
+    if (result == 0)
+        result = open_socket(error);
+    return result;
+}
+
+static void free_handle(uv_handle_t *handle, void *context)
+{
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void end(void)
+{
+    server_free(agent.server);
+    serve_stop(&agent);
+    api_free(agent.api);
+    links_close(&agent.links);
+    underlay_close(&agent.underlay);
+    uv_walk(&agent.loop, free_handle, NULL);
+    uv_run(&agent.loop, UV_RUN_DEFAULT);
+    uv_loop_close(&agent.loop);
+    replica_close(&agent.replica);
+    local_close(&agent.local);
+    HASHMAP_FOREACH(node, &agent.ports)
+        free(CONTAINER_OF(node, struct agent_port, by_id));
+    HASHMAP_FOREACH(node, &agent.hosts)
+        free(CONTAINER_OF(node, struct agent_host, by_name));
+    hashmap_clear(&agent.ports);
+    hashmap_clear(&agent.hosts);
+    free(agent.port_by_slot);
+    desired_clear(&agent.desired);
+    maps_close(agent.maps);
+}
+
+static int detach(struct error *error)
+{
+    unsigned n_interfaces = 0;
+    int result = take_locks(&agent.options, error);
+
+    if (result == 0)
+        result = attach_remove_all(agent.options.pin_path, &n_interfaces, error);
+    if (result == 0)
+        log_info("detached: %u interfaces freed, tunnel device, programs and maps removed", n_interfaces);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    struct error error = {0};
+    char **arguments = NULL;
+    int n_arguments = 0, result;
+
+    signal(SIGPIPE, SIG_IGN);
+    result = options_parse(options, CONFIG_PATH, usage, argc, argv, &arguments, &n_arguments, &error);
+    if (result == 0)
+        result = complete_options(&agent.options, &error);
+    if (result == 0 && n_arguments == 1 && streq(arguments[0], "detach")) {
+        result = detach(&error);
+    } else if (result == 0 && n_arguments) {
+        result = error_set(&error, -EINVAL, NULL, "'%s' is not a command of weft-agent", arguments[0]);
+    } else if (result == 0) {
+        result = start(&error);
+        if (result == 0) {
+            log_info("host '%s' started", agent.options.host);
+            agent_report_start(&agent);
+            agent_schedule_update(&agent);
+            uv_run(&agent.loop, UV_RUN_DEFAULT);
+            end();
+        }
+    }
+    if (result < 0)
+        log_error("%s", error.message);
+    options_clear(options);
+    return result < 0 ? 1 : 0;
+}

@@ -1,0 +1,272 @@
+/* Objects from the watch stream: see replica.h. */
+#include "weft/agent/replica.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "weft/base/buffer.h"
+#include "weft/base/cleanup.h"
+
+static struct replica_entry *find_entry(const struct replica *replica, const char *id)
+{
+    struct hashmap_node *node = hashmap_find(&replica->by_id, id, strlen(id));
+
+    return node ? CONTAINER_OF(node, struct replica_entry, by_id) : NULL;
+}
+
+static void drop_entry(struct replica *replica, struct replica_entry *entry)
+{
+    hashmap_remove(&replica->by_id, &entry->by_id);
+    replica->n_by_kind[entry->object->kind]--;
+    object_free(entry->object);
+    free(entry);
+}
+
+/* ---- lines ------------------------------------------------------------------------------------------------------------- */
+
+static int put(struct replica *replica, const json_t *line, struct error *error)
+{
+    const char *kind_name = json_string_value(json_object_get(line, "kind"));
+    _cleanup_(object_freep) struct object *object = NULL;
+    struct replica_entry *entry;
+    enum resource_kind kind;
+    int result;
+
+    if (!kind_name || resource_from_name(kind_name, &kind) < 0)
+        return 0; /* A kind of a later version: nothing that this agent could do with it. */
+    result = object_decode(kind, json_object_get(line, "object"), &object, error);
+    if (result < 0)
+        return result;
+    entry = find_entry(replica, object->id);
+    if (entry)
+        drop_entry(replica, entry);
+    entry = calloc(1, sizeof(*entry));
+    if (!entry)
+        return -ENOMEM;
+    entry->object = TAKE_PTR(object);
+    entry->revision = (uint64_t)json_integer_value(json_object_get(line, "revision"));
+    result = hashmap_insert(&replica->by_id, &entry->by_id, entry->object->id, strlen(entry->object->id));
+    if (result < 0) {
+        object_free(entry->object);
+        free(entry);
+        return result;
+    }
+    replica->n_by_kind[kind]++;
+    return 0;
+}
+
+static void delete(struct replica *replica, const json_t *line)
+{
+    const char *id = json_string_value(json_object_get(line, "id"));
+    struct replica_entry *entry = id ? find_entry(replica, id) : NULL;
+
+    if (entry)
+        drop_entry(replica, entry);
+}
+
+static int take_line(struct replica *replica, json_t *line, enum replica_event *ret_event, json_t **ret_request,
+                     struct error *error)
+{
+    const char *type = json_string_value(json_object_get(line, "type"));
+    uint64_t revision = (uint64_t)json_integer_value(json_object_get(line, "revision"));
+
+    *ret_event = REPLICA_NOTHING;
+    if (!type)
+        return error_set(error, -EINVAL, "type", "a line of the watch stream has no type");
+    if (streq(type, "put"))
+        return put(replica, line, error);
+    if (streq(type, "delete")) {
+        delete(replica, line);
+    } else if (streq(type, "commit")) {
+        replica->revision = MAX(replica->revision, revision);
+        *ret_event = REPLICA_COMMIT;
+    } else if (streq(type, "synced")) {
+        replica->revision = MAX(replica->revision, revision);
+        *ret_event = REPLICA_SYNCED;
+    } else if (streq(type, "request")) {
+        *ret_event = REPLICA_REQUEST;
+        *ret_request = json_incref(line);
+    } else if (streq(type, "keepalive")) {
+        *ret_event = REPLICA_KEEPALIVE;
+    }
+    return 0; /* A type of a later version is passed over. */
+}
+
+/* ---- the cache ------------------------------------------------------------------------------------------------------------ */
+
+static bool is_cached(const char *line, size_t size)
+{
+    return memmem(line, MIN(size, 64), "\"put\"", 5) || memmem(line, MIN(size, 64), "\"delete\"", 8);
+}
+
+static int write_all(int fd, const char *bytes, size_t size)
+{
+    while (size) {
+        ssize_t written = write(fd, bytes, size);
+
+        if (written < 0)
+            return -errno;
+        bytes += written;
+        size -= (size_t)written;
+    }
+    return 0;
+}
+
+static int format_cache(const struct replica *replica, struct buffer *buffer)
+{
+    HASHMAP_FOREACH(node, &replica->by_id) {
+        const struct replica_entry *entry = CONTAINER_OF(node, struct replica_entry, by_id);
+        json_t *line = json_pack("{s:s, s:s, s:I, s:o}", "type", "put", "kind", resource_name(entry->object->kind), "revision",
+                                 (json_int_t)entry->revision, "object", object_encode(entry->object));
+        _cleanup_(freep) char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+
+        json_decref(line);
+        if (!text || buffer_append_string(buffer, text) < 0 || buffer_append(buffer, "\n", 1) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int rewrite_cache(struct replica *replica)
+{
+    struct buffer buffer = {0};
+    char path[600];
+    int fd, result = format_cache(replica, &buffer);
+
+    snprintf(path, sizeof(path), "%s.new", replica->cache_path);
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (result == 0)
+        result = fd < 0 ? -errno : write_all(fd, buffer.data, buffer.size);
+    if (result == 0 && rename(path, replica->cache_path) < 0)
+        result = -errno;
+    if (result == 0) {
+        if (replica->cache_fd >= 0)
+            close(replica->cache_fd);
+        replica->cache_fd = TAKE_FD(fd);
+        replica->cache_size = replica->cache_needed = buffer.size;
+    }
+    if (fd >= 0)
+        close(fd);
+    buffer_clear(&buffer);
+    return result;
+}
+
+static void append_cache(struct replica *replica, const char *line, size_t size)
+{
+    struct buffer buffer = {0};
+
+    if (replica->cache_fd < 0 || buffer_append(&buffer, line, size) < 0 || buffer_append(&buffer, "\n", 1) < 0 ||
+        write_all(replica->cache_fd, buffer.data, buffer.size) < 0) {
+        buffer_clear(&buffer);
+        return; /* The cache is a convenience; what it misses, the API sends again. */
+    }
+    replica->cache_size += buffer.size;
+    buffer_clear(&buffer);
+    if (replica->cache_size > 2 * replica->cache_needed + (1 << 20))
+        rewrite_cache(replica);
+}
+
+static int read_file(const char *path, struct buffer *buffer)
+{
+    _cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    for (;;) {
+        if (buffer_reserve(buffer, 65536) < 0)
+            return -ENOMEM;
+
+        ssize_t size = read(fd, buffer->data + buffer->size, 65536);
+
+        if (size <= 0)
+            return size < 0 ? -errno : 0;
+        buffer->size += (size_t)size;
+    }
+}
+
+int replica_open(struct replica *replica, const char *cache_path, struct error *error)
+{
+    struct buffer buffer = {0};
+    int result;
+
+    *replica = (struct replica){.cache_fd = -1};
+    replica->cache_path = strdup(cache_path);
+    if (!replica->cache_path)
+        return -ENOMEM;
+    result = read_file(cache_path, &buffer);
+    if (result < 0 && result != -ENOENT) {
+        buffer_clear(&buffer);
+        return error_set(error, result, "state-dir", "state-dir: cannot read '%s': %s", cache_path, strerror(-result));
+    }
+    for (size_t from = 0; from < buffer.size;) {
+        const char *line = buffer.data + from, *end = memchr(line, '\n', buffer.size - from);
+        json_t *json = end ? json_loadb(line, (size_t)(end - line), 0, NULL) : NULL;
+        enum replica_event event;
+        json_t *request = NULL;
+
+        if (json)
+            take_line(replica, json, &event, &request, NULL);
+        json_decref(request);
+        json_decref(json);
+        if (!end)
+            break;
+        from = (size_t)(end - buffer.data) + 1;
+    }
+    buffer_clear(&buffer);
+    result = rewrite_cache(replica);
+    if (result < 0)
+        return error_set(error, result, "state-dir", "state-dir: cannot write '%s': %s", cache_path, strerror(-result));
+    return 0;
+}
+
+void replica_close(struct replica *replica)
+{
+    HASHMAP_FOREACH(node, &replica->by_id)
+        drop_entry(replica, CONTAINER_OF(node, struct replica_entry, by_id));
+    hashmap_clear(&replica->by_id);
+    free(replica->cache_path);
+    if (replica->cache_fd >= 0)
+        close(replica->cache_fd);
+}
+
+int replica_line(struct replica *replica, const char *line, size_t size, enum replica_event *ret_event,
+                 json_t **ret_request, struct error *error)
+{
+    json_error_t where;
+    json_t *json = json_loadb(line, size, 0, &where);
+    int result;
+
+    *ret_request = NULL;
+    if (!json)
+        return error_set(error, -EINVAL, NULL, "a line of the watch stream is not JSON: %s", where.text);
+    result = take_line(replica, json, ret_event, ret_request, error);
+    json_decref(json);
+    if (result == 0 && *ret_event == REPLICA_NOTHING && is_cached(line, size))
+        append_cache(replica, line, size);
+    return result;
+}
+
+json_t *replica_digest(const struct replica *replica)
+{
+    json_t *digest = json_object();
+
+    HASHMAP_FOREACH(node, &replica->by_id) {
+        const struct replica_entry *entry = CONTAINER_OF(node, struct replica_entry, by_id);
+
+        if (digest && json_object_set_new(digest, entry->object->id, json_integer((json_int_t)entry->revision)) < 0) {
+            json_decref(digest);
+            return NULL;
+        }
+    }
+    return digest;
+}
+
+const struct object *replica_find(const struct replica *replica, enum resource_kind kind, const char *id)
+{
+    const struct replica_entry *entry = find_entry(replica, id);
+
+    return entry && entry->object->kind == kind ? entry->object : NULL;
+}

@@ -1,0 +1,52 @@
+/* The agent's copy of the objects that concern its host, kept by the watch stream and cached in a file, so that an agent
+ * that starts while no API answers knows what it knew.
+ *
+ * The cache is the stream itself: 'put' and 'delete' lines as they arrived, appended; rewritten when it has grown to twice
+ * what it would need.  A line cut short by a crash is ignored: the digest makes the API send it again. */
+#ifndef WEFT_AGENT_REPLICA_H
+#define WEFT_AGENT_REPLICA_H
+
+#include <jansson.h>
+
+#include "weft/base/hashmap.h"
+#include "weft/model/schema.h"
+
+struct replica_entry {
+    struct hashmap_node by_id;
+    struct object *object;
+    uint64_t revision; /* Of the store, for the digest. */
+};
+
+struct replica {
+    struct hashmap by_id;
+    size_t n_by_kind[RESOURCE_N_KINDS];
+    uint64_t revision;     /* Of the last commit. */
+    bool synced;           /* Since this process began: the whole truth is here, the rest may be swept. */
+    char *cache_path;
+    int cache_fd;          /* -1: no cache. */
+    size_t cache_size, cache_needed; /* Bytes of the file, and about what a rewritten one has. */
+};
+
+/* Reads the cache, if there is one, and keeps it from now on.  Returns 0 or -errno. */
+int replica_open(struct replica *replica, const char *cache_path, struct error *error);
+void replica_close(struct replica *replica);
+
+enum replica_event {
+    REPLICA_NOTHING,  /* Put or delete: wait for the commit. */
+    REPLICA_COMMIT,
+    REPLICA_SYNCED,
+    REPLICA_REQUEST,  /* '*ret_request' is the line's object, owned by the caller. */
+    REPLICA_KEEPALIVE,
+};
+
+/* Takes one line of the stream ('size' bytes without the newline).  Returns 0 with '*ret_event', or -EINVAL with
+ * '*error' for a line that makes no sense (the caller connects again). */
+int replica_line(struct replica *replica, const char *line, size_t size, enum replica_event *ret_event,
+                 json_t **ret_request, struct error *error);
+
+/* {"<id>": revision, ...}, a new reference; NULL when out of memory. */
+json_t *replica_digest(const struct replica *replica);
+
+const struct object *replica_find(const struct replica *replica, enum resource_kind kind, const char *id);
+
+#endif

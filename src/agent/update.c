@@ -1,0 +1,507 @@
+/* From what is known to what the kernel does: see agent.h.
+ *
+ * The whole is computed each time; that takes a few milliseconds at a thousand ports.  Updates that come faster than
+ * they can be done are done together. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "weft/agent/agent.h"
+#include "weft/base/clock.h"
+#include "weft/base/log.h"
+#include "weft/compiler/compiler.h"
+#include "weft/dataplane/attach.h"
+
+#define PROJECT_MAX_HALF_OPEN 65536     /* Connections of one project on one host. */
+#define PROJECT_MAX_ESTABLISHED 262144
+#define ATTACH_RETRY_MS 1000
+#define UPDATE_PAUSE_MAX_MS 50
+
+struct agent_port *agent_find_port(const struct agent *agent, const char *port_id)
+{
+    struct hashmap_node *node = hashmap_find(&agent->ports, port_id, strlen(port_id));
+
+    return node ? CONTAINER_OF(node, struct agent_port, by_id) : NULL;
+}
+
+struct agent_port *agent_find_slot(const struct agent *agent, uint32_t slot)
+{
+    return slot < maps_sizes(agent->maps).n_ports ? agent->port_by_slot[slot] : NULL;
+}
+
+const struct port *agent_model_port(const struct agent *agent, const struct agent_port *port)
+{
+    return (const struct port *)replica_find(&agent->replica, RESOURCE_PORT, port->id);
+}
+
+/* ---- ports of this host ------------------------------------------------------------------------------------------------- */
+
+static struct agent_port *add_port(struct agent *agent, const struct port *model)
+{
+    struct slot *slot = local_slot(&agent->local, SLOT_PORT, model->object.id);
+    struct agent_port *port;
+
+    if (!slot) {
+        log_error("port %s gets no slot: all %u of this host are in use (max-ports)", model->object.id,
+                  maps_sizes(agent->maps).n_ports - 1);
+        return NULL;
+    }
+    port = calloc(1, sizeof(*port));
+    if (!port)
+        return NULL;
+    string_copy(port->id, sizeof(port->id), model->object.id);
+    port->slot = slot->number;
+    port->generation = maps_port_generation(agent->maps, slot->number) + (slot->is_new ? 1 : 0);
+    if (slot->is_new)
+        maps_port_counters_reset(agent->maps, slot->number);
+    slot->is_new = false;
+    if (hashmap_insert(&agent->ports, &port->by_id, port->id, strlen(port->id)) < 0) {
+        free(port);
+        return NULL;
+    }
+    agent->port_by_slot[port->slot] = port;
+    return port;
+}
+
+/* The interface that a person plugged, else the one named after the port. */
+static const struct link *find_interface(const struct agent *agent, const char *port_id)
+{
+    const struct plug *plug = local_plug_of_port(&agent->local, port_id);
+    char name[16];
+
+    if (plug)
+        return links_find_name(&agent->links, plug->interface);
+    snprintf(name, sizeof(name), TAP_PREFIX "%.*s", TAP_ID_SIZE, port_id);
+    return local_plug_of_interface(&agent->local, name) ? NULL : links_find_name(&agent->links, name);
+}
+
+static struct agent_port *update_port(struct agent *agent, const struct port *model)
+{
+    struct agent_port *port = agent_find_port(agent, model->object.id);
+    const struct link *link;
+    struct slot *project;
+
+    if (!port)
+        port = add_port(agent, model);
+    if (!port)
+        return NULL;
+    local_slot(&agent->local, SLOT_PORT, port->id); /* Marks it. */
+    project = local_slot(&agent->local, SLOT_PROJECT, model->object.project_id[0] ? model->object.project_id : "-");
+    port->project = project ? project->number : 0;
+    port->seen = true;
+    link = find_interface(agent, port->id);
+    port->ifindex = link ? link->ifindex : 0;
+    if (link) {
+        string_copy(port->interface, sizeof(port->interface), link->name);
+        port->is_veth = streq(link->kind, "veth") && link->peer_elsewhere;
+    }
+    return port;
+}
+
+/* ---- other hosts -------------------------------------------------------------------------------------------------------------- */
+
+static struct agent_host *update_host(struct agent *agent, const struct host *model)
+{
+    const char *name = model->object.name;
+    struct hashmap_node *node = hashmap_find(&agent->hosts, name, strlen(name));
+    struct agent_host *host = node ? CONTAINER_OF(node, struct agent_host, by_name) : NULL;
+    struct slot *slot = local_slot(&agent->local, SLOT_HOST, name);
+
+    if (!slot) {
+        log_error("host '%s' gets no slot: all %u are in use (max-hosts)", name, maps_sizes(agent->maps).n_hosts - 1);
+        return NULL;
+    }
+    if (!host) {
+        host = calloc(1, sizeof(*host));
+        if (!host)
+            return NULL;
+        string_copy(host->name, sizeof(host->name), name);
+        host->slot = slot->number;
+        host->generation = maps_host_generation(agent->maps, slot->number) + (slot->is_new ? 1 : 0);
+        slot->is_new = false;
+        if (hashmap_insert(&agent->hosts, &host->by_name, host->name, strlen(host->name)) < 0) {
+            free(host);
+            return NULL;
+        }
+    }
+    if (!host->resolved || !ip_equal(&host->address, &model->tunnel_address)) {
+        host->address = model->tunnel_address;
+        host->path = (struct host_config){.generation = host->generation};
+        underlay_resolve(&agent->underlay, &agent->tunnel_address, &host->address, &host->path);
+        host->resolved = true;
+    }
+    host->seen = true;
+    return host;
+}
+
+void agent_underlay_changed(struct agent *agent)
+{
+    HASHMAP_FOREACH(node, &agent->hosts)
+        CONTAINER_OF(node, struct agent_host, by_name)->resolved = false;
+    agent_schedule_update(agent);
+}
+
+/* ---- the snapshot ----------------------------------------------------------------------------------------------------------------- */
+
+struct gathered {
+    struct snapshot snapshot;
+    const struct network **networks;
+    const struct subnet **subnets;
+    struct compile_port *ports;
+    struct compile_host *hosts;
+    struct compile_project *projects;
+};
+
+static void gathered_clear(struct gathered *gathered)
+{
+    free(gathered->networks);
+    free(gathered->subnets);
+    free(gathered->ports);
+    free(gathered->hosts);
+    free(gathered->projects);
+}
+
+static void gather_port(struct agent *agent, struct gathered *gathered, const struct port *model)
+{
+    struct compile_port entry = {.port = model};
+
+    if (model->binding_host_id && streq(model->binding_host_id, agent->options.host)) {
+        const struct agent_port *port = update_port(agent, model);
+
+        if (port) {
+            entry.slot = port->slot;
+            entry.generation = port->generation;
+            entry.ifindex = port->ifindex;
+            entry.project = port->project;
+            entry.is_veth = port->is_veth;
+        }
+    }
+    gathered->ports[gathered->snapshot.n_ports++] = entry;
+}
+
+static void gather_host(struct agent *agent, struct gathered *gathered, const struct host *model)
+{
+    struct compile_host entry = {.host = model};
+
+    if (!model->object.name)
+        return;
+    if (!streq(model->object.name, agent->options.host) && model->has_tunnel_address) {
+        const struct agent_host *host = update_host(agent, model);
+
+        if (host) {
+            entry.slot = host->slot;
+            entry.path = host->path;
+        }
+    }
+    gathered->hosts[gathered->snapshot.n_hosts++] = entry;
+}
+
+static int gather(struct agent *agent, struct gathered *gathered)
+{
+    const struct replica *replica = &agent->replica;
+    struct snapshot *snapshot = &gathered->snapshot;
+
+    *gathered = (struct gathered){
+        .networks = calloc(replica->n_by_kind[RESOURCE_NETWORK] + 1, sizeof(*gathered->networks)),
+        .subnets = calloc(replica->n_by_kind[RESOURCE_SUBNET] + 1, sizeof(*gathered->subnets)),
+        .ports = calloc(replica->n_by_kind[RESOURCE_PORT] + 1, sizeof(*gathered->ports)),
+        .hosts = calloc(replica->n_by_kind[RESOURCE_HOST] + 1, sizeof(*gathered->hosts)),
+    };
+    if (!gathered->networks || !gathered->subnets || !gathered->ports || !gathered->hosts)
+        return -ENOMEM;
+    snapshot->host_name = agent->options.host;
+    snapshot->tunnel_address = agent->tunnel_address;
+    HASHMAP_FOREACH(node, &replica->by_id) {
+        const struct object *object = CONTAINER_OF(node, struct replica_entry, by_id)->object;
+
+        if (object->kind == RESOURCE_NETWORK)
+            gathered->networks[snapshot->n_networks++] = (const struct network *)object;
+        else if (object->kind == RESOURCE_SUBNET)
+            gathered->subnets[snapshot->n_subnets++] = (const struct subnet *)object;
+        else if (object->kind == RESOURCE_PORT)
+            gather_port(agent, gathered, (const struct port *)object);
+        else if (object->kind == RESOURCE_HOST)
+            gather_host(agent, gathered, (const struct host *)object);
+    }
+
+    const struct hashmap *projects = &agent->local.slots[SLOT_PROJECT].by_name;
+
+    gathered->projects = calloc(projects->n_nodes + 1, sizeof(*gathered->projects));
+    if (!gathered->projects)
+        return -ENOMEM;
+    HASHMAP_FOREACH(node, projects) {
+        const struct slot *slot = CONTAINER_OF(node, struct slot, by_name);
+
+        gathered->projects[snapshot->n_projects++] = (struct compile_project){
+            slot->number, {PROJECT_MAX_HALF_OPEN, PROJECT_MAX_ESTABLISHED}};
+    }
+    snapshot->networks = gathered->networks;
+    snapshot->subnets = gathered->subnets;
+    snapshot->ports = gathered->ports;
+    snapshot->hosts = gathered->hosts;
+    snapshot->projects = gathered->projects;
+    return 0;
+}
+
+/* ---- interfaces ----------------------------------------------------------------------------------------------------------------------- */
+
+static void detach(struct agent *agent, struct agent_port *port)
+{
+    if (port->attached && links_find(&agent->links, port->attached))
+        attach_remove(port->attached);
+    port->attached = 0;
+    port->prepared_mtu = 0;
+}
+
+static uint16_t port_mtu(const struct agent *agent, const struct agent_port *port)
+{
+    uint32_t slot = port->slot;
+    const struct port_config *config = rows_find(&agent->desired.tables[TABLE_PORTS], &slot);
+    uint16_t mtu = 0;
+
+    if (config)
+        memcpy(&mtu, (const char *)config + offsetof(struct port_config, mtu), sizeof(mtu));
+    return mtu;
+}
+
+static int attach(struct agent *agent, struct agent_port *port)
+{
+    uint16_t mtu = port_mtu(agent, port);
+    int result = 0;
+
+    if (port->attached != port->ifindex || port->prepared_mtu != mtu) {
+        result = attach_prepare(port->ifindex, port->interface, mtu);
+        port->prepared_mtu = mtu;
+    }
+    if (result == 0 && port->attached != port->ifindex) {
+        result = attach_program(port->ifindex, false, maps_program(agent->maps, PROGRAM_FROM_WORKLOAD));
+        if (result == 0)
+            log_info("port %s is interface '%s', slot %u", port->id, port->interface, port->slot);
+    }
+    return result;
+}
+
+/* The tables know the port already: the first frame after this finds its way. */
+static void update_interface(struct agent *agent, struct agent_port *port)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    int result;
+
+    if (port->attached && port->attached != port->ifindex)
+        detach(agent, port);
+    if (!port->ifindex) {
+        port->active = false;
+        return;
+    }
+    if (now_ms < port->retry_ms)
+        return;
+    result = attach(agent, port);
+    if (result == 0) {
+        port->attached = port->ifindex;
+    } else {
+        port->attached = 0;
+        port->retry_ms = now_ms + ATTACH_RETRY_MS;
+        if (result != -ENODEV) /* Gone again meanwhile: the message about it is on its way. */
+            log_error("port %s: cannot attach to interface '%s': %s", port->id, port->interface, strerror(-result));
+    }
+    port->active = port->attached != 0;
+}
+
+static bool is_ours(const struct agent *agent, uint32_t ifindex)
+{
+    if (ifindex == agent->tunnel_ifindex)
+        return true;
+    for (size_t i = 0; i < agent->n_underlay_ifindexes; i++)
+        if (agent->underlay_ifindexes[i] == ifindex)
+            return true;
+    HASHMAP_FOREACH(node, &agent->ports)
+        if (CONTAINER_OF(node, struct agent_port, by_id)->attached == ifindex)
+            return true;
+    return false;
+}
+
+/* Once the replica is complete: programs of an earlier run on interfaces that are no port's any more. */
+static void sweep_interfaces(struct agent *agent)
+{
+    HASHMAP_FOREACH(node, &agent->links.by_index) {
+        uint32_t ifindex = CONTAINER_OF(node, struct link, by_index)->ifindex;
+
+        if (!is_ours(agent, ifindex))
+            attach_remove(ifindex);
+    }
+    agent->swept_interfaces = true;
+}
+
+static void remove_unseen(struct agent *agent)
+{
+    HASHMAP_FOREACH(node, &agent->ports) {
+        struct agent_port *port = CONTAINER_OF(node, struct agent_port, by_id);
+
+        if (!port->seen && agent->replica.synced) {
+            detach(agent, port);
+            hashmap_remove(&agent->ports, &port->by_id);
+            agent->port_by_slot[port->slot] = NULL;
+            free(port);
+        } else {
+            port->seen = false;
+        }
+    }
+    HASHMAP_FOREACH(node, &agent->hosts) {
+        struct agent_host *host = CONTAINER_OF(node, struct agent_host, by_name);
+
+        if (!host->seen && agent->replica.synced) {
+            hashmap_remove(&agent->hosts, &host->by_name);
+            free(host);
+        } else {
+            host->seen = false;
+        }
+    }
+    for (int kind = 0; kind < N_SLOT_KINDS; kind++) {
+        if (agent->replica.synced)
+            local_sweep(&agent->local, kind);
+        else
+            local_unmark(&agent->local, kind);
+    }
+}
+
+/* ---- the underlay's interfaces ------------------------------------------------------------------------------------------------------------ */
+
+static void attach_underlay(struct agent *agent, uint32_t ifindex)
+{
+    const struct link *link = links_find(&agent->links, ifindex);
+    int result;
+
+    for (size_t i = 0; i < agent->n_underlay_ifindexes; i++)
+        if (agent->underlay_ifindexes[i] == ifindex)
+            return;
+    if (!link || agent->n_underlay_ifindexes == MAX_UNDERLAY_INTERFACES)
+        return;
+    result = attach_program(ifindex, false, maps_program(agent->maps, PROGRAM_FROM_UNDERLAY));
+    if (result < 0) {
+        log_error("underlay: cannot attach to interface '%s': %s", link->name, strerror(-result));
+        return;
+    }
+    log_info("underlay is interface '%s', MTU %u", link->name, link->mtu);
+    agent->underlay_ifindexes[agent->n_underlay_ifindexes++] = ifindex;
+}
+
+/* The interface with the tunnel address, and those that the ways to other hosts leave through. */
+static void update_underlay(struct agent *agent)
+{
+    uint32_t ifindex = 0;
+    const struct link *link;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < agent->n_underlay_ifindexes; i++) /* Interfaces that are gone. */
+        if (links_find(&agent->links, agent->underlay_ifindexes[i]))
+            agent->underlay_ifindexes[kept++] = agent->underlay_ifindexes[i];
+    agent->n_underlay_ifindexes = kept;
+
+    if (agent->options.underlay && !streq(agent->options.underlay, "auto")) {
+        link = links_find_name(&agent->links, agent->options.underlay);
+        ifindex = link ? link->ifindex : 0;
+    } else if (!ip_is_zero(&agent->tunnel_address) && !agent->n_underlay_ifindexes) {
+        ifindex = underlay_interface_of(&agent->underlay, &agent->tunnel_address);
+    }
+    if (ifindex)
+        attach_underlay(agent, ifindex);
+    HASHMAP_FOREACH(node, &agent->hosts) {
+        const struct agent_host *host = CONTAINER_OF(node, struct agent_host, by_name);
+
+        if (host->path.ifindex)
+            attach_underlay(agent, host->path.ifindex);
+    }
+    link = agent->n_underlay_ifindexes ? links_find(&agent->links, agent->underlay_ifindexes[0]) : NULL;
+    if (link)
+        agent->underlay_mtu = (uint16_t)MIN(link->mtu, 65535);
+}
+
+static void update_tunnel_address(struct agent *agent)
+{
+    if (!ip_is_zero(&agent->tunnel_address))
+        return;
+    if (api_local_address(agent->options.api, &agent->tunnel_address) == 0) {
+        char text[IP_TEXT_SIZE];
+
+        log_info("tunnel address is %s, the one towards the API", ip_format(&agent->tunnel_address, text));
+        agent_report(agent, false);
+    }
+}
+
+/* ---- all together ------------------------------------------------------------------------------------------------------------------------------- */
+
+static void log_changes(const struct agent *agent, const struct maps_changes *changes, int result, uint64_t took_us)
+{
+    if (changes->n_failed)
+        log_error("table '%s': %u rows could not be written%s%s", changes->failed_table, changes->n_failed,
+                  result < 0 ? ": " : "", result < 0 ? strerror(-result) : "");
+    if (changes->n_added || changes->n_changed || changes->n_deleted)
+        log_debug("revision %llu: %u rows added, %u changed, %u deleted in %llu us", (unsigned long long)agent->replica.revision,
+                  changes->n_added, changes->n_changed, changes->n_deleted, (unsigned long long)took_us);
+}
+
+static void start_timer(struct agent *agent, uint64_t in_ms);
+
+static void update(struct agent *agent)
+{
+    uint64_t start_ns = clock_monotonic_ns();
+    struct gathered gathered;
+    struct maps_changes changes = {0};
+    uint64_t again_ms = 0;
+    int result;
+
+    update_tunnel_address(agent);
+    result = gather(agent, &gathered);
+    if (result == 0)
+        result = compile(&gathered.snapshot, &agent->desired);
+    gathered_clear(&gathered);
+    if (result < 0) {
+        log_error("out of memory; trying again");
+        start_timer(agent, ATTACH_RETRY_MS);
+        return;
+    }
+    result = maps_apply(agent->maps, &agent->desired, agent->replica.synced, clock_monotonic_ms(), &changes);
+    log_changes(agent, &changes, result, (clock_monotonic_ns() - start_ns) / 1000);
+    again_ms = changes.retry_ms ? changes.retry_ms : result < 0 ? ATTACH_RETRY_MS : 0;
+    update_underlay(agent);
+
+    HASHMAP_FOREACH(node, &agent->ports) {
+        struct agent_port *port = CONTAINER_OF(node, struct agent_port, by_id);
+
+        update_interface(agent, port);
+        if (port->ifindex && !port->attached)
+            again_ms = again_ms ? MIN(again_ms, ATTACH_RETRY_MS) : ATTACH_RETRY_MS;
+    }
+    remove_unseen(agent);
+    if (agent->replica.synced && !agent->swept_interfaces)
+        sweep_interfaces(agent);
+    if (result == 0 && !changes.retry_ms && agent->replica.synced)
+        agent->applied_revision = agent->replica.revision;
+    agent->updated_ms = clock_monotonic_ms();
+    agent->update_took_ms = (clock_monotonic_ns() - start_ns) / 1000000;
+    agent_report(agent, false);
+    if (again_ms)
+        start_timer(agent, again_ms);
+}
+
+static void timer_fired(uv_timer_t *timer)
+{
+    update(timer->data);
+}
+
+static void start_timer(struct agent *agent, uint64_t in_ms)
+{
+    if (uv_is_active((uv_handle_t *)&agent->update_timer) && uv_timer_get_due_in(&agent->update_timer) <= in_ms)
+        return;
+    uv_timer_start(&agent->update_timer, timer_fired, in_ms, 0);
+}
+
+/* At once after a pause; under a stream of changes as much time is left to everything else as updates take. */
+void agent_schedule_update(struct agent *agent)
+{
+    uint64_t next_ms = agent->updated_ms + MIN(agent->update_took_ms, UPDATE_PAUSE_MAX_MS), now_ms = clock_monotonic_ms();
+
+    uv_update_time(&agent->loop);
+    start_timer(agent, next_ms > now_ms ? next_ms - now_ms : 0);
+}
