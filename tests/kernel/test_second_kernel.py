@@ -5,13 +5,16 @@
 
 One boot for all tests of this file; each test is one of the guest's checks."""
 
+import os
 import pathlib
+import re
 import tempfile
 
 import pytest
 
 import second_kernel
 
+BUILD = pathlib.Path(os.environ.get("WEFT_BUILD", second_kernel.ROOT / "build" / "release"))
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -23,16 +26,23 @@ def guest():
         kernel = second_kernel.fetch_kernel()
         image = second_kernel.Image(pathlib.Path(work) / "root")
         image.python()
-        for program in ("ip", "tc", "ping"):
+        for program in ("ip", "tc", "ping", "bpftool"):
             image.program(program)
         image.modules(kernel, second_kernel.MODULES)
         image.file(HERE / "guest" / "run.py", "guest/run.py")
+        image.file(BUILD / "src" / "dataplane" / "weft.bpf.o", "guest/weft.bpf.o")
         status, results, text = second_kernel.boot(kernel, image, "python3 /guest/run.py", work, log=console)
     assert status == 0, text[-6000:]
     return {result["name"]: result for result in results}
 
 
-@pytest.mark.parametrize("check", ["kernel_is_debians", "plain_veth_passes_traffic"])
+@pytest.mark.parametrize("check", ["kernel_is_debians", "plain_veth_passes_traffic", "every_program_loads"])
 def test_second_kernel(guest, check):
     assert check in guest, f"the guest never came to {check}; it said {list(guest)}"
     assert guest[check]["ok"], guest[check]["text"]
+
+
+def test_the_programs_that_loaded_are_all_there_are(guest):
+    source = (second_kernel.ROOT / "src" / "dataplane" / "bpf" / "weft.bpf.c").read_text()
+    declared = set(re.findall(r"^SEC\(\"[^\"]+\"\)\nint (\w+)", source, re.M))
+    assert declared and set(guest["every_program_loads"]["text"].split()) == declared

@@ -49,12 +49,12 @@ static __always_inline __u32 neighbor_unknown(const struct packet *packet)
     return neighbor_flags(packet->vni) & NETWORK_FLOOD_UNKNOWN_NEIGHBORS ? STEP_CONTINUE : DROP_unknown_neighbor;
 }
 
-static __noinline __u32 neighbor_arp(struct __sk_buff *skb, const struct packet *packet)
+CHECKED_ALONE __u32 neighbor_arp(struct __sk_buff *skb, const struct packet *packet)
 {
     struct arp_frame arp = {};
     __u8 target[16] ON_STACK, mac[8] ON_STACK;
 
-    if (!arp_read(skb, &arp) || arp.operation != 1 || arp.sender == arp.target)
+    if (!packet || !arp_read(skb, &arp) || arp.operation != 1 || arp.sender == arp.target)
         return STEP_CONTINUE; /* Replies and announcements go their way. */
     address_map_ipv4(target, arp.target);
     if (!neighbor_find(packet->vni, target, mac) || mac_equal(mac, packet->source))
@@ -90,11 +90,11 @@ static __always_inline __u16 neighbor_checksum(const unsigned char *ipv6)
     return ~sum;
 }
 
-static __noinline __u32 neighbor_nd(struct __sk_buff *skb, const struct packet *packet)
+CHECKED_ALONE __u32 neighbor_nd(struct __sk_buff *skb, const struct packet *packet)
 {
     __u8 target[16] ON_STACK, mac[8] ON_STACK;
 
-    if (packet->l4 != ETH_HLEN + 40 || packet->flags & PACKET_FRAGMENT)
+    if (!packet || packet->l4 != ETH_HLEN + 40 || packet->flags & PACKET_FRAGMENT)
         return STEP_CONTINUE;
     unsigned char *frame = frame_at(skb, 0, ETH_HLEN + 40 + 24);
     if (!frame)

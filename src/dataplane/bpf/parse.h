@@ -187,8 +187,10 @@ static __always_inline __u32 parse_network(const struct __sk_buff *skb, struct p
 }
 
 /* The whole frame, in one call; kept out of line because three programs use it. */
-static __noinline __u32 parse_frame(struct __sk_buff *skb, struct packet *packet)
+CHECKED_ALONE __u32 parse_frame(struct __sk_buff *skb, struct packet *packet)
 {
+    if (!packet)
+        return DROP_no_port;
     __u32 step = parse_ethernet(skb, packet);
 
     if (step == STEP_CONTINUE)

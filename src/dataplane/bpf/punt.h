@@ -8,9 +8,10 @@
 #include "weft/dataplane/bpf/security.h"
 
 /* Returns VERDICT(TC_ACT_STOLEN), or why the agent did not get it. */
-static __noinline __u32 punt_frame(struct __sk_buff *skb, const struct packet *packet, const struct port_config *port,
-                                   __u32 reason)
+CHECKED_ALONE __u32 punt_frame(struct __sk_buff *skb, const struct packet *packet, const struct port_config *port, __u32 reason)
 {
+    if (!packet || !port)
+        return DROP_no_port;
     __u32 slot = packet->slot;
     struct port_runtime *runtime = map_lookup(port_runtime, &slot);
 

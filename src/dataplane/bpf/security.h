@@ -78,29 +78,56 @@ static __always_inline __u32 security_ipv4(const struct port_config *port, const
     return security_source(port, packet);
 }
 
-/* Every link-layer address option must be the sender's own MAC. */
+struct nd_options {
+    const struct __sk_buff *skb;
+    const struct packet *packet;
+    __u32 offset, end;
+    __u32 step;
+};
+
+static long security_nd_option(__u32 index, void *context)
+{
+    struct nd_options *state = context;
+
+    if (state->offset == state->end) {
+        state->step = STEP_CONTINUE;
+        return 1;
+    }
+    state->step = DROP_bad_header;
+    if (state->offset + 8 > state->end)
+        return 1;
+    const unsigned char *option = frame_at(state->skb, state->offset, 8);
+    if (!option) {
+        state->step = DROP_truncated;
+        return 1;
+    }
+    if (!option[1])
+        return 1;
+    if ((option[0] == 1 || option[0] == 2) && !mac_equal(option + 2, state->packet->source)) {
+        state->step = DROP_spoofed_nd;
+        return 1;
+    }
+    state->offset += option[1] * 8u;
+    return 0;
+}
+
+/* Every link-layer address option must be the sender's own MAC.  A helper's loop, not an unrolled one: Linux 6.1's verifier walks
+ * every combination of offsets of an unrolled one. */
 static __always_inline __u32 security_nd_options(const struct __sk_buff *skb, const struct packet *packet, __u32 offset)
 {
     const unsigned char *header = frame_at(skb, ETH_HLEN, 40);
 
     if (!header)
         return DROP_truncated;
-    __u32 end = ETH_HLEN + 40 + bpf_ntohs(load16(header + 4));
-    for (int i = 0; i < ND_MAX_OPTIONS; i++) {
-        if (offset == end)
-            return STEP_CONTINUE;
-        if (offset + 8 > end)
-            return DROP_bad_header;
-        const unsigned char *option = frame_at(skb, offset, 8);
-        if (!option)
-            return DROP_truncated;
-        if (!option[1])
-            return DROP_bad_header;
-        if ((option[0] == 1 || option[0] == 2) && !mac_equal(option + 2, packet->source))
-            return DROP_spoofed_nd;
-        offset += option[1] * 8u;
-    }
-    return offset == end ? STEP_CONTINUE : DROP_bad_header;
+    struct nd_options state = {
+        .skb = skb,
+        .packet = packet,
+        .offset = offset,
+        .end = ETH_HLEN + 40 + bpf_ntohs(load16(header + 4)),
+        .step = DROP_bad_header,
+    };
+    frame_loop(ND_MAX_OPTIONS + 1, security_nd_option, &state);
+    return state.step;
 }
 
 static __noinline __u32 security_nd(const struct __sk_buff *skb, const struct port_config *port, const struct packet *packet)
@@ -202,9 +229,10 @@ static __always_inline __u32 security_arp(const struct __sk_buff *skb, const str
     return mac_equal(packet->source, port->mac) ? DROP_spoofed_arp : DROP_spoofed_mac;
 }
 
-static __noinline __u32 security_check(const struct __sk_buff *skb, const struct port_config *port,
-                                       const struct packet *packet)
+CHECKED_ALONE __u32 security_check(const struct __sk_buff *skb, const struct port_config *port, const struct packet *packet)
 {
+    if (!port || !packet)
+        return DROP_no_port;
     if (packet->flags & PACKET_IPV4)
         return security_ipv4(port, packet);
     if (packet->flags & PACKET_IPV6)
