@@ -82,6 +82,18 @@ static void put_no_addresses(struct nlmsghdr *message)
     mnl_attr_nest_end(message, families);
 }
 
+/* By itself, for it is refused in the message that creates a device.  A kernel without IPv6 makes no such address. */
+static int set_no_addresses(uint32_t ifindex)
+{
+    char buffer[256];
+    struct nlmsghdr *message = link_message(buffer, RTM_NEWLINK, ifindex, 0, 0);
+    int result;
+
+    put_no_addresses(message);
+    result = transact(message, NULL, NULL);
+    return result == -EAFNOSUPPORT ? 0 : result;
+}
+
 /* ---- the tunnel device --------------------------------------------------------------------------------------------------- */
 
 struct tunnel_found {
@@ -139,7 +151,6 @@ static int create_tunnel_device(uint16_t udp_port)
     message->nlmsg_flags |= NLM_F_CREATE | NLM_F_EXCL;
     mnl_attr_put_strz(message, IFLA_IFNAME, TUNNEL_DEVICE);
     mnl_attr_put_u32(message, IFLA_MTU, 65000);
-    put_no_addresses(message);
     info = mnl_attr_nest_start(message, IFLA_LINKINFO);
     mnl_attr_put_strz(message, IFLA_INFO_KIND, "vxlan");
     data = mnl_attr_nest_start(message, IFLA_INFO_DATA);
@@ -179,7 +190,9 @@ int attach_tunnel_device(uint16_t udp_port, uint32_t *ret_ifindex, struct error 
                              strerror(-result));
         ifindex = if_nametoindex(TUNNEL_DEVICE);
     }
-    result = transact(link_message(buffer, RTM_NEWLINK, ifindex, IFF_UP, IFF_UP), NULL, NULL);
+    result = set_no_addresses(ifindex);
+    if (result == 0)
+        result = transact(link_message(buffer, RTM_NEWLINK, ifindex, IFF_UP, IFF_UP), NULL, NULL);
     if (result < 0)
         return error_set(error, result, NULL, "cannot set '" TUNNEL_DEVICE "' up: %s (is UDP port %u in use?)",
                          strerror(-result), udp_port);
@@ -337,6 +350,7 @@ int attach_remove_all(const char *pin_path, unsigned *ret_n_interfaces, struct e
     unsigned n = 0;
     int result = 0, pins;
 
+    libbpf_set_print(NULL); /* It complains of each interface that has nothing to remove. */
     if (!interfaces)
         return error_set(error, -errno, NULL, "cannot list interfaces: %s", strerror(errno));
     for (struct if_nameindex *i = interfaces; i->if_index; i++) {
