@@ -247,6 +247,33 @@ static void lying_disk_is_noticed(void **state)
     assert_int_not_equal(crash_repeatedly(LYING_DISK, 3, __func__), 0);
 }
 
+/* After a failed fsync the kernel may have dropped the pages and report success the next time. */
+static void failed_sync_refuses_all_further_commits(void **state)
+{
+    char folder[64], path[96], *value;
+    struct store *store;
+
+    folder_make(folder);
+    snprintf(path, sizeof path, "%s/store", folder);
+    vfs_unsynced_register();
+    assert_int_equal(store_sqlite_open(path, VFS_UNSYNCED, &store, NULL), 0);
+    assert_int_equal(put_one(store, "a", "before").status, 0);
+    vfs_unsynced_fail_sync(true);
+    assert_int_equal(put_one(store, "a", "failed").status, -EIO);
+    vfs_unsynced_fail_sync(false);
+    assert_int_equal(put_one(store, "a", "after").status, -EIO);
+    assert_int_equal(store_revision(store), 1);
+    value = get_value(store, "a");
+    assert_string_equal(value, "before");
+    free(value);
+    store_close(store);
+
+    assert_int_equal(store_sqlite_open(path, VFS_UNSYNCED, &store, NULL), 0);
+    assert_int_equal(put_one(store, "a", "opened again").status, 0);
+    store_close(store);
+    folder_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +281,7 @@ int main(void)
         cmocka_unit_test(lost_disk_cache_loses_nothing_acknowledged),
         cmocka_unit_test(torn_writes_lose_nothing_acknowledged),
         cmocka_unit_test(lying_disk_is_noticed),
+        cmocka_unit_test(failed_sync_refuses_all_further_commits), /* Last: it registers the VFS in this process. */
     };
 
     signal(SIGPIPE, SIG_IGN);

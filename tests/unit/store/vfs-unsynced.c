@@ -29,7 +29,7 @@ struct file {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* Of all images. */
 static struct image *images;
 static sqlite3_file *crash_files[8]; /* One real file an image, to write to when the power goes. */
-static bool ignores_sync;
+static bool ignores_sync, fails_sync; /* Under 'lock'. */
 static sqlite3_vfs *real_vfs;
 
 static struct file *file_of(sqlite3_file *file)
@@ -159,9 +159,12 @@ static int vfs_sync(sqlite3_file *base, int flags)
     int r = SQLITE_OK;
 
     (void)flags; /* The page cache outlives a kill: the real file needs no fsync. */
-    if (ignores_sync)
-        return SQLITE_OK;
     pthread_mutex_lock(&lock);
+    if (ignores_sync || fails_sync) {
+        r = fails_sync ? SQLITE_IOERR_FSYNC : SQLITE_OK;
+        pthread_mutex_unlock(&lock);
+        return r;
+    }
     if (image->size < image->real_size)
         r = file->real->pMethods->xTruncate(file->real, image->size);
     for (sqlite3_int64 sector = 0; sector * SECTOR < image->size && r == SQLITE_OK; sector++)
@@ -303,7 +306,16 @@ void vfs_unsynced_register(void)
 
 void vfs_unsynced_ignore_sync(bool ignore)
 {
+    pthread_mutex_lock(&lock);
     ignores_sync = ignore;
+    pthread_mutex_unlock(&lock);
+}
+
+void vfs_unsynced_fail_sync(bool fail)
+{
+    pthread_mutex_lock(&lock);
+    fails_sync = fail;
+    pthread_mutex_unlock(&lock);
 }
 
 void vfs_unsynced_crash(unsigned seed)

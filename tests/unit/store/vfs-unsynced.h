@@ -15,6 +15,9 @@ void vfs_unsynced_register(void); /* Once a process; store_sqlite_open(path, VFS
 /* A disk that lies: xSync returns success and does nothing. */
 void vfs_unsynced_ignore_sync(bool ignore);
 
+/* A disk that fails: xSync reports an error. */
+void vfs_unsynced_fail_sync(bool fail);
+
 /* The power goes, and the disk was just writing: a random part of the unsynced sectors, in no order, reaches the
  * files.  Does not return. */
 void vfs_unsynced_crash(unsigned seed) __attribute__((noreturn));
