@@ -37,6 +37,7 @@ struct api {
     struct hosts *hosts;
     struct networking *networking;
     const char *public_url;    /* Without a trailing slash. */
+    bool public_url_is_set;    /* By --public-url; else links follow the client's Host header. */
     bool no_auth;              /* Everybody is the administrator; only on a loopback address. */
 };
 

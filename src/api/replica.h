@@ -2,7 +2,8 @@
  *
  * Filled from the store at the start and kept by a watch; a batch of changes is applied whole, on the loop thread, so
  * that a handler always sees one revision.  Objects are immutable: a change replaces the object.  Pointers are valid until
- * control returns to the loop.
+ * control returns to the loop.  The one thing that changes in place is a port's 'status', which is not part of the
+ * stored object but what the port's host says about it.
  *
  * Keys in the store:
  *     object/<kind>/<id>    the stored form of a network, subnet, port, host   -> typed objects here
@@ -45,6 +46,7 @@ struct replica_listener {
 typedef void (*replica_follow_fn)(const struct store_item *item, void *context);
 
 int replica_new(uv_loop_t *loop, struct store *store, struct replica **ret_replica);
+void replica_stop(struct replica *replica);  /* Ends the watch; lookups still work. */
 void replica_free(struct replica *replica);  /* Before the loop's last run: it closes a handle. */
 DEFINE_CLEANUP(struct replica *, replica_free);
 
@@ -72,6 +74,7 @@ const struct subnet *replica_subnet(const struct replica *replica, const char *i
 const struct port *replica_port(const struct replica *replica, const char *id);
 const struct host *replica_host(const struct replica *replica, const char *id);
 const struct host *replica_host_by_name(const struct replica *replica, const char *name);
+const struct port *replica_port_by_tap(const struct replica *replica, const char *id); /* One that shares the first 11 characters. */
 const struct port *replica_port_by_address(const struct replica *replica, const char *subnet_id, const struct ip_address *address);
 
 /* Every object of a kind in the order of ids: borrowed, valid until control returns to the loop. */
@@ -94,8 +97,8 @@ const struct replica_member *replica_ports_by_subnet(const struct replica *repli
 const struct replica_member *replica_ports_by_host(const struct replica *replica, const char *host_name);
 const struct replica_member *replica_ports_by_device(const struct replica *replica, const char *device_id);
 const struct replica_member *replica_ports_by_mac(const struct replica *replica, const struct mac_address *mac);
-const struct replica_member *replica_ports_by_tap(const struct replica *replica, const char *id); /* Its first 11 characters. */
 const struct replica_member *replica_subnets_by_network(const struct replica *replica, const char *network_id);
+/* Text of more than 290 bytes is compared in its first 290: whoever looks for longer names checks what it gets. */
 const struct replica_member *replica_by_name(const struct replica *replica, enum resource_kind kind, const char *name);
 const struct replica_member *replica_by_project(const struct replica *replica, enum resource_kind kind, const char *project_id);
 

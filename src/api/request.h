@@ -43,6 +43,8 @@ enum policy {
     POLICY_PROJECT, /* A token scoped to a project, any role (reader suffices). */
     POLICY_WRITE,   /* A token scoped to a project, role member or admin. */
     POLICY_ADMIN,   /* Role admin. */
+    POLICY_HEALTH,  /* None, on both listeners, and without the barrier. */
+    POLICY_METRICS, /* None, on the metrics listener only, and without the barrier. */
     POLICY_HOST,    /* "Authorization: Bearer", the credential of the host named by the pattern's {name}. */
 };
 
@@ -97,7 +99,8 @@ const char *request_query(const struct request *request, const char *name);     
 const char *request_parameter(const struct request *request, const char *name);   /* Of the pattern: "id". */
 const char *request_client_address(const struct request *request);                /* "192.0.2.7", "" if unknown. */
 
-/* Where clients reach this server, without a trailing slash: "http://127.0.0.1:9696".  Every link starts with it. */
+/* Where this client reaches this server, without a trailing slash: "http://127.0.0.1:9696".  Every link starts with it.
+ * It is --public-url, else what the client itself called us (its Host header), else the address we listen on. */
 const char *request_public_url(const struct request *request);
 
 /* Adds a header to the answer to come.  Name and value are copied. */
@@ -127,6 +130,22 @@ void request_commit(struct request *request, struct store_transaction *transacti
  * somebody else was quicker.  After REQUEST_MAX_RETRIES it answers 503 instead. */
 void request_retry(struct request *request);
 
+/* An answer without an end (the watch stream): 'read' is called when the connection can take bytes and returns how many it
+ * wrote, at most 'size'; 0 is "nothing now", and then it is called again only after stream_wake; negative ends the connection.
+ * 'closed' is called once when the connection is gone, and the stream is freed after it.  The request is over once
+ * request_stream returns. */
+struct stream {
+    void (*wake)(struct stream *stream); /* The transport's; use stream_wake. */
+    void (*cut)(struct stream *stream);
+    void *transport;
+    int64_t (*read)(struct stream *stream, char *bytes, size_t size);
+    void (*closed)(struct stream *stream);
+    void *context;
+};
+void request_stream(struct request *request, const char *content_type, struct stream *stream);
+void stream_wake(struct stream *stream);  /* There is something to read. */
+void stream_cut(struct stream *stream);   /* Closes the connection soon; 'closed' follows from the loop. */
+
 /* For tests, fuzzing and the HTTP glue: a request from its parts.  'target' is the raw request target ("/v2.0/ports?limit=2"),
  * 'header' looks one up (may be NULL), 'answered' is called once with the answer; the request is freed after it. */
 struct answer {
@@ -134,6 +153,7 @@ struct answer {
     const char *content_type;        /* NULL without a body. */
     char *bytes;                     /* From malloc; the receiver may take it by setting it to NULL. */
     size_t size;
+    struct stream *stream;           /* Instead of bytes, when not NULL. */
     struct answer_header {
         char *name, *value;
     } headers[8];
@@ -142,6 +162,8 @@ struct answer {
 struct request_source {
     const char *(*header)(void *context, const char *name);
     const char *client_address;
+    const char *scheme;              /* "http" or "https". */
+    bool is_metrics_listener;        /* Only POLICY_HEALTH and POLICY_METRICS are served. */
     void (*answered)(struct request *request, struct answer *answer, void *context);
     void *context;
 };
@@ -153,7 +175,10 @@ struct request *request_new(struct api *api, const char *method, const char *tar
 /* How many bytes of body this request may have. */
 size_t request_body_limit(const struct request *request);
 
-/* The whole body is there (borrowed for the call): authenticate, parse, run the handler.  'too_large' answers 413. */
-void request_dispatch(struct request *request, const char *body, size_t size, bool too_large);
+/* The whole body is there (taken over, from malloc; NULL if none): authenticate, parse, run the handler.  'too_large' answers 413. */
+void request_dispatch(struct request *request, char *body, size_t size, bool too_large);
+
+/* Instead of request_dispatch, when the client has gone before its body was complete. */
+void request_abandon(struct request *request);
 
 #endif

@@ -1,0 +1,61 @@
+/* What of Neutron's extensions works here: nothing is listed that does not. */
+#include "weft/api/extensions.h"
+
+#include <string.h>
+
+#include "weft/base/util.h"
+
+struct extension {
+    const char *alias, *name, *description, *updated;
+};
+
+static const struct extension extensions[] = {
+    {"allowed-address-pairs", "Allowed Address Pairs", "Addresses that a port may use besides its own", "2012-07-23T10:00:00-00:00"},
+    {"binding", "Port Binding", "On which host a port is, and how it is attached", "2014-02-03T10:00:00-00:00"},
+    {"empty-string-filtering", "Empty String Filtering", "name= finds what has no name", "2018-05-01T10:00:00-00:00"},
+    {"external-net", "Neutron external network", "Networks that lead outside", "2013-01-14T10:00:00-00:00"},
+    {"extra_dhcp_opt", "Neutron Extra DHCP options", "DHCP options of a port", "2013-03-17T12:00:00-00:00"},
+    {"filter-validation", "Filter parameters validation", "An unknown filter is refused, not ignored", "2018-03-21T10:00:00-00:00"},
+    {"ip-substring-filtering", "IP address substring filtering", "fixed_ips=ip_address_substr=", "2017-11-28T09:00:00-00:00"},
+    {"net-mtu", "Network MTU", "What a network carries", "2015-03-25T10:00:00-00:00"},
+    {"net-mtu-writable", "Network MTU (writable)", "A network's MTU may be set", "2017-07-12T00:00:00-00:00"},
+    {"pagination", "Pagination support", "limit, marker, page_reverse and links", "2016-06-12T00:00:00-00:00"},
+    {"port-security", "Port Security", "Whether a port's source addresses are checked", "2012-07-23T10:00:00-00:00"},
+    {"project-id", "project_id field enabled", "project_id beside tenant_id", "2016-09-09T09:09:09-09:09"},
+    {"provider", "Provider Network", "How a network is carried, for administrators", "2012-09-07T10:00:00-00:00"},
+    {"quota_details", "Quota details management support", "What of a quota is used", "2017-02-10T10:00:00-00:00"},
+    {"quotas", "Quota management support", "How much a project may have", "2012-07-29T10:00:00-00:00"},
+    {"revision-if-match", "If-Match constraints based on revision_number", "A change only of the revision that was read",
+     "2016-12-11T00:00:00-00:00"},
+    {"sorting", "Sorting support", "sort_key and sort_dir", "2016-06-12T00:00:00-00:00"},
+    {"standard-attr-description", "standard-attr-description", "A description of every resource", "2016-02-10T10:00:00-00:00"},
+    {"standard-attr-revisions", "Resource revision numbers", "revision_number grows with each change", "2016-04-11T10:00:00-00:00"},
+    {"standard-attr-timestamp", "Resource timestamps", "created_at, updated_at and changed_since", "2016-09-12T10:00:00-00:00"},
+};
+
+static json_t *encode(const struct extension *extension)
+{
+    return json_pack("{ssssssss s[]}", "name", extension->name, "alias", extension->alias, "description", extension->description,
+                     "updated", extension->updated, "links");
+}
+
+void extensions_list(struct request *request)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < ARRAY_SIZE(extensions); i++)
+        json_array_append_new(list, encode(&extensions[i]));
+    request_respond(request, HTTP_OK, json_pack("{so}", "extensions", list));
+}
+
+void extensions_show(struct request *request)
+{
+    const char *alias = request_parameter(request, "alias");
+
+    for (size_t i = 0; i < ARRAY_SIZE(extensions); i++)
+        if (streq(extensions[i].alias, alias)) {
+            request_respond(request, HTTP_OK, json_pack("{so}", "extension", encode(&extensions[i])));
+            return;
+        }
+    request_fail(request, HTTP_NOT_FOUND, "ExtensionNotFound", "Extension with alias %.100s does not exist", alias);
+}

@@ -1,0 +1,80 @@
+/* Inside hosts.c, status.c, watch.c and questions.c only. */
+#ifndef WEFT_API_HOSTS_STATE_H
+#define WEFT_API_HOSTS_STATE_H
+
+#include "weft/api/hosts.h"
+#include "weft/api/replica.h"
+#include "weft/base/hashmap.h"
+
+#define SECRET_HASH_SIZE 32
+#define SECRET_TEXT_SIZE 44   /* 32 bytes in URL-safe base64, and the end. */
+#define HOST_DOWN_MS 30000    /* Without a report. */
+#define MAX_HOSTS 10000
+
+struct watcher;
+struct question;
+
+/* What is known of a host beside its object. */
+struct agent {
+    struct hashmap_node node;
+    char id[UUID_TEXT_SIZE];
+    bool has_join_token, has_credential;
+    uint8_t join_token[SECRET_HASH_SIZE], credential[SECRET_HASH_SIZE]; /* Hashes. */
+    uint64_t secret_revision;
+    uint64_t seen_ms;          /* Monotonic; of the last report. */
+    int64_t seen_at_s;
+    uint64_t applied_revision;
+    bool is_writing_state;     /* A transaction that changes up or down is under way. */
+    struct watcher *watchers;  /* Usually one. */
+};
+
+struct lines; /* watch.c: encoded objects, shared by watchers. */
+
+struct hosts {
+    struct api *api;
+    struct hashmap agents;         /* By host id. */
+    struct replica_listener listener;
+    uv_timer_t timer;              /* 1 s: keepalives, silent hosts, unanswered questions. */
+    uint64_t started_ms;
+    struct hashmap questions;      /* By id. */
+    struct watcher *dirty;         /* Watchers with something to send since the last commit. */
+    struct lines *lines;
+    struct hosts_counters counters;
+};
+
+/* The agent record of a host; made when missing.  NULL when out of memory. */
+struct agent *agent_get(struct hosts *hosts, const char *host_id);
+
+/* By name or id; NULL when there is none. */
+const struct host *host_find(const struct hosts *hosts, const char *name);
+const struct host *host_find_or_404(struct request *request, const char *name);
+
+json_t *host_show(const struct hosts *hosts, const struct host *host);
+
+/* Puts 'host' (its new form) into a transaction that fails if it changed meanwhile. */
+int host_put(struct store_transaction *transaction, const struct host *host, uint64_t require_revision);
+
+/* status.c */
+/* "tunnel_address", "underlay_mtu" and "version" of a report into 'host'; absent ones stay.  -EINVAL, -ENOMEM. */
+int host_take_report(struct host *host, const json_t *report, struct error *error);
+void status_put(struct request *request);
+void status_check_silent(struct hosts *hosts, uint64_t now_ms);
+
+/* watch.c */
+int watch_init(struct hosts *hosts);
+void watch_clear(struct hosts *hosts);
+void watch_start(struct request *request);
+void watch_change(const struct replica_change *change, void *context);
+void watch_commit(uint64_t revision, void *context);
+void watch_tick(struct hosts *hosts, uint64_t now_ms);
+/* Sends a line (copied, with its newline) to the newest stream of an agent.  -ENOTCONN, -ENOBUFS. */
+int watch_send_line(struct agent *agent, const char *line, size_t size);
+
+/* questions.c */
+extern const struct route question_routes[];
+extern const size_t n_question_routes;
+void questions_answer(struct request *request);
+void questions_tick(struct hosts *hosts, uint64_t now_ms);
+void questions_clear(struct hosts *hosts);
+
+#endif

@@ -1,0 +1,179 @@
+/* The Networking API put together: routes, and what is kept beside the replica. */
+#include "weft/api/networking.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "weft/api/extensions.h"
+#include "weft/api/hosts.h"
+#include "weft/api/ipam.h"
+#include "weft/api/quota.h"
+#include "weft/api/quotas.h"
+#include "weft/api/replica.h"
+#include "weft/api/resources.h"
+#include "weft/api/routes.h"
+#include "weft/api/vnis.h"
+#include "weft/base/util.h"
+
+#define SWEEP_INTERVAL_MS 2000
+#define UNDERLAY_MTU_DEFAULT 1500
+/* Inner Ethernet 14, VXLAN 8, UDP 8, and the outer IP header. */
+#define TUNNEL_OVERHEAD_V4 (14 + 8 + 8 + 20)
+#define TUNNEL_OVERHEAD_V6 (14 + 8 + 8 + 40)
+#define MTU_MIN 68
+
+struct networking {
+    struct api *api;
+    struct ipam *ipam;
+    struct quota *quota;
+    struct vnis *vnis;
+    struct replica_listener listener;
+    uv_timer_t sweep;
+};
+
+static void show_index(struct request *request);
+
+#define RESOURCE_ROUTES(collection, resource)                                                                  \
+    {"GET", "/v2.0/" collection, POLICY_PROJECT, resource_list, &resource, 0},                                 \
+    {"POST", "/v2.0/" collection, POLICY_WRITE, resource_create, &resource, 0},                                \
+    {"GET", "/v2.0/" collection "/{id}", POLICY_PROJECT, resource_show, &resource, 0},                         \
+    {"PUT", "/v2.0/" collection "/{id}", POLICY_WRITE, resource_update, &resource, 0},                         \
+    {"DELETE", "/v2.0/" collection "/{id}", POLICY_WRITE, resource_delete, &resource, 0}
+
+static const struct route routes[] = {
+    {"GET", "/v2.0", POLICY_PUBLIC, show_index, NULL, 0},
+    {"GET", "/v2.0/extensions", POLICY_TOKEN, extensions_list, NULL, 0},
+    {"GET", "/v2.0/extensions/{alias}", POLICY_TOKEN, extensions_show, NULL, 0},
+    RESOURCE_ROUTES("networks", network_resource),
+    RESOURCE_ROUTES("subnets", subnet_resource),
+    RESOURCE_ROUTES("ports", port_resource),
+    {"GET", "/v2.0/quotas", POLICY_ADMIN, quotas_list, NULL, 0},
+    {"GET", "/v2.0/quotas/tenant", POLICY_PROJECT, quotas_whose, NULL, 0},
+    {"GET", "/v2.0/quotas/project", POLICY_PROJECT, quotas_whose, NULL, 0},
+    {"GET", "/v2.0/quotas/{project}", POLICY_PROJECT, quotas_show, NULL, 0},
+    {"GET", "/v2.0/quotas/{project}/default", POLICY_PROJECT, quotas_show_default, NULL, 0},
+    {"GET", "/v2.0/quotas/{project}/details", POLICY_PROJECT, quotas_show_details, NULL, 0},
+    {"GET", "/v2.0/quotas/{project}/details.json", POLICY_PROJECT, quotas_show_details, NULL, 0},
+    {"PUT", "/v2.0/quotas/{project}", POLICY_ADMIN, quotas_update, NULL, 0},
+    {"DELETE", "/v2.0/quotas/{project}", POLICY_ADMIN, quotas_delete, NULL, 0},
+};
+
+static void show_index(struct request *request)
+{
+    static const struct {
+        const char *name, *collection;
+    } resources[] = {{"extension", "extensions"}, {"network", "networks"}, {"subnet", "subnets"}, {"port", "ports"}, {"quota", "quotas"}};
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < ARRAY_SIZE(resources); i++) {
+        char href[512];
+
+        snprintf(href, sizeof href, "%s/v2.0/%s", request_public_url(request), resources[i].collection);
+        json_array_append_new(list, json_pack("{ssss s[{ssss}]}", "name", resources[i].name, "collection", resources[i].collection,
+                                              "links", "rel", "self", "href", href));
+    }
+    request_respond(request, HTTP_OK, json_pack("{so}", "resources", list));
+}
+
+static void changed(const struct replica_change *change, void *context)
+{
+    struct networking *networking = context;
+
+    switch (change->kind) {
+    case RESOURCE_NETWORK:
+        vnis_network_changed(networking->vnis, change->before ? ((const struct network *)change->before)->vni : 0,
+                             change->after ? ((const struct network *)change->after)->vni : 0);
+        break;
+    case RESOURCE_PORT:
+        ipam_port_changed(networking->ipam, (const struct port *)change->before, (const struct port *)change->after);
+        break;
+    case RESOURCE_SUBNET:
+        break;
+    default:
+        return;
+    }
+    quota_object_changed(networking->quota, change->before, change->after);
+}
+
+static void sweep(uv_timer_t *timer)
+{
+    struct networking *networking = timer->data;
+
+    vnis_sweep(networking->vnis, hosts_applied_revision(networking->api->hosts), networking->api->store);
+}
+
+int networking_new(struct api *api, struct networking **ret_networking)
+{
+    _cleanup_(networking_freep) struct networking *networking = calloc(1, sizeof(*networking));
+    int r;
+
+    if (!networking)
+        return -ENOMEM;
+    networking->api = api;
+    if ((r = ipam_new(&networking->ipam)) < 0 || (r = quota_new(&networking->quota)) < 0 || (r = vnis_new(&networking->vnis)) < 0 ||
+        (r = routes_add(api->routes, routes, ARRAY_SIZE(routes))) < 0 ||
+        (r = replica_follow(api->replica, "quarantine/vni/", vnis_quarantine_changed, networking->vnis)) < 0 ||
+        (r = replica_follow(api->replica, QUOTA_LIMITS_PREFIX, quota_limits_changed, networking->quota)) < 0)
+        return r;
+    networking->listener.change = changed;
+    networking->listener.context = networking;
+    replica_listen(api->replica, &networking->listener);
+    uv_timer_init(api->loop, &networking->sweep);
+    networking->sweep.data = networking;
+    uv_timer_start(&networking->sweep, sweep, SWEEP_INTERVAL_MS, SWEEP_INTERVAL_MS);
+    uv_unref((uv_handle_t *)&networking->sweep);
+    *ret_networking = TAKE_PTR(networking);
+    return 0;
+}
+
+void networking_stop(struct networking *networking)
+{
+    if (networking && !uv_is_closing((uv_handle_t *)&networking->sweep))
+        uv_close((uv_handle_t *)&networking->sweep, NULL);
+}
+
+void networking_free(struct networking *networking)
+{
+    if (!networking)
+        return;
+    ipam_free(networking->ipam);
+    quota_free(networking->quota);
+    vnis_free(networking->vnis);
+    free(networking);
+}
+
+struct ipam *networking_ipam(struct networking *networking)
+{
+    return networking->ipam;
+}
+
+struct quota *networking_quota(struct networking *networking)
+{
+    return networking->quota;
+}
+
+struct vnis *networking_vnis(struct networking *networking)
+{
+    return networking->vnis;
+}
+
+uint16_t networking_max_mtu(const struct networking *networking)
+{
+    size_t n_hosts;
+    const struct object *const *hosts = replica_list(networking->api->replica, RESOURCE_HOST, &n_hosts);
+    int mtu = -1;
+
+    for (size_t i = 0; i < n_hosts; i++) {
+        const struct host *host = (const struct host *)hosts[i];
+        bool v6 = host->has_tunnel_address && !ip_is_v4(&host->tunnel_address);
+        int carried = host->underlay_mtu - (v6 ? TUNNEL_OVERHEAD_V6 : TUNNEL_OVERHEAD_V4);
+
+        if (host->underlay_mtu && (mtu < 0 || carried < mtu))
+            mtu = carried;
+    }
+    if (mtu < 0)
+        mtu = UNDERLAY_MTU_DEFAULT - TUNNEL_OVERHEAD_V4;
+    return MAX(mtu, MTU_MIN);
+}

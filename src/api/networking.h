@@ -1,0 +1,34 @@
+/* The Networking v2.0 API: networks, subnets, ports, quotas, extensions.
+ *
+ *   request -> resources.c: body or query read by the resource's attribute table
+ *           -> the resource's hook (networks.c, subnets.c, ports.c): what must hold, what else changes
+ *           -> plan.c: one transaction, all or nothing -> answer written by view.c
+ *
+ * What is taken (addresses, VNIs, units of quota) is kept in memory from the replica's changes, so that choosing is
+ * quick, and decided by the store's create-if-absent keys, so that any number of servers may choose at once. */
+#ifndef WEFT_API_NETWORKING_H
+#define WEFT_API_NETWORKING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "weft/api/api.h"
+#include "weft/base/cleanup.h"
+
+struct networking;
+
+/* Registers the routes and listens to the replica; call before replica_start. */
+int networking_new(struct api *api, struct networking **ret_networking);
+void networking_stop(struct networking *networking); /* Closes its timer; run the loop once more before networking_free. */
+void networking_free(struct networking *networking);
+DEFINE_CLEANUP(struct networking *, networking_free);
+
+/* The parts, for the files of this API. */
+struct ipam *networking_ipam(struct networking *networking);
+struct quota *networking_quota(struct networking *networking);
+struct vnis *networking_vnis(struct networking *networking);
+
+/* The largest MTU a tenant's network may have: what every known host's underlay carries, less the tunnel's headers. */
+uint16_t networking_max_mtu(const struct networking *networking);
+
+#endif

@@ -1,0 +1,180 @@
+/* Networks: a VNI, an MTU, and who may see them.
+ *
+ * Keys: object/network/<id>, vni/<n>.  A subnet that is added or removed rewrites its network, so that everything that
+ * looked at the set of subnets (another subnet, a port that takes addresses) notices. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "weft/api/ipam.h"
+#include "weft/api/ports.h"
+#include "weft/api/resources.h"
+#include "weft/api/vnis.h"
+#include "weft/base/util.h"
+#include "weft/model/resources.h"
+
+static int write_status(const struct request *request, const struct object *object, struct buffer *buffer)
+{
+    return buffer_append_string(buffer, "\"ACTIVE\"");
+}
+
+static int write_subnets(const struct request *request, const struct object *object, struct buffer *buffer)
+{
+    bool first = true, bad = buffer_append(buffer, "[", 1);
+
+    REPLICA_FOREACH (member, replica_subnets_by_network(request->api->replica, object->id)) {
+        bad = bad || (!first && buffer_append(buffer, ",", 1)) || json_write_string(buffer, member->object->id);
+        first = false;
+    }
+    return bad || buffer_append(buffer, "]", 1) ? -ENOMEM : 0;
+}
+
+/* Zones are not scheduled by: every host serves every network. */
+static int write_empty_list(const struct request *request, const struct object *object, struct buffer *buffer)
+{
+    return buffer_append(buffer, "[]", 2);
+}
+
+static const struct computed computed[] = {
+    {.name = "status", .filter = true, .write = write_status},
+    {.name = "subnets", .write = write_subnets},
+    {.name = "availability_zone_hints", .write = write_empty_list},
+    {.name = "availability_zones", .write = write_empty_list},
+    {.name = NULL},
+};
+
+static const struct replica_member *by_name(const struct replica *replica, const char *value)
+{
+    return replica_by_name(replica, RESOURCE_NETWORK, value);
+}
+
+static const struct indexed_filter indexed_filters[] = {
+    {"name", by_name},
+    {NULL, NULL},
+};
+
+static bool is_visible(const struct request *request, const struct object *object)
+{
+    const struct network *network = (const struct network *)object;
+
+    return network->shared || network->is_external;
+}
+
+static int check_mtu(struct change *change, const struct network *network)
+{
+    uint16_t max = networking_max_mtu(change->networking);
+
+    if (change_gives(change, "mtu") && network->mtu > max)
+        return error_set_type(change->error, -EINVAL, "InvalidInput", "mtu", "'%u' is more than the %u that the underlay carries",
+                              network->mtu, max);
+    return 0;
+}
+
+static int create(struct change *change)
+{
+    struct network *network = (struct network *)change->after;
+    int r;
+
+    if (network->physical_network)
+        return error_set_type(change->error, -EINVAL, "InvalidInput", "provider:physical_network",
+                              "'%s' was given for a vxlan network, which has none", network->physical_network);
+    if ((r = check_mtu(change, network)) < 0)
+        return r;
+    if (!change_gives(change, "mtu"))
+        network->mtu = networking_max_mtu(change->networking);
+    if (!network->vni) {
+        r = plan_choose_vni(change->plan, &network->vni);
+        if (r == -ENOSPC)
+            return error_set_type(change->error, -EBUSY, "NoNetworkAvailable", NULL,
+                                  "Unable to create the network. No tenant network is available for allocation.");
+        return r;
+    }
+    r = plan_reserve_vni(change->plan, network->vni);
+    if (r == -EEXIST)
+        return error_set_type(change->error, -EEXIST, "TunnelIdInUse", "provider:segmentation_id",
+                              "Unable to create the network. The tunnel ID %u is in use.", network->vni);
+    if (r == -EBUSY)
+        return error_set_type(change->error, -EEXIST, "TunnelIdInUse", "provider:segmentation_id",
+                              "The tunnel ID %u was in use until just now and hosts may still send under it; try again soon.",
+                              network->vni);
+    return r;
+}
+
+/* No port may exist under the network but the ones that 'keep' knows. */
+static int require_only_ports(struct change *change, const struct replica_member *ports)
+{
+    size_t n = 0, i = 0;
+    char(*texts)[MAC_TEXT_SIZE], **endings, prefix[64];
+
+    REPLICA_FOREACH (member, ports)
+        n++;
+    texts = calloc(n + 1, sizeof *texts);
+    endings = calloc(n + 1, sizeof *endings);
+    if (texts && endings) {
+        REPLICA_FOREACH (member, ports) {
+            mac_format(&((const struct port *)member->object)->mac, texts[i]);
+            endings[i] = texts[i];
+            i++;
+        }
+        snprintf(prefix, sizeof prefix, "mac/%s/", change->before->id);
+        plan_require_only(change->plan, prefix, endings, n);
+    }
+    n = texts && endings;
+    free(texts);
+    free(endings);
+    return n ? 0 : -ENOMEM;
+}
+
+static int update(struct change *change)
+{
+    const struct network *before = (const struct network *)change->before, *after = (struct network *)change->after;
+    const struct replica_member *ports = replica_ports_by_network(change->request->api->replica, before->object.id);
+    int r = check_mtu(change, after);
+
+    if (r < 0)
+        return r;
+    if (before->shared && !after->shared) {
+        REPLICA_FOREACH (member, ports)
+            if (!streq(member->object->project_id, before->object.project_id) &&
+                !streq(member->object->project_id, change->request->auth.project_id))
+                return error_set_type(change->error, -EBUSY, "InvalidSharedSetting", NULL,
+                                      "Unable to reconfigure sharing settings for network %s. Multiple tenants are using it.",
+                                      before->object.id);
+        return require_only_ports(change, ports);
+    }
+    return 0;
+}
+
+/* Its subnets go with it, and ports that only serve the network. */
+static int delete_network(struct change *change)
+{
+    const struct network *network = (const struct network *)change->before;
+    const struct replica *replica = change->request->api->replica;
+    const struct replica_member *ports = replica_ports_by_network(replica, network->object.id);
+    char key[VNI_KEY_SIZE];
+
+    REPLICA_FOREACH (member, ports)
+        if (!port_is_auto_deleted((const struct port *)member->object))
+            return error_set_type(change->error, -EBUSY, "NetworkInUse", NULL,
+                                  "Unable to complete operation on network %s. There are one or more ports still in use on the "
+                                  "network, id for these ports is %s.", network->object.id, member->object->id);
+    REPLICA_FOREACH (member, ports)
+        port_plan_delete(change->plan, (const struct port *)member->object);
+    REPLICA_FOREACH (member, replica_subnets_by_network(replica, network->object.id))
+        plan_delete(change->plan, member->object);
+    plan_put(change->plan, vni_quarantine_key(network->vni, key), network->object.id);
+    return require_only_ports(change, ports);
+}
+
+const struct resource network_resource = {
+    .schema = &network_schema,
+    .computed = computed,
+    .indexed_filters = indexed_filters,
+    .not_found = "NetworkNotFound",
+    .title = "Network",
+    .is_visible = is_visible,
+    .create = create,
+    .update = update,
+    .delete = delete_network,
+};

@@ -1,0 +1,672 @@
+/* Ports: a MAC address and IP addresses that nobody else on the network has.
+ *
+ * Keys: object/port/<id>; mac/<network>/<mac>, which also says "this network has a port"; ipam/<subnet>/<address>.
+ * A port's transaction compares the revisions of its network and of the subnets it takes addresses from, so that none
+ * of them can go, or change its rules, in between. */
+#include "weft/api/ports.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "weft/api/ipam.h"
+#include "weft/api/resources.h"
+#include "weft/api/subnets.h"
+#include "weft/base/util.h"
+#include "weft/base/uuid.h"
+#include "weft/model/resources.h"
+
+#define MAC_KEY_SIZE 80
+#define MAC_TRIES 64
+#define INVALID(field, ...) error_set_type(change->error, -EINVAL, "InvalidInput", field, __VA_ARGS__)
+
+static const char *text_of(const char *text)
+{
+    return text ? text : "";
+}
+
+/* Nova asks: how to attach.  A port bound to a host nobody knows cannot be. */
+static int write_vif_type(const struct request *request, const struct object *object, struct buffer *buffer)
+{
+    const char *host = text_of(((const struct port *)object)->binding_host_id);
+
+    return buffer_append_string(buffer, !*host ? "\"unbound\""
+                                        : replica_host_by_name(request->api->replica, host) ? "\"tap\""
+                                                                                              : "\"binding_failed\"");
+}
+
+static int write_vif_details(const struct request *request, const struct object *object, struct buffer *buffer)
+{
+    return buffer_append_string(buffer, *text_of(((const struct port *)object)->binding_host_id) ? "{\"port_filter\":true}" : "{}");
+}
+
+static const struct computed computed[] = {
+    {.name = "binding:vif_type", .admin_read = true, .filter = true, .write = write_vif_type},
+    {.name = "binding:vif_details", .admin_read = true, .write = write_vif_details},
+    {.name = NULL},
+};
+
+/* fixed_ips=ip_address=A, fixed_ips=subnet_id=S, fixed_ips=ip_address_substr=T. */
+static int check_fixed_ips_filter(const char *value, struct error *error)
+{
+    static const char *const names[] = {"ip_address=", "subnet_id=", "ip_address_substr="};
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (strncmp(value, names[i], strlen(names[i])) == 0)
+            return 0;
+    return error_set(error, -EINVAL, "fixed_ips", "'%.100s' is none of ip_address=..., subnet_id=..., ip_address_substr=...", value);
+}
+
+/* Of each of the three, one value must hold, and all that are named together for one address. */
+static bool fixed_ip_matches(const struct fixed_ip *fixed_ip, const char *const *values, size_t n)
+{
+    enum { ADDRESS, SUBNET, SUBSTRING, N };
+    bool named[N] = {0}, holds[N] = {0};
+    char text[IP_TEXT_SIZE];
+
+    ip_format(&fixed_ip->address, text);
+    for (size_t i = 0; i < n; i++) {
+        struct ip_address address;
+        const char *value = strchr(values[i], '=') + 1;
+
+        if (values[i][0] == 's') {
+            named[SUBNET] = true;
+            holds[SUBNET] |= streq(fixed_ip->subnet_id, value);
+        } else if (values[i][10] == '=') {
+            named[ADDRESS] = true;
+            holds[ADDRESS] |= ip_parse(value, &address) == 0 && ip_equal(&address, &fixed_ip->address);
+        } else {
+            named[SUBSTRING] = true;
+            holds[SUBSTRING] |= strstr(text, value) != NULL;
+        }
+    }
+    for (int i = 0; i < N; i++)
+        if (named[i] && !holds[i])
+            return false;
+    return true;
+}
+
+static bool fixed_ips_match(const struct object *object, const char *const *values, size_t n)
+{
+    const struct port *port = (const struct port *)object;
+
+    for (size_t i = 0; i < port->n_fixed_ips; i++)
+        if (fixed_ip_matches(&port->fixed_ips[i], values, n))
+            return true;
+    return false;
+}
+
+static const struct special_filter special_filters[] = {
+    {"fixed_ips", check_fixed_ips_filter, fixed_ips_match},
+    {NULL, NULL, NULL},
+};
+
+static const struct replica_member *by_name(const struct replica *replica, const char *value)
+{
+    return replica_by_name(replica, RESOURCE_PORT, value);
+}
+
+static const struct replica_member *by_mac(const struct replica *replica, const char *value)
+{
+    struct mac_address mac;
+
+    return mac_parse(value, &mac) == 0 ? replica_ports_by_mac(replica, &mac) : NULL;
+}
+
+static const struct indexed_filter indexed_filters[] = {
+    {"network_id", replica_ports_by_network},
+    {"device_id", replica_ports_by_device},
+    {"mac_address", by_mac},
+    {"binding:host_id", replica_ports_by_host},
+    {"name", by_name},
+    {NULL, NULL},
+};
+
+static bool owns_network(const struct request *request, const struct object *object)
+{
+    const struct network *network = replica_network(request->api->replica, ((const struct port *)object)->network_id);
+
+    return network && resource_is_own(request, &network->object);
+}
+
+bool port_is_auto_deleted(const struct port *port)
+{
+    return streq(text_of(port->device_owner), "network:dhcp");
+}
+
+bool port_is_router_interface(const struct port *port)
+{
+    return strncmp(text_of(port->device_owner), "network:router_", 15) == 0 ||
+           streq(text_of(port->device_owner), "network:ha_router_replicated_interface");
+}
+
+static const char *mac_key(const struct port *port, char key[MAC_KEY_SIZE])
+{
+    char text[MAC_TEXT_SIZE];
+
+    snprintf(key, MAC_KEY_SIZE, "mac/%s/%s", port->network_id, mac_format(&port->mac, text));
+    return key;
+}
+
+static bool mac_is_used(const struct change *change, const struct port *port)
+{
+    char key[MAC_KEY_SIZE];
+
+    REPLICA_FOREACH (member, replica_ports_by_mac(change->request->api->replica, &port->mac)) {
+        const struct port *other = (const struct port *)member->object;
+        if (streq(other->network_id, port->network_id) && !streq(other->object.id, port->object.id))
+            return true;
+    }
+    return plan_claims(change->plan, mac_key(port, key));
+}
+
+/* Claims port->mac, or chooses one under the base fa:16:3e. */
+static int claim_mac(struct change *change, struct port *port, bool is_given)
+{
+    char text[MAC_TEXT_SIZE], key[MAC_KEY_SIZE];
+
+    for (int i = 0; !is_given && i < MAC_TRIES; i++) {
+        port->mac = (struct mac_address){{0xfa, 0x16, 0x3e}};
+        random_bytes(port->mac.bytes + 3, 3);
+        if (!mac_is_used(change, port))
+            break;
+        if (i == MAC_TRIES - 1)
+            return error_set_type(change->error, -EBUSY, "MacAddressGenerationFailure", NULL,
+                                  "Unable to generate unique mac on network %s.", port->network_id);
+    }
+    if (is_given && mac_is_used(change, port))
+        return error_set_type(change->error, -EBUSY, "MacAddressInUse", "mac_address",
+                              "Unable to complete operation for network %s. The mac address %s is in use.", port->network_id,
+                              mac_format(&port->mac, text));
+    plan_claim(change->plan, mac_key(port, key), port->object.id);
+    return 0;
+}
+
+/* The network's subnets, oldest first. */
+struct subnets {
+    const struct subnet **list;
+    size_t n;
+};
+
+static int compare_age(const void *a, const void *b)
+{
+    const struct subnet *x = *(const struct subnet *const *)a, *y = *(const struct subnet *const *)b;
+
+    if (x->object.created_at_s != y->object.created_at_s)
+        return x->object.created_at_s < y->object.created_at_s ? -1 : 1;
+    return strcmp(x->object.id, y->object.id);
+}
+
+static int subnets_of(const struct change *change, const char *network_id, struct subnets *ret)
+{
+    const struct replica *replica = change->request->api->replica;
+    size_t n = replica_count_by_network(replica, RESOURCE_SUBNET, network_id), i = 0;
+
+    ret->list = calloc(n + 1, sizeof *ret->list);
+    if (!ret->list)
+        return -ENOMEM;
+    REPLICA_FOREACH (member, replica_subnets_by_network(replica, network_id))
+        if (i < n)
+            ret->list[i++] = (const struct subnet *)member->object;
+    ret->n = i;
+    if (i > 1)
+        qsort(ret->list, i, sizeof *ret->list, compare_age);
+    return 0;
+}
+
+/* A port's addresses while they are put together. */
+struct assignment {
+    struct change *change;
+    struct port *port;
+    const struct port *before; /* NULL at creation. */
+    struct subnets subnets;
+    const struct fixed_ip *wanted;
+    size_t n_wanted;
+    struct fixed_ip *result;
+    size_t n_result;
+};
+
+static bool contains(const struct fixed_ip *list, size_t n, const char *subnet_id, const struct ip_address *address)
+{
+    for (size_t i = 0; i < n; i++)
+        if (streq(list[i].subnet_id, subnet_id) && (!address || ip_equal(&list[i].address, address)))
+            return true;
+    return false;
+}
+
+static bool had(const struct assignment *assignment, const char *subnet_id, const struct ip_address *address)
+{
+    return assignment->before &&
+           contains(assignment->before->fixed_ips, assignment->before->n_fixed_ips, subnet_id, address);
+}
+
+static void append(struct assignment *assignment, const struct subnet *subnet, const struct ip_address *address)
+{
+    struct fixed_ip *fixed_ip = &assignment->result[assignment->n_result++];
+
+    string_copy(fixed_ip->subnet_id, sizeof fixed_ip->subnet_id, subnet->object.id);
+    fixed_ip->address = *address;
+}
+
+/* Takes this address of this subnet. */
+static int take(struct assignment *assignment, const struct subnet *subnet, const struct ip_address *address)
+{
+    struct change *change = assignment->change;
+    char text[IP_TEXT_SIZE];
+    int r;
+
+    plan_guard(change->plan, &subnet->object);
+    if (!had(assignment, subnet->object.id, address)) {
+        r = plan_reserve_address(change->plan, subnet, address);
+        if (r == -EEXIST)
+            return error_set_type(change->error, -EBUSY, "IpAddressAlreadyAllocated", "fixed_ips",
+                                  "IP address %s already allocated in subnet %s", ip_format(address, text), subnet->object.id);
+        if (r < 0)
+            return r;
+    }
+    append(assignment, subnet, address);
+    return 0;
+}
+
+/* Takes any address of the subnet's pools.  -ENOSPC when there is none. */
+static int take_any(struct assignment *assignment, const struct subnet *subnet)
+{
+    struct ip_address address;
+    int r;
+
+    plan_guard(assignment->change->plan, &subnet->object);
+    /* An update that names only the subnet keeps the address the port has there. */
+    for (size_t i = 0; assignment->before && i < assignment->before->n_fixed_ips; i++) {
+        const struct fixed_ip *old = &assignment->before->fixed_ips[i];
+
+        if (streq(old->subnet_id, subnet->object.id) &&
+            !contains(assignment->result, assignment->n_result, old->subnet_id, &old->address) &&
+            !contains(assignment->wanted, assignment->n_wanted, old->subnet_id, &old->address)) {
+            append(assignment, subnet, &old->address);
+            return 0;
+        }
+    }
+    r = plan_choose_address(assignment->change->plan, subnet, &address);
+    if (r == 0)
+        append(assignment, subnet, &address);
+    return r;
+}
+
+static const struct subnet *subnet_by_id(const struct assignment *assignment, const char *id)
+{
+    for (size_t i = 0; i < assignment->subnets.n; i++)
+        if (streq(assignment->subnets.list[i]->object.id, id))
+            return assignment->subnets.list[i];
+    return NULL;
+}
+
+static const struct subnet *subnet_by_address(const struct assignment *assignment, const struct ip_address *address)
+{
+    for (size_t i = 0; i < assignment->subnets.n; i++)
+        if (prefix_contains(&assignment->subnets.list[i]->cidr, address))
+            return assignment->subnets.list[i];
+    return NULL;
+}
+
+static const struct ip_address no_address;
+
+/* One element of the fixed_ips that were asked for. */
+static int take_wanted(struct assignment *assignment, size_t index)
+{
+    const struct fixed_ip *wanted = &assignment->wanted[index];
+    struct change *change = assignment->change;
+    bool has_address = !ip_equal(&wanted->address, &no_address);
+    const struct subnet *subnet;
+    struct ip_address own;
+    char field[40], text[IP_TEXT_SIZE];
+    int r;
+
+    snprintf(field, sizeof field, "fixed_ips[%zu]", index);
+    if (!wanted->subnet_id[0] && !has_address)
+        return INVALID(field, "it names neither a subnet_id nor an ip_address");
+    subnet = wanted->subnet_id[0] ? subnet_by_id(assignment, wanted->subnet_id) : subnet_by_address(assignment, &wanted->address);
+    if (!subnet && wanted->subnet_id[0])
+        return INVALID(field, "the subnet_id '%s' is not a subnet of network %s", wanted->subnet_id, assignment->port->network_id);
+    if (!subnet)
+        return error_set_type(change->error, -EINVAL, "InvalidIpForNetwork", field,
+                              "IP address %s is not a valid IP for any of the subnets on the specified network.",
+                              ip_format(&wanted->address, text));
+    own = subnet_is_auto_address(subnet) ? ip_from_eui64(&subnet->cidr, &assignment->port->mac) : no_address;
+    if (!has_address) {
+        r = subnet_is_auto_address(subnet) && !port_is_router_interface(assignment->port) ? take(assignment, subnet, &own)
+                                                                                           : take_any(assignment, subnet);
+        if (r == -ENOSPC)
+            return error_set_type(change->error, -EBUSY, "IpAddressGenerationFailureForSubnet", field,
+                                  "No more IP addresses available for subnet %s.", subnet->object.id);
+        return r;
+    }
+    if (!subnet_has_host_address(subnet, &wanted->address))
+        return error_set_type(change->error, -EINVAL, "InvalidIpForSubnet", field,
+                              "IP address %s is not a valid IP for the specified subnet.", ip_format(&wanted->address, text));
+    if (subnet_is_auto_address(subnet) && !port_is_router_interface(assignment->port) && !ip_equal(&own, &wanted->address))
+        return error_set_type(change->error, -EINVAL, "AllocationOnAutoAddressSubnet", field,
+                              "IPv6 address %s cannot be directly assigned to a port on subnet %s as the subnet is configured for "
+                              "automatic addresses", ip_format(&wanted->address, text), subnet->object.id);
+    if (contains(assignment->result, assignment->n_result, subnet->object.id, &wanted->address))
+        return error_set(change->error, -EINVAL, field, "Duplicate IP address '%s'", ip_format(&wanted->address, text));
+    return take(assignment, subnet, &wanted->address);
+}
+
+/* Nothing was asked for: one address of each family, from the first subnet that has one. */
+static int take_default(struct assignment *assignment, int ip_version)
+{
+    bool exists = false;
+    int r;
+
+    for (size_t i = 0; i < assignment->subnets.n; i++) {
+        const struct subnet *subnet = assignment->subnets.list[i];
+
+        if (subnet->ip_version != ip_version || subnet_is_auto_address(subnet))
+            continue;
+        exists = true;
+        r = take_any(assignment, subnet);
+        if (r != -ENOSPC)
+            return r;
+    }
+    if (!exists)
+        return 0;
+    return error_set_type(assignment->change->error, -EBUSY, "IpAddressGenerationFailure", NULL,
+                          "No more IP addresses available on network %s.", assignment->port->network_id);
+}
+
+/* Where workloads form their own addresses they have them, asked for or not. */
+static int take_implied(struct assignment *assignment)
+{
+    int r;
+
+    if (port_is_router_interface(assignment->port))
+        return 0;
+    for (size_t i = 0; i < assignment->subnets.n; i++) {
+        const struct subnet *subnet = assignment->subnets.list[i];
+        struct ip_address address;
+
+        if (!subnet_is_auto_address(subnet) || contains(assignment->result, assignment->n_result, subnet->object.id, NULL))
+            continue;
+        address = ip_from_eui64(&subnet->cidr, &assignment->port->mac);
+        if ((r = take(assignment, subnet, &address)) < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* Sets the port's fixed_ips: from what its body asks for, or, when 'is_given' is false, by default. */
+static int assign_addresses(struct change *change, struct port *port, bool is_given)
+{
+    struct assignment assignment = {
+        .change = change,
+        .port = port,
+        .before = (const struct port *)change->before,
+        .wanted = port->fixed_ips,
+        .n_wanted = port->n_fixed_ips,
+    };
+    char key[IPAM_KEY_SIZE];
+    int r = subnets_of(change, port->network_id, &assignment.subnets);
+
+    if (r < 0)
+        return r;
+    assignment.result = calloc(assignment.n_wanted + assignment.subnets.n + 2, sizeof *assignment.result);
+    if (!assignment.result)
+        r = -ENOMEM;
+    for (size_t i = 0; is_given && i < assignment.n_wanted && r == 0; i++)
+        r = take_wanted(&assignment, i);
+    if (!is_given && r == 0)
+        r = take_default(&assignment, 4);
+    if (!is_given && r == 0)
+        r = take_default(&assignment, 6);
+    if (r == 0)
+        r = take_implied(&assignment);
+    for (size_t i = 0; r == 0 && assignment.before && i < assignment.before->n_fixed_ips; i++) {
+        const struct fixed_ip *old = &assignment.before->fixed_ips[i];
+        if (!contains(assignment.result, assignment.n_result, old->subnet_id, &old->address))
+            plan_remove(change->plan, ipam_key(old->subnet_id, &old->address, key));
+    }
+    free(assignment.subnets.list);
+    if (r < 0) {
+        free(assignment.result);
+        return r;
+    }
+    free(port->fixed_ips);
+    port->fixed_ips = assignment.result;
+    port->n_fixed_ips = assignment.n_result;
+    return 0;
+}
+
+int port_add_auto_address(struct plan *plan, struct port *port, const struct subnet *subnet)
+{
+    struct ip_address address = ip_from_eui64(&subnet->cidr, &port->mac);
+    struct fixed_ip *more = realloc(port->fixed_ips, (port->n_fixed_ips + 1) * sizeof *more);
+    int r;
+
+    if (!more)
+        return -ENOMEM;
+    port->fixed_ips = more;
+    if ((r = plan_reserve_address(plan, subnet, &address)) < 0)
+        return r;
+    memset(&more[port->n_fixed_ips], 0, sizeof *more);
+    string_copy(more[port->n_fixed_ips].subnet_id, sizeof more->subnet_id, subnet->object.id);
+    more[port->n_fixed_ips++].address = address;
+    return 0;
+}
+
+void port_remove_subnet(struct plan *plan, const struct port *before, const char *subnet_id)
+{
+    struct port *port = (struct port *)plan_edit(plan, &before->object);
+    char key[IPAM_KEY_SIZE];
+    size_t kept = 0;
+
+    for (size_t i = 0; port && i < port->n_fixed_ips; i++) {
+        if (streq(port->fixed_ips[i].subnet_id, subnet_id))
+            plan_remove(plan, ipam_key(subnet_id, &port->fixed_ips[i].address, key));
+        else
+            port->fixed_ips[kept++] = port->fixed_ips[i];
+    }
+    if (port)
+        port->n_fixed_ips = kept;
+}
+
+void port_plan_delete(struct plan *plan, const struct port *port)
+{
+    char key[MAX(MAC_KEY_SIZE, IPAM_KEY_SIZE)];
+
+    for (size_t i = 0; i < port->n_fixed_ips; i++)
+        plan_remove(plan, ipam_key(port->fixed_ips[i].subnet_id, &port->fixed_ips[i].address, key));
+    plan_remove(plan, mac_key(port, key));
+    plan_delete(plan, &port->object);
+}
+
+static int check_policy(struct change *change, const struct network *network)
+{
+    struct port *port = (struct port *)change->after;
+    bool owner = resource_is_own(change->request, &network->object);
+    int r = change_check_network_owner(change, network);
+
+    if (r < 0 || owner)
+        return r;
+    if (change_gives(change, "device_owner") && strncmp(text_of(port->device_owner), "network:", 8) == 0)
+        return error_set_type(change->error, -EPERM, "PolicyNotAuthorized", "device_owner",
+                              "'%s' may be set only by an administrator or the owner of network %s", port->device_owner,
+                              network->object.id);
+    /* Guests on a shared network may choose the subnet, not the address. */
+    for (size_t i = 0; change_gives(change, "fixed_ips") && i < port->n_fixed_ips; i++) {
+        const struct port *before = (const struct port *)change->before;
+
+        if (!ip_equal(&port->fixed_ips[i].address, &no_address) &&
+            !(before && contains(before->fixed_ips, before->n_fixed_ips, port->fixed_ips[i].subnet_id, &port->fixed_ips[i].address)))
+            return error_set_type(change->error, -EPERM, "PolicyNotAuthorized", "fixed_ips",
+                                  "only an administrator or the owner of network %s may choose the address", network->object.id);
+    }
+    return 0;
+}
+
+/* A pair without a MAC address means the port's own. */
+static int complete_address_pairs(struct change *change, struct port *port)
+{
+    char text[PREFIX_TEXT_SIZE], mac[MAC_TEXT_SIZE], field[48];
+
+    if (port->n_allowed_address_pairs && !port->port_security_enabled)
+        return error_set_type(change->error, -EBUSY, "AddressPairAndPortSecurityRequired", "allowed_address_pairs",
+                              "Port Security must be enabled in order to have allowed address pairs on a port.");
+    for (size_t i = 0; i < port->n_allowed_address_pairs; i++) {
+        struct address_pair *pair = &port->allowed_address_pairs[i];
+
+        if (!pair->has_mac)
+            pair->mac = port->mac;
+        pair->has_mac = true;
+        for (size_t j = 0; j < i; j++) {
+            const struct address_pair *other = &port->allowed_address_pairs[j];
+
+            if (!mac_equal(&other->mac, &pair->mac) || !ip_equal(&other->prefix.address, &pair->prefix.address) ||
+                prefix_bits(&other->prefix) != prefix_bits(&pair->prefix))
+                continue;
+            snprintf(field, sizeof field, "allowed_address_pairs[%zu]", i);
+            return error_set_type(change->error, -EINVAL, "DuplicateAddressPairInRequest", field,
+                                  "Request contains duplicate address pair: mac_address %s ip_address %s.",
+                                  mac_format(&pair->mac, mac), prefix_format(&pair->prefix, text));
+        }
+    }
+    return 0;
+}
+
+static void option_free(struct extra_dhcp_option *option)
+{
+    free(option->name);
+    free(option->value);
+}
+
+/* The body's options replace those of the same name and family, or with null remove them; others stay. */
+static int merge_dhcp_options(struct port *port, const struct port *before)
+{
+    size_t n_given = port->n_extra_dhcp_opts, n_before = before ? before->n_extra_dhcp_opts : 0, n = 0;
+    struct extra_dhcp_option *given = port->extra_dhcp_opts, *merged = calloc(n_before + n_given + 1, sizeof *merged);
+
+    if (!merged)
+        return -ENOMEM;
+    for (size_t i = 0; i < n_before; i++) {
+        const struct extra_dhcp_option *old = &before->extra_dhcp_opts[i];
+        bool replaced = false;
+
+        for (size_t j = 0; j < n_given; j++)
+            replaced |= streq(text_of(given[j].name), text_of(old->name)) && given[j].ip_version == old->ip_version;
+        if (replaced)
+            continue;
+        merged[n] = (struct extra_dhcp_option){strdup(text_of(old->name)), strdup(text_of(old->value)), old->ip_version};
+        if (!merged[n].name || !merged[n++].value) {
+            while (n > 0)
+                option_free(&merged[--n]);
+            free(merged);
+            return -ENOMEM;
+        }
+    }
+    for (size_t j = 0; j < n_given; j++) {
+        if (given[j].value)
+            merged[n++] = given[j];
+        else
+            option_free(&given[j]);
+    }
+    free(given);
+    port->extra_dhcp_opts = merged;
+    port->n_extra_dhcp_opts = n;
+    return 0;
+}
+
+static int check_dhcp_options(struct change *change, const struct port *port)
+{
+    char field[48];
+
+    for (size_t i = 0; i < port->n_extra_dhcp_opts; i++)
+        for (size_t j = 0; j < i; j++)
+            if (port->extra_dhcp_opts[i].ip_version == port->extra_dhcp_opts[j].ip_version &&
+                streq(text_of(port->extra_dhcp_opts[i].name), text_of(port->extra_dhcp_opts[j].name))) {
+                snprintf(field, sizeof field, "extra_dhcp_opts[%zu].opt_name", i);
+                return error_set(change->error, -EINVAL, field, "'%s' is given twice", port->extra_dhcp_opts[i].name);
+            }
+    return 0;
+}
+
+static int create(struct change *change)
+{
+    struct port *port = (struct port *)change->after;
+    const struct network *network = change_find_network(change, port->network_id);
+    int r;
+
+    if (!network)
+        return -ENOENT;
+    if ((r = check_policy(change, network)) < 0 || (r = check_dhcp_options(change, port)) < 0)
+        return r;
+    plan_guard(change->plan, &network->object);
+    if (!change_gives(change, "port_security_enabled"))
+        port->port_security_enabled = network->port_security_enabled;
+    if ((r = claim_mac(change, port, change_gives(change, "mac_address"))) < 0 ||
+        (r = complete_address_pairs(change, port)) < 0 || (r = merge_dhcp_options(port, NULL)) < 0)
+        return r;
+    return assign_addresses(change, port, change_gives(change, "fixed_ips"));
+}
+
+static int change_mac(struct change *change, const struct port *before, struct port *after)
+{
+    char key[MAC_KEY_SIZE];
+
+    if (!change->request->auth.is_admin)
+        return error_set_type(change->error, -EPERM, "PolicyNotAuthorized", "mac_address", "only an administrator may change it");
+    if (*text_of(before->binding_host_id) && streq(text_of(before->binding_host_id), text_of(after->binding_host_id)))
+        return error_set_type(change->error, -EBUSY, "PortBound", "mac_address",
+                              "Unable to complete operation on port %s, port is already bound to host %s.", before->object.id,
+                              before->binding_host_id);
+    plan_remove(change->plan, mac_key(before, key));
+    return claim_mac(change, after, true);
+}
+
+static int update(struct change *change)
+{
+    const struct port *before = (const struct port *)change->before;
+    struct port *after = (struct port *)change->after;
+    const struct network *network = replica_network(change->request->api->replica, before->network_id);
+    bool new_mac = !mac_equal(&before->mac, &after->mac);
+    int r;
+
+    if (!network)
+        return -ENOENT;
+    if ((r = check_policy(change, network)) < 0 || (r = check_dhcp_options(change, after)) < 0 ||
+        (new_mac && (r = change_mac(change, before, after)) < 0))
+        return r;
+    if ((r = complete_address_pairs(change, after)) < 0 ||
+        (change_gives(change, "extra_dhcp_opts") && (r = merge_dhcp_options(after, before)) < 0))
+        return r;
+    if (change_gives(change, "fixed_ips"))
+        return assign_addresses(change, after, true);
+    if (!new_mac)
+        return 0;
+    /* Addresses that follow from the MAC address move with it. */
+    for (size_t i = 0; i < after->n_fixed_ips; i++) {
+        const struct subnet *subnet = replica_subnet(change->request->api->replica, after->fixed_ips[i].subnet_id);
+        if (subnet && subnet_is_auto_address(subnet))
+            after->fixed_ips[i].address = no_address;
+    }
+    return assign_addresses(change, after, true);
+}
+
+static int delete_port(struct change *change)
+{
+    port_plan_delete(change->plan, (const struct port *)change->before);
+    return 0;
+}
+
+const struct resource port_resource = {
+    .schema = &port_schema,
+    .computed = computed,
+    .special_filters = special_filters,
+    .indexed_filters = indexed_filters,
+    .not_found = "PortNotFound",
+    .title = "Port",
+    .is_visible = owns_network,
+    .may_delete = owns_network,
+    .create = create,
+    .update = update,
+    .delete = delete_port,
+};

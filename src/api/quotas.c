@@ -1,0 +1,209 @@
+#include "weft/api/quotas.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "weft/api/networking.h"
+#include "weft/api/quota.h"
+#include "weft/api/replica.h"
+#include "weft/base/util.h"
+#include "weft/model/schema.h"
+
+#define LIMIT_MAX INT32_MAX
+
+static struct quota *quota_from(const struct request *request)
+{
+    return networking_quota(request->api->networking);
+}
+
+static json_t *encode(const struct quota_limits *limits)
+{
+    json_t *json = json_object();
+
+    for (size_t i = 0; i < quota_n_kinds; i++)
+        json_object_set_new(json, resource_name(quota_kinds[i]), json_integer(limits->limits[quota_kinds[i]]));
+    return json;
+}
+
+/* Everyone may look at the own project's; only admins at others'.  Answers and returns NULL otherwise. */
+static const char *readable_project(struct request *request)
+{
+    const char *project_id = request_parameter(request, "project");
+    char key[QUOTA_KEY_SIZE];
+
+    if (!request->auth.is_admin && !streq(project_id, request->auth.project_id)) {
+        request_fail(request, HTTP_FORBIDDEN, "PolicyNotAuthorized", "The quota of project %.100s is only for administrators.",
+                     project_id);
+        return NULL;
+    }
+    if (quota_limits_key(project_id, key) < 0) {
+        request_fail(request, HTTP_BAD_REQUEST, "HTTPBadRequest", "project: '%.100s' is not the id of a project", project_id);
+        return NULL;
+    }
+    return project_id;
+}
+
+static void add_to_list(const char *project_id, const struct quota_limits *limits, void *context)
+{
+    json_t *json = encode(limits);
+
+    json_object_set_new(json, "project_id", json_string(project_id));
+    json_object_set_new(json, "tenant_id", json_string(project_id));
+    json_array_append_new(context, json);
+}
+
+void quotas_list(struct request *request)
+{
+    json_t *list = json_array();
+
+    quota_foreach(quota_from(request), add_to_list, list);
+    request_respond(request, HTTP_OK, json_pack("{so}", "quotas", list));
+}
+
+static void respond_limits(struct request *request, const struct quota_limits *limits)
+{
+    request_respond(request, HTTP_OK, json_pack("{so}", "quota", encode(limits)));
+}
+
+void quotas_show(struct request *request)
+{
+    const char *project_id = readable_project(request);
+    struct quota_limits limits;
+
+    if (!project_id)
+        return;
+    limits = quota_of(quota_from(request), project_id);
+    respond_limits(request, &limits);
+}
+
+void quotas_show_default(struct request *request)
+{
+    struct quota_limits limits = quota_defaults(quota_from(request));
+
+    if (readable_project(request))
+        respond_limits(request, &limits);
+}
+
+void quotas_show_details(struct request *request)
+{
+    const char *project_id = readable_project(request);
+    struct quota_limits limits;
+    json_t *json;
+
+    if (!project_id)
+        return;
+    limits = quota_of(quota_from(request), project_id);
+    json = json_object();
+    for (size_t i = 0; i < quota_n_kinds; i++) {
+        enum resource_kind kind = quota_kinds[i];
+
+        json_object_set_new(json, resource_name(kind),
+                            json_pack("{sIsIsI}", "limit", (json_int_t)limits.limits[kind], "used",
+                                      (json_int_t)replica_count_by_project(request->api->replica, kind, project_id), "reserved",
+                                      (json_int_t)quota_reserved(quota_from(request), project_id, kind)));
+    }
+    request_respond(request, HTTP_OK, json_pack("{so}", "quota", json));
+}
+
+static void updated(struct request *request, const struct store_result *result)
+{
+    struct quota_limits limits = quota_of(quota_from(request), request_parameter(request, "project"));
+
+    if (result->status == -EAGAIN)
+        request_retry(request);
+    else if (result->status < 0)
+        request_fail(request, HTTP_SERVER_ERROR, NULL, "The store could not write: %s.", strerror(-result->status));
+    else if (streq(request->method, "DELETE"))
+        request_respond(request, HTTP_NO_CONTENT, NULL);
+    else
+        respond_limits(request, &limits);
+}
+
+/* Takes the body's limits over into '*limits'.  Answers and returns -EINVAL for a wrong one. */
+static int decode_limits(struct request *request, struct quota_limits *limits)
+{
+    json_t *body = json_object_get(request->body, "quota"), *value;
+    char brief[120];
+    const char *name;
+
+    if (!json_is_object(body) || json_object_size(request->body) != 1) {
+        request_fail(request, HTTP_BAD_REQUEST, "HTTPBadRequest", "The request body must be an object with exactly 'quota', an object.");
+        return -EINVAL;
+    }
+    json_object_foreach (body, name, value) {
+        bool known = false;
+
+        for (size_t i = 0; i < quota_n_kinds; i++)
+            if (streq(resource_name(quota_kinds[i]), name)) {
+                known = true;
+                limits->limits[quota_kinds[i]] = json_integer_value(value);
+            }
+        if (!known && (streq(name, "tenant_id") || streq(name, "project_id")))
+            continue;
+        if (!known) {
+            request_fail(request, HTTP_BAD_REQUEST, "HTTPBadRequest", "quota.%.100s: Unrecognized attribute(s) '%.100s'", name, name);
+            return -EINVAL;
+        }
+        if (!json_is_integer(value) || json_integer_value(value) < -1 || json_integer_value(value) > LIMIT_MAX) {
+            request_fail(request, HTTP_BAD_REQUEST, "HTTPBadRequest", "quota.%s: '%s' is not an integer from -1 (no limit) to %d", name,
+                         json_brief(value, brief, sizeof brief), LIMIT_MAX);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+static void commit(struct request *request, const struct quota_limits *limits)
+{
+    _cleanup_(store_transaction_freep) struct store_transaction *transaction = NULL;
+    const char *project_id = request_parameter(request, "project");
+    char key[QUOTA_KEY_SIZE], *text = NULL;
+    json_t *json = limits ? encode(limits) : NULL;
+    int r = quota_limits_key(project_id, key);
+
+    if (r < 0) {
+        json_decref(json);
+        request_fail(request, HTTP_BAD_REQUEST, "HTTPBadRequest", "project: '%.100s' is not the id of a project", project_id);
+        return;
+    }
+    if (limits && !(text = json_dumps(json, JSON_COMPACT)))
+        r = -ENOMEM;
+    if (r == 0)
+        r = store_transaction_new(&transaction);
+    if (r == 0)
+        r = store_require_revision(transaction, key, strlen(key), quota_limits_revision(quota_from(request), project_id));
+    if (r == 0)
+        r = text ? store_put(transaction, key, strlen(key), text, strlen(text), 0) : store_delete(transaction, key, strlen(key));
+    json_decref(json);
+    free(text);
+    if (r < 0)
+        request_fail(request, HTTP_UNAVAILABLE, NULL, "Out of memory.");
+    else
+        request_commit(request, TAKE_PTR(transaction), updated);
+}
+
+void quotas_update(struct request *request)
+{
+    struct quota_limits limits = quota_of(quota_from(request), request_parameter(request, "project"));
+
+    if (decode_limits(request, &limits) == 0)
+        commit(request, &limits);
+}
+
+void quotas_delete(struct request *request)
+{
+    const char *project_id = request_parameter(request, "project");
+
+    if (quota_limits_revision(quota_from(request), project_id) == 0)
+        request_fail(request, HTTP_NOT_FOUND, "TenantQuotaNotFound", "Quota for tenant %.100s could not be found.", project_id);
+    else
+        commit(request, NULL);
+}
+
+void quotas_whose(struct request *request)
+{
+    const char *name = strrchr(request->path, '/') + 1;
+
+    request_respond(request, HTTP_OK,
+                    json_pack("{s{ssss}}", name, "tenant_id", request->auth.project_id, "project_id", request->auth.project_id));
+}

@@ -1,0 +1,413 @@
+/* Show, create, update and delete of any resource.  Listing is in listing.c. */
+#include "weft/api/resources.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "weft/base/util.h"
+#include "weft/base/uuid.h"
+
+static const struct resource *resource_of(const struct request *request)
+{
+    return request->route->data;
+}
+
+bool resource_is_own(const struct request *request, const struct object *object)
+{
+    return request->auth.is_admin || (object->project_id[0] && streq(object->project_id, request->auth.project_id));
+}
+
+bool resource_is_visible(const struct resource *resource, const struct request *request, const struct object *object)
+{
+    return resource_is_own(request, object) || (resource->is_visible && resource->is_visible(request, object));
+}
+
+bool change_gives(const struct change *change, const char *name)
+{
+    const struct attribute *table = change->resource->schema->attributes;
+
+    for (size_t i = 0; table[i].name; i++)
+        if (streq(table[i].name, name))
+            return change->given >> i & 1;
+    return false;
+}
+
+int change_check_network_owner(struct change *change, const struct network *network)
+{
+    const struct attribute *table = change->resource->schema->attributes;
+
+    if (resource_is_own(change->request, &network->object))
+        return 0;
+    for (size_t i = 0; table[i].name; i++)
+        if ((change->given >> i & 1) && (table[i].flags & ATTRIBUTE_NETWORK_OWNER) &&
+            (change->before || !attribute_is_default(&table[i], change->after)))
+            return error_set_type(change->error, -EPERM, "PolicyNotAuthorized", table[i].name,
+                                  "only an administrator or the owner of network %s may set it", network->object.id);
+    return 0;
+}
+
+const struct network *change_find_network(struct change *change, const char *id)
+{
+    const struct network *network = replica_network(change->request->api->replica, id);
+
+    if (network && resource_is_visible(&network_resource, change->request, &network->object))
+        return network;
+    error_set_type(change->error, -ENOENT, "NetworkNotFound", NULL, "Network %s could not be found.", id);
+    return NULL;
+}
+
+/* The object that the path names, if this request may see it; otherwise answers. */
+static const struct object *find_or_fail(struct request *request)
+{
+    const struct resource *resource = resource_of(request);
+    const char *id = request_parameter(request, "id");
+    const struct object *object = replica_get(request->api->replica, resource->schema->kind, id);
+
+    if (object && resource_is_visible(resource, request, object))
+        return object;
+    request_fail(request, HTTP_NOT_FOUND, resource->not_found, "%s %.200s could not be found.", resource->title, id);
+    return NULL;
+}
+
+static void respond_object(struct request *request, int status, const struct object *object)
+{
+    const struct resource *resource = resource_of(request);
+    struct buffer buffer = {0};
+    struct view view;
+    int r;
+
+    view_prepare(&view, resource, request);
+    r = buffer_printf(&buffer, "{\"%s\":", resource->schema->name);
+    if (r == 0)
+        r = view_write(&view, resource, request, object, &buffer);
+    if (r == 0)
+        r = buffer_append(&buffer, "}", 1);
+    respond_buffer(request, status, &buffer, r);
+}
+
+void resource_show(struct request *request)
+{
+    const struct object *object = find_or_fail(request);
+
+    if (object)
+        respond_object(request, HTTP_OK, object);
+}
+
+/* Answers an error whose field is inside 'where' ("port", "ports[3]"). */
+static void fail_at(struct request *request, struct error *error, const char *where)
+{
+    if (error->field[0])
+        error_prefix_field(error, "%s", where);
+    request_fail_error(request, error);
+}
+
+/* "tenant_id" is how "project_id" was once called. */
+static const char *current_name(const char *key)
+{
+    return streq(key, "tenant_id") ? "project_id" : key;
+}
+
+static bool is_computed(const struct resource *resource, const char *name)
+{
+    for (const struct computed *computed = resource->computed; computed->name; computed++)
+        if (streq(computed->name, name))
+            return true;
+    return false;
+}
+
+/* Reads the body's attributes into change->after. */
+static int decode(struct change *change, const json_t *json)
+{
+    const struct attribute *table = change->resource->schema->attributes, *attribute;
+    bool create = !change->before;
+    const char *key, *name;
+    json_t *value;
+    char brief[120];
+    int r;
+
+    if (!json_is_object(json))
+        return error_set(change->error, -EINVAL, "", "'%s' is not an object", json_brief(json, brief, sizeof brief));
+    json_object_foreach ((json_t *)json, key, value) {
+        name = current_name(key);
+        attribute = attribute_find(table, name);
+        if (!attribute || (attribute->flags & ATTRIBUTE_INTERNAL)) {
+            if (is_computed(change->resource, name))
+                return error_set(change->error, -EINVAL, key, "it is read-only and cannot be given");
+            return error_set(change->error, -EINVAL, key, "Unrecognized attribute(s) '%.100s'", key);
+        }
+        if (!(attribute->flags & (create ? ATTRIBUTE_POST : ATTRIBUTE_PUT)))
+            return error_set(change->error, -EINVAL, key,
+                             attribute->flags & ATTRIBUTE_WRITE ? create ? "it can only be changed, not given at creation"
+                                                                         : "it can only be given at creation"
+                                                                : "it is read-only and cannot be given");
+        if (change->given >> (attribute - table) & 1 && !streq(change->after->project_id, json_string_value(value) ?: ""))
+            return error_set(change->error, -EINVAL, key, "tenant_id and project_id differ");
+        if ((r = attribute_decode(attribute, value, change->after, DECODE_REQUEST, change->error)) < 0)
+            return r;
+        change->given |= UINT64_C(1) << (attribute - table);
+    }
+    for (attribute = table; attribute->name && create; attribute++)
+        if ((attribute->flags & ATTRIBUTE_REQUIRED) && !(change->given >> (attribute - table) & 1))
+            return error_set(change->error, -EINVAL, attribute->name, "Required attribute '%s' not specified", attribute->name);
+    for (attribute = table; attribute->name && !change->request->auth.is_admin; attribute++)
+        if ((change->given >> (attribute - table) & 1) && (attribute->flags & ATTRIBUTE_ADMIN_WRITE) &&
+            !(create && attribute_is_default(attribute, change->after)))
+            return error_set_type(change->error, -EPERM, "PolicyNotAuthorized", attribute->name,
+                                  "only an administrator may set it");
+    return 0;
+}
+
+/* Whose it is: the asking project's, or for an admin whoever the body says. */
+static int set_project(struct change *change)
+{
+    const struct auth_context *auth = &change->request->auth;
+
+    if (!change->after->project_id[0])
+        string_copy(change->after->project_id, sizeof change->after->project_id, auth->project_id);
+    for (const char *next = change->after->project_id; *next; next++)
+        if ((unsigned char)*next <= ' ' || *next == '/' || *next == 0x7f)
+            return error_set(change->error, -EINVAL, "project_id", "'%s' is not the id of a project", change->after->project_id);
+    if (!auth->is_admin && !streq(change->after->project_id, auth->project_id))
+        return error_set(change->error, -EINVAL, "project_id",
+                         "'%s' is another project than the token's, which only an administrator may name",
+                         change->after->project_id);
+    return 0;
+}
+
+/* A new id; of ports the first 11 characters name the tap, so these must be unused too.  Looked up here only: 40 random
+ * bits given out by two servers within one round trip to the store are equal once in 10^12 pairs of requests, and
+ * then both ports still work, unless the same host has both. */
+static void new_id(struct change *change)
+{
+    do
+        uuid_generate(change->after->id);
+    while (change->after->kind == RESOURCE_PORT && replica_port_by_tap(change->request->api->replica, change->after->id));
+}
+
+static int create_one(struct plan *plan, struct request *request, const json_t *json, struct error *error)
+{
+    const struct resource *resource = resource_of(request);
+    struct change change = {
+        .request = request,
+        .networking = request->api->networking,
+        .plan = plan,
+        .resource = resource,
+        .after = object_new(resource->schema->kind),
+        .error = error,
+    };
+    int r;
+
+    if (!change.after)
+        return -ENOMEM;
+    new_id(&change);
+    if ((r = plan_create(plan, change.after)) < 0)
+        return r;
+    if ((r = decode(&change, json)) < 0 || (r = set_project(&change)) < 0)
+        return r;
+    if ((r = resource->create(&change)) < 0)
+        return r;
+    r = plan_reserve_quota(plan, change.after);
+    if (r == -ENOSPC)
+        return error_set_type(error, -EBUSY, "OverQuota", NULL, "Quota exceeded for resources: ['%s'].", resource->schema->name);
+    return r;
+}
+
+static void created(struct plan *plan, struct request *request)
+{
+    const struct resource *resource = resource_of(request);
+    bool bulk = json_object_get(request->body, resource->schema->name) == NULL;
+    struct buffer buffer = {0};
+    const struct object *object = NULL;
+    struct view view;
+    int r;
+
+    if (!bulk) {
+        respond_object(request, HTTP_CREATED, plan_created(plan, resource->schema->kind, NULL));
+        return;
+    }
+    view_prepare(&view, resource, request);
+    r = buffer_printf(&buffer, "{\"%s\":[", resource->schema->collection);
+    for (bool first = true; r == 0 && (object = plan_created(plan, resource->schema->kind, object)); first = false) {
+        r = first ? 0 : buffer_append(&buffer, ",", 1);
+        if (r == 0)
+            r = view_write(&view, resource, request, object, &buffer);
+    }
+    if (r == 0)
+        r = buffer_append(&buffer, "]}", 2);
+    respond_buffer(request, HTTP_CREATED, &buffer, r);
+}
+
+static void fail_change(struct request *request, int r, struct error *error, const char *where)
+{
+    if (!error->code)
+        error_set(error, r, NULL, r == -ENOMEM ? "Out of memory." : "%s", strerror(-r));
+    fail_at(request, error, where);
+}
+
+void resource_create(struct request *request)
+{
+    const struct resource *resource = resource_of(request);
+    const char *name = resource->schema->name, *collection = resource->schema->collection;
+    const json_t *one = json_object_get(request->body, name), *many = json_object_get(request->body, collection);
+    struct error error = {0};
+    char where[64];
+    struct plan *plan;
+    int r = 0;
+
+    if (!request->body || (!one && !many) || json_object_size(request->body) != 1) {
+        request_fail(request, HTTP_BAD_REQUEST, "HTTPBadRequest", "The request body must be an object with exactly one of '%s' and '%s'.",
+                     name, collection);
+        return;
+    }
+    if (many && !json_is_array(many)) {
+        request_fail(request, HTTP_BAD_REQUEST, "HTTPBadRequest", "%s: it is not a list", collection);
+        return;
+    }
+    if (many && json_array_size(many) == 0) {
+        request_fail(request, HTTP_BAD_REQUEST, "HTTPBadRequest", "%s: the list is empty", collection);
+        return;
+    }
+    if (!(plan = plan_new(request, request->api->networking))) {
+        request_fail(request, HTTP_UNAVAILABLE, NULL, "Out of memory.");
+        return;
+    }
+    snprintf(where, sizeof where, "%s", name);
+    if (one)
+        r = create_one(plan, request, one, &error);
+    for (size_t i = 0; many && i < json_array_size(many) && r == 0; i++) {
+        snprintf(where, sizeof where, "%s[%zu]", collection, i);
+        r = create_one(plan, request, json_array_get(many, i), &error);
+    }
+    if (r < 0)
+        fail_change(request, r, &error, where);
+    else
+        plan_commit(plan, created);
+}
+
+/* If-Match: revision_number=N.  0, or -1 after having answered. */
+static int check_if_match(struct request *request, const struct object *object)
+{
+    const char *header = request_header(request, "If-Match");
+    uint64_t wanted;
+
+    if (!header)
+        return 0;
+    if (strncmp(header, "revision_number=", 16) || parse_u64(header + 16, 0, UINT64_MAX, &wanted) < 0) {
+        request_fail(request, HTTP_BAD_REQUEST, "HTTPBadRequest", "If-Match: '%.100s' is not 'revision_number=' and a number", header);
+        return -1;
+    }
+    if (wanted == object->revision_number)
+        return 0;
+    request_fail(request, HTTP_PRECONDITION_FAILED, "RevisionNumberConstraintFailed",
+                 "Constrained to %llu, but current revision is %llu", (unsigned long long)wanted,
+                 (unsigned long long)object->revision_number);
+    return -1;
+}
+
+static void updated(struct plan *plan, struct request *request)
+{
+    const struct resource *resource = resource_of(request);
+    const struct object *object = replica_get(request->api->replica, resource->schema->kind, request_parameter(request, "id"));
+
+    if (object) /* What all servers now have, also if a status came in between. */
+        respond_object(request, HTTP_OK, object);
+    else
+        request_fail(request, HTTP_NOT_FOUND, resource->not_found, "%s %.200s could not be found.", resource->title,
+                     request_parameter(request, "id"));
+}
+
+static bool is_unchanged(const struct resource *resource, const struct object *before, const struct object *after)
+{
+    for (const struct attribute *attribute = resource->schema->attributes; attribute->name; attribute++)
+        if (!streq(attribute->name, "revision_number") && !attribute_equal(attribute, before, after))
+            return false;
+    return true;
+}
+
+void resource_update(struct request *request)
+{
+    const struct resource *resource = resource_of(request);
+    const struct object *before = find_or_fail(request);
+    const json_t *json = json_object_get(request->body, resource->schema->name);
+    struct error error = {0};
+    struct change change;
+    struct plan *plan;
+    int r;
+
+    if (!before)
+        return;
+    if (!json || json_object_size(request->body) != 1) {
+        request_fail(request, HTTP_BAD_REQUEST, "HTTPBadRequest", "The request body must be an object with exactly '%s'.",
+                     resource->schema->name);
+        return;
+    }
+    if (check_if_match(request, before) < 0)
+        return;
+    if (!(plan = plan_new(request, request->api->networking))) {
+        request_fail(request, HTTP_UNAVAILABLE, NULL, "Out of memory.");
+        return;
+    }
+    change = (struct change){
+        .request = request,
+        .networking = request->api->networking,
+        .plan = plan,
+        .resource = resource,
+        .before = before,
+        .after = plan_edit(plan, before),
+        .error = &error,
+    };
+    r = change.after ? decode(&change, json) : -ENOMEM;
+    if (r == 0 && !resource_is_own(request, before))
+        r = error_set_type(&error, -EPERM, "PolicyNotAuthorized", NULL, "%s %s belongs to another project.", resource->title,
+                           before->id);
+    if (r == 0)
+        r = resource->update(&change);
+    if (r < 0)
+        fail_change(request, r, &error, resource->schema->name);
+    else if (is_unchanged(resource, before, change.after))
+        respond_object(request, HTTP_OK, before);
+    else
+        plan_commit(plan, updated);
+}
+
+static void deleted(struct plan *plan, struct request *request)
+{
+    request_respond(request, HTTP_NO_CONTENT, NULL);
+}
+
+void resource_delete(struct request *request)
+{
+    const struct resource *resource = resource_of(request);
+    const struct object *before = find_or_fail(request);
+    struct error error = {0};
+    struct change change;
+    struct plan *plan;
+    int r = 0;
+
+    if (!before || check_if_match(request, before) < 0)
+        return;
+    if (!(plan = plan_new(request, request->api->networking))) {
+        request_fail(request, HTTP_UNAVAILABLE, NULL, "Out of memory.");
+        return;
+    }
+    change = (struct change){
+        .request = request,
+        .networking = request->api->networking,
+        .plan = plan,
+        .resource = resource,
+        .before = before,
+        .error = &error,
+    };
+    if (!resource_is_own(request, before) && !(resource->may_delete && resource->may_delete(request, before)))
+        r = error_set_type(&error, -EPERM, "PolicyNotAuthorized", NULL, "%s %s belongs to another project.", resource->title,
+                           before->id);
+    if (r == 0)
+        r = resource->delete(&change);
+    if (r < 0) {
+        fail_change(request, r, &error, resource->schema->name);
+        return;
+    }
+    plan_delete(plan, before);
+    plan_commit(plan, deleted);
+}

@@ -1,0 +1,98 @@
+/* The generic engine of the Networking API: list, show, create, update and delete of any resource, from its attribute
+ * table and three hooks.  A further resource is a schema in src/model, a 'struct resource' here and its routes. */
+#ifndef WEFT_API_RESOURCES_H
+#define WEFT_API_RESOURCES_H
+
+#include "weft/api/networking.h"
+#include "weft/api/plan.h"
+#include "weft/api/replica.h"
+#include "weft/api/request.h"
+#include "weft/base/buffer.h"
+#include "weft/model/schema.h"
+
+/* An attribute that is not stored but worked out when it is shown. */
+struct computed {
+    const char *name;
+    bool admin_read, filter;
+    int (*write)(const struct request *request, const struct object *object, struct buffer *buffer);
+};
+
+/* A filter that compares something else than one attribute. */
+struct special_filter {
+    const char *name;
+    int (*check)(const char *value, struct error *error);
+    /* Does the object match, given all values of that name? */
+    bool (*matches)(const struct object *object, const char *const *values, size_t n_values);
+};
+
+/* A filter for which the replica has an index. */
+struct indexed_filter {
+    const char *name;
+    const struct replica_member *(*find)(const struct replica *replica, const char *value);
+};
+
+/* One object that a request creates, updates or deletes. */
+struct change {
+    struct request *request;
+    struct networking *networking;
+    struct plan *plan;
+    const struct resource *resource;
+    const struct object *before; /* NULL when created. */
+    struct object *after;        /* NULL when deleted. */
+    uint64_t given;              /* Bit i: row i of the attribute table was in the body. */
+    struct error *error;
+};
+
+struct resource {
+    const struct schema *schema;
+    const struct computed *computed;          /* Ends with a NULL name. */
+    const struct special_filter *special_filters; /* The same; may be NULL. */
+    const struct indexed_filter *indexed_filters; /* The same; may be NULL. */
+    const char *not_found;                    /* "PortNotFound" */
+    const char *title;                        /* "Port": begins "Port X could not be found." */
+
+    /* Beyond its owner and admins: who may see it, who may delete it.  May be NULL. */
+    bool (*is_visible)(const struct request *request, const struct object *object);
+    bool (*may_delete)(const struct request *request, const struct object *object);
+
+    /* Check and complete: 0, or a negative code with change->error set (see resource_error_*), or -EALREADY when the
+     * failure is in the plan.  'after' of a create has been decoded, has its project and is the plan's already. */
+    int (*create)(struct change *change);
+    int (*update)(struct change *change);
+    int (*delete)(struct change *change);
+};
+
+extern const struct resource network_resource, subnet_resource, port_resource;
+
+/* Handlers; the route's data is the resource. */
+void resource_list(struct request *request);
+void resource_show(struct request *request);
+void resource_create(struct request *request);
+void resource_update(struct request *request);
+void resource_delete(struct request *request);
+
+bool resource_is_own(const struct request *request, const struct object *object); /* Or asked by an admin. */
+bool resource_is_visible(const struct resource *resource, const struct request *request, const struct object *object);
+
+/* For hooks. */
+bool change_gives(const struct change *change, const char *attribute);
+
+/* -EPERM with the error set, when the body gives an attribute that is for owners of the network, by someone who is not. */
+int change_check_network_owner(struct change *change, const struct network *network);
+
+/* The network called 'id' as this request may see it; NULL with the error NetworkNotFound. */
+const struct network *change_find_network(struct change *change, const char *id);
+
+/* Which attributes a request shows: all it may, or those of its fields=. */
+struct view {
+    uint64_t attributes, computed; /* Bit i: row i. */
+    bool tenant_id;                /* project_id's old name. */
+};
+void view_prepare(struct view *view, const struct resource *resource, const struct request *request);
+int view_write(const struct view *view, const struct resource *resource, const struct request *request,
+               const struct object *object, struct buffer *buffer); /* 0 or -ENOMEM. */
+
+/* Answers with bytes, which are taken over; 503 if 'r' is negative. */
+void respond_buffer(struct request *request, int status, struct buffer *buffer, int r);
+
+#endif

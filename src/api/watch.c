@@ -1,0 +1,564 @@
+/* The watch stream: level-triggered.  A watcher does not queue changes but remembers which objects its agent has an old
+ * form of; a line is written from the replica when the connection can take it.  So what waits for a slow agent is bounded by
+ * what is relevant to it, repeated changes cost one line, and when nothing is left the agent has exactly the replica's revision:
+ * there "commit" is written.  Resuming is the same with the digest's difference as what is old.
+ *
+ * Relevance is a join: a network is relevant to a host while a port of it is bound there; with it all its subnets and
+ * ports; hosts always. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "weft/api/hosts-state.h"
+#include "weft/base/buffer.h"
+#include "weft/base/clock.h"
+#include "weft/base/log.h"
+#include "weft/base/util.h"
+
+#define FILL_SIZE (32u << 10)        /* Lines are written until so many bytes are ready. */
+#define CONTROL_MAX_SIZE (1u << 20)  /* Bytes of questions that wait. */
+#define KEEPALIVE_MS 5000
+#define STUCK_MS 20000               /* An agent that has not read for so long is cut; it resumes by its digest. */
+#define N_CACHED 2048                /* Encoded lines kept while several watchers want the same. */
+
+struct relevant_network {
+    struct hashmap_node node;
+    char id[UUID_TEXT_SIZE];
+    size_t n_bound;                  /* Ports of it bound to the watcher's host. */
+};
+
+struct old {
+    struct hashmap_node node;
+    struct old *next;
+    enum resource_kind kind;
+    char id[UUID_TEXT_SIZE];
+};
+
+struct watcher {
+    struct stream stream;
+    struct hosts *hosts;
+    struct agent *agent;
+    struct watcher *next;            /* Of the agent. */
+    struct watcher *next_dirty;
+    char *host_name;
+    struct hashmap networks;
+    struct hashmap old_by_id;
+    struct old *first_old, **last_old;
+    struct buffer out, control;
+    size_t out_offset;
+    uint64_t read_ms, sent_ms;
+    bool is_dirty;                   /* In hosts->dirty. */
+    bool wants_synced, wants_commit, is_over;
+};
+
+struct cached {
+    enum resource_kind kind;
+    char id[UUID_TEXT_SIZE];
+    uint64_t revision;
+    char *text;
+    size_t size;
+};
+
+struct lines {
+    struct cached cached[N_CACHED];
+    size_t n;
+    uint64_t used_ms;
+};
+
+/* --- Encoded lines. --- */
+
+static struct cached *cache_slot(struct lines *lines, enum resource_kind kind, const char *id)
+{
+    uint32_t hash = 2166136261u ^ kind;
+
+    for (; *id; id++)
+        hash = (hash ^ (uint8_t)*id) * 16777619u;
+    return &lines->cached[hash % N_CACHED];
+}
+
+static void cache_clear(struct lines *lines)
+{
+    for (size_t i = 0; i < N_CACHED && lines->n; i++)
+        if (lines->cached[i].text) {
+            free(lines->cached[i].text);
+            lines->cached[i] = (struct cached){0};
+            lines->n--;
+        }
+}
+
+/* Takes over 'text'. */
+static void cache_put(struct lines *lines, enum resource_kind kind, const char *id, uint64_t revision, char *text, size_t size)
+{
+    struct cached *slot = cache_slot(lines, kind, id);
+
+    if (slot->text)
+        free(slot->text);
+    else
+        lines->n++;
+    *slot = (struct cached){.kind = kind, .revision = revision, .text = text, .size = size};
+    string_copy(slot->id, sizeof(slot->id), id);
+    lines->used_ms = clock_monotonic_ms();
+}
+
+static int begin_put(struct buffer *out, enum resource_kind kind, uint64_t revision)
+{
+    return buffer_printf(out, "{\"type\":\"put\",\"kind\":\"%s\",\"revision\":%llu,\"object\":", resource_name(kind), (unsigned long long)revision);
+}
+
+static int write_put(struct hosts *hosts, struct buffer *out, const struct object *object)
+{
+    struct cached *slot = cache_slot(hosts->lines, object->kind, object->id);
+    struct buffer line = {0};
+    int r;
+
+    if (slot->text && slot->revision == object->store_revision && slot->kind == object->kind && streq(slot->id, object->id))
+        return buffer_append(out, slot->text, slot->size);
+    r = begin_put(&line, object->kind, object->store_revision);
+    if (r == 0)
+        r = object_write(object, &line);
+    if (r == 0)
+        r = buffer_append(&line, "}\n", 2);
+    if (r == 0)
+        r = buffer_append(out, line.data, line.size);
+    if (r == 0)
+        cache_put(hosts->lines, object->kind, object->id, object->store_revision, TAKE_PTR(line.data), line.size);
+    free(line.data);
+    return r;
+}
+
+/* --- What is relevant, and what is old. --- */
+
+static struct relevant_network *network_find(const struct watcher *watcher, const char *id)
+{
+    struct hashmap_node *node = hashmap_find(&watcher->networks, id, strlen(id));
+
+    return node ? CONTAINER_OF(node, struct relevant_network, node) : NULL;
+}
+
+static const char *network_of(const struct object *object)
+{
+    switch (object->kind) {
+    case RESOURCE_NETWORK: return object->id;
+    case RESOURCE_SUBNET: return ((const struct subnet *)object)->network_id;
+    case RESOURCE_PORT: return ((const struct port *)object)->network_id;
+    default: return NULL;
+    }
+}
+
+static bool is_relevant(const struct watcher *watcher, const struct object *object)
+{
+    const char *network_id = network_of(object);
+
+    return object->kind == RESOURCE_HOST || (network_id && network_find(watcher, network_id));
+}
+
+static void end_stream(struct watcher *watcher)
+{
+    watcher->is_over = true;
+    stream_cut(&watcher->stream);
+}
+
+static void mark_old(struct watcher *watcher, enum resource_kind kind, const char *id)
+{
+    struct old *old;
+
+    if (hashmap_find(&watcher->old_by_id, id, strlen(id)))
+        return;
+    old = calloc(1, sizeof(*old));
+    if (old) {
+        old->kind = kind;
+        string_copy(old->id, sizeof(old->id), id);
+        if (hashmap_insert(&watcher->old_by_id, &old->node, old->id, strlen(old->id)) < 0) {
+            free(old);
+            old = NULL;
+        }
+    }
+    if (!old) {
+        end_stream(watcher); /* No memory: the agent comes back with a digest. */
+        return;
+    }
+    *watcher->last_old = old;
+    watcher->last_old = &old->next;
+    if (!watcher->is_dirty) {
+        watcher->is_dirty = true;
+        watcher->next_dirty = watcher->hosts->dirty;
+        watcher->hosts->dirty = watcher;
+    }
+}
+
+/* What the agent has already, by id; NULL for nothing. */
+static void mark_unless_current(struct watcher *watcher, const struct object *object, const json_t *digest)
+{
+    const json_t *revision = digest ? json_object_get(digest, object->id) : NULL;
+
+    if (!revision || (uint64_t)json_integer_value(revision) != object->store_revision)
+        mark_old(watcher, object->kind, object->id);
+}
+
+static void mark_network(struct watcher *watcher, const char *network_id, const json_t *digest)
+{
+    const struct replica *replica = watcher->hosts->api->replica;
+    const struct object *network = replica_get(replica, RESOURCE_NETWORK, network_id);
+
+    if (network)
+        mark_unless_current(watcher, network, digest);
+    REPLICA_FOREACH(member, replica_subnets_by_network(replica, network_id))
+        mark_unless_current(watcher, member->object, digest);
+    REPLICA_FOREACH(member, replica_ports_by_network(replica, network_id))
+        mark_unless_current(watcher, member->object, digest);
+}
+
+static bool is_bound_here(const struct watcher *watcher, const struct object *object)
+{
+    const struct port *port = (const struct port *)object;
+
+    return port && port->binding_host_id && streq(port->binding_host_id, watcher->host_name);
+}
+
+static void bind_one(struct watcher *watcher, const char *network_id, bool mark)
+{
+    struct relevant_network *network = network_find(watcher, network_id);
+
+    if (!network) {
+        network = calloc(1, sizeof(*network));
+        if (network)
+            string_copy(network->id, sizeof(network->id), network_id);
+        if (!network || hashmap_insert(&watcher->networks, &network->node, network->id, strlen(network->id)) < 0) {
+            free(network);
+            end_stream(watcher);
+            return;
+        }
+        if (mark)
+            mark_network(watcher, network_id, NULL);
+    }
+    network->n_bound++;
+}
+
+static void unbind_one(struct watcher *watcher, const char *network_id)
+{
+    struct relevant_network *network = network_find(watcher, network_id);
+
+    if (!network || --network->n_bound > 0)
+        return;
+    mark_network(watcher, network_id, NULL);
+    hashmap_remove(&watcher->networks, &network->node);
+    free(network);
+}
+
+static void change_for(struct watcher *watcher, const struct replica_change *change)
+{
+    bool was = change->before && is_relevant(watcher, change->before);
+
+    if (change->kind == RESOURCE_PORT) {
+        bool was_bound = is_bound_here(watcher, change->before), is_bound = is_bound_here(watcher, change->after);
+
+        /* The new binding first: a port that changes within a network leaves it relevant. */
+        if (is_bound && !(was_bound && streq(network_of(change->before), network_of(change->after))))
+            bind_one(watcher, network_of(change->after), true);
+        if (was_bound && !(is_bound && streq(network_of(change->before), network_of(change->after))))
+            unbind_one(watcher, network_of(change->before));
+    }
+    if (was || (change->after && is_relevant(watcher, change->after)))
+        mark_old(watcher, change->kind, change->before ? change->before->id : change->after->id);
+}
+
+void watch_change(const struct replica_change *change, void *context)
+{
+    struct hosts *hosts = context;
+    const struct object *any = change->after ? change->after : change->before;
+    bool is_wanted = false;
+
+    if (!change->value && change->after)
+        return; /* Only a port's status: agents said it themselves. */
+    if (change->kind == RESOURCE_HOST && !change->after) {
+        struct agent *agent = agent_get(hosts, any->id);
+
+        for (struct watcher *watcher = agent ? agent->watchers : NULL; watcher; watcher = watcher->next)
+            end_stream(watcher);
+    }
+    if (hosts->counters.n_watchers == 0)
+        return;
+    HASHMAP_FOREACH(node, &hosts->agents)
+        for (struct watcher *watcher = CONTAINER_OF(node, struct agent, node)->watchers; watcher; watcher = watcher->next) {
+            change_for(watcher, change);
+            is_wanted = is_wanted || watcher->is_dirty;
+        }
+
+    /* The stored form just arrived: the line is ready without encoding again. */
+    if (is_wanted && change->value) {
+        struct buffer line = {0};
+
+        if (begin_put(&line, change->kind, any->store_revision) == 0 && buffer_append(&line, change->value, change->value_size) == 0 &&
+            buffer_append(&line, "}\n", 2) == 0 && !memchr(change->value, '\n', change->value_size))
+            cache_put(hosts->lines, change->kind, any->id, any->store_revision, TAKE_PTR(line.data), line.size);
+        free(line.data);
+    }
+}
+
+void watch_commit(uint64_t revision, void *context)
+{
+    struct hosts *hosts = context;
+
+    while (hosts->dirty) {
+        struct watcher *watcher = hosts->dirty;
+
+        hosts->dirty = watcher->next_dirty;
+        watcher->is_dirty = false;
+        watcher->wants_commit = true;
+        stream_wake(&watcher->stream);
+    }
+}
+
+/* --- Writing lines. --- */
+
+static int write_old(struct watcher *watcher, struct old *old)
+{
+    const struct object *object = old->kind < RESOURCE_N_KINDS ? replica_get(watcher->hosts->api->replica, old->kind, old->id) : NULL;
+
+    if (object && is_relevant(watcher, object))
+        return write_put(watcher->hosts, &watcher->out, object);
+    return buffer_printf(&watcher->out, "{\"type\":\"delete\",\"kind\":\"%s\",\"id\":\"%s\",\"revision\":%llu}\n",
+                         old->kind < RESOURCE_N_KINDS ? resource_name(old->kind) : "unknown", old->id,
+                         (unsigned long long)replica_revision(watcher->hosts->api->replica));
+}
+
+static int write_mark(struct watcher *watcher, const char *type)
+{
+    return buffer_printf(&watcher->out, "{\"type\":\"%s\",\"revision\":%llu}\n", type,
+                         (unsigned long long)replica_revision(watcher->hosts->api->replica));
+}
+
+static int fill(struct watcher *watcher)
+{
+    int r = 0;
+
+    buffer_consume(&watcher->out, watcher->out.size);
+    watcher->out_offset = 0;
+    if (watcher->control.size) {
+        r = buffer_append(&watcher->out, watcher->control.data, watcher->control.size);
+        buffer_consume(&watcher->control, watcher->control.size);
+    }
+    while (r == 0 && watcher->first_old && watcher->out.size < FILL_SIZE) {
+        struct old *old = watcher->first_old;
+
+        r = write_old(watcher, old);
+        watcher->first_old = old->next;
+        if (!watcher->first_old)
+            watcher->last_old = &watcher->first_old;
+        hashmap_remove(&watcher->old_by_id, &old->node);
+        free(old);
+    }
+    if (r < 0 || watcher->first_old)
+        return r;
+    if (watcher->wants_synced)
+        r = write_mark(watcher, "synced");
+    if (r == 0 && (watcher->wants_commit || watcher->wants_synced))
+        r = write_mark(watcher, "commit");
+    watcher->wants_synced = watcher->wants_commit = false;
+    return r;
+}
+
+static int64_t read_lines(struct stream *stream, char *bytes, size_t size)
+{
+    struct watcher *watcher = stream->context;
+
+    if (watcher->is_over)
+        return -ECONNRESET;
+    watcher->read_ms = clock_monotonic_ms();
+    if (watcher->out_offset == watcher->out.size && fill(watcher) < 0)
+        return -ENOMEM;
+    size = MIN(size, watcher->out.size - watcher->out_offset);
+    if (size == 0) {
+        buffer_clear(&watcher->out); /* Idle watchers hold no buffer. */
+        watcher->out_offset = 0;
+        return 0;
+    }
+    memcpy(bytes, watcher->out.data + watcher->out_offset, size);
+    watcher->out_offset += size;
+    watcher->sent_ms = watcher->read_ms;
+    watcher->hosts->counters.n_bytes += size;
+    return (int64_t)size;
+}
+
+int watch_send_line(struct agent *agent, const char *line, size_t size)
+{
+    struct watcher *watcher = agent->watchers;
+
+    if (!watcher || watcher->is_over)
+        return -ENOTCONN;
+    if (watcher->control.size + size > CONTROL_MAX_SIZE)
+        return -ENOBUFS;
+    if (buffer_append(&watcher->control, line, size) < 0)
+        return -ENOMEM;
+    stream_wake(&watcher->stream);
+    return 0;
+}
+
+void watch_tick(struct hosts *hosts, uint64_t now_ms)
+{
+    char line[80];
+
+    if (hosts->lines->n && now_ms > hosts->lines->used_ms + 2000)
+        cache_clear(hosts->lines);
+    if (hosts->counters.n_watchers == 0)
+        return;
+    snprintf(line, sizeof(line), "{\"type\":\"keepalive\",\"revision\":%llu}\n", (unsigned long long)replica_revision(hosts->api->replica));
+    HASHMAP_FOREACH(node, &hosts->agents)
+        for (struct watcher *watcher = CONTAINER_OF(node, struct agent, node)->watchers; watcher; watcher = watcher->next) {
+            bool has_more = watcher->out_offset < watcher->out.size || watcher->control.size || watcher->first_old;
+
+            if (watcher->is_over)
+                continue;
+            if (has_more && now_ms > watcher->read_ms + STUCK_MS) {
+                log_warning("host '%s': its agent has not read for %d s, cutting its stream", watcher->host_name, STUCK_MS / 1000);
+                hosts->counters.n_cut++;
+                end_stream(watcher);
+            } else if (!has_more && now_ms >= watcher->sent_ms + KEEPALIVE_MS) {
+                watch_send_line(watcher->agent, line, strlen(line));
+            }
+        }
+}
+
+/* --- Start and end of a stream. --- */
+
+static void watcher_free(struct watcher *watcher)
+{
+    while (watcher->first_old) {
+        struct old *old = watcher->first_old;
+
+        watcher->first_old = old->next;
+        free(old);
+    }
+    hashmap_clear(&watcher->old_by_id);
+    HASHMAP_FOREACH(node, &watcher->networks)
+        free(CONTAINER_OF(node, struct relevant_network, node));
+    hashmap_clear(&watcher->networks);
+    buffer_clear(&watcher->out);
+    buffer_clear(&watcher->control);
+    free(watcher->host_name);
+    free(watcher);
+}
+
+static void connection_closed(struct stream *stream)
+{
+    struct watcher *watcher = stream->context;
+
+    for (struct watcher **at = &watcher->agent->watchers; *at; at = &(*at)->next)
+        if (*at == watcher) {
+            *at = watcher->next;
+            break;
+        }
+    for (struct watcher **at = &watcher->hosts->dirty; *at; at = &(*at)->next_dirty)
+        if (*at == watcher) {
+            *at = watcher->next_dirty;
+            break;
+        }
+    watcher->hosts->counters.n_watchers--;
+    log_info("host '%s': its agent's stream ended", watcher->host_name);
+    watcher_free(watcher);
+}
+
+static enum resource_kind kind_of_id(const struct replica *replica, const char *id)
+{
+    for (enum resource_kind kind = 0; kind < RESOURCE_N_KINDS; kind++)
+        if (replica_get(replica, kind, id))
+            return kind;
+    return RESOURCE_N_KINDS;
+}
+
+static void mark_difference(struct watcher *watcher, const json_t *digest)
+{
+    const struct replica *replica = watcher->hosts->api->replica;
+    const char *id;
+    json_t *revision;
+    size_t n;
+    const struct object *const *hosts = replica_list(replica, RESOURCE_HOST, &n);
+
+    for (size_t i = 0; i < n; i++)
+        mark_unless_current(watcher, hosts[i], digest);
+    REPLICA_FOREACH(member, replica_ports_by_host(replica, watcher->host_name))
+        bind_one(watcher, network_of(member->object), false);
+    HASHMAP_FOREACH(node, &watcher->networks)
+        mark_network(watcher, CONTAINER_OF(node, struct relevant_network, node)->id, digest);
+    json_object_foreach((json_t *)digest, id, revision) {
+        enum resource_kind kind = kind_of_id(replica, id);
+
+        if (kind == RESOURCE_N_KINDS || !is_relevant(watcher, replica_get(replica, kind, id)))
+            mark_old(watcher, kind, id);
+    }
+}
+
+static int check_digest(const json_t *digest, struct error *error)
+{
+    const char *id;
+    json_t *revision;
+
+    if (!json_is_object(digest))
+        return error_set(error, -EINVAL, "digest", "an object {id: revision} is required");
+    json_object_foreach((json_t *)digest, id, revision) {
+        if (strlen(id) >= UUID_TEXT_SIZE || !uuid_is_valid(id))
+            return error_set(error, -EINVAL, "digest", "'%.100s' is not an id", id);
+        if (!json_is_integer(revision) || json_integer_value(revision) < 0)
+            return error_set(error, -EINVAL, "digest", "%s: a revision is a number that is not negative", id);
+    }
+    return 0;
+}
+
+void watch_start(struct request *request)
+{
+    struct hosts *hosts = request->api->hosts;
+    const struct host *host = replica_host(request->api->replica, request->auth.host_id);
+    struct agent *agent = host ? agent_get(hosts, host->object.id) : NULL;
+    const json_t *digest = json_object_get(request->body, "digest");
+    struct watcher *watcher = agent ? calloc(1, sizeof(*watcher)) : NULL;
+    struct error error = {0};
+
+    if (check_digest(digest, &error) < 0) {
+        free(watcher);
+        request_fail_error(request, &error);
+        return;
+    }
+    if (watcher)
+        watcher->host_name = strdup(host->object.name);
+    if (!watcher || !watcher->host_name) {
+        free(watcher);
+        request_fail(request, HTTP_UNAVAILABLE, NULL, "out of memory");
+        return;
+    }
+    /* One stream a host: an agent that comes again has lost the other. */
+    for (struct watcher *other = agent->watchers; other; other = other->next)
+        end_stream(other);
+
+    watcher->hosts = hosts;
+    watcher->agent = agent;
+    watcher->last_old = &watcher->first_old;
+    watcher->read_ms = watcher->sent_ms = clock_monotonic_ms();
+    watcher->wants_synced = true;
+    watcher->is_dirty = true; /* Not in the list: what is marked now is sent before "synced". */
+    mark_difference(watcher, digest);
+    watcher->is_dirty = false;
+    watcher->next = agent->watchers;
+    agent->watchers = watcher;
+    hosts->counters.n_watchers++;
+    log_info("host '%s': its agent watches from %s (%zu in its digest)", host->object.name, request_client_address(request),
+             json_object_size(digest));
+
+    watcher->stream = (struct stream){.read = read_lines, .closed = connection_closed, .context = watcher};
+    request_stream(request, "application/x-ndjson", &watcher->stream);
+}
+
+int watch_init(struct hosts *hosts)
+{
+    hosts->lines = calloc(1, sizeof(*hosts->lines));
+    return hosts->lines ? 0 : -ENOMEM;
+}
+
+void watch_clear(struct hosts *hosts)
+{
+    /* The transport is gone before: each stream has been closed by now. */
+    if (hosts->lines)
+        cache_clear(hosts->lines);
+    free(hosts->lines);
+    hosts->lines = NULL;
+}
