@@ -14,6 +14,7 @@
 #include "weft/api/http.h"
 #include "weft/api/identity.h"
 #include "weft/api/metrics.h"
+#include "weft/api/networking.h"
 #include "weft/api/replica.h"
 #include "weft/api/routes.h"
 #include "weft/base/log.h"
@@ -126,6 +127,8 @@ static int start(struct api *api, struct error *error)
     if (r == 0)
         r = hosts_new(api, &api->hosts);
     if (r == 0)
+        r = networking_new(api, &api->networking);
+    if (r == 0)
         r = health_register(api);
     if (r == 0)
         r = replica_start(api->replica, error);
@@ -204,6 +207,8 @@ int main(int argc, char **argv)
     store_close(api.store);
     if (api.commits)
         commits_free(api.commits);
+    if (api.networking)
+        networking_stop(api.networking);
     hosts_free(api.hosts);
     identity_free(api.identity);
     replica_free(api.replica);
@@ -211,6 +216,7 @@ int main(int argc, char **argv)
         uv_close((uv_handle_t *)&signals[i], NULL);
     uv_run(&loop, UV_RUN_DEFAULT);
     uv_loop_close(&loop);
+    networking_free(api.networking);
     routes_free(api.routes);
     metrics_free(api.metrics);
     options_clear(options);

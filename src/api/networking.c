@@ -33,6 +33,7 @@ struct networking {
     uv_timer_t sweep;
 };
 
+static void show_versions(struct request *request);
 static void show_index(struct request *request);
 
 #define RESOURCE_ROUTES(collection, resource)                                                                  \
@@ -43,6 +44,7 @@ static void show_index(struct request *request);
     {"DELETE", "/v2.0/" collection "/{id}", POLICY_WRITE, resource_delete, &resource, 0}
 
 static const struct route routes[] = {
+    {"GET", "/", POLICY_PUBLIC, show_versions, NULL, 0},
     {"GET", "/v2.0", POLICY_PUBLIC, show_index, NULL, 0},
     {"GET", "/v2.0/extensions", POLICY_TOKEN, extensions_list, NULL, 0},
     {"GET", "/v2.0/extensions/{alias}", POLICY_TOKEN, extensions_show, NULL, 0},
@@ -59,6 +61,15 @@ static const struct route routes[] = {
     {"PUT", "/v2.0/quotas/{project}", POLICY_ADMIN, quotas_update, NULL, 0},
     {"DELETE", "/v2.0/quotas/{project}", POLICY_ADMIN, quotas_delete, NULL, 0},
 };
+
+static void show_versions(struct request *request)
+{
+    char href[400];
+
+    snprintf(href, sizeof href, "%s/v2.0/", request_public_url(request));
+    request_respond(request, HTTP_OK, json_pack("{s[{sssssss[{ssss}]}]}", "versions", "id", "v2.0", "status", "CURRENT", "updated",
+                                                "2013-01-23T00:00:00Z", "links", "rel", "self", "href", href));
+}
 
 static void show_index(struct request *request)
 {
