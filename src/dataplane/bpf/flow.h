@@ -51,7 +51,7 @@ static __always_inline bool flow_is_current(const struct flow_entry *entry, cons
                                             const struct port_config *port)
 {
     return *(const volatile __u32 *)&entry->epoch == packet->epoch && entry->generation == port->generation &&
-           entry->output != OUTPUT_NONE && mac_equal(entry->remote_mac, packet->destination) &&
+           entry->output != OUTPUT_NONE && mac_same(entry->remote_mac, packet->destination) &&
            entry->output_generation == output_generation(entry->output);
 }
 

@@ -57,7 +57,7 @@ CHECKED_ALONE __u32 neighbor_arp(struct __sk_buff *skb, const struct packet *pac
     if (!packet || !arp_read(skb, &arp) || arp.operation != 1 || arp.sender == arp.target)
         return STEP_CONTINUE; /* Replies and announcements go their way. */
     address_map_ipv4(target, arp.target);
-    if (!neighbor_find(packet->vni, target, mac) || mac_equal(mac, packet->source))
+    if (!neighbor_find(packet->vni, target, mac) || mac_same(mac, packet->source))
         return neighbor_unknown(packet);
 
     unsigned char *frame = frame_at(skb, 0, ETH_HLEN + 28);
@@ -100,7 +100,7 @@ CHECKED_ALONE __u32 neighbor_nd(struct __sk_buff *skb, const struct packet *pack
     if (!frame)
         return STEP_CONTINUE;
     address_copy(target, frame + ETH_HLEN + 48);
-    if (!neighbor_find(packet->vni, target, mac) || mac_equal(mac, packet->source))
+    if (!neighbor_find(packet->vni, target, mac) || mac_same(mac, packet->source))
         return neighbor_unknown(packet);
 
     /* Other options than a link-layer address (a nonce, RFC 3971) make the request longer or shorter than its answer. */

@@ -31,7 +31,7 @@ struct packet {
     __u16 segments;        /* Frames on the wire: more than one for GSO. */
 };
 
-static __always_inline bool mac_equal(const void *a, const void *b)
+static __always_inline bool mac_same(const void *a, const void *b)
 {
     return load32(a) == load32(b) && load16((const __u8 *)a + 4) == load16((const __u8 *)b + 4);
 }

@@ -39,7 +39,7 @@ static __noinline bool security_allows(const struct port_config *port, const str
 {
     if (!port || !packet || !address || !mac || address_is_zero(address))
         return false;
-    if (mac_equal(mac, port->mac)) {
+    if (mac_same(mac, port->mac)) {
         if (address_equal(address, port->ip4) || address_equal(address, port->ip6) || address_is_eui64(address, port->mac))
             return true;
     }
@@ -49,7 +49,7 @@ static __noinline bool security_allows(const struct port_config *port, const str
     if (!value || value->slot != packet->slot)
         return false;
     for (__u32 i = 0; i < MAX_SOURCE_MACS; i++)
-        if (i < value->n_macs && mac_equal(value->mac[i], mac))
+        if (i < value->n_macs && mac_same(value->mac[i], mac))
             return true;
     return false;
 }
@@ -58,7 +58,7 @@ static __always_inline __u32 security_source(const struct port_config *port, con
 {
     if (security_allows(port, packet, packet->tuple.local, packet->source))
         return STEP_CONTINUE;
-    return mac_equal(packet->source, port->mac) ? DROP_spoofed_ip : DROP_spoofed_mac;
+    return mac_same(packet->source, port->mac) ? DROP_spoofed_ip : DROP_spoofed_mac;
 }
 
 static __always_inline __u32 security_ipv4(const struct port_config *port, const struct packet *packet)
@@ -68,7 +68,7 @@ static __always_inline __u32 security_ipv4(const struct port_config *port, const
     if (is_udp && packet->tuple.remote_port == bpf_htons(DHCP4_CLIENT_PORT))
         return DROP_dhcp_server;
     if (load32(packet->tuple.local + 12) == 0) {
-        if (!mac_equal(packet->source, port->mac))
+        if (!mac_same(packet->source, port->mac))
             return DROP_spoofed_mac;
         return is_udp && packet->tuple.local_port == bpf_htons(DHCP4_CLIENT_PORT) &&
                        packet->tuple.remote_port == bpf_htons(DHCP4_SERVER_PORT)
@@ -103,7 +103,7 @@ static long security_nd_option(__u32 index, void *context)
     }
     if (!option[1])
         return 1;
-    if ((option[0] == 1 || option[0] == 2) && !mac_equal(option + 2, state->packet->source)) {
+    if ((option[0] == 1 || option[0] == 2) && !mac_same(option + 2, state->packet->source)) {
         state->step = DROP_spoofed_nd;
         return 1;
     }
@@ -152,7 +152,7 @@ static __noinline __u32 security_nd(const struct __sk_buff *skb, const struct po
             return step;
     } else if (packet->icmp_type == ND_ADVERTISEMENT) {
         return DROP_spoofed_ip;
-    } else if (packet->icmp_type == ND_ROUTER_SOLICITATION && !mac_equal(packet->source, port->mac)) {
+    } else if (packet->icmp_type == ND_ROUTER_SOLICITATION && !mac_same(packet->source, port->mac)) {
         return DROP_spoofed_mac;
     }
     /* Whoever advertises an address, or is about to use it, must own it. */
@@ -183,7 +183,7 @@ static __always_inline __u32 security_ipv6(const struct __sk_buff *skb, const st
             if (type == ND_ROUTER_SOLICITATION || type == ND_SOLICITATION || type == ND_ADVERTISEMENT)
                 return security_nd(skb, port, packet);
             if ((type == MLD_REPORT || type == MLD_DONE || type == MLD2_REPORT) && address_is_zero(packet->tuple.local))
-                return mac_equal(packet->source, port->mac) ? STEP_CONTINUE : DROP_spoofed_mac;
+                return mac_same(packet->source, port->mac) ? STEP_CONTINUE : DROP_spoofed_mac;
         }
     }
     return security_source(port, packet);
@@ -219,14 +219,14 @@ static __always_inline __u32 security_arp(const struct __sk_buff *skb, const str
         return DROP_truncated;
     if (!arp_read(skb, &arp))
         return DROP_bad_header;
-    if (!mac_equal(arp.sender_mac, packet->source))
+    if (!mac_same(arp.sender_mac, packet->source))
         return DROP_spoofed_arp;
     if (!arp.sender && arp.operation == 1) /* A probe (RFC 5227) claims nothing. */
-        return mac_equal(packet->source, port->mac) ? STEP_CONTINUE : DROP_spoofed_mac;
+        return mac_same(packet->source, port->mac) ? STEP_CONTINUE : DROP_spoofed_mac;
     address_map_ipv4(sender, arp.sender);
     if (security_allows(port, packet, sender, arp.sender_mac))
         return STEP_CONTINUE;
-    return mac_equal(packet->source, port->mac) ? DROP_spoofed_arp : DROP_spoofed_mac;
+    return mac_same(packet->source, port->mac) ? DROP_spoofed_arp : DROP_spoofed_mac;
 }
 
 CHECKED_ALONE __u32 security_check(const struct __sk_buff *skb, const struct port_config *port, const struct packet *packet)
@@ -239,7 +239,7 @@ CHECKED_ALONE __u32 security_check(const struct __sk_buff *skb, const struct por
         return security_ipv6(skb, port, packet);
     if (packet->ethertype == bpf_htons(ETH_P_ARP))
         return security_arp(skb, port, packet);
-    return mac_equal(packet->source, port->mac) ? DROP_ethertype : DROP_spoofed_mac;
+    return mac_same(packet->source, port->mac) ? DROP_ethertype : DROP_spoofed_mac;
 }
 
 #endif

@@ -102,11 +102,11 @@ static long flood_copy(__u32 index, struct flood_state *state)
         return 1;
     }
     if (kind == OUTPUT_REMOTE) { /* For to_tunnel. */
-        state->skb->mark = slot;
+        state->skb->mark = TUNNEL_MARK | slot;
         state->skb->priority = key.vni;
     }
-    if (bpf_clone_redirect(state->skb, ifindex, 0))
-        return 0;
+    if (bpf_clone_redirect(state->skb, ifindex, 0) < 0)
+        return 0; /* No such device.  A copy that is lost later was still made. */
     state->budget--;
     state->n_copies++;
     if (kind == OUTPUT_LOCAL)

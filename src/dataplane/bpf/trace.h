@@ -23,4 +23,13 @@
     STAGE(decapsulate)                                                                                       \
     STAGE(drop)
 
+#ifndef __bpf__
+enum trace_stage {
+#define TRACE_STAGE_ENUM(name) STAGE_##name,
+    TRACE_STAGES(TRACE_STAGE_ENUM)
+#undef TRACE_STAGE_ENUM
+    N_STAGES
+};
+#endif
+
 #endif

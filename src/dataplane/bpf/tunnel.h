@@ -15,6 +15,10 @@
 #include "weft/dataplane/bpf/counters.h"
 #include "weft/dataplane/bpf/parse.h"
 
+/* The mark of frames that the tunnel device carries for us: the host's slot, and bits that the stack's own frames there do
+ * not have (its multicast listener reports come with arbitrary marks). */
+#define TUNNEL_MARK 0x57e00000u
+#define TUNNEL_MARK_MASK 0xfff00000u
 #define TUNNEL_UDP_SIZE 8
 #define TUNNEL_VXLAN_SIZE 8
 #define ERROR_ALREADY (-114) /* EALREADY: the frame is marked as encapsulated. */
@@ -144,7 +148,7 @@ static __noinline __u32 tunnel_send(struct __sk_buff *skb, const struct packet *
     if (is_ip)
         return tunnel_to_neighbor(host);
     /* skb->protocol still says what is inside, and only an arrival at a device sets it right. */
-    skb->mark = host_slot;
+    skb->mark = TUNNEL_MARK | host_slot;
     return VERDICT(bpf_redirect(settings->tunnel_ifindex, BPF_F_INGRESS));
 }
 

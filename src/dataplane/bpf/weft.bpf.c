@@ -117,7 +117,7 @@ static __always_inline __u32 workload_frame(struct __sk_buff *skb, struct packet
     if (packet_l3_size(skb, packet) > port->mtu)
         return punt_too_big(skb, packet, port);
 
-    if (packet->flags & PACKET_HAS_FLOW && mac_equal(packet->source, port->mac)) {
+    if (packet->flags & PACKET_HAS_FLOW && mac_same(packet->source, port->mac)) {
         struct flow_entry *entry = flow_find(&packet->tuple);
         if (entry && flow_is_current(entry, packet, port)) {
             __u32 output = entry->output;
@@ -131,8 +131,7 @@ static __always_inline __u32 workload_frame(struct __sk_buff *skb, struct packet
     return workload_undecided(skb, packet, port);
 }
 
-SEC("tc")
-int from_workload(struct __sk_buff *skb)
+PROGRAM int from_workload(struct __sk_buff *skb)
 {
     struct packet packet = {};
 
@@ -186,8 +185,7 @@ static __always_inline __u32 underlay_frame(struct __sk_buff *skb, struct packet
     return deliver_local(skb, packet, slot);
 }
 
-SEC("tc")
-int from_underlay(struct __sk_buff *skb)
+PROGRAM int from_underlay(struct __sk_buff *skb)
 {
     struct packet packet = {};
 
@@ -195,29 +193,28 @@ int from_underlay(struct __sk_buff *skb)
 }
 
 /* A copy that switch_flood sent towards a host: its slot is in the mark, the network in the priority. */
-SEC("tc")
-int to_tunnel(struct __sk_buff *skb)
+PROGRAM int to_tunnel(struct __sk_buff *skb)
 {
     struct packet packet = {};
-    __u32 host = skb->mark, vni = skb->priority;
+    __u32 mark = skb->mark, vni = skb->priority;
 
-    if (!host || !vni || vni > 0xffffff)
+    if ((mark & TUNNEL_MARK_MASK) != TUNNEL_MARK || vni > 0xffffff)
         return TC_ACT_SHOT; /* The host's own chatter on the device. */
     skb->mark = 0;
     skb->priority = 0;
     __u32 step = parse_whole(skb, &packet);
     if (step == STEP_CONTINUE)
-        step = tunnel_send(skb, &packet, host, vni, TUNNEL_FLOOD);
+        step = tunnel_send(skb, &packet, mark & ~TUNNEL_MARK_MASK, vni, TUNNEL_FLOOD);
     return conclude(&packet, step);
 }
 
 /* A frame that tunnel_send finished but for its MACs. */
-SEC("tc")
-int through_neighbor(struct __sk_buff *skb)
+PROGRAM int through_neighbor(struct __sk_buff *skb)
 {
-    const struct host_config *host = host_config_get(skb->mark);
+    __u32 mark = skb->mark;
+    const struct host_config *host = host_config_get(mark & ~TUNNEL_MARK_MASK);
 
-    if (!skb->mark || !host || address_is_zero(host->next_hop))
+    if ((mark & TUNNEL_MARK_MASK) != TUNNEL_MARK || !host || address_is_zero(host->next_hop))
         return TC_ACT_SHOT;
     skb->mark = 0;
     return tunnel_to_neighbor(host) & 0xff;

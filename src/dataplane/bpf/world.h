@@ -11,6 +11,7 @@
  *   map_lookup, map_insert, map_put, map_delete, map_ring_*    a map by its name
  *   time_ns()                    coarse monotonic time
  *   flow_timer_*                 the timer inside a connection entry
+ *   PROGRAM                      before a program
  *   TRACE(stage, format, ...)    a step for 'weft trace'; nothing in BPF
  *
  * What natively is not modelled: checksum state, and what happens behind a redirect. */
@@ -52,6 +53,7 @@
 #define map_ring_submit(event) bpf_ringbuf_submit(event, 0)
 #define map_ring_discard(event) bpf_ringbuf_discard(event, 0)
 
+#define PROGRAM SEC("tc")
 #define time_ns() bpf_ktime_get_coarse_ns()
 #define frame_loop(n, function, state) bpf_loop(n, function, state, 0)
 

@@ -1,0 +1,165 @@
+/* The small world: see fixture.h. */
+#include "fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void put(struct pipeline *pipeline, const char *table, const void *key, const void *value)
+{
+    if (pipeline_update(pipeline, table, key, value))
+        abort();
+}
+
+struct port_config *fixture_port(struct pipeline *pipeline, uint32_t slot)
+{
+    struct port_record *record = pipeline_lookup(pipeline, "ports", &slot);
+
+    return &record->config[record->active];
+}
+
+struct host_config *fixture_host(struct pipeline *pipeline, uint32_t slot)
+{
+    struct host_record *record = pipeline_lookup(pipeline, "hosts", &slot);
+
+    return &record->config[record->active];
+}
+
+struct port_counters *fixture_counters(struct pipeline *pipeline, uint32_t slot)
+{
+    return pipeline_lookup(pipeline, "port_counters", &slot);
+}
+
+void fixture_fdb(struct pipeline *pipeline, const char *table, uint32_t vni, const char *mac, uint32_t output)
+{
+    struct fdb_key key = {.vni = vni};
+    struct output_value value = {vni, output};
+
+    frame_mac(mac, key.mac);
+    put(pipeline, table, &key, &value);
+}
+
+void fixture_flood(struct pipeline *pipeline, uint32_t vni, uint32_t index, uint32_t output)
+{
+    put(pipeline, "flood", &(struct flood_key){vni, index}, &(struct output_value){vni, output});
+}
+
+static void add_neighbor(struct pipeline *pipeline, uint32_t vni, const char *address, const char *mac)
+{
+    struct neighbor_key key = {.vni = vni};
+    struct neighbor_value value = {.check = vni};
+
+    frame_address(address, key.address);
+    frame_mac(mac, value.mac);
+    put(pipeline, "neighbors", &key, &value);
+}
+
+static void add_port(struct pipeline *pipeline, uint32_t slot, uint32_t vni, const char *mac, const char *ip4, const char *ip6,
+                     uint32_t flags)
+{
+    struct port_record *record = pipeline_lookup(pipeline, "ports", &slot);
+    struct port_config *config = &record->config[1];
+    uint32_t ifindex = 100 + slot;
+
+    record->active = 1; /* Copy 0 stays empty: whoever reads it is wrong. */
+    record->epoch = 10;
+    *config = (struct port_config){.ifindex = ifindex, .flags = flags, .vni = vni, .project = vni, .mtu = 1450,
+                                   .generation = slot + 50, .bum_rate = 100, .bum_burst = 100, .punt_rate = 10, .punt_burst = 2};
+    frame_mac(mac, config->mac);
+    frame_address(ip4, config->ip4);
+    if (ip6)
+        frame_address(ip6, config->ip6);
+    put(pipeline, "interfaces", &ifindex, &slot);
+    fixture_fdb(pipeline, "fdb", vni, mac, OUTPUT_LOCAL | slot);
+    add_neighbor(pipeline, vni, ip4, mac);
+    if (ip6)
+        add_neighbor(pipeline, vni, ip6, mac);
+}
+
+static void add_host(struct pipeline *pipeline, uint32_t slot, const char *local, const char *remote, bool reachable, bool known)
+{
+    struct host_record *record = pipeline_lookup(pipeline, "hosts", &slot);
+    struct host_config *config = &record->config[0];
+    struct peer_value peer = {.host = slot};
+
+    *config = (struct host_config){.ifindex = UNDERLAY_IFINDEX, .underlay_mtu = 1520, .flags = known ? HOST_MAC_KNOWN : 0,
+                                   .generation = slot + 70};
+    frame_address(local, config->local);
+    frame_address(remote, config->remote);
+    if (reachable)
+        memcpy(config->next_hop, config->remote, 16);
+    if (known) {
+        frame_mac("H", config->source_mac);
+        frame_mac("O", config->next_hop_mac);
+    }
+    memcpy(&peer.check, config->remote + 12, 4);
+    put(pipeline, "peers", config->remote, &peer);
+}
+
+static void add_pair(struct pipeline *pipeline, uint32_t slot, const char *address, uint32_t length, const char *mac)
+{
+    struct source_key key = {.prefix_length = 32 + length, .slot = slot};
+    struct source_value value = {.slot = slot, .n_macs = 1};
+
+    frame_address(address, key.address);
+    frame_mac(mac, value.mac[0]);
+    put(pipeline, "sources", &key, &value);
+}
+
+void fixture_fill(struct pipeline *pipeline)
+{
+    const uint32_t secure = PORT_SECURITY | PORT_ADMIN_UP, zero = 0;
+    struct settings *settings = pipeline_lookup(pipeline, "settings", &zero);
+
+    *settings = (struct settings){.n_ports = 16, .n_hosts = 16, .n_projects = 16, .tunnel_ifindex = TUNNEL_IFINDEX,
+                                  .tunnel_port = TUNNEL_PORT, .timeout_s = {30, 7200, 10, 30, 120, 20, 60, 0}, .hash_seed = 99};
+    add_port(pipeline, 1, 7, "A", "10.0.0.1", "fd01::1", secure | PORT_REDIRECT_PEER | PORT_DHCP4 | PORT_DHCP6 | PORT_RA);
+    add_port(pipeline, 2, 7, "B", "10.0.0.2", "fd01::2", secure | PORT_REDIRECT_PEER);
+    add_port(pipeline, 3, 8, "B", "10.0.0.2", "fd01::2", secure);
+    add_port(pipeline, 4, 7, "D", "10.0.0.4", NULL, PORT_ADMIN_UP | PORT_MAY_LEARN);
+    add_port(pipeline, 5, 7, "E", "10.0.0.5", NULL, PORT_SECURITY);
+    add_port(pipeline, 6, 7, "F", "10.0.0.6", NULL, secure);
+    fixture_port(pipeline, 6)->ifindex = 0;
+    add_port(pipeline, 7, 9, "G", "10.0.0.7", NULL, secure | PORT_MAY_LEARN);
+    add_port(pipeline, 8, 7, "H", "10.0.0.8", "fd01::8", secure | PORT_INGRESS_POLICY);
+    add_pair(pipeline, 7, "10.9.0.0", 96 + 16, "V");
+    add_pair(pipeline, 1, "10.1.0.0", 96 + 16, "A");
+
+    add_host(pipeline, 1, "192.0.2.1", "192.0.2.2", true, true);
+    add_host(pipeline, 2, "2001:db8::1", "2001:db8::2", true, false);
+    add_host(pipeline, 3, "192.0.2.1", "192.0.2.4", false, false);
+    fixture_fdb(pipeline, "fdb", 7, "M", OUTPUT_REMOTE | 1);
+    fixture_fdb(pipeline, "fdb", 7, "N", OUTPUT_REMOTE | 2);
+    fixture_fdb(pipeline, "fdb", 7, "O", OUTPUT_REMOTE | 3);
+    add_neighbor(pipeline, 7, "10.0.0.101", "M");
+    add_neighbor(pipeline, 7, "fd01::101", "M");
+
+    for (uint32_t vni = 7; vni <= 9; vni++) {
+        put(pipeline, "networks", &vni, &(struct network_value){vni, 0, 1450});
+        struct project_record project = {.max_half_open = 1000, .max_established = 1000};
+        put(pipeline, "projects", &vni, &project);
+    }
+    const uint32_t members[] = {OUTPUT_LOCAL | 1,  OUTPUT_LOCAL | 2,  OUTPUT_LOCAL | 4, OUTPUT_LOCAL | 5,
+                                OUTPUT_LOCAL | 8, OUTPUT_REMOTE | 1, OUTPUT_REMOTE | 2};
+    for (uint32_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+        fixture_flood(pipeline, 7, i, members[i]);
+    fixture_flood(pipeline, 8, 0, OUTPUT_LOCAL | 3);
+    fixture_flood(pipeline, 9, 0, OUTPUT_LOCAL | 7);
+    struct movable_key movable = {.vni = 7, .output = OUTPUT_LOCAL | 4}; /* Any unowned MAC. */
+    put(pipeline, "movable", &movable, &(struct output_value){7, OUTPUT_LOCAL | 4});
+    movable.output = OUTPUT_REMOTE | 1;
+    frame_mac("V", movable.mac);
+    put(pipeline, "movable", &movable, &(struct output_value){7, OUTPUT_REMOTE | 1});
+    movable.vni = 9;
+    movable.output = OUTPUT_LOCAL | 7;
+    put(pipeline, "movable", &movable, &(struct output_value){9, OUTPUT_LOCAL | 7});
+}
+
+struct pipeline *fixture_new(void)
+{
+    struct pipeline *pipeline;
+
+    if (pipeline_new(&(struct pipeline_sizes){16, 16, 16}, &pipeline))
+        abort();
+    fixture_fill(pipeline);
+    return pipeline;
+}

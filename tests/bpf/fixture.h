@@ -1,0 +1,35 @@
+/* A small world in a pipeline: two tenants with the same addresses, on this host and two others.
+ *
+ *   slot  interface  network  MAC  addresses              what is special
+ *   1     101        7        A    10.0.0.1, fd01::1      secure; DHCP and router solicitations are answered; a veth
+ *   2     102        7        B    10.0.0.2, fd01::2      secure; a veth
+ *   3     103        8        B    10.0.0.2, fd01::2      the other tenant's
+ *   4     104        7        D    10.0.0.4               no port security; may learn; a tap
+ *   5     105        7        E    10.0.0.5               administratively down
+ *   6     -          7        F    10.0.0.6               not plugged
+ *   7     107        9        G    10.0.0.7               alone in its network; allowed pair 10.9.0.0/16 with MAC V; may learn
+ *   8     108        7        H    10.0.0.8               has an ingress policy
+ *
+ *   host 1: 192.0.2.1 > 192.0.2.2, MACs known          has port M (10.0.0.101, fd01::101) of network 7
+ *   host 2: 2001:db8::1 > 2001:db8::2, by neighbor      has port N (10.0.0.102) of network 7
+ *   host 3: 192.0.2.1 > 192.0.2.4, no next hop          has port O (10.0.0.103) of network 7
+ *   tunnel device: interface 200; underlay: interface 201 */
+#ifndef WEFT_TESTS_FIXTURE_H
+#define WEFT_TESTS_FIXTURE_H
+
+#include "frames.h"
+#include "weft/dataplane/pipeline.h"
+
+#define TUNNEL_IFINDEX 200
+#define UNDERLAY_IFINDEX 201
+
+struct pipeline *fixture_new(void);
+void fixture_fill(struct pipeline *pipeline); /* Into an empty one with at least 16 ports, hosts and projects. */
+
+struct port_config *fixture_port(struct pipeline *pipeline, uint32_t slot);
+struct host_config *fixture_host(struct pipeline *pipeline, uint32_t slot);
+void fixture_fdb(struct pipeline *pipeline, const char *table, uint32_t vni, const char *mac, uint32_t output);
+void fixture_flood(struct pipeline *pipeline, uint32_t vni, uint32_t index, uint32_t output);
+struct port_counters *fixture_counters(struct pipeline *pipeline, uint32_t slot);
+
+#endif

@@ -1,0 +1,437 @@
+/* The pipeline as a table: a frame in, verdict, reason, and the frame out.  The world is tests/bpf/fixture.h's. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fixture.h"
+#include "weft/base/util.h"
+
+struct packet_case {
+    const char *name;
+    uint32_t port;          /* The sending port's slot; 0: arrives at the underlay. */
+    const char *frame;
+    enum pipeline_verdict verdict;
+    enum drop_reason reason;
+    uint32_t at;            /* Whose counter has the drop, or which port or host gets the frame. */
+    const char *out;        /* What the receiver gets (a tunnelled frame is compared from its inner Ethernet header on). */
+    uint32_t n_outputs;     /* Of a flood. */
+    void (*arrange)(struct pipeline *pipeline, struct pipeline_frame *frame);
+};
+
+#define DROPS(why, slot) .verdict = PIPELINE_DROPPED, .reason = DROP_##why, .at = slot
+#define TO_PORT(slot) .verdict = PIPELINE_DELIVERED, .at = slot
+#define TO_HOST(slot) .verdict = PIPELINE_TUNNELLED, .at = slot
+#define FLOODS(n) .verdict = PIPELINE_FLOODED, .n_outputs = n
+#define PUNTS .verdict = PIPELINE_PUNTED
+#define ANSWERS .verdict = PIPELINE_ANSWERED
+
+static void gso_tcp(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    frame->gso_size = 1396;
+    frame->gso_segs = 2;
+    frame->gso_tcp = true;
+}
+
+static void gso_tcp_too_big(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    gso_tcp(pipeline, frame);
+    frame->gso_size = 1430;
+}
+
+static void gso_other(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    frame->gso_size = 100;
+    frame->gso_segs = 9;
+}
+
+static void tagged(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    frame->vlan_present = true;
+}
+
+static void headers_in_pieces(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    frame->linear = 14;
+}
+
+static void ring_is_full(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    pipeline_set_punt_space(pipeline, 0);
+}
+
+static void no_punt_budget(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    fixture_port(pipeline, 1)->punt_rate = 0;
+}
+
+static void no_bum_budget(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    fixture_port(pipeline, 1)->bum_rate = 0;
+}
+
+static void small_bum_budget(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    fixture_port(pipeline, 1)->bum_burst = 2;
+}
+
+static void flood_unknown(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    const uint32_t vni = 7;
+    struct network_value *network = pipeline_lookup(pipeline, "networks", &vni);
+
+    network->flags = NETWORK_FLOOD_UNKNOWN_NEIGHBORS;
+}
+
+static void project_full(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    const uint32_t project = 7;
+    struct project_record *record = pipeline_lookup(pipeline, "projects", &project);
+
+    record->max_half_open = 0;
+}
+
+static void learned_at_4(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    fixture_fdb(pipeline, "learned", 7, "W", OUTPUT_LOCAL | 4);
+}
+
+static void stale_fdb(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    fixture_fdb(pipeline, "fdb", 7, "Z", OUTPUT_LOCAL | 3); /* A slot of another tenant. */
+}
+
+static void fdb_value_of_other_network(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    struct fdb_key key = {.vni = 7};
+
+    frame_mac("B", key.mac); /* As an element that was reused while it was being read. */
+    ((struct output_value *)pipeline_lookup(pipeline, "fdb", &key))->vni = 8;
+}
+
+static void fdb_says_remote(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    fixture_fdb(pipeline, "fdb", 7, "B", OUTPUT_REMOTE | 2);
+}
+
+static void not_for_host(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    frame->not_for_host = true;
+}
+
+static void encapsulated_frames_of_others(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    fixture_host(pipeline, 1)->local[15] = 77;
+}
+
+#define WELL "A>B ip 10.0.0.1>10.0.0.2 udp 1000>2000 +20"
+#define IN4 "outer 192.0.2.2>192.0.2.1 7 0 "
+#define IN4_FLOOD "outer 192.0.2.2>192.0.2.1 7 1 "
+#define IN6 "outer 2001:db8::2>2001:db8::1 7 0 "
+
+static const struct packet_case cases[] = {
+    /* ---- known unicast ---- */
+    {"udp_to_a_local_port", 1, WELL, TO_PORT(2), .out = WELL},
+    {"tcp_to_a_local_port", 1, "A>B ip 10.0.0.1>10.0.0.2 tcp 1000>2000 S", TO_PORT(2)},
+    {"ipv6_to_a_local_port", 1, "A>B ip6 fd01::1>fd01::2 udp 1>2 +9", TO_PORT(2)},
+    {"echo_to_a_tap", 1, "A>D ip 10.0.0.1>10.0.0.4 icmp 8 77 +30", TO_PORT(4)},
+    {"udp_to_a_host_over_ipv4", 1, "A>M ip 10.0.0.1>10.0.0.101 udp 1>2 +5", TO_HOST(1),
+     .out = "A>M ip 10.0.0.1>10.0.0.101 udp 1>2 +5"},
+    {"udp_to_a_host_over_ipv6", 1, "A>N ip 10.0.0.1>10.0.0.102 udp 1>2 +5", TO_HOST(2),
+     .out = "A>N ip 10.0.0.1>10.0.0.102 udp 1>2 +5"},
+    {"ipv6_to_a_host_over_ipv4", 1, "A>M ip6 fd01::1>fd01::101 tcp 1>2 S", TO_HOST(1),
+     .out = "A>M ip6 fd01::1>fd01::101 tcp 1>2 S"},
+    {"arp_reply_to_a_host_over_ipv4", 1, "A>M arp reply A 10.0.0.1 10.0.0.101", TO_HOST(1),
+     .out = "A>M arp reply A 10.0.0.1 10.0.0.101"},
+    {"arp_reply_to_a_host_by_neighbor", 1, "A>N arp reply A 10.0.0.1 10.0.0.102", TO_HOST(2),
+     .out = "A>N arp reply A 10.0.0.1 10.0.0.102"},
+    {"arp_reply_to_a_local_port", 1, "A>B arp reply A 10.0.0.1 10.0.0.2", TO_PORT(2)},
+    {"other_types_without_port_security", 4, "D>B type=0x88b5 +50", TO_PORT(2)},
+    {"same_mac_in_another_network_is_not_reached", 3, "B>A ip 10.0.0.2>10.0.0.1 udp 1>2", DROPS(unknown_destination, 3)},
+    {"unknown_mac", 1, "A>X ip 10.0.0.1>10.0.0.9 udp 1>2", DROPS(unknown_destination, 1)},
+    {"own_mac", 1, "A>A ip 10.0.0.1>10.0.0.1 udp 1>2", DROPS(unknown_destination, 1)},
+    {"stale_slot_never_crosses_tenants", 1, "A>Z ip 10.0.0.1>10.0.0.3 udp 1>2", DROPS(unknown_destination, 1), .arrange = stale_fdb},
+    {"reused_element_is_not_believed", 1, WELL, DROPS(unknown_destination, 1), .arrange = fdb_value_of_other_network},
+    {"destination_is_down", 1, "A>E ip 10.0.0.1>10.0.0.5 udp 1>2", DROPS(destination_down, 5)},
+    {"destination_is_not_plugged", 1, "A>F ip 10.0.0.1>10.0.0.6 udp 1>2", DROPS(destination_down, 6)},
+    {"host_without_next_hop", 1, "A>O ip 10.0.0.1>10.0.0.103 udp 1>2", DROPS(host_unreachable, 1)},
+    {"sender_is_down", 5, "E>A ip 10.0.0.5>10.0.0.1 udp 1>2", DROPS(port_down, 5)},
+    {"interface_of_no_port", 9, WELL, DROPS(no_port, 0)},
+    {"ip_options_pass", 1, "A>B ip 10.0.0.1>10.0.0.2 options udp 1>2", TO_PORT(2)},
+    {"first_fragment_passes", 1, "A>B ip 10.0.0.1>10.0.0.2 more udp 1>2 +100", TO_PORT(2)},
+    {"later_fragment_passes", 1, "A>B ip 10.0.0.1>10.0.0.2 frag=20 +100", TO_PORT(2)},
+    {"ipv6_fragments_pass", 1, "A>B ip6 fd01::1>fd01::2 frag=20 proto 17 +100", TO_PORT(2)},
+    {"ipv6_hop_by_hop_passes", 1, "A>B ip6 fd01::1>fd01::2 hopopts udp 1>2", TO_PORT(2)},
+    {"unknown_protocol_passes", 1, "A>B ip 10.0.0.1>10.0.0.2 proto 47 +20", TO_PORT(2)},
+    {"headers_outside_of_the_linear_part", 1, WELL, TO_PORT(2), .arrange = headers_in_pieces},
+    {"ingress_policy_makes_an_entry", 1, "A>H ip 10.0.0.1>10.0.0.8 udp 1>2", TO_PORT(8)},
+    {"ingress_policy_without_an_entry", 1, "A>H ip 10.0.0.1>10.0.0.8 udp 1>2", DROPS(connection_limit, 8), .arrange = project_full},
+    {"no_policy_no_entry_still_passes", 1, WELL, TO_PORT(2), .arrange = project_full},
+
+    /* ---- broken frames ---- */
+    {"ip_header_cut", 1, "A>B ip 10.0.0.1>10.0.0.2 udp 1>2 cut=30", DROPS(truncated, 1)},
+    {"tcp_header_cut", 1, "A>B ip 10.0.0.1>10.0.0.2 tcp 1>2 S cut=40", DROPS(bad_header, 1)},
+    {"ipv6_header_cut", 1, "A>B ip6 fd01::1>fd01::2 cut=50", DROPS(truncated, 1)},
+    {"arp_cut", 1, "A>B arp request A 10.0.0.1 10.0.0.2 cut=40", DROPS(truncated, 1)},
+    {"ip_version", 1, WELL " set=14:0x55", DROPS(bad_header, 1)},
+    {"ip_header_length", 1, WELL " set=14:0x44", DROPS(bad_header, 1)},
+    {"ip_total_length", 1, WELL " set=16:9", DROPS(bad_header, 1)},
+    {"tcp_data_offset", 1, "A>B ip 10.0.0.1>10.0.0.2 tcp 1>2 S set=46:0x40", DROPS(bad_header, 1)},
+    {"endless_ipv6_extensions", 1,
+     "A>B ip6 fd01::1>fd01::2 hopopts hopopts hopopts hopopts hopopts hopopts hopopts udp 1>2", DROPS(bad_header, 1)},
+    {"ipv6_extension_beyond_the_end", 1, "A>B ip6 fd01::1>fd01::2 hopopts udp 1>2 set=55:200", DROPS(bad_header, 1)},
+    {"tag_in_the_frame", 1, "A>B vlan ip 10.0.0.1>10.0.0.2 udp 1>2", DROPS(vlan_tagged, 1)},
+    {"tag_in_the_metadata", 1, WELL, DROPS(vlan_tagged, 1), .arrange = tagged},
+    {"bridge_group_address", 4, "D>! type=0x88cc +50", DROPS(reserved_destination, 4)},
+    {"group_address_as_source", 4, "33:33:00:00:00:01>B type=0x88b5 +50", DROPS(spoofed_mac, 4)},
+
+    /* ---- sizes ---- */
+    {"mtu_is_allowed", 1, "A>B ip 10.0.0.1>10.0.0.2 udp 1>2 +1422", TO_PORT(2)},
+    {"larger_than_mtu", 1, "A>B ip 10.0.0.1>10.0.0.2 udp 1>2 +1423", DROPS(too_big, 1)},
+    {"larger_than_mtu_is_told", 1, "A>B ip 10.0.0.1>10.0.0.2 df udp 1>2 +1423", DROPS(too_big, 1), .n_outputs = 1},
+    {"larger_than_mtu_ipv6_is_told", 1, "A>B ip6 fd01::1>fd01::2 udp 1>2 +1423", DROPS(too_big, 1), .n_outputs = 1},
+    {"gso_is_one_frame", 1, "A>B ip 10.0.0.1>10.0.0.2 tcp 1>2 A +2700", TO_PORT(2), .arrange = gso_tcp},
+    {"gso_to_a_host_stays_one_frame", 1, "A>M ip 10.0.0.1>10.0.0.101 tcp 1>2 A +2700", TO_HOST(1), .arrange = gso_tcp,
+     .out = "A>M ip 10.0.0.1>10.0.0.101 tcp 1>2 A +2700"},
+    {"gso_segments_too_big", 1, "A>B ip 10.0.0.1>10.0.0.2 tcp 1>2 A +2700", DROPS(too_big, 1), .arrange = gso_tcp_too_big},
+    {"gso_that_the_kernel_cannot_encapsulate", 1, "A>M ip 10.0.0.1>10.0.0.101 udp 1>2 +900", DROPS(no_buffer, 1), .arrange = gso_other},
+
+    /* ---- port security ---- */
+    {"spoofed_mac", 1, "B>D ip 10.0.0.1>10.0.0.4 udp 1>2", DROPS(spoofed_mac, 1)},
+    {"spoofed_ipv4", 1, "A>B ip 10.0.0.9>10.0.0.2 udp 1>2", DROPS(spoofed_ip, 1)},
+    {"spoofed_ipv4_fragment", 1, "A>B ip 10.0.0.9>10.0.0.2 frag=5 +20", DROPS(spoofed_ip, 1)},
+    {"spoofed_ipv6", 1, "A>B ip6 fd01::9>fd01::2 udp 1>2", DROPS(spoofed_ip, 1)},
+    {"allowed_pair", 1, "A>B ip 10.1.77.1>10.0.0.2 udp 1>2", TO_PORT(2)},
+    {"allowed_pair_with_its_mac", 7, "V>* arp request V 10.9.0.1 10.9.0.1", DROPS(flood_empty, 7)},
+    {"allowed_pair_with_another_mac", 7, "W>* arp request W 10.9.0.1 10.9.0.1", DROPS(spoofed_mac, 7)},
+    {"allowed_pair_with_the_ports_mac", 7, "G>X ip 10.9.0.1>10.0.0.9 udp 1>2", DROPS(spoofed_ip, 7)},
+    {"link_local_from_the_mac", 1, "A>B ip6 fe80::ff:fe00:41>fd01::2 udp 1>2", TO_PORT(2)},
+    {"link_local_of_somebody_else", 1, "A>B ip6 fe80::1>fd01::2 udp 1>2", DROPS(spoofed_ip, 1)},
+    {"unspecified_ipv4", 1, "A>* ip 0.0.0.0>255.255.255.255 udp 1>2", DROPS(spoofed_ip, 1)},
+    {"unspecified_ipv6", 1, "A>B ip6 ::>fd01::2 udp 1>2", DROPS(spoofed_ip, 1)},
+    {"ethertype", 1, "A>B type=0x88b5 +50", DROPS(ethertype, 1)},
+    {"arp_sender_mac", 1, "A>* arp request B 10.0.0.1 10.0.0.2", DROPS(spoofed_arp, 1)},
+    {"arp_sender_address", 1, "A>* arp request A 10.0.0.9 10.0.0.2", DROPS(spoofed_arp, 1)},
+    {"arp_reply_for_another_address", 1, "A>B arp reply A 10.0.0.8 10.0.0.2", DROPS(spoofed_arp, 1)},
+    {"arp_of_another_hardware", 1, "A>* arp request A 10.0.0.1 10.0.0.2 set=15:6", DROPS(bad_header, 1)},
+    {"nd_advertises_another_address", 1, "A>B ip6 fd01::1>fd01::2 na fd01::8 A", DROPS(spoofed_nd, 1)},
+    {"nd_advertises_another_mac", 1, "A>B ip6 fd01::1>fd01::2 na fd01::1 B", DROPS(spoofed_nd, 1)},
+    {"nd_advertises_its_own", 1, "A>B ip6 fd01::1>fd01::2 na fd01::1 A", TO_PORT(2)},
+    {"nd_solicits_with_another_mac", 1, "A>33:33:ff:00:00:02 ip6 fd01::1>ff02::1:ff00:2 ns fd01::2 B", DROPS(spoofed_nd, 1)},
+    {"nd_from_beyond_the_link", 1, "A>B ip6 fd01::1>fd01::2 ns fd01::2 A ttl=64", DROPS(bad_header, 1)},
+    {"nd_option_without_length", 1, "A>B ip6 fd01::1>fd01::2 na fd01::1 A set=79:0", DROPS(bad_header, 1)},
+    {"nd_in_a_fragment", 1, "A>B ip6 fd01::1>fd01::2 more na fd01::1 A", DROPS(bad_header, 1)},
+    {"nd_detects_duplicates_of_another", 1, "A>33:33:ff:00:00:08 ip6 ::>ff02::1:ff00:8 ns fd01::8 -", DROPS(spoofed_nd, 1)},
+    {"nd_redirect", 1, "A>B ip6 fd01::1>fd01::2 icmp6 137 0 +32", DROPS(spoofed_nd, 1)},
+    {"dhcp_server", 2, "B>A ip 10.0.0.2>10.0.0.1 udp 67>68 +240", DROPS(dhcp_server, 2)},
+    {"dhcpv6_server", 2, "B>A ip6 fd01::2>fd01::1 udp 547>546 +40", DROPS(dhcp_server, 2)},
+    {"router_advertisement", 2, "B>33:33:00:00:00:01 ip6 fd01::2>ff02::1 icmp6 134 0 +8", DROPS(dhcp_server, 2)},
+    {"router_advertisement_behind_an_extension", 2, "B>33:33:00:00:00:01 ip6 fd01::2>ff02::1 hopopts icmp6 134 0 +8",
+     DROPS(dhcp_server, 2)},
+    {"no_security_no_checks", 4, "X>B ip 1.2.3.4>10.0.0.2 udp 67>68 +20", TO_PORT(2)},
+
+    /* ---- ARP and ND answered here ---- */
+    {"arp_answered", 1, "A>* arp request A 10.0.0.1 10.0.0.2", ANSWERS, .out = "B>A arp reply B 10.0.0.2 10.0.0.1 set=32:2 set=37:65"},
+    {"arp_answered_for_a_remote_port", 1, "A>* arp request A 10.0.0.1 10.0.0.101", ANSWERS,
+     .out = "M>A arp reply M 10.0.0.101 10.0.0.1 set=32:2 set=37:65"},
+    {"arp_probe_of_a_taken_address", 1, "A>* arp request A 0.0.0.0 10.0.0.2", ANSWERS},
+    {"arp_probe_of_its_own_address", 1, "A>* arp request A 0.0.0.0 10.0.0.1", DROPS(unknown_neighbor, 1)},
+    {"arp_for_nobody", 1, "A>* arp request A 10.0.0.1 10.0.0.99", DROPS(unknown_neighbor, 1)},
+    {"arp_for_nobody_is_flooded_on_request", 1, "A>* arp request A 10.0.0.1 10.0.0.99", FLOODS(5), .arrange = flood_unknown},
+    {"arp_in_the_other_tenant", 3, "B>* arp request B 10.0.0.2 10.0.0.1", DROPS(unknown_neighbor, 3)},
+    {"arp_announcement_is_flooded", 1, "A>* arp request A 10.0.0.1 10.0.0.1", FLOODS(5)},
+    {"nd_answered", 1, "A>33:33:ff:00:00:02 ip6 fd01::1>ff02::1:ff00:2 ns fd01::2 A", ANSWERS,
+     .out = "B>A ip6 fd01::2>fd01::1 na fd01::2 B set=58:0x60 set=56:0x1c"},
+    {"nd_answered_without_option", 1, "A>33:33:ff:00:00:02 ip6 fd01::1>ff02::1:ff00:2 ns fd01::2 -", ANSWERS},
+    {"nd_answered_with_more_options", 1, "A>33:33:ff:00:00:02 ip6 fd01::1>ff02::1:ff00:2 ns fd01::2 A +8 set=86:14 set=87:1", ANSWERS},
+    {"nd_detects_its_own_address", 1, "A>33:33:ff:00:00:01 ip6 ::>ff02::1:ff00:1 ns fd01::1 -", DROPS(unknown_neighbor, 1)},
+    {"nd_for_nobody", 1, "A>33:33:ff:00:00:99 ip6 fd01::1>ff02::1:ff00:99 ns fd01::99 A", DROPS(unknown_neighbor, 1)},
+    {"nd_probe_of_an_unlisted_address_is_switched", 1, "A>B ip6 fd01::1>fd01::2 ns fe80::2 A", TO_PORT(2)},
+
+    /* ---- to the agent ---- */
+    {"dhcp_discover", 1, "A>* ip 0.0.0.0>255.255.255.255 udp 68>67 +240", PUNTS},
+    {"dhcp_renewal", 1, "A>X ip 10.0.0.1>10.0.0.254 udp 68>67 +240", PUNTS},
+    {"dhcp_without_service_is_broadcast", 2, "B>* ip 0.0.0.0>255.255.255.255 udp 68>67 +240", FLOODS(5)},
+    {"dhcpv6_solicit", 1, "A>33:33:00:01:00:02 ip6 fe80::ff:fe00:41>ff02::1:2 udp 546>547 +40", PUNTS},
+    {"router_solicitation", 1, "A>33:33:00:00:00:02 ip6 ::>ff02::2 rs -", PUNTS},
+    {"router_solicitation_from_an_address", 1, "A>33:33:00:00:00:02 ip6 fe80::ff:fe00:41>ff02::2 rs A", PUNTS},
+    {"dhcp_over_budget", 1, "A>* ip 0.0.0.0>255.255.255.255 udp 68>67 +240", DROPS(punt_budget, 1), .arrange = no_punt_budget},
+    {"dhcp_agent_is_slow", 1, "A>* ip 0.0.0.0>255.255.255.255 udp 68>67 +240", DROPS(punt_full, 1), .arrange = ring_is_full},
+
+    /* ---- broadcast and multicast ---- */
+    {"broadcast", 1, "A>* ip 10.0.0.1>10.0.0.255 udp 1>2", FLOODS(5)},
+    {"multicast", 1, "A>01:00:5e:01:02:03 ip 10.0.0.1>224.1.2.3 udp 1>2", FLOODS(5)},
+    {"listener_report", 1, "A>33:33:00:00:00:16 ip6 ::>ff02::16 hopopts icmp6 143 0", FLOODS(5)},
+    {"alone", 7, "G>* ip 10.0.0.7>10.0.0.255 udp 1>2", DROPS(flood_empty, 7)},
+    {"no_copies_allowed", 1, "A>* ip 10.0.0.1>10.0.0.255 udp 1>2", DROPS(bum_budget, 1), .arrange = no_bum_budget},
+    {"some_copies_allowed", 1, "A>* ip 10.0.0.1>10.0.0.255 udp 1>2", FLOODS(2), .reason = DROP_bum_budget, .arrange = small_bum_budget},
+
+    /* ---- MACs that move ---- */
+    {"learned_mac", 1, "A>W ip 10.0.0.1>10.5.0.1 udp 1>2", TO_PORT(4), .arrange = learned_at_4},
+
+    /* ---- from other hosts ---- */
+    {"tunnel_to_a_port", 0, IN4 "M>A ip 10.0.0.101>10.0.0.1 udp 1>2 +9", TO_PORT(1), .out = "M>A ip 10.0.0.101>10.0.0.1 udp 1>2 +9"},
+    {"tunnel_over_ipv6", 0, IN6 "N>A ip 10.0.0.102>10.0.0.1 udp 1>2 +9", TO_PORT(1), .out = "N>A ip 10.0.0.102>10.0.0.1 udp 1>2 +9"},
+    {"tunnel_with_ipv6_inside", 0, IN4 "M>A ip6 fd01::101>fd01::1 udp 1>2 +9", TO_PORT(1), .out = "M>A ip6 fd01::101>fd01::1 udp 1>2 +9"},
+    {"tunnel_with_arp_inside", 0, IN6 "N>A arp reply N 10.0.0.102 10.0.0.1", TO_PORT(1), .out = "N>A arp reply N 10.0.0.102 10.0.0.1"},
+    {"tunnel_to_a_port_with_policy", 0, IN4 "M>H ip 10.0.0.101>10.0.0.8 tcp 1>2 S", TO_PORT(8)},
+    {"tunnel_flood_to_local_ports_only", 0, IN4_FLOOD "M>* arp request M 10.0.0.101 10.0.0.101", FLOODS(4)},
+    {"tunnel_in_pieces", 0, IN4 "M>A ip 10.0.0.101>10.0.0.1 udp 1>2 +9", TO_PORT(1), .arrange = headers_in_pieces},
+    {"tunnel_never_goes_back_to_a_tunnel", 0, IN4 "M>B ip 10.0.0.101>10.0.0.2 udp 1>2", DROPS(unknown_destination, 0),
+     .arrange = fdb_says_remote},
+    {"tunnel_unknown_mac", 0, IN4 "M>X ip 10.0.0.101>10.0.0.9 udp 1>2", DROPS(unknown_destination, 0)},
+    {"tunnel_unknown_network", 0, "outer 192.0.2.2>192.0.2.1 77 0 M>A ip 1.1.1.1>2.2.2.2 udp 1>2", DROPS(unknown_network, 0)},
+    {"tunnel_destination_down", 0, IN4 "M>E ip 10.0.0.101>10.0.0.5 udp 1>2", DROPS(destination_down, 5)},
+    {"tunnel_unknown_peer", 0, "outer 192.0.2.3>192.0.2.1 7 0 M>A ip 1.1.1.1>2.2.2.2 udp 1>2", DROPS(unknown_peer, 0)},
+    {"tunnel_kind", 0, "outer 192.0.2.2>192.0.2.1 7 9 M>A ip 1.1.1.1>2.2.2.2 udp 1>2", DROPS(tunnel_header, 0)},
+    {"tunnel_version", 0, IN4 "M>A ip 1.1.1.1>2.2.2.2 udp 1>2 set=43:0x20", DROPS(tunnel_header, 0)},
+    {"tunnel_unicast_kind_to_a_group", 0, IN4 "M>* ip 10.0.0.101>10.0.0.255 udp 1>2", DROPS(tunnel_header, 0)},
+    {"tunnel_tagged_inside", 0, IN4 "M>A vlan ip 10.0.0.101>10.0.0.1 udp 1>2", DROPS(vlan_tagged, 0)},
+    {"tunnel_cut", 0, IN4 "M>A ip 1.1.1.1>2.2.2.2 udp 1>2 cut=60", DROPS(truncated, 0)},
+    {"tunnel_to_another_port_number", 0, IN4 "M>A ip 1.1.1.1>2.2.2.2 udp 1>2 set=37:1", .verdict = PIPELINE_PASSED},
+    {"tunnel_of_a_neighbor_on_the_wire", 0, IN4 "M>A ip 1.1.1.1>2.2.2.2 udp 1>2", .verdict = PIPELINE_PASSED, .arrange = not_for_host},
+    {"tunnel_in_transit", 0, IN4 "M>A ip 1.1.1.1>2.2.2.2 udp 1>2", .verdict = PIPELINE_PASSED,
+     .arrange = encapsulated_frames_of_others},
+    {"the_hosts_own_ssh", 0, "O>H ip 192.0.2.9>192.0.2.1 tcp 999>22 S", .verdict = PIPELINE_PASSED},
+    {"the_hosts_own_arp", 0, "O>H arp reply O 192.0.2.9 192.0.2.1", .verdict = PIPELINE_PASSED},
+};
+
+static const struct pipeline_output *only_output(const struct pipeline_result *result)
+{
+    assert_int_equal(result->n_outputs, 1);
+    return &result->outputs[0];
+}
+
+static void check_bytes(const struct packet_case *test, const struct pipeline_output *output, bool tunnelled)
+{
+    struct frame expected;
+    uint32_t skip = 0;
+
+    frame_parse(test->out, &expected);
+    if (tunnelled)
+        skip = output->bytes[12] == 0x08 ? TUNNEL_OVERHEAD_IPV4 : TUNNEL_OVERHEAD_IPV6;
+    assert_int_equal(output->size, expected.size + skip);
+    assert_memory_equal(output->bytes + skip, expected.bytes, expected.size);
+}
+
+static void run_case(void **state)
+{
+    const struct packet_case *test = *state;
+    struct pipeline *pipeline = fixture_new();
+    struct frame frame;
+    struct pipeline_result result;
+
+    frame_parse(test->frame, &frame);
+    struct pipeline_frame input = {.bytes = frame.bytes, .size = frame.size, .ifindex = test->port ? 100 + test->port : UNDERLAY_IFINDEX};
+    if (test->arrange)
+        test->arrange(pipeline, &input);
+    assert_int_equal(pipeline_trace(pipeline, test->port ? PIPELINE_FROM_WORKLOAD : PIPELINE_FROM_UNDERLAY, &input, &result), 0);
+    for (size_t i = 0; i < result.n_steps; i++)
+        print_message("    %-12s %s\n", result.steps[i].stage, result.steps[i].text);
+    assert_string_equal(pipeline_verdict_name(result.verdict), pipeline_verdict_name(test->verdict));
+    assert_int_equal(result.reason, test->reason);
+    switch (test->verdict) {
+    case PIPELINE_DROPPED:
+        assert_int_equal(fixture_counters(pipeline, test->at)->drops[test->reason], 1);
+        assert_int_equal(result.n_outputs, test->n_outputs);
+        break;
+    case PIPELINE_DELIVERED:
+        assert_int_equal(only_output(&result)->port_slot, test->at);
+        assert_int_equal(fixture_counters(pipeline, test->at)->rx_packets, input.gso_segs ? input.gso_segs : 1);
+        break;
+    case PIPELINE_TUNNELLED:
+        assert_int_equal(only_output(&result)->host_slot, test->at);
+        break;
+    case PIPELINE_ANSWERED:
+        assert_int_equal(only_output(&result)->port_slot, test->port);
+        break;
+    case PIPELINE_PUNTED:
+        assert_int_equal(only_output(&result)->way, PIPELINE_PUNT);
+        assert_int_equal(((struct punt_event *)result.outputs[0].bytes)->size, frame.size);
+        assert_memory_equal(((struct punt_event *)result.outputs[0].bytes)->frame, frame.bytes, frame.size);
+        break;
+    case PIPELINE_FLOODED:
+        assert_int_equal(result.n_outputs, test->n_outputs);
+        for (size_t i = 0; i < result.n_outputs; i++)
+            assert_true(result.outputs[i].port_slot != test->port || !test->port);
+        break;
+    case PIPELINE_PASSED:
+        assert_int_equal(result.n_outputs, 0);
+        assert_int_equal(result.size, frame.size);
+        assert_memory_equal(result.bytes, frame.bytes, frame.size);
+        break;
+    }
+    if (test->out)
+        check_bytes(test, only_output(&result), test->verdict == PIPELINE_TUNNELLED);
+    if (test->port && test->port < 9)
+        assert_int_equal(fixture_counters(pipeline, test->port)->tx_packets, input.gso_segs ? input.gso_segs : 1);
+    pipeline_result_clear(&result);
+    pipeline_free(pipeline);
+}
+
+/* Each case again with every shorter linear part and every shorter frame: no crash, and no frame is both delivered
+ * and cut inside its headers. */
+static void every_prefix_of_every_case_is_safe(void **state)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct pipeline *pipeline = fixture_new();
+        struct frame frame;
+
+        frame_parse(cases[i].frame, &frame);
+        for (uint32_t size = 14; size <= frame.size && size < 160; size++) {
+            struct pipeline_frame input = {.bytes = frame.bytes, .size = size,
+                                           .ifindex = cases[i].port ? 100 + cases[i].port : UNDERLAY_IFINDEX};
+            struct pipeline_result result;
+            for (uint32_t linear = 0; linear < size; linear += 13) {
+                input.linear = linear;
+                assert_int_equal(pipeline_trace(pipeline, cases[i].port ? PIPELINE_FROM_WORKLOAD : PIPELINE_FROM_UNDERLAY, &input,
+                                                &result), 0);
+                pipeline_result_clear(&result);
+            }
+        }
+        pipeline_free(pipeline);
+    }
+}
+
+static void every_drop_reason_has_a_case(void **state)
+{
+    static const char *const names[] = {
+        "",
+#define DROP_REASON(name, text) #name,
+#include "weft/dataplane/drop-reasons.def"
+#undef DROP_REASON
+    };
+
+    for (unsigned reason = 1; reason < N_DROP_REASONS; reason++) {
+        bool found = false;
+        for (size_t i = 0; i < ARRAY_SIZE(cases) && !found; i++)
+            found = cases[i].verdict == PIPELINE_DROPPED && cases[i].reason == reason;
+        if (!found)
+            fail_msg("no packet case is dropped for '%s'", names[reason]);
+    }
+}
+
+static void every_stage_is_reached(void **state)
+{
+    for (unsigned i = 0; pipeline_stage_name(i); i++)
+        if (!pipeline_stage_reached(pipeline_stage_name(i)))
+            fail_msg("no packet case reaches stage '%s'", pipeline_stage_name(i));
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[ARRAY_SIZE(cases) + 3];
+    size_t n = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        tests[n++] = (struct CMUnitTest){cases[i].name, run_case, NULL, NULL, (void *)&cases[i]};
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(every_prefix_of_every_case_is_safe);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(every_drop_reason_has_a_case);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(every_stage_is_reached);
+    return _cmocka_run_group_tests("pipeline", tests, n, NULL, NULL);
+}
