@@ -67,5 +67,6 @@ void serve_stop(struct agent *agent)
 
 void serve_changed(struct agent *agent, const struct agent_port *port)
 {
-    punt_advertise(agent->punt, port->slot);
+    if (agent->punt)
+        punt_advertise(agent->punt, port->slot);
 }

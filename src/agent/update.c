@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "weft/agent/agent.h"
+#include "weft/agent/serve.h"
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
 #include "weft/compiler/compiler.h"
@@ -254,20 +255,28 @@ static void detach(struct agent *agent, struct agent_port *port)
     port->prepared_mtu = 0;
 }
 
-static uint16_t port_mtu(const struct agent *agent, const struct agent_port *port)
+static struct port_config port_config(const struct agent *agent, const struct agent_port *port)
 {
     uint32_t slot = port->slot;
-    const struct port_config *config = rows_find(&agent->desired.tables[TABLE_PORTS], &slot);
-    uint16_t mtu = 0;
+    const void *row = rows_find(&agent->desired.tables[TABLE_PORTS], &slot);
+    struct port_config config = {0};
 
-    if (config)
-        memcpy(&mtu, (const char *)config + offsetof(struct port_config, mtu), sizeof(mtu));
-    return mtu;
+    if (row)
+        memcpy(&config, row, sizeof(config));
+    return config;
+}
+
+/* A tap's is read by who gives the guest its device.  A veth drops what is larger than the receiving end's before our program
+ * sees it, and nobody would be told: there the program alone decides. */
+static uint16_t interface_mtu(const struct agent_port *port, const struct port_config *config)
+{
+    return port->is_veth && config->mtu ? UINT16_MAX : config->mtu;
 }
 
 static int attach(struct agent *agent, struct agent_port *port)
 {
-    uint16_t mtu = port_mtu(agent, port);
+    struct port_config config = port_config(agent, port);
+    uint16_t mtu = interface_mtu(port, &config);
     int result = 0;
 
     if (port->attached != port->ifindex || port->prepared_mtu != mtu) {
@@ -276,8 +285,12 @@ static int attach(struct agent *agent, struct agent_port *port)
     }
     if (result == 0 && port->attached != port->ifindex) {
         result = attach_program(port->ifindex, false, maps_program(agent->maps, PROGRAM_FROM_WORKLOAD));
-        if (result == 0)
+        if (result == 0) {
             log_info("port %s is interface '%s', slot %u", port->id, port->interface, port->slot);
+            port->attached = port->ifindex;
+            if (config.flags & PORT_RA)
+                serve_changed(agent, port); /* Its own solicitations may have come too early. */
+        }
     }
     return result;
 }
