@@ -82,6 +82,7 @@ struct agent {
     uint64_t updated_ms, update_took_ms; /* The last update. */
     uint64_t applied_revision;
     bool swept_interfaces, reporting, report_again;
+    bool greeting; /* Connected, and the first report, of everything, is still to be sent. */
 };
 
 /* update.c: brings the data plane to what replica and host say; soon, and once for all that happened meanwhile. */

@@ -200,8 +200,8 @@ static void connection_changed(bool connected, void *context)
 
         port->reported = false;
     }
-    if (connected)
-        agent_report(&agent, true);
+    agent.greeting = connected;
+    agent_report(&agent, false);
 }
 
 /* ---- start and end -------------------------------------------------------------------------------------------------------------- */

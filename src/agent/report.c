@@ -66,6 +66,8 @@ void agent_report(struct agent *agent, bool all)
         return;
     }
     agent->report_again = false;
+    all = all || agent->greeting;
+    agent->greeting = false;
     ports = changed_ports(agent);
     if (!all && json_object_size(ports) == 0) {
         json_decref(ports);

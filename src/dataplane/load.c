@@ -14,7 +14,7 @@
 #include "weft/base/util.h"
 #include "weft/base/uuid.h"
 #include "weft/dataplane/load.h"
-#include "weft/dataplane/weft.skel.h"
+#include "weft.skel.h" /* Generated; by this name ninja knows when it changed. */
 
 #define BPFFS "/sys/fs/bpf"
 

@@ -254,8 +254,11 @@ static __always_inline __u32 tunnel_strip(struct __sk_buff *skb, const struct pa
         if (error == -22)
             error = bpf_skb_adjust_room(skb, -(__s32)overhead, BPF_ADJ_ROOM_MAC, flags);
     } else {
-        /* The kernel wants an IP header's worth of bytes to be left, ARP has less than IPv6's. */
-        __u32 padding = inner < ETH_HLEN + 41 ? ETH_HLEN + 41 - inner : 0;
+        /* The kernel wants the outer family's header's worth of bytes to be left; ARP has less than IPv6's.  Only then is there
+         * padding: it refuses to change the tail of a frame that still carries the sender's mark of an encapsulation, as
+         * between namespaces of one machine. */
+        __u32 least = ETH_HLEN + (skb->protocol == bpf_htons(ETH_P_IPV6) ? 41 : 21);
+        __u32 padding = inner < least ? least - inner : 0;
         if (padding && bpf_skb_change_tail(skb, skb->len + padding, 0))
             return DROP_no_buffer;
         error = bpf_skb_adjust_room(skb, -(__s32)overhead, BPF_ADJ_ROOM_MAC, flags);

@@ -1,0 +1,142 @@
+"""Who reaches whom: one host, three hosts, tenants apart, both families, taps, MTU.
+
+    w1, w2, ... workloads of a network        h1 ===== h2 ===== h3   (underlay)
+"""
+
+import subprocess
+
+import pytest
+
+from lab import BUILD, Lab, wait_for
+
+
+def test_two_workloads_on_one_host_reach_each_other(one_host):
+    a, b = one_host.pair()
+    assert a.ping(b, 5) == 5
+    assert b.ping(a, 5) == 5
+
+
+def test_three_hosts_reach_each_other(three_hosts):
+    lab = three_hosts
+    network = lab.api.network()
+    lab.api.subnet(network)
+    workloads = [lab.workload(lab.api.port(network, host), host) for host in lab.hosts for _ in range(2)]
+    lab.api.wait_active(*(w.port for w in workloads))
+    for a in workloads:
+        for b in workloads:
+            if a is not b:
+                a.wait_ping(b)
+    assert workloads[0].ping(workloads[-1], 20) == 20
+
+
+def echoes_received(workload):
+    names, values = [line.split()[1:] for line in workload.run("cat", "/proc/net/snmp").splitlines() if line.startswith("Icmp:")]
+    return int(dict(zip(names, values))["InEchos"])
+
+
+def test_tenants_with_the_same_addresses_are_apart(three_hosts):
+    lab = three_hosts
+    tenants = []
+    for name in ("red", "blue"):
+        project, token = lab.api.project(name)
+        network = lab.api.network(name, token=token)
+        lab.api.subnet(network, "10.1.0.0/24", token=token)
+        pair = []
+        for index, host in enumerate(lab.hosts[:2]):
+            port = lab.api.port(network, host, fixed_ips=[{"ip_address": f"10.1.0.{10 + index}"}],
+                                mac_address=f"fa:16:3e:aa:00:{10 + index:02x}", project_id=project)
+            pair.append(lab.workload(port, host))
+        tenants.append(pair)
+    (red_a, red_b), (blue_a, blue_b) = tenants
+    lab.api.wait_active(*(w.port for pair in tenants for w in pair))
+    red_a.wait_ping(red_b)
+    blue_a.wait_ping(blue_b)
+
+    # Same MACs, same addresses: what one tenant sends, the other never sees.
+    before = [echoes_received(w) for w in (red_b, blue_b)]
+    assert red_a.ping("10.1.0.11", 10) == 10
+    after = [echoes_received(w) for w in (red_b, blue_b)]
+    assert after[0] - before[0] == 10
+    assert after[1] - before[1] == 0
+
+    # An address that only one tenant has.
+    blue_b.unplug()
+    wait_for(lambda: not blue_a.ping("10.1.0.11", wait=0.2), "blue's .11 to be gone")
+    assert red_a.ping("10.1.0.11", 3) == 3
+    assert blue_a.ping("10.1.0.11", 3, wait=0.3) == 0
+
+
+def test_ipv6_on_one_host_and_over_the_tunnel(three_hosts):
+    lab = three_hosts
+    for to in (lab.hosts[0], lab.hosts[2]):
+        a, b = lab.pair(lab.hosts[0], to, "2001:db8:1::/64")
+        assert a.ping(b, 5) == 5
+        link_local = [line.split()[1].split("/")[0] for line in
+                      b.namespace.ip("-6", "addr", "show", "dev", "eth0", "scope", "link").splitlines() if "inet6" in line][0]
+        assert a.ping(f"{link_local}%eth0", 3) == 3
+
+
+def test_ipv6_underlay():
+    with Lab(2, underlay_ipv6=True, underlay_mtu=1600) as lab:
+        for cidr in ("10.0.0.0/24", "2001:db8:2::/64"):
+            a, b = lab.pair(lab.hosts[0], lab.hosts[1], cidr)
+            assert a.ping(b, 5) == 5
+
+
+def test_packets_of_the_networks_mtu_pass_and_larger_ones_do_not(three_hosts):
+    a, b = three_hosts.pair()
+    mtu = three_hosts.api.get(f"/v2.0/networks/{a.port['network_id']}")["network"]["mtu"]
+    for workload in (a, b):
+        workload.namespace.ip("link", "set", "eth0", "mtu", mtu)
+    assert a.ping(b, 3, size=mtu - 28) == 3
+    a.namespace.ip("link", "set", "eth0", "mtu", 1500)
+    assert a.ping(b, 3, wait=0.3, size=1500 - 28) == 0
+    # The sender was told (RFC 1191), and remembers.
+    assert f"mtu {mtu}" in a.namespace.ip("route", "get", b.address)
+
+
+def test_broadcast_reaches_every_member_once(three_hosts):
+    lab = three_hosts
+    network = lab.api.network()
+    lab.api.subnet(network, "10.2.0.0/24")
+    workloads = [lab.workload(lab.api.port(network, host), host) for host in lab.hosts for _ in range(2)]
+    lab.api.wait_active(*(w.port for w in workloads))
+    for other in workloads[1:]:
+        workloads[0].wait_ping(other)
+    code = ("import socket,sys\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\ns.bind(('',5000))\ns.settimeout(2)\n"
+            "print('ready',flush=True)\nn=0\ntry:\n  while True:\n    s.recv(100); n+=1\nexcept TimeoutError: print(n)\n")
+    receivers = [w.popen("/usr/bin/python3", "-c", code, stdout=subprocess.PIPE, text=True) for w in workloads[1:]]
+    for receiver in receivers:
+        assert receiver.stdout.readline() == "ready\n"
+    workloads[0].run("/usr/bin/python3", "-c",
+                     "import socket,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n"
+                     "s.setsockopt(socket.SOL_SOCKET,socket.SO_BROADCAST,1)\n"
+                     "for i in range(10): s.sendto(b'x',('10.2.0.255',5000)); time.sleep(0.01)\n")
+    assert [int(receiver.communicate()[0]) for receiver in receivers] == [10] * 5
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_tap_is_a_port_too(three_hosts, remote):
+    lab = three_hosts
+    host, other = lab.hosts[0], lab.hosts[1 if remote else 0]
+    network = lab.api.network()
+    lab.api.subnet(network, "10.3.0.0/24")
+    far = lab.workload(lab.api.port(network, other), other)
+    port = lab.api.port(network, host)
+    from lab import Namespace
+    guest = Namespace(lab.name(f"guest{remote}"))
+    process = host.namespace.popen(BUILD / "tests/tools/tap", "tap" + port["id"][:11], guest.path, port["mac_address"],
+                                   stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "ready\n"
+        guest.ip("addr", "add", port["fixed_ips"][0]["ip_address"] + "/24", "dev", "eth0")
+        guest.ip("link", "set", "eth0", "mtu", "1400", "up")
+        lab.api.wait_active(port, far.port)
+        far.wait_ping(port["fixed_ips"][0]["ip_address"])
+        out = guest.run("ping", "-n", "-q", "-c", "5", "-i", "0.05", far.address)
+        assert " 5 received" in out
+    finally:
+        process.kill()
+        process.wait()
+        guest.delete()
+    lab.api.wait_active(port, status="DOWN")
