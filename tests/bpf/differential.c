@@ -1,0 +1,622 @@
+/* The kernel's build of the pipeline against the native one: random frames over random tables through BPF_PROG_TEST_RUN and
+ * through pipeline_run().  After each frame: the verdict, the frame's bytes, every port's counters (so also the drop
+ * reason) and what was punted are the same; after each world, so are the maps that the pipeline writes.
+ *
+ *     differential [FRAMES [SEED]]      needs root; exit code 77 without it
+ *
+ * Works in a network namespace of its own, with veth devices whose indices are those of the fixture: copies of flooded
+ * frames really leave through them.  Where redirects lead is seen in the counters of the receiving port and in the outer
+ * headers. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+
+#include "fixture.h"
+#include "weft/base/util.h"
+#include "weft/dataplane/weft.skel.h"
+
+#define FRAMES_PER_WORLD 200
+#define N_SLOTS 16
+#define FAR_FUTURE_NS (1ull << 62) /* Buckets that were filled then are not refilled now: time plays no part. */
+
+static struct weft_bpf *skeleton;
+static int n_cpus;
+static uint64_t random_state;
+static uint64_t seed;
+
+static uint32_t random_below(uint32_t bound)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return (uint32_t)(random_state >> 16) % bound;
+}
+
+static bool chance(uint32_t percent)
+{
+    return random_below(100) < percent;
+}
+
+static void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+static void die(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, " (seed %llu)\n", (unsigned long long)seed);
+    exit(1);
+}
+
+/* ---- the kernel's side ---------------------------------------------------------------------------------------------------- */
+
+static void shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void shell(const char *format, ...)
+{
+    char command[300];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(command, sizeof(command), format, arguments);
+    va_end(arguments);
+    if (system(command) != 0)
+        die("'%s' failed", command);
+}
+
+static void make_devices(void)
+{
+    if (unshare(CLONE_NEWNET))
+        die("cannot make a network namespace: %s", strerror(errno));
+    for (unsigned index = 101; index <= 110; index++)
+        shell("ip link add name p%u index %u type veth peer name q%u index %u && ip link set p%u up && ip link set q%u up", index,
+              index, index, index + 300, index, index);
+    for (unsigned index = TUNNEL_IFINDEX; index <= UNDERLAY_IFINDEX; index++)
+        shell("ip link add name p%u index %u address 02:00:00:00:00:48 type veth peer name q%u index %u && ip link set p%u up && "
+              "ip link set q%u up", index, index, index, index + 300, index, index);
+}
+
+static void load(void)
+{
+    struct bpf_map *map;
+
+    libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+    skeleton = weft_bpf__open();
+    if (!skeleton)
+        die("cannot open the object");
+    bpf_object__for_each_map(map, skeleton->obj) {
+        const char *name = bpf_map__name(map);
+        if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "port_counters") || streq(name, "hosts") ||
+            streq(name, "projects"))
+            bpf_map__set_max_entries(map, N_SLOTS);
+    }
+    if (weft_bpf__load(skeleton))
+        die("cannot load the object");
+    n_cpus = libbpf_num_possible_cpus();
+}
+
+static int map_fd(const char *name)
+{
+    return bpf_object__find_map_fd_by_name(skeleton->obj, name);
+}
+
+static const char *const hashes[] = {"interfaces", "sources", "networks", "fdb", "learned", "movable", "neighbors", "flood", "peers",
+                                     "connections"};
+static const char *const arrays[] = {"ports", "port_runtime", "hosts", "projects", "settings"};
+
+static void empty_hash(const char *name)
+{
+    uint8_t key[64];
+
+    while (bpf_map_get_next_key(map_fd(name), NULL, key) == 0)
+        bpf_map_delete_elem(map_fd(name), key);
+}
+
+static void copy_entry(void *key, void *value, void *context)
+{
+    if (bpf_map_update_elem(map_fd(context), key, value, BPF_ANY))
+        die("cannot write map '%s': %s", (const char *)context, strerror(errno));
+}
+
+/* Makes the kernel's maps hold what the native tables do. */
+static void copy_tables(struct pipeline *pipeline)
+{
+    static uint8_t zero[sizeof(struct port_counters) * 256];
+
+    for (size_t i = 0; i < ARRAY_SIZE(hashes); i++) {
+        empty_hash(hashes[i]);
+        pipeline_visit(pipeline, hashes[i], copy_entry, (void *)hashes[i]);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(arrays); i++)
+        for (uint32_t index = 0; index < (streq(arrays[i], "settings") ? 1 : N_SLOTS); index++)
+            copy_entry(&index, pipeline_lookup(pipeline, arrays[i], &index), (void *)arrays[i]);
+    for (uint32_t slot = 0; slot < N_SLOTS; slot++)
+        copy_entry(&slot, zero, "port_counters");
+}
+
+/* ---- random tables and frames --------------------------------------------------------------------------------------------- */
+
+static const char macs[] = "ABDEFGHMNOVWXYZ";
+static const char *const ipv4s[] = {"10.0.0.1", "10.0.0.2", "10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.7", "10.0.0.8", "10.0.0.101",
+                                    "10.0.0.102", "10.1.2.3", "10.9.0.1", "10.0.0.99", "0.0.0.0", "224.0.0.5", "255.255.255.255"};
+static const char *const ipv6s[] = {"fd01::1", "fd01::2", "fd01::8", "fd01::101", "fe80::ff:fe00:41", "fe80::1", "::", "ff02::1",
+                                    "ff02::1:ff00:2", "fd01::99"};
+static const char *const outers[] = {"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "2001:db8::1", "2001:db8::2", "2001:db8::9"};
+#define PICK(array) ((array)[random_below(ARRAY_SIZE(array))])
+#define PICK_MAC() (macs[random_below(sizeof(macs) - 1)])
+
+static uint32_t random_output(void)
+{
+    uint32_t kinds[] = {OUTPUT_LOCAL, OUTPUT_REMOTE, OUTPUT_LOCAL, OUTPUT_NONE};
+
+    return PICK(kinds) | random_below(10);
+}
+
+static void random_world(struct pipeline *pipeline)
+{
+    char mac[2] = "";
+    static const uint16_t mtus[] = {576, 1280, 1450, 1500};
+    static const uint16_t underlay_mtus[] = {600, 1500, 1520, 9000};
+
+    pipeline_clear(pipeline, NULL);
+    fixture_fill(pipeline);
+    for (uint32_t slot = 1; slot < 9; slot++) {
+        struct port_config *port = fixture_port(pipeline, slot);
+        struct port_runtime *runtime = pipeline_lookup(pipeline, "port_runtime", &slot);
+        for (int bit = 0; bit < 8; bit++)
+            if (chance(10))
+                port->flags ^= 1u << bit;
+        port->flags |= chance(80) ? PORT_ADMIN_UP : 0;
+        port->mtu = chance(60) ? 1450 : PICK(mtus);
+        port->bum_rate = chance(95);
+        port->punt_rate = chance(95);
+        port->bum_burst = port->punt_burst = 1000;
+        runtime->bum_time_ns = runtime->punt_time_ns = FAR_FUTURE_NS;
+        runtime->bum_tokens = random_below(300);
+        runtime->punt_tokens = random_below(30);
+        runtime->n_learned = chance(10) ? MAX_LEARNED_PER_PORT : MAX_LEARNED_PER_PORT - random_below(4);
+    }
+    for (uint32_t slot = 1; slot < 4; slot++) {
+        struct host_config *host = fixture_host(pipeline, slot);
+        host->flags = chance(50) ? HOST_MAC_KNOWN : 0;
+        host->underlay_mtu = chance(60) ? 1520 : PICK(underlay_mtus);
+        if (chance(20))
+            memset(host->next_hop, 0, 16);
+    }
+    for (int i = random_below(12); i > 0; i--) {
+        mac[0] = PICK_MAC();
+        fixture_fdb(pipeline, chance(70) ? "fdb" : "learned", 7 + random_below(3), mac, random_output());
+    }
+    for (int i = random_below(6); i > 0; i--)
+        fixture_flood(pipeline, 7 + random_below(3), random_below(10), random_output());
+    for (uint32_t vni = 7; vni <= 9; vni++) {
+        struct network_value *network = pipeline_lookup(pipeline, "networks", &vni);
+        struct project_record *project = pipeline_lookup(pipeline, "projects", &vni);
+        network->flags = chance(30) ? NETWORK_FLOOD_UNKNOWN_NEIGHBORS : 0;
+        project->max_half_open = chance(80) ? 1000 : random_below(20);
+        project->max_established = chance(80) ? 1000 : random_below(5);
+        if (chance(5))
+            pipeline_delete(pipeline, "networks", &vni);
+    }
+}
+
+static void add_text(char *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add_text(char *text, const char *format, ...)
+{
+    va_list arguments;
+    size_t used = strlen(text);
+
+    va_start(arguments, format);
+    vsnprintf(text + used, 600 - used, format, arguments);
+    va_end(arguments);
+}
+
+static void add_l4(char *text, bool ipv6)
+{
+    static const unsigned ports[] = {1, 2, 1000, 67, 68, 546, 547, 4790};
+    static const char *const flags[] = {"S", "SA", "A", "A", "A", "FA", "R"};
+    static const unsigned icmp_types[] = {0, 3, 8, 8, 11}, icmp6_types[] = {1, 128, 129, 131, 134, 137, 143};
+
+    switch (random_below(8)) {
+    case 0:
+    case 1:
+    case 2:
+        add_text(text, " udp %u>%u", PICK(ports), PICK(ports));
+        break;
+    case 3:
+    case 4:
+        add_text(text, " tcp %u>%u %s", PICK(ports), PICK(ports), PICK(flags));
+        break;
+    case 5:
+        if (ipv6)
+            add_text(text, " icmp6 %u %u", PICK(icmp6_types), random_below(3));
+        else
+            add_text(text, " icmp %u %u", PICK(icmp_types), random_below(3));
+        break;
+    case 6:
+        if (ipv6) {
+            static const char *const kinds[] = {"ns", "na"};
+            if (chance(20))
+                add_text(text, " rs %c", chance(50) ? PICK_MAC() : '-');
+            else
+                add_text(text, " %s %s %c", PICK(kinds), PICK(ipv6s), chance(70) ? PICK_MAC() : '-');
+            return;
+        }
+        add_text(text, " proto %u", random_below(256));
+        break;
+    default:
+        add_text(text, " proto %u", random_below(140));
+    }
+    add_text(text, " +%u", chance(80) ? random_below(60) : random_below(1600));
+}
+
+static void random_inner(char *text, char source)
+{
+    static const char *const groups[] = {"*", "33:33:00:00:00:01", "01:00:5e:00:00:05", "!"};
+
+    add_text(text, "%c>", chance(85) ? source : PICK_MAC());
+    if (chance(80))
+        add_text(text, "%c", PICK_MAC());
+    else
+        add_text(text, "%s", PICK(groups));
+    if (chance(2))
+        add_text(text, " vlan");
+    switch (random_below(10)) {
+    case 0:
+        add_text(text, " arp %s %c %s %s", chance(80) ? "request" : "reply", chance(85) ? source : PICK_MAC(), PICK(ipv4s), PICK(ipv4s));
+        break;
+    case 1:
+        add_text(text, " type=0x%x +%u", chance(50) ? 0x88b5 : random_below(65536), 46 + random_below(100));
+        break;
+    case 2:
+    case 3:
+    case 4:
+        add_text(text, " ip6 %s>%s", PICK(ipv6s), PICK(ipv6s));
+        if (chance(10))
+            add_text(text, " hopopts");
+        if (chance(5))
+            add_text(text, " frag=%u", random_below(4));
+        if (chance(5))
+            add_text(text, " more");
+        add_l4(text, true);
+        break;
+    default:
+        add_text(text, " ip %s>%s", PICK(ipv4s), PICK(ipv4s));
+        if (chance(5))
+            add_text(text, " options");
+        if (chance(5))
+            add_text(text, " frag=%u", random_below(4));
+        if (chance(5))
+            add_text(text, " more");
+        if (chance(20))
+            add_text(text, " df");
+        add_l4(text, false);
+    }
+}
+
+/* A sender that speaks as itself most of the time, so that frames get past the first checks. */
+static void honest_inner(char *text, uint32_t slot)
+{
+    static const char port_macs[] = "-ABBDEFGH";
+    static const char *const ip4[] = {"", "10.0.0.1", "10.0.0.2", "10.0.0.2", "10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.7", "10.0.0.8"};
+    static const char *const ip6[] = {"", "fd01::1", "fd01::2", "fd01::2", "fd01::4", "fd01::5", "fd01::6", "fd01::7", "fd01::8"};
+    bool ipv6 = chance(35);
+    char mac = port_macs[slot];
+
+    switch (random_below(20)) {
+    case 0:
+        add_text(text, "%c>* ip 0.0.0.0>255.255.255.255 udp 68>67 +240", mac);
+        return;
+    case 1:
+        add_text(text, "%c>33:33:00:01:00:02 ip6 fe80::ff:fe00:%x>ff02::1:2 udp 546>547 +40", mac, mac);
+        return;
+    case 2:
+        add_text(text, "%c>33:33:00:00:00:02 ip6 ::>ff02::2 rs -", mac);
+        return;
+    case 3:
+        add_text(text, "%c>* arp request %c %s %s", mac, mac, chance(80) ? ip4[slot] : "0.0.0.0", PICK(ipv4s));
+        return;
+    case 4:
+        add_text(text, "%c>33:33:ff:00:00:02 ip6 %s>ff02::1:ff00:2 ns %s %c", mac, chance(80) ? ip6[slot] : "::", PICK(ipv6s),
+                 chance(70) ? mac : '-');
+        if (chance(20))
+            add_text(text, " +8");
+        return;
+    case 5:
+        add_text(text, "%c>* ip %s>10.0.0.255 udp 1>2 +9", mac, ip4[slot]);
+        return;
+    }
+    add_text(text, "%c>%c %s %s>%s", mac, PICK_MAC(), ipv6 ? "ip6" : "ip", ipv6 ? ip6[slot] : ip4[slot],
+             ipv6 ? PICK(ipv6s) : PICK(ipv4s));
+    add_l4(text, ipv6);
+}
+
+struct test_frame {
+    struct frame frame;
+    enum pipeline_program program;
+    struct pipeline_frame input;
+    char text[600];
+};
+
+static void random_frame(struct test_frame *ret)
+{
+    static const char port_macs[] = "ABBDEFGH";
+    uint32_t which = random_below(100), slot = 1 + random_below(8);
+
+    ret->text[0] = 0;
+    ret->input = (struct pipeline_frame){.ifindex = 100 + slot};
+    if (which < 70) {
+        ret->program = PIPELINE_FROM_WORKLOAD;
+        if (chance(60))
+            honest_inner(ret->text, slot);
+        else
+            random_inner(ret->text, port_macs[slot - 1]);
+        if (chance(2))
+            ret->input.ifindex = 109;
+    } else if (which < 92) {
+        ret->program = PIPELINE_FROM_UNDERLAY;
+        ret->input.ifindex = UNDERLAY_IFINDEX;
+        if (chance(95)) {
+            const char *source = chance(70) ? "192.0.2.2" : PICK(outers);
+            bool ipv6 = chance(40) || strchr(source, ':');
+            add_text(ret->text, "outer %s>%s %u %u ", ipv6 ? (chance(80) ? "2001:db8::2" : "2001:db8::9") : source,
+                     ipv6 ? "2001:db8::1" : (chance(90) ? "192.0.2.1" : "192.0.2.4"), 6 + random_below(5),
+                     chance(90) ? random_below(2) : random_below(16));
+        }
+        random_inner(ret->text, "MNOV"[random_below(4)]);
+    } else {
+        ret->program = which < 98 ? PIPELINE_TO_TUNNEL : PIPELINE_THROUGH_NEIGHBOR;
+        ret->input.ifindex = TUNNEL_IFINDEX;
+        ret->input.mark = chance(90) ? 0x57e00000 | random_below(5) : random_below(UINT32_MAX);
+        ret->input.priority = chance(95) ? 7 + random_below(3) : random_below(UINT32_MAX);
+        random_inner(ret->text, 'A');
+    }
+    frame_parse(ret->text, &ret->frame);
+    if (chance(15))
+        for (int i = 1 + random_below(3); i > 0; i--)
+            ret->frame.bytes[random_below(MIN(ret->frame.size, 120u))] = random_below(256);
+    if (chance(5))
+        ret->frame.size = MAX(14u, random_below(ret->frame.size));
+    /* A group frame of an unknown kind of GSO could not be copied to a device: the kernel would fail there, natively it would not. */
+    if (ret->program == PIPELINE_FROM_WORKLOAD && chance(4) && !(ret->frame.bytes[0] & 1)) {
+        ret->input.gso_size = 1 + random_below(1500);
+        ret->input.gso_segs = random_below(4);
+    }
+    ret->input.bytes = ret->frame.bytes;
+    ret->input.size = ret->frame.size;
+    ret->input.not_for_host = memcmp(ret->frame.bytes, "\x02\0\0\0\0\x48", 6) != 0;
+}
+
+/* ---- comparing -------------------------------------------------------------------------------------------------------------- */
+
+struct punted {
+    struct punt_event event;
+    uint32_t n;
+};
+static struct punted kernel_punt;
+
+static int take_punt(void *context, void *data, size_t size)
+{
+    if (size != sizeof(kernel_punt.event))
+        die("a punted event has %zu bytes", size);
+    memcpy(&kernel_punt.event, data, size);
+    kernel_punt.n++;
+    return 0;
+}
+
+static void explain(const struct test_frame *test, const struct pipeline_result *result)
+{
+    static const char *const programs[] = {"from_workload", "from_underlay", "to_tunnel", "through_neighbor"};
+
+    fprintf(stderr, "frame: %s\nprogram %s, interface %u, %u bytes, gso %u/%u, mark %#x, priority %u\n", test->text,
+            programs[test->program], test->input.ifindex, test->frame.size, test->input.gso_size, test->input.gso_segs, test->input.mark,
+            test->input.priority);
+    for (size_t i = 0; i < result->n_steps; i++)
+        fprintf(stderr, "  native: %-12s %s\n", result->steps[i].stage, result->steps[i].text);
+}
+
+static void compare_counters(struct pipeline *pipeline, const struct test_frame *test, const struct pipeline_result *result)
+{
+    static uint8_t batch[N_SLOTS * sizeof(struct port_counters) * 256];
+    uint32_t keys[N_SLOTS], n = N_SLOTS, position;
+    size_t stride = (sizeof(struct port_counters) + 7) / 8 * 8 * n_cpus;
+    LIBBPF_OPTS(bpf_map_batch_opts, options);
+
+    if (bpf_map_lookup_batch(map_fd("port_counters"), NULL, &position, keys, batch, &n, &options) && errno != ENOENT)
+        die("cannot read the counters: %s", strerror(errno));
+    for (uint32_t i = 0; i < n; i++) {
+        struct port_counters sum = {0};
+        for (int cpu = 0; cpu < n_cpus; cpu++) {
+            const uint64_t *words = (const uint64_t *)(batch + i * stride + cpu * sizeof(struct port_counters));
+            for (size_t word = 0; word < sizeof(sum) / 8; word++)
+                ((uint64_t *)&sum)[word] += words[word];
+        }
+        const struct port_counters *native = fixture_counters(pipeline, keys[i]);
+        if (memcmp(native, &sum, sizeof(sum)) == 0)
+            continue;
+        explain(test, result);
+        for (size_t word = 0; word < sizeof(sum) / 8; word++)
+            if (((const uint64_t *)native)[word] != ((uint64_t *)&sum)[word])
+                fprintf(stderr, "  slot %u, word %zu (drops from 4): native %llu, kernel %llu\n", keys[i], word,
+                        (unsigned long long)((const uint64_t *)native)[word], (unsigned long long)((uint64_t *)&sum)[word]);
+        die("counters differ");
+    }
+}
+
+static void compare_punt(const struct test_frame *test, const struct pipeline_result *result, struct ring_buffer *ring)
+{
+    const struct punt_event *native = NULL;
+
+    for (size_t i = 0; i < result->n_outputs; i++)
+        if (result->outputs[i].way == PIPELINE_PUNT)
+            native = (const struct punt_event *)result->outputs[i].bytes;
+    kernel_punt.n = 0;
+    ring_buffer__consume(ring);
+    if (kernel_punt.n == (native ? 1 : 0) &&
+        (!native || memcmp(native, &kernel_punt.event, offsetof(struct punt_event, frame) + native->size) == 0))
+        return;
+    explain(test, result);
+    die("punted differently: native %d, kernel %u", native ? 1 : 0, kernel_punt.n);
+}
+
+/* Entries without what depends on time. */
+static void compare_entry(void *key, void *value, void *context)
+{
+    uint8_t kernel[128];
+    size_t size = 8;
+
+    if (bpf_map_lookup_elem(map_fd(context), key, kernel))
+        die("map '%s': the kernel misses an entry", (const char *)context);
+    if (streq(context, "connections")) {
+        struct flow_entry a = *(struct flow_entry *)value, *b = (struct flow_entry *)kernel;
+        memset(a.timer, 0, sizeof(a.timer));
+        memset(b->timer, 0, sizeof(b->timer));
+        a.last_seen_ns = b->last_seen_ns = 0;
+        if (memcmp(&a, b, sizeof(a)) == 0)
+            return;
+        for (size_t i = 16; i < sizeof(a); i += 4)
+            fprintf(stderr, "  %zu: native %08x, kernel %08x\n", i, *(uint32_t *)((char *)&a + i), *(uint32_t *)(kernel + i));
+        die("connection entries differ");
+    }
+    if (memcmp(kernel, value, size) != 0)
+        die("map '%s': entries differ", (const char *)context);
+}
+
+static void compare_maps(struct pipeline *pipeline)
+{
+    static const char *const written[] = {"connections", "learned"};
+    uint8_t key[64], next[64];
+
+    for (size_t i = 0; i < ARRAY_SIZE(written); i++) {
+        size_t key_size, value_size;
+        uint32_t n_native, n_kernel = 0;
+        pipeline_table(pipeline, written[i], &key_size, &value_size, &n_native);
+        pipeline_visit(pipeline, written[i], compare_entry, (void *)written[i]);
+        for (void *from = NULL; bpf_map_get_next_key(map_fd(written[i]), from, next) == 0; from = key, n_kernel++)
+            memcpy(key, next, key_size);
+        if (n_kernel != n_native)
+            die("map '%s': native has %u entries, the kernel %u", written[i], n_native, n_kernel);
+    }
+    for (uint32_t slot = 0; slot < N_SLOTS; slot++) {
+        struct port_runtime runtime;
+        struct project_record project;
+        bpf_map_lookup_elem(map_fd("port_runtime"), &slot, &runtime);
+        if (memcmp(&runtime, pipeline_lookup(pipeline, "port_runtime", &slot), sizeof(runtime)) != 0)
+            die("port_runtime of slot %u differs", slot);
+        bpf_map_lookup_elem(map_fd("projects"), &slot, &project);
+        if (memcmp(&project, pipeline_lookup(pipeline, "projects", &slot), sizeof(project)) != 0)
+            die("project %u differs", slot);
+    }
+}
+
+static int program_fd(enum pipeline_program program)
+{
+    const struct bpf_program *programs[] = {
+        skeleton->progs.from_workload,
+        skeleton->progs.from_underlay,
+        skeleton->progs.to_tunnel,
+        skeleton->progs.through_neighbor,
+    };
+
+    return bpf_program__fd(programs[program]);
+}
+
+static uint32_t verdicts[8], reasons[N_DROP_REASONS], n_refused;
+
+static void run_both(struct pipeline *pipeline, struct test_frame *test, struct ring_buffer *ring)
+{
+    static uint8_t out[8192];
+    struct __sk_buff context = {.ifindex = test->input.ifindex, .mark = test->input.mark, .priority = test->input.priority,
+                                .gso_size = test->input.gso_size, .gso_segs = test->input.gso_segs}, after = {0};
+    struct pipeline_result result;
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = test->frame.bytes, .data_size_in = test->frame.size, .data_out = out,
+                .data_size_out = sizeof(out), .ctx_in = &context, .ctx_size_in = sizeof(context), .ctx_out = &after,
+                .ctx_size_out = sizeof(after), .repeat = 1);
+
+    if (bpf_prog_test_run_opts(program_fd(test->program), &options)) {
+        if (errno != EINVAL)
+            die("the kernel does not run a frame: %s", strerror(errno));
+        n_refused++; /* An IP frame without room for an IP header. */
+        return;
+    }
+    if (pipeline_run(pipeline, test->program, &test->input, &result))
+        die("out of memory");
+    if ((int)options.retval != result.action) {
+        explain(test, &result);
+        die("action: native %d, kernel %d", result.action, (int)options.retval);
+    }
+    if (options.data_size_out != result.size || memcmp(out, result.bytes, result.size) != 0) {
+        explain(test, &result);
+        for (uint32_t i = 0; i < MIN(options.data_size_out, result.size); i++)
+            if (out[i] != result.bytes[i])
+                fprintf(stderr, "  byte %u: native %02x, kernel %02x\n", i, result.bytes[i], out[i]);
+        die("bytes: native %u, kernel %u", result.size, options.data_size_out);
+    }
+    for (size_t i = 0; i < result.n_outputs; i++)
+        if (result.outputs[i].way != PIPELINE_PUNT && result.outputs[i].way != PIPELINE_CLONE &&
+            (result.outputs[i].mark != after.mark || result.outputs[i].priority != after.priority)) {
+            explain(test, &result);
+            die("mark: native %#x, kernel %#x", result.outputs[i].mark, after.mark);
+        }
+    compare_counters(pipeline, test, &result);
+    compare_punt(test, &result, ring);
+    verdicts[result.verdict]++;
+    reasons[result.reason]++;
+    pipeline_result_clear(&result);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const names[] = {
+        "none",
+#define DROP_REASON(name, text) #name,
+#include "weft/dataplane/drop-reasons.def"
+#undef DROP_REASON
+    };
+    uint32_t n_frames = argc > 1 ? strtoul(argv[1], NULL, 0) : 100000;
+    static struct test_frame test;
+    struct pipeline *pipeline;
+
+    if (geteuid() != 0) {
+        puts("differential: skipped, BPF_PROG_TEST_RUN needs root");
+        return 77;
+    }
+    seed = argc > 2 ? strtoull(argv[2], NULL, 0) : (uint64_t)time(NULL) * 1000003 + getpid();
+    random_state = seed | 1;
+    make_devices();
+    load();
+    if (pipeline_new(&(struct pipeline_sizes){N_SLOTS, N_SLOTS, N_SLOTS}, &pipeline))
+        die("out of memory");
+    struct ring_buffer *ring = ring_buffer__new(map_fd("punt"), take_punt, NULL, NULL);
+    for (uint32_t i = 0; i < n_frames; i++) {
+        if (i % FRAMES_PER_WORLD == 0) {
+            if (i)
+                compare_maps(pipeline);
+            random_world(pipeline);
+            copy_tables(pipeline);
+        }
+        random_frame(&test);
+        run_both(pipeline, &test, ring);
+    }
+    compare_maps(pipeline);
+    printf("differential: %u frames are the same in the kernel and natively; %u refused by TEST_RUN; seed %llu\n", n_frames - n_refused,
+           n_refused, (unsigned long long)seed);
+    for (int i = 0; i <= PIPELINE_ANSWERED; i++)
+        printf("  %-10s %u\n", pipeline_verdict_name(i), verdicts[i]);
+    for (int i = 1; i < N_DROP_REASONS; i++)
+        printf("  dropped, %-20s %u\n", names[i], reasons[i]);
+    ring_buffer__free(ring);
+    weft_bpf__destroy(skeleton);
+    pipeline_free(pipeline);
+    return 0;
+}

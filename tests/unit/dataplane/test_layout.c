@@ -1,0 +1,124 @@
+/* tables.h means the same to BPF and to native code: every struct in the object's BTF has the size, the members and the
+ * offsets that the native compiler gives it.  The object is the argument. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <bpf/btf.h>
+#include <cmocka.h>
+
+#include "weft/base/util.h"
+#include "weft/dataplane/tables.h"
+
+struct member {
+    const char *name;
+    size_t offset;
+};
+
+struct layout {
+    const char *name;
+    size_t size;
+    struct member members[24];
+};
+
+#define M(type, member) {#member, offsetof(struct type, member)}
+#define LAYOUT(type, ...) {#type, sizeof(struct type), {__VA_ARGS__}}
+
+static const struct layout layouts[] = {
+    LAYOUT(port_config, M(port_config, ifindex), M(port_config, flags), M(port_config, vni), M(port_config, project),
+           M(port_config, mac), M(port_config, mtu), M(port_config, ip4), M(port_config, ip6), M(port_config, generation),
+           M(port_config, bum_rate), M(port_config, bum_burst), M(port_config, punt_rate), M(port_config, punt_burst),
+           M(port_config, pad)),
+    LAYOUT(port_record, M(port_record, active), M(port_record, epoch), M(port_record, config)),
+    LAYOUT(port_runtime, M(port_runtime, bum_time_ns), M(port_runtime, bum_tokens), M(port_runtime, punt_time_ns),
+           M(port_runtime, punt_tokens), M(port_runtime, n_learned)),
+    LAYOUT(port_counters, M(port_counters, tx_packets), M(port_counters, tx_bytes), M(port_counters, rx_packets),
+           M(port_counters, rx_bytes), M(port_counters, drops)),
+    LAYOUT(source_key, M(source_key, prefix_length), M(source_key, slot), M(source_key, address)),
+    LAYOUT(source_value, M(source_value, slot), M(source_value, n_macs), M(source_value, mac)),
+    LAYOUT(network_value, M(network_value, vni), M(network_value, flags), M(network_value, mtu)),
+    LAYOUT(fdb_key, M(fdb_key, vni), M(fdb_key, mac), M(fdb_key, pad)),
+    LAYOUT(output_value, M(output_value, vni), M(output_value, output)),
+    LAYOUT(movable_key, M(movable_key, vni), M(movable_key, mac), M(movable_key, pad), M(movable_key, output)),
+    LAYOUT(neighbor_key, M(neighbor_key, vni), M(neighbor_key, address)),
+    LAYOUT(neighbor_value, M(neighbor_value, check), M(neighbor_value, mac)),
+    LAYOUT(flood_key, M(flood_key, vni), M(flood_key, index)),
+    LAYOUT(host_config, M(host_config, local), M(host_config, remote), M(host_config, next_hop), M(host_config, ifindex),
+           M(host_config, underlay_mtu), M(host_config, source_mac), M(host_config, next_hop_mac), M(host_config, flags),
+           M(host_config, generation), M(host_config, pad)),
+    LAYOUT(host_record, M(host_record, active), M(host_record, pad), M(host_record, config)),
+    LAYOUT(peer_value, M(peer_value, check), M(peer_value, host)),
+    LAYOUT(project_record, M(project_record, n_half_open), M(project_record, n_established), M(project_record, max_half_open),
+           M(project_record, max_established)),
+    LAYOUT(flow_key, M(flow_key, slot), M(flow_key, protocol), M(flow_key, pad), M(flow_key, local), M(flow_key, remote),
+           M(flow_key, local_port), M(flow_key, remote_port)),
+    LAYOUT(flow_entry, M(flow_entry, timer), M(flow_entry, layout), M(flow_entry, state), M(flow_entry, flags), M(flow_entry, pad),
+           M(flow_entry, remote_mac), M(flow_entry, tcp_flags), M(flow_entry, slot), M(flow_entry, epoch), M(flow_entry, output),
+           M(flow_entry, output_generation), M(flow_entry, project), M(flow_entry, generation), M(flow_entry, counted_established),
+           M(flow_entry, last_seen_ns), M(flow_entry, packets), M(flow_entry, bytes)),
+    LAYOUT(settings, M(settings, n_ports), M(settings, n_hosts), M(settings, n_projects), M(settings, tunnel_ifindex),
+           M(settings, tunnel_port), M(settings, pad), M(settings, pad2), M(settings, timeout_s), M(settings, hash_seed)),
+    LAYOUT(punt_event, M(punt_event, slot), M(punt_event, ifindex), M(punt_event, vni), M(punt_event, reason), M(punt_event, size),
+           M(punt_event, frame)),
+};
+
+static struct btf *btf;
+
+static const struct member *find_member(const struct layout *layout, const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(layout->members) && layout->members[i].name; i++)
+        if (streq(layout->members[i].name, name))
+            return &layout->members[i];
+    return NULL;
+}
+
+static void every_struct_is_laid_out_alike(void **state)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(layouts); i++) {
+        const struct layout *layout = &layouts[i];
+        int id = btf__find_by_name_kind(btf, layout->name, BTF_KIND_STRUCT);
+        if (id < 0)
+            fail_msg("the object does not know struct %s", layout->name);
+        const struct btf_type *type = btf__type_by_id(btf, id);
+        const struct btf_member *members = btf_members(type);
+        if (type->size != layout->size)
+            fail_msg("struct %s: %u bytes in BPF, %zu natively", layout->name, type->size, layout->size);
+        for (int m = 0; m < btf_vlen(type); m++) {
+            const char *name = btf__name_by_offset(btf, members[m].name_off);
+            const struct member *native = find_member(layout, name);
+            if (!native)
+                fail_msg("struct %s: this test does not list member '%s'", layout->name, name);
+            if (btf_member_bit_offset(type, m) != native->offset * 8)
+                fail_msg("struct %s.%s: at bit %u in BPF, at byte %zu natively", layout->name, name, btf_member_bit_offset(type, m),
+                         native->offset);
+        }
+    }
+}
+
+static void every_map_of_tables_h_is_in_the_object(void **state)
+{
+    int id = btf__find_by_name_kind(btf, ".maps", BTF_KIND_DATASEC);
+
+    assert_true(id > 0);
+    assert_int_equal(btf_vlen(btf__type_by_id(btf, id)), 17);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_struct_is_laid_out_alike),
+        cmocka_unit_test(every_map_of_tables_h_is_in_the_object),
+    };
+
+    btf = btf__parse_elf(argc > 1 ? argv[1] : "weft.bpf.o", NULL);
+    if (!btf) {
+        fprintf(stderr, "cannot read BTF of '%s'\n", argc > 1 ? argv[1] : "weft.bpf.o");
+        return 1;
+    }
+    int result = cmocka_run_group_tests_name("layout", tests, NULL, NULL);
+    btf__free(btf);
+    return result;
+}
