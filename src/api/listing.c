@@ -295,7 +295,11 @@ static int find_candidates(struct listing *listing, const struct object *const *
             return 0;
         }
         for (const struct indexed_filter *indexed = listing->resource->indexed_filters; indexed && indexed->name; indexed++) {
-            if (!streq(indexed->name, filter->name))
+            bool has_empty = false; /* What is unset is in no index. */
+
+            for (size_t j = 0; j < filter->n_values; j++)
+                has_empty |= !*filter->values[j];
+            if (has_empty || !streq(indexed->name, filter->name))
                 continue;
             for (size_t j = 0; j < filter->n_values; j++)
                 REPLICA_FOREACH (member, indexed->find(replica, filter->values[j]))
