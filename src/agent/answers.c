@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "weft/agent/agent.h"
+#include "weft/agent/trace.h"
 #include "weft/base/clock.h"
 #include "weft/compiler/format.h"
 
@@ -226,7 +227,7 @@ json_t *agent_answer(struct agent *agent, const char *operation, const json_t *a
         json_t *(*answer)(struct agent *agent, const json_t *arguments, struct error *error);
     } operations[] = {
         {"status", answer_status}, {"counters", answer_counters}, {"drops", answer_drops},
-        {"flows", answer_flows},   {"tables", answer_tables},
+        {"flows", answer_flows},   {"tables", answer_tables},     {"trace", agent_trace},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(operations); i++)

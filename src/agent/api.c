@@ -34,6 +34,7 @@ struct transfer {
     struct api *api;
     struct transfer *next, *previous;
     enum purpose purpose;
+    bool begun;
     CURL *easy;
     struct curl_slist *headers;
     char *body;
@@ -51,6 +52,7 @@ struct api {
     uv_timer_t multi_timer;   /* curl's own. */
     uv_timer_t retry_timer;   /* To connect again. */
     uv_timer_t silence_timer;
+    uv_timer_t begin_timer;   /* To begin transfers: curl takes none from inside its own callbacks. */
     char *urls[MAX_URLS];
     size_t n_urls, url;
     char *credential;
@@ -157,7 +159,8 @@ static void free_transfer(struct transfer *transfer)
         transfer->next->previous = transfer->previous;
     if (api->watch == transfer)
         api->watch = NULL;
-    curl_multi_remove_handle(api->multi, transfer->easy);
+    if (transfer->begun)
+        curl_multi_remove_handle(api->multi, transfer->easy);
     curl_easy_cleanup(transfer->easy);
     curl_slist_free_all(transfer->headers);
     free(transfer->body);
@@ -198,6 +201,23 @@ static size_t receive(char *bytes, size_t one, size_t size, void *context)
     }
     buffer_consume(&transfer->received, from);
     return size;
+}
+
+/* In the order of their making: the list has the newest first. */
+static void begin_transfers(uv_timer_t *timer)
+{
+    struct api *api = timer->data;
+    struct transfer *oldest = NULL;
+
+    for (struct transfer *transfer = api->transfers; transfer; transfer = transfer->next)
+        oldest = transfer;
+    for (struct transfer *transfer = oldest, *newer; transfer; transfer = newer) {
+        newer = transfer->previous;
+        if (!transfer->begun) {
+            transfer->begun = true;
+            curl_multi_add_handle(api->multi, transfer->easy);
+        }
+    }
 }
 
 static struct transfer *new_transfer(struct api *api, enum purpose purpose, const char *method, const char *path, json_t *body)
@@ -242,7 +262,7 @@ static struct transfer *new_transfer(struct api *api, enum purpose purpose, cons
     if (api->transfers)
         api->transfers->previous = transfer;
     api->transfers = transfer;
-    curl_multi_add_handle(api->multi, transfer->easy);
+    uv_timer_start(&api->begin_timer, begin_transfers, 0, 0);
     return transfer;
 }
 
@@ -469,7 +489,8 @@ int api_new(uv_loop_t *loop, const struct api_options *options, const struct api
     uv_timer_init(loop, &api->multi_timer);
     uv_timer_init(loop, &api->retry_timer);
     uv_timer_init(loop, &api->silence_timer);
-    api->multi_timer.data = api->retry_timer.data = api->silence_timer.data = api;
+    uv_timer_init(loop, &api->begin_timer);
+    api->multi_timer.data = api->retry_timer.data = api->silence_timer.data = api->begin_timer.data = api;
     uv_timer_start(&api->silence_timer, silence, 1000, 1000);
     uv_timer_start(&api->retry_timer, retry, 0, 0);
     *ret_api = api;
@@ -489,6 +510,7 @@ void api_free(struct api *api)
     uv_close((uv_handle_t *)&api->multi_timer, NULL);
     uv_close((uv_handle_t *)&api->retry_timer, NULL);
     uv_close((uv_handle_t *)&api->silence_timer, NULL);
+    uv_close((uv_handle_t *)&api->begin_timer, NULL);
     uv_run(api->loop, UV_RUN_NOWAIT); /* The loop lets go of the handles. */
     for (size_t i = 0; i < api->n_urls; i++)
         free(api->urls[i]);
