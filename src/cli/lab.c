@@ -123,19 +123,21 @@ static int make_veth(struct workload *workload, struct error *error)
     snprintf(mtu, sizeof mtu, "%lld", (long long)json_integer_value(json_object_get(workload->network, "mtu")));
     snprintf(alias, sizeof alias, ALIAS "%s", id);
     if (workload->host_netns)
-        r = RUN(error, host[0], host[1], host[2], "link", "add", "name", workload->tap, "mtu", mtu, "addrgenmode", "none",
-                "type", "veth", "peer", "name", INTERFACE, "netns", workload->name, "address", mac, "mtu", mtu);
+        r = RUN(error, host[0], host[1], host[2], "link", "add", "name", workload->tap, "mtu", mtu, "type",
+                "veth", "peer", "name", INTERFACE, "netns", workload->name, "address", mac, "mtu", mtu);
     else
-        r = RUN(error, "ip", "link", "add", "name", workload->tap, "mtu", mtu, "addrgenmode", "none", "type", "veth",
-                "peer", "name", INTERFACE, "netns", workload->name, "address", mac, "mtu", mtu);
+        r = RUN(error, "ip", "link", "add", "name", workload->tap, "mtu", mtu, "type", "veth", "peer", "name", INTERFACE,
+                "netns", workload->name, "address", mac, "mtu", mtu);
     if (r >= 0)
         r = RUN(error, "ip", "-netns", workload->name, "link", "set", "dev", INTERFACE, "alias", alias);
     if (r >= 0)
         r = RUN(error, "ip", "-netns", workload->name, "link", "set", "dev", "lo", "up");
     if (r < 0)
         return r;
-    return workload->host_netns ? RUN(error, host[0], host[1], host[2], "link", "set", "dev", workload->tap, "up")
-                                : RUN(error, "ip", "link", "set", "dev", workload->tap, "up");
+    /* Without an address of its own: the host's end says nothing to the workload. */
+    return workload->host_netns
+               ? RUN(error, host[0], host[1], host[2], "link", "set", "dev", workload->tap, "addrgenmode", "none", "up")
+               : RUN(error, "ip", "link", "set", "dev", workload->tap, "addrgenmode", "none", "up");
 }
 
 static const json_t *subnet_of(const struct workload *workload, const json_t *fixed_ip)
