@@ -329,14 +329,15 @@ void resource_update(struct request *request)
 {
     const struct resource *resource = resource_of(request);
     const struct object *before = find_or_fail(request);
-    const json_t *json = json_object_get(request->body, resource->schema->name);
     struct error error = {0};
     struct change change;
     struct plan *plan;
+    const json_t *json;
     int r;
 
     if (!before)
-        return;
+        return; /* Answered: the request is gone. */
+    json = json_object_get(request->body, resource->schema->name);
     if (!json || json_object_size(request->body) != 1) {
         request_fail(request, HTTP_BAD_REQUEST, "HTTPBadRequest", "The request body must be an object with exactly '%s'.",
                      resource->schema->name);

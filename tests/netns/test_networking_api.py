@@ -32,7 +32,10 @@ class Client:
         self.session.headers["X-Auth-Token"] = token
 
     def call(self, method, path, status, body=None, headers=None, data=None):
-        answer = self.session.request(method, self.server.url + path, json=body, headers=headers, data=data, timeout=20)
+        try:
+            answer = self.session.request(method, self.server.url + path, json=body, headers=headers, data=data, timeout=20)
+        except requests.exceptions.ConnectionError as error:
+            pytest.fail(f"{method} {path} {body}: {error}; the server said: {self.server.output()[-6000:]}")
         assert answer.status_code == status, f"{method} {path} {body}: {answer.status_code} {answer.text}"
         assert answer.headers["X-Openstack-Request-Id"].startswith("req-")
         return answer.json() if answer.content else None
