@@ -51,6 +51,7 @@ struct agent_host {
 };
 
 struct punt;
+struct serve;
 struct server;
 struct metrics;
 
@@ -66,6 +67,7 @@ struct agent {
     struct api *api;
     struct server *server;
     struct punt *punt;
+    struct serve *serve;
     struct metrics *metrics;
 
     struct hashmap ports;              /* agent_port by id. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "weft/agent/agent.h"
+#include "weft/agent/serve.h"
 #include "weft/agent/trace.h"
 #include "weft/base/clock.h"
 #include "weft/compiler/format.h"
@@ -199,12 +200,13 @@ static json_t *answer_status(struct agent *agent, const json_t *arguments, struc
                                                port->ifindex ? port->interface : NULL, "slot", (int)port->slot, "status",
                                                port->active ? "ACTIVE" : "DOWN"));
     }
-    answer = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:s, s:i, s:i, s:o}", "host", agent->options.host, "version",
+    answer = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:s, s:i, s:i, s:o, s:o}", "host", agent->options.host, "version",
                        WEFT_VERSION, "api", api_is_connected(agent->api) ? "connected" : "disconnected", "api_url",
                        api_url(agent->api), "api_failure", api_last_failure(agent->api), "synced", agent->replica.synced,
                        "revision", (json_int_t)agent->replica.revision, "applied_revision", (json_int_t)agent->applied_revision,
                        "tunnel_address", ip_format(&agent->tunnel_address, address), "underlay_mtu", (int)agent->underlay_mtu,
-                       "n_hosts", (int)agent->hosts.n_nodes, "ports", ports);
+                       "n_hosts", (int)agent->hosts.n_nodes, "served",
+                       serve_status(agent), "ports", ports);
     return answer;
 }
 

@@ -12,10 +12,18 @@
 #include "weft/base/log.h"
 #include "weft/dataplane/tables.h"
 #include "weft/model/virtual-server.h"
+#include "weft/services/dhcp/options.h"
 #include "weft/services/icmp/too_big.h"
 
 #define TICK_MS 1000
+#define SCAN_PORTS 256 /* Looked at in one tick after a change, so that a host with many ports is not held up. */
 #define REPLY_MAX 1514
+
+/* What the workload in a slot was told last. */
+struct advertised {
+    uint64_t hash;             /* Of the whole advertisement; 0: nothing. */
+    struct ip_address gateway; /* The default router; zero: none. */
+};
 
 struct punt {
     uv_poll_t poll;
@@ -24,6 +32,8 @@ struct punt {
     struct ring_buffer *ring;
     int socket;
     uint32_t n_slots;
+    struct advertised *advertised; /* By slot. */
+    uint32_t scan_next, scan_left; /* Slots to look at because objects changed. */
     uint64_t tick;
     punt_find find;
     void *context;
@@ -48,6 +58,19 @@ static bool send_frame(struct punt *punt, uint32_t ifindex, const char *port_id,
 }
 
 /* ---- each kind of request ------------------------------------------------------------------------------------------------- */
+
+/* What the workload will not get, and why: users see a request without effect otherwise. */
+static void check_options(const struct port *port)
+{
+    for (size_t i = 0; i < port->n_extra_dhcp_opts; i++) {
+        const struct extra_dhcp_option *option = &port->extra_dhcp_opts[i];
+        struct dhcp_option encoded;
+        struct error error = {0};
+        if (option->name && option->value && *option->value &&
+            dhcp_option_encode(option->ip_version, option->name, option->value, &encoded, &error) < 0)
+            log_warning("port %s: extra_dhcp_opts[%zu].%s: %s; it is left out", port->object.id, i, error.field, error.message);
+    }
+}
 
 static int answer_dhcp4(struct punt *punt, const char *port_id, const struct punt_event *event, uint8_t *reply)
 {
@@ -124,6 +147,8 @@ static int on_event(void *context, void *data, size_t size)
     }
     service_config_build(&port.objects, &punt->config);
     const char *port_id = port.objects.port->object.id;
+    if (event->reason == PUNT_DHCP4 || event->reason == PUNT_DHCP6)
+        check_options(port.objects.port);
     int reply_size = answer(punt, port_id, event, reply);
     if (reply_size > 0)
         punt->counters.replies += send_frame(punt, port.ifindex, port_id, reply, reply_size);
@@ -144,16 +169,63 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 
 /* ---- unsolicited advertisements -------------------------------------------------------------------------------------------------- */
 
-void punt_advertise(struct punt *punt, uint32_t slot)
+/* FNV-1a. */
+static uint64_t hash_frame(const uint8_t *frame, int size)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (int i = 0; i < size; i++)
+        hash = (hash ^ frame[i]) * 0x100000001b3u;
+    return hash | 1;
+}
+
+/* A workload keeps a default router until that one itself says that it is none. */
+static void withdraw_former(struct punt *punt, uint32_t slot, const struct punt_port *port)
+{
+    const struct ra_config *config = &punt->config.ra;
+    struct ip_address *former = &punt->advertised[slot].gateway, none = {{0}};
+    const struct ip_address *gateway = config->enabled && config->has_gateway ? &config->source : &none;
+    uint8_t frame[RA_FRAME_MAX];
+    if (!ip_is_zero(former) && !ip_equal(former, gateway)) {
+        int size = ra_withdraw(config, former, frame, sizeof(frame));
+        if (size > 0)
+            punt->counters.advertisements += send_frame(punt, port->ifindex, port->objects.port->object.id, frame, size);
+    }
+    *former = *gateway;
+}
+
+/* Returns false for an empty slot. */
+static bool advertise(struct punt *punt, uint32_t slot, bool only_changed)
 {
     struct punt_port port;
     uint8_t frame[RA_FRAME_MAX];
-    if (punt->find(punt->context, slot, &port) < 0)
-        return;
+    if (slot >= punt->n_slots || punt->find(punt->context, slot, &port) < 0)
+        return false;
     service_config_build(&port.objects, &punt->config);
     int size = ra_advertise(&punt->config.ra, frame, sizeof(frame));
-    if (size > 0)
+    uint64_t hash = size > 0 ? hash_frame(frame, size) : 0;
+    if (size > 0 && !(only_changed && hash == punt->advertised[slot].hash))
         punt->counters.advertisements += send_frame(punt, port.ifindex, port.objects.port->object.id, frame, size);
+    withdraw_former(punt, slot, &port);
+    punt->advertised[slot].hash = hash;
+    return true;
+}
+
+void punt_advertise(struct punt *punt, uint32_t slot)
+{
+    (void)advertise(punt, slot, false);
+}
+
+void punt_objects_changed(struct punt *punt)
+{
+    punt->scan_left = punt->n_slots;
+}
+
+static void scan(struct punt *punt)
+{
+    for (int n_ports = 0; punt->scan_left > 0 && n_ports < SCAN_PORTS; punt->scan_left--) {
+        punt->scan_next = (punt->scan_next + 1) % punt->n_slots;
+        n_ports += advertise(punt, punt->scan_next, true);
+    }
 }
 
 /* Slots are spread over the interval, so that a host's ports are not all told in the same second. */
@@ -163,6 +235,7 @@ static void on_tick(uv_timer_t *timer)
     uint64_t phase = punt->tick++ % RA_INTERVAL_S;
     for (uint64_t slot = phase ? phase : RA_INTERVAL_S; slot < punt->n_slots; slot += RA_INTERVAL_S)
         punt_advertise(punt, (uint32_t)slot);
+    scan(punt);
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------------------------ */
@@ -172,6 +245,7 @@ static void destroy(struct punt *punt)
     ring_buffer__free(punt->ring);
     if (punt->socket >= 0)
         close(punt->socket);
+    free(punt->advertised);
     free(punt);
 }
 DEFINE_CLEANUP(struct punt *, destroy);
@@ -192,6 +266,10 @@ int punt_new(uv_loop_t *loop, int ring_fd, uint32_t n_slots, punt_find find, voi
     punt->find = find;
     punt->context = context;
     punt->n_slots = n_slots;
+    punt->socket = -1;
+    punt->advertised = calloc(n_slots ? n_slots : 1, sizeof(*punt->advertised));
+    if (!punt->advertised)
+        return error_set(error, -ENOMEM, NULL, "out of memory");
     punt->socket = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); /* Protocol 0: receives nothing. */
     if (punt->socket < 0)
         return error_set(error, -errno, NULL, "cannot open a packet socket: %s", strerror(errno));

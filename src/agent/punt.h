@@ -18,7 +18,7 @@ struct punt;
 /* A plugged port, all borrowed and used only until the callback's caller returns to the loop. */
 struct punt_port {
     uint32_t ifindex;               /* Of the host's end. */
-    struct service_objects objects; /* Complete: port, network, subnets, find_holder. */
+    struct service_objects objects; /* Complete: port, network, subnets, find_mac. */
 };
 
 /* Who is at 'slot'?  Returns 0, or -ENOENT when nobody is plugged there (any other error is taken for that too). */
@@ -44,9 +44,12 @@ int punt_new(uv_loop_t *loop, int ring_fd, uint32_t n_slots, punt_find find, voi
 /* Stops; its handles close in the loop, which has to run on for that, and the memory is freed then.  NULL is fine. */
 void punt_free(struct punt *punt);
 
-/* Sends a router advertisement at once, if the port's network has any: call it when a port was plugged or what it is
- * told changed.  Harmless otherwise. */
+/* Sends a router advertisement at once, if the port's network has any: call it when a port was plugged.  Harmless
+ * otherwise. */
 void punt_advertise(struct punt *punt, uint32_t slot);
+
+/* The objects changed: within seconds each port whose advertisement reads differently now gets the new one. */
+void punt_objects_changed(struct punt *punt);
 
 const struct punt_counters *punt_counters(const struct punt *punt);
 

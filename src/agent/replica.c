@@ -21,6 +21,7 @@ static void drop_entry(struct replica *replica, struct replica_entry *entry)
 {
     hashmap_remove(&replica->by_id, &entry->by_id);
     replica->n_by_kind[entry->object->kind]--;
+    replica->n_changes++;
     object_free(entry->object);
     free(entry);
 }
@@ -55,6 +56,7 @@ static int put(struct replica *replica, const json_t *line, struct error *error)
         return result;
     }
     replica->n_by_kind[kind]++;
+    replica->n_changes++;
     return 0;
 }
 

@@ -21,6 +21,7 @@ struct replica {
     struct hashmap by_id;
     size_t n_by_kind[RESOURCE_N_KINDS];
     uint64_t revision;     /* Of the last commit. */
+    uint64_t n_changes;    /* Puts and deletes so far: while it stays, pointers to objects do. */
     bool synced;           /* Since this process began: the whole truth is here, the rest may be swept. */
     char *cache_path;
     int cache_fd;          /* -1: no cache. */

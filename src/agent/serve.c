@@ -1,4 +1,7 @@
-/* What the responders need, found in the replica: see serve.h and punt.h. */
+/* What the responders need, found in the replica and the tables: see serve.h and punt.h.
+ *
+ * A storm of requests (a thousand workloads boot) must not walk all objects for each: subnets are kept sorted by their network, made anew
+ * when something changed and somebody asks, and who has an address is looked up in the compiled neighbor table. */
 #include "weft/agent/serve.h"
 
 #include <errno.h>
@@ -6,55 +9,113 @@
 #include <string.h>
 
 #include "weft/agent/punt.h"
+#include "weft/model/virtual-server.h"
 #include "weft/services/config.h"
 
-#define MAX_SUBNETS 256 /* Of one network that a responder looks at. */
+struct serve {
+    const struct subnet **subnets; /* Sorted by network, then id: the same order on every host. */
+    size_t n_subnets;
+    uint64_t n_changes; /* The replica's, when 'subnets' was made. */
+    bool is_made;
+    uint64_t n_told;    /* The replica's, when the responders were last told of changes. */
+};
 
-static const struct port *find_holder(void *context, const struct network *network, const struct ip_address *address)
+static int compare_networks(const struct subnet *a, const char *network_id)
+{
+    return strcmp(a->network_id, network_id);
+}
+
+static int compare_subnets(const void *a, const void *b)
+{
+    const struct subnet *x = *(const struct subnet *const *)a, *y = *(const struct subnet *const *)b;
+    int order = compare_networks(x, y->network_id);
+
+    return order ? order : strcmp(x->object.id, y->object.id);
+}
+
+/* The pointers are good until the next put or delete, which 'n_changes' tells. */
+static int make_subnets(struct serve *serve, const struct replica *replica)
+{
+    size_t n = 0;
+
+    if (serve->is_made && serve->n_changes == replica->n_changes)
+        return 0;
+    serve->is_made = false;
+    const struct subnet **subnets =
+        reallocarray(serve->subnets, replica->n_by_kind[RESOURCE_SUBNET] + 1, sizeof(*subnets));
+    if (!subnets)
+        return -ENOMEM;
+    serve->subnets = subnets;
+    HASHMAP_FOREACH(node, &replica->by_id) {
+        const struct object *object = CONTAINER_OF(node, struct replica_entry, by_id)->object;
+
+        if (object->kind == RESOURCE_SUBNET && n < replica->n_by_kind[RESOURCE_SUBNET])
+            subnets[n++] = (const struct subnet *)object;
+    }
+    qsort(subnets, n, sizeof(*subnets), compare_subnets);
+    serve->n_subnets = n;
+    serve->n_changes = replica->n_changes;
+    serve->is_made = true;
+    return 0;
+}
+
+/* The first subnet of the network, and how many there are. */
+static const struct subnet *const *find_subnets(const struct serve *serve, const char *network_id, size_t *ret_n)
+{
+    size_t low = 0, high = serve->n_subnets, end;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+
+        if (compare_networks(serve->subnets[middle], network_id) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (end = low; end < serve->n_subnets && compare_networks(serve->subnets[end], network_id) == 0;)
+        end++;
+    *ret_n = end - low;
+    return serve->subnets + low;
+}
+
+static bool find_mac(void *context, const struct network *network, const struct ip_address *address, struct mac_address *ret)
 {
     const struct agent *agent = context;
+    struct neighbor_key key = {.vni = network->vni};
+    struct neighbor_value value;
+    const void *row;
 
-    HASHMAP_FOREACH(node, &agent->replica.by_id) {
-        const struct object *object = CONTAINER_OF(node, struct replica_entry, by_id)->object;
-        const struct port *port = (const struct port *)object;
-
-        if (object->kind != RESOURCE_PORT || !streq(port->network_id, network->object.id))
-            continue;
-        for (size_t i = 0; i < port->n_fixed_ips; i++)
-            if (ip_equal(&port->fixed_ips[i].address, address))
-                return port;
-    }
-    return NULL;
+    memcpy(key.address, address->bytes, sizeof(key.address));
+    row = rows_find(&agent->desired.tables[TABLE_NEIGHBORS], &key);
+    if (!row)
+        return false;
+    memcpy(&value, row, sizeof(value));
+    memcpy(ret->bytes, value.mac, sizeof(ret->bytes));
+    return !mac_equal(ret, &VIRTUAL_SERVER_MAC); /* That one stands in for gateways that nobody is. */
 }
 
 static int find_port(void *context, uint32_t slot, struct punt_port *ret)
 {
-    static const struct subnet *subnets[MAX_SUBNETS]; /* One loop, one caller at a time. */
     struct agent *agent = context;
     const struct agent_port *port = agent_find_slot(agent, slot);
     const struct port *model = port ? agent_model_port(agent, port) : NULL;
     const struct object *network = model ? replica_find(&agent->replica, RESOURCE_NETWORK, model->network_id) : NULL;
-    size_t n_subnets = 0;
 
-    if (!network || !port->attached)
+    if (!network || !port->attached || make_subnets(agent->serve, &agent->replica) < 0)
         return -ENOENT;
-    HASHMAP_FOREACH(node, &agent->replica.by_id) {
-        const struct object *object = CONTAINER_OF(node, struct replica_entry, by_id)->object;
-
-        if (object->kind == RESOURCE_SUBNET && n_subnets < MAX_SUBNETS &&
-            streq(((const struct subnet *)object)->network_id, network->id))
-            subnets[n_subnets++] = (const struct subnet *)object;
-    }
     *ret = (struct punt_port){
         .ifindex = port->attached,
-        .objects = {.port = model, .network = (const struct network *)network, .subnets = subnets, .n_subnets = n_subnets,
-                    .find_holder = find_holder, .context = agent},
+        .objects = {.port = model, .network = (const struct network *)network, .find_mac = find_mac, .context = agent},
     };
+    ret->objects.subnets = find_subnets(agent->serve, network->id, &ret->objects.n_subnets);
     return 0;
 }
 
 int serve_start(struct agent *agent, struct error *error)
 {
+    agent->serve = calloc(1, sizeof(*agent->serve));
+    if (!agent->serve)
+        return error_set(error, -ENOMEM, NULL, "out of memory");
     return punt_new(&agent->loop, maps_descriptor(agent->maps, "punt"), maps_sizes(agent->maps).n_ports, find_port, agent,
                     &agent->punt, error);
 }
@@ -63,10 +124,35 @@ void serve_stop(struct agent *agent)
 {
     punt_free(agent->punt);
     agent->punt = NULL;
+    if (agent->serve)
+        free(agent->serve->subnets);
+    free(agent->serve);
+    agent->serve = NULL;
 }
 
-void serve_changed(struct agent *agent, const struct agent_port *port)
+void serve_plugged(struct agent *agent, const struct agent_port *port)
 {
     if (agent->punt)
         punt_advertise(agent->punt, port->slot);
+}
+
+void serve_updated(struct agent *agent)
+{
+    if (!agent->punt || agent->serve->n_told == agent->replica.n_changes)
+        return;
+    agent->serve->n_told = agent->replica.n_changes;
+    punt_objects_changed(agent->punt);
+}
+
+json_t *serve_status(const struct agent *agent)
+{
+    struct punt_counters zero = {0};
+    const struct punt_counters *counters = agent->punt ? punt_counters(agent->punt) : &zero;
+
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "events", (json_int_t)counters->events, "replies",
+                     (json_int_t)counters->replies, "dhcp4", (json_int_t)counters->dhcp4, "dhcp6", (json_int_t)counters->dhcp6, "ra",
+                     (json_int_t)counters->ra, "too_big", (json_int_t)counters->too_big, "advertisements",
+                     (json_int_t)counters->advertisements, "refused", (json_int_t)counters->refused, "silent",
+                     (json_int_t)counters->silent, "malformed", (json_int_t)counters->malformed, "unknown_port",
+                     (json_int_t)counters->unknown_port, "send_errors", (json_int_t)counters->send_errors);
 }

@@ -1,4 +1,4 @@
-/* DHCP and router advertisements: the objects of a port for the responders, from the replica. */
+/* DHCP and router advertisements: the objects of a port for the responders, from the replica and the compiled tables. */
 #ifndef WEFT_AGENT_SERVE_H
 #define WEFT_AGENT_SERVE_H
 
@@ -7,7 +7,13 @@
 int serve_start(struct agent *agent, struct error *error);
 void serve_stop(struct agent *agent);
 
-/* The port was plugged or what it is told changed. */
-void serve_changed(struct agent *agent, const struct agent_port *port);
+/* The port was plugged. */
+void serve_plugged(struct agent *agent, const struct agent_port *port);
+
+/* After each update: if objects changed since the last one, what workloads were told may not be true any more. */
+void serve_updated(struct agent *agent);
+
+/* Counters of what was asked and answered: a new reference. */
+json_t *serve_status(const struct agent *agent);
 
 #endif

@@ -289,7 +289,7 @@ static int attach(struct agent *agent, struct agent_port *port)
             log_info("port %s is interface '%s', slot %u", port->id, port->interface, port->slot);
             port->attached = port->ifindex;
             if (config.flags & PORT_RA)
-                serve_changed(agent, port); /* Its own solicitations may have come too early. */
+                serve_plugged(agent, port); /* Its own solicitations may have come too early. */
         }
     }
     return result;
@@ -493,6 +493,7 @@ static void update(struct agent *agent)
         agent->applied_revision = agent->replica.revision;
     agent->updated_ms = clock_monotonic_ms();
     agent->update_took_ms = (clock_monotonic_ns() - start_ns) / 1000000;
+    serve_updated(agent);
     agent_report(agent, false);
     if (again_ms)
         start_timer(agent, again_ms);

@@ -111,14 +111,14 @@ static void build_dhcp6(const struct service_objects *objects, struct dhcp6_conf
 static void find_gateway(const struct service_objects *objects, const struct subnet *subnet, struct ra_config *config)
 {
     static const struct ip_prefix link_local = {{{0xfe, 0x80}}, 64};
-    if (config->has_gateway || !subnet->has_gateway || !objects->find_holder)
-        return;
-    const struct port *holder = objects->find_holder(objects->context, objects->network, &subnet->gateway);
-    if (!holder || mac_equal(&holder->mac, &objects->port->mac)) /* The gateway itself needs no other. */
+    struct mac_address mac;
+    if (config->has_gateway || !subnet->has_gateway || !objects->find_mac ||
+        !objects->find_mac(objects->context, objects->network, &subnet->gateway, &mac) ||
+        mac_equal(&mac, &objects->port->mac)) /* The gateway itself needs no other. */
         return;
     config->has_gateway = true;
-    config->gateway_mac = holder->mac;
-    config->source = prefix_contains(&link_local, &subnet->gateway) ? subnet->gateway : ip_from_eui64(&link_local, &holder->mac);
+    config->gateway_mac = mac;
+    config->source = prefix_contains(&link_local, &subnet->gateway) ? subnet->gateway : ip_from_eui64(&link_local, &mac);
 }
 
 static void build_ra(const struct service_objects *objects, struct ra_config *config)

@@ -15,9 +15,9 @@ struct service_objects {
     const struct network *network;
     const struct subnet *const *subnets; /* All subnets of the network, in any order. */
     size_t n_subnets;
-    /* Whose port of the network holds 'address'?  NULL when no port does.  It decides whether a gateway exists.  May be
-     * NULL: then none does. */
-    const struct port *(*find_holder)(void *context, const struct network *network, const struct ip_address *address);
+    /* Which MAC has the port of the network that holds 'address'?  False when no port does: it decides whether a gateway
+     * exists.  May be NULL: then none does. */
+    bool (*find_mac)(void *context, const struct network *network, const struct ip_address *address, struct mac_address *ret);
     void *context;
     uint32_t lease_s;           /* 0: SERVICE_LEASE_S. */
     const char *default_domain; /* For networks without dns_domain; NULL: none. */

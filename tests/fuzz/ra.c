@@ -47,6 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     result = ra_advertise(&config, reply, sizeof(reply));
     if (config.enabled && frame_parse(reply, (size_t)result, &frame) < 0)
         abort();
+    if (ra_withdraw(&config, &config.source, reply, sizeof(reply)) != 14 + 40 + 16)
+        abort();
     free(copy);
     return 0;
 }

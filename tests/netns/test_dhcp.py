@@ -472,6 +472,8 @@ def test_port_that_is_the_gateway_becomes_the_default_router(host):
         workload.run("ping", "-6", "-c", "1", "-W", "3", "fe80::f816:3eff:fe00:16%eth0")
     finally:
         host.feed.put((kind, value))
+    # The gateway is taken away: the workload is told within seconds, unasked.
+    wait_for("no default route", lambda: not workload.run("ip", "-6", "route", "show", "default"), 5)
 
 
 def test_dhclient_gets_a_stateful_address(host):

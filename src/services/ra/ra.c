@@ -133,6 +133,13 @@ int ra_respond(const struct ra_config *config, const void *request, size_t size,
     return build(config, &frame.source_mac, &frame.source, reply, capacity);
 }
 
+int ra_withdraw(const struct ra_config *config, const struct ip_address *former, void *frame, size_t capacity)
+{
+    struct ra_config nothing = {.mac = config->mac, .server_mac = config->server_mac, .source = *former, .managed = config->managed,
+                                .other = config->other};
+    return build(&nothing, &all_nodes_mac, &all_nodes, frame, capacity);
+}
+
 int ra_advertise(const struct ra_config *config, void *frame, size_t capacity)
 {
     if (!config->enabled)

@@ -55,4 +55,7 @@ int ra_respond(const struct ra_config *config, const void *request, size_t size,
 /* An unsolicited one, to all nodes.  Returns its size, or -EADDRNOTAVAIL. */
 int ra_advertise(const struct ra_config *config, void *frame, size_t capacity);
 
+/* In the name of 'former', a router that was advertised and is none any more (RFC 4861, 6.2.5).  Returns its size. */
+int ra_withdraw(const struct ra_config *config, const struct ip_address *former, void *frame, size_t capacity);
+
 #endif

@@ -21,11 +21,12 @@ struct world {
     struct service_objects objects;
 };
 
-static const struct port *find_holder(void *context, const struct network *network, const struct ip_address *address)
+static bool find_mac(void *context, const struct network *network, const struct ip_address *address, struct mac_address *ret)
 {
     struct world *world = context;
     struct ip_address own = ip("2001:db8:1::1"), link_local = ip("fe80::1");
-    return ip_equal(address, &own) || ip_equal(address, &link_local) ? &world->gateway : NULL;
+    *ret = world->gateway.mac;
+    return ip_equal(address, &own) || ip_equal(address, &link_local);
 }
 
 static void set_up(struct world *world)
@@ -66,7 +67,7 @@ static void set_up(struct world *world)
     world->port.fixed_ips = world->fixed_ips;
     world->port.n_fixed_ips = 6;
     world->gateway.mac = mac("fa:16:3e:00:00:01");
-    world->objects = (struct service_objects){&world->port, &world->network, world->list, 6, find_holder, world, 0, NULL};
+    world->objects = (struct service_objects){&world->port, &world->network, world->list, 6, find_mac, world, 0, NULL};
 }
 
 static void all_kinds_of_subnets(void **state)
@@ -109,7 +110,7 @@ static void gateway_that_nobody_is_routes_nothing(void **state)
     struct world world;
     static struct service_config config;
     set_up(&world);
-    world.objects.find_holder = NULL;
+    world.objects.find_mac = NULL;
     service_config_build(&world.objects, &config);
     struct ip_address server = VIRTUAL_SERVER_IP6;
     assert_false(config.ra.has_gateway);

@@ -114,6 +114,16 @@ static void solicitations(void **state)
     assert_int_equal(ra_respond(&config, request.data, request.size, frame, sizeof(frame)), -EADDRNOTAVAIL);
 }
 
+static void former_router_is_withdrawn(void **state)
+{
+    struct ra_config config = sample();
+    struct ip_address former = ip("fe80::99");
+    uint8_t frame[RA_FRAME_MAX];
+    int size = ra_withdraw(&config, &former, frame, sizeof(frame));
+    assert_message(frame, size, "86 00 0000 40 40 0000 00000000 00000000");
+    assert_memory_equal(frame + 22, former.bytes, 16);
+}
+
 static void full_configuration_fits_in_a_frame(void **state)
 {
     struct ra_config config = sample();
@@ -131,6 +141,7 @@ int main(void)
         cmocka_unit_test(advertisement_with_everything),
         cmocka_unit_test(without_a_gateway_there_is_no_router),
         cmocka_unit_test(solicitations),
+        cmocka_unit_test(former_router_is_withdrawn),
         cmocka_unit_test(full_configuration_fits_in_a_frame),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
