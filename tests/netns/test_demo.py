@@ -1,0 +1,81 @@
+"""'make demo ONCE=1' works, and nothing stays behind it: after a run, after Ctrl-C, and, at the next start, after a crash."""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build" / "release"))
+DEMO = [ROOT / "demo" / "demo"]
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and eBPF need root")
+
+
+def start():
+    return subprocess.Popen(DEMO, env={**os.environ, "BUILD": str(BUILD), "ONCE": "1"}, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+
+def left_behind(pid):
+    """Whatever carries the demo's process id."""
+    found = [p for p in pathlib.Path("/run/netns").glob(f"demo{pid}-*")]
+    found += [p for p in (pathlib.Path("/sys/class/net") / f"weft{pid}", pathlib.Path(f"/run/weft-demo/{pid}"),
+                          pathlib.Path(f"/sys/fs/bpf/weft-demo/{pid}")) if p.exists()]
+    found += list(pathlib.Path("/run/weft").glob(f"lock_sys_fs_bpf_weft-demo_{pid}_*"))
+    mark = f"/weft-demo/{pid}/".encode()
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (folder / "cmdline").read_bytes():
+                found.append(folder)
+        except OSError:
+            pass  # It ended meanwhile.
+    return found
+
+
+def read_until(process, text):
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return
+    pytest.fail("the demo ended early:\n" + "".join(lines))
+
+
+def test_the_demo_works_and_leaves_nothing():
+    process = start()
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    assert "Everything shown worked" in output
+    assert len(re.findall(r"^  ok ", output, re.M)) >= 20
+    assert left_behind(process.pid) == []
+
+
+def test_interrupted_it_leaves_nothing():
+    process = start()
+    read_until(process, "red-3 --host-netns")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert left_behind(process.pid) == []
+
+
+def test_what_a_crash_leaves_the_next_start_removes():
+    crashed = start()
+    read_until(crashed, "red-2 --host-netns")
+    crashed.kill()
+    crashed.communicate(timeout=60)
+    assert left_behind(crashed.pid) != []
+    following = start()
+    read_until(following, "1. A cloud in a box")
+    assert left_behind(crashed.pid) == []
+    following.send_signal(signal.SIGTERM)
+    following.communicate(timeout=60)
+    end = time.monotonic() + 10
+    while left_behind(following.pid) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert left_behind(following.pid) == []
