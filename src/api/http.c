@@ -238,6 +238,7 @@ static void *request_line(void *context, const char *uri, struct MHD_Connection 
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     size_t size = strlen(uri) + 1;
     struct exchange *exchange = calloc(1, sizeof(*exchange) + size);
+    char *query = strchr((char *)uri, '?'); /* Its own read buffer, lent as const. */
 
     if (!exchange)
         return NULL;
@@ -245,6 +246,8 @@ static void *request_line(void *context, const char *uri, struct MHD_Connection 
     exchange->mhd = mhd;
     exchange->connection = info ? info->socket_context : NULL;
     memcpy(exchange->target, uri, size);
+    if (query)
+        query[1] = '\0'; /* Else it parses the query too; a long one fails there, and it says nothing until the timeout. */
     if (exchange->connection)
         exchange->connection->deadline_ms = clock_monotonic_ms() + HTTP_REQUEST_TIMEOUT_MS;
     return exchange;
@@ -473,11 +476,12 @@ static int listen_on(struct http *http, const char *text, int *ret_fd, struct er
     struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE, .ai_socktype = SOCK_STREAM}, *found = NULL;
     struct sockaddr_storage address;
     socklen_t size = sizeof(address);
+    uint64_t number;
     _cleanup_(closep) int fd = -1;
     char host[64] = "", name[64], port[16];
     int r = -EINVAL;
 
-    if (colon && (size_t)(colon - text) < sizeof(host)) {
+    if (colon && (size_t)(colon - text) < sizeof(host) && parse_u64(colon + 1, 0, 65535, &number) == 0) {
         memcpy(host, text, (size_t)(colon - text));
         if (host[0] == '[' && host[strlen(host) - 1] == ']') {
             host[strlen(host) - 1] = '\0';
