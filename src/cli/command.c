@@ -288,7 +288,7 @@ static int check_arguments(struct call *call)
 /* The words that can name a command are those before the first "--"; finds the command, ignoring flags it may own. */
 static const struct command *look_ahead(int argc, char **argv)
 {
-    char *words[3];
+    char *words[3] = {NULL};
     size_t n = 0;
 
     for (int i = 1; i < argc && n < ARRAY_SIZE(words); i++) {
