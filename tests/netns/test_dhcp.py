@@ -16,7 +16,7 @@ import os
 import pathlib
 import re
 import shutil
-import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -126,6 +126,20 @@ class Host:
         workload = Workload(self, number, identity, ipv6)
         self.feed.wait_active(identity)
         return workload
+
+    def ask(self, operation, **arguments):
+        """One question to the agent's own socket."""
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(10)
+            client.connect(str(self.folder / "agent.sock"))
+            client.sendall(json.dumps({"operation": operation, **arguments}).encode() + b"\n")
+            return json.loads(client.makefile().readline())
+
+    def served(self):
+        return self.ask("status")["served"]
+
+    def drops(self, workload):
+        return {row["reason"]: row["packets"] for row in self.ask("drops", port=workload.port_id)["drops"]}
 
     def log_text(self):
         return (self.folder / "agent.log").read_text(errors="replace")[-4000:]
@@ -388,6 +402,79 @@ for sport, dport in ((67, 68), (1000, 2000)):
     heard = capture.communicate(timeout=20)[0]
     assert ".2000:" in heard, heard
     assert ".68:" not in heard, heard
+
+
+MALFORMED = """
+import random
+from scapy.all import Ether, IP, UDP, BOOTP, DHCP, IPv6, ICMPv6ND_RS, Raw, conf
+random.seed(7)
+s = conf.L2socket(iface="eth0")
+mac = "fa:16:3e:00:00:0d"
+eth4, eth6 = Ether(src=mac, dst="ff:ff:ff:ff:ff:ff"), Ether(src=mac, dst="33:33:00:01:00:02")
+whole = bytes(BOOTP(op=1, chaddr=bytes.fromhex(mac.replace(":", ""))) / DHCP(options=[("message-type", "discover"), ("param_req_list", [1, 3, 6]), "end"]))
+link_local = "fe80::f816:3eff:fe00:d"
+for n in range(12):
+    s.send(eth4 / IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=67) / Raw(whole[:20 * n]))
+    garbage = bytes(random.randrange(256) for _ in range(20 * n))
+    s.send(eth4 / IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=67) / Raw(whole[:240] + garbage))
+    s.send(eth6 / IPv6(src=link_local, dst="ff02::1:2") / UDP(sport=546, dport=547) / Raw(bytes([n]) + b"abc" + garbage))
+    s.send(eth6 / IPv6(src=link_local, dst="ff02::2", hlim=255) / ICMPv6ND_RS() / Raw(garbage))
+"""
+
+
+def test_malformed_requests_harm_nobody(host):
+    workload = host.workload(13, [("v4", "10.0.0.33"), ("stateful", "2001:db8:2::33")])
+    before = host.served()["malformed"]
+    workload.run("/usr/bin/python3", "-c", MALFORMED)
+    wait_for("malformed requests to be counted", lambda: host.served()["malformed"] >= before + 20)
+    assert host.agent.poll() is None
+    assert workload.udhcpc()[0]["ip"] == "10.0.0.33"
+
+
+def test_storm_from_one_port_does_not_starve_another(host):
+    noisy = host.workload(14, [("v4", "10.0.0.34")], ipv6=False)
+    quiet = host.workload(15, [("v4", "10.0.0.35")], ipv6=False)
+    storm = subprocess.Popen(noisy.command("/usr/bin/python3", "-c", """
+import time
+from scapy.all import Ether, IP, UDP, BOOTP, DHCP, conf
+frame = bytes(Ether(src="fa:16:3e:00:00:0e", dst="ff:ff:ff:ff:ff:ff") / IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=67)
+              / BOOTP(chaddr=bytes.fromhex("fa163e00000e")) / DHCP(options=[("message-type", "discover"), "end"]))
+s = conf.L2socket(iface="eth0")
+print("go", flush=True)
+end = time.monotonic() + 3
+while time.monotonic() < end:
+    for _ in range(20):
+        s.outs.send(frame) if hasattr(s, "outs") else s.send(frame)
+    time.sleep(0.01)
+"""), stdout=subprocess.PIPE, text=True)
+    try:
+        assert storm.stdout.readline() == "go\n"
+        start, before = time.monotonic(), host.served()["dhcp4"]
+        assert quiet.udhcpc()[0]["ip"] == "10.0.0.35"
+        storm.wait(20)
+        answered, took = host.served()["dhcp4"] - before, time.monotonic() - start
+    finally:
+        storm.kill()
+        storm.communicate()
+    assert host.drops(noisy)["punt_budget"] > 500
+    assert answered <= 100 + 50 * (took + 1) + 4  # Burst, rate, and the other's two.
+
+
+def test_only_the_platform_advertises_routers(host):
+    rogue = host.workload(16, [("slaac", "2001:db8:1:0:f816:3eff:fe00:10")])
+    victim = host.workload(17, [("slaac", "2001:db8:1:0:f816:3eff:fe00:11")])
+    wait_for("an address", lambda: victim.addresses("-6"))
+    rogue.run("/usr/bin/python3", "-c", """
+from scapy.all import Ether, IPv6, UDP, ICMPv6ND_RA, ICMPv6NDOptPrefixInfo, Raw, sendp
+me = dict(src='fe80::f816:3eff:fe00:10', dst='ff02::1', hlim=255)
+sendp(Ether(src='fa:16:3e:00:00:10', dst='33:33:00:00:00:01') / IPv6(**me) / ICMPv6ND_RA() / ICMPv6NDOptPrefixInfo(prefix='2001:db8:bad::', prefixlen=64),
+      iface='eth0', verbose=False)
+sendp(Ether(src='fa:16:3e:00:00:10', dst='fa:16:3e:00:00:11') / IPv6(src=me['src'], dst='fe80::f816:3eff:fe00:11') / UDP(sport=547, dport=546) / Raw(b'x'),
+      iface='eth0', verbose=False)
+""")
+    wait_for("the drops", lambda: host.drops(rogue).get("dhcp_server", 0) >= 2)
+    assert not any("bad" in address for address, _ in victim.addresses("-6"))
+    assert "default" not in victim.run("ip", "-6", "route")
 
 
 # ---- renewals, and life without an API ------------------------------------------------------------------------------------------
