@@ -270,6 +270,18 @@ static long bpf_skb_change_tail(struct __sk_buff *skb, __u32 size, __u64 flags)
     return frame_resize(skb, size, (__s32)size - (__s32)skb->len);
 }
 
+static long bpf_skb_change_proto(struct __sk_buff *skb, __be16 protocol, __u64 flags)
+{
+    long result;
+
+    if (flags || skb->protocol == protocol)
+        return -EINVAL;
+    result = frame_resize(skb, ETH_HLEN, protocol == htons(ETH_P_IPV6) ? 20 : -20);
+    if (!result)
+        skb->protocol = protocol;
+    return result;
+}
+
 static long bpf_csum_level(struct __sk_buff *skb, __u64 level)
 {
     return 0;

@@ -239,6 +239,17 @@ static __always_inline __u32 tunnel_receive(struct __sk_buff *skb, struct packet
     return STEP_CONTINUE;
 }
 
+/* As adjust_room with ADJ_ROOM_DECAP_L3_*, for kernels without.  A large TCP frame whose skb->protocol names the outer family would
+ * be lost where it is segmented or only checked: change_proto sets it, and adds or takes the 20 bytes between the two headers. */
+static __always_inline long tunnel_strip_other_family(struct __sk_buff *skb, __u16 ethertype, __u32 overhead, __u64 flags)
+{
+    __s32 grown = ethertype == bpf_htons(ETH_P_IPV6) ? 20 : -20;
+
+    if (bpf_skb_change_proto(skb, ethertype, 0))
+        grown = 0; /* Large UDP frames are refused; others arrive all the same, deliver_local sees to that. */
+    return bpf_skb_adjust_room(skb, -((__s32)overhead + grown), BPF_ADJ_ROOM_MAC, flags);
+}
+
 /* Takes the outer headers off. */
 static __always_inline __u32 tunnel_strip(struct __sk_buff *skb, const struct packet *packet, __u32 overhead)
 {
@@ -249,10 +260,10 @@ static __always_inline __u32 tunnel_strip(struct __sk_buff *skb, const struct pa
     long error;
 
     if (is_ip && skb->protocol != packet->ethertype) {
-        /* The other family inside: Linux 6.3 and later set skb->protocol right, before that deliver_local works round it. */
+        /* The other family inside: since Linux 6.3 adjust_room can be told to set skb->protocol right. */
         error = bpf_skb_adjust_room(skb, -(__s32)overhead, BPF_ADJ_ROOM_MAC, flags | family);
         if (error == -22)
-            error = bpf_skb_adjust_room(skb, -(__s32)overhead, BPF_ADJ_ROOM_MAC, flags);
+            error = tunnel_strip_other_family(skb, packet->ethertype, overhead, flags);
     } else {
         /* The kernel wants the outer family's header's worth of bytes to be left; ARP has less than IPv6's.  Only then is there
          * padding: it refuses to change the tail of a frame that still carries the sender's mark of an encapsulation, as
