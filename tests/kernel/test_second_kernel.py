@@ -2,6 +2,7 @@
 
     this machine                         guest (QEMU, emulated, Linux 6.1)
     pytest -- console: RESULT {json} --- run.py: one check after the other
+                                           weft-api, two hosts (namespaces) with weft-agent, three workloads
 
 One boot for all tests of this file; each test is one of the guest's checks."""
 
@@ -26,17 +27,23 @@ def guest():
         kernel = second_kernel.fetch_kernel()
         image = second_kernel.Image(pathlib.Path(work) / "root")
         image.python()
-        for program in ("ip", "tc", "ping", "bpftool"):
+        for program in ("ip", "tc", "ping", "bpftool", "nsenter"):
             image.program(program)
         image.modules(kernel, second_kernel.MODULES)
         image.file(HERE / "guest" / "run.py", "guest/run.py")
+        for module in ("lab.py", "weft.py"):
+            image.file(second_kernel.ROOT / "bench" / module, f"guest/{module}")
+        for program in ("src/api/weft-api", "src/agent/weft-agent", "bench/traffic-client", "bench/traffic-server"):
+            image.program(BUILD / program, f"guest/build/{program}")
         image.file(BUILD / "src" / "dataplane" / "weft.bpf.o", "guest/weft.bpf.o")
-        status, results, text = second_kernel.boot(kernel, image, "python3 /guest/run.py", work, log=console)
+        status, results, text = second_kernel.boot(kernel, image, "BUILD=/guest/build python3 /guest/run.py", work, log=console)
     assert status == 0, text[-6000:]
     return {result["name"]: result for result in results}
 
 
-@pytest.mark.parametrize("check", ["kernel_is_debians", "plain_veth_passes_traffic", "every_program_loads"])
+@pytest.mark.parametrize("check", [
+    "kernel_is_debians", "plain_veth_passes_traffic", "every_program_loads", "one_host_passes_traffic", "two_hosts_pass_traffic",
+    "a_spoofed_source_is_dropped", "an_agent_dies_and_traffic_goes_on"])
 def test_second_kernel(guest, check):
     assert check in guest, f"the guest never came to {check}; it said {list(guest)}"
     assert guest[check]["ok"], guest[check]["text"]
@@ -44,5 +51,5 @@ def test_second_kernel(guest, check):
 
 def test_the_programs_that_loaded_are_all_there_are(guest):
     source = (second_kernel.ROOT / "src" / "dataplane" / "bpf" / "weft.bpf.c").read_text()
-    declared = set(re.findall(r"^SEC\(\"[^\"]+\"\)\nint (\w+)", source, re.M))
+    declared = set(re.findall(r"^PROGRAM int (\w+)", source, re.M))
     assert declared and set(guest["every_program_loads"]["text"].split()) == declared

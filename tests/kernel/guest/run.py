@@ -8,6 +8,8 @@ import subprocess
 import sys
 import traceback
 
+sys.path.insert(0, "/guest")
+
 
 def result(name, ok, text=""):
     print("RESULT " + json.dumps({"name": name, "ok": bool(ok), "text": str(text)[-4000:]}), flush=True)
@@ -19,6 +21,12 @@ def command(*arguments, timeout=60):
     if done.returncode:
         raise RuntimeError(f"{' '.join(map(str, arguments))}: {done.stdout.strip()[-2000:]}")
     return done.stdout
+
+
+def logs():
+    """What the programs said, for the one who reads a failure."""
+    lab = Platform.made and getattr(Platform.made, "lab", None)
+    return "".join(f"\n--- {path.name}\n{path.read_text(errors='replace')[-1500:]}" for path in lab.folder.glob("*.log")) if lab else ""
 
 
 def kernel_is_debians():
@@ -50,7 +58,91 @@ def every_program_loads():
     return " ".join(names)
 
 
-CHECKS = [kernel_is_debians, plain_veth_passes_traffic, every_program_loads]
+class Platform:
+    """weft-api, two hosts and three workloads, all in this guest; made by the first check that needs it.
+
+        a, b on host 1    c on host 2    one network, IPv4 and IPv6"""
+
+    made = None
+
+    @classmethod
+    def get(cls):
+        if not cls.made:
+            from lab import Lab
+            from weft import Platform as WeftPlatform
+            cls.made = cls()
+            lab = cls.made.lab = Lab()
+            platform = cls.made.platform = WeftPlatform(lab, n_hosts=2)
+            network = cls.made.network = platform.network()
+            platform.admin.create("subnet", network_id=network, cidr="fd00:61::/64", ip_version=6)
+            cls.made.ports = {}
+            cls.made.workloads = {}
+            for name, host in (("a", 0), ("b", 0), ("c", 1)):
+                port = cls.made.ports[name] = platform.port(network, platform.hosts[host])
+                cls.made.workloads[name] = platform.workload(name, platform.hosts[host], port)
+            platform.wait_active(*cls.made.ports.values(), deadline_s=60)
+        return cls.made
+
+    def addresses(self, name):
+        return [fixed["ip_address"] for fixed in self.ports[name]["fixed_ips"]]
+
+    def counters(self, name):
+        host = self.platform.hosts[1 if name == "c" else 0]
+        return next(entry for entry in host.ask(operation="counters")["counters"] if entry["port"] == self.ports[name]["id"])
+
+
+def traffic(sender, receiver):
+    """ICMP and ICMPv6, a TCP stream of large segments, connections and small UDP packets."""
+    lab, platform = Platform.get().lab, Platform.get()
+    inside = ["/bin/nsenter", f"--net=/run/netns/{platform.workloads[sender]}"]
+    before = platform.counters(receiver)["rx_packets"]
+    for address in platform.addresses(receiver):
+        command(*inside, "/bin/ping", "-c3", "-i0.2", "-W10", address)
+        server = lab.start("/guest/build/bench/traffic-server", address, 7000, namespace=platform.workloads[receiver], ready="ready")
+        for mode in ("latency", "connections", "packets", "throughput"):
+            out = json.loads(command(*inside, "/guest/build/bench/traffic-client", mode, address, 7000, 0.5))
+            moved = out.get("received", out.get("count", out.get("bytes", 0)))
+            if not moved:
+                raise RuntimeError(f"{mode} to {address}: {out}")
+        lab.stop(server)
+    counted = platform.counters(receiver)["rx_packets"] - before
+    if counted < 1000:
+        raise RuntimeError(f"the receiving port counted {counted} packets")
+    return f"{counted} packets"
+
+
+def one_host_passes_traffic():
+    return traffic("a", "b")
+
+
+def two_hosts_pass_traffic():
+    return traffic("a", "c")
+
+
+def a_spoofed_source_is_dropped():
+    """A drop with its reason: the programs decide, not only forward."""
+    platform = Platform.get()
+    namespace, host = platform.workloads["a"], platform.platform.hosts[0]
+    command("/bin/ip", "-n", namespace, "addr", "add", "10.61.0.200/24", "dev", "eth0")
+    subprocess.run(["/bin/nsenter", f"--net=/run/netns/{namespace}", "/bin/ping", "-c2", "-W1", "-I", "10.61.0.200",
+                    platform.addresses("b")[0]], capture_output=True, timeout=30)
+    drops = {entry["reason"]: entry["packets"] for entry in host.ask(operation="drops")["drops"]
+             if entry["port"] == platform.ports["a"]["id"]}
+    if not drops.get("spoofed_ip") and not drops.get("spoofed_arp"):
+        raise RuntimeError(f"drops: {drops}")
+    return json.dumps(drops)
+
+
+def an_agent_dies_and_traffic_goes_on():
+    platform = Platform.get()
+    host = platform.platform.hosts[0]
+    host.process.kill()
+    host.process.wait()
+    command("/bin/nsenter", f"--net=/run/netns/{platform.workloads['a']}", "/bin/ping", "-c3", "-i0.2", "-W5", platform.addresses("c")[0])
+
+
+CHECKS = [kernel_is_debians, plain_veth_passes_traffic, every_program_loads, one_host_passes_traffic, two_hosts_pass_traffic,
+          a_spoofed_source_is_dropped, an_agent_dies_and_traffic_goes_on]
 
 
 def main():
@@ -58,7 +150,7 @@ def main():
         try:
             result(check.__name__, True, check())
         except Exception:
-            result(check.__name__, False, traceback.format_exc())
+            result(check.__name__, False, traceback.format_exc() + logs())
     return 0
 
 
