@@ -15,6 +15,7 @@ import re
 import subprocess
 
 from lab import ROOT, Failed, run, wait_for
+from weft import Platform
 
 N_RULES = 100  # Of the stateful firewall.
 
@@ -169,4 +170,29 @@ def ovs(lab):
     lab.address(server, "eth0", "10.61.0.2/24")
     version = re.search(r"[\d.]+$", control("--version").splitlines()[0]).group(0)
     return Path("ovs", client, server, "10.61.0.2", [vswitchd], f"Open vSwitch {version}, datapath_type=netdev")
-OURS = {}
+
+
+# ---- weft -----------------------------------------------------------------------------------------------------------------
+
+
+def _weft(lab, name, n_hosts):
+    platform = Platform(lab, name, n_hosts=n_hosts, underlay_mtu=1600)
+    network = platform.network(mtu=1500)  # As the peers' devices have.
+    hosts = [platform.hosts[0], platform.hosts[-1]]
+    ports = [platform.port(network, host) for host in hosts]
+    client, server = (platform.workload(end, host, port) for end, host, port in zip(("client", "server"), hosts, ports))
+    platform.wait_active(*ports)
+    path = Path(name, client, server, ports[1]["fixed_ips"][0]["ip_address"])
+    path.verify = lambda: _carried(platform, hosts[0], ports[0])
+    return path
+
+
+def _carried(platform, host, port):
+    """The port's own counters must have seen the measurement."""
+    answer = host.ask(operation="counters")
+    counters = next(entry for entry in answer["counters"] if entry["port"] == port["id"])
+    if counters["tx_packets"] < 1000:
+        raise Failed(f"{platform.name}: the port counted only {counters['tx_packets']} packets")
+
+
+OURS = {"weft": lambda lab: _weft(lab, "weft", 1), "weft2": lambda lab: _weft(lab, "weft2", 2)}
