@@ -162,9 +162,8 @@ static void stream_cut_off(struct stream *stream)
     resume(exchange);
 }
 
-static void stream_closed(void *context)
+static void stream_closed(struct exchange *exchange)
 {
-    struct exchange *exchange = context;
     struct stream *stream = exchange->stream;
 
     exchange->stream = NULL;
@@ -186,9 +185,8 @@ static enum MHD_Result queue_answer(struct exchange *exchange)
         exchange->stream->transport = exchange;
         exchange->stream->wake = stream_wake_up;
         exchange->stream->cut = stream_cut_off;
-        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_PIECE, stream_read, exchange, stream_closed);
-        if (!response)
-            stream_closed(exchange);
+        /* completed() closes the stream; the library destroys the response after that, when the exchange is gone. */
+        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_PIECE, stream_read, exchange, NULL);
         exchange->connection->deadline_ms = 0;
         setsockopt(exchange->connection->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &(unsigned){15000}, sizeof(unsigned));
         MHD_set_connection_option(exchange->mhd, MHD_CONNECTION_OPTION_TIMEOUT, 30u);
