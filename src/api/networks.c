@@ -101,31 +101,6 @@ static int create(struct change *change)
     return r;
 }
 
-/* No port may exist under the network but the ones that 'keep' knows. */
-static int require_only_ports(struct change *change, const struct replica_member *ports)
-{
-    size_t n = 0, i = 0;
-    char(*texts)[MAC_TEXT_SIZE], **endings, prefix[64];
-
-    REPLICA_FOREACH (member, ports)
-        n++;
-    texts = calloc(n + 1, sizeof *texts);
-    endings = calloc(n + 1, sizeof *endings);
-    if (texts && endings) {
-        REPLICA_FOREACH (member, ports) {
-            mac_format(&((const struct port *)member->object)->mac, texts[i]);
-            endings[i] = texts[i];
-            i++;
-        }
-        snprintf(prefix, sizeof prefix, "mac/%s/", change->before->id);
-        plan_require_only(change->plan, prefix, endings, n);
-    }
-    n = texts && endings;
-    free(texts);
-    free(endings);
-    return n ? 0 : -ENOMEM;
-}
-
 static int update(struct change *change)
 {
     const struct network *before = (const struct network *)change->before, *after = (struct network *)change->after;
@@ -141,7 +116,7 @@ static int update(struct change *change)
                 return error_set_type(change->error, -EBUSY, "InvalidSharedSetting", NULL,
                                       "Unable to reconfigure sharing settings for network %s. Multiple tenants are using it.",
                                       before->object.id);
-        return require_only_ports(change, ports);
+        return ports_require_only(change->plan, before->object.id, ports);
     }
     return 0;
 }
@@ -164,7 +139,7 @@ static int delete_network(struct change *change)
     REPLICA_FOREACH (member, replica_subnets_by_network(replica, network->object.id))
         plan_delete(change->plan, member->object);
     plan_put(change->plan, vni_quarantine_key(network->vni, key), network->object.id);
-    return require_only_ports(change, ports);
+    return ports_require_only(change->plan, network->object.id, ports);
 }
 
 const struct resource network_resource = {

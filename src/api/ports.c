@@ -454,6 +454,32 @@ int port_add_auto_address(struct plan *plan, struct port *port, const struct sub
     return 0;
 }
 
+/* By the keys mac/<network>/<mac>: one a port. */
+int ports_require_only(struct plan *plan, const char *network_id, const struct replica_member *ports)
+{
+    char(*texts)[MAC_TEXT_SIZE], **endings, prefix[64];
+    size_t n = 0, i = 0;
+    int r = -ENOMEM;
+
+    REPLICA_FOREACH (member, ports)
+        n++;
+    texts = calloc(n + 1, sizeof *texts);
+    endings = calloc(n + 1, sizeof *endings);
+    if (texts && endings) {
+        REPLICA_FOREACH (member, ports) {
+            mac_format(&((const struct port *)member->object)->mac, texts[i]);
+            endings[i] = texts[i];
+            i++;
+        }
+        snprintf(prefix, sizeof prefix, "mac/%s/", network_id);
+        plan_require_only(plan, prefix, endings, n);
+        r = 0;
+    }
+    free(texts);
+    free(endings);
+    return r;
+}
+
 void port_remove_subnet(struct plan *plan, const struct port *before, const char *subnet_id)
 {
     struct port *port = (struct port *)plan_edit(plan, &before->object);

@@ -14,6 +14,10 @@ void port_plan_delete(struct plan *plan, const struct port *port);
 /* Adds the EUI-64 address of an auto-address subnet to a port that the plan creates or edits.  0, or a failure. */
 int port_add_auto_address(struct plan *plan, struct port *port, const struct subnet *subnet);
 
+/* The transaction fails if the network has, when it commits, other ports than 'ports', all that are known now. */
+struct replica_member;
+int ports_require_only(struct plan *plan, const char *network_id, const struct replica_member *ports);
+
 /* Takes every address of the subnet from the port. */
 void port_remove_subnet(struct plan *plan, const struct port *port, const char *subnet_id);
 

@@ -249,12 +249,13 @@ static int check_overlap(struct change *change, const struct subnet *subnet)
                    prefix_format(&subnet->cidr, text), subnet->network_id, found->object.id, prefix_format(&found->cidr, other));
 }
 
-/* Ports that are there take part in stateless autoconfiguration at once. */
+/* Ports that are there take part in stateless autoconfiguration at once; those to come see the subnet. */
 static int add_auto_addresses(struct change *change, const struct subnet *subnet)
 {
+    const struct replica_member *ports = replica_ports_by_network(change->request->api->replica, subnet->network_id);
     int r;
 
-    REPLICA_FOREACH (member, replica_ports_by_network(change->request->api->replica, subnet->network_id)) {
+    REPLICA_FOREACH (member, ports) {
         struct port *port;
 
         if (port_is_router_interface((const struct port *)member->object))
@@ -264,7 +265,7 @@ static int add_auto_addresses(struct change *change, const struct subnet *subnet
         if (r < 0)
             return r;
     }
-    return 0;
+    return ports_require_only(change->plan, subnet->network_id, ports);
 }
 
 static int create(struct change *change)
