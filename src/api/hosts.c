@@ -168,17 +168,15 @@ json_t *host_show(const struct hosts *hosts, const struct host *host)
     struct hashmap_node *node = hashmap_find(&hosts->agents, host->object.id, strlen(host->object.id));
     const struct agent *agent = node ? CONTAINER_OF(node, struct agent, node) : NULL;
     char address[IP_TEXT_SIZE];
-    size_t n_ports = 0;
 
-    REPLICA_FOREACH(member, replica_ports_by_host(hosts->api->replica, host->object.name))
-        n_ports++;
     return json_pack("{s:s,s:s,s:s,s:b,s:s,s:o,s:i,s:o,s:I,s:o,s:b,s:I,s:I,s:o,s:o}", "id", host->object.id, "name", host->object.name,
                      "description", host->object.description ? host->object.description : "", "admin_state_up", host->object.admin_state_up,
                      "state", states[host->state], "tunnel_address",
                      host->has_tunnel_address ? json_string(ip_format(&host->tunnel_address, address)) : json_null(), "underlay_mtu",
                      host->underlay_mtu, "version", host->version && *host->version ? json_string(host->version) : json_null(),
                      "applied_revision", (json_int_t)(agent ? agent->applied_revision : 0), "seen_at", time_json(agent ? agent->seen_at_s : 0),
-                     "connected", agent && agent->watchers, "ports", (json_int_t)n_ports, "revision_number",
+                     "connected", agent && agent->watchers, "ports",
+                     (json_int_t)replica_count_by_host(hosts->api->replica, host->object.name), "revision_number",
                      (json_int_t)host->object.revision_number, "created_at", time_json(host->object.created_at_s), "updated_at",
                      time_json(host->object.updated_at_s));
 }

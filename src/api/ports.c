@@ -496,6 +496,17 @@ void port_remove_subnet(struct plan *plan, const struct port *before, const char
         port->n_fixed_ips = kept;
 }
 
+/* What a host said of the port ends with the port, and with its binding (replica.h). */
+static void forget_status(struct plan *plan, const struct port *port)
+{
+    char key[64];
+
+    if (port->status != PORT_STATUS_ACTIVE)
+        return; /* Only ACTIVE is kept in the store. */
+    snprintf(key, sizeof key, "status/port/%s", port->object.id);
+    plan_remove(plan, key);
+}
+
 void port_plan_delete(struct plan *plan, const struct port *port)
 {
     char key[MAX(MAC_KEY_SIZE, IPAM_KEY_SIZE)];
@@ -503,6 +514,7 @@ void port_plan_delete(struct plan *plan, const struct port *port)
     for (size_t i = 0; i < port->n_fixed_ips; i++)
         plan_remove(plan, ipam_key(port->fixed_ips[i].subnet_id, &port->fixed_ips[i].address, key));
     plan_remove(plan, mac_key(port, key));
+    forget_status(plan, port);
     plan_delete(plan, &port->object);
 }
 
@@ -658,6 +670,8 @@ static int update(struct change *change)
 
     if (!network)
         return -ENOENT;
+    if (!streq(text_of(before->binding_host_id), text_of(after->binding_host_id)))
+        forget_status(change->plan, before);
     if ((r = check_policy(change, network)) < 0 || (r = check_dhcp_options(change, after)) < 0 ||
         (new_mac && (r = change_mac(change, before, after)) < 0))
         return r;

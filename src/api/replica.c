@@ -792,6 +792,13 @@ size_t replica_count_by_network(const struct replica *replica, enum resource_kin
     return group ? group->count : 0;
 }
 
+size_t replica_count_by_host(const struct replica *replica, const char *host_name)
+{
+    struct group *group = group_find(replica, PROPERTY_PORT_HOST, RESOURCE_PORT, host_name, strlen(host_name));
+
+    return group ? group->count : 0;
+}
+
 size_t replica_count_by_project(const struct replica *replica, enum resource_kind kind, const char *project_id)
 {
     struct group *group = group_find(replica, PROPERTY_PROJECT, kind, project_id, strlen(project_id));

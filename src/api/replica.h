@@ -104,6 +104,7 @@ const struct replica_member *replica_by_project(const struct replica *replica, e
 
 /* How many there are: in constant time. */
 size_t replica_count_by_network(const struct replica *replica, enum resource_kind kind, const char *network_id);
+size_t replica_count_by_host(const struct replica *replica, const char *host_name); /* Ports. */
 size_t replica_count_by_project(const struct replica *replica, enum resource_kind kind, const char *project_id);
 
 #endif

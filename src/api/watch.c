@@ -318,9 +318,11 @@ static int write_old(struct watcher *watcher, struct old *old)
 
     if (object && is_relevant(watcher, object))
         return write_put(watcher->hosts, &watcher->out, object);
+    if (old->kind == RESOURCE_N_KINDS) /* Of a digest, and deleted long ago: only the id is known. */
+        return buffer_printf(&watcher->out, "{\"type\":\"delete\",\"kind\":null,\"id\":\"%s\",\"revision\":%llu}\n", old->id,
+                             (unsigned long long)replica_revision(watcher->hosts->api->replica));
     return buffer_printf(&watcher->out, "{\"type\":\"delete\",\"kind\":\"%s\",\"id\":\"%s\",\"revision\":%llu}\n",
-                         old->kind < RESOURCE_N_KINDS ? resource_name(old->kind) : "unknown", old->id,
-                         (unsigned long long)replica_revision(watcher->hosts->api->replica));
+                         resource_name(old->kind), old->id, (unsigned long long)replica_revision(watcher->hosts->api->replica));
 }
 
 static int write_mark(struct watcher *watcher, const char *type)
