@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,9 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build" / "release"))
+
+
+PREFIX = "wb"  # Then the process id: whose it is.
 
 
 class Failed(Exception):
@@ -36,13 +40,32 @@ def wait_for(condition, what, deadline_s=20, step_s=0.01):
         time.sleep(step_s)
 
 
+def sweep():
+    """Takes away what a run left that was killed with -9: its namespaces with what runs in them, and its pins."""
+    def is_left(name):
+        owner = re.match(rf"{PREFIX}(\d+)-", name)
+        return owner and not pathlib.Path("/proc", owner.group(1)).exists()
+
+    for namespace in filter(is_left, (line.split()[0] for line in run("ip", "netns", "list").splitlines() if line)):
+        for pid in run("ip", "netns", "pids", namespace, check=False).split():
+            try:
+                os.kill(int(pid), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        run("ip", "netns", "del", namespace, check=False)
+    for pins in filter(lambda path: is_left(path.name), pathlib.Path("/sys/fs/bpf/weft").glob(f"{PREFIX}*")):
+        shutil.rmtree(pins, ignore_errors=True)
+
+
 class Lab:
     """Everything is named after this process, so several may run at once."""
 
     def __init__(self):
-        self.prefix = f"wb{os.getpid()}"
+        self.prefix = f"{PREFIX}{os.getpid()}"
         self.namespaces, self.processes, self.undo = [], [], []
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="weft-bench-"))
+
+        sweep()
 
     def __enter__(self):
         signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
