@@ -10,7 +10,10 @@
 
 static void report_timer_fired(uv_timer_t *timer)
 {
-    agent_report(timer->data, true);
+    struct agent *agent = timer->data;
+
+    maps_sweep_learned(agent->maps);
+    agent_report(agent, true);
 }
 
 void agent_report_start(struct agent *agent)

@@ -476,6 +476,8 @@ static void update(struct agent *agent)
     }
     result = maps_apply(agent->maps, &agent->desired, agent->replica.synced, clock_monotonic_ms(), &changes);
     log_changes(agent, &changes, result, (clock_monotonic_ns() - start_ns) / 1000);
+    if (changes.n_deleted || changes.n_changed)
+        maps_sweep_learned(agent->maps);
     again_ms = changes.retry_ms ? changes.retry_ms : result < 0 ? ATTACH_RETRY_MS : 0;
     update_underlay(agent);
 

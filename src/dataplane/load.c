@@ -168,6 +168,8 @@ static int find_maps(struct maps *maps, struct error *error)
         result = map_array(maps, "projects", sizeof(struct project_record), &maps->projects, &maps->projects_size, error);
     if (result == 0)
         result = map_array(maps, "settings", sizeof(struct settings), &maps->settings, &maps->settings_size, error);
+    if (result == 0)
+        result = map_array(maps, "port_runtime", sizeof(struct port_runtime), &maps->runtime, &maps->runtime_size, error);
     return result;
 }
 
@@ -261,6 +263,7 @@ void maps_close(struct maps *maps)
     unmap(maps->hosts, maps->hosts_size);
     unmap(maps->projects, maps->projects_size);
     unmap(maps->settings, maps->settings_size);
+    unmap(maps->runtime, maps->runtime_size);
     weft_bpf__destroy(maps->skeleton);
     free(maps->port_changed_ms);
     free(maps->host_changed_ms);

@@ -17,7 +17,8 @@ struct maps {
     uint8_t *ports, *hosts;     /* Mapped arrays of records. */
     struct project_record *projects;
     struct settings *settings;
-    size_t ports_size, hosts_size, projects_size, settings_size; /* Of the mappings, in bytes. */
+    struct port_runtime *runtime;
+    size_t ports_size, hosts_size, projects_size, settings_size, runtime_size; /* Of the mappings, in bytes. */
     uint64_t *port_changed_ms, *host_changed_ms;  /* By slot: when this agent last wrote the record; 0: never. */
     struct desired actual;
 };

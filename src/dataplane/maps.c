@@ -505,6 +505,52 @@ finish:
     return result;
 }
 
+/* ---- learned MACs: written by the programs ---------------------------------------------------------------------------------------- */
+
+static bool may_still_claim(const struct maps *maps, const struct fdb_key *key, uint32_t output)
+{
+    struct movable_key claim = {.vni = key->vni, .output = output}; /* Any MAC that nobody owns. */
+
+    if (rows_find(&maps->actual.tables[TABLE_FDB], key))
+        return false;
+    if (rows_find(&maps->actual.tables[TABLE_MOVABLE], &claim))
+        return true;
+    memcpy(claim.mac, key->mac, sizeof(claim.mac));
+    return rows_find(&maps->actual.tables[TABLE_MOVABLE], &claim) != NULL;
+}
+
+int maps_sweep_learned(struct maps *maps)
+{
+    _cleanup_(freep) uint32_t *counts = calloc(maps->sizes.n_ports, sizeof(*counts));
+    int fd = maps_descriptor(maps, "learned"), n_removed = 0;
+    struct rows learned;
+
+    rows_init(&learned, sizeof(struct fdb_key), sizeof(struct output_value));
+    if (!counts || read_hash(fd, &learned) < 0) {
+        rows_clear(&learned);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < learned.n; i++) {
+        struct output_value value;
+        struct fdb_key key;
+        uint32_t slot;
+
+        memcpy(&key, rows_key(&learned, i), sizeof(key));
+        memcpy(&value, rows_value(&learned, i), sizeof(value));
+        slot = value.output & OUTPUT_SLOT_MASK;
+        if (!may_still_claim(maps, &key, value.output))
+            n_removed += bpf_map_delete_elem(fd, &key) == 0;
+        else if ((value.output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL && slot < maps->sizes.n_ports)
+            counts[slot]++;
+    }
+    rows_clear(&learned);
+    /* The programs count up meanwhile: one more or less is no matter. */
+    for (uint32_t slot = 1; slot < maps->sizes.n_ports; slot++)
+        if (maps->runtime[slot].n_learned != counts[slot])
+            __atomic_store_n(&maps->runtime[slot].n_learned, counts[slot], __ATOMIC_RELAXED);
+    return n_removed;
+}
+
 const struct desired *maps_actual(const struct maps *maps)
 {
     return &maps->actual;

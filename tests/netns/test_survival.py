@@ -65,7 +65,7 @@ def test_no_packet_is_lost_when_an_agent_is(lab, pair, event, tmp_path):
             assert host.stop(signal.SIGTERM) == 0
             host.start()
         else:  # Another program file takes over from the running one's tables.
-            other = tmp_path / "weft-agent"
+            other = tmp_path / f"weft-agent-{host.name}"
             shutil.copy(BUILD / "src/agent/weft-agent", other)
             host.stop(signal.SIGTERM)
             host.start(program=other)

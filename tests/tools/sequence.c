@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,10 +141,17 @@ static int receive_all(const struct addrinfo *at, long idle_s)
 
 int main(int argc, char **argv)
 {
-    if (argc == 6 && strcmp(argv[1], "send") == 0)
-        return send_all(resolve(argv[2], argv[3]), strtoull(argv[4], NULL, 10), strtod(argv[5], NULL));
-    if (argc == 5 && strcmp(argv[1], "receive") == 0)
-        return receive_all(resolve(argv[2], argv[3]), strtol(argv[4], NULL, 10));
-    fprintf(stderr, "usage: sequence receive ADDRESS PORT IDLE_S | send ADDRESS PORT RATE SECONDS\n");
-    return 1;
+    bool sends = argc == 6 && strcmp(argv[1], "send") == 0, receives = argc == 5 && strcmp(argv[1], "receive") == 0;
+    struct addrinfo *address;
+    int result;
+
+    if (!sends && !receives) {
+        fprintf(stderr, "usage: sequence receive ADDRESS PORT IDLE_S | send ADDRESS PORT RATE SECONDS\n");
+        return 1;
+    }
+    address = resolve(argv[2], argv[3]);
+    result = sends ? send_all(address, strtoull(argv[4], NULL, 10), strtod(argv[5], NULL))
+                   : receive_all(address, strtol(argv[4], NULL, 10));
+    freeaddrinfo(address);
+    return result;
 }

@@ -1,0 +1,271 @@
+/* The loader against a real kernel: random desired tables applied one after the other, each time compared with what the kernel
+ * says.  Run by test_maps.py as root: maps PIN-PATH [SEED]. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <bpf/bpf.h>
+#include <cmocka.h>
+
+#include "weft/base/clock.h"
+#include "weft/base/util.h"
+#include "weft/dataplane/maps.h"
+
+static const char *pin_path;
+static const struct maps_sizes sizes = {64, 64, 64};
+
+static struct maps *open_maps(void)
+{
+    struct error error = {0};
+    struct maps *maps = NULL;
+
+    if (maps_open(pin_path, &sizes, &maps, &error) < 0)
+        fail_msg("%s", error.message);
+    return maps;
+}
+
+/* Keys from a small space, so that rows come, change and go. */
+static void random_rows(struct desired *desired, unsigned n)
+{
+    desired_clear(desired);
+    for (unsigned i = 0; i < n; i++) {
+        uint32_t slot = 1 + (uint32_t)rand() % 63, vni = 1 + (uint32_t)rand() % 5, ifindex = 1000 + (uint32_t)rand() % 50;
+        struct port_config port = {.ifindex = ifindex, .vni = vni, .generation = 1 + (uint32_t)rand() % 3};
+        struct host_config host = {.ifindex = 2, .remote = {192, 0, 2, (uint8_t)slot}, .next_hop = {(uint8_t)rand()}};
+        struct fdb_key fdb = {.vni = vni, .mac = {2, 0, 0, 0, 0, (uint8_t)(rand() % 40)}};
+        struct output_value output = {vni, OUTPUT_LOCAL | slot};
+        struct movable_key movable = {.vni = vni, .mac = {2, 0, 0, 0, 1, (uint8_t)(rand() % 9)}, .output = output.output};
+        struct neighbor_key neighbor = {.vni = vni, .address = {10, 0, 0, (uint8_t)(rand() % 40)}};
+        struct neighbor_value mac = {.check = (uint16_t)vni, .mac = {2, 0, 0, 0, 0, (uint8_t)rand()}};
+        struct flood_key flood = {.vni = vni, .index = (uint32_t)rand() % 20};
+        struct source_key source = {.prefix_length = 32 + 8 * (1 + (uint32_t)rand() % 16), .slot = slot};
+        struct source_value macs = {.slot = slot, .n_macs = 1, .mac = {{2, 0, 0, 0, 0, (uint8_t)rand()}}};
+        struct network_value network = {.vni = vni, .mtu = (uint16_t)(1400 + rand() % 3)};
+        struct peer_key peer = {.address = {10, 1, 0, (uint8_t)(rand() % 30)}};
+        struct peer_value peer_value = {.host = slot};
+        struct project_limits limits = {1 + (uint32_t)rand() % 9, 5};
+
+        rows_add(&desired->tables[TABLE_PORTS], &slot, &port);
+        rows_add(&desired->tables[TABLE_HOSTS], &slot, &host);
+        rows_add(&desired->tables[TABLE_INTERFACES], &ifindex, &slot);
+        rows_add(&desired->tables[TABLE_FDB], &fdb, &output);
+        rows_add(&desired->tables[TABLE_MOVABLE], &movable, &output);
+        rows_add(&desired->tables[TABLE_NEIGHBORS], &neighbor, &mac);
+        rows_add(&desired->tables[TABLE_FLOOD], &flood, &output);
+        rows_add(&desired->tables[TABLE_SOURCES], &source, &macs);
+        rows_add(&desired->tables[TABLE_NETWORKS], &vni, &network);
+        rows_add(&desired->tables[TABLE_PEERS], &peer, &peer_value);
+        rows_add(&desired->tables[TABLE_PROJECTS], &slot, &limits);
+    }
+    for (int table = 0; table < N_DESIRED_TABLES; table++)
+        assert_int_equal(0, rows_sort(&desired->tables[table]));
+}
+
+static void assert_same(const struct desired *expected, const struct desired *actual)
+{
+    for (int table = 0; table < N_DESIRED_TABLES; table++) {
+        const struct rows *a = &expected->tables[table], *b = &actual->tables[table];
+
+        if (a->n != b->n || (a->n && memcmp(a->data, b->data, a->n * rows_stride(a)) != 0))
+            fail_msg("table %s differs: %zu rows expected, %zu there", desired_table_name(table), a->n, b->n);
+    }
+}
+
+/* Applies until nothing is held back by the grace of records.  Time is given, so nobody waits. */
+static void apply(struct maps *maps, const struct desired *desired, uint64_t *now_ms)
+{
+    struct maps_changes changes;
+
+    do {
+        assert_int_equal(0, maps_apply(maps, desired, true, *now_ms, &changes));
+        assert_int_equal(0, changes.n_failed);
+        *now_ms += changes.retry_ms;
+    } while (changes.retry_ms);
+}
+
+static void the_kernel_holds_what_is_desired(void **state)
+{
+    struct maps *maps = open_maps();
+    struct maps_changes changes;
+    struct desired desired;
+    uint64_t now_ms = 1000;
+
+    desired_init(&desired);
+    for (unsigned round = 0; round < 60; round++) {
+        struct maps *again;
+
+        random_rows(&desired, (unsigned)rand() % 80);
+        apply(maps, &desired, &now_ms);
+        assert_same(&desired, maps_actual(maps));
+        assert_int_equal(0, maps_apply(maps, &desired, true, now_ms, &changes));
+        assert_int_equal(0, changes.n_added + changes.n_changed + changes.n_deleted);
+        if (round % 10)
+            continue;
+        again = open_maps(); /* What another agent finds: the pins say the same. */
+        assert_same(&desired, maps_actual(again));
+        maps_close(again);
+    }
+    desired_clear(&desired);
+    apply(maps, &desired, &now_ms);
+    assert_same(&desired, maps_actual(maps));
+    maps_close(maps);
+}
+
+static void nothing_is_deleted_without_sweep(void **state)
+{
+    struct maps *maps = open_maps();
+    struct desired first, second;
+    struct maps_changes changes;
+    uint64_t now_ms = 100000;
+
+    desired_init(&first);
+    desired_init(&second);
+    random_rows(&first, 50);
+    apply(maps, &first, &now_ms);
+    assert_int_equal(0, maps_apply(maps, &second, false, now_ms + 1000, &changes));
+    assert_int_equal(0, changes.n_deleted);
+    assert_same(&first, maps_actual(maps));
+    apply(maps, &second, &now_ms);
+    assert_same(&second, maps_actual(maps));
+    desired_clear(&first);
+    maps_close(maps);
+}
+
+static void a_record_is_not_changed_twice_within_the_grace(void **state)
+{
+    struct maps *maps = open_maps();
+    struct maps_changes changes;
+    struct desired desired;
+    uint32_t slot = 7;
+    struct port_config config = {.ifindex = 5, .vni = 9, .generation = 3};
+
+    desired_init(&desired);
+    rows_add(&desired.tables[TABLE_PORTS], &slot, &config);
+    assert_int_equal(0, maps_apply(maps, &desired, true, 500000, &changes));
+    assert_int_equal(0, changes.retry_ms);
+    rows_clear(&desired.tables[TABLE_PORTS]);
+    config.ifindex = 6;
+    rows_add(&desired.tables[TABLE_PORTS], &slot, &config);
+    assert_int_equal(0, maps_apply(maps, &desired, true, 500001, &changes));
+    assert_int_equal(RECORD_GRACE_MS - 1, changes.retry_ms);
+    assert_int_equal(0, changes.n_changed);
+    assert_int_equal(0, maps_apply(maps, &desired, true, 500000 + RECORD_GRACE_MS, &changes));
+    assert_int_equal(1, changes.n_changed);
+
+    /* A freed slot remembers its generation, also for the next agent. */
+    rows_clear(&desired.tables[TABLE_PORTS]);
+    assert_int_equal(0, maps_apply(maps, &desired, true, 600000, &changes));
+    assert_int_equal(1, changes.n_deleted);
+    maps_close(maps);
+    maps = open_maps();
+    assert_int_equal(0, maps_actual(maps)->tables[TABLE_PORTS].n);
+    assert_int_equal(3, maps_port_generation(maps, slot));
+    maps_close(maps);
+}
+
+static void a_row_beyond_the_tables_is_refused_and_the_others_are_written(void **state)
+{
+    struct maps *maps = open_maps();
+    struct maps_changes changes;
+    struct desired desired;
+    uint32_t far = 64, near = 3;
+    struct port_config config = {.ifindex = 5, .vni = 9};
+
+    desired_init(&desired);
+    rows_add(&desired.tables[TABLE_PORTS], &near, &config);
+    rows_add(&desired.tables[TABLE_PORTS], &far, &config);
+    assert_int_equal(0, maps_apply(maps, &desired, true, 700000, &changes));
+    assert_int_equal(1, changes.n_failed);
+    assert_string_equal("ports", changes.failed_table);
+    assert_int_equal(1, maps_actual(maps)->tables[TABLE_PORTS].n);
+    desired_clear(&desired);
+    assert_int_equal(0, maps_apply(maps, &desired, true, 800000, &changes));
+    maps_close(maps);
+}
+
+static void learned_macs_without_a_claim_are_swept(void **state)
+{
+    struct maps *maps = open_maps();
+    struct maps_changes changes;
+    struct desired desired;
+    int fd = maps_descriptor(maps, "learned"), runtime = maps_descriptor(maps, "port_runtime");
+    struct movable_key claim = {.vni = 9, .output = OUTPUT_LOCAL | 4}; /* Any MAC. */
+    struct output_value mine = {9, OUTPUT_LOCAL | 4}, other = {9, OUTPUT_LOCAL | 5}, found;
+    struct fdb_key keys[] = {{.vni = 9, .mac = {2, 1}}, {.vni = 9, .mac = {2, 2}}, {.vni = 9, .mac = {2, 3}}};
+    struct port_runtime counted;
+    uint32_t slot = 4;
+
+    desired_init(&desired);
+    rows_add(&desired.tables[TABLE_MOVABLE], &claim, &mine);
+    rows_add(&desired.tables[TABLE_FDB], &keys[2], &other); /* Owned by now. */
+    assert_int_equal(0, maps_apply(maps, &desired, true, 900000, &changes));
+    assert_int_equal(0, bpf_map_update_elem(fd, &keys[0], &mine, BPF_ANY));
+    assert_int_equal(0, bpf_map_update_elem(fd, &keys[1], &other, BPF_ANY)); /* Port 5 may not claim. */
+    assert_int_equal(0, bpf_map_update_elem(fd, &keys[2], &mine, BPF_ANY));
+    assert_int_equal(2, maps_sweep_learned(maps));
+    assert_int_equal(0, bpf_map_lookup_elem(fd, &keys[0], &found));
+    assert_true(bpf_map_lookup_elem(fd, &keys[1], &found) < 0);
+    assert_true(bpf_map_lookup_elem(fd, &keys[2], &found) < 0);
+    assert_int_equal(0, bpf_map_lookup_elem(runtime, &slot, &counted));
+    assert_int_equal(1, counted.n_learned);
+    desired_clear(&desired);
+    assert_int_equal(0, maps_apply(maps, &desired, true, 990000, &changes));
+    assert_int_equal(1, maps_sweep_learned(maps));
+    maps_close(maps);
+}
+
+/* Printed, not judged. */
+static void a_thousand_ports_are_timed(void **state)
+{
+    struct maps *maps = open_maps();
+    struct maps_changes changes;
+    struct desired desired;
+    uint64_t start_ns;
+
+    desired_init(&desired);
+    for (uint32_t i = 0; i < 1000; i++) {
+        struct fdb_key fdb = {.vni = 3, .mac = {2, 0, 0, 0, (uint8_t)(i >> 8), (uint8_t)i}};
+        struct neighbor_key neighbor = {.vni = 3, .address = {10, 0, (uint8_t)(i >> 8), (uint8_t)i}};
+        struct output_value output = {3, OUTPUT_REMOTE | 1};
+        struct neighbor_value mac = {.check = 3};
+
+        rows_add(&desired.tables[TABLE_FDB], &fdb, &output);
+        rows_add(&desired.tables[TABLE_NEIGHBORS], &neighbor, &mac);
+    }
+    rows_sort(&desired.tables[TABLE_FDB]);
+    rows_sort(&desired.tables[TABLE_NEIGHBORS]);
+    start_ns = clock_monotonic_ns();
+    assert_int_equal(0, maps_apply(maps, &desired, true, 2000000, &changes));
+    printf("1,000 remote ports applied in %.2f ms\n", (double)(clock_monotonic_ns() - start_ns) / 1e6);
+    assert_int_equal(2000, changes.n_added);
+    desired_clear(&desired);
+    assert_int_equal(0, maps_apply(maps, &desired, true, 3000000, &changes));
+    maps_close(maps);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_kernel_holds_what_is_desired),
+        cmocka_unit_test(nothing_is_deleted_without_sweep),
+        cmocka_unit_test(a_record_is_not_changed_twice_within_the_grace),
+        cmocka_unit_test(a_row_beyond_the_tables_is_refused_and_the_others_are_written),
+        cmocka_unit_test(learned_macs_without_a_claim_are_swept),
+        cmocka_unit_test(a_thousand_ports_are_timed),
+    };
+    unsigned seed = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : (unsigned)time(NULL);
+
+    if (argc < 2) {
+        fprintf(stderr, "usage: maps PIN-PATH [SEED]\n");
+        return 1;
+    }
+    pin_path = argv[1];
+    printf("seed %u\n", seed);
+    srand(seed);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,22 @@
+"""The loader against a real kernel: see maps.c."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(os.environ.get("WEFT_BUILD", ROOT / "build" / "release"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root for BPF")
+def test_the_loader_brings_the_maps_to_what_is_desired():
+    path = f"/sys/fs/bpf/wft{os.getpid()}-maps"
+    try:
+        done = subprocess.run([BUILD / "tests/bpf/maps", path], capture_output=True, text=True, timeout=120)
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+    print(done.stdout, done.stderr)
+    assert done.returncode == 0, done.stdout + done.stderr
