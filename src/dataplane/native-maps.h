@@ -26,6 +26,8 @@
     MAP(peers, HASH)                                                                                         \
     MAP(projects, ARRAY)                                                                                     \
     MAP(connections, HASH)                                                                                   \
+    MAP(flow_slots, ARRAY)                                                                                   \
+    MAP(sweeper, ARRAY)                                                                                      \
     MAP(settings, ARRAY)
 
 enum native_map_name {

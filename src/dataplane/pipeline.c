@@ -109,15 +109,15 @@ static void native_ring_discard(void *event)
     free(event);
 }
 
-static int native_timer_set(struct flow_entry *entry, native_timer_callback callback)
+static int native_timer_set(struct sweeper *record, native_timer_callback callback)
 {
     native->expire = callback;
     return 0;
 }
 
-static int native_timer_start(struct flow_entry *entry, __u64 ns)
+static int native_timer_start(struct sweeper *record, __u64 ns)
 {
-    entry->timer[0] = native->now_ns + ns;
+    record->timer[0] = native->now_ns + ns;
     return 0;
 }
 
@@ -357,15 +357,18 @@ static int map_set_up(struct native *world, enum native_map_name name, enum nati
         [NATIVE_MAP_hosts] = {4, sizeof(struct host_record), 0},
         [NATIVE_MAP_peers] = {16, sizeof(struct peer_value), 4096},
         [NATIVE_MAP_projects] = {4, sizeof(struct project_record), 0},
-        [NATIVE_MAP_connections] = {sizeof(struct flow_key), sizeof(struct flow_entry), 1048576},
+        [NATIVE_MAP_connections] = {sizeof(struct flow_key), sizeof(struct flow_entry), FLOW_SLOTS_DEFAULT},
+        [NATIVE_MAP_flow_slots] = {4, sizeof(struct flow_slot), 0},
+        [NATIVE_MAP_sweeper] = {4, sizeof(struct sweeper), 1},
         [NATIVE_MAP_settings] = {4, sizeof(struct settings), 1},
     };
     uint32_t n_max = shapes[name].n_max;
 
     if (!n_max)
-        n_max = name == NATIVE_MAP_hosts      ? world->sizes.n_hosts
-                : name == NATIVE_MAP_projects ? world->sizes.n_projects
-                                              : world->sizes.n_ports;
+        n_max = name == NATIVE_MAP_hosts        ? world->sizes.n_hosts
+                : name == NATIVE_MAP_projects   ? world->sizes.n_projects
+                : name == NATIVE_MAP_flow_slots ? world->sizes.n_flow_slots
+                                                : world->sizes.n_ports;
     return native_map_init(&world->maps[name], kind, shapes[name].key_size, shapes[name].value_size, n_max);
 }
 
@@ -380,6 +383,7 @@ int pipeline_new(const struct pipeline_sizes *sizes, struct pipeline **ret_pipel
         sizes->n_ports ? sizes->n_ports : MAX_PORTS_DEFAULT,
         sizes->n_hosts ? sizes->n_hosts : MAX_HOSTS_DEFAULT,
         sizes->n_projects ? sizes->n_projects : MAX_PROJECTS_DEFAULT,
+        sizes->n_flow_slots ? sizes->n_flow_slots : FLOW_SLOTS_DEFAULT,
     };
     pipeline->native.now_ns = 1000000000;
     pipeline->native.punt_space = UINT32_MAX;
@@ -466,20 +470,18 @@ void pipeline_set_punt_space(struct pipeline *pipeline, uint32_t n_events)
     pipeline->native.punt_space = n_events;
 }
 
-static void expire_if_due(void *key, void *value, void *context)
-{
-    struct flow_entry *entry = value;
-
-    if (native->expire && entry->timer[0] && entry->timer[0] <= native->now_ns)
-        native->expire(native_map(NATIVE_MAP_connections), key, entry);
-}
-
 void pipeline_advance(struct pipeline *pipeline, uint64_t now_ns)
 {
+    __u32 zero = 0;
+
     native = &pipeline->native;
-    native->now_ns = now_ns;
     native->result = NULL;
-    native_map_visit(native_map(NATIVE_MAP_connections), expire_if_due, NULL);
+    struct sweeper *record = native_map_lookup(native_map(NATIVE_MAP_sweeper), &zero);
+    while (native->expire && record->version && record->timer[0] <= now_ns) {
+        native->now_ns = record->timer[0];
+        native->expire(native_map(NATIVE_MAP_sweeper), &zero, record);
+    }
+    native->now_ns = now_ns;
     native = NULL;
 }
 

@@ -24,6 +24,7 @@ struct pipeline;
 
 struct pipeline_sizes {
     uint32_t n_ports, n_hosts, n_projects; /* Of the arrays; 0: the defaults of tables.h. */
+    uint32_t n_flow_slots;                 /* Then settings.n_flow_slots must say the same. */
 };
 
 /* Returns 0 or -ENOMEM. */
@@ -49,7 +50,7 @@ void pipeline_visit(struct pipeline *pipeline, const char *table, void (*visit)(
 
 /* ---- time: stands still until told ------------------------------------------------------------------------------------ */
 
-/* Sets CLOCK_MONOTONIC and runs the timers of connection entries that are due.  Starts at 1 s. */
+/* Sets CLOCK_MONOTONIC and runs the sweeper of connection entries as often as it is due until then.  Starts at 1 s. */
 void pipeline_advance(struct pipeline *pipeline, uint64_t now_ns);
 
 /* How many more events the ring buffer has room for; unlimited until set. */

@@ -39,7 +39,9 @@
  *   hosts          array, mmap   host slot -> struct host_record   MAX_HOSTS_DEFAULT
  *   peers          hash          __u8[16] -> struct peer_value     4096
  *   projects       array, mmap   index -> struct project_record    MAX_PROJECTS_DEFAULT
- *   connections    hash          struct flow_key -> struct flow_entry 1048576
+ *   connections    hash          struct flow_key -> struct flow_entry FLOW_SLOTS_DEFAULT
+ *   flow_slots     array         index -> struct flow_slot         FLOW_SLOTS_DEFAULT
+ *   sweeper        array         0 -> struct sweeper               1
  *   settings       array, mmap   0 -> struct settings              1
  *   punt           ring buffer   struct punt_event                 1 MiB
  *
@@ -252,29 +254,44 @@ enum flow_state { FLOW_NEW, FLOW_HALF_OPEN, FLOW_ESTABLISHED, FLOW_CLOSING, FLOW
 #define FLOW_LOCAL_STARTED (1u << 0) /* The local workload sent the first packet. */
 #define FLOW_SEEN_REPLY (1u << 1)
 struct flow_entry {
+    __u8 layout;           /* FLOW_LAYOUT: entries of another layout are evaluated as new. */
+    __u8 state;            /* enum flow_state */
+    __u8 flags;            /* FLOW_* */
+    __u8 pad;
+    __u32 slot;            /* Repeats the key. */
+    __u32 epoch;           /* Of the port when 'output' was decided. */
+    __u32 output;          /* Where the workload's frames go. */
+    __u32 output_generation; /* Of that port or host slot. */
+    __u32 generation;      /* Of the port slot. */
+    __u8 remote_mac[6];    /* The workload's L2 destination that 'output' was found for. */
+    __u8 tcp_flags[2];     /* Seen so far: sent by the workload, received. */
+    __u64 last_seen_ns;    /* CLOCK_MONOTONIC_COARSE; of a dead entry: when it died. */
+    __u64 packets[2];      /* Sent by the workload, received. */
+    __u64 bytes[2];
+    __u32 project;
+    __u32 counted_established; /* Which of its project's counters holds it: 0 half open, 1 established. */
+};
+_Static_assert(sizeof(struct flow_entry) == 80, "no implicit padding");
+
+/* Expiry, the data plane's own business: every entry has its key in one of 'flow_slots', and one timer in 'sweeper' walks over
+ * them (bpf/flow.h). */
+#define FLOW_SLOTS_DEFAULT 262144
+enum flow_slot_state { SLOT_FREE, SLOT_CLAIMED, SLOT_USED, SLOT_DYING };
+struct flow_slot {
+    struct flow_key key;
+    __u32 state;           /* enum flow_slot_state */
+};
+struct sweeper {
 #ifdef __bpf__
     struct bpf_timer timer;
 #else
     __u64 timer[2];
 #endif
-    __u8 layout;           /* FLOW_LAYOUT: entries of another layout are evaluated as new. */
-    __u8 state;            /* enum flow_state */
-    __u8 flags;            /* FLOW_* */
-    __u8 pad;
-    __u8 remote_mac[6];    /* The workload's L2 destination that 'output' was found for. */
-    __u8 tcp_flags[2];     /* Seen so far: sent by the workload, received. */
-    __u32 slot;            /* Repeats the key. */
-    __u32 epoch;           /* Of the port when 'output' was decided. */
-    __u32 output;          /* Where the workload's frames go. */
-    __u32 output_generation; /* Of that port or host slot. */
-    __u32 project;
-    __u32 generation;      /* Of the port slot. */
-    __u32 counted_established; /* Which of its project's counters holds it: 0 half open, 1 established. */
-    __u64 last_seen_ns;    /* CLOCK_MONOTONIC_COARSE. */
-    __u64 packets[2];      /* Sent by the workload, received. */
-    __u64 bytes[2];
+    __u32 version;         /* Of the program whose timer runs; 0: none. */
+    __u32 next;            /* Where the next entry looks for a slot. */
+    __u32 hand;            /* Where the sweeper goes on. */
+    __u32 n_seen;          /* Slots in use that this round has met. */
 };
-_Static_assert(sizeof(struct flow_entry) == 96, "no implicit padding");
 
 /* ---- settings: array of one, written before programs are attached -------------------------------------------------------- */
 
@@ -283,7 +300,7 @@ struct settings {
     __u32 tunnel_ifindex;  /* The device that owns the UDP port; copies of broadcast leave through it. */
     __u16 tunnel_port;     /* UDP, host order. */
     __u16 pad;
-    __u32 pad2;
+    __u32 n_flow_slots;    /* A power of two; 0: FLOW_SLOTS_DEFAULT. */
     __u32 timeout_s[8];    /* By enum flow_timeout. */
     __u64 hash_seed;       /* For the tunnel's source ports. */
 };

@@ -110,7 +110,7 @@ void fixture_fill(struct pipeline *pipeline)
     const uint32_t secure = PORT_SECURITY | PORT_ADMIN_UP, zero = 0;
     struct settings *settings = pipeline_lookup(pipeline, "settings", &zero);
 
-    *settings = (struct settings){.n_ports = 16, .n_hosts = 16, .n_projects = 16, .tunnel_ifindex = TUNNEL_IFINDEX,
+    *settings = (struct settings){.n_ports = 16, .n_hosts = 16, .n_projects = 16, .n_flow_slots = FIXTURE_FLOW_SLOTS, .tunnel_ifindex = TUNNEL_IFINDEX,
                                   .tunnel_port = TUNNEL_PORT, .timeout_s = {30, 7200, 10, 30, 120, 20, 60, 0}, .hash_seed = 99};
     add_port(pipeline, 1, 7, "A", "10.0.0.1", "fd01::1", secure | PORT_REDIRECT_PEER | PORT_DHCP4 | PORT_DHCP6 | PORT_RA);
     add_port(pipeline, 2, 7, "B", "10.0.0.2", "fd01::2", secure | PORT_REDIRECT_PEER);
@@ -158,7 +158,7 @@ struct pipeline *fixture_new(void)
 {
     struct pipeline *pipeline;
 
-    if (pipeline_new(&(struct pipeline_sizes){16, 16, 16}, &pipeline))
+    if (pipeline_new(&(struct pipeline_sizes){16, 16, 16, FIXTURE_FLOW_SLOTS}, &pipeline))
         abort();
     fixture_fill(pipeline);
     return pipeline;

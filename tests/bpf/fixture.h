@@ -22,9 +22,10 @@
 
 #define TUNNEL_IFINDEX 200
 #define UNDERLAY_IFINDEX 201
+#define FIXTURE_FLOW_SLOTS 4096
 
 struct pipeline *fixture_new(void);
-void fixture_fill(struct pipeline *pipeline); /* Into an empty one with at least 16 ports, hosts and projects. */
+void fixture_fill(struct pipeline *pipeline); /* Into an empty one with at least 16 ports, hosts and projects, and so many flow slots. */
 
 struct port_config *fixture_port(struct pipeline *pipeline, uint32_t slot);
 struct host_config *fixture_host(struct pipeline *pipeline, uint32_t slot);

@@ -5,9 +5,14 @@
  * port's epoch: after any change the frame is decided again and the entry rewritten in place.
  *
  * Life: half open until the workload is seen to go on (TCP: an ACK; others: a reply or the third frame), then established,
- * then closing after FIN or RST.  A timer in the entry ends it, with no help from user space: the entry is marked dead
- * first and deleted a tick later, because memory of a deleted element may be given to another key at once, and a program
- * that found the entry just before must not read that key's values; it takes far less than a tick to run.
+ * then closing after FIN or RST; then idle for too long, and dead.  A dead entry is deleted a tick later, because memory of a
+ * deleted element may be given to another key at once, and a program that found the entry just before must not read that
+ * key's values; it takes far less than a tick to run.
+ *
+ * Expiry needs nobody in user space.  A new entry puts its key into the next free one of 'flow_slots'; one timer walks over
+ * them, a stretch each tick, all of them in about a dozen seconds.  A timer in each entry would be simpler, but
+ * bpf_timer_init() may have no memory (Linux 6.18 takes it without waiting for a lock: seen to fail for nine entries of ten
+ * in a burst of new connections), and a hundred thousand timers cost more than the walk.
  *
  * Admission is by project: so many half-open, so many established.  Over the limit a port without stateful policy is
  * served without an entry: it loses speed, nothing else.
@@ -22,6 +27,10 @@
 
 #define FLOW_DEAD_NS 10000000ull
 #define FLOW_ASSURED_PACKETS 3
+#define FLOW_SLOT_TRIES 8
+#define SWEEP_VERSION 1           /* A program with another one takes the timer over. */
+#define SWEEP_TICK_NS 100000000ull
+#define SWEEP_STRETCH 2048        /* Slots a tick. */
 
 /* The live entry of a tuple, or NULL. */
 static __always_inline struct flow_entry *flow_find(const struct flow_key *key)
@@ -84,23 +93,122 @@ static __always_inline void flow_release(__u32 project_index, bool established)
         __sync_fetch_and_add(established ? &project->n_established : &project->n_half_open, -1);
 }
 
-/* The timer's callback. */
-static int flow_expire(void *map, struct flow_key *key, struct flow_entry *entry)
+static __always_inline __u32 flow_slots_mask(void)
 {
-    if (entry->state == FLOW_DEAD) {
-        flow_release(entry->project, entry->counted_established);
-        flow_map_delete(map, key);
-        return 0;
+    const struct settings *settings = settings_get();
+    __u32 n = settings ? settings->n_flow_slots : 0;
+
+    return (n ? n : FLOW_SLOTS_DEFAULT) - 1;
+}
+
+/* Removes an entry that has been dead for a tick; whoever succeeds gives back its place. */
+static __always_inline void flow_remove(const struct flow_key *key, const struct flow_entry *entry)
+{
+    __u32 project = entry->project;
+    bool established = entry->counted_established;
+
+    if (map_delete(connections, key) == 0)
+        flow_release(project, established);
+}
+
+/* Looks at one slot: the sweeper's step. */
+static __always_inline void sweep_slot(struct flow_slot *slot, __u64 now)
+{
+    struct flow_entry *entry = map_lookup(connections, &slot->key);
+
+    if (!entry) {
+        slot->state = SLOT_FREE;
+        return;
     }
-    __u64 now = time_ns(), timeout = flow_timeout_ns(key, entry);
     __u64 age = now > entry->last_seen_ns ? now - entry->last_seen_ns : 0;
-    if (age < timeout) {
-        flow_timer_start(entry, timeout - age);
-    } else {
+    if (entry->state == FLOW_DEAD) {
+        if (age >= FLOW_DEAD_NS) {
+            flow_remove(&slot->key, entry);
+            slot->state = SLOT_FREE;
+        }
+    } else if (age >= flow_timeout_ns(&slot->key, entry)) {
         entry->state = FLOW_DEAD;
-        flow_timer_start(entry, FLOW_DEAD_NS);
+        entry->last_seen_ns = now;
+        slot->state = SLOT_DYING;
+    }
+}
+
+struct sweep_state {
+    __u64 now;
+    __u32 first; /* Of the stretch; the one before it is looked at again for the dying. */
+    __u32 mask;
+    __u32 n_seen;
+};
+
+static long sweep_step(__u32 index, void *context)
+{
+    struct sweep_state *state = context;
+    __u32 position = (state->first + index - SWEEP_STRETCH) & state->mask;
+    struct flow_slot *slot = map_lookup(flow_slots, &position);
+
+    if (!slot)
+        return 0;
+    if (index < SWEEP_STRETCH) {
+        if (slot->state == SLOT_DYING)
+            sweep_slot(slot, state->now);
+    } else if (slot->state >= SLOT_USED) {
+        state->n_seen++;
+        sweep_slot(slot, state->now);
     }
     return 0;
+}
+
+/* The timer's callback.  Rests when a whole round has met nobody. */
+static int sweep(void *map, __u32 *key, struct sweeper *record)
+{
+    struct sweep_state state = {.now = time_ns(), .first = record->hand, .mask = flow_slots_mask()};
+
+    frame_loop(2 * SWEEP_STRETCH, sweep_step, &state);
+    record->hand = (state.first + SWEEP_STRETCH) & state.mask;
+    record->n_seen += state.n_seen;
+    if (record->hand <= state.first) { /* A round is over. */
+        bool idle = !record->n_seen;
+        record->n_seen = 0;
+        if (idle) {
+            record->version = 0;
+            return 0;
+        }
+    }
+    sweep_timer_start(record, SWEEP_TICK_NS);
+    return 0;
+}
+
+/* Sees to it that the sweeper runs; tried again with each new entry until it does. */
+static __noinline void sweep_begin(struct sweeper *record)
+{
+    __u32 version = record->version;
+
+    if (version == SWEEP_VERSION || __sync_val_compare_and_swap(&record->version, version, SWEEP_VERSION) != version)
+        return;
+    (void)sweep_timer_init(record); /* Says that it is there already when an earlier program made it. */
+    if (sweep_timer_set_callback(record, sweep) || sweep_timer_start(record, SWEEP_TICK_NS))
+        record->version = 0;
+}
+
+/* Puts the key where the sweeper will find it.  False: no free slot nearby, the table is as good as full. */
+static __noinline bool flow_register(const struct flow_key *key)
+{
+    __u32 zero = 0, mask = flow_slots_mask();
+    struct sweeper *record = map_lookup(sweeper, &zero);
+
+    if (!record)
+        return false;
+    for (int i = 0; i < FLOW_SLOT_TRIES; i++) {
+        __u32 position = __sync_fetch_and_add(&record->next, 1) & mask;
+        struct flow_slot *slot = map_lookup(flow_slots, &position);
+        if (!slot || slot->state != SLOT_FREE || __sync_val_compare_and_swap(&slot->state, SLOT_FREE, SLOT_CLAIMED) != SLOT_FREE)
+            continue;
+        slot->key = *key;
+        *(volatile __u32 *)&slot->state = SLOT_USED;
+        sweep_begin(record);
+        return true;
+    }
+    return false;
 }
 
 static __noinline void flow_establish(struct flow_entry *entry)
@@ -133,17 +241,15 @@ static __always_inline void flow_account(struct flow_entry *entry, const struct 
             entry->tcp_flags[direction] |= packet->tcp_flags;
         if (entry->state == FLOW_HALF_OPEN && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK)
             flow_establish(entry);
-        if (packet->tcp_flags & (TCP_FIN | TCP_RST) && entry->state != FLOW_CLOSING && entry->state != FLOW_DEAD) {
+        if (packet->tcp_flags & (TCP_FIN | TCP_RST) && entry->state != FLOW_CLOSING && entry->state != FLOW_DEAD)
             entry->state = FLOW_CLOSING;
-            flow_timer_start(entry, flow_timeout_ns(&packet->tuple, entry));
-        }
     } else if (entry->state == FLOW_HALF_OPEN &&
                (entry->flags & FLOW_SEEN_REPLY || entry->packets[0] >= FLOW_ASSURED_PACKETS)) {
         flow_establish(entry);
     }
 }
 
-/* Makes an entry for 'key' and starts its timer.  '*ret_entry' stays NULL where the packet has to do without. */
+/* Makes an entry for 'key'.  Where there can be none, a port with stateful policy gets a drop reason, any other goes on. */
 static __noinline __u32 flow_create(const struct flow_key *key, const struct port_config *port,
                                     const struct flow_entry *initial)
 {
@@ -157,28 +263,29 @@ static __noinline __u32 flow_create(const struct flow_key *key, const struct por
     }
     __sync_fetch_and_add(&project->n_half_open, 1);
     if (map_insert(connections, key, initial)) {
-        __sync_fetch_and_add(&project->n_half_open, -1);
-        return refused;
+        /* The last connection of this name died and was not swept yet; or another CPU was faster; or there is no memory. */
+        const struct flow_entry *old = map_lookup(connections, key);
+        if (old && old->state == FLOW_DEAD && initial->last_seen_ns >= old->last_seen_ns + FLOW_DEAD_NS)
+            flow_remove(key, old);
+        if (map_insert(connections, key, initial)) {
+            __sync_fetch_and_add(&project->n_half_open, -1);
+            return refused;
+        }
     }
-    struct flow_entry *entry = map_lookup(connections, key);
-    if (!entry)
-        return refused;
-    if (flow_timer_init(entry) || flow_timer_set_callback(entry, flow_expire) ||
-        flow_timer_start(entry, flow_timeout_ns(key, entry))) {
-        __sync_fetch_and_add(&project->n_half_open, -1);
-        map_delete(connections, key);
+    if (!flow_register(key)) {
+        if (map_delete(connections, key) == 0)
+            __sync_fetch_and_add(&project->n_half_open, -1);
         return refused;
     }
     TRACE(flow, "entry made");
     return STEP_CONTINUE;
 }
 
-/* Remembers what was decided for a frame that the port's workload sent.  'output' is OUTPUT_NONE where the decision must
- * not be kept (a MAC that may move at any time). */
-static __noinline __u32 flow_remember(const struct packet *packet, const struct port_config *port, __u32 output)
+/* Remembers what was decided for a frame that the port's workload sent, in 'entry' if it has one.  'output' is OUTPUT_NONE
+ * where the decision must not be kept (a MAC that may move at any time). */
+static __noinline __u32 flow_remember(const struct packet *packet, const struct port_config *port, struct flow_entry *entry,
+                                      __u32 output)
 {
-    struct flow_entry *entry = flow_find(&packet->tuple);
-
     if (entry) {
         /* Off first, so that no frame is sent by a half-written decision. */
         *(volatile __u32 *)&entry->epoch = ~packet->epoch;

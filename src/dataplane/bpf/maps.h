@@ -53,7 +53,19 @@ TABLE_HASH(flood, struct flood_key, struct output_value, 262144);
 TABLE_ARRAY(hosts, struct host_record, MAX_HOSTS_DEFAULT);
 TABLE_HASH(peers, struct address_key, struct peer_value, 4096);
 TABLE_ARRAY(projects, struct project_record, MAX_PROJECTS_DEFAULT);
-TABLE_HASH(connections, struct flow_key, struct flow_entry, 1048576);
+TABLE_HASH(connections, struct flow_key, struct flow_entry, FLOW_SLOTS_DEFAULT);
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, FLOW_SLOTS_DEFAULT);
+    __type(key, __u32);
+    __type(value, struct flow_slot);
+} flow_slots SEC(".maps");
+struct { /* Not for mapping: it holds a timer. */
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct sweeper);
+} sweeper SEC(".maps");
 TABLE_ARRAY(settings, struct settings, 1);
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);

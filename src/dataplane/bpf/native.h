@@ -52,8 +52,6 @@ struct native_frame {
 };
 
 struct native; /* Maps, time, and what a run did. */
-struct flow_key;
-struct flow_entry;
 
 static __thread struct native *native;
 
@@ -84,14 +82,13 @@ static const char *trace_reason(__u32 reason);
                 break;                                                                                       \
     } while (0)
 
-/* The deadline is kept in the entry; pipeline_advance() calls the function. */
-typedef int (*native_timer_callback)(void *map, struct flow_key *key, struct flow_entry *entry);
-static int native_timer_set(struct flow_entry *entry, native_timer_callback callback);
-static int native_timer_start(struct flow_entry *entry, __u64 ns);
-#define flow_timer_init(entry) 0
-#define flow_timer_set_callback(entry, function) native_timer_set(entry, function)
-#define flow_timer_start(entry, ns) native_timer_start(entry, ns)
-#define flow_map_delete(map, key) native_map_delete(map, key)
+/* The deadline is kept in the record; pipeline_advance() calls the function. */
+typedef int (*native_timer_callback)(void *map, __u32 *key, struct sweeper *record);
+static int native_timer_set(struct sweeper *record, native_timer_callback callback);
+static int native_timer_start(struct sweeper *record, __u64 ns);
+#define sweep_timer_init(record) 0
+#define sweep_timer_set_callback(record, function) native_timer_set(record, function)
+#define sweep_timer_start(record, ns) native_timer_start(record, ns)
 
 /* The name of the stage must be in TRACE_STAGES. */
 #define TRACE(stage, ...) native_trace(STAGE_##stage, __VA_ARGS__)

@@ -49,7 +49,8 @@ static __always_inline __u32 output_frame(struct __sk_buff *skb, struct packet *
 }
 
 /* A frame that no valid connection entry covers. */
-static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet *packet, const struct port_config *port)
+static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet *packet, const struct port_config *port,
+                                           struct flow_entry *entry)
 {
     __u32 step;
     bool moves = false;
@@ -78,7 +79,7 @@ static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet 
     if (output == OUTPUT_NONE || output == (OUTPUT_LOCAL | packet->slot))
         return DROP_unknown_destination;
     if (packet->flags & PACKET_HAS_FLOW) {
-        step = flow_remember(packet, port, moves ? OUTPUT_NONE : output);
+        step = flow_remember(packet, port, entry, moves ? OUTPUT_NONE : output);
         if (step != STEP_CONTINUE)
             return step;
     }
@@ -117,9 +118,10 @@ static __always_inline __u32 workload_frame(struct __sk_buff *skb, struct packet
     if (packet_l3_size(skb, packet) > port->mtu)
         return punt_too_big(skb, packet, port);
 
-    if (packet->flags & PACKET_HAS_FLOW && mac_same(packet->source, port->mac)) {
-        struct flow_entry *entry = flow_find(&packet->tuple);
-        if (entry && flow_is_current(entry, packet, port)) {
+    struct flow_entry *entry = NULL;
+    if (packet->flags & PACKET_HAS_FLOW) {
+        entry = flow_find(&packet->tuple);
+        if (entry && mac_same(packet->source, port->mac) && flow_is_current(entry, packet, port)) {
             __u32 output = entry->output;
             flow_account(entry, packet, 0);
             TRACE(flow, "known connection, output %#x", output);
@@ -128,7 +130,7 @@ static __always_inline __u32 workload_frame(struct __sk_buff *skb, struct packet
     }
     if (switch_is_reserved(packet->destination))
         return DROP_reserved_destination;
-    return workload_undecided(skb, packet, port);
+    return workload_undecided(skb, packet, port, entry);
 }
 
 PROGRAM int from_workload(struct __sk_buff *skb)

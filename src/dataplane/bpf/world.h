@@ -10,7 +10,8 @@
  *   load16/32/64, store16/32/64  unaligned access without byte-wise code
  *   map_lookup, map_insert, map_put, map_delete, map_ring_*    a map by its name
  *   time_ns()                    coarse monotonic time
- *   flow_timer_*                 the timer inside a connection entry
+ *   sweep_timer_*                the timer that ends connection entries
+ *   frame_loop(n, function, state)   bpf_loop
  *   PROGRAM                      before a program
  *   TRACE(stage, format, ...)    a step for 'weft trace'; nothing in BPF
  *
@@ -57,10 +58,9 @@
 #define time_ns() bpf_ktime_get_coarse_ns()
 #define frame_loop(n, function, state) bpf_loop(n, function, state, 0)
 
-#define flow_timer_init(entry) bpf_timer_init(&(entry)->timer, &connections, 1 /* CLOCK_MONOTONIC */)
-#define flow_timer_set_callback(entry, function) bpf_timer_set_callback(&(entry)->timer, function)
-#define flow_timer_start(entry, ns) bpf_timer_start(&(entry)->timer, ns, 0)
-#define flow_map_delete(map, key) bpf_map_delete_elem(map, key)
+#define sweep_timer_init(record) bpf_timer_init(&(record)->timer, &sweeper, 1 /* CLOCK_MONOTONIC */)
+#define sweep_timer_set_callback(record, function) bpf_timer_set_callback(&(record)->timer, function)
+#define sweep_timer_start(record, ns) bpf_timer_start(&(record)->timer, ns, 0)
 
 #define TRACE(stage, ...) do { } while (0)
 

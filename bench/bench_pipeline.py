@@ -1,0 +1,24 @@
+"""The programs by themselves: nanoseconds a frame by BPF_PROG_TEST_RUN, net of an empty program: see pipeline.c."""
+
+import json
+import platform
+
+from lab import BUILD, run
+from report import Row, save, table
+
+GOALS = {
+    "from_workload, to a local port, hit, 1 flow": ("<=", 130),
+    "from_workload, TCP to a local port, hit, 1 flow": ("<=", 130),
+    "from_workload, IPv6 to a local port, hit, 1 flow": ("<=", 130),
+    "from_workload, to a local port, hit, 100000 flows": ("<=", 330),
+    "from_workload, to a local port, miss": ("<=", 1000),
+}
+
+
+def bench(n_rounds, seconds):
+    n_runs = int(300000 * min(seconds, 1))
+    rounds = json.loads(run(BUILD / "bench" / "pipeline", n_rounds, n_runs, timeout=60 * n_rounds))["rounds"]
+    rows = [Row(name, "ns", "weft", goal=GOALS.get(name), ours_rounds=[one[name] for one in rounds]) for name in rounds[0]]
+    table("programs, nanoseconds a frame, net of an empty program", rows)
+    save("pipeline", rows, {"kernel": platform.release()}, {"rounds": n_rounds, "runs": n_runs})
+    return rows

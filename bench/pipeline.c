@@ -1,0 +1,203 @@
+/* Nanoseconds a frame for each program of the data plane, by BPF_PROG_TEST_RUN:  pipeline ROUNDS RUNS
+ *
+ * Prints JSON: {"rounds": [{"<measurement>": ns, ...}, ...]}.  Every number is net: of an empty program, and of putting the
+ * frame back where the program changed it.  Works in a network namespace of its own, on the loopback device. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <linux/pkt_cls.h>
+
+#include "fixture.h"
+#include "weft/base/util.h"
+#include "pipeline.skel.h"
+#include "weft/dataplane/weft.skel.h"
+
+struct plan { /* As in pipeline.bpf.c. */
+    uint32_t size, n_bytes, n_flows, next, mark, priority;
+    uint8_t bytes[128];
+};
+
+#define IFINDEX 1 /* Loopback: the one device of the namespace.  Its address is zero, so frames for it are for the host. */
+
+static struct weft_bpf *weft;
+static struct bench_bpf *bench;
+static uint32_t n_runs;
+
+static void die(const char *what)
+{
+    fprintf(stderr, "pipeline: %s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+static int map_fd(const char *name)
+{
+    return bpf_object__find_map_fd_by_name(weft->obj, name);
+}
+
+static void copy_entry(void *key, void *value, void *context)
+{
+    if (bpf_map_update_elem(map_fd(context), key, value, BPF_ANY))
+        die(context);
+}
+
+/* The fixture's world, with all its interfaces on the loopback device. */
+static void fill(void)
+{
+    static const char *const hashes[] = {"sources", "networks", "fdb", "learned", "movable", "neighbors", "flood", "peers"};
+    static const char *const arrays[] = {"ports", "hosts", "projects", "settings"};
+    struct pipeline *pipeline = fixture_new();
+    const uint32_t ifindex = IFINDEX, slot = 1, project = 7, zero = 0;
+
+    for (uint32_t i = 1; i < 9; i++)
+        fixture_port(pipeline, i)->ifindex = IFINDEX;
+    for (uint32_t i = 1; i < 4; i++)
+        fixture_host(pipeline, i)->ifindex = IFINDEX;
+    fixture_port(pipeline, 1)->bum_rate = fixture_port(pipeline, 1)->bum_burst = UINT32_MAX;
+    struct settings *settings = pipeline_lookup(pipeline, "settings", &zero);
+    settings->tunnel_ifindex = IFINDEX;
+    settings->n_flow_slots = 0;
+    for (int i = 0; i < 8; i++)
+        settings->timeout_s[i] = 3600;
+    struct project_record *limits = pipeline_lookup(pipeline, "projects", &project);
+    limits->max_half_open = limits->max_established = 10000000;
+    for (size_t i = 0; i < ARRAY_SIZE(hashes); i++)
+        pipeline_visit(pipeline, hashes[i], copy_entry, (void *)hashes[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(arrays); i++)
+        for (uint32_t index = 0; index < (streq(arrays[i], "settings") ? 1 : 16); index++)
+            copy_entry(&index, pipeline_lookup(pipeline, arrays[i], &index), (void *)arrays[i]);
+    copy_entry((void *)&ifindex, (void *)&slot, "interfaces");
+    pipeline_free(pipeline);
+}
+
+static void forget_connections(void)
+{
+    uint8_t key[64];
+    const uint32_t project = 7;
+    struct project_record record = {.max_half_open = 10000000, .max_established = 10000000};
+
+    while (bpf_map_get_next_key(map_fd("connections"), NULL, key) == 0)
+        bpf_map_delete_elem(map_fd("connections"), key);
+    copy_entry((void *)&project, &record, "projects");
+}
+
+/* Nanoseconds a run of 'program', directly or behind 'restore'. */
+static double run(const struct bpf_program *program, const struct frame *frame, const struct plan *plan, uint32_t repeat, int expected)
+{
+    static uint8_t out[4096];
+    const uint32_t zero = 0;
+    int fd = bpf_program__fd(program), start = plan ? bpf_program__fd(bench->progs.restore) : fd;
+    struct __sk_buff context = {.ifindex = IFINDEX};
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame->bytes, .data_size_in = frame->size, .data_out = out,
+                .data_size_out = sizeof(out), .ctx_in = &context, .ctx_size_in = sizeof(context), .repeat = repeat);
+
+    if (plan && (bpf_map_update_elem(bpf_map__fd(bench->maps.plans), &zero, plan, BPF_ANY) ||
+                 bpf_map_update_elem(bpf_map__fd(bench->maps.under_test), &zero, &fd, BPF_ANY)))
+        die("cannot set the plan");
+    if (bpf_prog_test_run_opts(start, &options))
+        die("cannot run a program");
+    if (expected >= 0 && (int)options.retval != expected) {
+        fprintf(stderr, "pipeline: %s ended with action %u, not %d\n", bpf_program__name(program), options.retval, expected);
+        exit(1);
+    }
+    return options.duration;
+}
+
+struct measurement {
+    const char *name;
+    const char *frame;
+    int program;         /* 0 from_workload, 1 from_underlay, 2 to_tunnel, 3 through_neighbor */
+    int action;
+    bool restores;       /* The program changes the frame. */
+    int32_t grows;       /* By how many bytes: what is undone is subtracted. */
+    uint32_t n_flows;
+    bool misses;         /* Each frame is a new connection: as many runs as flows. */
+    uint32_t mark;
+};
+
+static const struct measurement measurements[] = {
+    {"from_workload, to a local port, hit, 1 flow", "A>B ip 10.0.0.1>10.0.0.2 udp 1000>2000 +20", 0, TC_ACT_REDIRECT},
+    {"from_workload, to a local port, hit, 100000 flows", "A>B ip 10.0.0.1>10.0.0.2 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .n_flows = 100000},
+    {"from_workload, to a local port, miss", "A>B ip 10.0.0.1>10.0.0.2 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .n_flows = 100000, .misses = true},
+    {"from_workload, TCP to a local port, hit, 1 flow", "A>B ip 10.0.0.1>10.0.0.2 tcp 1000>2000 A +20", 0, TC_ACT_REDIRECT},
+    {"from_workload, IPv6 to a local port, hit, 1 flow", "A>B ip6 fd01::1>fd01::2 udp 1000>2000 +20", 0, TC_ACT_REDIRECT},
+    {"from_workload, to a host, hit, 1 flow", "A>M ip 10.0.0.1>10.0.0.101 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .restores = true, .grows = 50},
+    {"from_workload, to a host, hit, 100000 flows", "A>M ip 10.0.0.1>10.0.0.101 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .restores = true,
+     .grows = 50, .n_flows = 100000},
+    {"from_workload, ARP answered", "A>* arp request A 10.0.0.1 10.0.0.2", 0, TC_ACT_REDIRECT, .restores = true},
+    {"from_workload, spoofed, dropped", "A>B ip 10.0.0.9>10.0.0.2 udp 1000>2000 +20", 0, TC_ACT_SHOT},
+    {"from_underlay, to a port", "outer 192.0.2.2>192.0.2.1 7 0 M>A ip 10.0.0.101>10.0.0.1 udp 1000>2000 +20", 1, TC_ACT_REDIRECT,
+     .restores = true, .grows = -50},
+    {"from_underlay, the host's own traffic", "O>H ip 192.0.2.9>192.0.2.1 tcp 999>22 A", 1, TC_ACT_OK},
+    {"to_tunnel, a flooded copy", "A>33:33:00:00:00:01 ip6 fd01::1>ff02::1 udp 1000>2000 +20", 2, TC_ACT_REDIRECT, .restores = true, .grows = 50,
+     .mark = 0x57e00001},
+    {"through_neighbor", "O>H ip 192.0.2.1>192.0.2.2 udp 1000>2000 +60", 3, TC_ACT_REDIRECT, .restores = true, .mark = 0x57e00001},
+};
+
+static double measure(const struct measurement *measurement)
+{
+    const struct bpf_program *programs[] = {weft->progs.from_workload, weft->progs.from_underlay, weft->progs.to_tunnel,
+                                            weft->progs.through_neighbor};
+    const struct bpf_program *program = programs[measurement->program];
+    struct frame frame;
+    struct plan plan = {.mark = measurement->mark, .priority = measurement->mark ? 7 : 0, .n_flows = measurement->n_flows, .next = 1};
+    bool direct = !measurement->restores && !measurement->n_flows && !measurement->mark;
+    uint32_t repeat = measurement->misses ? measurement->n_flows : MAX(n_runs, measurement->n_flows);
+    double cost, base, undo = 0;
+
+    frame_parse(measurement->frame, &frame);
+    if (measurement->program == 1)
+        memset(frame.bytes, 0, 6); /* The loopback device's own address. */
+    plan.size = frame.size;
+    if (measurement->restores) {
+        plan.n_bytes = MIN(frame.size, (uint32_t)sizeof(plan.bytes));
+        memcpy(plan.bytes, frame.bytes, plan.n_bytes);
+    }
+    if (measurement->misses)
+        forget_connections();
+    else if (measurement->n_flows) /* Every connection has its entry before the clock runs, and is established. */
+        for (int i = 0; i < 4; i++)
+            run(program, &frame, &plan, measurement->n_flows, -1);
+    else
+        run(program, &frame, direct ? NULL : &plan, 100, -1);
+    base = run(bench->progs.empty, &frame, direct ? NULL : &plan, n_runs, TC_ACT_STOLEN);
+    cost = run(program, &frame, direct ? NULL : &plan, repeat, measurement->action);
+    if (measurement->grows)
+        undo = (run(bench->progs.grow, &frame, &plan, n_runs, TC_ACT_STOLEN) - base) / 2;
+    return cost - base - undo;
+}
+
+int main(int argc, char **argv)
+{
+    uint32_t n_rounds = argc > 1 ? strtoul(argv[1], NULL, 0) : 5;
+
+    n_runs = argc > 2 ? strtoul(argv[2], NULL, 0) : 300000;
+    if (unshare(CLONE_NEWNET))
+        die("cannot make a network namespace");
+    if (system("ip link set lo up"))
+        die("cannot bring up the loopback device");
+    libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+    weft = weft_bpf__open_and_load();
+    bench = bench_bpf__open_and_load();
+    if (!weft || !bench)
+        die("cannot load the programs");
+    fill();
+    printf("{\"rounds\": [");
+    for (uint32_t round = 0; round < n_rounds; round++) {
+        printf("%s\n {", round ? "," : "");
+        for (size_t i = 0; i < ARRAY_SIZE(measurements); i++)
+            if (argc < 4 || strstr(measurements[i].name, argv[3]))
+            printf("%s\"%s\": %.1f", i ? ", " : "", measurements[i].name, measure(&measurements[i]));
+        printf("}");
+        forget_connections();
+    }
+    printf("\n]}\n");
+    bench_bpf__destroy(bench);
+    weft_bpf__destroy(weft);
+    return 0;
+}
