@@ -223,9 +223,13 @@ static const char *default_type(int status)
     }
 }
 
-static void fail(struct request *request, int status, const char *type, const char *message)
+static void fail(struct request *request, int status, const char *type, const char *text)
 {
+    char message[1200];
     json_t *body;
+
+    string_copy(message, sizeof(message), text);
+    utf8_repair(message); /* JSON takes nothing else, and an error without a body says nothing. */
 
     if (status == HTTP_UNAUTHORIZED) {
         char value[360];

@@ -40,6 +40,21 @@ bool utf8_is_valid(const char *text, size_t size)
     return true;
 }
 
+void utf8_repair(char *text)
+{
+    while (*text) {
+        size_t left = strlen(text), size = 1;
+
+        while (size <= 4 && size <= left && !utf8_is_valid(text, size))
+            size++;
+        if (size > 4 || size > left) {
+            *text = '?';
+            size = 1;
+        }
+        text += size;
+    }
+}
+
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')

@@ -25,4 +25,7 @@ void target_clear(struct target *target);
 /* Whether 'size' bytes are UTF-8 (RFC 3629) without a 0 byte. */
 bool utf8_is_valid(const char *text, size_t size);
 
+/* Makes 'text' UTF-8: each byte that is not part of a character becomes '?'.  For messages that quote what was sent, or cut it. */
+void utf8_repair(char *text);
+
 #endif

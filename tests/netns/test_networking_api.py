@@ -595,6 +595,12 @@ def test_wrong_queries_are_400(alice, query, text):
     alice.refused("GET", "/ports?" + query, 400, "HTTPBadRequest", text)
 
 
+def test_errors_that_cut_a_character_are_still_told(alice):
+    alice.refused("GET", "/ports?colour" + "\u00e9" * 120 + "=1", 400, "HTTPBadRequest", "colour")
+    alice.refused("GET", "/ports?limit=x" + "\u00e9" * 120, 400, "HTTPBadRequest", "limit: 'x")
+    alice.refused("POST", "/networks", 400, "HTTPBadRequest", "network.x", body={"network": {"x" + "\u20ac" * 90: 1}})
+
+
 def test_ids_that_are_none_are_404(alice):
     for kind, type_ in (("networks", "NetworkNotFound"), ("subnets", "SubnetNotFound"), ("ports", "PortNotFound")):
         for text in ("x", NOBODY, "%00", "a%2Fb", "x" * 300):
