@@ -167,6 +167,15 @@ static struct ip_address fill(const struct ip_address *address, int bits, bool o
     return filled;
 }
 
+/* Of an IPv6 prefix: whether the IPv4-mapped addresses are in it. */
+static bool holds_mapped(const struct ip_prefix *prefix)
+{
+    struct ip_address v4 = ip_from_v4(0), a = fill(&v4, prefix->length, false),
+                      b = fill(&prefix->address, prefix->length, false);
+
+    return prefix->length < 96 && ip_equal(&a, &b);
+}
+
 static int parse_prefix(const char *text, bool host, struct ip_prefix *ret)
 {
     const char *slash = strchr(text, '/');
@@ -191,6 +200,8 @@ static int parse_prefix(const char *text, bool host, struct ip_prefix *ret)
     if (slash && parse_u64(slash + 1, 0, (uint64_t)maximum, &length) < 0)
         return -EINVAL;
     prefix.length = (uint8_t)length;
+    if (maximum == 128 && length > 0 && holds_mapped(&prefix))
+        return -EINVAL;
     first = fill(&prefix.address, prefix_bits(&prefix), false);
     if (!host && !ip_equal(&first, &prefix.address))
         return -ERANGE;

@@ -43,6 +43,9 @@ uint64_t ip_distance(const struct ip_address *a, const struct ip_address *b);
 /* All parsers accept exactly one whole address and return 0 or -EINVAL; '*ret' is untouched on failure. */
 int ip_parse(const char *text, struct ip_address *ret);
 int mac_parse(const char *text, struct mac_address *ret);        /* aa:bb:cc:dd:ee:ff, either case. */
+
+/* An IPv6 prefix shorter than /96 with the IPv4-mapped range ::ffff:0:0/96 within it would hold addresses of both families: ::/1 to
+ * ::/80, and ::8000:0:0/81 to ::fffe:0:0/95, are refused with -EINVAL.  ::/0 is "any IPv6 address". */
 int prefix_parse(const char *text, struct ip_prefix *ret);       /* Needs "/length"; host bits must be zero: else -ERANGE. */
 int prefix_parse_host(const char *text, struct ip_prefix *ret);  /* A bare address is a full-length prefix; host bits are kept out. */
 

@@ -115,6 +115,21 @@ static void prefixes_need_zero_host_bits(void **state)
     assert_int_equal(prefix_bits(&parsed), 32);
     assert_int_equal(prefix_parse("0.0.0.0/0", &parsed), 0);
     assert_int_equal(prefix_parse("::/0", &parsed), 0);
+    for (int length = 1; length <= 96; length++) {
+        struct ip_address last;
+
+        snprintf(text, sizeof text, "::/%d", length);
+        assert_int_equal(prefix_parse(text, &parsed), length <= 80 ? -EINVAL : 0);
+        assert_int_equal(prefix_parse_host(text, &parsed), length <= 80 ? -EINVAL : 0);
+        if (length <= 80)
+            continue;
+        last = prefix_last(&parsed);
+        assert_true(prefix_contains(&parsed, &last));
+    }
+    assert_int_equal(prefix_parse("::8000:0:0/81", &parsed), -EINVAL);
+    assert_int_equal(prefix_parse("::fffe:0:0/95", &parsed), -EINVAL);
+    assert_int_equal(prefix_parse("::fffc:0:0/95", &parsed), 0);
+    assert_int_equal(prefix_parse("4000::/2", &parsed), 0);
     parsed = prefix("10.1.2.3/8");
     assert_string_equal(prefix_format(&parsed, text), "10.0.0.0/8");
     parsed = prefix("10.1.2.3");
@@ -179,6 +194,22 @@ static void arithmetic_is_that_of_128_bit_numbers(void **state)
     }
 }
 
+/* A prefix that covers 'address', of any length.  False for one that must be refused, as it holds the mapped range. */
+static bool random_prefix(unsigned *seed, const struct ip_address *address, bool v4, struct ip_prefix *ret)
+{
+    struct ip_address mapped = ip_from_v4(0);
+    int length = rand_r(seed) % (v4 ? 33 : 129);
+    char text[PREFIX_TEXT_SIZE];
+
+    snprintf(text, sizeof text, "%s/%d", ip_format(address, (char[IP_TEXT_SIZE]){}), length);
+    if (!v4 && length > 0 && length < 96 && number(address) >> (128 - length) == number(&mapped) >> (128 - length)) {
+        assert_int_equal(prefix_parse_host(text, ret), -EINVAL);
+        return false;
+    }
+    *ret = prefix(text);
+    return true;
+}
+
 static void prefixes_are_ranges_of_numbers(void **state)
 {
     unsigned seed = test_seed(__func__);
@@ -190,24 +221,19 @@ static void prefixes_are_ranges_of_numbers(void **state)
         char text[PREFIX_TEXT_SIZE];
         u128 host, lowest, highest;
 
-        snprintf(text, sizeof text, "%s/%d", ip_format(&a, (char[IP_TEXT_SIZE]){}), rand_r(&seed) % (v4 ? 33 : 129));
-        p = prefix(text);
-        snprintf(text, sizeof text, "%s/%d", ip_format(&b, (char[IP_TEXT_SIZE]){}), rand_r(&seed) % (v4 ? 33 : 129));
-        q = prefix(text);
+        if (!random_prefix(&seed, &a, v4, &p) || !random_prefix(&seed, &b, v4, &q))
+            continue;
         host = prefix_bits(&p) == 128 ? 0 : ((u128)~(u128)0) >> prefix_bits(&p);
         first = prefix_first(&p);
         last = prefix_last(&p);
         lowest = number(&a) & ~host;
         highest = number(&a) | host;
-        /* A short IPv6 prefix may begin or end among the mapped addresses; the numbers are still right. */
         assert_true(number(&first) == lowest && number(&last) == highest);
-        if (ip_is_v4(&p.address) == v4 && ip_is_v4(&q.address) == v4) {
-            assert_int_equal(prefix_contains(&p, &b), number(&b) >= lowest && number(&b) <= highest);
-            first = prefix_first(&q);
-            last = prefix_last(&q);
-            assert_int_equal(prefix_overlaps(&p, &q), number(&first) <= highest && number(&last) >= lowest);
-            assert_int_equal(prefix_overlaps(&q, &p), prefix_overlaps(&p, &q));
-        }
+        assert_int_equal(prefix_contains(&p, &b), number(&b) >= lowest && number(&b) <= highest);
+        first = prefix_first(&q);
+        last = prefix_last(&q);
+        assert_int_equal(prefix_overlaps(&p, &q), number(&first) <= highest && number(&last) >= lowest);
+        assert_int_equal(prefix_overlaps(&q, &p), prefix_overlaps(&p, &q));
         assert_int_equal(prefix_parse(prefix_format(&p, text), &again), 0);
         assert_int_equal(again.length, p.length);
         assert_true(ip_equal(&again.address, &p.address));
