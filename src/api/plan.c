@@ -399,6 +399,9 @@ static void answer_failure(struct plan *plan, int code)
     case -EEXIST: /* A key written twice: one request asks for the same thing twice, which hooks refuse by name. */
         request_fail(request, HTTP_CONFLICT, "Conflict", "The request asks for the same thing twice.");
         break;
+    case -EBUSY:
+        request_fail(request, HTTP_UNAVAILABLE, NULL, "Too many changes wait for the store: try again.");
+        break;
     case -ENOSPC:
         request_fail(request, HTTP_UNAVAILABLE, NULL, "The store is full.");
         break;

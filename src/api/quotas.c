@@ -112,7 +112,7 @@ static void updated(struct request *request, const struct store_result *result)
     if (result->status == -EAGAIN)
         request_retry(request);
     else if (result->status < 0)
-        request_fail(request, HTTP_SERVER_ERROR, NULL, "The store could not write: %s.", strerror(-result->status));
+        request_fail(request, result->status == -EBUSY ? HTTP_UNAVAILABLE : HTTP_SERVER_ERROR, NULL, "The store could not write: %s.", strerror(-result->status));
     else if (streq(request->method, "DELETE"))
         request_respond(request, HTTP_NO_CONTENT, NULL);
     else

@@ -237,6 +237,8 @@ static void fail(struct request *request, int status, const char *type, const ch
         snprintf(value, sizeof(value), "Keystone uri=\"%s/identity\"", request_public_url(request));
         request_add_header(request, "WWW-Authenticate", value);
     }
+    if (status == HTTP_UNAVAILABLE)
+        request_add_header(request, "Retry-After", "1"); /* RFC 9110, 10.2.3: seconds. */
     if (status >= 500)
         log_warning("%s %.200s: %d %s (%s)", request->method, request->path, status, message, request->id);
 
