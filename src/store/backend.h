@@ -4,7 +4,8 @@
  *     transaction.c    building a transaction
  *     watch.c          who watches what, delivery, catching up from a log
  *     lease.c          deadlines of leases, for backends whose engine has none
- *     store-memory.c   store-sqlite.c (threads and group commit) over sqlite.c (one connection) */
+ *     store-memory.c
+ *     store-sqlite.h   the SQLite backend: several files, which that header lists */
 #ifndef WEFT_STORE_BACKEND_H
 #define WEFT_STORE_BACKEND_H
 

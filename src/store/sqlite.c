@@ -1,11 +1,8 @@
 /* One connection to the SQLite file.  See sqlite.h. */
 #include "weft/store/sqlite.h"
 
-#include <endian.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
-#include <string.h>
 
 #define APPLICATION_ID 0x77656674 /* "weft" */
 #define LAYOUT_VERSION 1
@@ -133,11 +130,21 @@ static int check_layout(struct connection *connection, const char *path, struct 
     return 0;
 }
 
-int connection_open(const char *path, const char *vfs, bool is_writer, struct connection **ret_connection,
+/* Sizes are for a store of some ten thousand items.  The limit of the WAL (80 MiB) is above what it usually reaches, so that it is
+ * overwritten in place, and below what a lingering reader can make of it. */
+static const char *const role_settings[] = {
+    [CONNECTION_WRITER] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 83886080;"
+                          "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -4096",
+    [CONNECTION_CHECKPOINTER] = "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -64;"
+                                "SELECT count(*) FROM leases", /* A first read makes it find the WAL. */
+    [CONNECTION_READER] = "PRAGMA cache_size = -1024",
+};
+
+int connection_open(const char *path, const char *vfs, enum connection_role role, struct connection **ret_connection,
                     struct error *error)
 {
     _cleanup_(connection_freep) struct connection *connection = calloc(1, sizeof *connection);
-    int flags = SQLITE_OPEN_NOMUTEX | (is_writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY);
+    int flags = SQLITE_OPEN_NOMUTEX | (role == CONNECTION_READER ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
     int r;
 
     if (!connection)
@@ -145,18 +152,12 @@ int connection_open(const char *path, const char *vfs, bool is_writer, struct co
     if (sqlite3_open_v2(path, &connection->db, flags, vfs) != SQLITE_OK)
         return open_failed(connection, path, error);
     sqlite3_busy_timeout(connection->db, BUSY_TIMEOUT_MS);
-    if (is_writer) {
-        /* The size limit keeps a log that a long reader let grow from staying large. */
-        if (sqlite3_exec(connection->db,
-                         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216;"
-                         "PRAGMA cache_size = -4096",
-                         NULL, NULL, NULL) != SQLITE_OK)
-            return open_failed(connection, path, error);
+    if (sqlite3_exec(connection->db, role_settings[role], NULL, NULL, NULL) != SQLITE_OK)
+        return open_failed(connection, path, error);
+    if (role == CONNECTION_WRITER) {
         r = check_layout(connection, path, error);
         if (r < 0)
             return r;
-    } else if (sqlite3_exec(connection->db, "PRAGMA cache_size = -1024", NULL, NULL, NULL) != SQLITE_OK) {
-        return open_failed(connection, path, error);
     }
     *ret_connection = TAKE_PTR(connection);
     return 0;
@@ -190,77 +191,4 @@ void statement_read_item(sqlite3_stmt *statement, struct store_item *item)
     };
     if (!item->value)
         item->value = ""; /* SQLite has no pointer for an empty blob. */
-}
-
-struct event_header {
-    uint32_t key_size, value_size;
-    uint64_t create_revision;
-};
-
-#define DELETED UINT32_MAX
-
-int events_encode(const struct store_transaction *transaction, struct buffer *buffer)
-{
-    int r = 0;
-
-    for (size_t i = 0; i < transaction->n_writes && r == 0; i++) {
-        const struct store_write *write = transaction->writes[i];
-        const struct store_item *item = &write->item;
-        struct event_header header = {htole32(item->key_size), htole32(item->value ? item->value_size : DELETED),
-                                      htole64(item->create_revision)};
-
-        if (!write->changed)
-            continue;
-        r = buffer_append(buffer, &header, sizeof header);
-        if (r == 0)
-            r = buffer_append(buffer, item->key, item->key_size + 1);
-        if (r == 0)
-            r = buffer_append(buffer, item->value ? item->value : "", item->value_size + 1);
-    }
-    return r;
-}
-
-/* Decodes one event at 'offset'; returns the offset behind it, or 0 when it does not fit. */
-static size_t decode_one(const char *bytes, size_t size, size_t offset, uint64_t revision, struct store_item *item)
-{
-    struct event_header header;
-
-    if (size - offset < sizeof header)
-        return 0;
-    memcpy(&header, bytes + offset, sizeof header);
-    offset += sizeof header;
-    *item = (struct store_item){.key_size = le32toh(header.key_size), .modify_revision = revision};
-    item->create_revision = le64toh(header.create_revision);
-    if (le32toh(header.value_size) != DELETED)
-        item->value_size = le32toh(header.value_size);
-    if (size - offset < 2 || item->key_size > size - offset - 2 ||
-        item->value_size > size - offset - 2 - item->key_size)
-        return 0;
-    item->key = bytes + offset;
-    offset += item->key_size + 1;
-    if (le32toh(header.value_size) != DELETED)
-        item->value = bytes + offset;
-    return offset + item->value_size + 1;
-}
-
-int events_decode(const void *bytes, size_t size, uint64_t revision, struct store_item **ret_events, size_t *ret_n)
-{
-    struct store_item item, *events = NULL;
-    size_t n = 0;
-
-    for (size_t offset = 0; offset < size; n++) {
-        offset = decode_one(bytes, size, offset, revision, &item);
-        if (offset == 0)
-            return -EBADMSG;
-    }
-    if (n) {
-        events = malloc(n * sizeof *events);
-        if (!events)
-            return -ENOMEM;
-    }
-    for (size_t offset = 0, i = 0; i < n; i++)
-        offset = decode_one(bytes, size, offset, revision, &events[i]);
-    *ret_events = events;
-    *ret_n = n;
-    return 0;
 }

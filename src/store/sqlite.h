@@ -1,4 +1,4 @@
-/* One connection to the SQLite file: opening, layout, statements, errors.  Used by store-sqlite.c only.
+/* One connection to the SQLite file: opening, layout, statements, errors.  Only the SQLite backend includes this.
  *
  *     items   key -> value, revisions, lease
  *     log     revision -> the events of its transaction, encoded; its last row holds the store's revision
@@ -8,7 +8,6 @@
 
 #include <sqlite3.h>
 
-#include "weft/base/buffer.h"
 #include "weft/store/backend.h"
 
 enum connection_statement {
@@ -42,8 +41,13 @@ struct connection {
     struct connection *next;                /* In the pool of idle readers. */
 };
 
-/* The writer's connection creates the file and its layout; readers find them. */
-int connection_open(const char *path, const char *vfs, bool is_writer, struct connection **ret_connection,
+enum connection_role {
+    CONNECTION_WRITER,       /* Creates the file's layout, or checks it.  Opened first. */
+    CONNECTION_CHECKPOINTER,
+    CONNECTION_READER,
+};
+
+int connection_open(const char *path, const char *vfs, enum connection_role role, struct connection **ret_connection,
                     struct error *error);
 void connection_free(struct connection *connection);
 DEFINE_CLEANUP(struct connection *, connection_free);
@@ -61,12 +65,5 @@ int statement_bind_bytes(sqlite3_stmt *statement, int index, const char *bytes, 
 
 /* Reads key, value, create_revision, modify_revision from the first four columns; borrowed until the next step. */
 void statement_read_item(sqlite3_stmt *statement, struct store_item *item);
-
-/* The log's encoding of a transaction's events: for each, little-endian, key size (4 bytes), value size (4, all ones
- * for a deletion), create revision (8), then key and value, each with a terminating 0. */
-int events_encode(const struct store_transaction *transaction, struct buffer *buffer);
-
-/* Decodes into an array that the caller frees; keys and values are borrowed from 'bytes'.  -EBADMSG when damaged. */
-int events_decode(const void *bytes, size_t size, uint64_t revision, struct store_item **ret_events, size_t *ret_n);
 
 #endif

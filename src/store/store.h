@@ -24,6 +24,10 @@
 #define STORE_TRANSACTION_MAX_SIZE (8u << 20) /* Bytes of keys and values together. */
 #define STORE_KEY_MAX_SIZE 512                /* Bytes; a key is never empty. */
 
+/* What may wait for a commit that is under way.  One transaction always may; beyond that store_submit completes with -EBUSY. */
+#define STORE_MAX_WAITING_TRANSACTIONS 4096
+#define STORE_MAX_WAITING_SIZE (64u << 20) /* Bytes of keys and values together. */
+
 struct store;
 struct store_transaction;
 struct store_watch;
@@ -42,7 +46,8 @@ int store_memory_open(struct store **ret_store);
 
 /* A SQLite file, created when missing, readable by its owner only; durable: a commit is acknowledged after fsync (WAL,
  * synchronous=FULL).  After a failed fsync nothing is known about the disk any more, and every commit is refused with
- * -EIO until the store is opened again; reading goes on.
+ * -EIO until the store is opened again; reading goes on.  Another program that reads the file for long (a backup) makes the
+ * WAL beside it grow; at 256 MiB commits are refused with -ENOSPC until it ends.
  * 'vfs' names a registered SQLite VFS, or NULL for the default.  Returns 0; -EBUSY when the file is open already, here
  * or in another process ('path'-lock is locked), -EPROTO when it is not a weft store or of a later layout, or what the system said. */
 int store_sqlite_open(const char *path, const char *vfs, struct store **ret_store, struct error *error);
@@ -58,7 +63,8 @@ int store_get(struct store *store, const char *key, size_t key_size, struct stor
 
 /* Calls 'visit' for each key in ['from', 'to') in byte order, all at one revision, which is stored in '*ret_revision'
  * (may be NULL).  'to' of size 0 is "to the end".  The item is borrowed for the call.  A non-zero return of 'visit'
- * ends the listing and is returned. */
+ * ends the listing and is returned.  SQLite copies the whole listing before the first call, so that a slow visitor holds up
+ * nobody; each item's copy is freed after its call. */
 int store_list(struct store *store, const char *from, size_t from_size, const char *to, size_t to_size,
                int (*visit)(const struct store_item *item, void *context), void *context, uint64_t *ret_revision);
 
@@ -82,6 +88,7 @@ int store_delete(struct store_transaction *, const char *key, size_t key_size);
 
 struct store_result {
     int status;        /* 0; -EAGAIN: a comparison failed, nothing was written; -EIO, -ENOSPC: nothing was written;
+                          -EBUSY: too much is waiting (STORE_MAX_WAITING_*), nothing was written, try again later;
                           -ESTALE: a lease named does not exist; -E2BIG, -EINVAL, -EEXIST, -ENOMEM: what a
                           store_require_*, store_put or store_delete of it returned before. */
     uint64_t revision; /* Of this transaction when status is 0, else the store's. */
@@ -91,8 +98,8 @@ struct store_result {
 /* Commits and waits until the outcome is durable. */
 struct store_result store_commit(struct store *store, struct store_transaction *transaction);
 
-/* Commits and calls 'done' once the outcome is durable; many waiting transactions share one fsync.  Consumes
- * 'transaction'. */
+/* Commits and calls 'done' (may be NULL) once the outcome is durable; many waiting transactions share one fsync.  Consumes
+ * 'transaction'.  What is refused at once (-EBUSY, or an error while it was built) is reported inside the call. */
 void store_submit(struct store *store, struct store_transaction *transaction,
                   void (*done)(struct store_result result, void *context), void *context);
 

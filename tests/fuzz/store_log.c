@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "weft/store/sqlite.h"
+#include "weft/store/events.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -241,6 +241,179 @@ static void full_disk_refuses_only_what_does_not_fit(void **state)
     free(large);
 }
 
+/* Holds up the writer from a callback. */
+struct gate {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool is_reached, is_open;
+};
+
+static void wait_at_gate(struct store_result result, void *context)
+{
+    struct gate *gate = context;
+
+    pthread_mutex_lock(&gate->lock);
+    gate->is_reached = true;
+    pthread_cond_broadcast(&gate->changed);
+    while (!gate->is_open)
+        pthread_cond_wait(&gate->changed, &gate->lock);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+static void hold_writer(struct store *store, struct gate *gate)
+{
+    *gate = (struct gate){.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    store_submit(store, transaction_new(), wait_at_gate, gate);
+    pthread_mutex_lock(&gate->lock);
+    while (!gate->is_reached)
+        pthread_cond_wait(&gate->changed, &gate->lock);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+static void release_writer(struct gate *gate)
+{
+    pthread_mutex_lock(&gate->lock);
+    gate->is_open = true;
+    pthread_cond_broadcast(&gate->changed);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+static void count_status(struct store_result result, void *context)
+{
+    _Atomic int *n = context; /* Good, busy, conflicts, others. */
+
+    n[result.status == 0 ? 0 : result.status == -EBUSY ? 1 : result.status == -EAGAIN ? 2 : 3]++;
+}
+
+static void too_many_waiting_transactions_are_refused_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    _Atomic int n[4] = {};
+    struct gate gate;
+
+    hold_writer(fixture->store, &gate);
+    for (int i = 0; i < STORE_MAX_WAITING_TRANSACTIONS + 3; i++) {
+        struct store_transaction *transaction = transaction_new();
+        char key[16];
+
+        snprintf(key, sizeof key, "%d", i);
+        put(transaction, key, "x");
+        assert_int_equal(n[1], MAX(i - STORE_MAX_WAITING_TRANSACTIONS, 0));
+        store_submit(fixture->store, transaction, count_status, n);
+    }
+    assert_int_equal(n[1], 3);
+    assert_int_equal(n[0], 0);
+    assert_int_equal(put_one(fixture->store, "refused", "x").status, -EBUSY);
+    release_writer(&gate);
+    fixture_reopen(fixture); /* Waits for all. */
+    assert_int_equal(n[0], STORE_MAX_WAITING_TRANSACTIONS);
+    assert_int_equal(store_revision(fixture->store), STORE_MAX_WAITING_TRANSACTIONS);
+    assert_null(get_value(fixture->store, "refused"));
+    assert_int_equal(put_one(fixture->store, "later", "x").status, 0);
+}
+
+static void too_many_waiting_bytes_are_refused_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    size_t size = 7 << 20, n_fit = STORE_MAX_WAITING_SIZE / (size + 16);
+    char *large = calloc(1, size);
+    _Atomic int n[4] = {};
+    struct gate gate;
+
+    hold_writer(fixture->store, &gate);
+    for (size_t i = 0; i <= n_fit; i++) {
+        struct store_transaction *transaction = transaction_new();
+
+        assert_int_equal(n[1], 0);
+        assert_int_equal(store_require_exists(transaction, "absent", 6), 0); /* So that nothing is written. */
+        assert_int_equal(store_put(transaction, "large", 5, large, size, 0), 0);
+        store_submit(fixture->store, transaction, count_status, n);
+    }
+    assert_int_equal(n[1], 1);
+    release_writer(&gate);
+    fixture_reopen(fixture);
+    assert_int_equal(n[2], n_fit);
+    assert_int_equal(n[3], 0);
+    free(large);
+}
+
+static size_t wal_size(const struct fixture *fixture)
+{
+    struct stat status;
+    char wal[128];
+
+    snprintf(wal, sizeof wal, "%s-wal", fixture->path);
+    assert_int_equal(stat(wal, &status), 0);
+    return status.st_size;
+}
+
+static int put_large(struct store *store, const char *bytes, size_t size)
+{
+    struct store_transaction *transaction = transaction_new();
+
+    assert_int_equal(store_put(transaction, "large", 5, bytes, size, 0), 0);
+    return store_commit(store, transaction).status;
+}
+
+static int write_meanwhile(const struct store_item *item, void *context)
+{
+    struct fixture *fixture = context;
+    size_t size = 2 << 20;
+    char *large = calloc(1, size);
+
+    for (int i = 0; i < 40; i++) /* 160 MiB of WAL with the log of events. */
+        assert_int_equal(put_large(fixture->store, large, size), 0);
+    free(large);
+    assert_string_equal(item->value, "1");
+    assert_true(wal_size(fixture) < 90 << 20);
+    return 7;
+}
+
+static void slow_listing_does_not_let_the_wal_grow(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t revision = 0;
+
+    store_set_log_limit(fixture->store, 4, 1 << 20);
+    put_one(fixture->store, "a", "1");
+    put_one(fixture->store, "b", "2");
+    assert_int_equal(store_list(fixture->store, "", 0, "", 0, write_meanwhile, fixture, &revision), 7);
+    assert_int_equal(revision, 2);
+}
+
+/* Another program's reader: first the WAL grows, then commits are refused, and all is well once it is gone. */
+static void lingering_foreign_reader_is_bounded(void **state)
+{
+    struct fixture *fixture = *state;
+    struct timespec pause = {.tv_nsec = 10000000};
+    uint64_t deadline;
+    size_t size = 8100000;
+    char *large = calloc(1, size);
+    sqlite3 *db = NULL;
+    int n = 0, r;
+
+    store_set_log_limit(fixture->store, 4, 1 << 20);
+    put_one(fixture->store, "a", "1");
+    assert_int_equal(sqlite3_open(fixture->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "BEGIN; SELECT count(*) FROM items", NULL, NULL, NULL), SQLITE_OK);
+    while ((r = put_large(fixture->store, large, size)) == 0)
+        assert_true(n++ < 256); /* It would be 4 GiB. */
+    assert_int_equal(r, -ENOSPC);
+    assert_true(wal_size(fixture) >= 250 << 20);
+    assert_true(wal_size(fixture) < 320 << 20);
+    assert_int_equal(store_revision(fixture->store), n + 1);
+    assert_int_equal(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    deadline = clock_monotonic_ms() + 60000;
+    while ((r = put_one(fixture->store, "a", "2").status) == -ENOSPC) {
+        assert_true(clock_monotonic_ms() < deadline);
+        nanosleep(&pause, NULL);
+    }
+    assert_int_equal(r, 0);
+    assert_true(wal_size(fixture) <= 80 << 20);
+    free(large);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +423,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(file_is_private_and_opened_once, setup, teardown),
         cmocka_unit_test_setup_teardown(foreign_files_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(full_disk_refuses_only_what_does_not_fit, setup, teardown),
+        cmocka_unit_test_setup_teardown(too_many_waiting_transactions_are_refused_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(too_many_waiting_bytes_are_refused_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(slow_listing_does_not_let_the_wal_grow, setup, teardown),
+        cmocka_unit_test_setup_teardown(lingering_foreign_reader_is_bounded, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
