@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "weft/agent/agent.h"
+#include "weft/agent/metrics.h"
 #include "weft/agent/serve.h"
 #include "weft/base/log.h"
 #include "weft/base/options.h"
@@ -31,6 +32,7 @@ static const struct option_spec options[] = {
     {"tunnel-address", OPTION_STRING, &agent.options.tunnel_address, "ADDRESS", "of this host's tunnels (the one towards the API)"},
     {"max-ports", OPTION_NUMBER, &agent.options.max_ports, "NUMBER", "ports on this host, once created (4096)"},
     {"max-hosts", OPTION_NUMBER, &agent.options.max_hosts, "NUMBER", "other hosts, once created (4096)"},
+    {"metrics-listen", OPTION_STRING, &agent.options.metrics_listen, "ADDRESS:PORT", "where to serve /metrics; not at all if unset"},
     {"log-level", OPTION_STRING, &agent.options.log_level, "LEVEL", "error, warning, info or debug"},
     {.name = NULL},
 };
@@ -320,6 +322,8 @@ static int start(struct error *error)
         result = open_api(error);
     if (result == 0)
         result = open_socket(error);
+    if (result == 0 && agent.options.metrics_listen)
+        result = metrics_start(&agent, agent.options.metrics_listen, error);
     return result;
 }
 
@@ -332,6 +336,7 @@ static void free_handle(uv_handle_t *handle, void *context)
 static void end(void)
 {
     server_free(agent.server);
+    metrics_stop(&agent);
     serve_stop(&agent);
     api_free(agent.api);
     links_close(&agent.links);

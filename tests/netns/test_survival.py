@@ -149,3 +149,27 @@ def test_detach_removes_everything():
         # And it can come back.
         host.start()
         a.wait_ping(b)
+
+
+def test_an_agent_tries_the_next_api_server():
+    with Lab(1) as lab:
+        a, b = lab.pair()
+        host = lab.hosts[0]
+        host.stop()
+        # Flags count in their order: this one stands after the lab's.
+        host.start("--api", f"http://198.18.0.99:9696,http://127.0.0.1:1,{lab.api.url}")
+        assert host.ask("status")["api_url"] == lab.api.url
+        assert a.ping(b, 3) == 3
+
+
+def test_a_silent_api_is_left_and_found_again():
+    with Lab(1) as lab:
+        a, b = lab.pair()
+        host = lab.hosts[0]
+        lab.api.process.process.send_signal(signal.SIGSTOP)
+        try:
+            wait_for(lambda: host.ask("status")["api"] == "disconnected", "the agent to notice the silence", 25)
+            assert a.ping(b, 3) == 3
+        finally:
+            lab.api.process.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: host.ask("status")["api"] == "connected", "the agent to be back", 15)

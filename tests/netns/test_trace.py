@@ -64,3 +64,23 @@ def test_counters_and_flows_count_what_was_sent():
         assert answer["counters"][0]["tx_packets"] >= after["tx_packets"]
         flows = lab.api.get(f"/weft/v1/ports/{a.port['id']}/flows")["flows"]
         assert any(flow["protocol"] == "icmp" and flow["remote"] == b.address and flow["tx_packets"] >= 10 for flow in flows)
+
+
+def test_metrics_are_served_for_prometheus():
+    import requests
+
+    with Lab(1) as lab:
+        a, b = lab.pair()
+        host = lab.hosts[0]
+        host.stop()
+        host.start("--metrics-listen", "127.0.0.1:9100")
+        assert a.ping(b, 5) == 5
+        with host.namespace.inside():
+            response = requests.get("http://127.0.0.1:9100/metrics", timeout=5)
+            assert requests.get("http://127.0.0.1:9100/other", timeout=5).status_code == 404
+        assert response.status_code == 200
+        values = dict(line.rsplit(" ", 1) for line in response.text.splitlines() if not line.startswith("#"))
+        assert values["weft_agent_api_connected"] == "1"
+        assert values["weft_agent_ports_active"] == "2"
+        label = f'port="{a.port["id"]}",network="{a.port["network_id"]}",project="{a.port["project_id"]}"'
+        assert int(values["weft_port_tx_packets_total{%s}" % label]) >= 5

@@ -1,0 +1,178 @@
+/* The watch stream's lines, and the cache that outlives the process. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "weft/agent/replica.h"
+#include "weft/base/util.h"
+
+#define HOST "11111111-0000-4000-8000-00000000000"
+
+static char path[] = "/tmp/weft-replica-XXXXXX";
+
+static enum replica_event feed(struct replica *replica, const char *line)
+{
+    enum replica_event event = REPLICA_NOTHING;
+    struct error error = {0};
+    json_t *request = NULL;
+
+    if (replica_line(replica, line, strlen(line), &event, &request, &error) < 0)
+        fail_msg("%s: %s", line, error.message);
+    json_decref(request);
+    return event;
+}
+
+static void put_host(struct replica *replica, unsigned number, const char *name, unsigned revision)
+{
+    char line[400];
+
+    snprintf(line, sizeof(line), "{\"type\":\"put\",\"kind\":\"host\",\"revision\":%u,\"object\":{\"schema\":1,\"id\":\"" HOST "%u\",\"name\":\"%s\"}}",
+             revision, number, name);
+    assert_int_equal(REPLICA_NOTHING, feed(replica, line));
+}
+
+static void reopen(struct replica *replica, bool first)
+{
+    struct error error = {0};
+
+    if (!first)
+        replica_close(replica);
+    if (replica_open(replica, path, &error) < 0)
+        fail_msg("%s", error.message);
+}
+
+static int fresh(void **state)
+{
+    return unlink(path) < 0 && errno != ENOENT ? -1 : 0;
+}
+
+static const char *name_of(const struct replica *replica, const char *id)
+{
+    const struct object *object = replica_find(replica, RESOURCE_HOST, id);
+
+    return object ? object->name : NULL;
+}
+
+static void puts_and_deletes_are_followed_and_remembered(void **state)
+{
+    struct replica replica;
+    json_t *digest;
+
+    reopen(&replica, true);
+    put_host(&replica, 1, "one", 5);
+    put_host(&replica, 2, "two", 6);
+    put_host(&replica, 1, "uno", 7);
+    assert_int_equal(REPLICA_COMMIT, feed(&replica, "{\"type\":\"commit\",\"revision\":7}"));
+    assert_int_equal(7, replica.revision);
+    assert_string_equal("uno", name_of(&replica, HOST "1"));
+    feed(&replica, "{\"type\":\"delete\",\"kind\":\"host\",\"id\":\"" HOST "2\",\"revision\":8}");
+    assert_null(name_of(&replica, HOST "2"));
+    assert_int_equal(1, replica.n_by_kind[RESOURCE_HOST]);
+    assert_false(replica.synced);
+
+    reopen(&replica, false);
+    assert_string_equal("uno", name_of(&replica, HOST "1"));
+    assert_null(name_of(&replica, HOST "2"));
+    digest = replica_digest(&replica);
+    assert_int_equal(1, json_object_size(digest));
+    assert_int_equal(7, json_integer_value(json_object_get(digest, HOST "1")));
+    json_decref(digest);
+    replica_close(&replica);
+}
+
+static void a_line_cut_short_by_a_crash_is_ignored(void **state)
+{
+    struct replica replica;
+    FILE *file;
+
+    reopen(&replica, true);
+    put_host(&replica, 1, "one", 5);
+    replica_close(&replica);
+    file = fopen(path, "a");
+    assert_non_null(file);
+    fputs("{\"type\":\"put\",\"kind\":\"host\",\"revision\":9,\"object\":{\"schema\":1,\"id\":\"" HOST "2\"", file);
+    fclose(file);
+    reopen(&replica, true);
+    assert_string_equal("one", name_of(&replica, HOST "1"));
+    assert_null(name_of(&replica, HOST "2"));
+    put_host(&replica, 3, "three", 10); /* What is appended next stands on a line of its own. */
+    reopen(&replica, false);
+    assert_string_equal("three", name_of(&replica, HOST "3"));
+    replica_close(&replica);
+}
+
+static void the_cache_does_not_grow_for_ever(void **state)
+{
+    struct replica replica;
+
+    reopen(&replica, true);
+    for (unsigned i = 0; i < 20000; i++)
+        put_host(&replica, 1, "the same host again and again", i);
+    assert_true(replica.cache_size < 2u << 20);
+    reopen(&replica, false);
+    assert_int_equal(1, replica.by_id.n_nodes);
+    replica_close(&replica);
+}
+
+static void lines_of_a_later_version_are_passed_over(void **state)
+{
+    struct replica replica;
+
+    reopen(&replica, true);
+    assert_int_equal(REPLICA_NOTHING, feed(&replica, "{\"type\":\"put\",\"kind\":\"wormhole\",\"revision\":1,\"object\":{\"id\":\"x\"}}"));
+    assert_int_equal(REPLICA_NOTHING, feed(&replica, "{\"type\":\"sing\"}"));
+    assert_int_equal(REPLICA_KEEPALIVE, feed(&replica, "{\"type\":\"keepalive\",\"revision\":3}"));
+    assert_int_equal(REPLICA_SYNCED, feed(&replica, "{\"type\":\"synced\",\"revision\":3}"));
+    assert_int_equal(REPLICA_REQUEST, feed(&replica, "{\"type\":\"request\",\"id\":\"q\",\"operation\":\"counters\"}"));
+    assert_int_equal(0, replica.by_id.n_nodes);
+    replica_close(&replica);
+}
+
+static void nonsense_is_an_error_that_says_why(void **state)
+{
+    static const char *const lines[] = {
+        "", "{", "[]", "null", "{}", "{\"type\":7}", "{\"type\":\"put\",\"kind\":\"host\",\"object\":{}}",
+        "{\"type\":\"put\",\"kind\":\"host\",\"object\":[]}", "{\"type\":\"put\",\"kind\":\"port\",\"object\":{\"id\":\"x\"}}",
+        "{\"type\":\"put\",\"kind\":\"host\"}",
+    };
+    struct replica replica;
+
+    reopen(&replica, true);
+    for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+        enum replica_event event;
+        struct error error = {0};
+        json_t *request;
+
+        assert_true(replica_line(&replica, lines[i], strlen(lines[i]), &event, &request, &error) < 0);
+        assert_int_not_equal('\0', error.message[0]);
+    }
+    assert_int_equal(0, replica.by_id.n_nodes);
+    replica_close(&replica);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(puts_and_deletes_are_followed_and_remembered, fresh),
+        cmocka_unit_test_setup(a_line_cut_short_by_a_crash_is_ignored, fresh),
+        cmocka_unit_test_setup(the_cache_does_not_grow_for_ever, fresh),
+        cmocka_unit_test_setup(lines_of_a_later_version_are_passed_over, fresh),
+        cmocka_unit_test_setup(nonsense_is_an_error_that_says_why, fresh),
+    };
+    int fd = mkstemp(path), failed;
+
+    if (fd < 0)
+        return 1;
+    close(fd);
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    unlink(path);
+    return failed;
+}
