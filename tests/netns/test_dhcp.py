@@ -10,6 +10,7 @@
 
 No client touches the machine: each runs in its workload's namespace with its own script, leases and pid file."""
 
+import contextlib
 import ipaddress
 import json
 import os
@@ -68,10 +69,13 @@ def subnet(name, cidr, **more):
 class Host:
     """A namespace with an agent, and its workloads."""
 
+    count = 0
+
     def __init__(self, folder):
+        Host.count += 1
         self.folder = folder
-        self.name = f"weft{PID}h"
-        self.pins = f"/sys/fs/bpf/weft-test-{PID}-dhcp"
+        self.name = f"weft{PID}h{Host.count}"
+        self.pins = f"/sys/fs/bpf/weft-test-{PID}-dhcp{Host.count}"
         self.namespaces, self.agent, self.log = [], None, open(folder / "agent.log", "ab")
         self.clients = []
         self.feed = Feed(self.name, HOST_ID)
@@ -169,7 +173,7 @@ class Workload:
 
     def __init__(self, host, number, port_id, ipv6):
         self.host, self.number, self.port_id = host, number, port_id
-        self.name = f"weft{PID}w{number}"
+        self.name = f"{host.name}w{number}"
         self.mac = f"fa:16:3e:00:00:{number:02x}"
         self.folder = host.folder / self.name
         self.folder.mkdir()
@@ -281,8 +285,8 @@ class Dhclient:
         self.process.wait()
 
 
-@pytest.fixture(scope="module")
-def host():
+@contextlib.contextmanager
+def new_host():
     folder = pathlib.Path(tempfile.mkdtemp(prefix=f"weft-dhcp-{PID}-"))
     host = Host(folder)
     try:
@@ -292,6 +296,12 @@ def host():
         print(host.log_text())
         host.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def host():
+    with new_host() as host:
+        yield host
 
 
 # ---- DHCPv4 ------------------------------------------------------------------------------------------------------------------
@@ -341,6 +351,36 @@ def test_udhcpc_and_extra_options(host):
 def test_broadcast_only_client_is_answered(host):
     workload = host.workload(3, [("v4", "10.0.0.13")], ipv6=False)
     assert workload.udhcpc("-B")[0]["ip"] == "10.0.0.13"
+
+
+TAP = """
+import fcntl, os, select, struct, sys, time
+from scapy.all import Ether, IP, UDP, BOOTP, DHCP
+mac = "fa:16:3e:00:00:12"
+tap = os.open("/dev/net/tun", os.O_RDWR)
+fcntl.ioctl(tap, 0x400454ca, struct.pack("16sH22x", sys.argv[1].encode(), 0x1002))  # TUNSETIFF: IFF_TAP, IFF_NO_PI
+frame = bytes(Ether(src=mac, dst="ff:ff:ff:ff:ff:ff") / IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=67)
+              / BOOTP(chaddr=bytes.fromhex(mac.replace(":", "")), xid=99) / DHCP(options=[("message-type", "discover"), "end"]))
+end = time.monotonic() + 15
+while time.monotonic() < end:
+    try:
+        os.write(tap, frame)
+    except OSError:  # Not up yet: that is the agent's to do.
+        time.sleep(0.1)
+        continue
+    if not select.select([tap], [], [], 0.5)[0]:
+        continue
+    reply = Ether(os.read(tap, 2000))
+    if BOOTP in reply:
+        print(reply.src, reply[BOOTP].yiaddr, dict(o for o in reply[DHCP].options if isinstance(o, tuple) and len(o) == 2)["message-type"])
+        break
+"""
+
+
+def test_virtual_machine_on_a_tap_is_served(host):
+    port_id = host.port(18, [("v4", "10.0.0.38")])
+    output = run("nsenter", f"--net=/run/netns/{host.name}", "/usr/bin/python3", "-c", TAP, "tap" + port_id[:11])
+    assert output.split() == [SERVER_MAC, "10.0.0.38", "2"], output + host.log_text()
 
 
 def test_wrong_address_is_refused(host):
@@ -541,6 +581,26 @@ def test_rdisc6_shows_the_advertisement(host):
     assert re.search(r"Router lifetime\s+:\s+0 ", text), text
     assert "from fe80::f816:3fff:fe00:1" in text, text
     assert "Source link-layer" not in text, text
+
+
+def test_advertisements_come_unasked():
+    """When the port is plugged, and by the clock: a slot's turn comes as many seconds after the agent's start as its number says,
+    and every 300 s from then on."""
+    with new_host() as host:
+        workload = host.workload(1, [("slaac", "2001:db8:1:0:f816:3eff:fe00:1")])
+        wait_for("an address", lambda: workload.addresses("-6"))
+        host.kill_agent()
+        capture = workload.folder / "advertisements"
+        with open(capture, "wb") as out:
+            listener = subprocess.Popen(workload.command("tcpdump", "-l", "-n", "-i", "eth0", "icmp6 and (ip6[40] = 133 or ip6[40] = 134)"),
+                                        stdout=out, stderr=subprocess.DEVNULL)
+        try:
+            host.start_agent()
+            wait_for("two advertisements", lambda: capture.read_text().count("router advertisement") >= 2, 20)
+        finally:
+            listener.kill()
+            listener.wait()
+        assert "router solicitation" not in capture.read_text()
 
 
 def test_port_that_is_the_gateway_becomes_the_default_router(host):
