@@ -555,6 +555,7 @@ def test_lease_that_was_taken_away_is_refused_at_renewal(host):
     host.port(12, [("v4", "10.0.0.23")], extra_dhcp_opts=SHORT)
     n = len(client.events())
     wait_for("the new address", lambda: any(variables.get("new_ip_address") == "10.0.0.23" for _, variables in client.events()[n:]), 20)
+    assert "DHCPNAK from 10.0.0.1" in client.log(), client.log()  # And not because the lease ran out.
 
 
 # ---- IPv6 ------------------------------------------------------------------------------------------------------------------------

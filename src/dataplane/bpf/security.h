@@ -67,13 +67,16 @@ static __always_inline __u32 security_ipv4(const struct port_config *port, const
 
     if (is_udp && packet->tuple.remote_port == bpf_htons(DHCP4_CLIENT_PORT))
         return DROP_dhcp_server;
+    bool asks_dhcp = is_udp && packet->tuple.local_port == bpf_htons(DHCP4_CLIENT_PORT) &&
+                     packet->tuple.remote_port == bpf_htons(DHCP4_SERVER_PORT);
+    /* The agent answers it and nobody else sees it (punt_reason_of), so a workload may still renew an address that was taken
+     * from it: how else would it be told, before its lease ends? */
+    if (asks_dhcp && port->flags & PORT_DHCP4 && !(packet->flags & PACKET_FRAGMENT) && mac_same(packet->source, port->mac))
+        return STEP_CONTINUE;
     if (load32(packet->tuple.local + 12) == 0) {
         if (!mac_same(packet->source, port->mac))
             return DROP_spoofed_mac;
-        return is_udp && packet->tuple.local_port == bpf_htons(DHCP4_CLIENT_PORT) &&
-                       packet->tuple.remote_port == bpf_htons(DHCP4_SERVER_PORT)
-                   ? STEP_CONTINUE
-                   : DROP_spoofed_ip;
+        return asks_dhcp ? STEP_CONTINUE : DROP_spoofed_ip;
     }
     return security_source(port, packet);
 }

@@ -256,6 +256,10 @@ static const struct packet_case cases[] = {
     /* ---- to the agent ---- */
     {"dhcp_discover", 1, "A>* ip 0.0.0.0>255.255.255.255 udp 68>67 +240", PUNTS},
     {"dhcp_renewal", 1, "A>X ip 10.0.0.1>10.0.0.254 udp 68>67 +240", PUNTS},
+    {"dhcp_renewal_of_a_former_address", 1, "A>X ip 10.0.0.77>10.0.0.254 udp 68>67 +240", PUNTS},
+    {"dhcp_renewal_by_a_foreign_mac", 1, "X>B ip 10.0.0.77>10.0.0.254 udp 68>67 +240", DROPS(spoofed_mac, 1)},
+    {"dhcp_renewal_of_a_former_address_without_service", 2, "B>X ip 10.0.0.77>10.0.0.254 udp 68>67 +240", DROPS(spoofed_ip, 2)},
+    {"dhcp_renewal_of_a_former_address_in_a_fragment", 1, "A>X ip 10.0.0.77>10.0.0.254 more udp 68>67 +240", DROPS(spoofed_ip, 1)},
     {"dhcp_without_service_is_broadcast", 2, "B>* ip 0.0.0.0>255.255.255.255 udp 68>67 +240", FLOODS(5)},
     {"dhcpv6_solicit", 1, "A>33:33:00:01:00:02 ip6 fe80::ff:fe00:41>ff02::1:2 udp 546>547 +40", PUNTS},
     {"router_solicitation", 1, "A>33:33:00:00:00:02 ip6 ::>ff02::2 rs -", PUNTS},
