@@ -67,6 +67,8 @@ void watch_start(struct request *request);
 void watch_change(const struct replica_change *change, void *context);
 void watch_commit(uint64_t revision, void *context);
 void watch_tick(struct hosts *hosts, uint64_t now_ms);
+/* The revision that a host forwards by: what it reported, or later when nothing was relevant to it since. */
+uint64_t watch_applied_revision(const struct hosts *hosts, const struct agent *agent);
 /* Sends a line (copied, with its newline) to the newest stream of an agent.  -ENOTCONN, -ENOBUFS. */
 int watch_send_line(struct agent *agent, const char *line, size_t size);
 

@@ -134,7 +134,7 @@ uint64_t hosts_applied_revision(const struct hosts *hosts)
         struct hashmap_node *node = hashmap_find(&hosts->agents, objects[i]->id, strlen(objects[i]->id));
 
         if (host->state == HOST_STATE_UP)
-            lowest = MIN(lowest, node ? CONTAINER_OF(node, struct agent, node)->applied_revision : 0);
+            lowest = MIN(lowest, node ? watch_applied_revision(hosts, CONTAINER_OF(node, struct agent, node)) : 0);
     }
     return lowest;
 }
@@ -174,7 +174,7 @@ json_t *host_show(const struct hosts *hosts, const struct host *host)
                      "state", states[host->state], "tunnel_address",
                      host->has_tunnel_address ? json_string(ip_format(&host->tunnel_address, address)) : json_null(), "underlay_mtu",
                      host->underlay_mtu, "version", host->version && *host->version ? json_string(host->version) : json_null(),
-                     "applied_revision", (json_int_t)(agent ? agent->applied_revision : 0), "seen_at", time_json(agent ? agent->seen_at_s : 0),
+                     "applied_revision", (json_int_t)(agent ? watch_applied_revision(hosts, agent) : 0), "seen_at", time_json(agent ? agent->seen_at_s : 0),
                      "connected", agent && agent->watchers, "ports",
                      (json_int_t)replica_count_by_host(hosts->api->replica, host->object.name), "revision_number",
                      (json_int_t)host->object.revision_number, "created_at", time_json(host->object.created_at_s), "updated_at",

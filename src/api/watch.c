@@ -50,6 +50,7 @@ struct watcher {
     uint64_t read_ms, sent_ms;
     bool is_dirty;                   /* In hosts->dirty. */
     bool wants_synced, wants_commit, is_over;
+    uint64_t committed_revision;     /* Of the last "commit" written; 0 before the first. */
 };
 
 struct cached {
@@ -355,8 +356,10 @@ static int fill(struct watcher *watcher)
         return r;
     if (watcher->wants_synced)
         r = write_mark(watcher, "synced");
-    if (r == 0 && (watcher->wants_commit || watcher->wants_synced))
+    if (r == 0 && (watcher->wants_commit || watcher->wants_synced)) {
         r = write_mark(watcher, "commit");
+        watcher->committed_revision = replica_revision(watcher->hosts->api->replica);
+    }
     watcher->wants_synced = watcher->wants_commit = false;
     return r;
 }
@@ -381,6 +384,17 @@ static int64_t read_lines(struct stream *stream, char *bytes, size_t size)
     watcher->sent_ms = watcher->read_ms;
     watcher->hosts->counters.n_bytes += size;
     return (int64_t)size;
+}
+
+/* Nothing was relevant since the last commit: an agent that applied it has applied all there is. */
+uint64_t watch_applied_revision(const struct hosts *hosts, const struct agent *agent)
+{
+    const struct watcher *watcher = agent->watchers;
+
+    if (watcher && !watcher->is_over && !watcher->first_old && !watcher->wants_commit && !watcher->wants_synced &&
+        watcher->committed_revision && agent->applied_revision >= watcher->committed_revision)
+        return MAX(agent->applied_revision, replica_revision(hosts->api->replica));
+    return agent->applied_revision;
 }
 
 int watch_send_line(struct agent *agent, const char *line, size_t size)

@@ -285,6 +285,37 @@ def test_report_makes_the_host_up_and_says_its_revision(admin):
     assert host["seen_at"]
 
 
+def test_applied_revision_passes_what_is_irrelevant_and_waits_for_what_is_not(server, admin):
+    """A deleted network's VNI is in quarantine until this has passed its deletion on every host that is up."""
+    agent = Agent(admin, name())
+    network = admin.network("q-" + name())
+    admin.subnet(network, "10.1.0.0/24")
+    port = admin.port(network, **{"binding:host_id": agent.name})
+    stream = agent.watch()
+    agent.status(applied_revision=stream.commit()[2][-1]["revision"])
+    agent.status(applied_revision=stream.commit()[2][-1]["revision"])  # The first report made the host up, which is a change.
+
+    def applied():
+        return admin("GET", f"/weft/v1/hosts/{agent.name}", status=200)["host"]["applied_revision"]
+
+    def revision():
+        return int(requests.get(server.metrics_url + "/metrics", timeout=5).text.split("\nweft_store_revision ")[1].split()[0])
+
+    admin.network("irrelevant-" + name())
+    assert applied() == revision(), "what is nothing to the host counts as applied"
+    admin("DELETE", f"/v2.0/ports/{port['id']}", status=204)
+    admin("DELETE", f"/v2.0/networks/{network['id']}", status=204)
+    deleted_at = revision()
+    assert applied() < deleted_at, "the agent has not said that it applied the deletion"
+    reached = 0
+    while reached < deleted_at - 1:
+        reached = stream.commit()[2][-1]["revision"]
+    assert applied() < deleted_at
+    agent.status(applied_revision=reached)
+    assert applied() >= deleted_at
+    stream.close()
+
+
 def test_heartbeat_writes_nothing(server, admin):
     agent = Agent(admin, name())
     agent.status(applied_revision=1, ports={})
