@@ -2,7 +2,7 @@
 
     this machine                         guest (QEMU, emulated, Linux 6.1)
     pytest -- console: RESULT {json} --- run.py: one check after the other
-                                           weft-api, two hosts (namespaces) with weft-agent, three workloads
+                                           weft-api, two hosts (namespaces) with weft-agent, five workloads
 
 One boot for all tests of this file; each test is one of the guest's checks."""
 
@@ -29,6 +29,7 @@ def guest():
         image.python()
         for program in ("ip", "tc", "ping", "bpftool", "nsenter"):
             image.program(program)
+        (image.root / "bin" / "true").symlink_to("busybox")
         image.modules(kernel, second_kernel.MODULES)
         image.file(HERE / "guest" / "run.py", "guest/run.py")
         for module in ("lab.py", "weft.py"):
@@ -43,6 +44,7 @@ def guest():
 
 @pytest.mark.parametrize("check", [
     "kernel_is_debians", "plain_veth_passes_traffic", "every_program_loads", "one_host_passes_traffic", "two_hosts_pass_traffic",
+    "a_broadcast_reaches_every_port_once", "frames_that_are_not_ip_pass_between_hosts", "dhcp_is_answered",
     "a_spoofed_source_is_dropped", "an_agent_dies_and_traffic_goes_on"])
 def test_second_kernel(guest, check):
     assert check in guest, f"the guest never came to {check}; it said {list(guest)}"

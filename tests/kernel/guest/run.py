@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import shutil
+import socket
 import subprocess
 import sys
 import traceback
@@ -61,8 +62,10 @@ def every_program_loads():
 class Platform:
     """weft-api, two hosts and three workloads, all in this guest; made by the first check that needs it.
 
-        a, b on host 1    c on host 2    one network, IPv4 and IPv6"""
+        a, b on host 1    c on host 2    one network, IPv4 and IPv6
+        d on host 1, e on host 2         the same network, without port security"""
 
+    HOSTS = {"a": 0, "b": 0, "c": 1, "d": 0, "e": 1}
     made = None
 
     @classmethod
@@ -77,8 +80,8 @@ class Platform:
             platform.admin.create("subnet", network_id=network, cidr="fd00:61::/64", ip_version=6)
             cls.made.ports = {}
             cls.made.workloads = {}
-            for name, host in (("a", 0), ("b", 0), ("c", 1)):
-                port = cls.made.ports[name] = platform.port(network, platform.hosts[host])
+            for name, host in cls.HOSTS.items():
+                port = cls.made.ports[name] = platform.port(network, platform.hosts[host], port_security_enabled=name not in "de")
                 cls.made.workloads[name] = platform.workload(name, platform.hosts[host], port)
             platform.wait_active(*cls.made.ports.values(), deadline_s=60)
         return cls.made
@@ -87,7 +90,7 @@ class Platform:
         return [fixed["ip_address"] for fixed in self.ports[name]["fixed_ips"]]
 
     def counters(self, name):
-        host = self.platform.hosts[1 if name == "c" else 0]
+        host = self.platform.hosts[self.HOSTS[name]]
         return next(entry for entry in host.ask(operation="counters")["counters"] if entry["port"] == self.ports[name]["id"])
 
 
@@ -119,6 +122,62 @@ def two_hosts_pass_traffic():
     return traffic("a", "c")
 
 
+def a_broadcast_reaches_every_port_once():
+    """Copies for local ports, and copies through the tunnel device."""
+    from weft import Namespace
+    platform = Platform.get()
+    receivers = {}
+    for name in "bcde":
+        with Namespace(platform.workloads[name]):
+            receivers[name] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        receivers[name].bind(("", 7777))
+        receivers[name].settimeout(1)
+    with Namespace(platform.workloads["a"]):
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    for number in range(5):
+        sender.sendto(b"%d" % number, ("10.61.0.255", 7777))
+    for name, receiver in receivers.items():
+        got = []
+        try:
+            while True:
+                got.append(int(receiver.recv(16)))
+        except TimeoutError:
+            pass
+        if got != [0, 1, 2, 3, 4]:
+            raise RuntimeError(f"{name} received {got}")
+
+
+def frames_that_are_not_ip_pass_between_hosts():
+    """They take another way through the kernel: it has no notion of their header."""
+    from weft import Namespace
+    platform = Platform.get()
+    ethertype = 0x88B5  # IEEE 802, for local experiments
+    with Namespace(platform.workloads["e"]):
+        receiver = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ethertype))
+    receiver.bind(("eth0", ethertype))
+    receiver.settimeout(5)
+    with Namespace(platform.workloads["d"]):
+        sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        sender.bind(("eth0", 0))
+    macs = {name: bytes.fromhex(platform.ports[name]["mac_address"].replace(":", "")) for name in "de"}
+    frame = macs["e"] + macs["d"] + ethertype.to_bytes(2, "big") + bytes(range(100))
+    sender.send(frame)
+    got = receiver.recv(2000)
+    if got != frame:
+        raise RuntimeError(f"sent {frame.hex()}, received {got.hex()}")
+
+
+def dhcp_is_answered():
+    """From the program to the agent by ring buffer, and its answer back."""
+    platform = Platform.get()
+    out = command("/bin/nsenter", f"--net=/run/netns/{platform.workloads['b']}", "/bin/busybox", "udhcpc", "-i", "eth0", "-n", "-q", "-f",
+                  "-t", "5", "-T", "3", "-s", "/bin/true")
+    if platform.addresses("b")[0] not in out:
+        raise RuntimeError(out)
+    return out.strip().splitlines()[-1]
+
+
 def a_spoofed_source_is_dropped():
     """A drop with its reason: the programs decide, not only forward."""
     platform = Platform.get()
@@ -142,6 +201,7 @@ def an_agent_dies_and_traffic_goes_on():
 
 
 CHECKS = [kernel_is_debians, plain_veth_passes_traffic, every_program_loads, one_host_passes_traffic, two_hosts_pass_traffic,
+          a_broadcast_reaches_every_port_once, frames_that_are_not_ip_pass_between_hosts, dhcp_is_answered,
           a_spoofed_source_is_dropped, an_agent_dies_and_traffic_goes_on]
 
 
