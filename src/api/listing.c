@@ -246,6 +246,12 @@ static int compare_ids(const void *a, const void *b)
     return strcmp((*(const struct object *const *)a)->id, (*(const struct object *const *)b)->id);
 }
 
+struct collector {
+    struct listing *listing;
+    size_t n_allocated;
+    int r;
+};
+
 static int add(struct listing *listing, const struct object *object, size_t *n_allocated)
 {
     if (listing->n_objects == *n_allocated) {
@@ -259,6 +265,14 @@ static int add(struct listing *listing, const struct object *object, size_t *n_a
     }
     listing->objects[listing->n_objects++] = object;
     return 0;
+}
+
+static void collect(const struct object *object, void *context)
+{
+    struct collector *collector = context;
+
+    if (collector->r == 0)
+        collector->r = add(collector->listing, object, &collector->n_allocated);
 }
 
 static void sort_by_id_and_unique(struct listing *listing)
@@ -308,6 +322,13 @@ static int find_candidates(struct listing *listing, const struct object *const *
             sort_by_id_and_unique(listing);
             return 0;
         }
+    }
+    if (listing->resource->each_visible && !listing->request->auth.is_admin) {
+        struct collector collector = {.listing = listing};
+
+        listing->resource->each_visible(listing->request, collect, &collector);
+        sort_by_id_and_unique(listing);
+        return collector.r;
     }
     *ret_all = replica_list(replica, schema->kind, ret_n);
     return 0;

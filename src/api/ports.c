@@ -130,6 +130,18 @@ static bool owns_network(const struct request *request, const struct object *obj
     return network && resource_is_own(request, &network->object);
 }
 
+/* The project's own ports, and all on its networks. */
+static void each_visible(const struct request *request, void (*visit)(const struct object *object, void *context), void *context)
+{
+    const struct replica *replica = request->api->replica;
+
+    REPLICA_FOREACH (port, replica_by_project(replica, RESOURCE_PORT, request->auth.project_id))
+        visit(port->object, context);
+    REPLICA_FOREACH (network, replica_by_project(replica, RESOURCE_NETWORK, request->auth.project_id))
+        REPLICA_FOREACH (port, replica_ports_by_network(replica, network->object->id))
+            visit(port->object, context);
+}
+
 bool port_is_auto_deleted(const struct port *port)
 {
     return streq(text_of(port->device_owner), "network:dhcp");
@@ -706,6 +718,7 @@ const struct resource port_resource = {
     .title = "Port",
     .is_visible = owns_network,
     .may_delete = owns_network,
+    .each_visible = each_visible,
     .create = create,
     .update = update,
     .delete = delete_port,

@@ -55,6 +55,10 @@ struct resource {
     bool (*is_visible)(const struct request *request, const struct object *object);
     bool (*may_delete)(const struct request *request, const struct object *object);
 
+    /* Visits at least all that somebody who is no admin may see, perhaps some twice, so that a tenant's list does not cost what
+     * others have.  May be NULL: then everything is looked at. */
+    void (*each_visible)(const struct request *request, void (*visit)(const struct object *object, void *context), void *context);
+
     /* Check and complete: 0, or a negative code with change->error set (see resource_error_*), or -EALREADY when the
      * failure is in the plan.  'after' of a create has been decoded, has its project and is the plan's already. */
     int (*create)(struct change *change);

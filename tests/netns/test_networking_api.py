@@ -361,10 +361,23 @@ def test_a_shared_network_is_seen_by_all_and_kept_by_its_owner(admin, alice, olg
                              ({"allowed_address_pairs": [{"ip_address": "10.0.0.1"}]}, "allowed_address_pairs")):
         olga.refused("POST", "/ports", 403, "PolicyNotAuthorized", name, body={"port": {"network_id": network["id"], **attributes}})
     alice.refused("GET", f"/ports/{port['id']}", 404, "PortNotFound")
+    assert alice.get("/ports")["ports"] == [] and [p["id"] for p in olga.get("/ports")["ports"]] == [port["id"]]
     admin.refused("PUT", path, 409, "InvalidSharedSetting", body={"network": {"shared": False}})
     olga.delete(f"/ports/{port['id']}")
     assert admin.put(path, {"network": {"shared": False}})["network"]["shared"] is False
     olga.refused("GET", path, 404, "NetworkNotFound")
+
+
+def test_the_owner_of_a_network_sees_the_ports_of_others_on_it(admin, alice, olga):
+    network = alice.network()
+    own, foreign = alice.port(network), admin.port(network)
+    elsewhere = admin.port(admin.network(), tenant_id=alice.project)
+    assert foreign["project_id"] != alice.project
+    assert [p["id"] for p in alice.get("/ports")["ports"]] == sorted(p["id"] for p in (own, foreign, elsewhere))
+    assert alice.get(f"/ports/{foreign['id']}")["port"]["id"] == foreign["id"]
+    alice.refused("PUT", f"/ports/{foreign['id']}", 403, "PolicyNotAuthorized", body={"port": {"name": "x"}})
+    assert olga.get("/ports")["ports"] == []
+    alice.delete(f"/ports/{foreign['id']}")
 
 
 def test_external_networks_are_seen_by_all(admin, olga):

@@ -297,6 +297,8 @@ static void start_random(struct pair *pair, struct exchange *exchange, char ids[
             snprintf(more, sizeof more, ",\"fixed_ips\":[{\"ip_address\":\"10.0.%ld.%ld\"}]", random() % 3, 2 + random() % 6);
         else if (random() % 3 == 0)
             snprintf(more, sizeof more, ",\"mac_address\":\"fa:16:3e:00:00:%02lx\"", random() % 4);
+        else if (random() % 2) /* Goes with its network or subnet. */
+            snprintf(more, sizeof more, ",\"device_owner\":\"network:dhcp\"");
         snprintf(body, sizeof body, "{\"port\":{\"network_id\":\"%s\"%s}}", network, more);
         if (random() % 4 == 0)
             snprintf(body, sizeof body, "{\"ports\":[{\"network_id\":\"%s\"},{\"network_id\":\"%s\"%s}]}", network, network, more);
