@@ -1,0 +1,172 @@
+"""weft(1) against the real server: what the fake one of tests/unit/cli cannot prove."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from conftest import BUILD, PASSWORD, Server
+
+
+class Weft:
+    def __init__(self, url, folder, user="admin", password=PASSWORD, project="admin"):
+        self.environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder),
+                            "LC_ALL": "C.UTF-8", "OS_AUTH_URL": f"{url}/identity/v3", "OS_USERNAME": user,
+                            "OS_PASSWORD": password, "OS_PROJECT_NAME": project,
+                            "WEFT_AGENT_SOCKET": f"{folder}/none.sock"}
+
+    def run(self, *arguments, stdin=None):
+        return subprocess.run([BUILD / "src/cli/weft", *map(str, arguments)], env=self.environment, capture_output=True,
+                              text=True, input=stdin, timeout=20)
+
+    def __call__(self, *arguments, stdin=None):
+        result = self.run(*arguments, stdin=stdin)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    def json(self, *arguments, **options):
+        return json.loads(self(*arguments, "-o", "json", **options))
+
+    def refused(self, *arguments):
+        result = self.run(*arguments)
+        assert result.returncode != 0
+        return result.returncode, result.stderr.strip()
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    running = Server(tmp_path_factory.mktemp("server")).start()
+    yield running.url
+    running.stop()
+
+
+@pytest.fixture
+def weft(url, tmp_path):
+    return Weft(url, tmp_path)
+
+
+@pytest.fixture
+def member(url, weft, tmp_path, request):
+    """A member of a project of the test's own."""
+    name = request.node.name
+    weft("project", "create", name)
+    weft("user", "create", name, "--password-file", "-", stdin="geheim 1\n")
+    weft("role", "add", "member", "--user", name, "--project", name)
+    return Weft(url, tmp_path, name, "geheim 1", name)
+
+
+def test_a_network_from_beginning_to_end(member):
+    network = member.json("network", "create", "net", "--mtu", "1400", "--description", "größer")
+    assert (network["mtu"], network["description"]) == (1400, "größer")
+    member("subnet", "create", "four", "--network", "net", "--cidr", "10.0.0.0/24", "--dns", "10.0.0.2", "--host-route",
+           "10.1.0.0/16=10.0.0.9", "--allocation-pool", "10.0.0.50-10.0.0.60")
+    member("subnet", "create", "six", "--network", "net", "--cidr", "fd00::/64", "--ipv6-mode", "slaac")
+    port = member.json("port", "create", "p1", "--network", "net", "--fixed-ip", "subnet=four,ip=10.0.0.55", "--fixed-ip",
+                       "subnet=six", "--allowed-address", "10.0.0.99", "--dhcp-option", "mtu=1300")
+    assert [f["ip_address"] for f in port["fixed_ips"]][0] == "10.0.0.55" and len(port["fixed_ips"]) == 2
+    assert member.json("port", "show", "p1")["id"] == port["id"]
+    assert [p["name"] for p in member.json("port", "list", "--fixed-ip", "10.0.0.55")] == ["p1"]
+    assert member.json("port", "list", "--fixed-ip", "10.0.0.54") == []
+    member("port", "set", "p1", "--name", "p2", "--no-allowed-address", "--disable", "--if-revision",
+           port["revision_number"])
+    changed = member.json("port", "show", "p2")
+    assert changed["allowed_address_pairs"] == [] and changed["admin_state_up"] is False
+    assert member.refused("port", "set", "p2", "--name", "p3", "--if-revision", "0")[0] == 1
+    member("subnet", "set", "four", "--no-dns", "--no-dhcp", "--gateway", "none")
+    subnet = member.json("subnet", "show", "four")
+    assert (subnet["dns_nameservers"], subnet["enable_dhcp"], subnet["gateway_ip"]) == ([], False, None)
+    assert member.refused("network", "delete", "net")[0] == 1
+    member("port", "delete", "p2")
+    member("subnet", "delete", "four", "six")
+    member("network", "delete", "net")
+    assert member.json("network", "list") == []
+
+
+def test_pages(member):
+    member("network", "create", "net")
+    for i in range(7):
+        member("port", "create", f"p{i}", "--network", "net")
+    assert len(member.json("port", "list")) == 7
+    names = [p["name"] for p in member.json("port", "list", "--limit", "3", "--sort", "name", "--sort-dir", "desc")]
+    assert names == ["p6", "p5", "p4"]
+
+
+def test_errors_name_the_field(member):
+    member("network", "create", "net")
+    status, message = member.refused("subnet", "create", "s", "--network", "net", "--cidr", "10.0.0.1/24")
+    assert status == 1 and "10.0.0.1/24" in message
+    status, message = member.refused("port", "create", "p", "--network", "net", "--mac", "zz")
+    assert status == 1 and "zz" in message
+    status, message = member.refused("network", "create", "n", "--mtu", "1")
+    assert status == 1 and "mtu" in message.lower()
+    assert member.refused("network", "show", "nope") == (3, "weft: there is no network 'nope'")
+    assert member.refused("host", "list")[0] == 4
+    assert member.refused("project", "create", "x")[0] == 4
+
+
+def test_projects_do_not_see_each_other(weft, member):
+    weft("network", "create", "of-admin")
+    assert member.json("network", "list") == []
+    assert member.refused("network", "show", "of-admin")[0] == 3
+    weft("network", "set", "of-admin", "--share")
+    assert [n["name"] for n in member.json("network", "list")] == ["of-admin"]
+    weft("network", "delete", "of-admin")
+
+
+def test_quotas(weft, member):
+    project = member.json("token", "issue")["project_id"]
+    assert member.json("quota", "show")["port"] == weft.json("quota", "show", project)["port"]
+    weft("quota", "set", project, "--network", "1")
+    member("network", "create", "one")
+    status, message = member.refused("network", "create", "two")
+    assert status == 1 and "uota" in message
+    weft("quota", "reset", project)
+    member("network", "create", "two")
+
+
+def test_hosts(weft):
+    host = weft.json("host", "create", "h1", "--description", "rack 1")
+    assert host["join_token"]
+    again = weft.json("host", "join-token", "h1")
+    assert again["join_token"] != host["join_token"]
+    assert "join_token" not in weft.json("host", "show", "h1")
+    assert [h["name"] for h in weft.json("host", "list")] == ["h1"]
+    weft("host", "delete", "h1")
+    assert weft.refused("host", "show", "h1")[0] == 3
+
+
+def test_status_drops_and_counters_without_hosts(weft):
+    assert "Hosts     0" in weft("status")
+    assert weft.json("status")["agent"] is None
+    assert weft.json("drops") == [] and weft.json("counters") == []
+
+
+def test_an_unbound_port_has_nothing_to_trace(member):
+    member("network", "create", "net")
+    member("subnet", "create", "four", "--network", "net", "--cidr", "10.0.0.0/24")
+    member("port", "create", "p1", "--network", "net")
+    status, message = member.refused("trace", "p1", "--dst", "255.255.255.255", "--proto", "udp")
+    assert status in (1, 3) and message
+
+
+def test_identity(weft, url, tmp_path):
+    weft("project", "create", "red", "--description", "a tenant")
+    assert weft.json("project", "show", "red")["description"] == "a tenant"
+    weft("user", "create", "bob", "--password", "secret 2", "--project", "red")
+    assert weft.json("user", "show", "bob")["name"] == "bob"
+    bob = Weft(url, tmp_path, "bob", "secret 2", "red")
+    assert bob.refused("network", "list")[0] == 4
+    weft("role", "add", "reader", "--user", "bob", "--project", "red")
+    assert bob.json("network", "list") == []
+    assert bob.refused("network", "create", "n")[0] == 4
+    weft("role", "remove", "reader", "--user", "bob", "--project", "red")
+    weft("user", "delete", "bob")
+    weft("project", "delete", "red")
+    assert {r["name"] for r in weft.json("role", "list")} >= {"admin", "member", "reader"}
+
+
+def test_completion_knows_what_is_there(weft):
+    weft("network", "create", "completed")
+    assert weft("__complete", "3", "weft", "network", "show", "comp").split() == ["completed"]
+    weft("network", "delete", "completed")
