@@ -477,6 +477,10 @@ void pipeline_advance(struct pipeline *pipeline, uint64_t now_ns)
     native = &pipeline->native;
     native->result = NULL;
     struct sweeper *record = native_map_lookup(native_map(NATIVE_MAP_sweeper), &zero);
+    /* Of a long time the last two rounds do: nothing but the sweeper happens meanwhile. */
+    __u64 rounds_ns = (2 * native->sizes.n_flow_slots / SWEEP_STRETCH + 1) * SWEEP_TICK_NS;
+    if (record->version && now_ns > rounds_ns && record->timer[0] < now_ns - rounds_ns)
+        record->timer[0] = now_ns - rounds_ns;
     while (native->expire && record->version && record->timer[0] <= now_ns) {
         native->now_ns = record->timer[0];
         native->expire(native_map(NATIVE_MAP_sweeper), &zero, record);

@@ -427,15 +427,320 @@ static void every_stage_is_reached(void **state)
             fail_msg("no packet case reaches stage '%s'", pipeline_stage_name(i));
 }
 
-int main(void)
+/* ---- connection entries ---------------------------------------------------------------------------------------------------------- */
+
+#define SECOND 1000000000ull
+
+static void send(struct pipeline *pipeline, uint32_t port, const char *text, enum pipeline_verdict verdict)
 {
-    struct CMUnitTest tests[ARRAY_SIZE(cases) + 3];
+    struct frame frame;
+    struct pipeline_result result;
+
+    frame_parse(text, &frame);
+    assert_int_equal(pipeline_run(pipeline, PIPELINE_FROM_WORKLOAD,
+                                  &(struct pipeline_frame){.bytes = frame.bytes, .size = frame.size, .ifindex = 100 + port}, &result), 0);
+    assert_string_equal(pipeline_verdict_name(result.verdict), pipeline_verdict_name(verdict));
+    pipeline_result_clear(&result);
+}
+
+static void remember_entry(void *key, void *value, void *context)
+{
+    *(struct flow_entry **)context = value;
+}
+
+static struct flow_entry *only_entry(struct pipeline *pipeline)
+{
+    struct flow_entry *entry = NULL;
+
+    pipeline_visit(pipeline, "connections", remember_entry, &entry);
+    return entry;
+}
+
+static struct project_record *project_of(struct pipeline *pipeline)
+{
+    const uint32_t index = 7;
+
+    return pipeline_lookup(pipeline, "projects", &index);
+}
+
+#define TCP(flags) "A>B ip 10.0.0.1>10.0.0.2 tcp 1000>80 " flags
+
+static void tcp_connection_lives_and_dies(void **state)
+{
+    struct pipeline *pipeline = fixture_new();
+
+    send(pipeline, 1, TCP("S"), PIPELINE_DELIVERED);
+    assert_int_equal(only_entry(pipeline)->state, FLOW_HALF_OPEN);
+    assert_int_equal(project_of(pipeline)->n_half_open, 1);
+    send(pipeline, 1, TCP("A"), PIPELINE_DELIVERED);
+    assert_int_equal(only_entry(pipeline)->state, FLOW_ESTABLISHED);
+    assert_int_equal(project_of(pipeline)->n_half_open, 0);
+    assert_int_equal(project_of(pipeline)->n_established, 1);
+    assert_int_equal(only_entry(pipeline)->packets[0], 2);
+    pipeline_advance(pipeline, 7000 * SECOND);
+    assert_int_equal(only_entry(pipeline)->state, FLOW_ESTABLISHED); /* 7,200 s of silence are allowed. */
+    send(pipeline, 1, TCP("FA"), PIPELINE_DELIVERED);
+    assert_int_equal(only_entry(pipeline)->state, FLOW_CLOSING);
+    pipeline_advance(pipeline, 7030 * SECOND);
+    assert_null(only_entry(pipeline));
+    assert_int_equal(project_of(pipeline)->n_established, 0);
+    assert_int_equal(project_of(pipeline)->n_half_open, 0);
+    pipeline_free(pipeline);
+}
+
+static void half_open_connections_end_soon(void **state)
+{
+    struct pipeline *pipeline = fixture_new();
+
+    send(pipeline, 1, TCP("S"), PIPELINE_DELIVERED);
+    pipeline_advance(pipeline, 29 * SECOND);
+    assert_non_null(only_entry(pipeline));
+    pipeline_advance(pipeline, 50 * SECOND);
+    assert_null(only_entry(pipeline));
+    assert_int_equal(project_of(pipeline)->n_half_open, 0);
+    pipeline_free(pipeline);
+}
+
+static void udp_is_established_by_its_third_frame(void **state)
+{
+    struct pipeline *pipeline = fixture_new();
+
+    for (int i = 0; i < 3; i++)
+        send(pipeline, 1, WELL, PIPELINE_DELIVERED);
+    assert_int_equal(only_entry(pipeline)->state, FLOW_ESTABLISHED);
+    pipeline_free(pipeline);
+}
+
+static void entry_follows_the_epoch(void **state)
+{
+    struct pipeline *pipeline = fixture_new();
+    const uint32_t slot = 1;
+    struct port_record *record = pipeline_lookup(pipeline, "ports", &slot);
+
+    send(pipeline, 1, WELL, PIPELINE_DELIVERED);
+    fixture_fdb(pipeline, "fdb", 7, "B", OUTPUT_REMOTE | 1);
+    send(pipeline, 1, WELL, PIPELINE_DELIVERED); /* Still what the entry says. */
+    record->epoch++;
+    send(pipeline, 1, WELL, PIPELINE_TUNNELLED);
+    assert_int_equal(only_entry(pipeline)->output, OUTPUT_REMOTE | 1);
+    assert_int_equal(only_entry(pipeline)->epoch, record->epoch);
+    assert_int_equal(only_entry(pipeline)->packets[0], 3);
+    pipeline_free(pipeline);
+}
+
+static void entry_does_not_outlive_the_slots_owner(void **state)
+{
+    struct pipeline *pipeline = fixture_new();
+
+    send(pipeline, 1, WELL, PIPELINE_DELIVERED);
+    fixture_port(pipeline, 2)->generation++; /* Slot 2 is somebody else's now, and the fdb says that MAC B is gone. */
+    struct fdb_key key = {.vni = 7};
+    frame_mac("B", key.mac);
+    pipeline_delete(pipeline, "fdb", &key);
+    send(pipeline, 1, WELL, PIPELINE_DROPPED);
+    pipeline_free(pipeline);
+}
+
+static void spoofing_does_not_ride_on_an_entry(void **state)
+{
+    struct pipeline *pipeline = fixture_new();
+
+    send(pipeline, 1, WELL, PIPELINE_DELIVERED);
+    send(pipeline, 1, "X>B ip 10.0.0.1>10.0.0.2 udp 1000>2000 +20", PIPELINE_DROPPED);
+    assert_int_equal(fixture_counters(pipeline, 1)->drops[DROP_spoofed_mac], 1);
+    pipeline_free(pipeline);
+}
+
+static void moving_macs_are_looked_up_for_each_frame(void **state)
+{
+    struct pipeline *pipeline = fixture_new();
+    const char *frame = "A>W ip 10.0.0.1>10.5.0.1 udp 1>2";
+
+    send(pipeline, 4, "W>* arp request W 10.5.0.1 10.5.0.1", PIPELINE_FLOODED);
+    send(pipeline, 1, frame, PIPELINE_DELIVERED);
+    fixture_fdb(pipeline, "learned", 7, "W", OUTPUT_REMOTE | 1); /* It moved; no epoch changed. */
+    send(pipeline, 1, frame, PIPELINE_TUNNELLED);
+    pipeline_free(pipeline);
+}
+
+static void learning_is_limited_and_never_steals(void **state)
+{
+    struct pipeline *pipeline = fixture_new();
+    const uint32_t slot = 4;
+    struct port_runtime *runtime = pipeline_lookup(pipeline, "port_runtime", &slot);
+    struct fdb_key key = {.vni = 7};
+
+    send(pipeline, 4, "B>* arp request B 10.5.0.1 10.5.0.1", PIPELINE_FLOODED); /* B is port 2's. */
+    frame_mac("B", key.mac);
+    assert_null(pipeline_lookup(pipeline, "learned", &key));
+    runtime->n_learned = MAX_LEARNED_PER_PORT;
+    send(pipeline, 4, "W>* arp request W 10.5.0.1 10.5.0.1", PIPELINE_FLOODED);
+    frame_mac("W", key.mac);
+    assert_null(pipeline_lookup(pipeline, "learned", &key));
+    pipeline_free(pipeline);
+}
+
+static void policed_port_keeps_the_reply_in_one_entry(void **state)
+{
+    struct pipeline *pipeline = fixture_new();
+    uint32_t n;
+    size_t unused;
+
+    fixture_port(pipeline, 1)->flags |= PORT_INGRESS_POLICY;
+    send(pipeline, 1, "A>H ip 10.0.0.1>10.0.0.8 tcp 1000>80 S", PIPELINE_DELIVERED);
+    send(pipeline, 8, "H>A ip 10.0.0.8>10.0.0.1 tcp 80>1000 SA", PIPELINE_DELIVERED);
+    send(pipeline, 1, "A>H ip 10.0.0.1>10.0.0.8 tcp 1000>80 A", PIPELINE_DELIVERED);
+    pipeline_table(pipeline, "connections", &unused, &unused, &n);
+    assert_int_equal(n, 2); /* One a port, for both directions. */
+    pipeline_free(pipeline);
+}
+
+static void dead_name_can_be_used_again(void **state)
+{
+    struct pipeline *pipeline = fixture_new();
+
+    send(pipeline, 1, TCP("R"), PIPELINE_DELIVERED);
+    only_entry(pipeline)->state = FLOW_DEAD;
+    send(pipeline, 1, TCP("S"), PIPELINE_DELIVERED); /* At once: without an entry, a reader may still hold the old one. */
+    assert_int_equal(only_entry(pipeline)->state, FLOW_DEAD);
+    pipeline_advance(pipeline, 1 * SECOND + 20000000);
+    if (only_entry(pipeline))
+        send(pipeline, 1, TCP("S"), PIPELINE_DELIVERED);
+    send(pipeline, 1, TCP("A"), PIPELINE_DELIVERED);
+    assert_int_equal(only_entry(pipeline)->state, FLOW_ESTABLISHED);
+    assert_int_equal(project_of(pipeline)->n_half_open, 0);
+    assert_int_equal(project_of(pipeline)->n_established, 1);
+    pipeline_free(pipeline);
+}
+
+static void full_table_costs_speed_only(void **state)
+{
+    struct pipeline *pipeline = fixture_new();
+    char text[100];
+    uint32_t n;
+    size_t unused;
+
+    project_of(pipeline)->max_half_open = 100000;
+    for (int i = 0; i < FIXTURE_FLOW_SLOTS + 500; i++) {
+        snprintf(text, sizeof(text), "A>B ip 10.0.0.1>10.0.0.2 udp %d>9", 1000 + i);
+        send(pipeline, 1, text, PIPELINE_DELIVERED);
+    }
+    pipeline_table(pipeline, "connections", &unused, &unused, &n);
+    assert_int_equal(n, FIXTURE_FLOW_SLOTS);
+    pipeline_advance(pipeline, 100 * SECOND);
+    pipeline_table(pipeline, "connections", &unused, &unused, &n);
+    assert_int_equal(n, 0);
+    assert_int_equal(project_of(pipeline)->n_half_open, 0);
+    pipeline_free(pipeline);
+}
+
+static void budget_of_copies_grows_back(void **state)
+{
+    struct pipeline *pipeline = fixture_new();
+    const char *frame = "A>* ip 10.0.0.1>10.0.0.255 udp 1>2";
+
+    fixture_port(pipeline, 1)->bum_rate = 10;
+    fixture_port(pipeline, 1)->bum_burst = 8;
+    send(pipeline, 1, frame, PIPELINE_FLOODED); /* Five copies, then */
+    send(pipeline, 1, frame, PIPELINE_FLOODED); /* the three that are left. */
+    send(pipeline, 1, frame, PIPELINE_DROPPED);
+    assert_int_equal(fixture_counters(pipeline, 1)->drops[DROP_bum_budget], 2);
+    pipeline_advance(pipeline, 1 * SECOND + 400000000);
+    send(pipeline, 1, frame, PIPELINE_FLOODED);
+    pipeline_free(pipeline);
+}
+
+/* Headers that end behind the IP packet's own end, or behind the linear part: for the fuzzer's first steps. */
+static const struct {
+    uint8_t what, where;
+    const char *frame;
+} more_seeds[] = {
+    {0, 1, "A>B ip 10.0.0.1>10.0.0.2 tcp 1>2 S set=17:30"},  {0, 1, "A>B ip 10.0.0.1>10.0.0.2 udp 1>2 set=17:24"},
+    {0, 1, "A>B ip 10.0.0.1>10.0.0.2 icmp 8 1 set=17:24"},   {0, 1, "A>B ip6 fd01::1>fd01::2 hopopts udp 1>2 set=19:4"},
+    {16, 21, "A>B ip 10.0.0.1>10.0.0.2 tcp 1>2 S +300"},     {16, 21, "A>B ip 10.0.0.1>10.0.0.2 udp 1>2 +300"},
+    {16, 21, "A>B ip 10.0.0.1>10.0.0.2 icmp 8 1 +300"},      {16, 41, "A>B ip6 fd01::1>fd01::2 hopopts udp 1>2 +300"},
+    {2, 1, "A>* arp request A 10.0.0.1 10.0.0.1"},           {2, 2, "A>* ip 10.0.0.1>10.0.0.255 udp 1>2"},
+    {3, 1, "O>H ip 192.0.2.1>192.0.2.2 udp 1>2"},            {32, 1, "A>B ip 10.0.0.1>10.0.0.2 tcp 1>2 S"},
+};
+
+static void write_seed(FILE *file, uint8_t what, uint8_t where, const struct frame *frame)
+{
+    const uint8_t head[] = {what, where, frame->size & 0xff, frame->size >> 8};
+
+    fwrite(head, 1, sizeof(head), file);
+    fwrite(frame->bytes, 1, frame->size, file);
+}
+
+/* 'test-pipeline --write-seeds FOLDER' writes the table as seeds of tests/fuzz/pipeline.c, eight cases a file. */
+static int write_seeds(const char *folder)
+{
+    FILE *file = NULL;
+
+    for (size_t i = 0; i < ARRAY_SIZE(more_seeds); i++) {
+        struct frame frame;
+        char path[300];
+        snprintf(path, sizeof(path), "%s/header-%02zu", folder, i);
+        file = fopen(path, "wb");
+        if (!file)
+            return 1;
+        frame_parse(more_seeds[i].frame, &frame);
+        write_seed(file, 0, 1, &frame);
+        write_seed(file, more_seeds[i].what, more_seeds[i].where, &frame);
+        fclose(file);
+    }
+    file = NULL;
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct frame frame;
+        char path[300];
+        if (i % 8 == 0) {
+            snprintf(path, sizeof(path), "%s/cases-%02zu", folder, i / 8);
+            if (file)
+                fclose(file);
+            file = fopen(path, "wb");
+            if (!file)
+                return 1;
+        }
+        frame_parse(cases[i].frame, &frame);
+        struct pipeline_frame input = {.bytes = frame.bytes, .size = frame.size};
+        struct pipeline *pipeline = fixture_new();
+        if (cases[i].arrange)
+            cases[i].arrange(pipeline, &input);
+        pipeline_free(pipeline);
+        write_seed(file, (cases[i].port ? 0 : 1) | (input.vlan_present ? 4 : 0) | (input.gso_size ? 8 : 0) |
+                             (input.linear ? 16 : 0) | (i % 8 == 7 ? 32 : 0), cases[i].port, &frame);
+    }
+    return fclose(file);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest others[] = {
+        cmocka_unit_test(tcp_connection_lives_and_dies),
+        cmocka_unit_test(half_open_connections_end_soon),
+        cmocka_unit_test(udp_is_established_by_its_third_frame),
+        cmocka_unit_test(entry_follows_the_epoch),
+        cmocka_unit_test(entry_does_not_outlive_the_slots_owner),
+        cmocka_unit_test(spoofing_does_not_ride_on_an_entry),
+        cmocka_unit_test(moving_macs_are_looked_up_for_each_frame),
+        cmocka_unit_test(learning_is_limited_and_never_steals),
+        cmocka_unit_test(policed_port_keeps_the_reply_in_one_entry),
+        cmocka_unit_test(dead_name_can_be_used_again),
+        cmocka_unit_test(full_table_costs_speed_only),
+        cmocka_unit_test(budget_of_copies_grows_back),
+        cmocka_unit_test(every_prefix_of_every_case_is_safe),
+        cmocka_unit_test(every_drop_reason_has_a_case),
+        cmocka_unit_test(every_stage_is_reached),
+    };
+
+    if (argc == 3 && strcmp(argv[1], "--write-seeds") == 0)
+        return write_seeds(argv[2]);
+    static struct CMUnitTest tests[ARRAY_SIZE(cases) + ARRAY_SIZE(others)];
     size_t n = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
         tests[n++] = (struct CMUnitTest){cases[i].name, run_case, NULL, NULL, (void *)&cases[i]};
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(every_prefix_of_every_case_is_safe);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(every_drop_reason_has_a_case);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(every_stage_is_reached);
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        tests[n++] = others[i];
     return _cmocka_run_group_tests("pipeline", tests, n, NULL, NULL);
 }

@@ -1,0 +1,108 @@
+/* Frames from hostile workloads and hostile networks: any bytes, at any port, from any host, over any state of the small world
+ * of tests/bpf/fixture.h.  An input is a list of records:
+ *
+ *   1 byte   what: bits 0-1 the program, bit 2 a tag in the metadata, bit 3 GSO, bit 4 a short linear part, bit 5 time passes,
+ *            bit 6 a port's flags change
+ *   1 byte   where: the interface (or, for to_tunnel, the host)
+ *   2 bytes  the frame's size, then the frame
+ *
+ * Beyond memory errors it must hold that: a frame of a workload is never left to the host's own stack; nothing that came by
+ * tunnel leaves by one; no frame gets to a port of another network; every drop is counted under exactly one reason. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/pkt_cls.h>
+
+#include "fixture.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define REQUIRE(condition)                                                                                   \
+    do {                                                                                                     \
+        if (!(condition))                                                                                    \
+            abort();                                                                                         \
+    } while (0)
+
+static uint64_t total_drops(struct pipeline *pipeline)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t slot = 0; slot < 16; slot++)
+        for (int reason = 0; reason < MAX_DROP_REASONS; reason++)
+            sum += fixture_counters(pipeline, slot)->drops[reason];
+    return sum;
+}
+
+static void check(struct pipeline *pipeline, enum pipeline_program program, const struct pipeline_frame *frame,
+                  const struct pipeline_result *result, uint64_t n_drops)
+{
+    uint32_t sender = program == PIPELINE_FROM_WORKLOAD && frame->ifindex > 100 && frame->ifindex < 109 ? frame->ifindex - 100 : 0;
+
+    if (program == PIPELINE_FROM_WORKLOAD)
+        REQUIRE(result->action != TC_ACT_OK);
+    if (program != PIPELINE_TO_TUNNEL && program != PIPELINE_THROUGH_NEIGHBOR && result->action == TC_ACT_SHOT)
+        REQUIRE(n_drops == 1);
+    for (size_t i = 0; i < result->n_outputs; i++) {
+        const struct pipeline_output *output = &result->outputs[i];
+        if (program == PIPELINE_FROM_UNDERLAY)
+            REQUIRE(output->way == PIPELINE_PUNT || !output->host_slot);
+        if (sender && output->port_slot)
+            REQUIRE(fixture_port(pipeline, sender)->vni == fixture_port(pipeline, output->port_slot)->vni);
+    }
+}
+
+static void run_one(struct pipeline *pipeline, uint8_t what, uint8_t where, const uint8_t *bytes, uint32_t size)
+{
+    enum pipeline_program program = what & 3;
+    struct pipeline_frame frame = {.bytes = bytes, .size = size, .vlan_present = what & 4, .gso_size = what & 8 ? 1 + where * 8 : 0,
+                                   .gso_segs = what & 8 ? where % 3 : 0, .gso_tcp = where & 1, .linear = what & 16 ? 14 + where % 64 : 0};
+    struct pipeline_result result;
+    uint64_t before = total_drops(pipeline);
+
+    if (what & 64)
+        fixture_port(pipeline, 1 + where % 8)->flags ^= 1u << (where >> 3 & 7);
+    switch (program) {
+    case PIPELINE_FROM_WORKLOAD:
+        frame.ifindex = 100 + where % 10;
+        break;
+    case PIPELINE_FROM_UNDERLAY:
+        frame.ifindex = UNDERLAY_IFINDEX;
+        frame.not_for_host = where == 255;
+        break;
+    default:
+        frame.ifindex = TUNNEL_IFINDEX;
+        frame.mark = 0x57e00000 | (where & 7);
+        frame.priority = 7 + (where >> 6);
+    }
+    if (pipeline_trace(pipeline, program, &frame, &result))
+        return;
+    check(pipeline, program, &frame, &result, total_drops(pipeline) - before);
+    pipeline_result_clear(&result);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct pipeline *pipeline; /* Emptied for each input: making it is most of the work. */
+    uint64_t now_ns = 1000000000;
+
+    if (!pipeline)
+        pipeline = fixture_new();
+    pipeline_clear(pipeline, NULL);
+    fixture_fill(pipeline);
+    pipeline_advance(pipeline, now_ns);
+    for (int n = 0; n < 8 && size >= 4; n++) {
+        uint8_t what = data[0], where = data[1];
+        uint32_t length = (data[2] | data[3] << 8) % 2048;
+        data += 4;
+        size -= 4;
+        if (length > size)
+            length = size;
+        if (what & 32)
+            pipeline_advance(pipeline, now_ns += 40000000000ull);
+        run_one(pipeline, what, where, data, length);
+        data += length;
+        size -= length;
+    }
+    return 0;
+}
