@@ -78,6 +78,7 @@ struct agent {
     uint32_t tunnel_ifindex;
     uint32_t underlay_ifindexes[MAX_UNDERLAY_INTERFACES]; /* Where from_underlay is. */
     size_t n_underlay_ifindexes;
+    uint64_t underlay_state;           /* Of their MACs, MTUs, flags: see update.c. */
 
     uv_timer_t update_timer, report_timer;
     uv_signal_t terminate, interrupt;

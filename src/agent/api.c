@@ -58,6 +58,7 @@ struct api {
     char *credential;
     struct transfer *transfers, *watch;
     bool connected;
+    bool credential_refused; /* Join again, if there is a token. */
     uint64_t heard_ms, backoff_ms;
     char failure[512];
 };
@@ -337,6 +338,7 @@ static void watch_ended(struct api *api, long status, const struct transfer *tra
 {
     char why[400];
 
+    api->credential_refused = status == 401;
     if (status == 401 || status == 403)
         snprintf(why, sizeof(why), "the API refuses the credential in '%s' (HTTP %ld)", api->options.credential_path, status);
     else if (status && status != 200)
@@ -423,11 +425,13 @@ static void join(struct api *api)
 
 static void start(struct api *api)
 {
+    const char *token = api->options.join_token_path;
     char path[400];
 
     if (!api->credential)
         api->credential = read_line(api->options.credential_path);
-    if (!api->credential) {
+    if (!api->credential || (api->credential_refused && token && access(token, R_OK) == 0)) {
+        api->credential_refused = false; /* Once with the token, once with the credential, in turn. */
         join(api);
         return;
     }

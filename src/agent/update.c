@@ -228,9 +228,11 @@ static int gather(struct agent *agent, struct gathered *gathered)
 
     const struct hashmap *projects = &agent->local.slots[SLOT_PROJECT].by_name;
 
-    gathered->projects = calloc(projects->n_nodes + 1, sizeof(*gathered->projects));
+    gathered->projects = calloc(projects->n_nodes + 2, sizeof(*gathered->projects));
     if (!gathered->projects)
         return -ENOMEM;
+    /* Index 0 is for projects beyond the table: they share its limits. */
+    gathered->projects[snapshot->n_projects++] = (struct compile_project){0, {PROJECT_MAX_HALF_OPEN, PROJECT_MAX_ESTABLISHED}};
     HASHMAP_FOREACH(node, projects) {
         const struct slot *slot = CONTAINER_OF(node, struct slot, by_name);
 
@@ -399,6 +401,23 @@ static void attach_underlay(struct agent *agent, uint32_t ifindex)
     agent->underlay_ifindexes[agent->n_underlay_ifindexes++] = ifindex;
 }
 
+/* What the ways to other hosts depend on, as one number (FNV-1a), so that a change shows. */
+static uint64_t underlay_state(const struct agent *agent)
+{
+    uint64_t state = 0xcbf29ce484222325;
+
+    for (size_t i = 0; i < agent->n_underlay_ifindexes; i++) {
+        const struct link *link = links_find(&agent->links, agent->underlay_ifindexes[i]);
+        uint64_t facts[] = {agent->underlay_ifindexes[i], link ? link->mtu : 0, link ? link->up : 0};
+
+        for (size_t k = 0; k < sizeof(facts); k++)
+            state = (state ^ ((const uint8_t *)facts)[k]) * 0x100000001b3;
+        for (size_t k = 0; link && k < sizeof(link->mac); k++)
+            state = (state ^ link->mac[k]) * 0x100000001b3;
+    }
+    return state;
+}
+
 /* The interface with the tunnel address, and those that the ways to other hosts leave through. */
 static void update_underlay(struct agent *agent)
 {
@@ -461,10 +480,15 @@ static void update(struct agent *agent)
     uint64_t start_ns = clock_monotonic_ns();
     struct gathered gathered;
     struct maps_changes changes = {0};
-    uint64_t again_ms = 0;
+    uint64_t again_ms = 0, state = underlay_state(agent);
     int result;
 
     update_tunnel_address(agent);
+    if (state != agent->underlay_state) {
+        agent->underlay_state = state;
+        HASHMAP_FOREACH(node, &agent->hosts)
+            CONTAINER_OF(node, struct agent_host, by_name)->resolved = false;
+    }
     result = gather(agent, &gathered);
     if (result == 0)
         result = compile(&gathered.snapshot, &agent->desired);
@@ -489,8 +513,10 @@ static void update(struct agent *agent)
             again_ms = again_ms ? MIN(again_ms, ATTACH_RETRY_MS) : ATTACH_RETRY_MS;
     }
     remove_unseen(agent);
-    if (agent->replica.synced && !agent->swept_interfaces)
+    if (agent->replica.synced && !agent->swept_interfaces) {
         sweep_interfaces(agent);
+        attach_remove_other_layouts(agent->options.pin_path, TABLES_LAYOUT);
+    }
     if (result == 0 && !changes.retry_ms && agent->replica.synced)
         agent->applied_revision = agent->replica.revision;
     agent->updated_ms = clock_monotonic_ms();

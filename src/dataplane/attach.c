@@ -344,6 +344,21 @@ static int remove_pins(int parent, const char *name, struct error *error, const 
     return result;
 }
 
+void attach_remove_other_layouts(const char *pin_path, unsigned layout)
+{
+    _cleanup_(closep) int fd = open(pin_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd < 0 ? NULL : fdopendir(dup(fd));
+    char ours[16];
+
+    if (!folder)
+        return;
+    snprintf(ours, sizeof(ours), "v%u", layout);
+    for (struct dirent *entry; (entry = readdir(folder));)
+        if (entry->d_name[0] == 'v' && !streq(entry->d_name, ours))
+            remove_pins(fd, entry->d_name, NULL, pin_path);
+    closedir(folder);
+}
+
 int attach_remove_all(const char *pin_path, unsigned *ret_n_interfaces, struct error *error)
 {
     struct if_nameindex *interfaces = if_nameindex();

@@ -30,4 +30,7 @@ int attach_prepare(uint32_t ifindex, const char *name, uint16_t mtu);
  * layouts.  Goes on after a failure; returns the first.  '*ret_n_interfaces' (may be NULL) counts interfaces freed. */
 int attach_remove_all(const char *pin_path, unsigned *ret_n_interfaces, struct error *error);
 
+/* Removes the pins of other layouts than 'layout', once nothing attached uses them any more.  What fails stays. */
+void attach_remove_other_layouts(const char *pin_path, unsigned layout);
+
 #endif

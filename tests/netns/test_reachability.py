@@ -140,3 +140,35 @@ def test_a_tap_is_a_port_too(three_hosts, remote):
         process.wait()
         guest.delete()
     lab.api.wait_active(port, status="DOWN")
+
+
+def test_hosts_in_different_subnets_reach_each_other_through_a_router():
+    """h1 192.0.2.1 --- router 192.0.2.254 / 203.0.113.254 --- h2 203.0.113.2; h2 moves there while it runs."""
+    with Lab(2) as lab:
+        a, b = lab.pair()
+        h1, h2 = lab.hosts
+        for address in ("192.0.2.254/24", "203.0.113.254/24"):
+            lab.control.ip("addr", "add", address, "dev", "under")
+        lab.control.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        h1.namespace.ip("route", "add", "203.0.113.0/24", "via", "192.0.2.254")
+        h2.namespace.ip("addr", "del", "192.0.2.2/24", "dev", "under")
+        h2.namespace.ip("addr", "add", "203.0.113.2/24", "dev", "under")
+        h2.namespace.ip("route", "add", "192.0.2.0/24", "via", "203.0.113.254")
+        h2.stop()
+        h2.tunnel_address = "203.0.113.2"
+        h2.start()
+        a.wait_ping(b)
+        assert a.ping(b, 5) == 5
+        assert "next-hop 192.0.2.254" in h1.ask("tables")["tables"]
+
+        # The route goes, and comes back another way.
+        h1.namespace.ip("route", "del", "203.0.113.0/24")
+        wait_for(lambda: not a.ping(b, wait=0.2), "the route to be gone")
+        lab.control.ip("addr", "add", "192.0.2.253/24", "dev", "under")
+        h1.namespace.ip("route", "add", "203.0.113.0/24", "via", "192.0.2.253")
+        a.wait_ping(b)
+        assert "next-hop 192.0.2.253" in h1.ask("tables")["tables"]
+
+        # A smaller underlay is known at once.
+        h1.namespace.ip("link", "set", "under", "mtu", "1400")
+        wait_for(lambda: " mtu 1400 " in h1.ask("tables")["tables"], "the underlay's MTU to be followed")

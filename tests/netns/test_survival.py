@@ -173,3 +173,30 @@ def test_a_silent_api_is_left_and_found_again():
         finally:
             lab.api.process.process.send_signal(signal.SIGCONT)
         wait_for(lambda: host.ask("status")["api"] == "connected", "the agent to be back", 15)
+
+
+def test_a_host_that_was_made_anew_joins_with_its_new_token():
+    with Lab(1) as lab:
+        host = lab.hosts[0]
+        a, b = lab.pair()
+        made = next(h for h in lab.api.get("/weft/v1/hosts")["hosts"] if h["name"] == host.name)
+        token = lab.api.post(f"/weft/v1/hosts/{made['id']}/join_token", {})
+        token = token.get("host", token)["join_token"]
+        (lab.folder / f"{host.name}.token").write_text(token + "\n")
+        host.stop()
+        (host.state / "credential").write_text("not the one\n")
+        host.start()
+        assert host.ask("status")["api"] == "connected"
+        assert (host.state / "credential").read_text() != "not the one\n"
+        assert a.ping(b, 3) == 3
+
+
+def test_pins_of_another_layout_go_once_the_replica_is_complete():
+    with Lab(1) as lab:
+        host = lab.hosts[0]
+        host.stop()
+        run("bpftool", "map", "create", f"{host.pin_path}/old", "type", "array", "key", "4", "value", "4", "entries", "1", "name", "old")
+        os.mkdir(f"{host.pin_path}/v0")
+        os.rename(f"{host.pin_path}/old", f"{host.pin_path}/v0/ports")
+        host.start()
+        wait_for(lambda: not os.path.exists(f"{host.pin_path}/v0"), "the old layout's pins to be gone")
