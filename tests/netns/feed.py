@@ -33,7 +33,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         feed, body = self.server.feed, self.body()
         with feed.changed:
             feed.statuses.update(body.get("ports", {}))
-            feed.applied_revision = body.get("applied_revision", 0)
             feed.changed.notify_all()
         self.answer(204)
 
@@ -88,7 +87,6 @@ class Feed:
         self.objects = {}  # id -> (kind, object, revision)
         self.revision = 0
         self.statuses = {}
-        self.applied_revision = 0
         self.watchers = []
         self.changed = threading.Condition()
         self.server = None
@@ -134,11 +132,6 @@ class Feed:
             for lines in self.watchers:
                 lines.put({"type": "commit", "revision": self.revision})
             return self.revision
-
-    def wait_applied(self, revision, deadline_s=10):
-        with self.changed:
-            if not self.changed.wait_for(lambda: self.applied_revision >= revision, deadline_s):
-                raise TimeoutError(f"the agent applied {self.applied_revision}, not {revision}, in {deadline_s} s")
 
     def wait_active(self, port_id, deadline_s=10):
         with self.changed:

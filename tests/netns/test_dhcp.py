@@ -125,9 +125,9 @@ class Host:
             "fixed_ips": [{"subnet_id": subnet_id(name), "ip_address": address} for name, address in addresses], **more}))
         return identity
 
-    def workload(self, number, addresses, ipv6=True, **more):
+    def workload(self, number, addresses, ipv6=True, solicits=True, **more):
         identity = self.port(number, addresses, **more)
-        workload = Workload(self, number, identity, ipv6)
+        workload = Workload(self, number, identity, ipv6, solicits)
         self.feed.wait_active(identity)
         return workload
 
@@ -171,7 +171,7 @@ class Host:
 class Workload:
     """A namespace whose eth0 is a port."""
 
-    def __init__(self, host, number, port_id, ipv6):
+    def __init__(self, host, number, port_id, ipv6, solicits):
         self.host, self.number, self.port_id = host, number, port_id
         self.name = f"{host.name}w{number}"
         self.mac = f"fa:16:3e:00:00:{number:02x}"
@@ -180,6 +180,8 @@ class Workload:
         host.add_namespace(self.name)
         if not ipv6:
             self.run("sysctl", "-q", "-w", "net.ipv6.conf.default.disable_ipv6=1")
+        if not solicits:
+            self.run("sysctl", "-q", "-w", "net.ipv6.conf.default.router_solicitations=0")
         tap = "tap" + port_id[:11]
         run("ip", "-n", self.name, "link", "add", "eth0", "address", self.mac, "type", "veth", "peer", "name", tap, "netns", host.name)
         self.run("ip", "link", "set", "eth0", "addrgenmode", "eui64")
@@ -402,10 +404,11 @@ def test_right_address_is_confirmed_at_reboot(host):
     workload = host.workload(5, [("v4", "10.0.0.15")], ipv6=False)
     client = workload.dhclient()
     client.wait("BOUND")
+    wait_for("the lease to be written", lambda: "10.0.0.15" in client.leases.read_text() and "bound to" in client.log())
     client.stop()
     client = workload.dhclient()
     assert client.wait("REBOOT", "BOUND")["new_ip_address"] == "10.0.0.15"
-    assert "DHCPDISCOVER" not in client.log()
+    assert "DHCPDISCOVER" not in client.log(), client.log() + host.log_text()
 
 
 def test_second_address_is_given_when_asked_for(host):
@@ -549,10 +552,11 @@ def test_renewals_go_on_without_the_api_and_after_an_agent_restart(host):
 
 
 def test_lease_that_was_taken_away_is_refused_at_renewal(host):
-    workload = host.workload(12, [("v4", "10.0.0.22")], ipv6=False, extra_dhcp_opts=SHORT)
+    options = [{**SHORT[0], "opt_value": "20"}, SHORT[1], {**SHORT[2], "opt_value": "4"}]
+    workload = host.workload(12, [("v4", "10.0.0.22")], ipv6=False, extra_dhcp_opts=options)
     client = workload.dhclient()
     assert client.wait("BOUND")["new_ip_address"] == "10.0.0.22"
-    host.port(12, [("v4", "10.0.0.23")], extra_dhcp_opts=SHORT)
+    host.port(12, [("v4", "10.0.0.23")], extra_dhcp_opts=options)
     n = len(client.events())
     wait_for("the new address", lambda: any(variables.get("new_ip_address") == "10.0.0.23" for _, variables in client.events()[n:]), 20)
     assert "DHCPNAK from 10.0.0.1" in client.log(), client.log()  # And not because the lease ran out.
@@ -588,19 +592,21 @@ def test_advertisements_come_unasked():
     """When the port is plugged, and by the clock: a slot's turn comes as many seconds after the agent's start as its number says,
     and every 300 s from then on."""
     with new_host() as host:
-        workload = host.workload(1, [("slaac", "2001:db8:1:0:f816:3eff:fe00:1")])
+        workload = host.workload(1, [("slaac", "2001:db8:1:0:f816:3eff:fe00:1")], solicits=False)
         wait_for("an address", lambda: workload.addresses("-6"))
         host.kill_agent()
         capture = workload.folder / "advertisements"
         with open(capture, "wb") as out:
             listener = subprocess.Popen(workload.command("tcpdump", "-l", "-n", "-i", "eth0", "icmp6 and (ip6[40] = 133 or ip6[40] = 134)"),
-                                        stdout=out, stderr=subprocess.DEVNULL)
+                                        stdout=out, stderr=subprocess.PIPE, text=True)
         try:
+            while "listening on" not in listener.stderr.readline():
+                assert listener.poll() is None
             host.start_agent()
             wait_for("two advertisements", lambda: capture.read_text().count("router advertisement") >= 2, 20)
         finally:
             listener.kill()
-            listener.wait()
+            listener.communicate()
         assert "router solicitation" not in capture.read_text()
 
 
@@ -608,7 +614,7 @@ def test_port_that_is_the_gateway_becomes_the_default_router(host):
     """Advertised with its own link-local address and MAC, and reachable by both."""
     gateway = host.workload(22, [("slaac", "2001:db8:1:0:f816:3eff:fe00:16")])
     kind, value, _ = host.feed.objects[subnet_id("slaac")]
-    host.feed.wait_applied(host.feed.put((kind, {**value, "gateway_ip": "2001:db8:1:0:f816:3eff:fe00:16"})))
+    host.feed.put((kind, {**value, "gateway_ip": "2001:db8:1:0:f816:3eff:fe00:16"}))
     try:
         workload = host.workload(23, [("slaac", "2001:db8:1:0:f816:3eff:fe00:17")])
         wait_for("an address", lambda: workload.addresses("-6"))
