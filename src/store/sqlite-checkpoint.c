@@ -8,6 +8,9 @@
  * scattered over the file, and their fsync.  Without the pause the log would never end while commits follow closely: it starts
  * over only when a commit finds all of it copied.
  *
+ * What is left: while the file is synced, the WAL's own fsync waits for the same disk, and that is what the slowest commits are
+ * made of now (bench/store.c).
+ *
  * Should commits write faster than the copying follows, they wait for it at PAUSE_PAGES.
  *
  * A reader that stays in an old state keeps the WAL from being copied beyond it.  Our own are short (sqlite-read.c); another
@@ -23,7 +26,7 @@
 #include "weft/store/store-sqlite.h"
 
 #define CHECKPOINT_PAGES 1000 /* 4 MiB. */
-#define RESTART_PAGES 2048    /* 8 MiB. */
+#define RESTART_PAGES 4096    /* 16 MiB. */
 #define PAUSE_PAGES 16384     /* 64 MiB, and at most one group more. */
 #define WAL_MAX_PAGES 65536   /* 256 MiB, and at most one group more. */
 #define REST_PAGES 512        /* Few enough to copy while the writer pauses. */
