@@ -98,7 +98,7 @@ bool command_has_words(const struct command *command, char *const *words, size_t
         size_t length;
         const char *word = word_at(command->name, i, &length);
 
-        if (!word || strlen(words[i]) != length || strncmp(word, words[i], length) != 0)
+        if (!word || !words[i] || strlen(words[i]) != length || strncmp(word, words[i], length) != 0)
             return false;
     }
     return true;

@@ -11,6 +11,7 @@
 #include "weft/base/util.h"
 #include "weft/cli/agent-socket.h"
 #include "weft/cli/resource.h"
+#include "weft/cli/text.h"
 
 int run_host_join_token(struct call *call)
 {
@@ -22,7 +23,7 @@ int run_host_join_token(struct call *call)
     r = resource_find(call->session, &resource_host, call_argument(call, 0), &host, &call->error);
     if (r < 0)
         return r;
-    if (asprintf(&path, "/hosts/%s/join_token", resource_id(host)) < 0)
+    if (text_format(&path, "/hosts/%s/join_token", resource_id(host)) < 0)
         return -ENOMEM;
     r = session_request(call->session, SERVICE_WEFT, "POST", path, NULL, &answer, &call->error);
     if (r < 0)

@@ -8,6 +8,7 @@
 #include "weft/base/util.h"
 #include "weft/cli/request.h"
 #include "weft/cli/resource.h"
+#include "weft/cli/text.h"
 
 #define MAX_PASSWORD 4096
 
@@ -72,7 +73,7 @@ static int grant(struct call *call, const char *method)
         r = resource_find(call->session, &resource_project, project_name, &project, &call->error);
     if (r < 0)
         return r;
-    if (asprintf(&path, "/projects/%s/users/%s/roles/%s", resource_id(project), resource_id(user), resource_id(role)) < 0)
+    if (text_format(&path, "/projects/%s/users/%s/roles/%s", resource_id(project), resource_id(user), resource_id(role)) < 0)
         return -ENOMEM;
     return session_request(call->session, SERVICE_IDENTITY, method, path, NULL, NULL, &call->error);
 }
@@ -98,7 +99,7 @@ static int own_token(struct call *call, json_t **ret)
     r = session_token(call->session, &token, &call->error);
     if (r < 0)
         return r;
-    if (asprintf(&header, "X-Subject-Token: %s", token) < 0)
+    if (text_format(&header, "X-Subject-Token: %s", token) < 0)
         return -ENOMEM;
     r = session_request_with(call->session, SERVICE_IDENTITY, "GET", "/auth/tokens", NULL, header, 0, &answer,
                              &call->error);
@@ -151,7 +152,7 @@ static int quota_path(struct call *call, char **ret)
         if (!*id)
             return error_set(&call->error, -EINVAL, "project", "the token is of no project: name one");
     }
-    return asprintf(ret, "/quotas/%s", id) < 0 ? -ENOMEM : 0;
+    return text_format(ret, "/quotas/%s", id);
 }
 
 static int show_quota(struct call *call, const char *method, const json_t *changes)

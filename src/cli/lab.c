@@ -18,6 +18,7 @@
 #include "weft/cli/ports.h"
 #include "weft/cli/process.h"
 #include "weft/cli/resource.h"
+#include "weft/cli/text.h"
 
 #define INTERFACE "eth0"
 #define ALIAS "weft "
@@ -264,7 +265,7 @@ static int find_port(struct call *call, struct workload *workload, json_t **ret_
         return r;
     workload->port = *ret_port;
     port_tap_name(resource_id(*ret_port), workload->tap);
-    if (asprintf(&query, "network_id=%s", resource_string(*ret_port, "network_id")) < 0)
+    if (text_format(&query, "network_id=%s", resource_string(*ret_port, "network_id")) < 0)
         return -ENOMEM;
     r = resource_find(call->session, &resource_network, resource_string(*ret_port, "network_id"), &workload->network,
                       &call->error);

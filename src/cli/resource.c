@@ -11,6 +11,7 @@
 #include "weft/base/util.h"
 #include "weft/base/uuid.h"
 #include "weft/cli/request.h"
+#include "weft/cli/text.h"
 
 #define MAX_PAGES 100000
 
@@ -79,7 +80,7 @@ static int list_pages(struct session *session, const struct resource *resource, 
     _cleanup_(json_decrefp) json_t *all = json_array();
     _cleanup_(freep) char *path = NULL;
 
-    if (!all || asprintf(&path, "/%s%s%s", resource->collection, query && *query ? "?" : "", query ? query : "") < 0)
+    if (!all || text_format(&path, "/%s%s%s", resource->collection, query && *query ? "?" : "", query ? query : "") < 0)
         return -ENOMEM;
     for (int page = 0; page < MAX_PAGES; page++) {
         _cleanup_(json_decrefp) json_t *answer = NULL, *part = NULL;
@@ -132,7 +133,7 @@ static int find_by_name(struct session *session, const struct resource *resource
     size_t i, n = 0;
     int r;
 
-    if (!escaped || asprintf(&query, "name=%s", escaped) < 0)
+    if (!escaped || text_format(&query, "name=%s", escaped) < 0)
         return -ENOMEM;
     r = resource_list(session, resource, query, &found, error);
     if (r < 0)
@@ -194,7 +195,7 @@ int resource_update(struct session *session, const struct resource *resource, co
 {
     _cleanup_(freep) char *path = NULL;
 
-    if (asprintf(&path, "/%s/%s", resource->collection, id) < 0)
+    if (text_format(&path, "/%s/%s", resource->collection, id) < 0)
         return -ENOMEM;
     return send_object(session, resource, resource->update_method, path, changes, NULL, ret, error);
 }
@@ -268,7 +269,7 @@ int run_set(struct call *call)
     r = resource_find(call->session, resource, call_argument(call, 0), &object, &call->error);
     if (r < 0)
         return r;
-    if (asprintf(&path, "/%s/%s", resource->collection, resource_id(object)) < 0)
+    if (text_format(&path, "/%s/%s", resource->collection, resource_id(object)) < 0)
         return -ENOMEM;
     if (revision)
         snprintf(header, sizeof header, "If-Match: revision_number=%s", revision);
@@ -287,7 +288,7 @@ static int delete_one(struct call *call, const char *name_or_id, struct error *e
     r = resource_find(call->session, resource, name_or_id, &object, error);
     if (r < 0)
         return r;
-    if (asprintf(&path, "/%s/%s", resource->collection, resource_id(object)) < 0)
+    if (text_format(&path, "/%s/%s", resource->collection, resource_id(object)) < 0)
         return -ENOMEM;
     return session_request(call->session, resource->service, "DELETE", path, NULL, NULL, error);
 }

@@ -10,6 +10,7 @@
 
 #include "weft/base/buffer.h"
 #include "weft/base/util.h"
+#include "weft/cli/text.h"
 #include "weft/cli/token-cache.h"
 
 #define TIMEOUT_MS 60000
@@ -145,7 +146,7 @@ static int set_headers(struct session *session, bool has_body, const char *heade
     if (header && add_header(headers, header) < 0)
         return -ENOMEM;
     if (with_token && session->token &&
-        (asprintf(&token, "X-Auth-Token: %s", session->token) < 0 || add_header(headers, token) < 0))
+        (text_format(&token, "X-Auth-Token: %s", session->token) < 0 || add_header(headers, token) < 0))
         return -ENOMEM;
     return 0;
 }
@@ -254,7 +255,7 @@ static int find_identity(struct session *session, struct error *error)
         path = NULL;
     if (length >= 3 && strncmp(url + length - 3, "/v3", 3) == 0)
         session->identity = strndup(url, length);
-    else if (asprintf(&session->identity, "%.*s%s", (int)length, url, path ? "/v3" : "/identity/v3") < 0)
+    else if (text_format(&session->identity, "%.*s%s", (int)length, url, path ? "/v3" : "/identity/v3") < 0)
         session->identity = NULL;
     return session->identity ? 0 : -ENOMEM;
 }
@@ -384,7 +385,7 @@ static int authenticate(struct session *session, struct error *error)
         return error_set(error, -EINVAL, "password", "the password is not known: set %s",
                          setting_variable(SETTING_PASSWORD));
     body = credentials(settings);
-    if (!body || asprintf(&url, "%s/auth/tokens", session->identity) < 0)
+    if (!body || text_format(&url, "%s/auth/tokens", session->identity) < 0)
         return -ENOMEM;
     r = exchange_run(session, "POST", url, body, NULL, false, 0, &exchange, error);
     if (r < 0)
@@ -447,10 +448,9 @@ static int url_of(struct session *session, enum service service, const char *pat
         r = find_identity(session, error);
         if (r < 0)
             return r;
-        return asprintf(ret, "%s%s", session->identity, path) < 0 ? -ENOMEM : 0;
+        return text_format(ret, "%s%s", session->identity, path);
     }
-    return asprintf(ret, "%s%s%s", session->endpoint, service == SERVICE_WEFT ? "/weft/v1" : "/v2.0", path) < 0 ? -ENOMEM
-                                                                                                              : 0;
+    return text_format(ret, "%s%s%s", session->endpoint, service == SERVICE_WEFT ? "/weft/v1" : "/v2.0", path);
 }
 
 int session_request_with(struct session *session, enum service service, const char *method, const char *path,

@@ -8,6 +8,7 @@
 #include "weft/base/util.h"
 #include "weft/cli/frame.h"
 #include "weft/cli/resource.h"
+#include "weft/cli/text.h"
 
 #define TRACE_TIMEOUT_MS 15000
 
@@ -82,7 +83,7 @@ static int neighbor_mac(struct call *call, const char *network_id, const char *a
     _cleanup_(freep) char *escaped = session_escape(call->session, address), *query = NULL;
     int r;
 
-    if (!escaped || asprintf(&query, "network_id=%s&fixed_ips=ip_address%%3D%s", network_id, escaped) < 0)
+    if (!escaped || text_format(&query, "network_id=%s&fixed_ips=ip_address%%3D%s", network_id, escaped) < 0)
         return -ENOMEM;
     r = resource_list(call->session, &resource_port, query, &ports, &call->error);
     if (r < 0)
@@ -105,7 +106,7 @@ static int next_hop_mac(struct call *call, const json_t *port, const struct ip_a
     r = neighbor_mac(call, resource_string(port, "network_id"), ip_format(address, text), ret);
     if (r != 0)
         return r < 0 ? r : 0;
-    if (asprintf(&query, "network_id=%s", resource_string(port, "network_id")) < 0)
+    if (text_format(&query, "network_id=%s", resource_string(port, "network_id")) < 0)
         return -ENOMEM;
     r = resource_list(call->session, &resource_subnet, query, &subnets, &call->error);
     if (r < 0)
@@ -298,7 +299,7 @@ int run_trace(struct call *call)
     if (r < 0)
         return r;
     body = json_pack("{s:s}", "frame", hex);
-    if (!body || asprintf(&path, "/ports/%s/trace", resource_id(port)) < 0)
+    if (!body || text_format(&path, "/ports/%s/trace", resource_id(port)) < 0)
         return -ENOMEM;
     r = session_request_with(call->session, SERVICE_WEFT, "POST", path, body, NULL, TRACE_TIMEOUT_MS, &trace, &call->error);
     if (r < 0)
