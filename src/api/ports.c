@@ -606,12 +606,13 @@ static int merge_dhcp_options(struct port *port, const struct port *before)
         if (replaced)
             continue;
         merged[n] = (struct extra_dhcp_option){strdup(text_of(old->name)), strdup(text_of(old->value)), old->ip_version};
-        if (!merged[n].name || !merged[n++].value) {
-            while (n > 0)
-                option_free(&merged[--n]);
+        if (!merged[n].name || !merged[n].value) {
+            for (size_t k = 0; k <= n; k++)
+                option_free(&merged[k]);
             free(merged);
             return -ENOMEM;
         }
+        n++;
     }
     for (size_t j = 0; j < n_given; j++) {
         if (given[j].value)
