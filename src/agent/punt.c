@@ -57,7 +57,7 @@ static bool send_frame(struct punt *punt, uint32_t ifindex, const char *port_id,
     return false;
 }
 
-/* ---- each kind of request ------------------------------------------------------------------------------------------------- */
+/* ---- each kind of request -------------------------------------------------------------------------------------- */
 
 /* What the workload will not get, and why: users see a request without effect otherwise. */
 static void check_options(const struct port *port)
@@ -68,7 +68,8 @@ static void check_options(const struct port *port)
         struct error error = {0};
         if (option->name && option->value && *option->value &&
             dhcp_option_encode(option->ip_version, option->name, option->value, &encoded, &error) < 0)
-            log_warning("port %s: extra_dhcp_opts[%zu].%s: %s; it is left out", port->object.id, i, error.field, error.message);
+            log_warning("port %s: extra_dhcp_opts[%zu].%s: %s; it is left out", port->object.id, i, error.field,
+                        error.message);
     }
 }
 
@@ -167,7 +168,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
         log_warning("ring buffer 'punt': %s", strerror(-result));
 }
 
-/* ---- unsolicited advertisements -------------------------------------------------------------------------------------------------- */
+/* ---- unsolicited advertisements -------------------------------------------------------------------------------- */
 
 /* FNV-1a. */
 static uint64_t hash_frame(const uint8_t *frame, int size)
@@ -188,7 +189,8 @@ static void withdraw_former(struct punt *punt, uint32_t slot, const struct punt_
     if (!ip_is_zero(former) && !ip_equal(former, gateway)) {
         int size = ra_withdraw(config, former, frame, sizeof(frame));
         if (size > 0)
-            punt->counters.advertisements += send_frame(punt, port->ifindex, port->objects.port->object.id, frame, size);
+            punt->counters.advertisements +=
+                send_frame(punt, port->ifindex, port->objects.port->object.id, frame, size);
     }
     *former = *gateway;
 }
@@ -238,7 +240,7 @@ static void on_tick(uv_timer_t *timer)
     scan(punt);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- life ------------------------------------------------------------------------------------------------------ */
 
 static void destroy(struct punt *punt)
 {

@@ -1,9 +1,9 @@
-/* What the data plane leaves to the agent: DHCP, router solicitations and packets that are too big come out of the ring buffer
- * 'punt', are answered by the services layer from the agent's own replica, and the answer goes out of the
+/* What the data plane leaves to the agent: DHCP, router solicitations and packets that are too big come out of the ring
+ * buffer 'punt', are answered by the services layer from the agent's own replica, and the answer goes out of the
  * workload's interface.  Nothing is asked of the API, so leases are renewed while it is away.
  *
- * Frames leave through one AF_PACKET socket of the network namespace the process is in when punt_new() is called, bound to no
- * interface and receiving nothing: each is sent to an ifindex.  All is in the loop's thread. */
+ * Frames leave through one AF_PACKET socket of the network namespace the process is in when punt_new() is called, bound
+ * to no interface and receiving nothing: each is sent to an ifindex.  All is in the loop's thread. */
 #ifndef WEFT_AGENT_PUNT_H
 #define WEFT_AGENT_PUNT_H
 
@@ -25,14 +25,14 @@ struct punt_port {
 typedef int (*punt_find)(void *context, uint32_t slot, struct punt_port *ret);
 
 struct punt_counters {
-    uint64_t events;       /* Taken from the ring. */
-    uint64_t replies;      /* Sent, of which: */
+    uint64_t events;  /* Taken from the ring. */
+    uint64_t replies; /* Sent, of which: */
     uint64_t dhcp4, dhcp6, ra, too_big;
     uint64_t advertisements; /* Unsolicited ones sent. */
-    uint64_t refused;      /* DHCPNAKs, among 'dhcp4'. */
-    uint64_t silent;       /* Understood, and nothing to say. */
-    uint64_t malformed;    /* Or not a message to a server. */
-    uint64_t unknown_port; /* The slot is empty, or has another interface by now. */
+    uint64_t refused;        /* DHCPNAKs, among 'dhcp4'. */
+    uint64_t silent;         /* Understood, and nothing to say. */
+    uint64_t malformed;      /* Or not a message to a server. */
+    uint64_t unknown_port;   /* The slot is empty, or has another interface by now. */
     uint64_t send_errors;
 };
 

@@ -1,7 +1,8 @@
 /* What the responders need, found in the replica and the tables: see serve.h and punt.h.
  *
- * A storm of requests (a thousand workloads boot) must not walk all objects for each: subnets are kept sorted by their network, made anew
- * when something changed and somebody asks, and who has an address is looked up in the compiled neighbor table. */
+ * A storm of requests (a thousand workloads boot) must not walk all objects for each: subnets are kept sorted by their
+ * network, made anew when something changed and somebody asks, and who has an address is looked up in the compiled
+ * neighbor table. */
 #include "weft/agent/serve.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@ struct serve {
     size_t n_subnets;
     uint64_t n_changes; /* The replica's, when 'subnets' was made. */
     bool is_made;
-    uint64_t n_told;    /* The replica's, when the responders were last told of changes. */
+    uint64_t n_told; /* The replica's, when the responders were last told of changes. */
 };
 
 static int compare_networks(const struct subnet *a, const char *network_id)
@@ -46,7 +47,8 @@ static int make_subnets(struct serve *serve, const struct replica *replica)
     if (!subnets)
         return -ENOMEM;
     serve->subnets = subnets;
-    HASHMAP_FOREACH(node, &replica->by_id) {
+    HASHMAP_FOREACH(node, &replica->by_id)
+    {
         const struct object *object = CONTAINER_OF(node, struct replica_entry, by_id)->object;
 
         if (object->kind == RESOURCE_SUBNET && n < replica->n_by_kind[RESOURCE_SUBNET])
@@ -78,7 +80,8 @@ static const struct subnet *const *find_subnets(const struct serve *serve, const
     return serve->subnets + low;
 }
 
-static bool find_mac(void *context, const struct network *network, const struct ip_address *address, struct mac_address *ret)
+static bool find_mac(void *context, const struct network *network, const struct ip_address *address,
+                     struct mac_address *ret)
 {
     const struct agent *agent = context;
     struct neighbor_key key = {.vni = network->vni};
@@ -116,8 +119,8 @@ int serve_start(struct agent *agent, struct error *error)
     agent->serve = calloc(1, sizeof(*agent->serve));
     if (!agent->serve)
         return error_set(error, -ENOMEM, NULL, "out of memory");
-    return punt_new(&agent->loop, maps_descriptor(agent->maps, "punt"), maps_sizes(agent->maps).n_ports, find_port, agent,
-                    &agent->punt, error);
+    return punt_new(&agent->loop, maps_descriptor(agent->maps, "punt"), maps_sizes(agent->maps).n_ports, find_port,
+                    agent, &agent->punt, error);
 }
 
 void serve_stop(struct agent *agent)
@@ -149,10 +152,11 @@ json_t *serve_status(const struct agent *agent)
     struct punt_counters zero = {0};
     const struct punt_counters *counters = agent->punt ? punt_counters(agent->punt) : &zero;
 
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "events", (json_int_t)counters->events, "replies",
-                     (json_int_t)counters->replies, "dhcp4", (json_int_t)counters->dhcp4, "dhcp6", (json_int_t)counters->dhcp6, "ra",
-                     (json_int_t)counters->ra, "too_big", (json_int_t)counters->too_big, "advertisements",
-                     (json_int_t)counters->advertisements, "refused", (json_int_t)counters->refused, "silent",
-                     (json_int_t)counters->silent, "malformed", (json_int_t)counters->malformed, "unknown_port",
-                     (json_int_t)counters->unknown_port, "send_errors", (json_int_t)counters->send_errors);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "events",
+                     (json_int_t)counters->events, "replies", (json_int_t)counters->replies, "dhcp4",
+                     (json_int_t)counters->dhcp4, "dhcp6", (json_int_t)counters->dhcp6, "ra", (json_int_t)counters->ra,
+                     "too_big", (json_int_t)counters->too_big, "advertisements", (json_int_t)counters->advertisements,
+                     "refused", (json_int_t)counters->refused, "silent", (json_int_t)counters->silent, "malformed",
+                     (json_int_t)counters->malformed, "unknown_port", (json_int_t)counters->unknown_port, "send_errors",
+                     (json_int_t)counters->send_errors);
 }

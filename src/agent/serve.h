@@ -1,4 +1,5 @@
-/* DHCP and router advertisements: the objects of a port for the responders, from the replica and the compiled tables. */
+/* DHCP and router advertisements: the objects of a port for the responders, from the replica and the compiled tables.
+ */
 #ifndef WEFT_AGENT_SERVE_H
 #define WEFT_AGENT_SERVE_H
 

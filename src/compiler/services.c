@@ -1,9 +1,10 @@
-/* The virtual server's addresses (model/virtual-server.h): who asks for them is answered with its MAC, so that a DHCP lease can
- * be renewed by unicast.
+/* The virtual server's addresses (model/virtual-server.h): who asks for them is answered with its MAC, so that a DHCP
+ * lease can be renewed by unicast.
  *
- * A port that holds such an address comes first: compile_switching() ran before, and of two rows with the same key the first stays.  Where a
- * port may use addresses that the model does not list, one of them may well be the gateway (two routers with VRRP): there the gateway is
- * left to answer for itself, and a client whose renewal finds nobody asks by broadcast some time later. */
+ * A port that holds such an address comes first: compile_switching() ran before, and of two rows with the same key the
+ * first stays.  Where a port may use addresses that the model does not list, one of them may well be the gateway (two
+ * routers with VRRP): there the gateway is left to answer for itself, and a client whose renewal finds nobody asks by
+ * broadcast some time later. */
 #include <errno.h>
 #include <string.h>
 
@@ -30,7 +31,9 @@ int compile_services(struct compile_index *index, struct desired *desired)
         if (!network || !subnet->enable_dhcp || (v4 && subnet->has_gateway && network->may_learn))
             continue;
         if (add_server(desired, network->network->vni,
-                       !v4 ? &VIRTUAL_SERVER_IP6 : subnet->has_gateway ? &subnet->gateway : &VIRTUAL_SERVER_IP4) < 0)
+                       !v4                   ? &VIRTUAL_SERVER_IP6
+                       : subnet->has_gateway ? &subnet->gateway
+                                             : &VIRTUAL_SERVER_IP4) < 0)
             return -ENOMEM;
     }
     return 0;

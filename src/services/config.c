@@ -82,7 +82,10 @@ static void write_duid(const char *uuid, uint8_t duid[DHCP6_DUID_SIZE])
     put_be16(duid, 4);
     for (; *uuid && n_digits < 32; uuid++) {
         char c = *uuid;
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int digit = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
         if (digit < 0)
             continue;
         duid[2 + n_digits / 2] |= (uint8_t)(n_digits % 2 ? digit : digit << 4);
@@ -98,7 +101,8 @@ static void build_dhcp6(const struct service_objects *objects, struct dhcp6_conf
     for (size_t i = 0; i < port->n_fixed_ips; i++) {
         const struct subnet *subnet = find_subnet(objects, port->fixed_ips[i].subnet_id);
         if (!subnet || ip_is_v4(&subnet->cidr.address) || !subnet->enable_dhcp ||
-            (subnet->ipv6_address_mode != IPV6_MODE_DHCPV6_STATEFUL && subnet->ipv6_address_mode != IPV6_MODE_DHCPV6_STATELESS))
+            (subnet->ipv6_address_mode != IPV6_MODE_DHCPV6_STATEFUL &&
+             subnet->ipv6_address_mode != IPV6_MODE_DHCPV6_STATELESS))
             continue;
         config->enabled = true;
         if (subnet->ipv6_address_mode == IPV6_MODE_DHCPV6_STATEFUL && config->n_addresses < DHCP6_MAX_ADDRESSES)
@@ -118,7 +122,8 @@ static void find_gateway(const struct service_objects *objects, const struct sub
         return;
     config->has_gateway = true;
     config->gateway_mac = mac;
-    config->source = prefix_contains(&link_local, &subnet->gateway) ? subnet->gateway : ip_from_eui64(&link_local, &mac);
+    config->source =
+        prefix_contains(&link_local, &subnet->gateway) ? subnet->gateway : ip_from_eui64(&link_local, &mac);
 }
 
 static void build_ra(const struct service_objects *objects, struct ra_config *config)

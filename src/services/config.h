@@ -1,4 +1,5 @@
-/* From the model's objects to what the servers need to know about one port.  Pure; cheap enough to run for each request. */
+/* From the model's objects to what the servers need to know about one port.  Pure; cheap enough to run for each
+ * request. */
 #ifndef WEFT_SERVICES_CONFIG_H
 #define WEFT_SERVICES_CONFIG_H
 
@@ -15,9 +16,10 @@ struct service_objects {
     const struct network *network;
     const struct subnet *const *subnets; /* All subnets of the network, in any order. */
     size_t n_subnets;
-    /* Which MAC has the port of the network that holds 'address'?  False when no port does: it decides whether a gateway
-     * exists.  May be NULL: then none does. */
-    bool (*find_mac)(void *context, const struct network *network, const struct ip_address *address, struct mac_address *ret);
+    /* Which MAC has the port of the network that holds 'address'?  False when no port does: it decides whether a
+     * gateway exists.  May be NULL: then none does. */
+    bool (*find_mac)(void *context, const struct network *network, const struct ip_address *address,
+                     struct mac_address *ret);
     void *context;
     uint32_t lease_s;           /* 0: SERVICE_LEASE_S. */
     const char *default_domain; /* For networks without dns_domain; NULL: none. */

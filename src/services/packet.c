@@ -92,7 +92,7 @@ int writer_domain(struct writer *writer, const char *name)
     return 0;
 }
 
-/* ---- checksums (RFC 1071) ---------------------------------------------------------------------------------------------- */
+/* ---- checksums (RFC 1071) -------------------------------------------------------------------------------------- */
 
 static uint32_t sum_bytes(uint32_t sum, const uint8_t *bytes, size_t size)
 {
@@ -110,8 +110,8 @@ static uint16_t sum_fold(uint32_t sum)
 
 /* With the pseudo header (RFC 768; RFC 8200, 8.1).  The mapped form of an IPv4 address would add 0xffff twice, so its
  * four bytes are taken. */
-static uint16_t transport_checksum(const struct ip_address *source, const struct ip_address *destination, uint8_t protocol,
-                                   const uint8_t *bytes, size_t size)
+static uint16_t transport_checksum(const struct ip_address *source, const struct ip_address *destination,
+                                   uint8_t protocol, const uint8_t *bytes, size_t size)
 {
     size_t skip = ip_is_v4(source) ? 12 : 0;
     uint32_t sum = protocol + (uint32_t)size;
@@ -120,7 +120,7 @@ static uint16_t transport_checksum(const struct ip_address *source, const struct
     return sum_fold(sum_bytes(sum, bytes, size));
 }
 
-/* ---- parsing ------------------------------------------------------------------------------------------------------------ */
+/* ---- parsing --------------------------------------------------------------------------------------------------- */
 
 /* Each returns 0 and leaves 'packet' at what follows, cut to the length that the header states. */
 
@@ -196,8 +196,8 @@ int frame_parse(const void *bytes, size_t size, struct frame *ret)
         if (error < 0)
             return error;
     } else if (frame.protocol == PROTOCOL_ICMPV6 && type == ETHERNET_IPV6) {
-        if (reader_left(&packet) < 4 || transport_checksum(&frame.source, &frame.destination, PROTOCOL_ICMPV6, packet.at,
-                                                           reader_left(&packet)) != 0)
+        if (reader_left(&packet) < 4 || transport_checksum(&frame.source, &frame.destination, PROTOCOL_ICMPV6,
+                                                           packet.at, reader_left(&packet)) != 0)
             return -EBADMSG;
     } else {
         return -EPROTONOSUPPORT;
@@ -207,7 +207,7 @@ int frame_parse(const void *bytes, size_t size, struct frame *ret)
     return 0;
 }
 
-/* ---- building ----------------------------------------------------------------------------------------------------------- */
+/* ---- building -------------------------------------------------------------------------------------------------- */
 
 void frame_begin(struct writer *writer, const struct frame *headers)
 {

@@ -1,6 +1,7 @@
 /* Reading and writing frames: cursors that check bounds inside, and Ethernet, IPv4, IPv6 and UDP around a message.
  *
- * Standards: RFC 894 and 2464 (Ethernet), RFC 791 (IPv4), RFC 8200 (IPv6), RFC 768 (UDP), RFC 792, RFC 1071 (checksum). */
+ * Standards: RFC 894 and 2464 (Ethernet), RFC 791 (IPv4), RFC 8200 (IPv6), RFC 768 (UDP), RFC 792, RFC 1071 (checksum).
+ */
 #ifndef WEFT_SERVICES_PACKET_H
 #define WEFT_SERVICES_PACKET_H
 
@@ -11,7 +12,7 @@
 
 #include "weft/base/address.h"
 
-/* ---- a reader: what is left of borrowed bytes ---------------------------------------------------------------------- */
+/* ---- a reader: what is left of borrowed bytes ------------------------------------------------------------------ */
 
 struct reader {
     const uint8_t *at, *end;
@@ -64,7 +65,7 @@ static inline void put_be32(uint8_t *bytes, uint32_t value)
     put_be16(bytes + 2, (uint16_t)value);
 }
 
-/* ---- a writer: into borrowed bytes of a fixed size ------------------------------------------------------------------- */
+/* ---- a writer: into borrowed bytes of a fixed size ------------------------------------------------------------- */
 
 /* What does not fit is not written and sets 'overflow', which is asked once at the end. */
 struct writer {
@@ -85,11 +86,11 @@ void writer_u16(struct writer *writer, uint16_t value);
 void writer_u32(struct writer *writer, uint32_t value);
 void writer_bytes(struct writer *writer, const void *bytes, size_t size);
 
-/* A domain name as labels (RFC 1035, 3.1), not compressed; a final dot is optional.  -EINVAL for an empty or overlong label
- * or name: nothing is written then. */
+/* A domain name as labels (RFC 1035, 3.1), not compressed; a final dot is optional.  -EINVAL for an empty or overlong
+ * label or name: nothing is written then. */
 int writer_domain(struct writer *writer, const char *name);
 
-/* ---- frames ------------------------------------------------------------------------------------------------------------- */
+/* ---- frames ---------------------------------------------------------------------------------------------------- */
 
 #define ETHERNET_IPV4 0x0800
 #define ETHERNET_IPV6 0x86dd
@@ -106,14 +107,15 @@ struct frame {
     struct reader payload;                  /* Behind the UDP header, or the whole ICMPv6 message. Read only. */
 };
 
-/* Takes a frame apart.  Padding behind the IP packet is left out.  The IPv4 header's checksum and an ICMPv6 one are checked; a UDP
- * one is not: a workload's frame reaches us before a NIC would have filled it in.
- * Returns 0; -EBADMSG for one that contradicts itself or was cut; -EPROTONOSUPPORT for what is not plain UDP or ICMPv6 (fragments, extension
- * headers, VLAN tags). */
+/* Takes a frame apart.  Padding behind the IP packet is left out.  The IPv4 header's checksum and an ICMPv6 one are
+ * checked; a UDP one is not: a workload's frame reaches us before a NIC would have filled it in. Returns 0; -EBADMSG
+ * for one that contradicts itself or was cut; -EPROTONOSUPPORT for what is not plain UDP or ICMPv6 (fragments,
+ * extension headers, VLAN tags). */
 int frame_parse(const void *bytes, size_t size, struct frame *ret);
 
-/* Writes the headers (all but 'payload' is used; ICMP over IPv4 is fine here), then the caller writes the message, then frame_end fills in lengths and
- * checksums.  The writer must be empty before.  frame_end returns the frame's size, or -ENOBUFS. */
+/* Writes the headers (all but 'payload' is used; ICMP over IPv4 is fine here), then the caller writes the message, then
+ * frame_end fills in lengths and checksums.  The writer must be empty before.  frame_end returns the frame's size, or
+ * -ENOBUFS. */
 void frame_begin(struct writer *writer, const struct frame *headers);
 int frame_end(struct writer *writer);
 

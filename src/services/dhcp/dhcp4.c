@@ -62,15 +62,15 @@ enum {
 /* A parsed request. */
 struct request {
     struct frame frame;
-    const uint8_t *header;     /* HEADER_SIZE bytes. */
-    struct reader areas[3];    /* Options: the field, then 'file' and 'sname' when overloaded (RFC 2131, 4.1). */
+    const uint8_t *header;  /* HEADER_SIZE bytes. */
+    struct reader areas[3]; /* Options: the field, then 'file' and 'sname' when overloaded (RFC 2131, 4.1). */
     uint8_t type;
-    struct ip_address client;  /* ciaddr */
+    struct ip_address client; /* ciaddr */
     bool has_requested, has_server, rapid_commit;
     struct ip_address requested, server;
 };
 
-/* ---- the request ------------------------------------------------------------------------------------------------------- */
+/* ---- the request ----------------------------------------------------------------------------------------------- */
 
 /* The next option of an area; false at its end.  -EBADMSG in '*ret_error' when it runs over the end. */
 static bool next_option(struct reader *area, uint8_t *ret_code, struct reader *ret_value, int *ret_error)
@@ -179,7 +179,7 @@ static int parse_request(const struct dhcp4_config *config, const void *bytes, s
     return 0;
 }
 
-/* ---- what to say: RFC 2131, 4.3 ------------------------------------------------------------------------------------------ */
+/* ---- what to say: RFC 2131, 4.3 -------------------------------------------------------------------------------- */
 
 static const struct dhcp4_address *find_address(const struct dhcp4_config *config, const struct ip_address *address)
 {
@@ -248,7 +248,7 @@ static uint8_t decide(const struct dhcp4_config *config, const struct request *r
     }
 }
 
-/* ---- the reply's options --------------------------------------------------------------------------------------------------- */
+/* ---- the reply's options --------------------------------------------------------------------------------------- */
 
 /* Options go to the field, and to 'file' and 'sname' when they are free and it is full. */
 struct reply {
@@ -258,8 +258,8 @@ struct reply {
     bool written[256];
 };
 
-/* Appends one option, in pieces of 255 bytes (RFC 3396), to the first area that has room for all of it.  One that fits nowhere is
- * left out: the client asked for more than it takes. */
+/* Appends one option, in pieces of 255 bytes (RFC 3396), to the first area that has room for all of it.  One that fits
+ * nowhere is left out: the client asked for more than it takes. */
 static void put_option(struct reply *reply, uint8_t code, const void *value, size_t size)
 {
     size_t n_pieces = size ? (size + 254) / 255 : 1;
@@ -312,8 +312,8 @@ static void write_route(struct writer *writer, const struct ip_prefix *destinati
         writer_u32(writer, 0); /* On-link. */
 }
 
-/* RFC 3442: a client that takes these ignores the router option, so the default route is among them.  Nothing is written
- * when there is no route besides the default and the subnet's own. */
+/* RFC 3442: a client that takes these ignores the router option, so the default route is among them.  Nothing is
+ * written when there is no route besides the default and the subnet's own. */
 static void write_routes(const struct dhcp4_config *config, const struct dhcp4_address *address, struct writer *writer)
 {
     bool has_default = false;
@@ -401,7 +401,9 @@ static void put_known(struct reply *reply, uint8_t code)
     struct dhcp_option extra;
     uint8_t bytes[DHCP4_REPLY_MAX];
     struct writer writer = writer_of(bytes, sizeof(bytes));
-    uint8_t twin = code == OPTION_ROUTES ? OPTION_ROUTES_MICROSOFT : code == OPTION_ROUTES_MICROSOFT ? OPTION_ROUTES : 0;
+    uint8_t twin = code == OPTION_ROUTES             ? OPTION_ROUTES_MICROSOFT
+                   : code == OPTION_ROUTES_MICROSOFT ? OPTION_ROUTES
+                                                     : 0;
     if (find_extra(reply->config, code, &extra) || (twin && find_extra(reply->config, twin, &extra))) {
         put_option(reply, code, extra.data, extra.size);
         return;
@@ -414,13 +416,14 @@ static void put_known(struct reply *reply, uint8_t code)
 /* What may come from the request list alone: the server's own options are written apart. */
 static bool may_be_requested(uint8_t code)
 {
-    return code != OPTION_PAD && code != OPTION_END && (code < OPTION_REQUESTED || code > OPTION_CLIENT_ID || code == 60);
+    return code != OPTION_PAD && code != OPTION_END &&
+           (code < OPTION_REQUESTED || code > OPTION_CLIENT_ID || code == 60);
 }
 
 static void put_parameters(struct reply *reply, const struct request *request)
 {
-    static const uint8_t usual[] = {OPTION_ROUTER,    OPTION_DNS,       OPTION_DOMAIN, OPTION_MTU,
-                                    OPTION_BROADCAST, OPTION_ROUTES};
+    static const uint8_t usual[] = {OPTION_ROUTER, OPTION_DNS,       OPTION_DOMAIN,
+                                    OPTION_MTU,    OPTION_BROADCAST, OPTION_ROUTES};
     uint8_t wanted[255];
     int n_wanted = get_option(request, OPTION_PARAMETERS, wanted, sizeof(wanted));
 
@@ -464,7 +467,7 @@ static void put_lease(struct reply *reply, const struct request *request)
     }
 }
 
-/* ---- the reply ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the reply ------------------------------------------------------------------------------------------------- */
 
 /* The boot file and its server in the header's own fields (RFC 2131, 2); '*ret_...' say whether the field is taken. */
 static void write_boot(const struct dhcp4_config *config, uint8_t *header, bool *ret_file, bool *ret_sname)

@@ -1,15 +1,16 @@
 /* A DHCPv4 server for one port: a request's frame in, the reply's frame out.
  *
- * The port's addresses are decided by the API, so there is no pool and no lease to remember: the server keeps no state and
- * gives the same answer on every host, before and after a restart, with the API gone.  It is the only server of its
+ * The port's addresses are decided by the API, so there is no pool and no lease to remember: the server keeps no state
+ * and gives the same answer on every host, before and after a restart, with the API gone.  It is the only server of its
  * network (the data plane drops others'), hence authoritative: it refuses (DHCPNAK) what is not the port's.
  *
- * Server identifier (RFC 2132, 9.7): the subnet's gateway address, else VIRTUAL_SERVER_IP4, which then comes with an on-link
- * classless route so that a renewal by unicast finds it.  The neighbor tables answer for it (model/virtual-server.h).
+ * Server identifier (RFC 2132, 9.7): the subnet's gateway address, else VIRTUAL_SERVER_IP4, which then comes with an
+ * on-link classless route so that a renewal by unicast finds it.  The neighbor tables answer for it
+ * (model/virtual-server.h).
  *
- * Standards: RFC 2131 and 2132; 3396 (long options), 3442 (classless routes; 249 is Microsoft's number for them), 4039 (rapid
- * commit), 6842 (client identifier returned), 3397 (search list), 3011 is not followed.  A message through a relay agent is ignored: no relay stands
- * between a workload and its host. */
+ * Standards: RFC 2131 and 2132; 3396 (long options), 3442 (classless routes; 249 is Microsoft's number for them), 4039
+ * (rapid commit), 6842 (client identifier returned), 3397 (search list), 3011 is not followed.  A message through a
+ * relay agent is ignored: no relay stands between a workload and its host. */
 #ifndef WEFT_SERVICES_DHCP_DHCP4_H
 #define WEFT_SERVICES_DHCP_DHCP4_H
 
@@ -40,13 +41,13 @@ struct dhcp4_address {
 };
 
 struct dhcp4_config {
-    struct mac_address mac;        /* The port's. */
+    struct mac_address mac; /* The port's. */
     struct mac_address server_mac;
-    uint16_t mtu;                  /* 0: not told. */
-    uint32_t lease_s;              /* UINT32_MAX: for ever. */
-    const char *domain;            /* Borrowed, NULL for none; no dot at its end is needed. */
+    uint16_t mtu;       /* 0: not told. */
+    uint32_t lease_s;   /* UINT32_MAX: for ever. */
+    const char *domain; /* Borrowed, NULL for none; no dot at its end is needed. */
     struct dhcp4_address addresses[DHCP4_MAX_ADDRESSES];
-    size_t n_addresses;            /* The first is given to a client that asks for none. */
+    size_t n_addresses;                            /* The first is given to a client that asks for none. */
     struct ip_prefix prefixes[DHCP4_MAX_PREFIXES]; /* All IPv4 subnets of the network: they are on-link. */
     size_t n_prefixes;
     const struct extra_dhcp_option *options; /* Borrowed; those for IPv4 replace what the server would send. */
@@ -71,9 +72,10 @@ struct dhcp4_outcome {
     struct ip_address address; /* Given, confirmed, refused, released or declined. */
 };
 
-/* Answers the frame 'request' ('size' bytes) into 'reply' (at least DHCP4_REPLY_MAX).  Returns the reply's size; 0 when there is
- * nothing to say (RELEASE, DECLINE, a client that chose another server); -EBADMSG for a malformed message; -EPROTONOSUPPORT for
- * what is not a DHCPv4 request to us; -EADDRNOTAVAIL when the port has no address to give.  '*ret' is always filled. */
+/* Answers the frame 'request' ('size' bytes) into 'reply' (at least DHCP4_REPLY_MAX).  Returns the reply's size; 0 when
+ * there is nothing to say (RELEASE, DECLINE, a client that chose another server); -EBADMSG for a malformed message;
+ * -EPROTONOSUPPORT for what is not a DHCPv4 request to us; -EADDRNOTAVAIL when the port has no address to give.  '*ret'
+ * is always filled. */
 int dhcp4_respond(const struct dhcp4_config *config, const void *request, size_t size, void *reply, size_t capacity,
                   struct dhcp4_outcome *ret);
 

@@ -1,7 +1,7 @@
 /* DHCPv6 (RFC 8415), the server's side; see dhcp6.h.
  *
- * parse_request() checks what section 16 demands of each message; answer() is the table of section 18.3; the IAs of the request
- * are walked a second time to write their answers. */
+ * parse_request() checks what section 16 demands of each message; answer() is the table of section 18.3; the IAs of the
+ * request are walked a second time to write their answers. */
 #include "weft/services/dhcp/dhcp6.h"
 
 #include <errno.h>
@@ -34,14 +34,14 @@ struct request {
     struct frame frame;
     uint8_t type;
     uint8_t transaction[3];
-    struct reader options;  /* All. */
+    struct reader options;              /* All. */
     struct reader client_id, server_id; /* Empty when absent. */
     bool has_client_id, has_server_id, has_oro, has_ia, rapid_commit;
     uint16_t requested[MAX_REQUESTED];
     size_t n_requested;
 };
 
-/* ---- the request --------------------------------------------------------------------------------------------------------- */
+/* ---- the request ----------------------------------------------------------------------------------------------- */
 
 /* 1 with an option, 0 at the end, -EBADMSG. */
 static int next_option(struct reader *options, uint16_t *ret_code, struct reader *ret_value)
@@ -179,7 +179,7 @@ static int parse_request(const void *bytes, size_t size, struct request *ret)
     return 0;
 }
 
-/* ---- writing options ---------------------------------------------------------------------------------------------------------- */
+/* ---- writing options ------------------------------------------------------------------------------------------- */
 
 static size_t begin_option(struct writer *writer, uint16_t code)
 {
@@ -218,7 +218,7 @@ static void put_address(struct writer *writer, const struct ip_address *address,
     end_option(writer, start);
 }
 
-/* ---- identity associations ------------------------------------------------------------------------------------------------------ */
+/* ---- identity associations ------------------------------------------------------------------------------------- */
 
 static bool is_own(const struct dhcp6_config *config, const uint8_t *address)
 {
@@ -245,7 +245,8 @@ static void note(struct dhcp6_outcome *outcome, uint16_t status)
         outcome->status = status;
 }
 
-/* All of the port's addresses, and the client's own that are not with lifetime 0, so that it drops them (18.3.4, 18.3.5). */
+/* All of the port's addresses, and the client's own that are not with lifetime 0, so that it drops them
+ * (18.3.4, 18.3.5). */
 static void put_bindings(const struct dhcp6_config *config, struct writer *writer, struct reader addresses,
                          bool refuse_others)
 {
@@ -300,8 +301,8 @@ static void put_ia(const struct dhcp6_config *config, const struct request *requ
         note(outcome, DHCP6_NOT_ON_LINK);
     } else {
         uint16_t status = releases || request->type == DHCP6_RENEW || request->type == DHCP6_REBIND ? DHCP6_NO_BINDING
-                          : code == OPTION_IA_PD                                                  ? DHCP6_NO_PREFIX_AVAIL
-                                                                                                  : DHCP6_NO_ADDRS_AVAIL;
+                          : code == OPTION_IA_PD ? DHCP6_NO_PREFIX_AVAIL
+                                                 : DHCP6_NO_ADDRS_AVAIL;
         put_status(writer, status, "nothing to give to this association");
         note(outcome, status);
     }
@@ -322,8 +323,8 @@ static void put_ias(const struct dhcp6_config *config, const struct request *req
     }
 }
 
-/* 18.3.3: stricter than "on the link": an address that is not the port's would be dropped by anti-spoofing, so a client that woke up
- * elsewhere is told to start over.  -ENOENT when the message has no address. */
+/* 18.3.3: stricter than "on the link": an address that is not the port's would be dropped by anti-spoofing, so a client
+ * that woke up elsewhere is told to start over.  -ENOENT when the message has no address. */
 static int confirm_status(const struct dhcp6_config *config, const struct request *request)
 {
     struct reader options = request->options, ia;
@@ -343,7 +344,7 @@ static int confirm_status(const struct dhcp6_config *config, const struct reques
     return status;
 }
 
-/* ---- parameters ----------------------------------------------------------------------------------------------------------------- */
+/* ---- parameters ------------------------------------------------------------------------------------------------ */
 
 static bool wants(const struct request *request, uint16_t code)
 {
@@ -394,7 +395,7 @@ static void put_parameters(const struct dhcp6_config *config, const struct reque
     }
 }
 
-/* ---- the reply: RFC 8415, 18.3 ---------------------------------------------------------------------------------------------------- */
+/* ---- the reply: RFC 8415, 18.3 --------------------------------------------------------------------------------- */
 
 static void write_body(const struct dhcp6_config *config, const struct request *request, uint8_t type, int confirm,
                        struct writer *writer, struct dhcp6_outcome *outcome)
@@ -425,7 +426,8 @@ static void write_body(const struct dhcp6_config *config, const struct request *
     put_parameters(config, request, writer);
 }
 
-/* Whether the message, which came by unicast, is to be repeated by multicast; others that may not come so are discarded (18.4). */
+/* Whether the message, which came by unicast, is to be repeated by multicast; others that may not come so are discarded
+ * (18.4). */
 static bool must_use_multicast(uint8_t type)
 {
     return type == DHCP6_REQUEST || type == DHCP6_RENEW || type == DHCP6_RELEASE || type == DHCP6_DECLINE;
@@ -490,7 +492,8 @@ int dhcp6_respond(const struct dhcp6_config *config, const void *bytes, size_t s
 
 const char *dhcp6_message_name(uint8_t message)
 {
-    static const char *const names[] = {"none",  "SOLICIT", "ADVERTISE", "REQUEST", "CONFIRM",     "RENEW",
-                                        "REBIND", "REPLY",   "RELEASE",   "DECLINE", "RECONFIGURE", "INFORMATION-REQUEST"};
+    static const char *const names[] = {"none",    "SOLICIT", "ADVERTISE",   "REQUEST",
+                                        "CONFIRM", "RENEW",   "REBIND",      "REPLY",
+                                        "RELEASE", "DECLINE", "RECONFIGURE", "INFORMATION-REQUEST"};
     return message < ARRAY_SIZE(names) ? names[message] : "unknown";
 }

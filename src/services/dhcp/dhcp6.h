@@ -1,8 +1,9 @@
 /* A DHCPv6 server for one port: a request's frame in, the reply's frame out.
  *
- * As with DHCPv4 the port's addresses are decided by the API: no pool, no state, the same answer on every host.  The first IA_NA of a
- * message gets all addresses of the port in stateful subnets; further ones get NoAddrsAvail, as does an IA_TA, and an IA_PD
- * gets NoPrefixAvail.  A port with only stateless subnets is told parameters (INFORMATION-REQUEST).
+ * As with DHCPv4 the port's addresses are decided by the API: no pool, no state, the same answer on every host.  The
+ * first IA_NA of a message gets all addresses of the port in stateful subnets; further ones get NoAddrsAvail, as does
+ * an IA_TA, and an IA_PD gets NoPrefixAvail.  A port with only stateless subnets is told parameters
+ * (INFORMATION-REQUEST).
  *
  * The server's DUID is the network's id (DUID-UUID, RFC 6355), so that it is the same on every host.  It answers by
  * multicast only: a unicast request is told UseMulticast.  Relayed messages are ignored.
@@ -26,13 +27,13 @@
 #define DHCP6_DUID_SIZE 18 /* DUID-UUID: its type and the UUID. */
 
 struct dhcp6_config {
-    struct mac_address mac;          /* The port's. */
+    struct mac_address mac; /* The port's. */
     struct mac_address server_mac;
-    struct ip_address server;        /* Link local: the source of replies. */
+    struct ip_address server; /* Link local: the source of replies. */
     uint8_t server_duid[DHCP6_DUID_SIZE];
-    uint32_t lease_s;                /* Preferred and valid lifetime; UINT32_MAX: for ever. */
-    const char *domain;              /* Borrowed, NULL for none. */
-    bool enabled;                    /* Some subnet of the port is stateful or stateless; else nothing is answered. */
+    uint32_t lease_s;   /* Preferred and valid lifetime; UINT32_MAX: for ever. */
+    const char *domain; /* Borrowed, NULL for none. */
+    bool enabled;       /* Some subnet of the port is stateful or stateless; else nothing is answered. */
     struct ip_address addresses[DHCP6_MAX_ADDRESSES]; /* Of the port in stateful subnets. */
     size_t n_addresses;
     struct ip_address dns_servers[DHCP6_MAX_ADDRESSES];
@@ -73,9 +74,10 @@ struct dhcp6_outcome {
     uint16_t status; /* enum dhcp6_status: the reply's, or its first IA's that is not Success. */
 };
 
-/* Answers the frame 'request' ('size' bytes) into 'reply' (at least DHCP6_REPLY_MAX).  Returns the reply's size; 0 when there
- * is nothing to say (meant for another server, a CONFIRM without addresses); -EBADMSG for a malformed message, or one that RFC 8415, 16 says
- * to discard; -EPROTONOSUPPORT for what is not a DHCPv6 request to us; -EADDRNOTAVAIL when the port is not served.
+/* Answers the frame 'request' ('size' bytes) into 'reply' (at least DHCP6_REPLY_MAX).  Returns the reply's size; 0 when
+ * there is nothing to say (meant for another server, a CONFIRM without addresses); -EBADMSG for a malformed message, or
+ * one that RFC 8415, 16 says to discard; -EPROTONOSUPPORT for what is not a DHCPv6 request to us; -EADDRNOTAVAIL when
+ * the port is not served.
  * '*ret' is always filled. */
 int dhcp6_respond(const struct dhcp6_config *config, const void *request, size_t size, void *reply, size_t capacity,
                   struct dhcp6_outcome *ret);

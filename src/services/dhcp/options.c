@@ -21,12 +21,12 @@ enum format {
     FORMAT_U16,
     FORMAT_U32,
     FORMAT_BOOL,
-    FORMAT_NAMES,     /* Domain names as labels. */
-    FORMAT_ROUTES,    /* "10.0.0.0/8,192.0.2.1,...": RFC 3442. */
-    FORMAT_SIP,       /* RFC 3361: names (0) or addresses (1). */
-    FORMAT_NTP6,      /* RFC 5908: suboptions. */
-    FORMAT_TEXTS6,    /* RFC 5970, 3.2: each with a length before it. */
-    FORMAT_SERVER,    /* The server's own business. */
+    FORMAT_NAMES,  /* Domain names as labels. */
+    FORMAT_ROUTES, /* "10.0.0.0/8,192.0.2.1,...": RFC 3442. */
+    FORMAT_SIP,    /* RFC 3361: names (0) or addresses (1). */
+    FORMAT_NTP6,   /* RFC 5908: suboptions. */
+    FORMAT_TEXTS6, /* RFC 5970, 3.2: each with a length before it. */
+    FORMAT_SERVER, /* The server's own business. */
 };
 
 struct option_name {
@@ -380,7 +380,8 @@ int dhcp_option_encode(uint8_t ip_version, const char *name, const char *value, 
             break;
         }
     if (!known)
-        return error_set(error, -EINVAL, "opt_name", "'%s' is not the name or number of a DHCPv%u option", name, ip_version);
+        return error_set(error, -EINVAL, "opt_name", "'%s' is not the name or number of a DHCPv%u option", name,
+                         ip_version);
     if (found.format == FORMAT_SERVER)
         return error_set(error, -EINVAL, "opt_name", "'%s' is set by the server itself", name);
 

@@ -24,8 +24,8 @@ struct dhcp_option {
     uint8_t data[DHCP_OPTION_MAX];
 };
 
-/* 'ip_version' is 4 or 6.  Returns 0 with '*ret' filled (untouched on failure); -EINVAL with '*error' (may be NULL) naming
- * "opt_name" (unknown, or set by the server itself) or "opt_value" (not in the option's form, or too long). */
+/* 'ip_version' is 4 or 6.  Returns 0 with '*ret' filled (untouched on failure); -EINVAL with '*error' (may be NULL)
+ * naming "opt_name" (unknown, or set by the server itself) or "opt_value" (not in the option's form, or too long). */
 int dhcp_option_encode(uint8_t ip_version, const char *name, const char *value, struct dhcp_option *ret,
                        struct error *error);
 

@@ -135,7 +135,10 @@ int ra_respond(const struct ra_config *config, const void *request, size_t size,
 
 int ra_withdraw(const struct ra_config *config, const struct ip_address *former, void *frame, size_t capacity)
 {
-    struct ra_config nothing = {.mac = config->mac, .server_mac = config->server_mac, .source = *former, .managed = config->managed,
+    struct ra_config nothing = {.mac = config->mac,
+                                .server_mac = config->server_mac,
+                                .source = *former,
+                                .managed = config->managed,
                                 .other = config->other};
     return build(&nothing, &all_nodes_mac, &all_nodes, frame, capacity);
 }

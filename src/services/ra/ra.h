@@ -4,9 +4,9 @@
  * stateless and the port holds an address there, for a workload must not make itself one that anti-spoofing drops.
  * dhcpv6-stateful sets M, dhcpv6-stateless O.
  *
- * The advertisement makes its *source* the default router, so the source is the gateway's link-local address if a port of
- * the network is the gateway (its MAC's EUI-64, or the subnet's gateway_ip when that is link local); without one it is the virtual server's and
- * the router lifetime is 0: prefixes and DNS, no default route.
+ * The advertisement makes its *source* the default router, so the source is the gateway's link-local address if a port
+ * of the network is the gateway (its MAC's EUI-64, or the subnet's gateway_ip when that is link local); without one it
+ * is the virtual server's and the router lifetime is 0: prefixes and DNS, no default route.
  *
  * Standards: RFC 4861, 4.1, 4.2, 6.1.1, 6.2; 4862, 5.5.3; 8106 (RDNSS, DNSSL).
  * Not followed: prefixes are not deprecated when a subnet goes; they run out. */
@@ -39,17 +39,17 @@ struct ra_config {
     bool managed, other;      /* M, O. */
     bool has_gateway;
     struct mac_address gateway_mac; /* The source link-layer option, if 'has_gateway'. */
-    uint16_t mtu;             /* 0: not told. */
+    uint16_t mtu;                   /* 0: not told. */
     struct ra_prefix prefixes[RA_MAX_PREFIXES];
     size_t n_prefixes;
     struct ip_address dns_servers[RA_MAX_DNS];
     size_t n_dns_servers;
-    const char *domain;       /* Borrowed, NULL for none. */
+    const char *domain; /* Borrowed, NULL for none. */
 };
 
-/* Answers a router solicitation.  A solicitor that has no address yet is answered to all nodes, on its own link only.  Returns
- * the reply's size; -EBADMSG for one that RFC 4861, 6.1.1 says to discard; -EPROTONOSUPPORT for any other frame; -EADDRNOTAVAIL when
- * the network advertises nothing. */
+/* Answers a router solicitation.  A solicitor that has no address yet is answered to all nodes, on its own link only.
+ * Returns the reply's size; -EBADMSG for one that RFC 4861, 6.1.1 says to discard; -EPROTONOSUPPORT for any other
+ * frame; -EADDRNOTAVAIL when the network advertises nothing. */
 int ra_respond(const struct ra_config *config, const void *request, size_t size, void *reply, size_t capacity);
 
 /* An unsolicited one, to all nodes.  Returns its size, or -EADDRNOTAVAIL. */
