@@ -5,7 +5,8 @@ BUILD ?= build/release
 .PHONY: all deps demo test conformance bench clean install
 
 all: deps
-	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --buildtype=release >/dev/null
+	@test -f $(BUILD)/build.ninja || { echo "Building, which takes a minute or two the first time"; \
+	    meson setup $(BUILD) --buildtype=release >/dev/null; }
 	@ninja -C $(BUILD) --quiet
 
 deps:
