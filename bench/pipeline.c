@@ -134,7 +134,7 @@ static const struct measurement measurements[] = {
     {"from_underlay, to a port", "outer 192.0.2.2>192.0.2.1 7 0 M>A ip 10.0.0.101>10.0.0.1 udp 1000>2000 +20", 1, TC_ACT_REDIRECT,
      .restores = true, .grows = -50},
     {"from_underlay, the host's own traffic", "O>H ip 192.0.2.9>192.0.2.1 tcp 999>22 A", 1, TC_ACT_OK},
-    {"to_tunnel, a flooded copy", "A>33:33:00:00:00:01 ip6 fd01::1>ff02::1 udp 1000>2000 +20", 2, TC_ACT_REDIRECT, .restores = true, .grows = 50,
+    {"to_tunnel, a flooded copy", "A>01:00:5e:01:02:03 ip 10.0.0.1>224.1.2.3 udp 1000>2000 +20", 2, TC_ACT_REDIRECT, .restores = true, .grows = 50,
      .mark = 0x57e00001},
     {"through_neighbor", "O>H ip 192.0.2.1>192.0.2.2 udp 1000>2000 +60", 3, TC_ACT_REDIRECT, .restores = true, .mark = 0x57e00001},
 };

@@ -102,9 +102,14 @@ static __noinline __u32 tunnel_send(struct __sk_buff *skb, const struct packet *
                       BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN) |
                       (over_ipv4 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 : BPF_F_ADJ_ROOM_ENCAP_L3_IPV6);
         error = bpf_skb_adjust_room(skb, overhead, BPF_ADJ_ROOM_MAC, flags);
-        /* A workload that forwards what came to it by tunnel: the kernel's notes about the inner headers are still right. */
-        if (error == ERROR_ALREADY && !(packet->flags & PACKET_IPV4) == !over_ipv4)
+        /* A workload that forwards what came to it by tunnel.  The kernel's notes about the inner headers are still right; but
+         * it does not take this way when the families differ, so that such a frame goes as one that is no IP. */
+        if (error == ERROR_ALREADY && !(packet->flags & PACKET_IPV4) == !over_ipv4) {
             error = bpf_skb_adjust_room(skb, overhead, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
+        } else if (error == ERROR_ALREADY && !skb->gso_size) {
+            is_ip = false;
+            error = bpf_skb_change_head(skb, overhead, 0);
+        }
     } else {
         error = bpf_skb_change_head(skb, overhead, 0);
     }
