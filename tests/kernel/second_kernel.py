@@ -108,7 +108,8 @@ class Image:
             (self.root / name).mkdir(parents=True)
         self.copied = set()
         self.file("/bin/busybox", "bin/busybox")
-        for applet in ("sh", "mount", "insmod", "poweroff", "ls", "cat", "dmesg", "sleep"):
+        self.program("dash", "bin/sh")  # busybox's own shell prefers its applets, and its 'ip' is not ours.
+        for applet in ("mount", "insmod", "poweroff", "ls", "cat", "dmesg", "sleep"):
             (self.root / "bin" / applet).symlink_to("busybox")
         (self.root / "etc" / "hosts").write_text("127.0.0.1 localhost\n")
         (self.root / "etc" / "passwd").write_text("root:x:0:0::/root:/bin/sh\n")
