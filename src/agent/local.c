@@ -179,8 +179,8 @@ int local_unplug(struct local *local, const char *interface)
         return -ENOENT;
     hashmap_remove(&local->plugs, &plug->by_interface);
     hashmap_remove(&local->plugs_by_port, &plug->by_port);
+    snprintf(line, sizeof(line), "unplug %s\n", plug->interface); /* 'interface' may be the plug's own text. */
     free(plug);
-    snprintf(line, sizeof(line), "unplug %s\n", interface);
     return write_line(local, line);
 }
 
