@@ -297,7 +297,10 @@ def new_host():
     finally:
         print(host.log_text())
         host.stop()
+        log = (folder / "agent.log").read_text(errors="replace")
         shutil.rmtree(folder, ignore_errors=True)
+    # With $WEFT_BUILD=build/sanitize the agent says so at its end.
+    assert "Sanitizer" not in log and "runtime error" not in log, log[-6000:]
 
 
 @pytest.fixture(scope="module")
