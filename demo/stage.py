@@ -19,6 +19,7 @@ import time
 
 ROOT = pathlib.Path("/run/weft-demo")
 PINS = pathlib.Path("/sys/fs/bpf/weft-demo")
+LAB = pathlib.Path("/run/weft-lab")  # Where 'weft lab' keeps what DHCP clients call.
 
 
 def run(*command, check=True, timeout=60):
@@ -125,16 +126,18 @@ def remove(state, folder):
     end_processes([entry for entry in processes if entry[0] != os.getpid()])
     for namespace in reversed(state["namespaces"]):
         run("ip", "netns", "delete", namespace, check=False)
+        (LAB / namespace).unlink(missing_ok=True)
     for link in state["links"]:
         run("ip", "link", "delete", link, check=False)
     for pin in state["pins"]:
         shutil.rmtree(pin, ignore_errors=True)
         for lock in pathlib.Path("/run/weft").glob("lock" + pin.replace("/", "_") + "*"):
             lock.unlink(missing_ok=True)
-    try:
-        PINS.rmdir()
-    except OSError:
-        pass  # Another demo is there.
+    for parent in (PINS, LAB):
+        try:
+            parent.rmdir()
+        except OSError:
+            pass  # Others are there.
     shutil.rmtree(folder, ignore_errors=True)
 
 

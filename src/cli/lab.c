@@ -199,17 +199,21 @@ static int add_addresses(const struct workload *workload, bool only_v6, struct e
     return 0;
 }
 
-static int write_script(char path[64], struct error *error)
+/* Kept as long as the workload: udhcpc calls it with each renewal. */
+static void script_path(const char *name, char path[96])
 {
-    char temporary[64];
+    snprintf(path, 96, FOLDER "/%s", name);
+}
+
+static int write_script(const char *name, char path[96], struct error *error)
+{
     _cleanup_(closep) int fd = -1;
 
     mkdir(FOLDER, 0755);
-    snprintf(path, 64, FOLDER "/dhcp");
-    snprintf(temporary, sizeof temporary, FOLDER "/.dhcp.%d", getpid());
-    fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0755);
-    if (fd < 0 || write(fd, dhcp_script, sizeof dhcp_script - 1) != (ssize_t)sizeof dhcp_script - 1 ||
-        rename(temporary, path) < 0)
+    script_path(name, path);
+    unlink(path);
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755);
+    if (fd < 0 || write(fd, dhcp_script, sizeof dhcp_script - 1) != (ssize_t)sizeof dhcp_script - 1)
         return error_set(error, -errno, "lab", "'%s' cannot be written: %s", path, strerror(errno));
     return 0;
 }
@@ -231,12 +235,12 @@ static bool wants(const struct workload *workload, bool v4)
 /* Leaves udhcpc behind, so that leases are renewed.  IPv6 comes by itself, from router advertisements. */
 static int start_dhcp(const struct workload *workload, struct error *error)
 {
-    char script[64];
+    char script[96];
     int r;
 
     if (!wants(workload, true))
         return 0;
-    r = write_script(script, error);
+    r = write_script(workload->name, script, error);
     if (r < 0)
         return r;
     return RUN(error, "ip", "netns", "exec", workload->name, "busybox", "udhcpc", "-i", INTERFACE, "-s", script, "-n", "-t",
@@ -394,6 +398,7 @@ static int destroy(const char *name, struct error *error)
     const struct timespec pause = {.tv_nsec = POLL_MS * 1000000};
     uint64_t end = clock_monotonic_ms() + KILL_WAIT_MS;
     struct error ignored = {0};
+    char script[96];
 
     for (int n = signal_processes(name, SIGTERM); n > 0; n = signal_processes(name, 0)) {
         if (clock_monotonic_ms() >= end) {
@@ -402,6 +407,9 @@ static int destroy(const char *name, struct error *error)
         }
         nanosleep(&pause, NULL);
     }
+    script_path(name, script);
+    unlink(script);
+    rmdir(FOLDER); /* With the last one. */
     /* With the device its other end goes at once; with the namespace alone it would go some time later. */
     RUN(&ignored, "ip", "-netns", name, "link", "delete", "dev", INTERFACE);
     return RUN(error, "ip", "netns", "delete", name);

@@ -23,7 +23,7 @@ def start():
 
 def left_behind(pid):
     """Whatever carries the demo's process id."""
-    found = [p for p in pathlib.Path("/run/netns").glob(f"demo{pid}-*")]
+    found = list(pathlib.Path("/run/netns").glob(f"demo{pid}-*")) + list(pathlib.Path("/run/weft-lab").glob(f"demo{pid}-*"))
     found += [p for p in (pathlib.Path("/sys/class/net") / f"weft{pid}", pathlib.Path(f"/run/weft-demo/{pid}"),
                           pathlib.Path(f"/sys/fs/bpf/weft-demo/{pid}")) if p.exists()]
     found += list(pathlib.Path("/run/weft").glob(f"lock_sys_fs_bpf_weft-demo_{pid}_*"))
