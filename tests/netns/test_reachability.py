@@ -81,6 +81,8 @@ def test_ipv6_underlay():
         for cidr in ("10.0.0.0/24", "2001:db8:2::/64"):
             a, b = lab.pair(lab.hosts[0], lab.hosts[1], cidr)
             assert a.ping(b, 5) == 5
+        broadcast_reaches_every_member_once(lab)
+        unlisted_address_is_found(lab)
 
 
 def test_packets_of_the_networks_mtu_pass_and_larger_ones_do_not(three_hosts):
@@ -95,8 +97,8 @@ def test_packets_of_the_networks_mtu_pass_and_larger_ones_do_not(three_hosts):
     assert f"mtu {mtu}" in a.namespace.ip("route", "get", b.address)
 
 
-def test_broadcast_reaches_every_member_once(three_hosts):
-    lab = three_hosts
+def broadcast_reaches_every_member_once(lab):
+    """With one byte each, the smallest that UDP over IPv4 can be."""
     network = lab.api.network()
     lab.api.subnet(network, "10.2.0.0/24")
     workloads = [lab.workload(lab.api.port(network, host), host) for host in lab.hosts for _ in range(2)]
@@ -112,7 +114,26 @@ def test_broadcast_reaches_every_member_once(three_hosts):
                      "import socket,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n"
                      "s.setsockopt(socket.SOL_SOCKET,socket.SO_BROADCAST,1)\n"
                      "for i in range(10): s.sendto(b'x',('10.2.0.255',5000)); time.sleep(0.01)\n")
-    assert [int(receiver.communicate()[0]) for receiver in receivers] == [10] * 5
+    assert [int(receiver.communicate()[0]) for receiver in receivers] == [10] * len(receivers)
+
+
+def unlisted_address_is_found(lab):
+    """The platform does not know who has it, so the ARP request itself must cross the tunnel, and the answer come back."""
+    network = lab.api.network()
+    lab.api.subnet(network, "10.4.0.0/24")
+    asking, having = [lab.workload(lab.api.port(network, host, **extra), host)
+                      for host, extra in zip(lab.hosts, ({}, {"allowed_address_pairs": [{"ip_address": "10.4.0.200"}]}))]
+    asking.wait_ping(having)
+    having.namespace.ip("address", "add", "10.4.0.200/24", "dev", "eth0")
+    assert asking.ping("10.4.0.200", 3) == 3
+
+
+def test_broadcast_reaches_every_member_once(three_hosts):
+    broadcast_reaches_every_member_once(three_hosts)
+
+
+def test_an_unlisted_address_is_found_by_arp(three_hosts):
+    unlisted_address_is_found(three_hosts)
 
 
 @pytest.mark.parametrize("remote", [False, True])
