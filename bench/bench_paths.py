@@ -69,14 +69,15 @@ def answers(path):
         return False
 
 
-def bench(n_rounds, seconds, only=None):
+def bench(n_rounds, seconds):
     makers = {"veth": paths.veth, "bridge": paths.bridge, "nftables": paths.nftables, "ovs": paths.ovs, "vxlan": paths.vxlan,
               **paths.OURS}
+    only = os.environ.get("PATHS", "").split(",") if os.environ.get("PATHS") else list(makers)
     values = {}
     with Lab() as lab:
         built, servers = {}, {}
         for name, maker in makers.items():
-            if only and name not in only:
+            if name not in only:
                 continue
             path = built[name] = maker(lab)
             servers[name] = lab.start(BUILD / "bench" / "traffic-server", path.address, PORT, 1, namespace=path.server,
