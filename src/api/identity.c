@@ -478,10 +478,13 @@ static void version_show(struct request *request)
 
 int identity_new(struct api *api, const struct identity_options *options, struct identity **ret_identity)
 {
-    struct identity *identity = calloc(1, sizeof(*identity));
+    struct identity *identity;
     int r;
 
-    if (!identity || sodium_init() < 0)
+    if (sodium_init() < 0)
+        return -ENOSYS;
+    identity = calloc(1, sizeof(*identity));
+    if (!identity)
         return -ENOMEM;
     identity->api = api;
     identity->options = *options;

@@ -142,12 +142,19 @@ static void finish(struct call *call)
 void request_add_header(struct request *request, const char *name, const char *value)
 {
     struct answer *answer = &call_of(request)->answer;
+    struct answer_header header;
 
     if (answer->n_headers == ARRAY_SIZE(answer->headers))
         return;
-    answer->headers[answer->n_headers].name = strdup(name);
-    answer->headers[answer->n_headers].value = strdup(value);
-    answer->n_headers++;
+    header = (struct answer_header){.name = strdup(name), .value = strdup(value)};
+    if (!header.name || !header.value) {
+        /* Every header is of use to somebody, none is worth ending the program for. */
+        log_error("out of memory: %s: the answer lacks its header %s", request->id, name);
+        free(header.name);
+        free(header.value);
+        return;
+    }
+    answer->headers[answer->n_headers++] = header;
 }
 
 void request_respond_bytes(struct request *request, int status, const char *content_type, char *bytes, size_t size)
