@@ -58,7 +58,7 @@
 #define MAX_HOSTS_DEFAULT 4096
 #define MAX_PROJECTS_DEFAULT 4096
 #define RECORD_GRACE_MS 10
-#define MAX_FLOOD_COPIES 128 /* Of one broadcast frame by one host. */
+#define MAX_FLOOD_MEMBERS 1024 /* Of a network that one host makes copies for: its own ports and other hosts. */
 
 /* ---- why a frame was dropped --------------------------------------------------------------------------------- */
 

@@ -84,6 +84,10 @@ static long flood_copy(__u32 index, struct flood_state *state)
 
     if (!value)
         return 1;
+    if (index == MAX_FLOOD_MEMBERS) {
+        state->is_exhausted = 1; /* A larger network wants a relay tree. */
+        return 1;
+    }
     __u32 output = output_of(value, key.vni);
     __u32 kind = output & OUTPUT_KIND_MASK, slot = output & OUTPUT_SLOT_MASK;
     if (kind == OUTPUT_LOCAL) {
@@ -129,7 +133,7 @@ static __noinline __u32 switch_flood(struct __sk_buff *skb, const struct packet 
         .slot = slot,
         .segments = packet->segments,
         .tunnel_ifindex = settings ? settings->tunnel_ifindex : 0,
-        .budget = MAX_FLOOD_COPIES,
+        .budget = MAX_FLOOD_MEMBERS,
         .local_only = !port,
     };
     __u64 tokens = 0;
@@ -144,7 +148,7 @@ static __noinline __u32 switch_flood(struct __sk_buff *skb, const struct packet 
         if (tokens < state.budget)
             state.budget = tokens;
     }
-    frame_loop(MAX_FLOOD_COPIES, flood_copy, &state);
+    frame_loop(MAX_FLOOD_MEMBERS + 1, flood_copy, &state);
     if (runtime)
         runtime->bum_tokens = tokens - state.n_copies;
     if (!state.n_copies)

@@ -88,6 +88,13 @@ static void flood_unknown(struct pipeline *pipeline, struct pipeline_frame *fram
     network->flags = NETWORK_FLOOD_UNKNOWN_NEIGHBORS;
 }
 
+static void too_many_members(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    fixture_port(pipeline, 1)->bum_rate = fixture_port(pipeline, 1)->bum_burst = 10000;
+    for (uint32_t i = 0; i < MAX_FLOOD_MEMBERS + 7; i++)
+        fixture_flood(pipeline, 7, i, i ? OUTPUT_LOCAL | 2 : OUTPUT_LOCAL | 1);
+}
+
 static void project_full(struct pipeline *pipeline, struct pipeline_frame *frame)
 {
     const uint32_t project = 7;
@@ -244,6 +251,8 @@ static const struct packet_case cases[] = {
     {"arp_for_nobody", 1, "A>* arp request A 10.0.0.1 10.0.0.99", DROPS(unknown_neighbor, 1)},
     {"arp_for_nobody_is_flooded_on_request", 1, "A>* arp request A 10.0.0.1 10.0.0.99", FLOODS(5), .arrange = flood_unknown},
     {"arp_in_the_other_tenant", 3, "B>* arp request B 10.0.0.2 10.0.0.1", DROPS(unknown_neighbor, 3)},
+    {"members_beyond_the_limit_get_no_copy", 1, "A>* arp request A 10.0.0.1 10.0.0.1",
+     FLOODS(MAX_FLOOD_MEMBERS - 1), .arrange = too_many_members, .reason = DROP_bum_budget},
     {"arp_announcement_is_flooded", 1, "A>* arp request A 10.0.0.1 10.0.0.1", FLOODS(5)},
     {"nd_answered", 1, "A>33:33:ff:00:00:02 ip6 fd01::1>ff02::1:ff00:2 ns fd01::2 A", ANSWERS,
      .out = "B>A ip6 fd01::2>fd01::1 na fd01::2 B set=58:0x60 set=56:0x1c"},
@@ -363,6 +372,8 @@ static void run_case(void **state)
         assert_int_equal(result.n_outputs, test->n_outputs);
         for (size_t i = 0; i < result.n_outputs; i++)
             assert_true(result.outputs[i].port_slot != test->port || !test->port);
+        if (test->reason)
+            assert_int_equal(fixture_counters(pipeline, test->port)->drops[test->reason], 1);
         break;
     case PIPELINE_PASSED:
         assert_int_equal(result.n_outputs, 0);
