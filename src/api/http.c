@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -26,6 +27,7 @@
 #define CONNECTION_MEMORY (32 << 10) /* Bytes for a request's header, and for the pieces of an answer. */
 #define STREAM_PIECE (8 << 10)
 #define SWEEP_MS 2000
+#define BODIES_MAX (256u << 20)      /* Bytes of bodies that are arriving, over all connections. */
 #define DISCARD_MAX (16u << 20)      /* A body that is refused is read to its end up to this, so that the client sees the answer. */
 
 struct connection {
@@ -42,7 +44,7 @@ struct exchange {
     struct answer answer;
     struct buffer body;
     size_t n_discarded;
-    bool is_too_large, is_dispatched, is_answered, is_suspended, is_queued;
+    bool is_too_large, is_overload, is_dispatched, is_answered, is_suspended, is_queued;
     struct stream *stream;
     bool stream_is_cut;
     struct exchange *next, *previous; /* Of the suspended ones. */
@@ -61,6 +63,7 @@ struct http {
     bool has_work, is_closing, is_tls, is_loopback, metrics_only;
     struct connection connections; /* Heads of circular lists. */
     struct exchange *suspended;
+    size_t n_body_bytes;           /* See BODIES_MAX. */
     char url[300];
     char *last_message;            /* Of the library, for errors at the start. */
 };
@@ -97,6 +100,13 @@ static void resume(struct exchange *exchange)
     http->has_work = true;
 }
 
+static void body_clear(struct exchange *exchange)
+{
+    if (exchange->body.size) /* Only then: an exchange that outlives 'http' has handed its body on. */
+        exchange->http->n_body_bytes -= exchange->body.size;
+    buffer_clear(&exchange->body);
+}
+
 static void exchange_free(struct exchange *exchange)
 {
     for (size_t i = 0; i < exchange->answer.n_headers; i++) {
@@ -104,7 +114,7 @@ static void exchange_free(struct exchange *exchange)
         free(exchange->answer.headers[i].value);
     }
     free(exchange->answer.bytes);
-    buffer_clear(&exchange->body);
+    body_clear(exchange);
     free(exchange);
 }
 
@@ -251,8 +261,57 @@ static void *request_line(void *context, const char *uri, struct MHD_Connection 
     return exchange;
 }
 
+/* What says where a request ends. */
+struct framing {
+    const char *length, *coding;
+    const char *wrong; /* The header that is. */
+};
+
+static enum MHD_Result see_header(void *context, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct framing *framing = context;
+
+    if (name[strcspn(name, " \t")]) {
+        framing->wrong = name;
+    } else if (strcasecmp(name, "Content-Length") == 0) {
+        if (framing->length && !streq(framing->length, value ? value : ""))
+            framing->wrong = "Content-Length";
+        framing->length = value ? value : "";
+    } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
+        if (framing->coding || strcasecmp(value ? value : "", "chunked") != 0)
+            framing->wrong = "Transfer-Encoding";
+        framing->coding = value;
+    }
+    return MHD_YES;
+}
+
+/* A proxy before us may read another end out of a doubtful header, and then take somebody's next request for part of this one, or
+ * the other way round (RFC 9112, 5.1, 6.1 and 6.3).  The library takes the first of two lengths and lets the rest pass.  Returns the
+ * header's name, NULL when all is well. */
+static const char *find_doubtful_header(struct exchange *exchange)
+{
+    struct framing framing = {0};
+
+    MHD_get_connection_values(exchange->mhd, MHD_HEADER_KIND, see_header, &framing);
+    if (!framing.wrong && framing.length && framing.coding)
+        return "Content-Length beside Transfer-Encoding";
+    return framing.wrong;
+}
+
+static enum MHD_Result refuse_framing(struct exchange *exchange, const char *header)
+{
+    struct request *request = exchange->request;
+
+    exchange->request = NULL;
+    exchange->is_dispatched = true;
+    request_add_header(request, "Connection", "close"); /* Where the next request would begin is not known. */
+    request_fail(request, HTTP_BAD_REQUEST, NULL, "%.100s: the header does not say for certain where the request ends", header);
+    return exchange->is_answered ? queue_answer(exchange) : MHD_NO;
+}
+
 static enum MHD_Result receive_header(struct exchange *exchange, const char *method)
 {
+    const char *doubtful = find_doubtful_header(exchange);
     const char *length = lookup_header(exchange, "Content-Length");
     struct request_source source = {
         .header = lookup_header, .answered = answered, .context = exchange, .client_address = exchange->client,
@@ -264,6 +323,8 @@ static enum MHD_Result receive_header(struct exchange *exchange, const char *met
     exchange->request = request_new(exchange->http->api, exchange->method, exchange->target, &source);
     if (!exchange->request)
         return MHD_NO;
+    if (doubtful)
+        return refuse_framing(exchange, doubtful);
     if (length && strtoull(length, NULL, 10) > request_body_limit(exchange->request)) {
         /* Answered before the body is read: also when the client waits for "100 Continue". */
         struct request *request = exchange->request;
@@ -283,9 +344,15 @@ static enum MHD_Result receive_body(struct exchange *exchange, const char *bytes
     else if (exchange->is_too_large || exchange->body.size + *size > request_body_limit(exchange->request)) {
         exchange->is_too_large = true;
         exchange->n_discarded += *size;
-        buffer_clear(&exchange->body);
+        body_clear(exchange);
+    } else if (exchange->is_overload || exchange->http->n_body_bytes + *size > BODIES_MAX) {
+        exchange->is_overload = true;
+        exchange->n_discarded += *size;
+        body_clear(exchange);
     } else if (buffer_append(&exchange->body, bytes, *size) < 0) {
         return MHD_NO;
+    } else {
+        exchange->http->n_body_bytes += *size;
     }
     *size = 0;
     return exchange->n_discarded > DISCARD_MAX ? MHD_NO : MHD_YES;
@@ -311,7 +378,11 @@ static enum MHD_Result receive(void *context, struct MHD_Connection *mhd, const 
         exchange->is_dispatched = true;
         exchange->connection->deadline_ms = 0;
         exchange->body = (struct buffer){0};
-        request_dispatch(request, body, body_size, exchange->is_too_large);
+        exchange->http->n_body_bytes -= body_size;
+        if (exchange->is_overload)
+            request_fail(request, HTTP_UNAVAILABLE, NULL, "Too many large requests at once: try again.");
+        else
+            request_dispatch(request, body, body_size, exchange->is_too_large);
         if (!exchange->is_answered) {
             suspend(exchange);
             return MHD_YES;

@@ -32,7 +32,7 @@ struct call {
     struct error early;        /* Found before dispatch. */
     int early_status;
     char *body;                /* Until it is parsed. */
-    size_t body_size;
+    size_t body_size, body_limit;
     unsigned n_retries;
     uint64_t started_ns;
     struct replica_wait barrier;
@@ -43,6 +43,22 @@ struct call {
 static struct call *call_of(const struct request *request)
 {
     return CONTAINER_OF(request, struct call, request);
+}
+
+static int authorize(struct request *request, struct error *error);
+
+/* Megabytes are for those we know; whoever has no valid credential cannot make us hold more than a login needs. */
+static size_t find_body_limit(struct request *request)
+{
+    size_t limit = request->route && request->route->body_size ? request->route->body_size : REQUEST_BODY_SIZE;
+    struct error error = {0};
+    bool is_known;
+
+    if (!request->route || limit <= REQUEST_BODY_SIZE_UNKNOWN)
+        return MIN(limit, (size_t)REQUEST_BODY_SIZE_UNKNOWN);
+    is_known = authorize(request, &error) == 0;
+    memset(&request->auth, 0, sizeof(request->auth));
+    return is_known ? limit : REQUEST_BODY_SIZE_UNKNOWN;
 }
 
 struct request *request_new(struct api *api, const char *method, const char *target, const struct request_source *source)
@@ -66,6 +82,7 @@ struct request *request_new(struct api *api, const char *method, const char *tar
         error_set(&call->early, r, NULL, "out of memory");
     if (r < 0) {
         call->early_status = r == -ENOMEM ? HTTP_UNAVAILABLE : HTTP_BAD_REQUEST;
+        call->body_limit = REQUEST_BODY_SIZE_UNKNOWN;
         request->path = "";
         return request;
     }
@@ -87,14 +104,13 @@ struct request *request_new(struct api *api, const char *method, const char *tar
         error_set_type(&call->early, r, "HTTPMethodNotAllowed", NULL, "The method %.20s is not allowed for '%.200s', only %s.",
                        method, call->target.path, call->allow);
     }
+    call->body_limit = find_body_limit(request);
     return request;
 }
 
 size_t request_body_limit(const struct request *request)
 {
-    if (!request->route)
-        return 64 << 10;
-    return request->route->body_size ? request->route->body_size : REQUEST_BODY_SIZE;
+    return call_of(request)->body_limit;
 }
 
 static void free_state(struct request *request)
@@ -425,6 +441,7 @@ static void reach_barrier_and_run(struct call *call)
 void request_dispatch(struct request *request, char *body, size_t size, bool too_large)
 {
     struct call *call = call_of(request);
+    struct error error = {0};
 
     call->body = body;
     call->body_size = size;
@@ -432,6 +449,10 @@ void request_dispatch(struct request *request, char *body, size_t size, bool too
         if (call->early_status == HTTP_METHOD_NOT_ALLOWED)
             request_add_header(request, "Allow", call->allow);
         fail(request, call->early_status, call->early.type, call->early.message);
+        return;
+    }
+    if (too_large && authorize(request, &error) < 0) {
+        request_fail_error(request, &error);
         return;
     }
     if (too_large) {

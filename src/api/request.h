@@ -25,6 +25,7 @@ struct api;
 #define REQUEST_MAX_PARAMETERS 4          /* {names} in a pattern. */
 #define REQUEST_MAX_QUERY 512             /* Query parameters; more is 400. */
 #define REQUEST_BODY_SIZE (4u << 20)      /* Bytes, unless the route says otherwise; more is 413. */
+#define REQUEST_BODY_SIZE_UNKNOWN (64u << 10) /* The most from somebody without a valid credential, whatever the route says. */
 #define REQUEST_MAX_RETRIES 16
 #define REQUEST_ID_SIZE 41                /* "req-" and a UUID. */
 
@@ -172,10 +173,11 @@ struct request_source {
  * will answer; NULL when out of memory. */
 struct request *request_new(struct api *api, const char *method, const char *target, const struct request_source *source);
 
-/* How many bytes of body this request may have. */
+/* How many bytes of body this request may have: by its route, and by whether its credential is valid as it arrives. */
 size_t request_body_limit(const struct request *request);
 
-/* The whole body is there (taken over, from malloc; NULL if none): authenticate, parse, run the handler.  'too_large' answers 413. */
+/* The whole body is there (taken over, from malloc; NULL if none): authenticate, parse, run the handler.  'too_large' answers 413,
+ * or 401 or 403 as the small one would. */
 void request_dispatch(struct request *request, char *body, size_t size, bool too_large);
 
 /* Instead of request_dispatch, when the client has gone before its body was complete. */

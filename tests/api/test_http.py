@@ -119,6 +119,56 @@ def test_oversize_body_is_413(server, admin):
     assert login.status_code == 413 and login.json()["error"]["code"] == 413, "less for those without a token"
 
 
+def test_without_a_valid_credential_large_bodies_are_not_kept(server, admin):
+    """Routes of agents take 16 MiB; who has not proved to be one sends 64 KiB at most, and is told so before the body."""
+    def resident():
+        return int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{server.process.pid}/status").read())[1])
+    before = resident()
+    for head in (b"", b"X-Auth-Token: nonsense\r\n", b"Authorization: Bearer nonsense\r\n"):
+        for target in (b"/v2.0/ports", b"/weft/v1/hosts/none/watch"):
+            start = b"POST " + target + b" HTTP/1.1\r\nHost: x\r\n" + head
+            status, _, body = raw(server, start + b"Content-Length: 4000000\r\n\r\n")
+            assert status == 401, (target, head, body)
+    socks = []
+    for _ in range(20):
+        sock = connect(server)
+        sock.sendall(b"POST /weft/v1/hosts/none/watch HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(40):
+            sock.sendall(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+        socks.append(sock)
+    admin("GET", "/v2.0/networks", status=200)
+    assert resident() - before < 10000, "20 bodies of 2.6 MB, in KiB"
+    for sock in socks:
+        sock.sendall(b"0\r\n\r\n")
+        answer = http.client.HTTPResponse(sock)
+        answer.begin()
+        assert answer.status == 401
+        sock.close()
+
+
+@pytest.mark.parametrize("headers", [b"Content-Length: 4\r\nTransfer-Encoding: chunked", b"Content-Length: 2\r\nContent-Length: 44",
+                                     b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", b"Transfer-Encoding: gzip, chunked",
+                                     b"Content-Length : 2", b"Transfer-Encoding : chunked"], ids=repr)
+def test_request_whose_end_is_in_doubt_is_400_and_ends_the_connection(server, headers):
+    """RFC 9112, 5.1, 6.1 and 6.3: what a proxy may read otherwise smuggles requests."""
+    with connect(server) as sock:
+        sock.sendall(b"POST /identity/v3/auth/tokens HTTP/1.1\r\nHost: x\r\n" + headers +
+                     b"\r\n\r\n2\r\n{}\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        received = b""
+        try:
+            while part := sock.recv(65536):
+                received += part
+        except ConnectionResetError:
+            pass
+    assert received.count(b"HTTP/1.1 ") == 1 and received.startswith(b"HTTP/1.1 400"), received
+    assert headers.split(b":")[0].strip() in received, "it names the header"
+
+
+def test_equal_lengths_given_twice_are_one(server):
+    status, _, _ = raw(server, b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n")
+    assert status == 200
+
+
 def test_oversize_header_is_refused_and_the_server_lives(server, admin):
     for head in (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 70000 + b"\r\n\r\n", b"GET /" + b"a" * 70000 + b" HTTP/1.1\r\n\r\n"):
         try:
