@@ -19,7 +19,7 @@ static enum record_kind kind_of(const struct request *request)
 /* A change under way: what is to be stored. */
 struct change {
     json_t *json;      /* The record after the change. */
-    json_t *shown;     /* The answer's. */
+    uint64_t revision; /* Of the record that 'json' was copied from; 0 of a new one. */
     bool is_new;
     int status;
 };
@@ -84,6 +84,8 @@ static bool passes_filters(const struct request *request, const struct record *r
         const json_t *value = json_object_get(record->json, request->query[i].name);
         const char *wanted = request->query[i].value;
 
+        if (request->query[i].name[0] == '_')
+            continue; /* Not an attribute: what is compared here could be guessed. */
         if (json_is_string(value) && !streq(json_string_value(value), wanted))
             return false;
         if (json_is_boolean(value) && json_is_true(value) == (strcasecmp(wanted, "false") == 0 || streq(wanted, "0")))
@@ -167,7 +169,7 @@ static void store_change(struct request *request)
     record_key(kind, id, key);
     r = store_transaction_new(&transaction);
     if (r == 0)
-        r = store_require_revision(transaction, key, strlen(key), before ? before->revision : 0);
+        r = store_require_revision(transaction, key, strlen(key), change->revision);
     if (r == 0 && before && !streq(record_text(before, "name"), name))
         r = record_release_name(transaction, kind, before->json);
     if (r == 0 && (!before || !streq(record_text(before, "name"), name)))
@@ -262,7 +264,9 @@ static void take_attributes(json_t *record, const json_t *given)
     }
 }
 
-static struct change *begin(struct request *request, json_t *json, bool is_new, int status)
+/* Takes over 'json', a copy of 'before' (NULL: a new one).  Hashing a password takes a while: should 'before' change meanwhile, the
+ * commit fails and the request runs again on what is there then. */
+static struct change *begin(struct request *request, json_t *json, const struct record *before, int status)
 {
     struct change *change = calloc(1, sizeof(*change));
 
@@ -272,7 +276,7 @@ static struct change *begin(struct request *request, json_t *json, bool is_new, 
         request_fail(request, HTTP_UNAVAILABLE, NULL, "out of memory");
         return NULL;
     }
-    *change = (struct change){.json = json, .is_new = is_new, .status = status};
+    *change = (struct change){.json = json, .revision = before ? before->revision : 0, .is_new = !before, .status = status};
     request->state = change;
     request->free_state = change_free;
     return change;
@@ -298,7 +302,7 @@ static void create(struct request *request)
         return;
     }
     uuid_generate_hex(id);
-    change = begin(request, json_pack("{s:s,s:b}", "id", id, "enabled", 1), true, HTTP_CREATED);
+    change = begin(request, json_pack("{s:s,s:b}", "id", id, "enabled", 1), NULL, HTTP_CREATED);
     if (!change)
         return;
     if (kind == RECORD_ROLE)
@@ -351,7 +355,7 @@ static void update(struct request *request)
         request_fail(request, HTTP_BAD_REQUEST, NULL, "domain_id: cannot be changed to '%.64s'", domain_id);
         return;
     }
-    change = begin(request, json_copy(record->json), false, HTTP_OK);
+    change = begin(request, json_copy(record->json), record, HTTP_OK);
     if (!change)
         return;
     take_attributes(change->json, given);
@@ -406,11 +410,15 @@ static void delete(struct request *request)
 static void original_verified(int status, const char *hash, void *context)
 {
     struct request *request = context;
+    char key[FAILURES_KEY_SIZE];
 
+    failures_key(request, request->auth.user_id, key);
     if (status < 0) {
+        failures_count(request->api->identity, key);
         request_fail(request, HTTP_UNAUTHORIZED, NULL, "The request you have made requires authentication.");
         return;
     }
+    failures_forget(request->api->identity, key);
     hash_and_store(request, json_string_value(json_object_get(json_object_get(request->body, "user"), "password")));
 }
 
@@ -421,6 +429,7 @@ static void change_password(struct request *request)
     const char *original = json_string_value(json_object_get(given, "original_password"));
     const char *password = json_string_value(json_object_get(given, "password"));
     const struct record *user = record_find(identity, RECORD_USER, request->parameters[0]);
+    char key[FAILURES_KEY_SIZE];
 
     if (!original || !password || !*password || strlen(password) > PASSWORD_MAX_SIZE || strlen(original) > PASSWORD_MAX_SIZE) {
         request_fail(request, HTTP_BAD_REQUEST, NULL, "user.%s: a string of 1 to %d bytes is required", !original ? "original_password" : "password",
@@ -431,7 +440,15 @@ static void change_password(struct request *request)
         request_fail(request, HTTP_FORBIDDEN, NULL, "Only a user changes the own password so; an administrator updates the user.");
         return;
     }
-    if (!user || !begin(request, json_copy(user->json), false, HTTP_NO_CONTENT))
+    /* Whoever found a token must not find the password with it: guesses count as at a login. */
+    failures_key(request, request->auth.user_id, key);
+    if (failures_refuse(request, key))
+        return;
+    if (!user) {
+        request_fail(request, HTTP_NOT_FOUND, NULL, "Could not find user: %.100s.", request->parameters[0]);
+        return;
+    }
+    if (!begin(request, json_copy(user->json), user, HTTP_NO_CONTENT))
         return;
     if (password_verify(request->api->loop, original, record_text(user, "_password")[0] ? record_text(user, "_password") : NULL,
                         identity->options.cost, original_verified, request) < 0)

@@ -99,6 +99,13 @@ json_t *catalogue(struct request *request);
 
 extern const struct route identity_token_routes[], identity_resource_routes[], identity_role_routes[];
 extern const size_t n_identity_token_routes, n_identity_resource_routes, n_identity_role_routes;
+
+/* identity-tokens.c: wrong passwords, by user and client address. */
+#define FAILURES_KEY_SIZE 400
+void failures_key(const struct request *request, const char *user, char key[FAILURES_KEY_SIZE]);
+bool failures_refuse(struct request *request, const char *key); /* Answers 429 when there were too many. */
+void failures_count(struct identity *identity, const char *key);
+void failures_forget(struct identity *identity, const char *key);
 void failures_sweep(struct identity *identity);
 void failures_clear(struct identity *identity);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "weft/api/identity-state.h"
+#include "weft/base/address.h"
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
 #include "weft/base/util.h"
@@ -23,7 +24,8 @@ struct failures {
 
 struct login {
     char user_id[IDENTITY_ID_SIZE], project_id[IDENTITY_ID_SIZE];
-    char failures_key[400];
+    char failures_key[FAILURES_KEY_SIZE];
+    uint64_t generation;  /* The user's when the credential was looked at: one that changed since is not good any more. */
     bool by_token;
     int64_t expires_at_s; /* Of the token it is made from; 0 otherwise. */
     char text[TOKEN_TEXT_SIZE];
@@ -49,7 +51,7 @@ static uint64_t failures_wait_ms(struct identity *identity, const char *key)
     return failures->until_ms - now_ms - (FAILURES_BURST - 1) * FAILURES_REFILL_MS;
 }
 
-static void failures_count(struct identity *identity, const char *key)
+void failures_count(struct identity *identity, const char *key)
 {
     struct failures *failures = failures_find(identity, key);
     uint64_t now_ms = clock_monotonic_ms();
@@ -69,12 +71,44 @@ static void failures_count(struct identity *identity, const char *key)
     failures->until_ms = MAX(failures->until_ms, now_ms) + FAILURES_REFILL_MS;
 }
 
-static void failures_forget(struct identity *identity, struct failures *failures)
+static void failures_free(struct identity *identity, struct failures *failures)
 {
     if (!failures)
         return;
     hashmap_remove(&identity->failures, &failures->node);
     free(failures);
+}
+
+void failures_forget(struct identity *identity, const char *key)
+{
+    failures_free(identity, failures_find(identity, key));
+}
+
+/* An IPv6 client is its /64: whoever has one has 2^64 addresses. */
+void failures_key(const struct request *request, const char *user, char key[FAILURES_KEY_SIZE])
+{
+    struct ip_prefix client = {.length = 64};
+    const char *text = request_client_address(request);
+    char network[IP_TEXT_SIZE];
+
+    if (strchr(text, ':') && ip_parse(text, &client.address) == 0 && !ip_is_v4(&client.address)) {
+        client.address = prefix_first(&client);
+        text = ip_format(&client.address, network);
+    }
+    snprintf(key, FAILURES_KEY_SIZE, "%s %.300s", text, user);
+}
+
+bool failures_refuse(struct request *request, const char *key)
+{
+    uint64_t wait_ms = failures_wait_ms(request->api->identity, key);
+    char seconds[24];
+
+    if (!wait_ms)
+        return false;
+    snprintf(seconds, sizeof(seconds), "%llu", (unsigned long long)wait_ms / 1000 + 1);
+    request_add_header(request, "Retry-After", seconds);
+    request_fail(request, HTTP_TOO_MANY_REQUESTS, NULL, "Too many failed logins: try again in %s s.", seconds);
+    return true;
 }
 
 void failures_sweep(struct identity *identity)
@@ -83,7 +117,7 @@ void failures_sweep(struct identity *identity)
 
     HASHMAP_FOREACH(node, &identity->failures)
         if (CONTAINER_OF(node, struct failures, node)->until_ms < now_ms)
-            failures_forget(identity, CONTAINER_OF(node, struct failures, node));
+            failures_free(identity, CONTAINER_OF(node, struct failures, node));
 }
 
 void failures_clear(struct identity *identity)
@@ -229,7 +263,7 @@ static void issue(struct request *request)
     int64_t now_s = clock_realtime_s(), expires_at_s = now_s + (int64_t)identity->options.token_seconds;
     int r;
 
-    if (!user || !record_is_enabled(user)) {
+    if (!user || !record_is_enabled(user) || user_generation(user) != login->generation) {
         unauthorized(request);
         return;
     }
@@ -275,7 +309,7 @@ static void verified(int status, const char *hash, void *context)
         unauthorized(request);
         return;
     }
-    failures_forget(identity, failures_find(identity, login->failures_key));
+    failures_forget(identity, login->failures_key);
     /* Known only now to whoever has the password. */
     if (login->project_id[0] && !assigned_roles(identity, login->project_id, login->user_id)) {
         unauthorized(request);
@@ -376,6 +410,7 @@ static void login_by_token(struct request *request, const json_t *auth, struct l
     }
     string_copy(login->user_id, sizeof(login->user_id), token->user_id);
     login->by_token = true;
+    login->generation = token->generation;
     login->expires_at_s = token->expires_at_s;
     if (find_scope(identity, auth, record_find(identity, RECORD_USER, token->user_id), login, &exists, &error) < 0) {
         request_fail_error(request, &error);
@@ -397,7 +432,6 @@ static void login_by_password(struct request *request, const json_t *auth, struc
     const char *hash;
     struct error error = {0};
     bool project_exists = false;
-    uint64_t wait_ms;
     int r;
 
     if (!password || strlen(password) > PASSWORD_MAX_SIZE) {
@@ -412,19 +446,14 @@ static void login_by_password(struct request *request, const json_t *auth, struc
         request_fail_error(request, &error);
         return;
     }
-    if (user)
+    if (user) {
         string_copy(login->user_id, sizeof(login->user_id), user->id);
-    snprintf(login->failures_key, sizeof(login->failures_key), "%s %.300s", request_client_address(request),
-             user ? user->id : text_of(user_json, "name") ? text_of(user_json, "name") : text_of(user_json, "id"));
-    wait_ms = failures_wait_ms(identity, login->failures_key);
-    if (wait_ms) {
-        char seconds[24];
-
-        snprintf(seconds, sizeof(seconds), "%llu", (unsigned long long)wait_ms / 1000 + 1);
-        request_add_header(request, "Retry-After", seconds);
-        request_fail(request, HTTP_TOO_MANY_REQUESTS, NULL, "Too many failed logins: try again in %s s.", seconds);
-        return;
+        login->generation = user_generation(user);
     }
+    failures_key(request, user ? user->id : text_of(user_json, "name") ? text_of(user_json, "name") : text_of(user_json, "id"),
+                 login->failures_key);
+    if (failures_refuse(request, login->failures_key))
+        return;
     /* What is wrong beside the password is not told before the password was right, and takes as long. */
     hash = user && record_is_enabled(user) && project_exists && record_text(user, "_password")[0] ? record_text(user, "_password") : NULL;
     r = password_verify(request->api->loop, password, hash, identity->options.cost, verified, request);

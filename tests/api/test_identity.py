@@ -1,5 +1,7 @@
 """Identity v3: tokens, projects, users, roles, passwords."""
 
+import http.client
+import json
 import os
 import pathlib
 import re
@@ -121,6 +123,57 @@ def test_failed_logins_are_slowed_for_that_user_and_address_only(start, folder):
     assert server.login().status_code == 201, "another user is not concerned"
     metrics = requests.get(server.metrics_url + "/metrics", timeout=5).text
     assert "weft_identity_failed_logins_total 1" in metrics
+
+
+def test_guesses_at_the_original_password_count_as_failed_logins(start):
+    server = start(store="memory")
+    admin = server.client()
+    project = admin.project("p")
+    user = admin.user("u", project=project)
+    client = server.client("u", "pw-of-user", "p")
+    def change(original):
+        return client("POST", f"{V3}/users/{user['id']}/password", {"user": {"original_password": original, "password": "new"}}).status_code
+    assert [change(f"guess {i}") for i in range(12)][-1] == 429
+    assert change("pw-of-user") == 429 and server.login("u", "pw-of-user", "p").status_code == 429
+
+
+def begin_post(server, path, body, token=None):
+    """Sends a request whole and leaves; what is sent after this on another connection is read after it."""
+    host, _, port = server.url.split("//")[1].rpartition(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=20)
+    connection.request("POST", path, json.dumps(body), {"X-Auth-Token": token} if token else {})
+    return connection
+
+
+def test_what_changes_while_a_password_is_hashed_is_not_undone(start):
+    server = start("--password-operations", "8", "--password-memory-kib", "65536", store="memory")
+    admin = server.client()
+    project = admin.project("p")
+    user = admin.user("u", project=project)
+    token = server.token("u", "pw-of-user", "p")
+    path = f"{V3}/users/{user['id']}"
+    slow = begin_post(server, path + "/password", {"user": {"original_password": "pw-of-user", "password": "new"}}, token)
+    admin("PATCH", path, {"user": {"enabled": False, "description": "left us"}}, 200)
+    assert slow.getresponse().status == 401, "the token ended with the user"
+    after = admin("GET", path, status=200)["user"]
+    assert not after["enabled"] and after["description"] == "left us"
+
+
+def test_a_login_under_way_does_not_outlive_the_end_of_tokens(start):
+    server = start("--password-operations", "8", "--password-memory-kib", "65536", store="memory")
+    admin = server.client()
+    project = admin.project("p")
+    user = admin.user("u", project=project)
+    slow = begin_post(server, f"{V3}/auth/tokens", {"auth": {"identity": {"methods": ["password"], "password": {
+        "user": {"id": user["id"], "password": "pw-of-user"}}}}})
+    admin("PATCH", f"{V3}/users/{user['id']}", {"user": {"enabled": False}}, 200)
+    admin("PATCH", f"{V3}/users/{user['id']}", {"user": {"enabled": True}}, 200)
+    assert slow.getresponse().status == 401
+    assert server.login("u", "pw-of-user", "p").status_code == 201
+
+
+def test_users_are_not_found_by_their_hashes(server, admin):
+    assert len(admin("GET", f"{V3}/users?_password=x", status=200)["users"]) >= 1, "not a filter"
 
 
 def test_expired_token_is_refused(start):
