@@ -249,9 +249,21 @@ static int gather(struct agent *agent, struct gathered *gathered)
 
 /* ---- interfaces ----------------------------------------------------------------------------------------------------------------------- */
 
+/* An interface that is a workload's by its name or because it is plugged, whether or not there is a port for it now. */
+static bool is_workload(const struct agent *agent, const struct link *link)
+{
+    return local_plug_of_interface(&agent->local, link->name) ||
+           (strncmp(link->name, TAP_PREFIX, strlen(TAP_PREFIX)) == 0 && strlen(link->name) == strlen(TAP_PREFIX) + TAP_ID_SIZE);
+}
+
+/* A workload outlives its port when that is deleted or bound to another host while the workload runs.  Without a program its
+ * frames would be the host's own input, taken and, on a host that forwards, sent on under any source address: so the program
+ * stays, finds no port and drops.  An interface is given back when a person unplugs it, or by 'weft-agent detach'. */
 static void detach(struct agent *agent, struct agent_port *port)
 {
-    if (port->attached && links_find(&agent->links, port->attached))
+    const struct link *link = port->attached ? links_find(&agent->links, port->attached) : NULL;
+
+    if (link && !is_workload(agent, link))
         attach_remove(port->attached);
     port->attached = 0;
     port->prepared_mtu = 0;
@@ -279,20 +291,20 @@ static int attach(struct agent *agent, struct agent_port *port)
 {
     struct port_config config = port_config(agent, port);
     uint16_t mtu = interface_mtu(port, &config);
+    bool is_new = port->attached != port->ifindex;
     int result = 0;
 
-    if (port->attached != port->ifindex || port->prepared_mtu != mtu) {
+    if (is_new) /* Before the interface is up: no frame shall find it without a program. */
+        result = attach_program(port->ifindex, false, maps_program(agent->maps, PROGRAM_FROM_WORKLOAD));
+    if (result == 0 && (is_new || port->prepared_mtu != mtu)) {
         result = attach_prepare(port->ifindex, port->interface, mtu);
         port->prepared_mtu = mtu;
     }
-    if (result == 0 && port->attached != port->ifindex) {
-        result = attach_program(port->ifindex, false, maps_program(agent->maps, PROGRAM_FROM_WORKLOAD));
-        if (result == 0) {
-            log_info("port %s is interface '%s', slot %u", port->id, port->interface, port->slot);
-            port->attached = port->ifindex;
-            if (config.flags & PORT_RA)
-                serve_plugged(agent, port); /* Its own solicitations may have come too early. */
-        }
+    if (result == 0 && is_new) {
+        log_info("port %s is interface '%s', slot %u", port->id, port->interface, port->slot);
+        port->attached = port->ifindex;
+        if (config.flags & PORT_RA)
+            serve_plugged(agent, port); /* Its own solicitations may have come too early. */
     }
     return result;
 }
@@ -336,14 +348,19 @@ static bool is_ours(const struct agent *agent, uint32_t ifindex)
     return false;
 }
 
-/* Once the replica is complete: programs of an earlier run on interfaces that are no port's any more. */
+/* Once the replica is complete: programs of an earlier run on interfaces that are no port's any more.  On a workload's it
+ * stays (see detach), as this run's, whose tables do not know the interface. */
 static void sweep_interfaces(struct agent *agent)
 {
     HASHMAP_FOREACH(node, &agent->links.by_index) {
-        uint32_t ifindex = CONTAINER_OF(node, struct link, by_index)->ifindex;
+        const struct link *link = CONTAINER_OF(node, struct link, by_index);
 
-        if (!is_ours(agent, ifindex))
-            attach_remove(ifindex);
+        if (is_ours(agent, link->ifindex))
+            continue;
+        if (!is_workload(agent, link))
+            attach_remove(link->ifindex);
+        else if (attach_is_there(link->ifindex, false))
+            attach_program(link->ifindex, false, maps_program(agent->maps, PROGRAM_FROM_WORKLOAD));
     }
     agent->swept_interfaces = true;
 }

@@ -273,14 +273,21 @@ static int count_filters(uint32_t ifindex, uint32_t parent, struct filters *filt
     return transact(message, count_filter, filters);
 }
 
+bool attach_is_there(uint32_t ifindex, bool egress)
+{
+    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS);
+    LIBBPF_OPTS(bpf_tc_opts, found, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
+
+    return bpf_tc_query(&hook, &found) == 0;
+}
+
 /* Returns 1 when a program of ours was there, 0 when not. */
 static int remove_from(uint32_t ifindex, enum bpf_tc_attach_point point)
 {
     LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = point);
-    LIBBPF_OPTS(bpf_tc_opts, found, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
     LIBBPF_OPTS(bpf_tc_opts, options, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
 
-    if (bpf_tc_query(&hook, &found) < 0)
+    if (!attach_is_there(ifindex, point == BPF_TC_EGRESS))
         return 0;
 
     int result = bpf_tc_detach(&hook, &options);

@@ -20,6 +20,9 @@ int attach_tunnel_device(uint16_t udp_port, uint32_t *ret_ifindex, struct error 
 /* Attaches the program, in place of an earlier one of ours.  Returns 0 or -errno (-ENODEV: the interface is gone). */
 int attach_program(uint32_t ifindex, bool egress, int program_fd);
 
+/* Is a program of ours there, of whatever run? */
+bool attach_is_there(uint32_t ifindex, bool egress);
+
 /* Takes our programs away from both directions, and clsact too when nobody else uses it. */
 int attach_remove(uint32_t ifindex);
 
