@@ -14,6 +14,7 @@
 #include "weft/base/log.h"
 #include "weft/base/util.h"
 
+#define DUMP_TRIES 5 /* While the list changes under the reading. */
 #define RECEIVE_BUFFER (8 << 20) /* A thousand interfaces made at once must not overrun it. */
 
 const struct link *links_find(const struct links *links, uint32_t ifindex)
@@ -116,33 +117,62 @@ static int take_message(const struct nlmsghdr *message, void *context)
 
 /* ---- the socket ----------------------------------------------------------------------------------------------------------------- */
 
-static int dump(struct links *links)
+/* Linux marks one message of a list that changed while it was being read, perhaps the last, and mnl_cb_run would pass over all
+ * that stands behind it in the buffer: waiting for an end that it has eaten.  Takes the marks away; says whether there were any. */
+static bool unmark_interrupted(char *buffer, int size)
 {
-    struct mnl_socket *socket = mnl_socket_open(NETLINK_ROUTE);
+    bool interrupted = false;
+
+    for (struct nlmsghdr *message = (struct nlmsghdr *)buffer; mnl_nlmsg_ok(message, size);
+         message = mnl_nlmsg_next(message, &size)) {
+        interrupted = interrupted || message->nlmsg_flags & NLM_F_DUMP_INTR;
+        message->nlmsg_flags &= (uint16_t)~NLM_F_DUMP_INTR;
+    }
+    return interrupted;
+}
+
+/* Adds what the kernel lists.  Returns 0, 1 (the list changed meanwhile and may lack some), or -errno. */
+static int list_links(struct links *links, struct mnl_socket *socket, unsigned sequence)
+{
     char request[256], buffer[32768];
     struct nlmsghdr *message = mnl_nlmsg_put_header(request);
+    bool interrupted = false;
     int result = MNL_CB_OK;
 
-    if (!socket || mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0)
-        return -errno;
     message->nlmsg_type = RTM_GETLINK;
     message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-    message->nlmsg_seq = 1;
+    message->nlmsg_seq = sequence;
     mnl_nlmsg_put_extra_header(message, sizeof(struct ifinfomsg));
-
-    HASHMAP_FOREACH(node, &links->by_index)
-        forget(links, CONTAINER_OF(node, struct link, by_index));
     if (mnl_socket_sendto(socket, message, message->nlmsg_len) < 0)
-        result = -1;
+        return -errno;
     while (result > MNL_CB_STOP) {
         ssize_t size = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
 
-        result = size < 0 ? -1 : mnl_cb_run(buffer, (size_t)size, 1, mnl_socket_get_portid(socket), take_message, links);
-        if (result < 0 && errno == EINTR) /* The list changed meanwhile: what changed comes by itself. */
-            result = MNL_CB_OK;
+        if (size < 0)
+            return -errno;
+        interrupted = unmark_interrupted(buffer, (int)size) || interrupted;
+        result = mnl_cb_run(buffer, (size_t)size, sequence, mnl_socket_get_portid(socket), take_message, links);
     }
+    return result < 0 ? -errno : interrupted;
+}
+
+static int dump(struct links *links)
+{
+    struct mnl_socket *socket = mnl_socket_open(NETLINK_ROUTE);
+    int result = 1;
+
+    if (!socket || mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0) {
+        result = -errno;
+        if (socket)
+            mnl_socket_close(socket);
+        return result;
+    }
+    HASHMAP_FOREACH(node, &links->by_index)
+        forget(links, CONTAINER_OF(node, struct link, by_index));
+    for (unsigned i = 1; i <= DUMP_TRIES && result == 1; i++)
+        result = list_links(links, socket, i);
     mnl_socket_close(socket);
-    return result < 0 ? -errno : 0;
+    return result < 0 ? result : 0; /* What still changes comes by itself. */
 }
 
 static void readable(uv_poll_t *poll, int status, int events)

@@ -28,7 +28,6 @@ struct links {
     uv_poll_t poll;
     void (*changed)(void *context); /* Something did; called at most once a batch of messages. */
     void *context;
-    unsigned round; /* Of reading everything anew. */
 };
 
 int links_open(struct links *links, uv_loop_t *loop, void (*changed)(void *context), void *context, struct error *error);
