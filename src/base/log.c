@@ -52,6 +52,20 @@ static bool admit(struct log_site *site, uint32_t *ret_held_back)
     return true;
 }
 
+/* One event, one line, and nothing that a terminal obeys, whatever a tenant wrote into a name: the controls of ASCII, and those that
+ * UTF-8 writes as C2 80 to C2 9F (ISO 6429: C2 9B is as good as ESC [). */
+static void strip_controls(char *line, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = line[i], next = i + 1 < size ? line[i + 1] : 0;
+
+        if (c < ' ' || c == 0x7f)
+            line[i] = ' ';
+        else if (c == 0xc2 && next >= 0x80 && next < 0xa0)
+            line[i] = line[i + 1] = ' ';
+    }
+}
+
 void log_write(struct log_site *site, enum log_level level, const char *format, ...)
 {
     char line[2048], stamp[TIME_TEXT_SIZE];
@@ -75,9 +89,7 @@ void log_write(struct log_site *site, enum log_level level, const char *format, 
     length = vsnprintf(line + used, room - used, format, arguments);
     va_end(arguments);
     used = MIN(used + MAX(length, 0), room - 1);
-    for (size_t i = 0; i < used; i++)
-        if ((unsigned char)line[i] < ' ')
-            line[i] = ' '; /* One event, one line, whatever a tenant wrote into a name. */
+    strip_controls(line, used);
     if (held_back)
         used += (size_t)snprintf(line + used, sizeof line - used, " (%u like this held back)", held_back);
     line[used++] = '\n';
