@@ -109,13 +109,13 @@ static int update(struct change *change)
 
     if (r < 0)
         return r;
-    if (before->shared && !after->shared) {
+    if (is_visible(change->request, &before->object) && !is_visible(change->request, &after->object)) {
         REPLICA_FOREACH (member, ports)
             if (!streq(member->object->project_id, before->object.project_id) &&
                 !streq(member->object->project_id, change->request->auth.project_id))
-                return error_set_type(change->error, -EBUSY, "InvalidSharedSetting", NULL,
-                                      "Unable to reconfigure sharing settings for network %s. Multiple tenants are using it.",
-                                      before->object.id);
+                return error_set_type(change->error, -EBUSY, before->shared ? "InvalidSharedSetting" : "ExternalNetworkInUse", NULL,
+                                      "Unable to take network %s from the other projects. Multiple tenants are using it, for "
+                                      "example with port %s.", before->object.id, member->object->id);
         return ports_require_only(change->plan, before->object.id, ports);
     }
     return 0;

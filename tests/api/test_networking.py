@@ -363,6 +363,9 @@ def test_a_shared_network_is_seen_by_all_and_kept_by_its_owner(admin, alice, olg
     alice.refused("GET", f"/ports/{port['id']}", 404, "PortNotFound")
     assert alice.get("/ports")["ports"] == [] and [p["id"] for p in olga.get("/ports")["ports"]] == [port["id"]]
     admin.refused("PUT", path, 409, "InvalidSharedSetting", body={"network": {"shared": False}})
+    admin.put(path, {"network": {"shared": False, "router:external": True}})
+    admin.refused("PUT", path, 409, "ExternalNetworkInUse", body={"network": {"router:external": False}})
+    admin.put(path, {"network": {"shared": True, "router:external": False}})
     olga.delete(f"/ports/{port['id']}")
     assert admin.put(path, {"network": {"shared": False}})["network"]["shared"] is False
     olga.refused("GET", path, 404, "NetworkNotFound")
