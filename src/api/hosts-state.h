@@ -57,6 +57,8 @@ int host_put(struct store_transaction *transaction, const struct host *host, uin
 /* status.c */
 /* "tunnel_address", "underlay_mtu" and "version" of a report into 'host'; absent ones stay.  -EINVAL, -ENOMEM. */
 int host_take_report(struct host *host, const json_t *report, struct error *error);
+/* -EEXIST when the tunnel address is that of another host, which is up. */
+int host_check_address(const struct hosts *hosts, const struct host *host, struct error *error);
 void status_put(struct request *request);
 void status_check_silent(struct hosts *hosts, uint64_t now_ms);
 

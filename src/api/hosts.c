@@ -477,7 +477,8 @@ static void join(struct request *request)
         return;
     }
     object = object_copy(&host->object);
-    if (!object || host_take_report((struct host *)object, request->body, &error) < 0) {
+    if (!object || host_take_report((struct host *)object, request->body, &error) < 0 ||
+        host_check_address(hosts, (const struct host *)object, &error) < 0) {
         request_fail_error(request, &error);
         return;
     }

@@ -10,6 +10,30 @@
 #include "weft/base/log.h"
 #include "weft/base/util.h"
 
+#define MIN_MTU 1280 /* IPv6 needs as much (RFC 8200, 5), and every network's MTU follows the least of all hosts. */
+
+/* Peers know a sender by its outer address, so two hosts with one would be taken for each other: by mistake, or because one
+ * wants to be.  A host that is not up gives its address to whoever has it now. */
+int host_check_address(const struct hosts *hosts, const struct host *host, struct error *error)
+{
+    char address[IP_TEXT_SIZE];
+    size_t n;
+    const struct object *const *objects = replica_list(hosts->api->replica, RESOURCE_HOST, &n);
+
+    for (size_t i = 0; host->has_tunnel_address && i < n; i++) {
+        const struct host *other = (const struct host *)objects[i];
+
+        if (other->state != HOST_STATE_UP || !other->has_tunnel_address || !ip_equal(&other->tunnel_address, &host->tunnel_address) ||
+            streq(other->object.id, host->object.id))
+            continue;
+        log_warning("host '%s': its tunnel address %s is that of host '%s', which is up: refused", host->object.name,
+                    ip_format(&host->tunnel_address, address), other->object.name);
+        return error_set_type(error, -EEXIST, "TunnelAddressInUse", "tunnel_address", "'%s' is the address of host '%s', which is up",
+                              ip_format(&host->tunnel_address, address), other->object.name);
+    }
+    return 0;
+}
+
 int host_take_report(struct host *host, const json_t *report, struct error *error)
 {
     const json_t *address = json_object_get(report, "tunnel_address"), *mtu = json_object_get(report, "underlay_mtu");
@@ -22,8 +46,10 @@ int host_take_report(struct host *host, const json_t *report, struct error *erro
         host->has_tunnel_address = true;
     }
     if (mtu) {
-        if (!json_is_integer(mtu) || json_integer_value(mtu) < 0 || json_integer_value(mtu) > 65535)
-            return error_set(error, -EINVAL, "underlay_mtu", "a number from 0 to 65535 is required");
+        json_int_t number = json_integer_value(mtu);
+
+        if (!json_is_integer(mtu) || (number && number < MIN_MTU) || number > 65535)
+            return error_set(error, -EINVAL, "underlay_mtu", "'%lld' is not a number from %d to 65535, or 0 for unknown", (long long)number, MIN_MTU);
         host->underlay_mtu = (uint16_t)json_integer_value(mtu);
     }
     if (version) {
@@ -135,6 +161,8 @@ void status_put(struct request *request)
         return;
     }
     r = host_take_report(after, request->body, &error);
+    if (r == 0)
+        r = host_check_address(hosts, after, &error);
     if (r == 0)
         r = put_ports(hosts, host, json_object_get(request->body, "ports"), json_is_true(json_object_get(request->body, "all_ports")), transaction,
                       &n_ports, &error);

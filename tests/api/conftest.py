@@ -137,11 +137,15 @@ class Client:
 class Agent:
     """What weft-agent does with the API, reduced to its words."""
 
+    n_made = 0
+
     def __init__(self, admin, name, **join):
+        Agent.n_made += 1
         self.name = name
+        self.address = join.get("tunnel_address", f"10.77.{Agent.n_made // 250}.{Agent.n_made % 250 + 1}")
         self.host = admin("POST", "/weft/v1/hosts", {"host": {"name": name}}, 201)["host"]
         joined = requests.post(f"{admin.url}/weft/v1/hosts/{name}/join", timeout=20,
-                               json={"join_token": self.host["join_token"], "tunnel_address": "192.0.2.1", "underlay_mtu": 1500,
+                               json={"join_token": self.host["join_token"], "tunnel_address": self.address, "underlay_mtu": 1500,
                                      "version": "0.1", **join})
         assert joined.status_code == 200, joined.text
         self.credential = joined.json()["credential"]

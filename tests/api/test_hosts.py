@@ -67,7 +67,7 @@ def test_malformed_host_is_400(admin, host):
 def test_join_token_works_once(admin):
     agent = Agent(admin, name())
     shown = admin("GET", f"/weft/v1/hosts/{agent.name}", status=200)["host"]
-    assert shown["tunnel_address"] == "192.0.2.1" and shown["underlay_mtu"] == 1500 and shown["version"] == "0.1"
+    assert shown["tunnel_address"] == agent.address and shown["underlay_mtu"] == 1500 and shown["version"] == "0.1"
     used = requests.post(f"{admin.url}/weft/v1/hosts/{agent.name}/join", json={"join_token": agent.host["join_token"]}, timeout=5)
     assert used.status_code == 401
     wrong = requests.post(f"{admin.url}/weft/v1/hosts/{agent.name}/join", json={"join_token": "x"}, timeout=5)
@@ -154,7 +154,7 @@ def test_digest_gives_the_difference_only(admin, network):
 
 
 def test_moved_port_arrives_at_one_host_and_stays_known_at_the_other(admin, network):
-    one, two = Agent(admin, name()), Agent(admin, name(), tunnel_address="192.0.2.2")
+    one, two = Agent(admin, name()), Agent(admin, name())
     moving = admin.port(network, **{"binding:host_id": one.name})
     staying = admin.port(network, **{"binding:host_id": one.name})
     first, second = one.watch(), two.watch()
@@ -171,7 +171,7 @@ def test_moved_port_arrives_at_one_host_and_stays_known_at_the_other(admin, netw
 def test_bulk_create_is_one_commit_and_reaches_every_watcher(admin):
     network = admin.network("bulk-" + name())
     admin.subnet(network, "10.8.0.0/16")
-    agents = [Agent(admin, name(), tunnel_address=f"192.0.2.{i + 1}") for i in range(3)]
+    agents = [Agent(admin, name()) for i in range(3)]
     streams = [agent.watch() for agent in agents]
     for stream in streams:
         stream.commit()
@@ -325,17 +325,34 @@ def test_heartbeat_writes_nothing(server, admin):
 
     before = revision()
     for i in range(5):
-        agent.status(applied_revision=i + 2, tunnel_address="192.0.2.1", underlay_mtu=1500, version="0.1", ports={})
+        agent.status(applied_revision=i + 2, tunnel_address=agent.address, underlay_mtu=1500, version="0.1", ports={})
     assert revision() == before
 
 
 @pytest.mark.parametrize("report,field", [({"applied_revision": "x"}, "applied_revision"), ({"applied_revision": -1}, "applied_revision"),
                                           ({"tunnel_address": "10.0.0.300"}, "tunnel_address"), ({"tunnel_address": "224.0.0.1"}, "tunnel_address"),
-                                          ({"underlay_mtu": 70000}, "underlay_mtu"), ({"version": 1}, "version"), ({"ports": []}, "ports"),
+                                          ({"underlay_mtu": 70000}, "underlay_mtu"), ({"underlay_mtu": -1}, "underlay_mtu"), ({"underlay_mtu": 1279}, "underlay_mtu"),
+                                          ({"underlay_mtu": "1500"}, "underlay_mtu"), ({"version": 1}, "version"), ({"ports": []}, "ports"),
                                           ({"ports": {"x": "UP"}}, "ports")])
 def test_malformed_report_names_the_field(admin, report, field):
     agent = Agent(admin, name())
     assert agent.status(status=400, **report)["NeutronError"]["message"].startswith(field)
+
+
+def test_tunnel_address_of_a_host_that_is_up_is_not_taken(admin):
+    one, two = Agent(admin, name()), Agent(admin, name())
+    one.status(applied_revision=1)
+    refused = two.status(status=409, applied_revision=1, tunnel_address=one.address)["NeutronError"]
+    assert refused["type"] == "TunnelAddressInUse"
+    assert one.address in refused["message"] and one.name in refused["message"] and refused["message"].startswith("tunnel_address")
+    three = admin("POST", "/weft/v1/hosts", {"host": {"name": name()}}, 201)["host"]
+    answer = requests.post(f"{admin.url}/weft/v1/hosts/{three['name']}/join", timeout=5,
+                           json={"join_token": three["join_token"], "tunnel_address": one.address})
+    assert answer.status_code == 409, "nor by joining"
+    assert admin("GET", f"/weft/v1/hosts/{two.name}", status=200)["host"]["tunnel_address"] == two.address
+    one.status(tunnel_address=one.address)
+    two.status(tunnel_address="10.78.0.1")
+    one.status(tunnel_address=two.address), "what it left is free"
 
 
 # --- Questions. ---
