@@ -5,7 +5,7 @@
  * port's epoch: after any change the frame is decided again and the entry rewritten in place.
  *
  * Life: half open until the workload is seen to go on (TCP: an ACK; others: a reply or the third frame), then established,
- * then closing after FIN or RST; then idle for too long, and dead.  A dead entry is deleted a tick later, because memory of a
+ * then closing after FIN or RST; then idle for too long or without its port, and dead.  A dead entry is deleted a tick later, because memory of a
  * deleted element may be given to another key at once, and a program that found the entry just before must not read that
  * key's values; it takes far less than a tick to run.
  *
@@ -111,6 +111,15 @@ static __always_inline void flow_remove(const struct flow_key *key, const struct
         flow_release(project, established);
 }
 
+/* Is the entry's port still whose it was made for?  A freed slot has no network; one given to another has another generation. */
+static __always_inline bool flow_has_owner(const struct flow_entry *entry)
+{
+    __u32 unused;
+    const struct port_config *port = port_config_get(entry->slot, &unused);
+
+    return port && port->vni && port->generation == entry->generation;
+}
+
 /* Looks at one slot: the sweeper's step. */
 static __always_inline void sweep_slot(struct flow_slot *slot, __u64 now)
 {
@@ -126,7 +135,7 @@ static __always_inline void sweep_slot(struct flow_slot *slot, __u64 now)
             flow_remove(&slot->key, entry);
             slot->state = SLOT_FREE;
         }
-    } else if (age >= flow_timeout_ns(&slot->key, entry)) {
+    } else if (age >= flow_timeout_ns(&slot->key, entry) || !flow_has_owner(entry)) {
         entry->state = FLOW_DEAD;
         entry->last_seen_ns = now;
         slot->state = SLOT_DYING;

@@ -14,9 +14,11 @@ CHECKED_ALONE __u32 punt_frame(struct __sk_buff *skb, const struct packet *packe
         return DROP_no_port;
     __u32 slot = packet->slot;
     struct port_runtime *runtime = map_lookup(port_runtime, &slot);
+    __u64 tokens = 0;
 
-    if (!runtime ||
-        !bucket_refill(&runtime->punt_time_ns, &runtime->punt_tokens, port->punt_rate, port->punt_burst))
+    if (runtime)
+        tokens = bucket_refill(&runtime->punt_time_ns, &runtime->punt_tokens, port->punt_rate, port->punt_burst);
+    if (!tokens)
         return DROP_punt_budget;
     __u32 size = packet->size;
     if (size > PUNT_MAX_FRAME) {
@@ -24,7 +26,7 @@ CHECKED_ALONE __u32 punt_frame(struct __sk_buff *skb, const struct packet *packe
             return DROP_too_big;
         size = PUNT_MAX_FRAME;
     }
-    runtime->punt_tokens--;
+    runtime->punt_tokens = tokens - 1; /* Not one less than it holds: another CPU may have taken the last, and less than none is many. */
     struct punt_event *event = map_ring_reserve(punt, sizeof(struct punt_event));
     if (!event)
         return DROP_punt_full;

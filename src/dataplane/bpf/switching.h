@@ -32,8 +32,10 @@ static __always_inline bool switch_may_claim(__u32 vni, const __u8 *mac, __u32 o
     return output_of(map_lookup(movable, &key), vni) == output;
 }
 
-/* Notes that 'mac' is now behind 'output', if it may be there.  A MAC that the model places is never learned. */
-static __noinline void switch_learn(const struct packet *packet, __u32 output)
+/* Notes that the source MAC is now behind 'output', if it may be there.  A MAC that the model places is never learned.
+ * A port that shows more MACs than it may is stopped here: other hosts learn from what it floods, and their tables are
+ * everybody's. */
+static __noinline __u32 switch_learn(const struct packet *packet, __u32 output)
 {
     struct fdb_key key = {.vni = packet->vni};
     struct output_value value = {.vni = packet->vni, .output = output};
@@ -41,19 +43,20 @@ static __noinline void switch_learn(const struct packet *packet, __u32 output)
 
     mac_copy(key.mac, packet->source);
     if (output_of(map_lookup(fdb, &key), key.vni) != OUTPUT_NONE)
-        return;
+        return STEP_CONTINUE;
     if (output_of(map_lookup(learned, &key), key.vni) == output)
-        return;
+        return STEP_CONTINUE;
     if (mac_is_zero(packet->source) || packet->source[0] & 1 || !switch_may_claim(key.vni, packet->source, output))
-        return;
+        return STEP_CONTINUE;
     if (slot) {
         struct port_runtime *runtime = map_lookup(port_runtime, &slot);
         if (!runtime || runtime->n_learned >= MAX_LEARNED_PER_PORT)
-            return;
+            return DROP_mac_limit;
         __sync_fetch_and_add(&runtime->n_learned, 1);
     }
     map_put(learned, &key, &value);
     TRACE(learn, "%s is behind output %#x", trace_mac(packet->source), output);
+    return STEP_CONTINUE;
 }
 
 /* MACs that bridges must not forward (IEEE 802.1Q, 8.6.3), and those of bridge management behind them. */
@@ -70,7 +73,8 @@ struct flood_state {
     __u32 slot;        /* Who sent it: gets no copy. */
     __u32 segments;
     __u32 tunnel_ifindex;
-    __u32 budget;      /* Copies that may still be made. */
+    __u32 budget;      /* Tokens left. */
+    __u32 cost;        /* Of one copy. */
     __u32 n_copies;
     __u32 local_only;  /* What came by tunnel never goes back into one. */
     __u32 is_exhausted;
@@ -101,7 +105,7 @@ static long flood_copy(__u32 index, struct flood_state *state)
     } else {
         return 0;
     }
-    if (!state->budget) {
+    if (state->budget < state->cost) {
         state->is_exhausted = 1;
         return 1;
     }
@@ -111,7 +115,7 @@ static long flood_copy(__u32 index, struct flood_state *state)
     }
     if (bpf_clone_redirect(state->skb, ifindex, 0) < 0)
         return 0; /* No such device.  A copy that is lost later was still made. */
-    state->budget--;
+    state->budget -= state->cost;
     state->n_copies++;
     if (kind == OUTPUT_LOCAL)
         count_received(slot, state->segments, state->wire_bytes);
@@ -119,7 +123,8 @@ static long flood_copy(__u32 index, struct flood_state *state)
     return 0;
 }
 
-/* Gives a copy to everybody in the network but the sender.  Each copy costs one token of the sending port. */
+/* Gives a copy to everybody in the network but the sender.  Each copy costs the sending port a token for each frame that it
+ * will be on the wire: or 64 KiB would go for the price of one. */
 static __noinline __u32 switch_flood(struct __sk_buff *skb, const struct packet *packet, const struct port_config *port)
 {
     const struct settings *settings = settings_get();
@@ -134,6 +139,7 @@ static __noinline __u32 switch_flood(struct __sk_buff *skb, const struct packet 
         .segments = packet->segments,
         .tunnel_ifindex = settings ? settings->tunnel_ifindex : 0,
         .budget = MAX_FLOOD_MEMBERS,
+        .cost = 1,
         .local_only = !port,
     };
     __u64 tokens = 0;
@@ -143,14 +149,14 @@ static __noinline __u32 switch_flood(struct __sk_buff *skb, const struct packet 
         if (!runtime)
             return DROP_bum_budget;
         tokens = bucket_refill(&runtime->bum_time_ns, &runtime->bum_tokens, port->bum_rate, port->bum_burst);
-        if (!tokens)
+        state.cost = packet->segments;
+        if (!tokens || tokens < state.cost)
             return DROP_bum_budget;
-        if (tokens < state.budget)
-            state.budget = tokens;
+        state.budget = tokens; /* At most a burst, which is a __u32. */
     }
     frame_loop(MAX_FLOOD_MEMBERS + 1, flood_copy, &state);
     if (runtime)
-        runtime->bum_tokens = tokens - state.n_copies;
+        runtime->bum_tokens = state.budget;
     if (!state.n_copies)
         return DROP_flood_empty;
     if (state.is_exhausted)

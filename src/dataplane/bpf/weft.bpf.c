@@ -69,8 +69,11 @@ static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet 
     step = neighbor_answer(skb, packet);
     if (step != STEP_CONTINUE)
         return step;
-    if (port->flags & PORT_MAY_LEARN)
-        switch_learn(packet, OUTPUT_LOCAL | packet->slot);
+    if (port->flags & PORT_MAY_LEARN) {
+        step = switch_learn(packet, OUTPUT_LOCAL | packet->slot);
+        if (step != STEP_CONTINUE)
+            return step;
+    }
     if (packet->destination[0] & 1)
         return switch_flood(skb, packet, port);
 

@@ -80,6 +80,19 @@ static void small_bum_budget(struct pipeline *pipeline, struct pipeline_frame *f
     fixture_port(pipeline, 1)->bum_burst = 2;
 }
 
+static void macs_all_used(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    const uint32_t slot = 4;
+
+    ((struct port_runtime *)pipeline_lookup(pipeline, "port_runtime", &slot))->n_learned = MAX_LEARNED_PER_PORT;
+}
+
+static void gso_flood(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    gso_other(pipeline, frame);
+    fixture_port(pipeline, 1)->bum_burst = 2 * frame->gso_segs + 1;
+}
+
 static void flood_unknown(struct pipeline *pipeline, struct pipeline_frame *frame)
 {
     const uint32_t vni = 7;
@@ -282,6 +295,9 @@ static const struct packet_case cases[] = {
     {"listener_report", 1, "A>33:33:00:00:00:16 ip6 ::>ff02::16 hopopts icmp6 143 0", FLOODS(5)},
     {"alone", 7, "G>* ip 10.0.0.7>10.0.0.255 udp 1>2", DROPS(flood_empty, 7)},
     {"no_copies_allowed", 1, "A>* ip 10.0.0.1>10.0.0.255 udp 1>2", DROPS(bum_budget, 1), .arrange = no_bum_budget},
+    {"more_macs_than_allowed", 4, "W>* arp request W 10.5.0.1 10.5.0.1", DROPS(mac_limit, 4), .arrange = macs_all_used},
+    {"a_large_frame_costs_what_it_becomes", 1, "A>* ip 10.0.0.1>10.0.0.255 udp 1>2 +800", FLOODS(2), .reason = DROP_bum_budget,
+     .arrange = gso_flood},
     {"some_copies_allowed", 1, "A>* ip 10.0.0.1>10.0.0.255 udp 1>2", FLOODS(2), .reason = DROP_bum_budget, .arrange = small_bum_budget},
 
     /* ---- MACs that move ---- */
@@ -552,6 +568,25 @@ static void entry_does_not_outlive_the_slots_owner(void **state)
     pipeline_free(pipeline);
 }
 
+static void entry_ends_with_its_port(void **state)
+{
+    struct pipeline *pipeline = fixture_new();
+
+    send(pipeline, 1, TCP("S"), PIPELINE_DELIVERED);
+    send(pipeline, 1, TCP("A"), PIPELINE_DELIVERED); /* Would live for two hours. */
+    fixture_port(pipeline, 1)->generation++;
+    pipeline_advance(pipeline, 60 * SECOND);
+    assert_null(only_entry(pipeline));
+    assert_int_equal(project_of(pipeline)->n_established, 0);
+    send(pipeline, 1, TCP("S"), PIPELINE_DELIVERED);
+    assert_non_null(only_entry(pipeline));
+    send(pipeline, 1, TCP("A"), PIPELINE_DELIVERED);
+    fixture_port(pipeline, 1)->vni = 0; /* Nobody has the slot; the generation stays. */
+    pipeline_advance(pipeline, 120 * SECOND);
+    assert_null(only_entry(pipeline));
+    pipeline_free(pipeline);
+}
+
 static void spoofing_does_not_ride_on_an_entry(void **state)
 {
     struct pipeline *pipeline = fixture_new();
@@ -585,7 +620,8 @@ static void learning_is_limited_and_never_steals(void **state)
     frame_mac("B", key.mac);
     assert_null(pipeline_lookup(pipeline, "learned", &key));
     runtime->n_learned = MAX_LEARNED_PER_PORT;
-    send(pipeline, 4, "W>* arp request W 10.5.0.1 10.5.0.1", PIPELINE_FLOODED);
+    send(pipeline, 4, "W>* arp request W 10.5.0.1 10.5.0.1", PIPELINE_DROPPED); /* Nor do other hosts learn it. */
+    send(pipeline, 4, "D>* arp request D 10.0.0.4 10.0.0.4", PIPELINE_FLOODED);
     frame_mac("W", key.mac);
     assert_null(pipeline_lookup(pipeline, "learned", &key));
     pipeline_free(pipeline);
@@ -732,6 +768,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(udp_is_established_by_its_third_frame),
         cmocka_unit_test(entry_follows_the_epoch),
         cmocka_unit_test(entry_does_not_outlive_the_slots_owner),
+        cmocka_unit_test(entry_ends_with_its_port),
         cmocka_unit_test(spoofing_does_not_ride_on_an_entry),
         cmocka_unit_test(moving_macs_are_looked_up_for_each_frame),
         cmocka_unit_test(learning_is_limited_and_never_steals),
