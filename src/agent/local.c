@@ -43,25 +43,36 @@ static int write_plug(struct local *local, const struct plug *plug)
     return write_line(local, line);
 }
 
+/* What a person did outlives a loss of power; slots need not, for the tables that use them are lost too. */
+static int sync_journal(const struct local *local)
+{
+    return local->journal_fd >= 0 && fdatasync(local->journal_fd) < 0 ? -errno : 0;
+}
+
 /* Starts the journal anew with what is known. */
 static int rewrite(struct local *local)
 {
     char path[600];
-    int result = 0;
+    int before = local->journal_fd, result = 0;
 
     snprintf(path, sizeof(path), "%s.new", local->path);
-    if (local->journal_fd >= 0)
-        close(local->journal_fd);
     local->journal_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
     if (local->journal_fd < 0)
-        return -errno;
+        result = -errno;
     for (int kind = 0; kind < N_SLOT_KINDS && result == 0; kind++)
         HASHMAP_FOREACH(node, &local->slots[kind].by_name)
             result = result ? result : write_slot(local, kind, CONTAINER_OF(node, struct slot, by_name));
     HASHMAP_FOREACH(node, &local->plugs)
         result = result ? result : write_plug(local, CONTAINER_OF(node, struct plug, by_interface));
-    if (result == 0 && rename(path, local->path) < 0)
+    if (result == 0 && (sync_journal(local) < 0 || rename(path, local->path) < 0))
         result = -errno;
+    if (result < 0) { /* The old one goes on. */
+        if (local->journal_fd >= 0)
+            close(local->journal_fd);
+        local->journal_fd = before;
+    } else if (before >= 0) {
+        close(before);
+    }
     local->n_lines = 0;
     return result;
 }
@@ -181,7 +192,9 @@ int local_unplug(struct local *local, const char *interface)
     hashmap_remove(&local->plugs_by_port, &plug->by_port);
     snprintf(line, sizeof(line), "unplug %s\n", plug->interface); /* 'interface' may be the plug's own text. */
     free(plug);
-    return write_line(local, line);
+    int result = write_line(local, line);
+
+    return result < 0 ? result : sync_journal(local);
 }
 
 int local_plug(struct local *local, const char *interface, const char *port_id)
@@ -211,7 +224,9 @@ int local_plug(struct local *local, const char *interface, const char *port_id)
         free(plug);
         return -ENOMEM;
     }
-    return write_plug(local, plug);
+    int result = write_plug(local, plug);
+
+    return result < 0 ? result : sync_journal(local);
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------------ */
