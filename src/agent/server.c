@@ -46,11 +46,14 @@ static json_t *plug(struct agent *agent, const json_t *request, struct error *er
         error_set(error, -ENODEV, "interface", "interface: '%s' does not exist", interface ? interface : "");
         return NULL;
     }
+    bool is_underlay = link->ifindex == agent->tunnel_ifindex;
+
     for (size_t i = 0; i < agent->n_underlay_ifindexes; i++)
-        if (agent->underlay_ifindexes[i] == link->ifindex || link->ifindex == agent->tunnel_ifindex) {
-            error_set(error, -EBUSY, "interface", "interface: '%s' is the host's underlay", interface);
-            return NULL;
-        }
+        is_underlay = is_underlay || link->ifindex == agent->underlay_ifindexes[i];
+    if (is_underlay || streq(interface, "lo")) {
+        error_set(error, -EBUSY, "interface", "interface: '%s' is the host's %s", interface, is_underlay ? "underlay" : "own");
+        return NULL;
+    }
     result = local_plug(&agent->local, interface, port_id);
     if (result < 0) {
         error_set(error, result, "interface", "interface: cannot remember '%s': %s", interface, strerror(-result));

@@ -14,8 +14,6 @@
 #include "weft/compiler/compiler.h"
 #include "weft/dataplane/attach.h"
 
-#define PROJECT_MAX_HALF_OPEN 65536     /* Connections of one project on one host. */
-#define PROJECT_MAX_ESTABLISHED 262144
 #define ATTACH_RETRY_MS 1000
 #define UPDATE_PAUSE_MAX_MS 50
 
@@ -145,6 +143,15 @@ void agent_underlay_changed(struct agent *agent)
 
 /* ---- the snapshot ----------------------------------------------------------------------------------------------------------------- */
 
+/* How much of the host's table of connections one of 'n' projects may fill: something is always left for the next one, and no
+ * project has so little that it shows. */
+static struct project_limits limits_of_project(size_t n)
+{
+    uint32_t share = MAX(FLOW_SLOTS_DEFAULT / ((uint32_t)n + 1), FLOW_SLOTS_DEFAULT / 16);
+
+    return (struct project_limits){.max_half_open = share / 4, .max_established = share - share / 4};
+}
+
 struct gathered {
     struct snapshot snapshot;
     const struct network **networks;
@@ -227,17 +234,17 @@ static int gather(struct agent *agent, struct gathered *gathered)
     }
 
     const struct hashmap *projects = &agent->local.slots[SLOT_PROJECT].by_name;
+    struct project_limits limits = limits_of_project(projects->n_nodes);
 
     gathered->projects = calloc(projects->n_nodes + 2, sizeof(*gathered->projects));
     if (!gathered->projects)
         return -ENOMEM;
     /* Index 0 is for projects beyond the table: they share its limits. */
-    gathered->projects[snapshot->n_projects++] = (struct compile_project){0, {PROJECT_MAX_HALF_OPEN, PROJECT_MAX_ESTABLISHED}};
+    gathered->projects[snapshot->n_projects++] = (struct compile_project){0, limits};
     HASHMAP_FOREACH(node, projects) {
         const struct slot *slot = CONTAINER_OF(node, struct slot, by_name);
 
-        gathered->projects[snapshot->n_projects++] = (struct compile_project){
-            slot->number, {PROJECT_MAX_HALF_OPEN, PROJECT_MAX_ESTABLISHED}};
+        gathered->projects[snapshot->n_projects++] = (struct compile_project){slot->number, limits};
     }
     snapshot->networks = gathered->networks;
     snapshot->subnets = gathered->subnets;

@@ -163,6 +163,8 @@ def test_any_interface_can_be_plugged_and_stays_so_over_a_restart(lab):
     assert host.ask("plug", port=b.port["id"], interface="nothere")["error"] == "interface: 'nothere' does not exist"
     assert host.ask("plug", port="nonsense", interface="mycable0")["error"].startswith("port: 'nonsense'")
     assert "underlay" in host.ask("plug", port=b.port["id"], interface="under")["error"]
+    assert "underlay" in host.ask("plug", port=b.port["id"], interface="weft-tun")["error"]
+    assert "own" in host.ask("plug", port=b.port["id"], interface="lo")["error"]
     assert host.ask("plug", port=b.port["id"], interface="mycable0") == {"ok": True}
     lab.api.wait_active(b.port)
     a.wait_ping(b)
