@@ -51,8 +51,6 @@ struct token {
     uint32_t roles;
 };
 
-struct failures; /* identity-tokens.c */
-
 struct identity {
     struct api *api;
     struct identity_options options;
@@ -100,7 +98,7 @@ json_t *catalogue(struct request *request);
 extern const struct route identity_token_routes[], identity_resource_routes[], identity_role_routes[];
 extern const size_t n_identity_token_routes, n_identity_resource_routes, n_identity_role_routes;
 
-/* identity-tokens.c: wrong passwords, by user and client address. */
+/* identity-failures.c: wrong passwords, by user and client address. */
 #define FAILURES_KEY_SIZE 400
 void failures_key(const struct request *request, const char *user, char key[FAILURES_KEY_SIZE]);
 bool failures_refuse(struct request *request, const char *key); /* Answers 429 when there were too many. */

@@ -2,6 +2,7 @@
  *
  *     identity.c            what the store holds, in memory; who a token is
  *     identity-tokens.c     /auth/...
+ *     identity-failures.c   how many wrong passwords lately
  *     identity-resources.c  /domains, /projects, /users, /roles, /services, /endpoints
  *     identity-roles.c      /projects/{p}/users/{u}/roles/{r}, /role_assignments
  *     identity-bootstrap.c  the first start

@@ -12,7 +12,6 @@
 
 #include "weft/api/ipam.h"
 #include "weft/api/resources.h"
-#include "weft/api/subnets.h"
 #include "weft/base/util.h"
 #include "weft/base/uuid.h"
 #include "weft/model/resources.h"

@@ -9,7 +9,6 @@
 #include "weft/api/ipam.h"
 #include "weft/api/ports.h"
 #include "weft/api/resources.h"
-#include "weft/api/subnets.h"
 #include "weft/base/util.h"
 #include "weft/model/range-set.h"
 #include "weft/model/resources.h"
@@ -50,38 +49,6 @@ static bool may_delete(const struct request *request, const struct object *objec
     return network && resource_is_own(request, &network->object);
 }
 
-bool subnet_is_auto_address(const struct subnet *subnet)
-{
-    return subnet->ipv6_address_mode == IPV6_MODE_SLAAC || subnet->ipv6_address_mode == IPV6_MODE_DHCPV6_STATELESS;
-}
-
-/* Point-to-point and single-address prefixes have neither a network address nor a broadcast address. */
-static bool is_tiny(const struct ip_prefix *cidr)
-{
-    return prefix_bits(cidr) >= 127;
-}
-
-static struct ip_address first_usable(const struct subnet *subnet)
-{
-    struct ip_address first = prefix_first(&subnet->cidr);
-
-    return is_tiny(&subnet->cidr) ? first : ip_add(&first, 1);
-}
-
-static struct ip_address last_usable(const struct subnet *subnet)
-{
-    struct ip_address last = prefix_last(&subnet->cidr);
-
-    return is_tiny(&subnet->cidr) || subnet->ip_version == 6 ? last : ip_add(&last, -1);
-}
-
-bool subnet_has_host_address(const struct subnet *subnet, const struct ip_address *address)
-{
-    struct ip_address first = first_usable(subnet), last = last_usable(subnet);
-
-    return ip_compare(&first, address) <= 0 && ip_compare(address, &last) <= 0;
-}
-
 static bool is_family(const struct subnet *subnet, const struct ip_address *address)
 {
     return ip_is_v4(address) == (subnet->ip_version == 4);
@@ -102,7 +69,7 @@ static int check_cidr(struct change *change, const struct subnet *subnet)
     if ((subnet->ip_version == 4 && subnet->cidr.address.bytes[12] == 127) ||
         (subnet->ip_version == 6 && prefix_contains(&subnet->cidr, &loopback6)))
         return INVALID("cidr", "'%s' is a loopback prefix", text);
-    if (subnet->enable_dhcp && is_tiny(&subnet->cidr))
+    if (subnet->enable_dhcp && prefix_bits(&subnet->cidr) >= 127)
         return INVALID("cidr", "'%s' has a prefix length that is incompatible with DHCP service enabled", text);
     return 0;
 }
@@ -190,7 +157,7 @@ static int check_pools(struct change *change, struct subnet *subnet)
 /* All that hosts can have, but the gateway. */
 static int generate_pools(struct subnet *subnet)
 {
-    struct ip_address first = first_usable(subnet), last = last_usable(subnet);
+    struct ip_address first = subnet_first_host(subnet), last = subnet_last_host(subnet);
     struct ip_range *pools = calloc(2, sizeof *pools);
     size_t n = 0;
 

@@ -81,6 +81,15 @@ struct subnet {
     char *subnetpool_id;       /* Always NULL until subnet pools exist. */
 };
 
+/* Workloads form their addresses themselves (SLAAC, stateless DHCPv6): the modified EUI-64 of their MAC address. */
+bool subnet_is_auto_address(const struct subnet *subnet);
+
+/* What hosts can have: inside, and neither the network's address nor, with IPv4, the broadcast address.  Point-to-point and
+ * single-address prefixes have none of these. */
+struct ip_address subnet_first_host(const struct subnet *subnet);
+struct ip_address subnet_last_host(const struct subnet *subnet);
+bool subnet_has_host_address(const struct subnet *subnet, const struct ip_address *address);
+
 struct fixed_ip {
     char subnet_id[UUID_TEXT_SIZE];
     struct ip_address address;

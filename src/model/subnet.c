@@ -85,3 +85,34 @@ const struct schema subnet_schema = {
     .attributes = attributes,
     .help = "A block of addresses on a network, with its DHCP settings.",
 };
+
+bool subnet_is_auto_address(const struct subnet *subnet)
+{
+    return subnet->ipv6_address_mode == IPV6_MODE_SLAAC || subnet->ipv6_address_mode == IPV6_MODE_DHCPV6_STATELESS;
+}
+
+static bool is_point_to_point(const struct subnet *subnet)
+{
+    return prefix_bits(&subnet->cidr) >= 127;
+}
+
+struct ip_address subnet_first_host(const struct subnet *subnet)
+{
+    struct ip_address first = prefix_first(&subnet->cidr);
+
+    return is_point_to_point(subnet) ? first : ip_add(&first, 1);
+}
+
+struct ip_address subnet_last_host(const struct subnet *subnet)
+{
+    struct ip_address last = prefix_last(&subnet->cidr);
+
+    return is_point_to_point(subnet) || subnet->ip_version == 6 ? last : ip_add(&last, -1);
+}
+
+bool subnet_has_host_address(const struct subnet *subnet, const struct ip_address *address)
+{
+    struct ip_address first = subnet_first_host(subnet), last = subnet_last_host(subnet);
+
+    return ip_compare(&first, address) <= 0 && ip_compare(address, &last) <= 0;
+}
