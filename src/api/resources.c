@@ -325,13 +325,31 @@ static bool is_unchanged(const struct resource *resource, const struct object *b
     return true;
 }
 
+/* A plan that changes or deletes 'before'.  0, or -1 after having answered. */
+static int begin_change(struct change *change, struct request *request, const struct object *before, struct error *error)
+{
+    struct plan *plan = plan_new(request, request->api->networking);
+
+    *change = (struct change){
+        .request = request,
+        .networking = request->api->networking,
+        .plan = plan,
+        .resource = resource_of(request),
+        .before = before,
+        .error = error,
+    };
+    if (plan)
+        return 0;
+    request_fail(request, HTTP_UNAVAILABLE, NULL, "Out of memory.");
+    return -1;
+}
+
 void resource_update(struct request *request)
 {
     const struct resource *resource = resource_of(request);
     const struct object *before = find_or_fail(request);
     struct error error = {0};
     struct change change;
-    struct plan *plan;
     const json_t *json;
     int r;
 
@@ -345,19 +363,9 @@ void resource_update(struct request *request)
     }
     if (check_if_match(request, before) < 0)
         return;
-    if (!(plan = plan_new(request, request->api->networking))) {
-        request_fail(request, HTTP_UNAVAILABLE, NULL, "Out of memory.");
+    if (begin_change(&change, request, before, &error) < 0)
         return;
-    }
-    change = (struct change){
-        .request = request,
-        .networking = request->api->networking,
-        .plan = plan,
-        .resource = resource,
-        .before = before,
-        .after = plan_edit(plan, before),
-        .error = &error,
-    };
+    change.after = plan_edit(change.plan, before);
     r = change.after ? decode(&change, json) : -ENOMEM;
     if (r == 0 && !resource_is_own(request, before))
         r = error_set_type(&error, -EPERM, "PolicyNotAuthorized", NULL, "%s %s belongs to another project.", resource->title,
@@ -369,7 +377,7 @@ void resource_update(struct request *request)
     else if (is_unchanged(resource, before, change.after))
         respond_object(request, HTTP_OK, before);
     else
-        plan_commit(plan, updated);
+        plan_commit(change.plan, updated);
 }
 
 static void deleted(struct plan *plan, struct request *request)
@@ -383,23 +391,12 @@ void resource_delete(struct request *request)
     const struct object *before = find_or_fail(request);
     struct error error = {0};
     struct change change;
-    struct plan *plan;
     int r = 0;
 
     if (!before || check_if_match(request, before) < 0)
         return;
-    if (!(plan = plan_new(request, request->api->networking))) {
-        request_fail(request, HTTP_UNAVAILABLE, NULL, "Out of memory.");
+    if (begin_change(&change, request, before, &error) < 0)
         return;
-    }
-    change = (struct change){
-        .request = request,
-        .networking = request->api->networking,
-        .plan = plan,
-        .resource = resource,
-        .before = before,
-        .error = &error,
-    };
     if (!resource_is_own(request, before) && !(resource->may_delete && resource->may_delete(request, before)))
         r = error_set_type(&error, -EPERM, "PolicyNotAuthorized", NULL, "%s %s belongs to another project.", resource->title,
                            before->id);
@@ -409,6 +406,6 @@ void resource_delete(struct request *request)
         fail_change(request, r, &error, resource->schema->name);
         return;
     }
-    plan_delete(plan, before);
-    plan_commit(plan, deleted);
+    plan_delete(change.plan, before);
+    plan_commit(change.plan, deleted);
 }
