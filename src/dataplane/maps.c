@@ -519,35 +519,87 @@ static bool may_still_claim(const struct maps *maps, const struct fdb_key *key, 
     return rows_find(&maps->actual.tables[TABLE_MOVABLE], &claim) != NULL;
 }
 
+struct learned_counts {
+    uint32_t *ports, *hosts; /* By slot; of hosts for one network at a time. */
+};
+
+static uint32_t *count_of(const struct maps *maps, const struct learned_counts *counts, uint32_t output)
+{
+    uint32_t kind = output & OUTPUT_KIND_MASK, slot = output & OUTPUT_SLOT_MASK;
+
+    if (kind == OUTPUT_LOCAL && slot < maps->sizes.n_ports)
+        return &counts->ports[slot];
+    return kind == OUTPUT_REMOTE && slot < maps->sizes.n_hosts ? &counts->hosts[slot] : NULL;
+}
+
+static uint32_t limit_of(uint32_t output)
+{
+    return (output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL ? MAX_LEARNED_PER_PORT : MAX_LEARNED_PER_HOST;
+}
+
+static void learned_row(const struct rows *learned, size_t i, struct fdb_key *ret_key, struct output_value *ret_value)
+{
+    memcpy(ret_key, rows_key(learned, i), sizeof(*ret_key));
+    memcpy(ret_value, rows_value(learned, i), sizeof(*ret_value));
+}
+
+/* One network's rows, from 'from' to before '*ret_to'.  Nothing tells how old a row is: what is behind an output that has reached
+ * its limit is forgotten as a whole, and what is in use is learned again from its next frame (a port) or broadcast (a host). */
+static int sweep_network(struct maps *maps, const struct rows *learned, size_t from, struct learned_counts *counts, size_t *ret_to)
+{
+    int fd = maps_descriptor(maps, "learned"), n_removed = 0;
+    struct output_value value;
+    struct fdb_key key;
+    uint32_t vni, *count;
+    size_t to;
+
+    memcpy(&vni, rows_key(learned, from), sizeof(vni));
+    for (to = from; to < learned->n; to++) {
+        learned_row(learned, to, &key, &value);
+        if (key.vni != vni)
+            break;
+        count = count_of(maps, counts, value.output);
+        if (!may_still_claim(maps, &key, value.output))
+            n_removed += bpf_map_delete_elem(fd, &key) == 0;
+        else if (count)
+            ++*count;
+    }
+    for (size_t i = from; i < to; i++) {
+        learned_row(learned, i, &key, &value);
+        count = count_of(maps, counts, value.output);
+        if (count && *count >= limit_of(value.output))
+            n_removed += bpf_map_delete_elem(fd, &key) == 0;
+    }
+    for (size_t i = from; i < to; i++) {
+        learned_row(learned, i, &key, &value);
+        count = count_of(maps, counts, value.output);
+        if (count && ((value.output & OUTPUT_KIND_MASK) == OUTPUT_REMOTE || *count >= limit_of(value.output)))
+            *count = 0;
+    }
+    *ret_to = to;
+    return n_removed;
+}
+
 int maps_sweep_learned(struct maps *maps)
 {
-    _cleanup_(freep) uint32_t *counts = calloc(maps->sizes.n_ports, sizeof(*counts));
-    int fd = maps_descriptor(maps, "learned"), n_removed = 0;
+    _cleanup_(freep) uint32_t *ports = calloc(maps->sizes.n_ports, sizeof(*ports));
+    _cleanup_(freep) uint32_t *hosts = calloc(maps->sizes.n_hosts, sizeof(*hosts));
+    struct learned_counts counts = {ports, hosts};
+    int n_removed = 0;
     struct rows learned;
 
     rows_init(&learned, sizeof(struct fdb_key), sizeof(struct output_value));
-    if (!counts || read_hash(fd, &learned) < 0) {
+    if (!ports || !hosts || read_hash(maps_descriptor(maps, "learned"), &learned) < 0) {
         rows_clear(&learned);
         return -ENOMEM;
     }
-    for (size_t i = 0; i < learned.n; i++) {
-        struct output_value value;
-        struct fdb_key key;
-        uint32_t slot;
-
-        memcpy(&key, rows_key(&learned, i), sizeof(key));
-        memcpy(&value, rows_value(&learned, i), sizeof(value));
-        slot = value.output & OUTPUT_SLOT_MASK;
-        if (!may_still_claim(maps, &key, value.output))
-            n_removed += bpf_map_delete_elem(fd, &key) == 0;
-        else if ((value.output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL && slot < maps->sizes.n_ports)
-            counts[slot]++;
-    }
+    for (size_t i = 0; i < learned.n;) /* Sorted, so that a network's rows are together. */
+        n_removed += sweep_network(maps, &learned, i, &counts, &i);
     rows_clear(&learned);
     /* The programs count up meanwhile: one more or less is no matter. */
     for (uint32_t slot = 1; slot < maps->sizes.n_ports; slot++)
-        if (maps->runtime[slot].n_learned != counts[slot])
-            __atomic_store_n(&maps->runtime[slot].n_learned, counts[slot], __ATOMIC_RELAXED);
+        if (maps->runtime[slot].n_learned != ports[slot])
+            __atomic_store_n(&maps->runtime[slot].n_learned, ports[slot], __ATOMIC_RELAXED);
     return n_removed;
 }
 

@@ -46,8 +46,8 @@ struct maps_changes {
  * Returns 0, -ENOMEM, or the first error of a write; '*ret_changes' is filled in any case. */
 int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uint64_t now_ms, struct maps_changes *ret_changes);
 
-/* Removes learned MACs whose port or host may not claim them any more, and counts what is left for each port.  To be called
- * now and then, and after rows were deleted.  Returns how many were removed, or -ENOMEM. */
+/* Removes learned MACs whose port or host may not claim them any more, and all of a port or host that has reached its limit
+ * (tables.h); counts what is left for each port.  To be called now and then, and after rows were deleted.  Returns how many were removed, or -ENOMEM. */
 int maps_sweep_learned(struct maps *maps);
 
 /* What the maps hold, as far as the agent writes them.  Borrowed until the next maps_apply. */

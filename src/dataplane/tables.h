@@ -122,6 +122,7 @@ struct port_runtime {
     __u64 n_learned; /* MACs learned behind the port, at most MAX_LEARNED_PER_PORT; the agent counts it down. */
 };
 #define MAX_LEARNED_PER_PORT 256
+#define MAX_LEARNED_PER_HOST 1024 /* Of one network behind another host; what is more, the agent forgets. */
 
 /* Per CPU, array by slot. "tx" is what the workload sent, "rx" what it was given; bytes are of the Ethernet frame. */
 #define MAX_DROP_REASONS 64

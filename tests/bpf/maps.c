@@ -219,6 +219,44 @@ static void learned_macs_without_a_claim_are_swept(void **state)
     maps_close(maps);
 }
 
+/* Else a port would be deaf for ever after 256 MACs, and a tenant could fill the table of all. */
+static void an_output_at_its_limit_is_forgotten(void **state)
+{
+    struct maps *maps = open_maps();
+    struct maps_changes changes;
+    struct desired desired;
+    int fd = maps_descriptor(maps, "learned");
+    struct output_value values[] = {{9, OUTPUT_LOCAL | 4}, {9, OUTPUT_LOCAL | 5}, {9, OUTPUT_REMOTE | 4}, {10, OUTPUT_REMOTE | 4}};
+    const uint32_t n_of[] = {MAX_LEARNED_PER_PORT, MAX_LEARNED_PER_PORT - 1, MAX_LEARNED_PER_HOST, MAX_LEARNED_PER_HOST - 1};
+    struct port_runtime counted;
+    uint32_t slot = 5;
+
+    desired_init(&desired);
+    for (uint32_t i = 0; i < 4; i++) {
+        struct movable_key claim = {.vni = values[i].vni, .output = values[i].output};
+
+        rows_add(&desired.tables[TABLE_MOVABLE], &claim, &values[i]);
+        for (uint32_t k = 0; k < n_of[i]; k++) {
+            struct fdb_key key = {.vni = values[i].vni, .mac = {2, (uint8_t)i, 0, 0, (uint8_t)(k >> 8), (uint8_t)k}};
+
+            assert_int_equal(0, bpf_map_update_elem(fd, &key, &values[i], BPF_ANY));
+        }
+    }
+    assert_int_equal(0, maps_apply(maps, &desired, true, 1900000, &changes));
+    assert_int_equal(MAX_LEARNED_PER_PORT + MAX_LEARNED_PER_HOST, maps_sweep_learned(maps));
+    assert_int_equal(0, maps_sweep_learned(maps));
+    assert_int_equal(0, bpf_map_lookup_elem(maps_descriptor(maps, "port_runtime"), &slot, &counted));
+    assert_int_equal(MAX_LEARNED_PER_PORT - 1, counted.n_learned);
+    slot = 4;
+    assert_int_equal(0, bpf_map_lookup_elem(maps_descriptor(maps, "port_runtime"), &slot, &counted));
+    assert_int_equal(0, counted.n_learned);
+    desired_clear(&desired);
+    assert_int_equal(0, maps_apply(maps, &desired, true, 1990000, &changes));
+    assert_int_equal(2 * MAX_LEARNED_PER_PORT + 2 * MAX_LEARNED_PER_HOST - 2 - MAX_LEARNED_PER_PORT - MAX_LEARNED_PER_HOST,
+                     maps_sweep_learned(maps));
+    maps_close(maps);
+}
+
 /* Printed, not judged. */
 static void a_thousand_ports_are_timed(void **state)
 {
@@ -256,6 +294,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_record_is_not_changed_twice_within_the_grace),
         cmocka_unit_test(a_row_beyond_the_tables_is_refused_and_the_others_are_written),
         cmocka_unit_test(learned_macs_without_a_claim_are_swept),
+        cmocka_unit_test(an_output_at_its_limit_is_forgotten),
         cmocka_unit_test(a_thousand_ports_are_timed),
     };
     unsigned seed = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : (unsigned)time(NULL);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -124,6 +125,24 @@ static void a_damaged_journal_is_read_as_far_as_it_makes_sense(void **state)
     local_close(&local);
 }
 
+/* Else what is remembered from then on would be in a file that nobody reads. */
+static void a_journal_that_cannot_be_rewritten_goes_on(void **state)
+{
+    struct local local;
+    char new_path[256];
+
+    reopen(&local, true);
+    snprintf(new_path, sizeof(new_path), "%s.new", path);
+    assert_int_equal(0, mkdir(new_path, 0700));
+    local.n_lines = 1000000;
+    local_sweep(&local, SLOT_PORT);
+    assert_int_equal(0, local_plug(&local, "eth7", PORT_A));
+    assert_int_equal(0, rmdir(new_path));
+    reopen(&local, false);
+    assert_string_equal("eth7", local_plug_of_port(&local, PORT_A)->interface);
+    local_close(&local);
+}
+
 static void random_histories_are_the_same_after_a_restart(void **state)
 {
     uint32_t naive[24] = {0}; /* Slot of each of 24 names; 0: none. */
@@ -168,6 +187,7 @@ int main(void)
         cmocka_unit_test_setup(a_freed_slot_is_the_last_to_be_given_out, fresh),
         cmocka_unit_test_setup(a_plug_is_of_one_port_and_one_interface, fresh),
         cmocka_unit_test_setup(a_damaged_journal_is_read_as_far_as_it_makes_sense, fresh),
+        cmocka_unit_test_setup(a_journal_that_cannot_be_rewritten_goes_on, fresh),
         cmocka_unit_test_setup(random_histories_are_the_same_after_a_restart, fresh),
     };
     unsigned seed = (unsigned)time(NULL);
