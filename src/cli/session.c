@@ -151,6 +151,17 @@ static int set_headers(struct session *session, bool has_body, const char *heade
     return 0;
 }
 
+/* What --debug shows is pasted into reports: passwords, tokens and join tokens are not in it. */
+static bool asks_with_secret(const char *url)
+{
+    return strstr(url, "/auth/") || strstr(url, "/v3/users");
+}
+
+static bool answers_with_secret(const char *method, const char *url)
+{
+    return strstr(url, "/auth/") || (streq(method, "POST") && strstr(url, "/weft/v1/hosts"));
+}
+
 static int exchange_run(struct session *session, const char *method, const char *url, const json_t *body,
                         const char *header, bool with_token, long timeout_ms, struct exchange *exchange,
                         struct error *error)
@@ -187,7 +198,7 @@ static int exchange_run(struct session *session, const char *method, const char 
     if (text)
         curl_easy_setopt(curl, CURLOPT_COPYPOSTFIELDS, text);
     if (session->debug)
-        fprintf(stderr, "> %s %s %s\n", method, url, !text ? "" : strstr(url, "/auth/") ? "(credentials)" : text);
+        fprintf(stderr, "> %s %s %s\n", method, url, !text ? "" : asks_with_secret(url) ? "(credentials)" : text);
     code = curl_easy_perform(curl);
     if (code != CURLE_OK)
         return error_set(error, code == CURLE_OUT_OF_MEMORY ? -ENOMEM : -ECONNREFUSED, "url", "%s: %s", url,
@@ -197,7 +208,7 @@ static int exchange_run(struct session *session, const char *method, const char 
         return -ENOMEM;
     if (session->debug)
         fprintf(stderr, "< %ld %s\n", exchange->status,
-                strstr(url, "/auth/") && exchange->status < 300 ? "(token)" : exchange->body.data);
+                answers_with_secret(method, url) && exchange->status < 300 ? "(token)" : exchange->body.data);
     return 0;
 }
 

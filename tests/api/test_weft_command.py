@@ -166,6 +166,19 @@ def test_identity(weft, url, tmp_path):
     assert {r["name"] for r in weft.json("role", "list")} >= {"admin", "member", "reader"}
 
 
+def test_debug_shows_requests_and_no_secrets(weft):
+    made = weft.run("user", "create", "eve", "--password", "secret 3", "--debug")
+    assert "> POST" in made.stderr and "/users (credentials)" in made.stderr and "secret 3" not in made.stderr
+    changed = weft.run("network", "create", "shown", "--debug").stderr
+    assert '"name":"shown"' in changed and "(token)" not in changed.split("/networks")[-1]
+    host = weft.run("host", "create", "h-debug", "--debug", "-o", "json")
+    assert host.returncode == 0 and json.loads(host.stdout)["join_token"] not in host.stderr
+    again = weft.run("host", "join-token", "h-debug", "--debug", "-o", "json")
+    assert again.returncode == 0 and json.loads(again.stdout)["join_token"] not in again.stderr
+    for command in (("user", "delete", "eve"), ("network", "delete", "shown"), ("host", "delete", "h-debug")):
+        weft(*command)
+
+
 def test_completion_knows_what_is_there(weft):
     weft("network", "create", "completed")
     assert weft("__complete", "3", "weft", "network", "show", "comp").split() == ["completed"]
