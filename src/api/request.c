@@ -399,6 +399,10 @@ static int authorize(struct request *request, struct error *error)
         return hosts_authenticate(request->api->hosts, request_parameter(request, "name"), request_header(request, "Authorization"),
                                   &request->auth, error);
 
+    /* A web page that the administrator looks at must not become one: browsers say whose page asks. */
+    if (request->api->no_auth && request_header(request, "Origin"))
+        return error_set_type(error, -EPERM, "HTTPForbidden", NULL, "Without authentication (--no-auth) web pages are not served: Origin: '%.100s'.",
+                              request_header(request, "Origin"));
     r = identity_authenticate(request->api->identity, request_header(request, "X-Auth-Token"), &request->auth, error);
     if (r < 0 || request->route->policy == POLICY_TOKEN)
         return r;

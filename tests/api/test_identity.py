@@ -358,6 +358,15 @@ def test_openstack_client_administers(server):
     assert "cli" not in openstack(server, "project", "list", "-f", "value")
 
 
+def test_no_auth_is_not_for_web_pages(start):
+    """A page from anywhere can make a browser send this to a loopback address, body and all, without asking."""
+    server = start("--no-auth", store="memory")
+    page = {"Origin": "https://elsewhere.example", "Content-Type": "text/plain"}
+    answer = requests.post(server.url + "/v2.0/networks", data='{"network": {}}', headers=page, timeout=5)
+    assert answer.status_code == 403 and "https://elsewhere.example" in answer.text
+    assert requests.get(server.url + "/v2.0/networks", timeout=5).json()["networks"] == []
+
+
 def test_no_auth_serves_everybody_on_loopback_only(start, folder):
     from conftest import BUILD
     server = start("--no-auth", store="memory")
