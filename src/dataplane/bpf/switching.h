@@ -73,8 +73,7 @@ struct flood_state {
     __u32 slot;        /* Who sent it: gets no copy. */
     __u32 segments;
     __u32 tunnel_ifindex;
-    __u32 budget;      /* Tokens left. */
-    __u32 cost;        /* Of one copy. */
+    __u32 budget;      /* Copies that may still be made. */
     __u32 n_copies;
     __u32 local_only;  /* What came by tunnel never goes back into one. */
     __u32 is_exhausted;
@@ -105,7 +104,7 @@ static long flood_copy(__u32 index, struct flood_state *state)
     } else {
         return 0;
     }
-    if (state->budget < state->cost) {
+    if (!state->budget) {
         state->is_exhausted = 1;
         return 1;
     }
@@ -115,7 +114,7 @@ static long flood_copy(__u32 index, struct flood_state *state)
     }
     if (bpf_clone_redirect(state->skb, ifindex, 0) < 0)
         return 0; /* No such device.  A copy that is lost later was still made. */
-    state->budget -= state->cost;
+    state->budget--;
     state->n_copies++;
     if (kind == OUTPUT_LOCAL)
         count_received(slot, state->segments, state->wire_bytes);
@@ -139,7 +138,6 @@ static __noinline __u32 switch_flood(struct __sk_buff *skb, const struct packet 
         .segments = packet->segments,
         .tunnel_ifindex = settings ? settings->tunnel_ifindex : 0,
         .budget = MAX_FLOOD_MEMBERS,
-        .cost = 1,
         .local_only = !port,
     };
     __u64 tokens = 0;
@@ -149,14 +147,15 @@ static __noinline __u32 switch_flood(struct __sk_buff *skb, const struct packet 
         if (!runtime)
             return DROP_bum_budget;
         tokens = bucket_refill(&runtime->bum_time_ns, &runtime->bum_tokens, port->bum_rate, port->bum_burst);
-        state.cost = packet->segments;
-        if (!tokens || tokens < state.cost)
+        __u64 copies = tokens / state.segments;
+        if (!copies)
             return DROP_bum_budget;
-        state.budget = tokens; /* At most a burst, which is a __u32. */
+        if (copies < state.budget)
+            state.budget = copies;
     }
     frame_loop(MAX_FLOOD_MEMBERS + 1, flood_copy, &state);
     if (runtime)
-        runtime->bum_tokens = state.budget;
+        runtime->bum_tokens = tokens - (__u64)state.n_copies * state.segments;
     if (!state.n_copies)
         return DROP_flood_empty;
     if (state.is_exhausted)
