@@ -164,6 +164,69 @@ static int create_tunnel_device(uint16_t udp_port)
     return transact(message, NULL, NULL);
 }
 
+/* ---- room for the tunnel's header ------------------------------------------------------------------------------------------- */
+
+static int create_room_device(void)
+{
+    char buffer[512];
+    struct nlmsghdr *message = link_message(buffer, RTM_NEWLINK, 0, 0, IFF_UP);
+    struct nlattr *info;
+
+    message->nlmsg_flags |= NLM_F_CREATE | NLM_F_EXCL;
+    mnl_attr_put_strz(message, IFLA_IFNAME, ROOM_DEVICE);
+    info = mnl_attr_nest_start(message, IFLA_LINKINFO);
+    mnl_attr_put_strz(message, IFLA_INFO_KIND, "bridge");
+    mnl_attr_nest_end(message, info);
+    return transact(message, NULL, NULL);
+}
+
+static int visit_master(const struct nlattr *attribute, void *context)
+{
+    if (mnl_attr_get_type(attribute) == IFLA_MASTER)
+        *(uint32_t *)context = mnl_attr_get_u32(attribute);
+    return MNL_CB_OK;
+}
+
+static int visit_link_master(const struct nlmsghdr *message, void *context)
+{
+    return mnl_attr_parse(message, sizeof(struct ifinfomsg), visit_master, context);
+}
+
+static int set_master(uint32_t ifindex, uint32_t master)
+{
+    char buffer[256];
+    struct nlmsghdr *message = link_message(buffer, RTM_NEWLINK, ifindex, 0, 0);
+
+    mnl_attr_put_u32(message, IFLA_MASTER, master);
+    return transact(message, NULL, NULL);
+}
+
+/* Moves the interface from 'from' to 'to' (0: none).  One that is elsewhere stays there. */
+static void move_room(uint32_t ifindex, uint32_t from, uint32_t to)
+{
+    char buffer[256];
+    uint32_t master = 0;
+
+    if (transact(link_message(buffer, RTM_GETLINK, ifindex, 0, 0), visit_link_master, &master) == 0 && master == from && from != to)
+        set_master(ifindex, to);
+}
+
+static void enter_room(uint32_t ifindex)
+{
+    uint32_t room = if_nametoindex(ROOM_DEVICE);
+
+    if (room)
+        move_room(ifindex, 0, room);
+}
+
+static void leave_room(uint32_t ifindex)
+{
+    uint32_t room = if_nametoindex(ROOM_DEVICE);
+
+    if (room)
+        move_room(ifindex, room, 0);
+}
+
 int attach_tunnel_device(uint16_t udp_port, uint32_t *ret_ifindex, struct error *error)
 {
     uint32_t ifindex = if_nametoindex(TUNNEL_DEVICE);
@@ -196,6 +259,8 @@ int attach_tunnel_device(uint16_t udp_port, uint32_t *ret_ifindex, struct error 
     if (result < 0)
         return error_set(error, result, NULL, "cannot set '" TUNNEL_DEVICE "' up: %s (is UDP port %u in use?)",
                          strerror(-result), udp_port);
+    create_room_device(); /* Or it is there, or this kernel has no bridges. */
+    enter_room(ifindex);
     *ret_ifindex = ifindex;
     return 0;
 }
@@ -227,6 +292,8 @@ int attach_prepare(uint32_t ifindex, const char *name, uint16_t mtu)
         message = link_message(buffer, RTM_NEWLINK, ifindex, IFF_UP, IFF_UP);
         result = transact(message, NULL, NULL);
     }
+    if (result == 0)
+        enter_room(ifindex);
     return result;
 }
 
@@ -318,6 +385,7 @@ int attach_remove(uint32_t ifindex)
 {
     int result = remove_programs(ifindex);
 
+    leave_room(ifindex);
     return result < 0 ? result : 0;
 }
 
@@ -384,13 +452,14 @@ int attach_remove_all(const char *pin_path, unsigned *ret_n_interfaces, struct e
     }
     if_freenameindex(interfaces);
 
-    uint32_t tunnel = if_nametoindex(TUNNEL_DEVICE);
+    static const char *const devices[] = {ROOM_DEVICE, TUNNEL_DEVICE};
 
-    if (tunnel) {
-        int removed = delete_link(tunnel);
+    for (size_t i = 0; i < ARRAY_SIZE(devices); i++) {
+        uint32_t ifindex = if_nametoindex(devices[i]);
+        int removed = ifindex ? delete_link(ifindex) : 0;
 
         if (removed < 0)
-            result = error_set(error, removed, NULL, "cannot remove '" TUNNEL_DEVICE "': %s", strerror(-removed));
+            result = error_set(error, removed, NULL, "cannot remove '%s': %s", devices[i], strerror(-removed));
     }
     pins = remove_pins(AT_FDCWD, pin_path, error, pin_path);
     if (ret_n_interfaces)

@@ -54,7 +54,7 @@ def pair(lab, request):
 def test_no_packet_is_lost_when_an_agent_is(lab, pair, event, tmp_path):
     a, b = pair
     a.wait_ping(b)
-    traffic = Traffic(a, b, 6)
+    traffic = Traffic(a, b, 25)
     time.sleep(1.5)  # Traffic under way: the event is in its middle.
     for host in {a.host, b.host}:
         if event == "killed":
@@ -69,7 +69,9 @@ def test_no_packet_is_lost_when_an_agent_is(lab, pair, event, tmp_path):
             shutil.copy(BUILD / "src/agent/weft-agent", other)
             host.stop(signal.SIGTERM)
             host.start(program=other)
+    time.sleep(1.5)  # And some after it.
     assert traffic.sender.poll() is None, "the event took longer than the traffic"
+    traffic.sender.terminate()
     traffic.assert_nothing_lost(event)
 
 
@@ -135,13 +137,16 @@ def test_detach_removes_everything():
         maps = lambda: {m["id"] for m in json.loads(run("bpftool", "-j", "map", "show", "pinned", f"{host.pin_path}/v1/ports")) or []} \
             if os.path.exists(host.pin_path) else set()
         assert "weft-tun" in host.namespace.ip("link")
+        room = host.namespace.ip("link", "show", "weft-room")
+        assert "state DOWN" in room, "it must never forward"
+        assert host.namespace.ip("link", "show", "master", "weft-room").count("state") > 1, "workloads have room for the header"
         host.stop()
         # Without the agent traffic still flows; after detach nothing is left to carry it.
         assert a.ping(b, 2) == 2
         before = programs()
         host.detach()
         assert not os.path.exists(host.pin_path)
-        assert "weft-tun" not in host.namespace.ip("link")
+        assert "weft-" not in host.namespace.ip("link")
         for interface in (a.interface, "under"):
             assert "clsact" not in host.namespace.run("tc", "qdisc", "show", "dev", interface)
         wait_for(lambda: len(before - programs()) >= 4, "the programs to be gone")

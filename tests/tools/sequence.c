@@ -1,7 +1,7 @@
 /* Sequence-numbered UDP, to see what an event does to traffic.
  *
  *     sequence receive ADDRESS PORT IDLE_S            counts until nothing came for so long
- *     sequence send ADDRESS PORT RATE SECONDS         RATE packets a second, spread evenly
+ *     sequence send ADDRESS PORT RATE SECONDS         RATE packets a second, spread evenly; SIGTERM ends it sooner
  *
  * Both print one line of JSON: {"sent": n} or {"received": n, "missing": n, "duplicate": n, "reordered": n,
  * "longest_gap_ms": n}.  'missing' counts numbers below the highest one seen, and what the sender's last packets (sent three
@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,6 +25,13 @@
 struct packet {
     uint64_t number, total;
 };
+
+static volatile sig_atomic_t is_over;
+
+static void end(int signal_number)
+{
+    is_over = 1;
+}
 
 static uint64_t now_ns(void)
 {
@@ -57,8 +65,14 @@ static int send_all(const struct addrinfo *to, uint64_t rate, double seconds)
 
     if (fd < 0 || connect(fd, to->ai_addr, to->ai_addrlen) < 0)
         fail("connect");
+    signal(SIGTERM, end);
     start_ns = now_ns();
     for (uint64_t i = 0; i < total; i++) {
+        if (is_over) {
+            total = i;
+            break;
+        }
+
         struct packet packet = {i, 0};
         uint64_t due_ns = start_ns + i * 1000000000u / rate, now = now_ns();
 
