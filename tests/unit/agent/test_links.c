@@ -40,7 +40,7 @@ static pid_t begin_churn(void)
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         FILE *ip = popen("exec ip -force -batch - >/dev/null 2>&1", "w");
 
-        for (unsigned i = 0; ip; i++)
+        for (unsigned i = 0; ip && !ferror(ip); i++)
             fprintf(ip, "link add churn%u type bridge\nlink del churn%u\n", i % 8, i % 8);
         _exit(0);
     }
