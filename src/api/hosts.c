@@ -133,7 +133,10 @@ uint64_t hosts_applied_revision(const struct hosts *hosts)
         const struct host *host = (const struct host *)objects[i];
         struct hashmap_node *node = hashmap_find(&hosts->agents, objects[i]->id, strlen(objects[i]->id));
 
-        if (host->state == HOST_STATE_UP)
+        /* One that is silent may be cut off from us alone, and still forward by what it knew. */
+        if (host->state == HOST_STATE_UP ||
+            (host->state == HOST_STATE_DOWN &&
+             (!node || clock_monotonic_ms() < CONTAINER_OF(node, struct agent, node)->seen_ms + HOST_GONE_MS)))
             lowest = MIN(lowest, node ? watch_applied_revision(hosts, CONTAINER_OF(node, struct agent, node)) : 0);
     }
     return lowest;

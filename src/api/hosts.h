@@ -23,8 +23,10 @@ DEFINE_CLEANUP(struct hosts *, hosts_free);
 /* Whether 'authorization' ("Bearer <credential>", may be NULL) is that of the host called 'name'.  0 or -EACCES. */
 int hosts_authenticate(struct hosts *hosts, const char *name, const char *authorization, struct auth_context *auth, struct error *error);
 
-/* The lowest revision that any host which is up may still be forwarding by; UINT64_MAX when none is up.  An identifier
- * (VNI, slot) freed at revision R may be used again once this is at least R. */
+#define HOST_GONE_MS 86400000ull /* Silent for so long, a host is not waited for any more; deleting it ends the wait at once. */
+
+/* The lowest revision that any host may still be forwarding by, up or silent for less than HOST_GONE_MS; UINT64_MAX when there is
+ * none.  An identifier (VNI, slot) freed at revision R may be used again once this is at least R. */
 uint64_t hosts_applied_revision(const struct hosts *hosts);
 
 struct hosts_counters {
