@@ -1,74 +1,13 @@
-/* Cursors over frames; see packet.h. */
+/* Frames taken apart and put together; see packet.h. */
 #include "weft/services/packet.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define ETHERNET_SIZE 14
 #define IPV4_SIZE 20
 #define IPV6_SIZE 40
 #define UDP_SIZE 8
-
-bool reader_u8(struct reader *reader, uint8_t *ret)
-{
-    const uint8_t *bytes = reader_take(reader, 1);
-    if (bytes)
-        *ret = *bytes;
-    return bytes;
-}
-
-bool reader_u16(struct reader *reader, uint16_t *ret)
-{
-    const uint8_t *bytes = reader_take(reader, 2);
-    if (bytes)
-        *ret = get_be16(bytes);
-    return bytes;
-}
-
-bool reader_u32(struct reader *reader, uint32_t *ret)
-{
-    const uint8_t *bytes = reader_take(reader, 4);
-    if (bytes)
-        *ret = get_be32(bytes);
-    return bytes;
-}
-
-uint8_t *writer_take(struct writer *writer, size_t size)
-{
-    if (writer->overflow || size > writer->capacity - writer->size) {
-        writer->overflow = true;
-        return NULL;
-    }
-    uint8_t *at = writer->data + writer->size;
-    memset(at, 0, size);
-    writer->size += size;
-    return at;
-}
-
-void writer_u8(struct writer *writer, uint8_t value)
-{
-    writer_bytes(writer, &value, 1);
-}
-
-void writer_u16(struct writer *writer, uint16_t value)
-{
-    uint8_t *at = writer_take(writer, 2);
-    if (at)
-        put_be16(at, value);
-}
-
-void writer_u32(struct writer *writer, uint32_t value)
-{
-    uint8_t *at = writer_take(writer, 4);
-    if (at)
-        put_be32(at, value);
-}
-
-void writer_bytes(struct writer *writer, const void *bytes, size_t size)
-{
-    uint8_t *at = writer_take(writer, size);
-    if (at && size)
-        memcpy(at, bytes, size);
-}
 
 int writer_domain(struct writer *writer, const char *name)
 {
