@@ -96,7 +96,12 @@ const char *of_kind_name(enum of_kind kind); /* "packet_in"; static text, "unkno
 
 /* ---- match ------------------------------------------------------------------------------------------------------- */
 
-/* Which fields of a match count.  A masked field has its mask beside it; a bare one is exact. */
+/* Which fields of a match count.  A masked field has its mask beside it; a bare one is exact.
+ *
+ * A field needs those that give it a meaning, as OpenFlow 1.3 lists them: IP_SRC an ETH_TYPE of IPv4 or IPv6, TP_SRC an IP_PROTO of
+ * TCP, UDP or SCTP, and so on.  Without them encoding is -EINVAL and decoding "OFPBMC_BAD_PREREQ"; in 1.0, where a switch ignores such
+ * fields, they are left out when decoding.  A mask of zero is -EINVAL when encoding, so that a forgotten one does not match everything;
+ * decoding leaves such a field out. */
 enum of_match_field {
     OFM_IN_PORT = 1 << 0,
     OFM_METADATA = 1 << 1,   /* 1.3; masked. */
@@ -106,14 +111,14 @@ enum of_match_field {
     OFM_VLAN_VID = 1 << 5,   /* A VID 0..4095 of a tagged frame, or OF_NO_VLAN. */
     OFM_VLAN_PCP = 1 << 6,
     OFM_IP_DSCP = 1 << 7,    /* 6 bits. */
-    OFM_IP_PROTO = 1 << 8,   /* In 1.0 also the low 8 bits of an ARP opcode. */
+    OFM_IP_PROTO = 1 << 8,
     OFM_IP_SRC = 1 << 9,     /* 'ip_src' in its family, from ETH_TYPE; masked.  In 1.0 prefixes of IPv4 only. */
     OFM_IP_DST = 1 << 10,
     OFM_TP_SRC = 1 << 11,    /* Of TCP, UDP or SCTP, by IP_PROTO. */
     OFM_TP_DST = 1 << 12,
     OFM_ICMP_TYPE = 1 << 13, /* ICMP or ICMPv6, by IP_PROTO. */
     OFM_ICMP_CODE = 1 << 14,
-    OFM_ARP_OP = 1 << 15,
+    OFM_ARP_OP = 1 << 15,    /* In 1.0 at most 255. */
     OFM_ARP_SPA = 1 << 16,   /* Kept in ip_src with its mask; in 1.0 likewise nw_src. */
     OFM_ARP_TPA = 1 << 17,   /* ip_dst. */
     OFM_ND_TARGET = 1 << 18,
@@ -133,7 +138,8 @@ struct of_match {
     uint8_t vlan_pcp, ip_dscp, ip_ecn, ip_proto, icmp_type, icmp_code;
     struct ip_address ip_src, ip_src_mask, ip_dst, ip_dst_mask; /* IPv4 in its mapped form; a mask's first 96 bits are then ones. */
     struct ip_address nd_target;
-    struct of_bytes others; /* OXM entries that are not above, as they came; encoded again as they are. */
+    struct of_bytes others; /* 1.3: a stretch of OXM entries that has those which are not above.  They are encoded again as they are;
+                             * entries between them that the fields above hold are passed over. */
 };
 
 /* Fills the masks for exact matches of the fields that are set: for callers who only match exactly. */
@@ -158,7 +164,7 @@ enum of_action_kind {
     OFA_SET_QUEUE,    /* id; enqueue in 1.0, with port. */
     OFA_DEC_TTL,
     OFA_BUNDLE,       /* Nicira: hash to one live port of 'ports' by highest random weight; symmetric L3/L4 with UDP ports. */
-    OFA_OTHER,        /* Decoding only: 'wire' holds it. */
+    OFA_OTHER,        /* What is not above: 'wire' holds it, and is appended again as it is. */
 };
 
 struct of_action {
@@ -171,7 +177,7 @@ struct of_action {
     uint8_t protocol;
     struct mac_address mac;
     struct ip_address ip;
-    const uint16_t *ports; /* OFA_BUNDLE, encoding; borrowed.  16-bit port numbers. */
+    const uint16_t *ports; /* OFA_BUNDLE, encoding; borrowed.  16-bit port numbers.  Decoded: NULL, see of_bundle_port. */
     size_t n_ports;
     uint16_t basis;
     struct of_bytes wire; /* The action as it came, header included. */
@@ -181,6 +187,9 @@ struct of_action {
 int of_action_next(enum of_version version, struct of_bytes *list, struct of_action *ret);
 /* Appends; -EPROTONOSUPPORT when the version has no such action, -ENOBUFS when it does not fit. */
 int of_action_put(enum of_version version, struct writer *list, const struct of_action *action);
+
+/* Port 'index' < n_ports of a decoded OFA_BUNDLE.  A decoded one is appended again with the ports of its 'wire'. */
+uint16_t of_bundle_port(const struct of_action *bundle, size_t index);
 
 /* ---- messages ------------------------------------------------------------------------------------------------------ */
 
@@ -197,6 +206,10 @@ struct of_error {
 #define OF_ERROR_TEXT_SIZE 64
 const char *of_error_text(enum of_version version, const struct of_error *error, char text[OF_ERROR_TEXT_SIZE]);
 
+/* What an OpenFlow error message about a message that of_decode refused would say.  What 1.0 has no number for becomes its nearest.
+ * Returns 0, or -ENOENT, with both untouched, when 'error->type' names no OpenFlow error. */
+int of_error_reply(enum of_version version, const struct error *error, uint16_t *ret_type, uint16_t *ret_code);
+
 enum of_port_config { OFPPC_PORT_DOWN = 1 << 0, OFPPC_NO_RECV = 1 << 2, OFPPC_NO_FWD = 1 << 5, OFPPC_NO_PACKET_IN = 1 << 6 };
 enum of_port_state { OFPPS_LINK_DOWN = 1 << 0, OFPPS_BLOCKED = 1 << 1, OFPPS_LIVE = 1 << 2 };
 
@@ -204,9 +217,9 @@ struct of_port {
     uint32_t number;
     struct mac_address mac;
     char name[17]; /* Terminated; bytes that are not printable ASCII become '?'. */
-    uint32_t config, state; /* Bits as above; 1.0's others are dropped. */
+    uint32_t config, state; /* Bits as above; 1.0's others are dropped, and it has no LIVE. */
     uint32_t current, advertised, supported, peer; /* OFPPF_ bits of 1.3. */
-    uint32_t current_kbps, maximum_kbps;           /* 1.0: from 'current'. */
+    uint32_t current_kbps, maximum_kbps;           /* 1.0: from 'current' and 'supported'. */
 };
 int of_port_next(enum of_version version, struct of_bytes *list, struct of_port *ret);
 int of_port_put(enum of_version version, struct writer *list, const struct of_port *port);
@@ -215,7 +228,7 @@ struct of_features {
     uint64_t datapath_id;
     uint32_t n_buffers;
     uint8_t n_tables, auxiliary_id;
-    uint32_t capabilities; /* OFPC_ bits. */
+    uint32_t capabilities; /* OFPC_ bits, as the version has them. */
     uint32_t actions;      /* 1.0. */
     struct of_bytes ports; /* 1.0: of_port_next.  1.3: empty; ask for OFMP_PORT_DESC. */
 };
@@ -241,25 +254,34 @@ struct of_packet_out {
 };
 
 enum of_flow_command { OFPFC_ADD = 0, OFPFC_MODIFY, OFPFC_MODIFY_STRICT, OFPFC_DELETE, OFPFC_DELETE_STRICT };
-enum of_flow_flag { OFPFF_SEND_FLOW_REM = 1 << 0, OFPFF_CHECK_OVERLAP = 1 << 1, OFPFF_RESET_COUNTS = 1 << 2 };
+enum of_flow_flag {
+    OFPFF_SEND_FLOW_REM = 1 << 0,
+    OFPFF_CHECK_OVERLAP = 1 << 1,
+    OFPFF_RESET_COUNTS = 1 << 2,  /* This and the next two: 1.3. */
+    OFPFF_NO_PKT_COUNTS = 1 << 3,
+    OFPFF_NO_BYT_COUNTS = 1 << 4,
+    OFPFF_EMERG = 1 << 15,        /* 1.0, where it is 1 << 2. */
+};
 
 /* What a flow does to a packet: instructions in 1.3, just 'apply_actions' in 1.0. */
 struct of_instructions {
     struct of_bytes apply_actions, write_actions;
     bool clear_actions;
-    uint8_t goto_table; /* OF_NO_TABLE: none.  Mind that zero is a table. */
+    uint8_t goto_table; /* OF_NO_TABLE: none.  So is 0, which no table may go to. */
     uint64_t metadata, metadata_mask; /* write_metadata when the mask is not 0. */
     uint32_t meter;     /* 0: none. */
+    struct of_bytes others; /* Experimenters' instructions, as they are. */
 };
 
 struct of_flow_mod {
     uint64_t cookie, cookie_mask; /* The mask: 1.3 only. */
-    uint8_t table_id;             /* 1.3. */
+    uint8_t table_id;             /* 1.3; in 1.0 0 or OF_ALL_TABLES, which it does not say. */
     uint8_t command;
     uint16_t idle_timeout_s, hard_timeout_s, priority, flags;
-    uint32_t buffer_id, out_port, out_group; /* OFPP_ANY, OFPG_ANY: any; both are looked at by deletes only. */
+    uint32_t buffer_id;
+    uint32_t out_port, out_group; /* Of deletes: OFPP_ANY, OFPG_ANY are any.  Others have both at any, whatever they say here. */
     struct of_match match;
-    struct of_instructions instructions;
+    struct of_instructions instructions; /* Deletes have none. */
 };
 
 enum of_flow_removed_reason { OFPRR_IDLE_TIMEOUT = 0, OFPRR_HARD_TIMEOUT, OFPRR_DELETE, OFPRR_GROUP_DELETE };
@@ -390,6 +412,7 @@ int of_group_desc_put(enum of_version version, struct writer *list, const struct
 struct of_group_stats {
     uint32_t group_id, n_references, duration_s, duration_ns;
     uint64_t packets, bytes;
+    struct of_bytes buckets; /* 16 bytes each: packets and bytes. */
 };
 int of_group_stats_next(enum of_version version, struct of_bytes *list, struct of_group_stats *ret);
 int of_group_stats_put(enum of_version version, struct writer *list, const struct of_group_stats *stats);
