@@ -270,7 +270,7 @@ struct of_instructions {
     uint8_t goto_table; /* OF_NO_TABLE: none.  So is 0, which no table may go to. */
     uint64_t metadata, metadata_mask; /* write_metadata when the mask is not 0. */
     uint32_t meter;     /* 0: none. */
-    struct of_bytes others; /* Experimenters' instructions, as they are. */
+    struct of_bytes others; /* A stretch that has the instructions of experimenters, as in struct of_match. */
 };
 
 struct of_flow_mod {
