@@ -160,7 +160,7 @@ static int encode_address(const struct ip_address *address, const struct ip_addr
     if (bits != UINT32_MAX << free_bits)
         return -EPROTONOSUPPORT;
     *wild = (*wild & ~(63u << shift)) | free_bits << shift;
-    put_be32(at, ip_to_v4(address) & bits);
+    put_be32(at, get_be32(address->bytes + 12) & bits);
     return 0;
 }
 
@@ -232,7 +232,6 @@ static int encode_ethernet(const struct of_match *match, uint8_t *wire, uint32_t
 
 int of_match10_encode(const struct of_match *match, struct writer *writer)
 {
-    uint8_t wire[OF10_MATCH_SIZE] = {0};
     uint32_t fields = match->fields, wild = WILD_ALL;
     if ((fields & ~FIELDS) || ((fields & OFM_ETH_DST) && !is_exact(&match->eth_dst_mask)) ||
         ((fields & OFM_ETH_SRC) && !is_exact(&match->eth_src_mask)))
@@ -240,13 +239,14 @@ int of_match10_encode(const struct of_match *match, struct writer *writer)
     if ((fields & (OFM_IP_DSCP | OFM_IP_PROTO | OFM_IP_SRC | OFM_IP_DST)) && (fields & OFM_ETH_TYPE) && match->eth_type == 0x86dd)
         return -EPROTONOSUPPORT;
     int r = of_match_check(match);
-    if (r == 0)
-        r = encode_ethernet(match, wire, &wild);
+    uint8_t *wire = r < 0 ? NULL : writer_take(writer, OF10_MATCH_SIZE);
+    if (!wire)
+        return r < 0 ? r : -ENOBUFS;
+    r = encode_ethernet(match, wire, &wild);
     if (r == 0)
         r = encode_protocols(match, wire, &wild);
     if (r < 0)
         return r;
     put_be32(wire, wild);
-    writer_bytes(writer, wire, sizeof(wire));
-    return writer->overflow ? -ENOBUFS : 0;
+    return 0;
 }

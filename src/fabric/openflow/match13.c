@@ -363,6 +363,13 @@ static int decode_entry(struct reader *list, struct progress *progress, struct o
 {
     const uint8_t *start = list->at;
     struct entry entry;
+    /* What a packet_in begins with. */
+    if (reader_left(list) >= 8 && get_be32(start) == OXM_HEADER(OXM_IN_PORT, 0, 4) && !(progress->seen[0] & 1)) {
+        progress->seen[0] |= 1;
+        HOLD(OFM_IN_PORT, in_port, get_be32(start + 4));
+        list->at += 8;
+        return 0;
+    }
     if (!take_entry(list, &entry))
         return of_bad(error, "OFPBMC_BAD_LEN", "match", "a field ends %zu bytes behind the match",
                       (size_t)(list->end - start));
@@ -417,28 +424,28 @@ int of_match13_decode(struct reader *reader, struct of_match *ret, struct error 
 
 /* ---- encoding -------------------------------------------------------------------------------------------------- */
 
-static uint8_t *put8(uint8_t *at, unsigned number, uint8_t value)
+static inline uint8_t *put8(uint8_t *at, unsigned number, uint8_t value)
 {
     put_be32(at, OXM_HEADER(number, 0, 1));
     at[4] = value;
     return at + 5;
 }
 
-static uint8_t *put16(uint8_t *at, unsigned number, uint16_t value)
+static inline uint8_t *put16(uint8_t *at, unsigned number, uint16_t value)
 {
     put_be32(at, OXM_HEADER(number, 0, 2));
     put_be16(at + 4, value);
     return at + 6;
 }
 
-static uint8_t *put32(uint8_t *at, unsigned number, uint32_t value)
+static inline uint8_t *put32(uint8_t *at, unsigned number, uint32_t value)
 {
     put_be32(at, OXM_HEADER(number, 0, 4));
     put_be32(at + 4, value);
     return at + 8;
 }
 
-static uint8_t *put64(uint8_t *at, unsigned number, uint64_t value, uint64_t mask)
+static inline uint8_t *put64(uint8_t *at, unsigned number, uint64_t value, uint64_t mask)
 {
     put_be32(at, OXM_HEADER(number, mask != UINT64_MAX, mask != UINT64_MAX ? 16 : 8));
     put_be64(at + 4, value & mask);
@@ -464,11 +471,17 @@ static inline uint8_t *put_masked(uint8_t *at, unsigned number, const uint8_t *v
     return at + size;
 }
 
-static uint8_t *put_address(uint8_t *at, unsigned number, const struct ip_address *address, const struct ip_address *mask,
+static inline uint8_t *put_address(uint8_t *at, unsigned number, const struct ip_address *address, const struct ip_address *mask,
                             bool v4)
 {
-    return v4 ? put_masked(at, number, address->bytes + 12, mask->bytes + 12, 4)
-              : put_masked(at, number, address->bytes, mask->bytes, 16);
+    if (!v4)
+        return put_masked(at, number, address->bytes, mask->bytes, 16);
+    uint32_t bits = get_be32(mask->bytes + 12);
+    bool exact = bits == UINT32_MAX;
+    put_be32(at, OXM_HEADER(number, !exact, exact ? 4 : 8));
+    put_be32(at + 4, get_be32(address->bytes + 12) & bits);
+    put_be32(at + 8, bits); /* Overwritten by the next field when it is not needed. */
+    return at + (exact ? 8 : 12);
 }
 
 static uint8_t *put_link_fields(uint8_t *at, const struct of_match *match)
@@ -611,7 +624,6 @@ static int put_all(const struct of_match *match, struct reader held, struct writ
 
 int of_match13_encode(const struct of_match *match, struct writer *writer)
 {
-    uint8_t wire[OF13_MATCH_MAX_SIZE];
     size_t start = writer->size, size;
     int r = of_match_check(match);
     if (r == 0 && (match->fields & (OFM_VLAN_PCP | OFM_VLAN_VID)) == OFM_VLAN_PCP && !(match->fields & OFM_OTHER))
@@ -619,18 +631,24 @@ int of_match13_encode(const struct of_match *match, struct writer *writer)
     if (r < 0)
         return r;
 
+    uint8_t room[OF13_MATCH_MAX_SIZE];
     if (!(match->fields & OFM_OTHER)) {
+        bool in_place = !writer->overflow && writer->capacity - start >= sizeof(room);
+        uint8_t *wire = in_place ? writer->data + start : room;
         size = (size_t)(put_held(wire + 4, match) - wire);
         memset(wire + size, 0, 8);
         put_be16(wire, 1);
         put_be16(wire + 2, (uint16_t)size);
-        writer_bytes(writer, wire, of_padded(size));
+        if (in_place)
+            writer->size += of_padded(size);
+        else
+            writer_bytes(writer, wire, of_padded(size));
         return writer->overflow ? -ENOBUFS : 0;
     }
 
-    const uint8_t *end = put_held(wire, match);
+    const uint8_t *end = put_held(room, match);
     writer_take(writer, 4);
-    r = put_all(match, reader_of(wire, (size_t)(end - wire)), writer);
+    r = put_all(match, reader_of(room, (size_t)(end - room)), writer);
     if (r < 0)
         return r;
     size = writer->size - start;
