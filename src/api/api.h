@@ -1,7 +1,6 @@
 /* The parts of a running weft-api, and how they find each other.
  *
- *   http     sockets, TLS, connections            (http.h)
- *   routes   method and path -> handler           (routes.h)
+ *   service  what is served by HTTP, and to whom  (service.h)
  *   replica  the store's objects, typed, in memory (replica.h)
  *   identity users, projects, roles, tokens       (identity.h)
  *   hosts    agents: credentials, status, streams (hosts.h)
@@ -15,30 +14,27 @@
 #include <uv.h>
 
 #include "weft/base/error.h"
+#include "weft/http/http.h"
 #include "weft/store/store.h"
 
 struct replica;
-struct routes;
 struct identity;
 struct hosts;
 struct networking;
-struct metrics;
 struct commits;
-struct http;
 
 struct api {
     uv_loop_t *loop;
     struct store *store;
-    struct routes *routes;
+    struct http_service service;         /* The API: every part adds its routes. */
+    struct http_service metrics_service; /* Beside it, on the metrics listener. */
+    struct request_counters *counters;
     struct replica *replica;
     struct commits *commits;
-    struct metrics *metrics;
     struct identity *identity;
     struct hosts *hosts;
     struct networking *networking;
-    const char *public_url;    /* Without a trailing slash. */
-    bool public_url_is_set;    /* By --public-url; else links follow the client's Host header. */
-    bool no_auth;              /* Everybody is the administrator; only on a loopback address. */
+    bool no_auth; /* Everybody is the administrator; only on a loopback address. */
 };
 
 #endif

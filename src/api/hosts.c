@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "weft/api/hosts-state.h"
-#include "weft/api/routes.h"
 #include "weft/base/buffer.h"
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
 #include "weft/base/util.h"
+#include "weft/http/routes.h"
 
 #define NAME_MAX_SIZE 128
 
@@ -116,7 +116,7 @@ const struct host *host_find(const struct hosts *hosts, const char *name)
 
 const struct host *host_find_or_404(struct request *request, const char *name)
 {
-    const struct host *host = host_find(request->api->hosts, name);
+    const struct host *host = host_find(request_api(request)->hosts, name);
 
     if (!host)
         request_fail(request, HTTP_NOT_FOUND, "HostNotFound", "Host '%.100s' could not be found.", name);
@@ -204,11 +204,11 @@ static void list(struct request *request)
     const char *name = request_query(request, "name");
     json_t *shown = json_array();
     size_t n;
-    const struct object *const *objects = replica_list(request->api->replica, RESOURCE_HOST, &n);
+    const struct object *const *objects = replica_list(request_api(request)->replica, RESOURCE_HOST, &n);
 
     for (size_t i = 0; i < n; i++)
         if (!name || streq(objects[i]->name, name))
-            json_array_append_new(shown, host_show(request->api->hosts, (const struct host *)objects[i]));
+            json_array_append_new(shown, host_show(request_api(request)->hosts, (const struct host *)objects[i]));
     request_respond(request, HTTP_OK, json_pack("{s:o}", "hosts", shown));
 }
 
@@ -217,7 +217,7 @@ static void show(struct request *request)
     const struct host *host = host_find_or_404(request, request->parameters[0]);
 
     if (host)
-        request_respond(request, HTTP_OK, json_pack("{s:o}", "host", host_show(request->api->hosts, host)));
+        request_respond(request, HTTP_OK, json_pack("{s:o}", "host", host_show(request_api(request)->hosts, host)));
 }
 
 /* What a create, update or new join token is about. */
@@ -242,12 +242,12 @@ static void changed(struct request *request, const struct store_result *result)
         request_fail(request, HTTP_UNAVAILABLE, NULL, "The store did not take the change: %s.", strerror(-result->status));
         return;
     }
-    host = replica_host(request->api->replica, change->host_id);
+    host = replica_host(request_api(request)->replica, change->host_id);
     if (change->status == HTTP_NO_CONTENT || !host) {
         request_respond(request, HTTP_NO_CONTENT, NULL);
         return;
     }
-    shown = host_show(request->api->hosts, host);
+    shown = host_show(request_api(request)->hosts, host);
     if (change->secret_name && streq(change->secret_name, "credential")) {
         request_respond(request, change->status, json_pack("{s:s,s:o}", "credential", change->secret, "host", shown));
         return;
@@ -347,11 +347,11 @@ static void create(struct request *request)
         request_fail_error(request, &error);
         return;
     }
-    if (replica_host_by_name(request->api->replica, object->name)) {
+    if (replica_host_by_name(request_api(request)->replica, object->name)) {
         request_fail(request, HTTP_CONFLICT, "HostExists", "host.name: there is a host '%s' already", object->name);
         return;
     }
-    replica_list(request->api->replica, RESOURCE_HOST, &n);
+    replica_list(request_api(request)->replica, RESOURCE_HOST, &n);
     if (n >= MAX_HOSTS) {
         request_fail(request, HTTP_CONFLICT, "OverQuota", "There are %d hosts already.", MAX_HOSTS);
         return;
@@ -411,7 +411,7 @@ static void delete(struct request *request)
 
     if (!host)
         return;
-    ports = replica_ports_by_host(request->api->replica, host->object.name);
+    ports = replica_ports_by_host(request_api(request)->replica, host->object.name);
     if (ports) {
         request_fail(request, HTTP_CONFLICT, "HostInUse", "Host '%s' has ports bound to it, for example %s.", host->object.name, ports->object->id);
         return;
@@ -446,7 +446,7 @@ static void renew_join_token(struct request *request)
 
     if (!host)
         return;
-    agent = agent_get(request->api->hosts, host->object.id);
+    agent = agent_get(request_api(request)->hosts, host->object.id);
     change = agent ? begin(request, host->object.id, "join_token", HTTP_OK) : NULL;
     if (!change)
         return;
@@ -459,7 +459,7 @@ static void renew_join_token(struct request *request)
 
 static void join(struct request *request)
 {
-    struct hosts *hosts = request->api->hosts;
+    struct hosts *hosts = request_api(request)->hosts;
     const struct host *host = host_find(hosts, request->parameters[0]);
     struct agent *agent = host ? agent_get(hosts, host->object.id) : NULL;
     const char *token = json_string_value(json_object_get(request->body, "join_token"));
@@ -549,9 +549,9 @@ int hosts_new(struct api *api, struct hosts **ret_hosts)
 
     r = watch_init(hosts);
     if (r == 0)
-        r = routes_add(api->routes, routes, ARRAY_SIZE(routes));
+        r = routes_add(api->service.routes, routes, ARRAY_SIZE(routes));
     if (r == 0)
-        r = routes_add(api->routes, question_routes, n_question_routes);
+        r = routes_add(api->service.routes, question_routes, n_question_routes);
     if (r == 0)
         r = replica_follow(api->replica, "secret/host/", secret_arrived, hosts);
     if (r == 0)

@@ -85,7 +85,7 @@ void failures_key(const struct request *request, const char *user, char key[FAIL
 
 bool failures_refuse(struct request *request, const char *key)
 {
-    uint64_t wait_ms = failures_wait_ms(request->api->identity, key);
+    uint64_t wait_ms = failures_wait_ms(request_api(request)->identity, key);
     char seconds[24];
 
     if (!wait_ms)

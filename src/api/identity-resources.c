@@ -50,7 +50,7 @@ json_t *record_show(struct request *request, enum record_kind kind, const struct
 
 static const struct record *find_or_404(struct request *request, enum record_kind kind, const char *id)
 {
-    const struct record *record = record_find(request->api->identity, kind, id);
+    const struct record *record = record_find(request_api(request)->identity, kind, id);
 
     if (!record)
         request_fail(request, HTTP_NOT_FOUND, NULL, "Could not find %s: %.100s.", record_types[kind].name, id);
@@ -62,13 +62,13 @@ static const struct record *find_or_404(struct request *request, enum record_kin
 static void show(struct request *request)
 {
     enum record_kind kind = kind_of(request);
-    struct identity *identity = request->api->identity;
+    struct identity *identity = request_api(request)->identity;
     const char *id = request->parameters[0];
-    bool own = (kind == RECORD_USER && streq(id, request->auth.user_id)) || kind == RECORD_DOMAIN ||
-               (kind == RECORD_PROJECT && (streq(id, request->auth.project_id) || assigned_roles(identity, id, request->auth.user_id)));
+    bool own = (kind == RECORD_USER && streq(id, request_auth(request)->user_id)) || kind == RECORD_DOMAIN ||
+               (kind == RECORD_PROJECT && (streq(id, request_auth(request)->project_id) || assigned_roles(identity, id, request_auth(request)->user_id)));
     const struct record *record;
 
-    if (!request->auth.is_admin && !own) {
+    if (!request_auth(request)->is_admin && !own) {
         request_fail(request, HTTP_FORBIDDEN, NULL, "You are not authorized to perform the requested action: identity:get_%s.", record_types[kind].name);
         return;
     }
@@ -104,7 +104,7 @@ static int by_name(const void *a, const void *b)
 static void list(struct request *request)
 {
     enum record_kind kind = kind_of(request);
-    struct identity *identity = request->api->identity;
+    struct identity *identity = request_api(request)->identity;
     const struct record **found = calloc(identity->records[kind].n_nodes + 1, sizeof(*found));
     json_t *shown = json_array();
     size_t n = 0;
@@ -136,7 +136,7 @@ static void stored(struct request *request, const struct store_result *result)
 
     if (!commit_succeeded(request, result))
         return;
-    record = record_find(request->api->identity, kind, id);
+    record = record_find(request_api(request)->identity, kind, id);
     if (change->status == HTTP_NO_CONTENT)
         request_respond(request, HTTP_NO_CONTENT, NULL);
     else if (record)
@@ -147,7 +147,7 @@ static void stored(struct request *request, const struct store_result *result)
 
 static void store_change(struct request *request)
 {
-    struct identity *identity = request->api->identity;
+    struct identity *identity = request_api(request)->identity;
     struct change *change = request->state;
     enum record_kind kind = kind_of(request);
     const char *id = json_string_value(json_object_get(change->json, "id")), *name = json_string_value(json_object_get(change->json, "name"));
@@ -204,9 +204,9 @@ static void hashed(int status, const char *hash, void *context)
 
 static void hash_and_store(struct request *request, const char *password)
 {
-    struct identity *identity = request->api->identity;
+    struct identity *identity = request_api(request)->identity;
 
-    if (password_hash(request->api->loop, password, identity->options.cost, hashed, request) < 0)
+    if (password_hash(request_api(request)->loop, password, identity->options.cost, hashed, request) < 0)
         request_fail(request, HTTP_UNAVAILABLE, NULL, "Too many passwords are being hashed: try again.");
 }
 
@@ -285,7 +285,7 @@ static struct change *begin(struct request *request, json_t *json, const struct 
 static void create(struct request *request)
 {
     enum record_kind kind = kind_of(request);
-    struct identity *identity = request->api->identity;
+    struct identity *identity = request_api(request)->identity;
     const json_t *given = json_object_get(request->body, record_types[kind].name);
     const char *password = json_string_value(json_object_get(given, "password"));
     struct error error = {0};
@@ -376,7 +376,7 @@ static void deleted(struct request *request, const struct store_result *result)
 static void delete(struct request *request)
 {
     enum record_kind kind = kind_of(request);
-    struct identity *identity = request->api->identity;
+    struct identity *identity = request_api(request)->identity;
     const struct record *record = find_or_404(request, kind, request->parameters[0]);
     _cleanup_(store_transaction_freep) struct store_transaction *transaction = NULL;
     char key[160];
@@ -412,19 +412,19 @@ static void original_verified(int status, const char *hash, void *context)
     struct request *request = context;
     char key[FAILURES_KEY_SIZE];
 
-    failures_key(request, request->auth.user_id, key);
+    failures_key(request, request_auth(request)->user_id, key);
     if (status < 0) {
-        failures_count(request->api->identity, key);
+        failures_count(request_api(request)->identity, key);
         request_fail(request, HTTP_UNAUTHORIZED, NULL, "The request you have made requires authentication.");
         return;
     }
-    failures_forget(request->api->identity, key);
+    failures_forget(request_api(request)->identity, key);
     hash_and_store(request, json_string_value(json_object_get(json_object_get(request->body, "user"), "password")));
 }
 
 static void change_password(struct request *request)
 {
-    struct identity *identity = request->api->identity;
+    struct identity *identity = request_api(request)->identity;
     const json_t *given = json_object_get(request->body, "user");
     const char *original = json_string_value(json_object_get(given, "original_password"));
     const char *password = json_string_value(json_object_get(given, "password"));
@@ -436,12 +436,12 @@ static void change_password(struct request *request)
                      PASSWORD_MAX_SIZE);
         return;
     }
-    if (!streq(request->parameters[0], request->auth.user_id)) {
+    if (!streq(request->parameters[0], request_auth(request)->user_id)) {
         request_fail(request, HTTP_FORBIDDEN, NULL, "Only a user changes the own password so; an administrator updates the user.");
         return;
     }
     /* Whoever found a token must not find the password with it: guesses count as at a login. */
-    failures_key(request, request->auth.user_id, key);
+    failures_key(request, request_auth(request)->user_id, key);
     if (failures_refuse(request, key))
         return;
     if (!user) {
@@ -450,7 +450,7 @@ static void change_password(struct request *request)
     }
     if (!begin(request, json_copy(user->json), user, HTTP_NO_CONTENT))
         return;
-    if (password_verify(request->api->loop, original, record_text(user, "_password")[0] ? record_text(user, "_password") : NULL,
+    if (password_verify(request_api(request)->loop, original, record_text(user, "_password")[0] ? record_text(user, "_password") : NULL,
                         identity->options.cost, original_verified, request) < 0)
         request_fail(request, HTTP_UNAVAILABLE, NULL, "Too many logins at once: try again.");
 }

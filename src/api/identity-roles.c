@@ -11,7 +11,7 @@ static bool parts_exist(struct request *request, const char *project_id, const c
     const char *const ids[] = {project_id, user_id, role_id};
 
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-        if (ids[i] && !record_find(request->api->identity, kinds[i], ids[i])) {
+        if (ids[i] && !record_find(request_api(request)->identity, kinds[i], ids[i])) {
             request_fail(request, HTTP_NOT_FOUND, NULL, "Could not find %s: %.100s.", record_types[kinds[i]].name, ids[i]);
             return false;
         }
@@ -37,7 +37,7 @@ static void change(struct request *request)
 
     if (!parts_exist(request, project_id, user_id, role_id))
         return;
-    if (!add && !assignment_exists(request->api->identity, project_id, user_id, role_id)) {
+    if (!add && !assignment_exists(request_api(request)->identity, project_id, user_id, role_id)) {
         request_fail(request, HTTP_NOT_FOUND, NULL, "Could not find role assignment with role: %.64s, user: %.64s, project: %.64s.", role_id,
                      user_id, project_id);
         return;
@@ -59,7 +59,7 @@ static void check(struct request *request)
 {
     if (!parts_exist(request, request->parameters[0], request->parameters[1], request->parameters[2]))
         return;
-    if (assignment_exists(request->api->identity, request->parameters[0], request->parameters[1], request->parameters[2]))
+    if (assignment_exists(request_api(request)->identity, request->parameters[0], request->parameters[1], request->parameters[2]))
         request_respond(request, HTTP_NO_CONTENT, NULL);
     else
         request_fail(request, HTTP_NOT_FOUND, NULL, "Could not find role assignment.");
@@ -72,7 +72,7 @@ static json_t *links(struct request *request)
 
 static void list_roles(struct request *request)
 {
-    struct identity *identity = request->api->identity;
+    struct identity *identity = request_api(request)->identity;
     json_t *roles;
 
     if (!parts_exist(request, request->parameters[0], request->parameters[1], NULL))
@@ -110,14 +110,14 @@ static bool passes(const char *filter, const char *value)
 
 static void list_assignments(struct request *request)
 {
-    struct identity *identity = request->api->identity;
+    struct identity *identity = request_api(request)->identity;
     const char *user = request_query(request, "user.id"), *project = request_query(request, "scope.project.id");
     const char *role = request_query(request, "role.id");
     bool with_names = request_query(request, "include_names") && !streq(request_query(request, "include_names"), "0");
     bool other_scope = request_query(request, "scope.domain.id") || request_query(request, "scope.system") || request_query(request, "group.id");
     json_t *list;
 
-    if (!request->auth.is_admin && !(user && streq(user, request->auth.user_id))) {
+    if (!request_auth(request)->is_admin && !(user && streq(user, request_auth(request)->user_id))) {
         request_fail(request, HTTP_FORBIDDEN, NULL, "You are not authorized to perform the requested action: identity:list_role_assignments.");
         return;
     }
@@ -139,10 +139,10 @@ static void list_assignments(struct request *request)
 
 static void user_projects(struct request *request)
 {
-    struct identity *identity = request->api->identity;
+    struct identity *identity = request_api(request)->identity;
     json_t *projects;
 
-    if (!request->auth.is_admin && !streq(request->parameters[0], request->auth.user_id)) {
+    if (!request_auth(request)->is_admin && !streq(request->parameters[0], request_auth(request)->user_id)) {
         request_fail(request, HTTP_FORBIDDEN, NULL, "You are not authorized to perform the requested action: identity:list_user_projects.");
         return;
     }

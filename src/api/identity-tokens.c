@@ -78,7 +78,7 @@ static json_t *in_domain(struct identity *identity, const struct record *record)
 
 static json_t *token_show(struct request *request, const struct token *token)
 {
-    struct identity *identity = request->api->identity;
+    struct identity *identity = request_api(request)->identity;
     json_t *user = in_domain(identity, record_find(identity, RECORD_USER, token->user_id));
     json_t *methods = token->by_token ? json_pack("[s,s]", "token", "password") : json_pack("[s]", "password");
     json_t *shown = json_pack("{s:o,s:o,s:[s],s:o,s:o}", "methods", methods, "user", user, "audit_ids", token->audit_id, "expires_at",
@@ -104,7 +104,7 @@ static void unauthorized(struct request *request)
 
 static void token_stored(struct request *request, const struct store_result *result)
 {
-    struct identity *identity = request->api->identity;
+    struct identity *identity = request_api(request)->identity;
     struct login *login = request->state;
     struct hashmap_node *node;
 
@@ -147,7 +147,7 @@ static int evict_oldest(struct identity *identity, const char *user_id, struct s
 
 static void issue(struct request *request)
 {
-    struct identity *identity = request->api->identity;
+    struct identity *identity = request_api(request)->identity;
     struct login *login = request->state;
     const struct record *user = record_find(identity, RECORD_USER, login->user_id);
     _cleanup_(store_transaction_freep) struct store_transaction *transaction = NULL;
@@ -192,7 +192,7 @@ static void issue(struct request *request)
 static void verified(int status, const char *hash, void *context)
 {
     struct request *request = context;
-    struct identity *identity = request->api->identity;
+    struct identity *identity = request_api(request)->identity;
     struct login *login = request->state;
 
     if (status < 0) {
@@ -286,7 +286,7 @@ static void login_free(void *state)
 
 static void login_by_token(struct request *request, const json_t *auth, struct login *login)
 {
-    struct identity *identity = request->api->identity;
+    struct identity *identity = request_api(request)->identity;
     const char *text = text_of(json_object_get(json_object_get(auth, "identity"), "token"), "id");
     struct error error = {0};
     struct token *token;
@@ -318,7 +318,7 @@ static void login_by_token(struct request *request, const json_t *auth, struct l
 
 static void login_by_password(struct request *request, const json_t *auth, struct login *login)
 {
-    struct identity *identity = request->api->identity;
+    struct identity *identity = request_api(request)->identity;
     const json_t *user_json = json_object_get(json_object_get(json_object_get(auth, "identity"), "password"), "user");
     const char *password = text_of(user_json, "password");
     const struct record *user = NULL;
@@ -349,7 +349,7 @@ static void login_by_password(struct request *request, const json_t *auth, struc
         return;
     /* What is wrong beside the password is not told before the password was right, and takes as long. */
     hash = user && record_is_enabled(user) && project_exists && record_text(user, "_password")[0] ? record_text(user, "_password") : NULL;
-    r = password_verify(request->api->loop, password, hash, identity->options.cost, verified, request);
+    r = password_verify(request_api(request)->loop, password, hash, identity->options.cost, verified, request);
     if (r < 0)
         request_fail(request, HTTP_UNAVAILABLE, NULL, "Too many logins at once: try again.");
 }
@@ -406,12 +406,12 @@ static struct token *subject(struct request *request)
         request_fail(request, HTTP_BAD_REQUEST, NULL, "X-Subject-Token: the header is required");
         return NULL;
     }
-    token = token_find(request->api->identity, text);
-    if (!token || !token_check(request->api->identity, token)) {
+    token = token_find(request_api(request)->identity, text);
+    if (!token || !token_check(request_api(request)->identity, token)) {
         request_fail(request, HTTP_NOT_FOUND, NULL, "This is not a recognized token.");
         return NULL;
     }
-    if (!request->auth.is_admin && !streq(token->user_id, request->auth.user_id)) {
+    if (!request_auth(request)->is_admin && !streq(token->user_id, request_auth(request)->user_id)) {
         request_fail(request, HTTP_FORBIDDEN, NULL, "The token belongs to somebody else.");
         return NULL;
     }
@@ -456,13 +456,13 @@ static void tokens_delete(struct request *request)
 
 static void auth_projects(struct request *request)
 {
-    struct identity *identity = request->api->identity;
+    struct identity *identity = request_api(request)->identity;
     json_t *projects = json_array();
 
     HASHMAP_FOREACH(node, &identity->records[RECORD_PROJECT]) {
         const struct record *project = CONTAINER_OF(node, struct record, by_id);
 
-        if (record_is_enabled(project) && assigned_roles(identity, project->id, request->auth.user_id))
+        if (record_is_enabled(project) && assigned_roles(identity, project->id, request_auth(request)->user_id))
             json_array_append_new(projects, record_show(request, RECORD_PROJECT, project));
     }
     request_respond(request, HTTP_OK, json_pack("{s:o,s:{s:o,s:n,s:n}}", "projects", projects, "links", "self",

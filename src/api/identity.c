@@ -17,10 +17,10 @@
 #include "weft/api/commits.h"
 #include "weft/api/identity-state.h"
 #include "weft/api/replica.h"
-#include "weft/api/routes.h"
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
 #include "weft/base/util.h"
+#include "weft/http/routes.h"
 
 #define SWEEP_MS 30000
 #define SWEEP_REST_MS 1000
@@ -444,7 +444,7 @@ static int add_routes(struct identity *identity)
                 identity->routes[at] = tables[i].routes[j];
                 identity->routes[at++].pattern = pattern;
             }
-    return routes_add(identity->api->routes, identity->routes, at);
+    return routes_add(identity->api->service.routes, identity->routes, at);
 }
 
 static void version_list(struct request *request);
@@ -496,7 +496,7 @@ int identity_new(struct api *api, const struct identity_options *options, struct
     identity->sweep.data = identity;
     *ret_identity = identity;
 
-    r = routes_add(api->routes, version_routes, ARRAY_SIZE(version_routes));
+    r = routes_add(api->service.routes, version_routes, ARRAY_SIZE(version_routes));
     if (r == 0)
         r = add_routes(identity);
     if (r == 0)

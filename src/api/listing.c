@@ -86,7 +86,7 @@ static const struct special_filter changed_since_filter = {"changed_since", chec
 static int resolve_filter(const struct listing *listing, struct filter *filter, struct error *error)
 {
     const struct resource *resource = listing->resource;
-    bool admin = listing->request->auth.is_admin;
+    bool admin = request_auth(listing->request)->is_admin;
     const struct attribute *attribute = attribute_find(resource->schema->attributes, filter->name);
 
     if (attribute && (attribute->flags & ATTRIBUTE_FILTER) && (admin || !(attribute->flags & ATTRIBUTE_ADMIN_READ))) {
@@ -164,7 +164,7 @@ static int parse_sort(struct listing *listing, struct error *error)
             const struct attribute *attribute = attribute_find(listing->resource->schema->attributes, current_name(value));
 
             if (!attribute || !(attribute->flags & ATTRIBUTE_SORT) ||
-                (!request->auth.is_admin && (attribute->flags & ATTRIBUTE_ADMIN_READ)))
+                (!request_auth(request)->is_admin && (attribute->flags & ATTRIBUTE_ADMIN_READ)))
                 return error_set(error, -EINVAL, "sort_key", "'%.100s' is not an attribute to sort %s by", value,
                                  listing->resource->schema->collection);
             if (listing->n_sort == SORT_KEYS_MAX)
@@ -197,7 +197,7 @@ static int parse_page(struct listing *listing, struct error *error)
         return error_set(error, -EINVAL, "page_reverse", "'%.100s' is not a boolean", reverse);
     if (!marker || !listing->limit)
         return 0;
-    listing->marker = replica_get(request->api->replica, resource->schema->kind, marker);
+    listing->marker = replica_get(request_api(request)->replica, resource->schema->kind, marker);
     if (!listing->marker || !resource_is_visible(resource, request, listing->marker))
         return error_set_type(error, -ENOENT, resource->not_found, "marker", "%s %.100s could not be found.", resource->title, marker);
     return 0;
@@ -291,7 +291,7 @@ static void sort_by_id_and_unique(struct listing *listing)
 /* The candidates, in the order of ids: from an index when a filter has one, else '*ret_all' borrows everything. */
 static int find_candidates(struct listing *listing, const struct object *const **ret_all, size_t *ret_n)
 {
-    const struct replica *replica = listing->request->api->replica;
+    const struct replica *replica = request_api(listing->request)->replica;
     const struct schema *schema = listing->resource->schema;
     size_t n_allocated = 0;
 
@@ -323,7 +323,7 @@ static int find_candidates(struct listing *listing, const struct object *const *
             return 0;
         }
     }
-    if (listing->resource->each_visible && !listing->request->auth.is_admin) {
+    if (listing->resource->each_visible && !request_auth(listing->request)->is_admin) {
         struct collector collector = {.listing = listing};
 
         listing->resource->each_visible(listing->request, collect, &collector);

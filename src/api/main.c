@@ -9,15 +9,13 @@
 
 #include "weft/api/api.h"
 #include "weft/api/commits.h"
-#include "weft/api/health.h"
 #include "weft/api/hosts.h"
-#include "weft/api/http.h"
 #include "weft/api/identity.h"
-#include "weft/api/metrics.h"
 #include "weft/api/networking.h"
 #include "weft/api/replica.h"
-#include "weft/api/routes.h"
+#include "weft/api/service.h"
 #include "weft/base/log.h"
+#include "weft/base/notify.h"
 #include "weft/base/options.h"
 #include "weft/base/util.h"
 
@@ -113,9 +111,7 @@ static int start(struct api *api, struct error *error)
     int r = open_store(&api->store, error);
 
     if (r == 0)
-        r = routes_new(&api->routes);
-    if (r == 0)
-        r = metrics_new(&api->metrics);
+        r = service_init(api);
     if (r == 0)
         r = replica_new(api->loop, api->store, &api->replica);
     if (r == 0)
@@ -129,8 +125,6 @@ static int start(struct api *api, struct error *error)
     if (r == 0)
         r = networking_new(api, &api->networking);
     if (r == 0)
-        r = health_register(api);
-    if (r == 0)
         r = replica_start(api->replica, error);
     if (r == 0)
         r = identity_bootstrap(api->identity, error);
@@ -139,19 +133,19 @@ static int start(struct api *api, struct error *error)
 
 static int serve(struct api *api, struct http **ret_http, struct http **ret_metrics, struct error *error)
 {
-    struct http_options http = {.listen = settings.listen, .tls_certificate = settings.tls_certificate, .tls_key = settings.tls_key};
-    struct http_options metrics = {.listen = settings.metrics_listen, .metrics_only = true};
-    int r = http_new(api, &http, ret_http, error);
+    struct http_options api_listener = {.listen = settings.listen, .tls_certificate = settings.tls_certificate, .tls_key = settings.tls_key};
+    struct http_options metrics_listener = {.listen = settings.metrics_listen, .listen_option = "metrics-listen"};
+    int r;
 
+    api->no_auth = settings.no_auth;
+    api->service.public_url = settings.public_url;
+    r = http_new(api->loop, &api->service, &api_listener, ret_http, error);
     if (r == 0 && settings.metrics_listen)
-        r = http_new(api, &metrics, ret_metrics, error);
+        r = http_new(api->loop, &api->metrics_service, &metrics_listener, ret_metrics, error);
     if (r < 0)
         return r;
     if (settings.no_auth && !http_is_loopback(*ret_http))
         return error_set(error, -EPERM, "no-auth", "is allowed on a loopback address only, not on '%s'", settings.listen);
-    api->no_auth = settings.no_auth;
-    api->public_url_is_set = settings.public_url;
-    api->public_url = settings.public_url ? settings.public_url : http_url(*ret_http);
     return 0;
 }
 
@@ -217,8 +211,7 @@ int main(int argc, char **argv)
     uv_run(&loop, UV_RUN_DEFAULT);
     uv_loop_close(&loop);
     networking_free(api.networking);
-    routes_free(api.routes);
-    metrics_free(api.metrics);
+    service_clear(&api);
     options_clear(options);
     return r < 0;
 }

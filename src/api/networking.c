@@ -13,9 +13,9 @@
 #include "weft/api/quotas.h"
 #include "weft/api/replica.h"
 #include "weft/api/resources.h"
-#include "weft/api/routes.h"
 #include "weft/api/vnis.h"
 #include "weft/base/util.h"
+#include "weft/http/routes.h"
 
 #define SWEEP_INTERVAL_MS 2000
 #define UNDERLAY_MTU_DEFAULT 1500
@@ -124,7 +124,7 @@ int networking_new(struct api *api, struct networking **ret_networking)
         return -ENOMEM;
     networking->api = api;
     if ((r = ipam_new(&networking->ipam)) < 0 || (r = quota_new(&networking->quota)) < 0 || (r = vnis_new(&networking->vnis)) < 0 ||
-        (r = routes_add(api->routes, routes, ARRAY_SIZE(routes))) < 0 ||
+        (r = routes_add(api->service.routes, routes, ARRAY_SIZE(routes))) < 0 ||
         (r = replica_follow(api->replica, "quarantine/vni/", vnis_quarantine_changed, networking->vnis)) < 0 ||
         (r = replica_follow(api->replica, QUOTA_LIMITS_PREFIX, quota_limits_changed, networking->quota)) < 0)
         return r;

@@ -23,7 +23,7 @@ static int write_subnets(const struct request *request, const struct object *obj
 {
     bool first = true, bad = buffer_append(buffer, "[", 1);
 
-    REPLICA_FOREACH (member, replica_subnets_by_network(request->api->replica, object->id)) {
+    REPLICA_FOREACH (member, replica_subnets_by_network(request_api(request)->replica, object->id)) {
         bad = bad || (!first && buffer_append(buffer, ",", 1)) || json_write_string(buffer, member->object->id);
         first = false;
     }
@@ -104,7 +104,7 @@ static int create(struct change *change)
 static int update(struct change *change)
 {
     const struct network *before = (const struct network *)change->before, *after = (struct network *)change->after;
-    const struct replica_member *ports = replica_ports_by_network(change->request->api->replica, before->object.id);
+    const struct replica_member *ports = replica_ports_by_network(request_api(change->request)->replica, before->object.id);
     int r = check_mtu(change, after);
 
     if (r < 0)
@@ -112,7 +112,7 @@ static int update(struct change *change)
     if (is_visible(change->request, &before->object) && !is_visible(change->request, &after->object)) {
         REPLICA_FOREACH (member, ports)
             if (!streq(member->object->project_id, before->object.project_id) &&
-                !streq(member->object->project_id, change->request->auth.project_id))
+                !streq(member->object->project_id, request_auth(change->request)->project_id))
                 return error_set_type(change->error, -EBUSY, before->shared ? "InvalidSharedSetting" : "ExternalNetworkInUse", NULL,
                                       "Unable to take network %s from the other projects. Multiple tenants are using it, for "
                                       "example with port %s.", before->object.id, member->object->id);
@@ -125,7 +125,7 @@ static int update(struct change *change)
 static int delete_network(struct change *change)
 {
     const struct network *network = (const struct network *)change->before;
-    const struct replica *replica = change->request->api->replica;
+    const struct replica *replica = request_api(change->request)->replica;
     const struct replica_member *ports = replica_ports_by_network(replica, network->object.id);
     char key[VNI_KEY_SIZE];
 

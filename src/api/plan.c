@@ -328,7 +328,7 @@ int plan_reserve_quota(struct plan *plan, struct object *object)
 
     if (!reservation)
         return -ENOMEM;
-    r = quota_reserve(networking_quota(plan->networking), plan->request->api->replica, object->project_id, object->kind,
+    r = quota_reserve(networking_quota(plan->networking), request_api(plan->request)->replica, object->project_id, object->kind,
                       &object->quota_slot);
     if (r < 0 || !object->quota_slot)
         return r;
@@ -378,7 +378,7 @@ static void collided(struct plan *plan)
         if (reservation->what == RESERVED_UNIT)
             quota_collided(networking_quota(plan->networking), reservation->owner, reservation->kind);
         else if (reservation->what == RESERVED_ADDRESS &&
-                 (subnet = replica_subnet(plan->request->api->replica, reservation->owner)))
+                 (subnet = replica_subnet(request_api(plan->request)->replica, reservation->owner)))
             ipam_collided(networking_ipam(plan->networking), subnet);
     }
 }

@@ -31,7 +31,7 @@ static int write_vif_type(const struct request *request, const struct object *ob
     const char *host = text_of(((const struct port *)object)->binding_host_id);
 
     return buffer_append_string(buffer, !*host ? "\"unbound\""
-                                        : replica_host_by_name(request->api->replica, host) ? "\"tap\""
+                                        : replica_host_by_name(request_api(request)->replica, host) ? "\"tap\""
                                                                                               : "\"binding_failed\"");
 }
 
@@ -124,7 +124,7 @@ static const struct indexed_filter indexed_filters[] = {
 
 static bool owns_network(const struct request *request, const struct object *object)
 {
-    const struct network *network = replica_network(request->api->replica, ((const struct port *)object)->network_id);
+    const struct network *network = replica_network(request_api(request)->replica, ((const struct port *)object)->network_id);
 
     return network && resource_is_own(request, &network->object);
 }
@@ -132,11 +132,11 @@ static bool owns_network(const struct request *request, const struct object *obj
 /* The project's own ports, and all on its networks. */
 static void each_visible(const struct request *request, void (*visit)(const struct object *object, void *context), void *context)
 {
-    const struct replica *replica = request->api->replica;
+    const struct replica *replica = request_api(request)->replica;
 
-    REPLICA_FOREACH (port, replica_by_project(replica, RESOURCE_PORT, request->auth.project_id))
+    REPLICA_FOREACH (port, replica_by_project(replica, RESOURCE_PORT, request_auth(request)->project_id))
         visit(port->object, context);
-    REPLICA_FOREACH (network, replica_by_project(replica, RESOURCE_NETWORK, request->auth.project_id))
+    REPLICA_FOREACH (network, replica_by_project(replica, RESOURCE_NETWORK, request_auth(request)->project_id))
         REPLICA_FOREACH (port, replica_ports_by_network(replica, network->object->id))
             visit(port->object, context);
 }
@@ -164,7 +164,7 @@ static bool mac_is_used(const struct change *change, const struct port *port)
 {
     char key[MAC_KEY_SIZE];
 
-    REPLICA_FOREACH (member, replica_ports_by_mac(change->request->api->replica, &port->mac)) {
+    REPLICA_FOREACH (member, replica_ports_by_mac(request_api(change->request)->replica, &port->mac)) {
         const struct port *other = (const struct port *)member->object;
         if (streq(other->network_id, port->network_id) && !streq(other->object.id, port->object.id))
             return true;
@@ -211,7 +211,7 @@ static int compare_age(const void *a, const void *b)
 
 static int subnets_of(const struct change *change, const char *network_id, struct subnets *ret)
 {
-    const struct replica *replica = change->request->api->replica;
+    const struct replica *replica = request_api(change->request)->replica;
     size_t n = replica_count_by_network(replica, RESOURCE_SUBNET, network_id), i = 0;
 
     ret->list = calloc(n + 1, sizeof *ret->list);
@@ -662,7 +662,7 @@ static int change_mac(struct change *change, const struct port *before, struct p
 {
     char key[MAC_KEY_SIZE];
 
-    if (!change->request->auth.is_admin)
+    if (!request_auth(change->request)->is_admin)
         return error_set_type(change->error, -EPERM, "PolicyNotAuthorized", "mac_address", "only an administrator may change it");
     if (*text_of(before->binding_host_id) && streq(text_of(before->binding_host_id), text_of(after->binding_host_id)))
         return error_set_type(change->error, -EBUSY, "PortBound", "mac_address",
@@ -676,7 +676,7 @@ static int update(struct change *change)
 {
     const struct port *before = (const struct port *)change->before;
     struct port *after = (struct port *)change->after;
-    const struct network *network = replica_network(change->request->api->replica, before->network_id);
+    const struct network *network = replica_network(request_api(change->request)->replica, before->network_id);
     bool new_mac = !mac_equal(&before->mac, &after->mac);
     int r;
 
@@ -696,7 +696,7 @@ static int update(struct change *change)
         return 0;
     /* Addresses that follow from the MAC address move with it. */
     for (size_t i = 0; i < after->n_fixed_ips; i++) {
-        const struct subnet *subnet = replica_subnet(change->request->api->replica, after->fixed_ips[i].subnet_id);
+        const struct subnet *subnet = replica_subnet(request_api(change->request)->replica, after->fixed_ips[i].subnet_id);
         if (subnet && subnet_is_auto_address(subnet))
             after->fixed_ips[i].address = no_address;
     }

@@ -77,14 +77,14 @@ static void ask(struct hosts *hosts, const struct host *host, const char *operat
 
 void questions_answer(struct request *request)
 {
-    struct hosts *hosts = request->api->hosts;
+    struct hosts *hosts = request_api(request)->hosts;
     const char *id = request->parameters[1];
     struct hashmap_node *node = hashmap_find(&hosts->questions, id, strlen(id));
     struct question *question = node ? CONTAINER_OF(node, struct question, node) : NULL;
     const json_t *answer = json_object_get(request->body, "answer"), *failure = json_object_get(request->body, "error");
     struct error error = {0};
 
-    if (!question || !streq(question->host_id, request->auth.host_id)) {
+    if (!question || !streq(question->host_id, request_auth(request)->host_id)) {
         request_fail(request, HTTP_NOT_FOUND, NULL, "Nobody waits for the answer to '%.64s'.", id);
         return;
     }
@@ -142,13 +142,13 @@ static void hand_on(const json_t *answer, const struct error *error, void *conte
 /* The port in the path, if the caller may see it.  '*ret_host' is where it is bound. */
 static const struct port *find_port(struct request *request, const struct host **ret_host)
 {
-    const struct port *port = replica_port(request->api->replica, request->parameters[0]);
+    const struct port *port = replica_port(request_api(request)->replica, request->parameters[0]);
 
-    if (!port || (!request->auth.is_admin && !streq(port->object.project_id, request->auth.project_id))) {
+    if (!port || (!request_auth(request)->is_admin && !streq(port->object.project_id, request_auth(request)->project_id))) {
         request_fail(request, HTTP_NOT_FOUND, "PortNotFound", "Port %.64s could not be found.", request->parameters[0]);
         return NULL;
     }
-    *ret_host = port->binding_host_id && *port->binding_host_id ? replica_host_by_name(request->api->replica, port->binding_host_id) : NULL;
+    *ret_host = port->binding_host_id && *port->binding_host_id ? replica_host_by_name(request_api(request)->replica, port->binding_host_id) : NULL;
     if (!*ret_host) {
         request_fail(request, HTTP_CONFLICT, "PortNotBound", "Port %s is not bound to a host%s%s.", port->object.id,
                      port->binding_host_id && *port->binding_host_id ? " that is known: " : "", port->binding_host_id ? port->binding_host_id : "");
@@ -163,7 +163,7 @@ static void port_counters(struct request *request)
     const struct port *port = find_port(request, &host);
 
     if (port)
-        ask(request->api->hosts, host, request->route->data, json_pack("{s:[s]}", "ports", port->object.id), hand_on, request);
+        ask(request_api(request)->hosts, host, request->route->data, json_pack("{s:[s]}", "ports", port->object.id), hand_on, request);
 }
 
 static void port_flows(struct request *request)
@@ -179,7 +179,7 @@ static void port_flows(struct request *request)
     }
     port = find_port(request, &host);
     if (port)
-        ask(request->api->hosts, host, "flows", json_pack("{s:s,s:I}", "port", port->object.id, "limit", (json_int_t)limit), hand_on, request);
+        ask(request_api(request)->hosts, host, "flows", json_pack("{s:s,s:I}", "port", port->object.id, "limit", (json_int_t)limit), hand_on, request);
 }
 
 static void host_question(struct request *request)
@@ -187,7 +187,7 @@ static void host_question(struct request *request)
     const struct host *host = host_find_or_404(request, request->parameters[0]);
 
     if (host)
-        ask(request->api->hosts, host, request->route->data, json_pack("{s:n}", "ports"), hand_on, request);
+        ask(request_api(request)->hosts, host, request->route->data, json_pack("{s:n}", "ports"), hand_on, request);
 }
 
 /* --- Trace. --- */
@@ -221,7 +221,7 @@ static void trace_ask(struct trace *trace, const struct host *host, json_t *argu
     string_copy(hop->host_name, sizeof(hop->host_name), host->object.name);
     trace->n_asked++;
     trace->n_waiting++;
-    ask(trace->request->api->hosts, host, "trace", arguments, hop_done, hop);
+    ask(request_api(trace->request)->hosts, host, "trace", arguments, hop_done, hop);
 }
 
 static void trace_finish(struct trace *trace)
@@ -247,7 +247,7 @@ static void add_step(struct trace *trace, const char *host, const char *stage, c
 /* Follows what left 'from' for other hosts. */
 static void follow(struct trace *trace, const char *from, const json_t *outputs)
 {
-    const struct replica *replica = trace->request->api->replica;
+    const struct replica *replica = request_api(trace->request)->replica;
     const struct host *sender = replica_host_by_name(replica, from);
     char address[IP_TEXT_SIZE];
     json_t *output;

@@ -13,7 +13,7 @@
 
 static struct quota *quota_from(const struct request *request)
 {
-    return networking_quota(request->api->networking);
+    return networking_quota(request_api(request)->networking);
 }
 
 static json_t *encode(const struct quota_limits *limits)
@@ -31,7 +31,7 @@ static const char *readable_project(struct request *request)
     const char *project_id = request_parameter(request, "project");
     char key[QUOTA_KEY_SIZE];
 
-    if (!request->auth.is_admin && !streq(project_id, request->auth.project_id)) {
+    if (!request_auth(request)->is_admin && !streq(project_id, request_auth(request)->project_id)) {
         request_fail(request, HTTP_FORBIDDEN, "PolicyNotAuthorized", "The quota of project %.100s is only for administrators.",
                      project_id);
         return NULL;
@@ -99,7 +99,7 @@ void quotas_show_details(struct request *request)
 
         json_object_set_new(json, resource_name(kind),
                             json_pack("{sIsIsI}", "limit", (json_int_t)limits.limits[kind], "used",
-                                      (json_int_t)replica_count_by_project(request->api->replica, kind, project_id), "reserved",
+                                      (json_int_t)replica_count_by_project(request_api(request)->replica, kind, project_id), "reserved",
                                       (json_int_t)quota_reserved(quota_from(request), project_id, kind)));
     }
     request_respond(request, HTTP_OK, json_pack("{so}", "quota", json));
@@ -205,5 +205,5 @@ void quotas_whose(struct request *request)
     const char *name = strrchr(request->path, '/') + 1;
 
     request_respond(request, HTTP_OK,
-                    json_pack("{s{ssss}}", name, "tenant_id", request->auth.project_id, "project_id", request->auth.project_id));
+                    json_pack("{s{ssss}}", name, "tenant_id", request_auth(request)->project_id, "project_id", request_auth(request)->project_id));
 }

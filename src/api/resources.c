@@ -15,7 +15,7 @@ static const struct resource *resource_of(const struct request *request)
 
 bool resource_is_own(const struct request *request, const struct object *object)
 {
-    return request->auth.is_admin || (object->project_id[0] && streq(object->project_id, request->auth.project_id));
+    return request_auth(request)->is_admin || (object->project_id[0] && streq(object->project_id, request_auth(request)->project_id));
 }
 
 bool resource_is_visible(const struct resource *resource, const struct request *request, const struct object *object)
@@ -49,7 +49,7 @@ int change_check_network_owner(struct change *change, const struct network *netw
 
 const struct network *change_find_network(struct change *change, const char *id)
 {
-    const struct network *network = replica_network(change->request->api->replica, id);
+    const struct network *network = replica_network(request_api(change->request)->replica, id);
 
     if (network && resource_is_visible(&network_resource, change->request, &network->object))
         return network;
@@ -62,7 +62,7 @@ static const struct object *find_or_fail(struct request *request)
 {
     const struct resource *resource = resource_of(request);
     const char *id = request_parameter(request, "id");
-    const struct object *object = replica_get(request->api->replica, resource->schema->kind, id);
+    const struct object *object = replica_get(request_api(request)->replica, resource->schema->kind, id);
 
     if (object && resource_is_visible(resource, request, object))
         return object;
@@ -150,7 +150,7 @@ static int decode(struct change *change, const json_t *json)
     for (attribute = table; attribute->name && create; attribute++)
         if ((attribute->flags & ATTRIBUTE_REQUIRED) && !(change->given >> (attribute - table) & 1))
             return error_set(change->error, -EINVAL, attribute->name, "Required attribute '%s' not specified", attribute->name);
-    for (attribute = table; attribute->name && !change->request->auth.is_admin; attribute++)
+    for (attribute = table; attribute->name && !request_auth(change->request)->is_admin; attribute++)
         if ((change->given >> (attribute - table) & 1) && (attribute->flags & ATTRIBUTE_ADMIN_WRITE) &&
             !(create && attribute_is_default(attribute, change->after)))
             return error_set_type(change->error, -EPERM, "PolicyNotAuthorized", attribute->name,
@@ -161,7 +161,7 @@ static int decode(struct change *change, const json_t *json)
 /* Whose it is: the asking project's, or for an admin whoever the body says. */
 static int set_project(struct change *change)
 {
-    const struct auth_context *auth = &change->request->auth;
+    const struct auth_context *auth = request_auth(change->request);
 
     if (!change->after->project_id[0])
         string_copy(change->after->project_id, sizeof change->after->project_id, auth->project_id);
@@ -182,7 +182,7 @@ static void new_id(struct change *change)
 {
     do
         uuid_generate(change->after->id);
-    while (change->after->kind == RESOURCE_PORT && replica_port_by_tap(change->request->api->replica, change->after->id));
+    while (change->after->kind == RESOURCE_PORT && replica_port_by_tap(request_api(change->request)->replica, change->after->id));
 }
 
 static int create_one(struct plan *plan, struct request *request, const json_t *json, struct error *error)
@@ -190,7 +190,7 @@ static int create_one(struct plan *plan, struct request *request, const json_t *
     const struct resource *resource = resource_of(request);
     struct change change = {
         .request = request,
-        .networking = request->api->networking,
+        .networking = request_api(request)->networking,
         .plan = plan,
         .resource = resource,
         .after = object_new(resource->schema->kind),
@@ -268,7 +268,7 @@ void resource_create(struct request *request)
         request_fail(request, HTTP_BAD_REQUEST, "HTTPBadRequest", "%s: the list is empty", collection);
         return;
     }
-    if (!(plan = plan_new(request, request->api->networking))) {
+    if (!(plan = plan_new(request, request_api(request)->networking))) {
         request_fail(request, HTTP_UNAVAILABLE, NULL, "Out of memory.");
         return;
     }
@@ -308,7 +308,7 @@ static int check_if_match(struct request *request, const struct object *object)
 static void updated(struct plan *plan, struct request *request)
 {
     const struct resource *resource = resource_of(request);
-    const struct object *object = replica_get(request->api->replica, resource->schema->kind, request_parameter(request, "id"));
+    const struct object *object = replica_get(request_api(request)->replica, resource->schema->kind, request_parameter(request, "id"));
 
     if (object) /* What all servers now have, also if a status came in between. */
         respond_object(request, HTTP_OK, object);
@@ -328,11 +328,11 @@ static bool is_unchanged(const struct resource *resource, const struct object *b
 /* A plan that changes or deletes 'before'.  0, or -1 after having answered. */
 static int begin_change(struct change *change, struct request *request, const struct object *before, struct error *error)
 {
-    struct plan *plan = plan_new(request, request->api->networking);
+    struct plan *plan = plan_new(request, request_api(request)->networking);
 
     *change = (struct change){
         .request = request,
-        .networking = request->api->networking,
+        .networking = request_api(request)->networking,
         .plan = plan,
         .resource = resource_of(request),
         .before = before,

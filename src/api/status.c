@@ -140,8 +140,8 @@ static void stored(struct request *request, const struct store_result *result)
 
 void status_put(struct request *request)
 {
-    struct hosts *hosts = request->api->hosts;
-    const struct host *host = replica_host(request->api->replica, request->auth.host_id);
+    struct hosts *hosts = request_api(request)->hosts;
+    const struct host *host = replica_host(request_api(request)->replica, request_auth(request)->host_id);
     struct agent *agent = host ? agent_get(hosts, host->object.id) : NULL;
     const json_t *applied = json_object_get(request->body, "applied_revision");
     _cleanup_(object_freep) struct object *object = host ? object_copy(&host->object) : NULL;

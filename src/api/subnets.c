@@ -32,7 +32,7 @@ static const struct indexed_filter indexed_filters[] = {
 
 static const struct network *network_of(const struct request *request, const struct subnet *subnet)
 {
-    return replica_network(request->api->replica, subnet->network_id);
+    return replica_network(request_api(request)->replica, subnet->network_id);
 }
 
 static bool is_visible(const struct request *request, const struct object *object)
@@ -201,7 +201,7 @@ static int check_overlap(struct change *change, const struct subnet *subnet)
     char text[PREFIX_TEXT_SIZE], other[PREFIX_TEXT_SIZE];
     const struct subnet *found = NULL;
 
-    REPLICA_FOREACH (member, replica_subnets_by_network(change->request->api->replica, subnet->network_id))
+    REPLICA_FOREACH (member, replica_subnets_by_network(request_api(change->request)->replica, subnet->network_id))
         if (prefix_overlaps(&((const struct subnet *)member->object)->cidr, &subnet->cidr))
             found = (const struct subnet *)member->object;
     for (const struct object *object = NULL; (object = plan_created(change->plan, RESOURCE_SUBNET, object));) {
@@ -219,7 +219,7 @@ static int check_overlap(struct change *change, const struct subnet *subnet)
 /* Ports that are there take part in stateless autoconfiguration at once; those to come see the subnet. */
 static int add_auto_addresses(struct change *change, const struct subnet *subnet)
 {
-    const struct replica_member *ports = replica_ports_by_network(change->request->api->replica, subnet->network_id);
+    const struct replica_member *ports = replica_ports_by_network(request_api(change->request)->replica, subnet->network_id);
     int r;
 
     REPLICA_FOREACH (member, ports) {
@@ -279,7 +279,7 @@ static int update(struct change *change)
 static int delete_subnet(struct change *change)
 {
     const struct subnet *subnet = (const struct subnet *)change->before;
-    const struct replica *replica = change->request->api->replica;
+    const struct replica *replica = request_api(change->request)->replica;
     const struct network *network = network_of(change->request, subnet);
     const struct replica_member *ports = replica_ports_by_subnet(replica, subnet->object.id);
     char(*texts)[IP_TEXT_SIZE], **endings, prefix[64];

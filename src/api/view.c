@@ -18,7 +18,7 @@ static bool wants(const struct request *request, const char *name, bool any)
 void view_prepare(struct view *view, const struct resource *resource, const struct request *request)
 {
     const struct attribute *table = resource->schema->attributes;
-    bool admin = request->auth.is_admin, any = false;
+    bool admin = request_auth(request)->is_admin, any = false;
 
     *view = (struct view){0};
     for (size_t i = 0; i < request->n_query; i++)

@@ -523,8 +523,8 @@ static int check_digest(const json_t *digest, struct error *error)
 
 void watch_start(struct request *request)
 {
-    struct hosts *hosts = request->api->hosts;
-    const struct host *host = replica_host(request->api->replica, request->auth.host_id);
+    struct hosts *hosts = request_api(request)->hosts;
+    const struct host *host = replica_host(request_api(request)->replica, request_auth(request)->host_id);
     struct agent *agent = host ? agent_get(hosts, host->object.id) : NULL;
     const json_t *digest = json_object_get(request->body, "digest");
     struct watcher *watcher = agent ? calloc(1, sizeof(*watcher)) : NULL;

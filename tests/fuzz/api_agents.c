@@ -14,10 +14,11 @@
 #include <unistd.h>
 
 #include "instance.h"
-#include "weft/api/request.h"
 #include "weft/base/buffer.h"
 #include "weft/base/clock.h"
 #include "weft/base/util.h"
+#include "weft/http/dispatch.h"
+#include "weft/http/request.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -118,7 +119,7 @@ static void answered(struct request *request, struct answer *answer, void *conte
 static void start(struct call *call, struct instance *instance, const char *method, const char *target, const char *body)
 {
     struct request_source source = {.header = header, .client_address = "192.0.2.9", .scheme = "http", .answered = answered, .context = call};
-    struct request *request = request_new(&instance->api, method, target, &source);
+    struct request *request = request_new(&instance->api.service, method, target, &source);
     uint64_t deadline_ms = clock_monotonic_ms() + 20000;
 
     require(request);

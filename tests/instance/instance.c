@@ -10,13 +10,12 @@
 #include "weft/api/commits.h"
 #include "weft/api/hosts.h"
 #include "weft/api/identity.h"
-#include "weft/api/metrics.h"
 #include "weft/api/networking.h"
 #include "weft/api/replica.h"
-#include "weft/api/request.h"
-#include "weft/api/routes.h"
+#include "weft/api/service.h"
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
+#include "weft/http/dispatch.h"
 
 #define DEADLINE_MS 30000
 
@@ -42,13 +41,12 @@ void instance_start(struct instance *instance, struct store *store)
     check(uv_loop_init(&instance->loop) == 0, "loop");
     api->loop = &instance->loop;
     api->store = store;
-    api->public_url = "http://127.0.0.1:9696";
-    api->public_url_is_set = api->no_auth = true;
+    api->no_auth = true;
     check((fd = mkstemp(password_file)) >= 0 && write(fd, "secret\n", 7) == 7, "password file");
     close(fd);
     identity.bootstrap_file = password_file;
-    check(routes_new(&api->routes) == 0, "routes");
-    check(metrics_new(&api->metrics) == 0, "metrics");
+    check(service_init(api) == 0, "service");
+    api->service.public_url = "http://127.0.0.1:9696";
     check(replica_new(api->loop, store, &api->replica) == 0, "replica");
     check(commits_new(api->loop, store, api->replica, &api->commits) == 0, "commits");
     check(identity_new(api, &identity, &api->identity) == 0, "identity");
@@ -76,8 +74,7 @@ void instance_free(struct instance *instance)
     uv_run(&instance->loop, UV_RUN_DEFAULT);
     check(uv_loop_close(&instance->loop) == 0, "the loop's end");
     networking_free(api->networking);
-    routes_free(api->routes);
-    metrics_free(api->metrics);
+    service_clear(api);
 }
 
 static const char *header(void *context, const char *name)
@@ -105,7 +102,7 @@ static void answered(struct request *request, struct answer *answer, void *conte
 void exchange_start(struct exchange *exchange, struct instance *instance, const char *method, const char *target, const char *body)
 {
     struct request_source source = {.header = header, .scheme = "http", .answered = answered, .context = exchange};
-    struct request *request = request_new(&instance->api, method, target, &source);
+    struct request *request = request_new(&instance->api.service, method, target, &source);
 
     check(request != NULL, "request_new");
     request_dispatch(request, body ? strdup(body) : NULL, body ? strlen(body) : 0, false);

@@ -1,6 +1,6 @@
 """The layering rule bites: what a layer may include compiles with that layer's own arguments, what it may not does not.
 
-    base < store < model < contract, dataplane < compiler < services < fabric < agent < api < controller < cli
+    base < http < store < model < contract, dataplane < compiler < services < fabric < agent < api < controller < cli
 
 Code may use what stands to its left."""
 
@@ -14,7 +14,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / "build" / "release"
-STACK = ["base", "store", "model", "dataplane", "compiler", "services", "fabric", "agent", "api", "controller", "cli"]
+STACK = ["base", "http", "store", "model", "dataplane", "compiler", "services", "fabric", "agent", "api", "controller", "cli"]
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)
 CONTRACT = {"tables.h", "drop-reasons.def", "desired.h"}
 
@@ -91,6 +91,12 @@ def test_layers_below_are_out_of_reach(layer):
 def test_base_is_in_reach(layer):
     for arguments in ARGUMENTS[layer]:
         assert not include(arguments, "weft/base/util.h")
+
+
+@pytest.mark.parametrize("layer", [layer for layer in ("store", "model", "dataplane", "compiler", "services") if layer in LAYERS])
+def test_only_programs_see_http(layer):
+    for arguments in ARGUMENTS[layer]:
+        assert "No such file or directory" in include(arguments, "weft/http/http.h")
 
 
 def test_compiler_sees_the_contract_but_not_the_loader():

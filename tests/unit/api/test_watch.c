@@ -18,11 +18,12 @@
 
 #include "instance.h"
 #include "weft/api/replica.h"
-#include "weft/api/request.h"
-#include "weft/base/clock.h"
 #include "weft/base/buffer.h"
+#include "weft/base/clock.h"
 #include "weft/base/util.h"
 #include "weft/base/uuid.h"
+#include "weft/http/dispatch.h"
+#include "weft/http/request.h"
 
 #define N_AGENTS 3
 #define N_NETWORKS 4
@@ -93,7 +94,7 @@ static void watch(struct agent *agent)
     text = json_dumps(body, JSON_COMPACT);
     json_decref(body);
     snprintf(target, sizeof(target), "/weft/v1/hosts/%s/watch", agent->name);
-    request = request_new(&agent->instance->api, "POST", target, &source);
+    request = request_new(&agent->instance->api.service, "POST", target, &source);
     assert_non_null(request);
     request_dispatch(request, text, strlen(text), false);
     for (int i = 0; i < 1000 && !agent->stream; i++)

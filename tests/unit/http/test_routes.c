@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
-#include "weft/api/routes.h"
-#include "weft/api/target.h"
 #include "weft/base/util.h"
+#include "weft/http/routes.h"
+#include "weft/http/target.h"
 
 static void targets_are_split_and_decoded(void **state)
 {
@@ -71,17 +71,17 @@ static void bad_targets_are_refused(void **state)
 
 static void as_many_parameters_as_the_limit_are_taken(void **state)
 {
-    char text[4 * REQUEST_MAX_QUERY + 64] = "/a?";
+    char text[4 * TARGET_MAX_QUERY + 64] = "/a?";
 
     for (int extra = 0; extra <= 1; extra++) {
         struct target target;
 
         strcpy(text, "/a?");
-        for (int i = 0; i < REQUEST_MAX_QUERY + extra; i++)
+        for (int i = 0; i < TARGET_MAX_QUERY + extra; i++)
             strcat(text, i ? "&b=1" : "b=1");
         assert_int_equal(target_parse(text, &target, NULL), extra ? -EINVAL : 0);
         if (!extra)
-            assert_int_equal(target.n_query, REQUEST_MAX_QUERY);
+            assert_int_equal(target.n_query, TARGET_MAX_QUERY);
         target_clear(&target);
     }
 }
@@ -91,13 +91,13 @@ static void handle(struct request *request)
 }
 
 static const struct route table[] = {
-    {"GET", "/", POLICY_PUBLIC, handle},
-    {"GET", "/v2.0/quotas/{project}", POLICY_PUBLIC, handle},
-    {"PUT", "/v2.0/quotas/{project}", POLICY_PUBLIC, handle},
-    {"GET", "/v2.0/quotas/tenant", POLICY_PUBLIC, handle},
-    {"GET", "/p/{p}/users/{u}/roles/{r}", POLICY_PUBLIC, handle},
-    {"HEAD", "/p/{p}/users", POLICY_PUBLIC, handle},
-    {"GET", "/p/{p}/users", POLICY_PUBLIC, handle},
+    {"GET", "/", 0, handle},
+    {"GET", "/v2.0/quotas/{project}", 0, handle},
+    {"PUT", "/v2.0/quotas/{project}", 0, handle},
+    {"GET", "/v2.0/quotas/tenant", 0, handle},
+    {"GET", "/p/{p}/users/{u}/roles/{r}", 0, handle},
+    {"HEAD", "/p/{p}/users", 0, handle},
+    {"GET", "/p/{p}/users", 0, handle},
 };
 
 static int find(struct routes *routes, const char *method, const char *path, const struct route **route, const char **parameters, size_t *n, char allow[96])
@@ -112,7 +112,7 @@ static int find(struct routes *routes, const char *method, const char *path, con
 static void most_literal_route_wins(void **state)
 {
     const struct route *route;
-    const char *parameters[REQUEST_MAX_PARAMETERS];
+    const char *parameters[ROUTE_MAX_PARAMETERS];
     struct routes *routes;
     char allow[96];
     size_t n;
@@ -146,8 +146,8 @@ static void most_literal_route_wins(void **state)
 
 static void same_route_twice_and_bad_patterns_are_refused(void **state)
 {
-    static const struct route bad[] = {{"GET", "no-slash", POLICY_PUBLIC, handle}, {"GET", "/a//b", POLICY_PUBLIC, handle},
-                                       {"GET", "/{a}/{b}/{c}/{d}/{e}", POLICY_PUBLIC, handle}, {"GET", "/a", POLICY_PUBLIC, NULL}};
+    static const struct route bad[] = {{"GET", "no-slash", 0, handle}, {"GET", "/a//b", 0, handle},
+                                       {"GET", "/{a}/{b}/{c}/{d}/{e}", 0, handle}, {"GET", "/a", 0, NULL}};
     struct routes *routes;
 
     assert_int_equal(routes_new(&routes), 0);

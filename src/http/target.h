@@ -1,12 +1,18 @@
 /* The request target of HTTP (RFC 9112, 3.2; RFC 3986) into path segments and query parameters.  Pure. */
-#ifndef WEFT_API_TARGET_H
-#define WEFT_API_TARGET_H
+#ifndef WEFT_HTTP_TARGET_H
+#define WEFT_HTTP_TARGET_H
 
 #include <stddef.h>
 
-#include "weft/api/request.h"
+#include "weft/base/error.h"
 
 #define TARGET_MAX_SEGMENTS 16
+#define TARGET_MAX_QUERY 512 /* Query parameters. */
+
+struct query_parameter {
+    const char *name;  /* Decoded; never contains a 0 byte; valid UTF-8. */
+    const char *value; /* "" for "?name". */
+};
 
 struct target {
     char *path;                          /* Decoded, without query and trailing slash; "" for "/". */
@@ -21,11 +27,5 @@ struct target {
  * 'target' is cleared with target_clear in every case. */
 int target_parse(const char *text, struct target *target, struct error *error);
 void target_clear(struct target *target);
-
-/* Whether 'size' bytes are UTF-8 (RFC 3629) without a 0 byte. */
-bool utf8_is_valid(const char *text, size_t size);
-
-/* Makes 'text' UTF-8: each byte that is not part of a character becomes '?'.  For messages that quote what was sent, or cut it. */
-void utf8_repair(char *text);
 
 #endif

@@ -1,11 +1,11 @@
-#include "weft/api/routes.h"
+#include "weft/http/routes.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "weft/api/target.h"
+#include "weft/http/target.h"
 #include "weft/base/util.h"
 
 struct compiled {
@@ -57,7 +57,7 @@ static int compile(const struct route *route, struct compiled *compiled)
         if (compiled->n_segments == TARGET_MAX_SEGMENTS || !*segment)
             return -EINVAL;
         if (segment[0] == '{') {
-            if (++n_parameters > REQUEST_MAX_PARAMETERS)
+            if (++n_parameters > ROUTE_MAX_PARAMETERS)
                 return -EINVAL;
         } else {
             compiled->segments[compiled->n_segments] = segment;
@@ -109,7 +109,7 @@ static bool matches(const struct compiled *compiled, char *const *segments, size
 }
 
 int routes_find(const struct routes *routes, const char *method, char *const *segments, size_t n_segments,
-                const struct route **ret_route, const char *ret_parameters[REQUEST_MAX_PARAMETERS], size_t *ret_n,
+                const struct route **ret_route, const char *ret_parameters[ROUTE_MAX_PARAMETERS], size_t *ret_n,
                 char *allow, size_t allow_size)
 {
     const struct compiled *best = NULL;
@@ -153,18 +153,5 @@ int routes_find(const struct routes *routes, const char *method, char *const *se
 
 size_t routes_count(const struct routes *routes)
 {
-    return routes->n;
-}
-
-const struct route *routes_get(const struct routes *routes, size_t index)
-{
-    return routes->compiled[index].route;
-}
-
-size_t routes_index(const struct routes *routes, const struct route *route)
-{
-    for (size_t i = 0; i < routes->n; i++)
-        if (routes->compiled[i].route == route)
-            return i;
     return routes->n;
 }

@@ -1,59 +1,11 @@
-#include "weft/api/target.h"
+#include "weft/http/target.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "weft/base/utf8.h"
 #include "weft/base/util.h"
-
-bool utf8_is_valid(const char *text, size_t size)
-{
-    const unsigned char *at = (const unsigned char *)text, *end = at + size;
-
-    while (at < end) {
-        unsigned lead = *at++;
-        unsigned n_more = 0;
-        unsigned minimum = 0, code = lead;
-
-        if (lead == 0)
-            return false;
-        if (lead < 0x80)
-            continue;
-        if (lead >= 0xc2 && lead <= 0xdf)
-            n_more = 1, minimum = 0x80, code = lead & 0x1f;
-        else if ((lead & 0xf0) == 0xe0)
-            n_more = 2, minimum = 0x800, code = lead & 0x0f;
-        else if (lead >= 0xf0 && lead <= 0xf4)
-            n_more = 3, minimum = 0x10000, code = lead & 0x07;
-        else
-            return false;
-        if ((size_t)(end - at) < n_more)
-            return false;
-        for (; n_more; n_more--, at++) {
-            if ((*at & 0xc0) != 0x80)
-                return false;
-            code = code << 6 | (*at & 0x3f);
-        }
-        if (code < minimum || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
-            return false;
-    }
-    return true;
-}
-
-void utf8_repair(char *text)
-{
-    while (*text) {
-        size_t left = strlen(text), size = 1;
-
-        while (size <= 4 && size <= left && !utf8_is_valid(text, size))
-            size++;
-        if (size > 4 || size > left) {
-            *text = '?';
-            size = 1;
-        }
-        text += size;
-    }
-}
 
 static int hex_digit(char c)
 {
@@ -101,8 +53,8 @@ static int parse_query(const char *text, struct target *target, char **at, struc
 
     for (const char *c = text; *c; c++)
         n += *c == '&';
-    if (n > REQUEST_MAX_QUERY)
-        return error_set(error, -EINVAL, "query", "%zu parameters are more than %d", n, REQUEST_MAX_QUERY);
+    if (n > TARGET_MAX_QUERY)
+        return error_set(error, -EINVAL, "query", "%zu parameters are more than %d", n, TARGET_MAX_QUERY);
     target->query = calloc(n, sizeof(*target->query));
     if (!target->query)
         return -ENOMEM;
@@ -137,10 +89,10 @@ int target_parse(const char *text, struct target *target, struct error *error)
         text = path ? path : "/";
     }
 
-    /* Decoding never grows; each of at most TARGET_MAX_SEGMENTS + 2 * REQUEST_MAX_QUERY parts ends with a 0 that
+    /* Decoding never grows; each of at most TARGET_MAX_SEGMENTS + 2 * TARGET_MAX_QUERY parts ends with a 0 that
      * takes the place of a separator, and the path is kept once more as a whole. */
     size = strlen(text);
-    target->storage = malloc(2 * size + TARGET_MAX_SEGMENTS + 2 * REQUEST_MAX_QUERY + 16);
+    target->storage = malloc(2 * size + TARGET_MAX_SEGMENTS + 2 * TARGET_MAX_QUERY + 16);
     if (!target->storage)
         return -ENOMEM;
     at = target->storage;
