@@ -22,7 +22,8 @@ struct flow_tuple {
     uint16_t zero;
 };
 
-/* With 'symmetric', both directions of a connection have the same hash.  The MACs and the VLAN count only without IP. */
+/* With 'symmetric', both directions of a connection have the same hash; of ICMP and ICMPv6 type and code then do not count, since request and
+ * reply differ there.  MACs, ethertype and VLAN count only without IP.  The same on every machine. */
 uint32_t flow_hash(const struct flow_tuple *tuple, uint64_t seed, bool symmetric);
 
 #endif

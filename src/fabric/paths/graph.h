@@ -14,7 +14,7 @@
 #define GRAPH_MAX_NODES 65536u
 #define GRAPH_MAX_ARCS 4194304u
 #define GRAPH_NONE UINT32_MAX
-#define GRAPH_WEIGHT_MAX 16777215u /* So that no path's cost overflows 64 bits, and sums of distances fit 32 bits x nodes. */
+#define GRAPH_WEIGHT_MAX 16777215u /* So that a path's cost is below 2^40. */
 
 struct graph;
 
@@ -29,14 +29,19 @@ void graph_remove_node(struct graph *graph, uint32_t node); /* With its arcs. */
 
 /* 'weight' 1..GRAPH_WEIGHT_MAX.  Returns 0, -ERANGE (weight), -ENOENT (no such node), -EINVAL (both ends the same), -ENOSPC, -ENOMEM. */
 int graph_add_arc(struct graph *graph, uint32_t from, uint32_t to, uint32_t weight, uint32_t *ret_arc);
+
+/* The same with a rank among parallel arcs, for example the number of the port that it leaves by, so that ties between parallel links do
+ * not depend on which was found first; graph_add_arc() ranks 0. */
+int graph_add_ranked_arc(struct graph *graph, uint32_t from, uint32_t to, uint32_t weight, uint64_t order, uint32_t *ret_arc);
 void graph_remove_arc(struct graph *graph, uint32_t arc);
-int graph_set_weight(struct graph *graph, uint32_t arc, uint32_t weight);
+int graph_set_weight(struct graph *graph, uint32_t arc, uint32_t weight); /* 0, -ERANGE or -ENOENT. */
 
 bool graph_has_node(const struct graph *graph, uint32_t node);
 bool graph_has_arc(const struct graph *graph, uint32_t arc);
 uint32_t graph_from(const struct graph *graph, uint32_t arc);
 uint32_t graph_to(const struct graph *graph, uint32_t arc);
 uint32_t graph_weight(const struct graph *graph, uint32_t arc);
+uint64_t graph_order(const struct graph *graph, uint32_t node);
 size_t graph_n_nodes(const struct graph *graph); /* Present ones. */
 size_t graph_n_arcs(const struct graph *graph);
 uint32_t graph_node_limit(const struct graph *graph); /* Node numbers are below it. */
@@ -45,7 +50,12 @@ uint32_t graph_arc_limit(const struct graph *graph);
 /* Changes with every change of the graph. */
 uint64_t graph_version(const struct graph *graph);
 
-/* The arcs out of, or into, a node, in the order in which they were added: a borrowed array, valid until the next change. */
+/* Grows by one with every arc that is added, removed or given another weight. */
+uint64_t graph_arcs_version(const struct graph *graph);
+
+/* The arcs out of, or into, a node: a borrowed array, valid until the next change.  Sorted by the rank of their other end (then its
+ * number), their own rank, their weight, their number; "the order of the arcs" elsewhere means this one.  So it depends on the graph's
+ * content and not on the order of changes, unless ranks are equal. */
 const uint32_t *graph_out(const struct graph *graph, uint32_t node, size_t *ret_n);
 const uint32_t *graph_in(const struct graph *graph, uint32_t node, size_t *ret_n);
 

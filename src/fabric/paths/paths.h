@@ -2,11 +2,13 @@
  *
  *   reference   up to N rounds of Dijkstra with unit costs, each without the intermediate switches of the paths found so far
  *   equal-cost  all shortest paths, parallel links apart (dag.h keeps them per destination)
- *   disjoint    as many paths as wanted that share as few links and switches as can be, least total cost (Suurballe 1974, Bhandari 1999)
+ *   disjoint    paths that share no link and no switch but those that every path must use; as many as there are (or as wanted), of least
+ *               total cost (Suurballe 1974, Bhandari 1999)
  *   k-shortest  the k cheapest loopless paths (Yen 1971)
  *
  * A path is its arcs in order.  From a switch to itself there is one path, without arcs.  Results are deterministic: they depend on the
- * graph's content and order ranks only, not on the order of its changes. */
+ * graph's content and order ranks only, not on the order of its changes.  Except in reference mode they are sorted by cost, then arc by arc in
+ * the order of the arcs (graph.h). */
 #ifndef WEFT_FABRIC_PATHS_PATHS_H
 #define WEFT_FABRIC_PATHS_PATHS_H
 
