@@ -1,0 +1,654 @@
+/* The fabric as a whole, over simulated networks. */
+#include "../base/test.h"
+#include "world.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "weft/base/util.h"
+#include "weft/fabric/lldp.h"
+#include "weft/fabric/slices.h"
+
+/* A seed under which the first flow's hash is the published one, 2169503748. */
+#define REFERENCE_SEED 946487445
+#define GOLDEN "tests/golden/fabric"
+
+/* ---- networks ------------------------------------------------------------------------------------------------------------- */
+
+/* The reference topology, a host at 0xe5 and one at 0xe4:  e5-e3 e5-e2 e3-e2 e3-e1 e3-e4 e2-e1 e2-e4 */
+struct reference {
+    struct world *world;
+    struct sim_switch *e1, *e2, *e3, *e4, *e5;
+    struct sim_host *a, *b;
+};
+
+static struct reference reference_new(void (*change)(struct fabric_options *), enum of_version version)
+{
+    struct reference r = {.world = world_new(change)};
+
+    r.e1 = world_switch(r.world, 0xe1, version);
+    r.e2 = world_switch(r.world, 0xe2, version);
+    r.e3 = world_switch(r.world, 0xe3, version);
+    r.e4 = world_switch(r.world, 0xe4, version);
+    r.e5 = world_switch(r.world, 0xe5, version);
+    world_link(r.e5, 1, r.e3, 1);
+    world_link(r.e5, 2, r.e2, 1);
+    world_link(r.e3, 2, r.e2, 2);
+    world_link(r.e3, 3, r.e1, 1);
+    world_link(r.e3, 4, r.e4, 1);
+    world_link(r.e2, 3, r.e1, 2);
+    world_link(r.e2, 4, r.e4, 2);
+    r.a = world_host(r.world, r.e5, 10, "02:00:00:00:00:0a", "10.0.0.1");
+    r.b = world_host(r.world, r.e4, 10, "02:00:00:00:00:0b", "10.0.0.2");
+    world_connect_all(r.world);
+    world_settle(r.world);
+    host_send_arp(r.a, &r.b->ip);
+    host_send_arp(r.b, &r.a->ip);
+    r.a->n_received = r.b->n_received = r.a->n_broadcasts = r.b->n_broadcasts = 0;
+    return r;
+}
+
+static struct fabric_counters counters(struct world *world)
+{
+    struct fabric_counters c;
+
+    fabric_counters(world->fabric, &c);
+    return c;
+}
+
+/* ---- switching ---------------------------------------------------------------------------------------------------------------- */
+
+static void links_and_hosts_are_found(void **state)
+{
+    for (int version = OF10; version <= OF13; version += OF13 - OF10) {
+        struct reference r = reference_new(NULL, (enum of_version)version);
+        struct fabric_counters c = counters(r.world);
+
+        assert_int_equal(c.n_switches, 5);
+        assert_int_equal(c.n_links, 7);
+        assert_int_equal(c.n_hosts, 2);
+        assert_int_equal(c.events[FABRIC_MESSAGE_MALFORMED] + c.events[FABRIC_SWITCH_ERROR], 0);
+        world_free(r.world);
+    }
+}
+
+static void a_known_address_is_answered_and_an_unknown_one_asked_everywhere_once(void **state)
+{
+    struct reference r = reference_new(NULL, OF13);
+    struct ip_address nobody;
+
+    host_send_arp(r.a, &r.b->ip);
+    assert_int_equal(r.a->n_received, 1);
+    assert_memory_equal(r.a->last + 22, r.b->mac.bytes, 6); /* ARP's sender. */
+    assert_int_equal(r.b->n_received, 0);
+    ip_parse("10.0.0.99", &nobody);
+    host_send_arp(r.a, &nobody);
+    assert_int_equal(r.b->n_broadcasts, 1);
+    assert_int_equal(r.a->n_received, 1);
+    world_free(r.world);
+}
+
+static void every_flow_arrives_once_and_flows_spread(void **state)
+{
+    for (int version = OF10; version <= OF13; version += OF13 - OF10) {
+        struct reference r = reference_new(NULL, (enum of_version)version);
+        uint64_t before[2], used[2];
+
+        before[0] = r.e5->ports[1].sent;
+        before[1] = r.e5->ports[2].sent;
+        for (unsigned i = 0; i < 200; i++) {
+            host_send_udp(r.a, r.b, (uint16_t)(1000 + i), 80); /* Straight to the end. */
+            host_send_udp(r.a, r.b, (uint16_t)(1000 + i), 80); /* By the entries. */
+        }
+        assert_int_equal(r.b->n_received, 400);
+        assert_int_equal(counters(r.world).flows_new, 200);
+        used[0] = r.e5->ports[1].sent - before[0];
+        used[1] = r.e5->ports[2].sent - before[1];
+        assert_int_equal(used[0] + used[1], 200);
+        assert_in_range(used[0], 60, 140);
+        assert_int_equal(switch_n_flow_entries(r.e5), 200);
+        assert_int_equal(switch_n_flow_entries(r.e3) + switch_n_flow_entries(r.e2), 200);
+        world_free(r.world);
+    }
+}
+
+static void ipv6_flows_arrive(void **state)
+{
+    for (int version = OF10; version <= OF13; version += OF13 - OF10) {
+        struct reference r = reference_new(NULL, (enum of_version)version);
+
+        ip_parse("fd00::1", &r.a->ip);
+        ip_parse("fd00::2", &r.b->ip);
+        for (unsigned i = 0; i < 20; i++) {
+            host_send_udp(r.a, r.b, (uint16_t)(1000 + i), 80);
+            host_send_udp(r.a, r.b, (uint16_t)(1000 + i), 80);
+        }
+        assert_int_equal(r.b->n_received, 40);
+        assert_int_equal(counters(r.world).flows_new, version == OF10 ? 1 : 20);
+        world_free(r.world);
+    }
+}
+
+/* ---- the published trace --------------------------------------------------------------------------------------------------------- */
+
+static void use_reference_mode(struct fabric_options *options)
+{
+    static const uint64_t order[] = {0xe3, 0xe1, 0xe4, 0xe2, 0xe5};
+
+    options->mode = PATHS_REFERENCE;
+    options->max_paths = 8;
+    options->log_paths = true;
+    options->order = order;
+    options->n_order = ARRAY_SIZE(order);
+    options->hash_seed = REFERENCE_SEED;
+}
+
+static void the_published_trace_comes_out_of_a_running_fabric(void **state)
+{
+    struct reference r = reference_new(use_reference_mode, OF13);
+    FILE *file = fopen(GOLDEN "/ecmp-trace.txt", "r");
+    char expected[4096];
+    size_t size;
+
+    assert_non_null(file);
+    size = fread(expected, 1, sizeof(expected) - 1, file);
+    expected[size] = 0;
+    fclose(file);
+    host_send_ports(r.a, r.b, 6, 40000, 5001);
+    assert_string_equal(buffer_string(&r.world->path_lines), expected);
+    world_free(r.world);
+}
+
+/* ---- failures ---------------------------------------------------------------------------------------------------------------------- */
+
+static void send_all(struct reference *r, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        host_send_udp(r->a, r->b, (uint16_t)(1000 + i), 80);
+}
+
+static void a_cut_link_moves_its_flows_and_no_others(void **state)
+{
+    for (int version = OF10; version <= OF13; version += OF13 - OF10) {
+        struct reference r = reference_new(NULL, (enum of_version)version);
+        size_t over_e3;
+        uint64_t packet_ins;
+
+        send_all(&r, 100);
+        over_e3 = switch_n_flow_entries(r.e3);
+        r.b->n_received = 0;
+        world_cut(r.e3, 4);
+        world_run(r.world, 100);
+        assert_int_equal(counters(r.world).flows_rerouted, over_e3);
+        packet_ins = counters(r.world).packet_ins;
+        send_all(&r, 100);
+        assert_int_equal(r.b->n_received, 100);
+        assert_int_equal(counters(r.world).packet_ins, packet_ins); /* The entries were there. */
+        assert_int_equal(switch_n_flow_entries(r.e3), 0);            /* And the old ones are gone. */
+        assert_int_equal(switch_n_flow_entries(r.e5), 100);
+        world_free(r.world);
+    }
+}
+
+static void a_link_that_falls_silent_is_noticed_within_a_second(void **state)
+{
+    struct reference r = reference_new(NULL, OF13);
+    size_t over_e3;
+
+    send_all(&r, 100);
+    over_e3 = switch_n_flow_entries(r.e3);
+    r.e4->ports[1].is_deaf = true; /* One direction only. */
+    world_run(r.world, 1000);
+    assert_int_equal(counters(r.world).flows_rerouted, over_e3);
+    r.b->n_received = 0;
+    send_all(&r, 100);
+    assert_int_equal(r.b->n_received, 100);
+    world_free(r.world);
+}
+
+static void a_dead_switch_is_routed_around(void **state)
+{
+    struct reference r = reference_new(NULL, OF13);
+
+    send_all(&r, 100);
+    r.e3->is_frozen = true;
+    world_run(r.world, 1000);
+    r.b->n_received = 0;
+    send_all(&r, 100);
+    assert_int_equal(r.b->n_received, 100);
+    world_run(r.world, 5000);
+    assert_true(channel_is_closed(r.e3->channel));
+    r.e3->is_frozen = false;
+    world_run(r.world, 100);
+    world_connect(r.e3);
+    world_settle(r.world);
+    assert_int_equal(counters(r.world).n_links, 7);
+    assert_int_equal(switch_n_flow_entries(r.e3), 0); /* What it held of old is not left. */
+    r.b->n_received = 0;
+    send_all(&r, 100);
+    assert_int_equal(r.b->n_received, 100);
+    world_free(r.world);
+}
+
+static void flows_without_a_way_are_removed_everywhere(void **state)
+{
+    struct reference r = reference_new(NULL, OF13);
+
+    send_all(&r, 50);
+    world_cut(r.e3, 4);
+    world_cut(r.e2, 4);
+    world_run(r.world, 200);
+    assert_int_equal(counters(r.world).n_flows, 0);
+    for (size_t i = 0; i < r.world->n_switches; i++)
+        assert_int_equal(switch_n_flow_entries(r.world->switches[i]), 0);
+    host_send_udp(r.a, r.b, 1, 1);
+    assert_int_equal(counters(r.world).drops[FABRIC_DROP_NO_PATH], 1);
+    world_mend(r.e3, 4);
+    world_settle(r.world);
+    r.b->n_received = 0;
+    send_all(&r, 50);
+    assert_int_equal(r.b->n_received, 50);
+    world_free(r.world);
+}
+
+static void a_controller_that_dies_stops_no_flow_and_the_next_takes_them_over(void **state)
+{
+    for (int version = OF10; version <= OF13; version += OF13 - OF10) {
+        struct reference r = reference_new(NULL, (enum of_version)version);
+        size_t over_e3;
+
+        send_all(&r, 100);
+        over_e3 = switch_n_flow_entries(r.e3);
+        r.b->n_received = 0;
+        world_kill_controller(r.world);
+        send_all(&r, 100);
+        assert_int_equal(r.b->n_received, 100);
+        world_restart_controller(r.world);
+        send_all(&r, 100);
+        assert_int_equal(r.b->n_received, 200);
+        world_settle(r.world);
+        world_run(r.world, 4000);
+        assert_int_equal(counters(r.world).n_flows, 100);
+        assert_int_equal(counters(r.world).flow_mods, (version == OF10 ? 2 : 5) * 5); /* The basic ones, nothing else. */
+        /* It can move what it took over. */
+        world_cut(r.e3, 4);
+        world_run(r.world, 100);
+        assert_int_equal(counters(r.world).flows_rerouted, over_e3);
+        send_all(&r, 100);
+        assert_int_equal(r.b->n_received, 300);
+        world_free(r.world);
+    }
+}
+
+static void a_weight_moves_flows_before_a_link_is_taken_away(void **state)
+{
+    struct reference r = reference_new(NULL, OF13);
+
+    send_all(&r, 100);
+    assert_int_equal(fabric_set_weight(r.world->fabric, 0xe5, 1, 10), 0);
+    world_run(r.world, 100);
+    assert_int_equal(switch_n_flow_entries(r.e3), 0);
+    r.b->n_received = 0;
+    send_all(&r, 100);
+    assert_int_equal(r.b->n_received, 100);
+    assert_int_equal(fabric_set_weight(r.world->fabric, 0xe5, 99, 10), -ENOENT);
+    assert_int_equal(fabric_set_weight(r.world->fabric, 0xe5, 1, 0), -ERANGE);
+    world_free(r.world);
+}
+
+/* ---- hosts ---------------------------------------------------------------------------------------------------------------------------- */
+
+static void a_host_that_moves_keeps_its_flows(void **state)
+{
+    struct reference r = reference_new(NULL, OF13);
+
+    r.e1->ports[10] = (struct sim_port){.exists = true, .is_up = true};
+    world_disconnect(r.e1);
+    world_connect(r.e1);
+    world_settle(r.world);
+    send_all(&r, 20);
+    world_move_host(r.b, r.e1, 10);
+    host_send_arp(r.b, &r.b->ip);
+    world_run(r.world, 600); /* Its old port is asked first. */
+    assert_int_equal(counters(r.world).events[FABRIC_HOST_MOVED], 1);
+    r.b->n_received = 0;
+    send_all(&r, 20);
+    assert_int_equal(r.b->n_received, 20);
+    assert_int_equal(switch_n_flow_entries(r.e4), 0);
+    world_free(r.world);
+}
+
+static void a_second_host_with_one_mac_is_not_believed(void **state)
+{
+    struct reference r = reference_new(NULL, OF13);
+    struct sim_host *thief = world_host(r.world, r.e1, 10, "02:00:00:00:00:0b", "10.0.0.2");
+
+    world_disconnect(r.e1);
+    world_connect(r.e1);
+    world_settle(r.world);
+    host_send_arp(thief, &thief->ip);
+    /* The owner answers the probe: simulated hosts do not by themselves. */
+    assert_true(r.b->n_received > 0);
+    host_send_arp(r.b, &r.a->ip);
+    world_run(r.world, 1000);
+    assert_int_equal(counters(r.world).events[FABRIC_HOST_MOVED], 0);
+    assert_true(counters(r.world).events[FABRIC_HOST_DUPLICATE] > 0);
+    r.b->n_received = 0;
+    send_all(&r, 10);
+    assert_int_equal(r.b->n_received, 10);
+    world_free(r.world);
+}
+
+static void silent_hosts_are_asked_and_forgotten(void **state)
+{
+    struct reference r = reference_new(NULL, OF13);
+
+    world_run(r.world, r.world->options.host_age_ms - 5000);
+    r.b->n_received = 0;
+    world_run(r.world, 6000);
+    assert_true(r.b->n_received > 0);
+    world_run(r.world, 10000);
+    assert_int_equal(counters(r.world).n_hosts, 0);
+    world_free(r.world);
+}
+
+static void few_hosts_a_port(struct fabric_options *options)
+{
+    options->max_hosts_port = 10;
+    options->max_flows = 50;
+}
+
+static void hosts_and_flows_have_limits(void **state)
+{
+    struct reference r = reference_new(few_hosts_a_port, OF13);
+    struct mac_address mac = r.a->mac;
+
+    for (unsigned i = 0; i < 100; i++) {
+        r.a->mac.bytes[3] = 1;
+        r.a->mac.bytes[4] = (uint8_t)i;
+        host_send_arp(r.a, &r.b->ip);
+    }
+    r.a->mac = mac;
+    assert_int_equal(counters(r.world).n_hosts, 11);
+    assert_int_equal(counters(r.world).events[FABRIC_HOST_LIMIT], 91);
+    send_all(&r, 100);
+    assert_int_equal(counters(r.world).n_flows, 50);
+    assert_int_equal(r.b->n_received, 100);
+    world_free(r.world);
+}
+
+/* ---- slices ----------------------------------------------------------------------------------------------------------------------------- */
+
+static void slices_keep_hosts_apart(void **state)
+{
+    struct reference r = reference_new(NULL, OF13);
+    struct slice_binding a = {.has_port = true, .datapath_id = 0xe5, .port = 10}, b = {.has_mac = true, .mac = r.b->mac};
+    struct error error = {0};
+
+    send_all(&r, 10);
+    assert_int_equal(slices_set(r.world->fabric->slices, "red", &a, 1, &error), 0);
+    assert_int_equal(slices_set(r.world->fabric->slices, "blue", &b, 1, &error), 0);
+    fabric_slices_changed(r.world->fabric);
+    world_run(r.world, 50);
+    assert_int_equal(counters(r.world).n_flows, 0);
+    assert_int_equal(switch_n_flow_entries(r.e5), 0);
+    r.a->n_received = r.b->n_received = 0;
+    send_all(&r, 10);
+    host_send_arp(r.a, &r.b->ip);
+    assert_int_equal(r.a->n_received + r.b->n_received, 0);
+    /* Together again. */
+    assert_int_equal(slices_set(r.world->fabric->slices, "red", (struct slice_binding[]){a, b}, 2, &error), -EEXIST);
+    assert_int_equal(slices_remove(r.world->fabric->slices, "blue"), 0);
+    assert_int_equal(slices_set(r.world->fabric->slices, "red", (struct slice_binding[]){a, b}, 2, &error), 0);
+    fabric_slices_changed(r.world->fabric);
+    send_all(&r, 10);
+    assert_int_equal(r.b->n_received, 10);
+    /* In none: denied, and the switch is told so. */
+    assert_int_equal(slices_set(r.world->fabric->slices, "red", &b, 1, &error), 0);
+    fabric_slices_changed(r.world->fabric);
+    send_all(&r, 10);
+    assert_int_equal(r.b->n_received, 10);
+    assert_int_equal(counters(r.world).events[FABRIC_SLICE_DENIED], 1);
+    world_free(r.world);
+}
+
+/* ---- hostile ------------------------------------------------------------------------------------------------------------------------------ */
+
+static void forged_and_relayed_discovery_makes_no_link(void **state)
+{
+    struct reference r = reference_new(NULL, OF13);
+    struct lldp lldp = {r.world->options.controller_id, 0xe1, r.world->now_ms, 1};
+    uint8_t frame[LLDP_FRAME_MAX], key[16] = {0};
+    size_t size = lldp_format(&lldp, &r.a->mac, key, frame);
+
+    host_send(r.a, frame, size);
+    assert_int_equal(counters(r.world).events[FABRIC_LLDP_FORGED], 1);
+    /* A true one, relayed from elsewhere by a host. */
+    size = lldp_format(&lldp, &r.a->mac, r.world->options.lldp_key, frame);
+    host_send(r.a, frame, size);
+    assert_int_equal(counters(r.world).events[FABRIC_LLDP_ON_HOST_PORT], 1);
+    /* And an old one. */
+    world_run(r.world, 2000);
+    host_send(r.a, frame, size);
+    assert_int_equal(counters(r.world).events[FABRIC_LLDP_FORGED], 2);
+    assert_int_equal(counters(r.world).n_links, 7);
+    world_free(r.world);
+}
+
+static void two_switches_of_one_id(void **state)
+{
+    struct reference r = reference_new(NULL, OF13);
+    struct sim_switch *second = world_switch(r.world, 0xe3, OF13);
+
+    world_connect(second);
+    world_run(r.world, 3000);
+    assert_null(second->channel);
+    assert_non_null(r.e3->channel);
+    assert_int_equal(counters(r.world).events[FABRIC_SWITCH_DUPLICATE], 1);
+    assert_int_equal(counters(r.world).n_links, 7);
+    /* The same switch again, while its first connection hangs: the new one wins. */
+    r.e3->is_frozen = true;
+    world_connect(second);
+    world_run(r.world, 2000);
+    assert_non_null(second->channel);
+    assert_true(channel_is_closed(r.e3->channel));
+    world_free(r.world);
+}
+
+static void a_switch_that_reconnects_in_a_loop_waits(void **state)
+{
+    struct reference r = reference_new(NULL, OF13);
+
+    for (unsigned i = 0; i < 8; i++) {
+        world_disconnect(r.e1);
+        world_run(r.world, 100);
+        world_connect(r.e1);
+    }
+    assert_true(counters(r.world).events[FABRIC_SWITCH_FLAPPING] > 0);
+    assert_int_equal(counters(r.world).n_switches, 4);
+    world_run(r.world, 8000);
+    assert_int_equal(counters(r.world).n_switches, 5);
+    world_free(r.world);
+}
+
+static void small_output(struct fabric_options *options)
+{
+    options->output_max = 100000;
+}
+
+static void a_switch_that_does_not_read_is_given_up_alone(void **state)
+{
+    struct reference r = reference_new(small_output, OF13);
+    uint8_t arp[64] = {0};
+
+    r.e4->is_frozen = true;
+    memset(arp, 0xff, 6);
+    memcpy(arp + 6, r.a->mac.bytes, 6);
+    arp[12] = 0x12; /* Some broadcast. */
+    for (unsigned i = 0; i < 1500; i++)
+        host_send(r.a, arp, sizeof(arp));
+    assert_true(channel_output(r.e4->channel)->size <= 100000);
+    for (unsigned i = 0; i < 3000; i++)
+        host_send_udp(r.a, r.b, (uint16_t)i, 9);
+    assert_true(channel_is_closed(r.e4->channel));
+    assert_int_equal(counters(r.world).events[FABRIC_OUTPUT_OVERFLOW], 1);
+    assert_false(channel_is_closed(r.e5->channel));
+    world_free(r.world);
+}
+
+static void lies_and_noise_change_nothing(void **state)
+{
+    struct reference r = reference_new(NULL, OF13);
+    struct of_message lie = {.kind = OF_PACKET_IN};
+    uint8_t noise[64];
+
+    lie.packet_in = (struct of_packet_in){.buffer_id = OF_NO_BUFFER, .in_port = 60, .match = {.fields = OFM_IN_PORT, .in_port = 60},
+                                          .data = {noise, sizeof(noise)}};
+    memset(noise, 2, sizeof(noise));
+    switch_say(r.e1, &lie); /* Of a port that it does not have. */
+    lie.packet_in.in_port = lie.packet_in.match.in_port = 1;
+    lie.packet_in.data.size = 5;
+    switch_say(r.e1, &lie); /* Cut. */
+    lie = (struct of_message){.kind = OF_BARRIER_REPLY, .xid = 12345};
+    switch_say(r.e1, &lie);
+    lie = (struct of_message){.kind = OF_ROLE_REPLY, .role = {OFPCR_SLAVE, 1}};
+    switch_say(r.e1, &lie);
+    fabric_receive(r.world->fabric, r.e1->channel, "\x04\x0a\x00\x10\x00\x00\x00\x01\xff\xff\xff\xff\xff\xff\xff\xff", 16, r.world->now_ms);
+    assert_int_equal(counters(r.world).events[FABRIC_MESSAGE_MALFORMED], 1);
+    assert_int_equal(counters(r.world).drops[FABRIC_DROP_UNKNOWN_PORT], 1);
+    assert_int_equal(counters(r.world).drops[FABRIC_DROP_MALFORMED], 1);
+    for (unsigned i = 0; i < 200; i++)
+        if (!channel_is_closed(r.e1->channel))
+            fabric_receive(r.world->fabric, r.e1->channel, "\x04\x0a\x00\x10\x00\x00\x00\x01\xff\xff\xff\xff\xff\xff\xff\xff", 16, r.world->now_ms);
+    assert_true(channel_is_closed(r.e1->channel));
+    world_run(r.world, 100);
+    assert_int_equal(counters(r.world).n_switches, 4);
+    send_all(&r, 20);
+    assert_int_equal(r.b->n_received, 20);
+    world_free(r.world);
+}
+
+/* ---- random networks --------------------------------------------------------------------------------------------------------------------- */
+
+#define RANDOM_SWITCHES 12
+#define RANDOM_HOSTS 12
+
+static enum path_mode random_mode;
+
+static void use_random_mode(struct fabric_options *options)
+{
+    options->mode = random_mode;
+    options->max_paths = 8;
+}
+
+/* Links fail and come back, switches leave and return; whoever can reach whom by what is left does, once and without loops. */
+static void random_networks_deliver_whatever_happens(void **state)
+{
+    unsigned seed = test_seed("random_networks");
+
+    srand(seed);
+    for (unsigned round = 0; round < 40; round++) {
+        struct sim_switch *switches[RANDOM_SWITCHES];
+        struct sim_host *hosts[RANDOM_HOSTS];
+        struct world *world;
+        unsigned next_port[RANDOM_SWITCHES], n_links = 0;
+        struct { unsigned at, port; bool is_up; } links[64];
+
+        random_mode = (enum path_mode)(round % 4);
+        world = world_new(use_random_mode);
+        for (unsigned i = 0; i < RANDOM_SWITCHES; i++) {
+            switches[i] = world_switch(world, i + 1, round / 4 % 2 ? OF10 : OF13);
+            next_port[i] = 1;
+        }
+        for (unsigned i = 1; i < RANDOM_SWITCHES + 12; i++) {
+            unsigned a = i < RANDOM_SWITCHES ? i : (unsigned)rand() % RANDOM_SWITCHES, b = (unsigned)rand() % MIN(i, RANDOM_SWITCHES);
+
+            if (a == b)
+                continue;
+            links[n_links].at = a;
+            links[n_links].port = next_port[a];
+            links[n_links++].is_up = true;
+            world_link(switches[a], next_port[a]++, switches[b], next_port[b]++);
+        }
+        for (unsigned i = 0; i < RANDOM_HOSTS; i++) {
+            char mac[20], ip[20];
+
+            snprintf(mac, sizeof(mac), "02:00:00:00:01:%02x", i);
+            snprintf(ip, sizeof(ip), "10.0.1.%u", i + 1);
+            hosts[i] = world_host(world, switches[i % RANDOM_SWITCHES], 50, mac, ip);
+        }
+        world_connect_all(world);
+        world_settle(world);
+        assert_int_equal(counters(world).n_links, n_links);
+        for (unsigned i = 0; i < RANDOM_HOSTS; i++)
+            host_send_arp(hosts[i], &hosts[i]->ip);
+        for (unsigned step = 0; step < 6; step++) {
+            unsigned link = (unsigned)rand() % n_links;
+            unsigned reachable[RANDOM_SWITCHES];
+
+            if (step) {
+                links[link].is_up = !links[link].is_up;
+                (links[link].is_up ? world_mend : world_cut)(switches[links[link].at], links[link].port);
+                world_settle(world);
+            }
+            for (unsigned i = 0; i < RANDOM_SWITCHES; i++)
+                reachable[i] = i;
+            for (unsigned pass = 0; pass < RANDOM_SWITCHES; pass++)
+                for (unsigned i = 0; i < RANDOM_SWITCHES; i++)
+                    for (unsigned p = 1; p < next_port[i]; p++)
+                        if (switches[i]->ports[p].is_up)
+                            for (unsigned k = 0; k < RANDOM_SWITCHES; k++)
+                                if (switches[k] == switches[i]->ports[p].peer)
+                                    reachable[i] = reachable[k] = MIN(reachable[i], reachable[k]);
+            for (unsigned i = 0; i < 60; i++) {
+                unsigned from = (unsigned)rand() % RANDOM_HOSTS, to = (unsigned)rand() % RANDOM_HOSTS;
+                bool is_reachable = reachable[from % RANDOM_SWITCHES] == reachable[to % RANDOM_SWITCHES];
+                uint64_t before = hosts[to]->n_received, total = 0, total_before = 0;
+
+                if (from == to)
+                    continue;
+                for (unsigned k = 0; k < RANDOM_HOSTS; k++)
+                    total_before += hosts[k]->n_received;
+                host_send_udp(hosts[from], hosts[to], (uint16_t)(rand() % 8), 7);
+                host_send_udp(hosts[from], hosts[to], (uint16_t)(rand() % 8), 7);
+                for (unsigned k = 0; k < RANDOM_HOSTS; k++)
+                    total += hosts[k]->n_received;
+                assert_int_equal(hosts[to]->n_received - before, is_reachable ? 2 : 0);
+                assert_int_equal(total - total_before, is_reachable ? 2 : 0);
+            }
+        }
+        for (unsigned i = 0; i < RANDOM_SWITCHES; i++)
+            assert_int_equal(switches[i]->n_errors, 0);
+        world_free(world);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(links_and_hosts_are_found),
+        cmocka_unit_test(a_known_address_is_answered_and_an_unknown_one_asked_everywhere_once),
+        cmocka_unit_test(every_flow_arrives_once_and_flows_spread),
+        cmocka_unit_test(ipv6_flows_arrive),
+        cmocka_unit_test(the_published_trace_comes_out_of_a_running_fabric),
+        cmocka_unit_test(a_cut_link_moves_its_flows_and_no_others),
+        cmocka_unit_test(a_link_that_falls_silent_is_noticed_within_a_second),
+        cmocka_unit_test(a_dead_switch_is_routed_around),
+        cmocka_unit_test(flows_without_a_way_are_removed_everywhere),
+        cmocka_unit_test(a_controller_that_dies_stops_no_flow_and_the_next_takes_them_over),
+        cmocka_unit_test(a_weight_moves_flows_before_a_link_is_taken_away),
+        cmocka_unit_test(a_host_that_moves_keeps_its_flows),
+        cmocka_unit_test(a_second_host_with_one_mac_is_not_believed),
+        cmocka_unit_test(silent_hosts_are_asked_and_forgotten),
+        cmocka_unit_test(hosts_and_flows_have_limits),
+        cmocka_unit_test(slices_keep_hosts_apart),
+        cmocka_unit_test(forged_and_relayed_discovery_makes_no_link),
+        cmocka_unit_test(two_switches_of_one_id),
+        cmocka_unit_test(a_switch_that_reconnects_in_a_loop_waits),
+        cmocka_unit_test(a_switch_that_does_not_read_is_given_up_alone),
+        cmocka_unit_test(lies_and_noise_change_nothing),
+        cmocka_unit_test(random_networks_deliver_whatever_happens),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
