@@ -1,5 +1,5 @@
 /* The fabric as a whole, over simulated networks. */
-#include "../base/test.h"
+#include "test.h"
 #include "world.h"
 
 #include <errno.h>
