@@ -1,5 +1,6 @@
 /* Slices at work: who may speak, and who is spoken to. */
 #include "weft/fabric/entries.h"
+#include "weft/fabric/proactive.h"
 #include "weft/fabric/slices.h"
 #include "weft/fabric/state.h"
 
@@ -55,4 +56,5 @@ void fabric_slices_changed(struct fabric *fabric)
         if (datapath->channel && datapath->version != OF10 && fabric_is_active(fabric))
             datapath_send(fabric, datapath, &message);
     }
+    proactive_slices_changed(fabric);
 }

@@ -6,6 +6,7 @@
 
 #include "weft/base/util.h"
 #include "weft/fabric/entries.h"
+#include "weft/fabric/proactive.h"
 #include "weft/fabric/state.h"
 
 #define DUPLICATE_PROBE_MS 1000 /* How long the first of two with one id has to answer. */
@@ -209,6 +210,7 @@ void datapath_start(struct fabric *fabric, struct datapath *datapath)
 {
     entries_put_basic(fabric, datapath);
     reconcile_start(fabric, datapath);
+    proactive_start(fabric, datapath);
     for (size_t i = 0; i < datapath->n_ports; i++)
         datapath->ports[i]->probe_due_ms = fabric->now_ms;
 }
@@ -271,6 +273,7 @@ static void remove_datapath(struct fabric *fabric, struct datapath *datapath)
         remove_port(fabric, datapath, datapath->ports[datapath->n_ports - 1]);
     routes_forget_node(fabric, datapath->node);
     reconcile_forget(datapath);
+    proactive_forget(datapath);
     fabric->by_node[datapath->node] = NULL;
     dag_cache_node_removed(fabric->dags, datapath->node);
     graph_remove_node(fabric->graph, datapath->node);
@@ -353,6 +356,7 @@ void datapath_gone(struct fabric *fabric, struct datapath *datapath)
     datapath->channel = NULL;
     datapath->away_ms = fabric->now_ms;
     reconcile_forget(datapath);
+    proactive_forget(datapath);
     /* Its links are not believed any more: what can go another way does.  Its hosts stay: it may well forward on by itself. */
     for (size_t i = 0; i < datapath->n_ports; i++) {
         datapath->ports[i]->is_up = false;
@@ -404,6 +408,7 @@ void datapaths_clear(struct fabric *fabric)
         for (size_t i = 0; i < datapath->n_ports; i++)
             free(datapath->ports[i]);
         reconcile_forget(datapath);
+        proactive_forget(datapath);
             free(datapath->ports);
         hashmap_remove(&fabric->datapaths, node);
         free(datapath);

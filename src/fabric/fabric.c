@@ -10,6 +10,7 @@
 #include "weft/base/log.h"
 #include "weft/base/util.h"
 #include "weft/base/uuid.h"
+#include "weft/fabric/proactive.h"
 #include "weft/fabric/slices.h"
 #include "weft/fabric/state.h"
 
@@ -299,6 +300,7 @@ void fabric_tick(struct fabric *fabric, uint64_t now_ms)
     routes_flush(fabric);
     hosts_tick(fabric);
     reconcile_tick(fabric);
+    proactive_tick(fabric);
     statistics_tick(fabric);
     routes_tick(fabric);
     fabric->ticked_ms = now_ms;
@@ -394,12 +396,14 @@ int fabric_new(const struct fabric_options *options, uint64_t now_ms, struct fab
         return error_set(error, -ENOMEM, NULL, "out of memory");
     fabric->options = *options;
     fabric->options.order = NULL;
+    if (options->install == FABRIC_PROACTIVE)
+        fabric->options.versions = 1u << OF13; /* 1.0 has neither groups nor tables. */
     fabric->now_ms = fabric->ticked_ms = now_ms;
     ring_init(&fabric->moves);
     ring_init(&fabric->flows_by_age);
     ring_init(&fabric->dirty_routes);
     fabric->channel_options = (struct channel_options){
-        .versions = options->versions,
+        .versions = fabric->options.versions,
         .handshake_ms = options->handshake_ms,
         .echo_ms = options->echo_ms,
         .dead_ms = options->dead_ms,

@@ -200,6 +200,10 @@ void flows_packet(struct fabric *fabric, struct fabric_port *port, struct host *
         port_send(fabric, destination->port, bytes, size);
         return;
     }
+    if (fabric->options.install == FABRIC_PROACTIVE) { /* Its entries are on their way. */
+        port_send(fabric, destination->port, bytes, size);
+        return;
+    }
     make_key(fabric, frame, &key);
     flow = flow_find(fabric, &key);
     if (!flow) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "weft/base/util.h"
+#include "weft/fabric/proactive.h"
 #include "weft/fabric/state.h"
 
 #define AGE_STEP_MS 1000
@@ -130,6 +131,7 @@ void host_remove(struct fabric *fabric, struct host *host)
 
     fabric_tell(fabric, FABRIC_HOST_GONE, "host %s: gone from %s", mac_format(&host->key.mac, mac), port_text(host->port, port));
     flows_of_host(fabric, host, true);
+    proactive_host_gone(fabric, host, host->port);
     while (host->addresses)
         remove_address(fabric, host->addresses);
     forget_move(host);
@@ -160,6 +162,7 @@ static struct host *add_host(struct fabric *fabric, struct fabric_port *port, co
         return NULL;
     }
     place(host, port);
+    proactive_host(fabric, host);
     fabric_tell(fabric, FABRIC_HOST_NEW, "host %s: at %s", mac_format(&host->key.mac, mac), port_text(port, text));
     return host;
 }
@@ -172,7 +175,9 @@ static void move_now(struct fabric *fabric, struct host *host, struct fabric_por
 
     fabric_tell(fabric, FABRIC_HOST_MOVED, "host %s: moved from %s to %s", mac_format(&host->key.mac, mac), port_text(host->port, from_text),
                 port_text(to, to_text));
+    proactive_host_gone(fabric, host, host->port);
     place(host, to);
+    proactive_host(fabric, host);
     host->seen_s = (uint32_t)(fabric->now_ms / 1000);
     host->is_probed = false;
     flows_of_host(fabric, host, false);

@@ -8,6 +8,7 @@
 
 #include "weft/base/util.h"
 #include "weft/fabric/entries.h"
+#include "weft/fabric/proactive.h"
 
 #define ADOPT_AFTER_MS 1000  /* After the last switch answered, and then every */
 #define ADOPT_AGAIN_MS 2000
@@ -116,6 +117,8 @@ static void take_entry(struct fabric *fabric, struct datapath *datapath, const s
     struct flow *flow;
     uint32_t out;
 
+    if (kind == ENTRY_PROACTIVE)
+        proactive_found(fabric, datapath, stats);
     if ((kind != ENTRY_INGRESS && kind != ENTRY_TRANSIT) || !entry_flow_tuple(&stats->match, &key.tuple, &key.vlan) ||
         !output_of(datapath->version, &stats->instructions, &out))
         return;
@@ -151,7 +154,8 @@ void reconcile_reply(struct fabric *fabric, struct datapath *datapath, const str
     struct of_flow_stats stats;
 
     if (message->multipart_reply.type != OFMP_FLOW || message->xid != datapath->dump_xid || !datapath->dump_xid) {
-        statistics_reply(fabric, datapath, message);
+        if (!proactive_reply(fabric, datapath, message))
+            statistics_reply(fabric, datapath, message);
         return;
     }
     while (of_flow_stats_next(datapath->version, &list, &stats) == 1)

@@ -70,6 +70,7 @@ struct fabric_port {
     uint64_t heard_ms;             /* The last one. */
     uint64_t heard_sequence;       /* Of another controller with our key. */
     uint32_t arc;                  /* Out of this port, while the link is up in both directions; else GRAPH_NONE. */
+    bool is_admitted;              /* As a link, by the proactive entries. */
     uint64_t moved_ms;             /* The neighbor changed. */
     unsigned n_moves;
 
@@ -104,6 +105,7 @@ struct datapath {
     enum fabric_role role;         /* As the switch confirmed. */
     bool is_role_known;
     bool is_reconciled;
+    struct proactive_state *proactive; /* Of proactive.c. */
     uint32_t dump_xid;             /* Of the question for its flows that is being answered; 0: none. */
     uint64_t n_packet_ins, n_flow_mods, n_errors;
 };

@@ -528,16 +528,100 @@ static void lies_and_noise_change_nothing(void **state)
     world_free(r.world);
 }
 
+/* ---- proactive ---------------------------------------------------------------------------------------------------------------------------- */
+
+static void be_proactive(struct fabric_options *options)
+{
+    options->install = FABRIC_PROACTIVE;
+}
+
+static void proactive_entries_carry_flows_without_the_controller(void **state)
+{
+    struct reference r = reference_new(be_proactive, OF13);
+    uint64_t packet_ins, over_e3;
+
+    world_run(r.world, 1000);
+    packet_ins = counters(r.world).packet_ins;
+    over_e3 = r.e5->ports[1].sent;
+    r.b->n_received = r.a->n_received = 0;
+    for (unsigned i = 0; i < 200; i++)
+        host_send_ports(r.a, r.b, 6, (uint16_t)(1000 + i), 80);
+    host_send_udp(r.b, r.a, 1, 2);
+    assert_int_equal(r.b->n_received, 200);
+    assert_int_equal(r.a->n_received, 1);
+    assert_int_equal(counters(r.world).packet_ins, packet_ins);
+    assert_in_range(r.e5->ports[1].sent - over_e3, 60, 140);
+    /* The switch itself leaves a dead link out, and the controller makes good what is behind it. */
+    world_cut(r.e5, 1);
+    world_run(r.world, 100);
+    send_all(&r, 100);
+    assert_int_equal(r.b->n_received, 300);
+    world_cut(r.e2, 4);
+    world_run(r.world, 100);
+    send_all(&r, 100); /* e5 e2 e3 e4 */
+    assert_int_equal(r.b->n_received, 400);
+    assert_int_equal(counters(r.world).n_flows, 0);
+    world_free(r.world);
+}
+
+static void proactive_entries_outlive_the_controller(void **state)
+{
+    struct reference r = reference_new(be_proactive, OF13);
+
+    world_run(r.world, 1000);
+    world_kill_controller(r.world);
+    r.b->n_received = 0;
+    send_all(&r, 100);
+    assert_int_equal(r.b->n_received, 100);
+    world_restart_controller(r.world);
+    for (unsigned i = 0; i < 30; i++) {
+        world_run(r.world, 100);
+        host_send_udp(r.a, r.b, 5, 6);
+    }
+    assert_int_equal(r.b->n_received, 130);
+    assert_int_equal(counters(r.world).n_hosts, 2);
+    world_cut(r.e5, 1);
+    world_run(r.world, 100);
+    send_all(&r, 100);
+    assert_int_equal(r.b->n_received, 230);
+    world_free(r.world);
+}
+
+static void proactive_entries_keep_slices_apart(void **state)
+{
+    struct reference r = reference_new(be_proactive, OF13);
+    struct slice_binding a = {.has_port = true, .datapath_id = 0xe5, .port = 10}, b = {.has_mac = true, .mac = r.b->mac};
+    struct error error = {0};
+
+    world_run(r.world, 1000);
+    assert_int_equal(slices_set(r.world->fabric->slices, "red", &a, 1, &error), 0);
+    assert_int_equal(slices_set(r.world->fabric->slices, "blue", &b, 1, &error), 0);
+    fabric_slices_changed(r.world->fabric);
+    world_run(r.world, 100);
+    r.a->n_received = r.b->n_received = 0;
+    send_all(&r, 10);
+    assert_int_equal(r.b->n_received, 0);
+    assert_int_equal(slices_remove(r.world->fabric->slices, "blue"), 0);
+    assert_int_equal(slices_set(r.world->fabric->slices, "red", (struct slice_binding[]){a, b}, 2, &error), 0);
+    fabric_slices_changed(r.world->fabric);
+    world_run(r.world, 100);
+    send_all(&r, 10);
+    assert_int_equal(r.b->n_received, 10);
+    world_free(r.world);
+}
+
 /* ---- random networks --------------------------------------------------------------------------------------------------------------------- */
 
 #define RANDOM_SWITCHES 12
 #define RANDOM_HOSTS 12
 
 static enum path_mode random_mode;
+static enum fabric_install random_install;
 
 static void use_random_mode(struct fabric_options *options)
 {
     options->mode = random_mode;
+    options->install = random_install;
     options->max_paths = 8;
 }
 
@@ -555,9 +639,10 @@ static void random_networks_deliver_whatever_happens(void **state)
         struct { unsigned at, port; bool is_up; } links[64];
 
         random_mode = (enum path_mode)(round % 4);
+        random_install = round % 8 == 4 ? FABRIC_PROACTIVE : FABRIC_REACTIVE;
         world = world_new(use_random_mode);
         for (unsigned i = 0; i < RANDOM_SWITCHES; i++) {
-            switches[i] = world_switch(world, i + 1, round / 4 % 2 ? OF10 : OF13);
+            switches[i] = world_switch(world, i + 1, round / 4 % 2 && random_install == FABRIC_REACTIVE ? OF10 : OF13);
             next_port[i] = 1;
         }
         for (unsigned i = 1; i < RANDOM_SWITCHES + 12; i++) {
@@ -647,6 +732,9 @@ int main(void)
         cmocka_unit_test(a_switch_that_reconnects_in_a_loop_waits),
         cmocka_unit_test(a_switch_that_does_not_read_is_given_up_alone),
         cmocka_unit_test(lies_and_noise_change_nothing),
+        cmocka_unit_test(proactive_entries_carry_flows_without_the_controller),
+        cmocka_unit_test(proactive_entries_outlive_the_controller),
+        cmocka_unit_test(proactive_entries_keep_slices_apart),
         cmocka_unit_test(random_networks_deliver_whatever_happens),
     };
 

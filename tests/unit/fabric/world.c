@@ -68,11 +68,13 @@ static void output(struct sim_switch *at, uint32_t port, const uint8_t *bytes, s
 
 /* ---- matching ------------------------------------------------------------------------------------------------------------------ */
 
-static bool matches(const struct of_match *match, uint32_t in_port, const struct fabric_frame *frame)
+static bool matches(const struct of_match *match, uint32_t in_port, uint64_t metadata, const struct fabric_frame *frame)
 {
     const struct flow_tuple *t = &frame->tuple;
     uint32_t f = match->fields;
 
+    if (f & OFM_METADATA && (metadata & match->metadata_mask) != match->metadata)
+        return false;
     return (!(f & OFM_IN_PORT) || match->in_port == in_port) && (!(f & OFM_ETH_DST) || mac_equal(&match->eth_dst, &t->destination_mac)) &&
            (!(f & OFM_ETH_SRC) || mac_equal(&match->eth_src, &t->source_mac)) && (!(f & OFM_ETH_TYPE) || match->eth_type == t->ethertype) &&
            (!(f & OFM_VLAN_VID) || match->vlan_vid == (frame->vlan == FRAME_NO_VLAN ? OF_NO_VLAN : frame->vlan)) &&
@@ -82,28 +84,63 @@ static bool matches(const struct of_match *match, uint32_t in_port, const struct
            (!(f & OFM_ICMP_CODE) || match->icmp_code == (uint8_t)t->source_port);
 }
 
-static void forward(struct sim_switch *at, uint32_t in_port, const uint8_t *bytes, size_t size)
+static struct sim_entry *find_entry(struct sim_switch *at, uint8_t table, uint32_t in_port, uint64_t metadata, const struct fabric_frame *frame)
 {
     struct sim_entry *best = NULL;
+
+    for (size_t i = 0; i < at->n_entries; i++)
+        if (at->entries[i].table == table && (!best || at->entries[i].priority > best->priority) &&
+            matches(&at->entries[i].match, in_port, metadata, frame))
+            best = &at->entries[i];
+    return best;
+}
+
+static bool is_live(const struct sim_switch *at, uint32_t port)
+{
+    return port < WORLD_PORTS && at->ports[port].exists && at->ports[port].is_up;
+}
+
+static void output_group(struct sim_switch *at, uint32_t in_port, uint32_t id, const struct fabric_frame *frame, const uint8_t *bytes, size_t size)
+{
+    uint32_t live[64];
+    size_t n = 0;
+
+    for (size_t i = 0; i < at->n_groups; i++)
+        for (size_t k = 0; at->groups[i].id == id && k < at->groups[i].n; k++)
+            if (is_live(at, at->groups[i].ports[k]) && !(at->groups[i].type == OFPGT_FF && n))
+                live[n++] = at->groups[i].ports[k];
+    n = n ? flow_hash(&frame->tuple, at->id, false) % n : 64;
+    if (n < 64 && live[n] != in_port) /* Back where it came from: not without OFPP_IN_PORT. */
+        output(at, live[n], bytes, size);
+}
+
+static void forward(struct sim_switch *at, uint32_t in_port, const uint8_t *bytes, size_t size)
+{
     struct fabric_frame frame;
+    uint64_t metadata = 0;
+    uint8_t table = 0;
 
     at->world->n_hops++;
     if (at->is_frozen || frame_classify(bytes, size, &frame) < 0)
         return;
-    for (size_t i = 0; i < at->n_entries; i++)
-        if ((!best || at->entries[i].priority > best->priority) && matches(&at->entries[i].match, in_port, &frame))
-            best = &at->entries[i];
-    if (!best) {
-        if (at->version == OF10)
+    while (table != OF_NO_TABLE) {
+        struct sim_entry *entry = find_entry(at, table, in_port, metadata, &frame);
+
+        if (!entry && at->version == OF10)
             packet_in(at, in_port, bytes, size);
-        return;
-    }
-    best->packets++;
-    for (size_t i = 0; i < best->n_out; i++) {
-        if (best->out_ports[i] == OFPP_CONTROLLER)
-            packet_in(at, in_port, bytes, size);
-        else
-            output(at, best->out_ports[i], bytes, size);
+        if (!entry)
+            return;
+        entry->packets++;
+        for (size_t i = 0; i < entry->n_out; i++) {
+            if (entry->out_ports[i] == OFPP_CONTROLLER)
+                packet_in(at, in_port, bytes, size);
+            else if (entry->out_ports[i] != in_port)
+                output(at, entry->out_ports[i], bytes, size);
+        }
+        if (entry->group)
+            output_group(at, in_port, entry->group, &frame, bytes, size);
+        metadata = (metadata & ~entry->metadata_mask) | (entry->metadata & entry->metadata_mask);
+        table = entry->goto_table;
     }
 }
 
@@ -128,6 +165,46 @@ static size_t outputs_of(enum of_version version, struct of_bytes list, uint32_t
     return n;
 }
 
+static uint32_t group_of(enum of_version version, struct of_bytes list)
+{
+    struct of_action action;
+
+    while (of_action_next(version, &list, &action) == 1)
+        if (action.kind == OFA_GROUP)
+            return action.id;
+    return 0;
+}
+
+static void take_group_mod(struct sim_switch *at, const struct of_group_mod *mod)
+{
+    struct of_bytes list = mod->buckets;
+    struct of_bucket bucket;
+    size_t place = 0;
+
+    while (place < at->n_groups && at->groups[place].id != mod->group_id)
+        place++;
+    /* As a switch would: what is there is not added, what is not is neither changed nor missed. */
+    assert((mod->command == OFPGC_ADD) == (place == at->n_groups));
+    if (mod->command == OFPGC_DELETE) {
+        at->groups[place] = at->groups[--at->n_groups];
+        for (size_t i = at->n_entries; i-- > 0;)
+            if (at->entries[i].group == mod->group_id)
+                at->entries[i] = at->entries[--at->n_entries];
+        return;
+    }
+    at->n_groups += place == at->n_groups;
+    at->groups[place] = (struct sim_group){.id = mod->group_id, .type = mod->type};
+    while (of_bucket_next(at->version, &list, &bucket) == 1)
+        assert(outputs_of(at->version, bucket.actions, &at->groups[place].ports[at->groups[place].n++]) == 1);
+}
+
+static void answer_groups(struct sim_switch *at, struct of_message *reply, struct writer *body)
+{
+    for (size_t i = 0; i < at->n_groups; i++)
+        assert(of_group_desc_put(at->version, body, &(struct of_group_desc){.type = at->groups[i].type, .group_id = at->groups[i].id}) == 0);
+    reply->multipart_reply.body = (struct of_bytes){body->data, body->size};
+}
+
 static void tell_removed(struct sim_switch *at, const struct sim_entry *entry, uint8_t reason)
 {
     struct of_message message = {.kind = OF_FLOW_REMOVED};
@@ -143,21 +220,24 @@ static void take_flow_mod(struct sim_switch *at, const struct of_flow_mod *mod)
         struct sim_entry *entry = NULL;
 
         for (size_t i = 0; i < at->n_entries && !entry; i++)
-            if (at->entries[i].priority == mod->priority && same_match(&at->entries[i].match, &mod->match))
+            if (at->entries[i].table == mod->table_id && at->entries[i].priority == mod->priority && same_match(&at->entries[i].match, &mod->match))
                 entry = &at->entries[i];
         if (!entry) {
             assert(at->n_entries < WORLD_ENTRIES);
             entry = &at->entries[at->n_entries++];
         }
         *entry = (struct sim_entry){.match = mod->match, .priority = mod->priority, .cookie = mod->cookie,
-                                    .sends_removed = mod->flags & OFPFF_SEND_FLOW_REM};
+                                    .sends_removed = mod->flags & OFPFF_SEND_FLOW_REM, .table = mod->table_id,
+                                    .goto_table = mod->instructions.goto_table ? mod->instructions.goto_table : OF_NO_TABLE,
+                                    .metadata = mod->instructions.metadata, .metadata_mask = mod->instructions.metadata_mask};
         entry->match.others = (struct of_bytes){NULL, 0};
         entry->n_out = outputs_of(at->version, mod->instructions.apply_actions, entry->out_ports);
+        entry->group = group_of(at->version, mod->instructions.apply_actions);
         return;
     }
     for (size_t i = at->n_entries; i-- > 0;) {
         struct sim_entry gone = at->entries[i];
-        bool is_meant = mod->command == OFPFC_DELETE_STRICT ? gone.priority == mod->priority && same_match(&gone.match, &mod->match)
+        bool is_meant = mod->command == OFPFC_DELETE_STRICT ? gone.table == mod->table_id && gone.priority == mod->priority && same_match(&gone.match, &mod->match)
                                                             : !mod->match.fields && (gone.cookie & mod->cookie_mask) == (mod->cookie & mod->cookie_mask);
 
         if (!is_meant)
@@ -209,7 +289,7 @@ static void answer_flows(struct sim_switch *at, uint32_t xid)
         for (; i < at->n_entries && list.size < 50000; i++) {
             uint8_t bytes[128];
             struct writer actions = writer_of(bytes, sizeof(bytes));
-            struct of_flow_stats stats = {.priority = at->entries[i].priority, .cookie = at->entries[i].cookie, .match = at->entries[i].match,
+            struct of_flow_stats stats = {.table_id = at->entries[i].table, .priority = at->entries[i].priority, .cookie = at->entries[i].cookie, .match = at->entries[i].match,
                                           .instructions = {.goto_table = OF_NO_TABLE}};
 
             for (size_t k = 0; k < at->entries[i].n_out; k++)
@@ -258,6 +338,8 @@ static void take(struct sim_switch *at, const struct of_message *message)
         }
         if (message->multipart_request.type == OFMP_PORT_DESC) {
             answer_ports(at, &reply, room, sizeof(room));
+        } else if (message->multipart_request.type == OFMP_GROUP_DESC) {
+            answer_groups(at, &reply, &body);
         } else if (message->multipart_request.type == OFMP_DESC) {
             of_desc_put(&body, &(struct of_desc){.manufacturer = "weft", .hardware = "simulated"});
             reply.multipart_reply.body = (struct of_bytes){body.data, body.size};
@@ -278,6 +360,9 @@ static void take(struct sim_switch *at, const struct of_message *message)
         break;
     case OF_FLOW_MOD:
         take_flow_mod(at, &message->flow_mod);
+        break;
+    case OF_GROUP_MOD:
+        take_group_mod(at, &message->group_mod);
         break;
     case OF_PACKET_OUT:
         take_packet_out(at, &message->packet_out);

@@ -13,6 +13,9 @@ struct sim_entry {
     struct of_match match;
     uint16_t priority;
     uint64_t cookie;
+    uint8_t table, goto_table;
+    uint64_t metadata, metadata_mask; /* To be written. */
+    uint32_t group;                   /* 0: none. */
     uint32_t out_ports[8];
     size_t n_out;
     bool sends_removed;
@@ -36,6 +39,13 @@ struct sim_switch {
     } ports[WORLD_PORTS];
     struct sim_entry *entries;
     size_t n_entries;
+    struct sim_group {
+        uint32_t id;
+        uint8_t type;
+        uint32_t ports[64];
+        size_t n;
+    } groups[64];
+    size_t n_groups;
     uint32_t role;
     uint64_t generation_id;
     uint64_t n_flow_mods, n_errors;

@@ -1,0 +1,512 @@
+#include "weft/fabric/proactive.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "weft/base/util.h"
+#include "weft/fabric/entries.h"
+#include "weft/fabric/slices.h"
+
+#define TABLE_ADMISSION 0
+#define TABLE_DESTINATION 1
+#define TABLE_NEXT_HOP 2
+#define PRIORITY_UDP (PRIORITY_PROACTIVE + 10)
+#define PRIORITY_LINK (PRIORITY_PROACTIVE - 100)
+#define METADATA_SLICE 0xffffffff00000000ull
+#define METADATA_SWITCH 0x00000000ffffffffull
+#define NEXT_HOPS_MAX 64
+#define PROTOCOL_UDP 17
+
+/* The way to one switch, as this switch has it. */
+struct next_hops {
+    struct hashmap_node by_number;
+    uint32_t number; /* Of the destination: the group's id. */
+    bool is_there;   /* The group. */
+    bool is_wanted;  /* In the pass under way. */
+    uint8_t type;    /* enum of_group_type */
+    size_t n;
+    uint32_t ports[NEXT_HOPS_MAX];
+};
+
+struct proactive_state {
+    struct hashmap next_hops;
+    uint32_t groups_xid;  /* Of the question for its groups; 0: answered. */
+    bool is_synced;       /* Hosts' entries were written. */
+    uint64_t due_ms;      /* Not before then: the topology is not known yet. */
+    uint64_t version;     /* Of the graph, as its groups have it. */
+};
+
+static bool is_proactive(const struct fabric *fabric)
+{
+    return fabric->options.install == FABRIC_PROACTIVE;
+}
+
+/* A switch's number: from its id, so that it is the same in every controller's life. */
+static uint32_t number_of(const struct datapath *datapath)
+{
+    uint64_t mixed = datapath->id;
+
+    if (mixed && mixed < 0x80000000u)
+        return (uint32_t)mixed;
+    mixed ^= mixed >> 33;
+    mixed *= 0xff51afd7ed558ccdull;
+    mixed ^= mixed >> 33;
+    return 0x80000000u | ((uint32_t)mixed & 0x7ffffff0u);
+}
+
+static bool is_writable(const struct fabric *fabric, const struct datapath *datapath)
+{
+    return datapath->channel && datapath->proactive && datapath->proactive->is_synced && fabric_is_active(fabric);
+}
+
+/* ---- entries --------------------------------------------------------------------------------------------------------------- */
+
+static struct of_message make_entry(uint8_t table, uint16_t priority)
+{
+    struct of_message message = {.kind = OF_FLOW_MOD};
+
+    message.flow_mod = (struct of_flow_mod){
+        .cookie = entry_cookie(ENTRY_PROACTIVE),
+        .table_id = table,
+        .command = OFPFC_ADD,
+        .priority = priority,
+        .buffer_id = OF_NO_BUFFER,
+        .out_port = OFPP_ANY,
+        .out_group = OFPG_ANY,
+        .instructions = {.goto_table = OF_NO_TABLE},
+    };
+    return message;
+}
+
+static void put_misses(struct fabric *fabric, struct datapath *datapath)
+{
+    struct of_action output = {.kind = OFA_OUTPUT, .port = OFPP_CONTROLLER, .max_len = 0xffff};
+    uint8_t bytes[32];
+    struct writer actions = writer_of(bytes, sizeof(bytes));
+    struct of_message message = make_entry(TABLE_DESTINATION, PRIORITY_MISS);
+
+    if (of_action_put(datapath->version, &actions, &output) < 0)
+        return;
+    message.flow_mod.instructions.apply_actions = (struct of_bytes){bytes, actions.size};
+    datapath_send(fabric, datapath, &message); /* Table 2 has none: without a way a packet ends. */
+}
+
+static void put_link_port(struct fabric *fabric, struct datapath *datapath, const struct fabric_port *port, bool is_link)
+{
+    struct of_message message = make_entry(TABLE_ADMISSION, PRIORITY_LINK);
+
+    message.flow_mod.command = is_link ? OFPFC_ADD : OFPFC_DELETE_STRICT;
+    message.flow_mod.match = (struct of_match){.fields = OFM_IN_PORT, .in_port = port->number};
+    message.flow_mod.instructions.goto_table = TABLE_DESTINATION;
+    datapath_send(fabric, datapath, &message);
+}
+
+static void host_match(struct of_match *match, const struct host *host, bool is_source)
+{
+    match->fields |= (is_source ? OFM_ETH_SRC : OFM_ETH_DST) | OFM_VLAN_VID;
+    if (is_source)
+        match->eth_src = host->key.mac;
+    else
+        match->eth_dst = host->key.mac;
+    match->vlan_vid = host->key.vlan == FRAME_NO_VLAN ? OF_NO_VLAN : host->key.vlan;
+    of_match_make_exact(match);
+}
+
+static void put_admission(struct fabric *fabric, const struct host *host, const struct fabric_port *port, bool is_there)
+{
+    struct datapath *datapath = port->datapath;
+    uint32_t slice = slice_of_host(fabric, host);
+    struct of_message message = make_entry(TABLE_ADMISSION, PRIORITY_PROACTIVE);
+    struct of_flow_mod *mod = &message.flow_mod;
+
+    if (!is_writable(fabric, datapath) || (is_there && slice == SLICE_NONE))
+        return;
+    mod->command = is_there ? OFPFC_ADD : OFPFC_DELETE_STRICT;
+    mod->match = (struct of_match){.fields = OFM_IN_PORT, .in_port = port->number};
+    host_match(&mod->match, host, true);
+    if (slice != SLICE_ALL) {
+        mod->instructions.metadata = (uint64_t)slice << 32;
+        mod->instructions.metadata_mask = METADATA_SLICE;
+    }
+    mod->instructions.goto_table = TABLE_DESTINATION;
+    datapath_send(fabric, datapath, &message);
+}
+
+/* 'slice': whose packets these are; 0 with slices defined: what came over a link. */
+static void put_destination(struct fabric *fabric, struct datapath *datapath, const struct host *host, bool with_slice, uint32_t slice,
+                            bool is_there)
+{
+    struct of_action output = {.kind = OFA_OUTPUT, .port = host->port->number};
+    uint8_t bytes[32];
+    struct writer actions = writer_of(bytes, sizeof(bytes));
+    struct of_message message = make_entry(TABLE_DESTINATION, PRIORITY_PROACTIVE);
+    struct of_flow_mod *mod = &message.flow_mod;
+
+    mod->command = is_there ? OFPFC_ADD : OFPFC_DELETE_STRICT;
+    if (with_slice)
+        mod->match = (struct of_match){.fields = OFM_METADATA, .metadata = (uint64_t)slice << 32, .metadata_mask = METADATA_SLICE};
+    host_match(&mod->match, host, false);
+    if (with_slice)
+        mod->match.metadata_mask = METADATA_SLICE; /* Exact is not meant. */
+    if (host->port->datapath == datapath) {
+        if (of_action_put(datapath->version, &actions, &output) < 0)
+            return;
+        mod->instructions.apply_actions = (struct of_bytes){bytes, actions.size};
+    } else {
+        mod->instructions.metadata = number_of(host->port->datapath);
+        mod->instructions.metadata_mask = METADATA_SWITCH;
+        mod->instructions.goto_table = TABLE_NEXT_HOP;
+    }
+    datapath_send(fabric, datapath, &message);
+}
+
+static void put_host_at(struct fabric *fabric, struct datapath *datapath, const struct host *host, bool is_there)
+{
+    uint32_t slice = slice_of_host(fabric, host);
+
+    if (!is_writable(fabric, datapath))
+        return;
+    if (slice == SLICE_ALL) {
+        put_destination(fabric, datapath, host, false, 0, is_there);
+    } else if (slice != SLICE_NONE) {
+        put_destination(fabric, datapath, host, true, slice, is_there);
+        put_destination(fabric, datapath, host, true, 0, is_there);
+    }
+}
+
+void proactive_host(struct fabric *fabric, const struct host *host)
+{
+    if (!is_proactive(fabric))
+        return;
+    HASHMAP_FOREACH(node, &fabric->datapaths)
+        put_host_at(fabric, CONTAINER_OF(node, struct datapath, by_id), host, true);
+    put_admission(fabric, host, host->port, true);
+}
+
+void proactive_host_gone(struct fabric *fabric, const struct host *host, const struct fabric_port *from)
+{
+    if (!is_proactive(fabric))
+        return;
+    put_admission(fabric, host, from, false);
+    HASHMAP_FOREACH(node, &fabric->datapaths)
+        put_host_at(fabric, CONTAINER_OF(node, struct datapath, by_id), host, false);
+}
+
+static void put_all_hosts(struct fabric *fabric, struct datapath *datapath)
+{
+    HASHMAP_FOREACH(node, &fabric->hosts) {
+        const struct host *host = CONTAINER_OF(node, struct host, by_key);
+
+        put_host_at(fabric, datapath, host, true);
+        if (host->port->datapath == datapath)
+            put_admission(fabric, host, host->port, true);
+    }
+}
+
+/* So that the next pass writes the entries of links and next hops again. */
+static void forget_entries(struct datapath *datapath)
+{
+    for (size_t i = 0; i < datapath->n_ports; i++)
+        datapath->ports[i]->is_admitted = false;
+    HASHMAP_FOREACH(node, &datapath->proactive->next_hops)
+        CONTAINER_OF(node, struct next_hops, by_number)->n = SIZE_MAX;
+    datapath->proactive->version = 0;
+}
+
+void proactive_slices_changed(struct fabric *fabric)
+{
+    struct of_message message = make_entry(OF_ALL_TABLES, 0);
+
+    if (!is_proactive(fabric))
+        return;
+    message.flow_mod.command = OFPFC_DELETE;
+    message.flow_mod.cookie_mask = COOKIE_MASK | COOKIE_KIND_MASK;
+    HASHMAP_FOREACH(node, &fabric->datapaths) {
+        struct datapath *datapath = CONTAINER_OF(node, struct datapath, by_id);
+
+        if (!is_writable(fabric, datapath))
+            continue;
+        datapath_send(fabric, datapath, &message);
+        put_misses(fabric, datapath);
+        forget_entries(datapath);
+        put_all_hosts(fabric, datapath);
+    }
+    proactive_tick(fabric);
+}
+
+/* ---- groups ------------------------------------------------------------------------------------------------------------------- */
+
+static void put_group(struct fabric *fabric, struct datapath *datapath, struct next_hops *hops)
+{
+    uint8_t room[NEXT_HOPS_MAX * 64];
+    struct writer list = writer_of(room, sizeof(room));
+    struct of_message message = {.kind = OF_GROUP_MOD};
+
+    for (size_t i = 0; i < hops->n; i++) {
+        struct of_action output = {.kind = OFA_OUTPUT, .port = hops->ports[i]};
+        uint8_t bytes[32];
+        struct writer actions = writer_of(bytes, sizeof(bytes));
+        struct of_bucket bucket = {.weight = hops->type == OFPGT_SELECT ? 1 : 0, .watch_port = hops->ports[i], .watch_group = OFPG_ANY};
+
+        if (of_action_put(datapath->version, &actions, &output) < 0)
+            return;
+        bucket.actions = (struct of_bytes){bytes, actions.size};
+        if (of_bucket_put(datapath->version, &list, &bucket) < 0)
+            return;
+    }
+    message.group_mod = (struct of_group_mod){
+        .command = hops->is_there ? OFPGC_MODIFY : OFPGC_ADD, .type = hops->type, .group_id = hops->number, .buckets = {room, list.size}};
+    datapath_send(fabric, datapath, &message);
+    hops->is_there = true;
+}
+
+static void delete_group(struct fabric *fabric, struct datapath *datapath, struct next_hops *hops)
+{
+    struct of_message message = {.kind = OF_GROUP_MOD, .group_mod = {.command = OFPGC_DELETE, .group_id = hops->number}};
+
+    datapath_send(fabric, datapath, &message); /* With the entries that lead to it. */
+}
+
+static void put_next_hop(struct fabric *fabric, struct datapath *datapath, const struct next_hops *hops)
+{
+    struct of_action group = {.kind = OFA_GROUP, .id = hops->number};
+    uint8_t bytes[32];
+    struct writer actions = writer_of(bytes, sizeof(bytes));
+    struct of_message message = make_entry(TABLE_NEXT_HOP, PRIORITY_PROACTIVE);
+
+    if (of_action_put(datapath->version, &actions, &group) < 0)
+        return;
+    message.flow_mod.match = (struct of_match){.fields = OFM_METADATA, .metadata = hops->number, .metadata_mask = METADATA_SWITCH};
+    message.flow_mod.instructions.apply_actions = (struct of_bytes){bytes, actions.size};
+    datapath_send(fabric, datapath, &message);
+}
+
+/* Open vSwitch: UDP by its ports, too. */
+static void put_udp(struct fabric *fabric, struct datapath *datapath, const struct next_hops *hops)
+{
+    static const uint16_t ethertypes[] = {ETHERTYPE_IPV4, ETHERTYPE_IPV6};
+    uint16_t ports[NEXT_HOPS_MAX];
+    struct of_action bundle = {.kind = OFA_BUNDLE, .ports = ports, .n_ports = hops->n};
+    uint8_t bytes[64 + 2 * NEXT_HOPS_MAX];
+    struct writer actions = writer_of(bytes, sizeof(bytes));
+
+    for (size_t i = 0; i < hops->n; i++)
+        ports[i] = (uint16_t)hops->ports[i];
+    if (of_action_put(datapath->version, &actions, &bundle) < 0)
+        return;
+    for (size_t i = 0; i < ARRAY_SIZE(ethertypes); i++) {
+        struct of_message message = make_entry(TABLE_NEXT_HOP, PRIORITY_UDP);
+
+        message.flow_mod.command = hops->n >= 2 ? OFPFC_ADD : OFPFC_DELETE_STRICT;
+        message.flow_mod.match = (struct of_match){.fields = OFM_METADATA | OFM_ETH_TYPE | OFM_IP_PROTO, .metadata = hops->number,
+                                                   .metadata_mask = METADATA_SWITCH, .eth_type = ethertypes[i], .ip_proto = PROTOCOL_UDP};
+        message.flow_mod.instructions.apply_actions = (struct of_bytes){bytes, actions.size};
+        datapath_send(fabric, datapath, &message);
+    }
+}
+
+/* A neighbour whose own shortest way does not lead back over this switch; NULL when there is none. */
+static const struct fabric_port *find_alternate(const struct fabric *fabric, const struct datapath *datapath, const struct dag *dag,
+                                                uint32_t primary)
+{
+    const struct fabric_port *best = NULL;
+    uint64_t best_cost = UINT64_MAX, own = dag_distance(dag, datapath->node);
+
+    for (size_t i = 0; i < datapath->n_ports; i++) {
+        const struct fabric_port *port = datapath->ports[i];
+        uint64_t distance, back;
+
+        if (port->arc == GRAPH_NONE || port->number == primary)
+            continue;
+        distance = dag_distance(dag, port->neighbor->datapath->node);
+        back = port->neighbor->weight; /* An upper bound of its distance to this switch: it is next to it. */
+        if (distance == DAG_UNREACHABLE || distance >= back + own || distance + port->weight >= best_cost)
+            continue;
+        best = port;
+        best_cost = distance + port->weight;
+    }
+    return best;
+}
+
+static struct next_hops wanted_hops(const struct fabric *fabric, const struct datapath *datapath, const struct dag *dag, uint32_t number)
+{
+    struct next_hops hops = {.number = number, .type = OFPGT_SELECT};
+    size_t n;
+    const uint32_t *arcs = dag_next(dag, datapath->node, &n);
+
+    for (size_t i = 0; i < n && hops.n < NEXT_HOPS_MAX; i++)
+        hops.ports[hops.n++] = fabric->arcs[arcs[i]]->from->number;
+    if (hops.n == 1) {
+        const struct fabric_port *alternate = find_alternate(fabric, datapath, dag, hops.ports[0]);
+
+        hops.type = OFPGT_FF;
+        if (alternate)
+            hops.ports[hops.n++] = alternate->number;
+    }
+    return hops;
+}
+
+static struct next_hops *find_hops(struct proactive_state *state, uint32_t number)
+{
+    struct hashmap_node *node = hashmap_find(&state->next_hops, &number, sizeof(number));
+    struct next_hops *hops = node ? CONTAINER_OF(node, struct next_hops, by_number) : NULL;
+
+    if (hops)
+        return hops;
+    hops = calloc(1, sizeof(*hops));
+    if (!hops)
+        return NULL;
+    hops->number = number;
+    hops->n = SIZE_MAX; /* Nothing is known of it. */
+    if (hashmap_insert(&state->next_hops, &hops->by_number, &hops->number, sizeof(hops->number)) < 0) {
+        free(hops);
+        return NULL;
+    }
+    return hops;
+}
+
+static void sync_way(struct fabric *fabric, struct datapath *datapath, const struct datapath *destination)
+{
+    struct next_hops *hops = find_hops(datapath->proactive, number_of(destination)), wanted;
+    const struct dag *dag;
+    bool was_there;
+
+    if (!hops || dag_get(fabric->dags, destination->node, &dag) < 0)
+        return;
+    wanted = wanted_hops(fabric, datapath, dag, hops->number);
+    hops->is_wanted = true;
+    if (hops->n == wanted.n && hops->type == wanted.type && memcmp(hops->ports, wanted.ports, wanted.n * sizeof(*wanted.ports)) == 0)
+        return;
+    was_there = hops->is_there && hops->n != SIZE_MAX;
+    hops->type = wanted.type;
+    hops->n = wanted.n;
+    memcpy(hops->ports, wanted.ports, sizeof(hops->ports));
+    put_group(fabric, datapath, hops);
+    if (!was_there)
+        put_next_hop(fabric, datapath, hops);
+    if (datapath->is_vswitch && hops->type == OFPGT_SELECT)
+        put_udp(fabric, datapath, hops);
+    else if (datapath->is_vswitch && was_there)
+        put_udp(fabric, datapath, &(struct next_hops){.number = hops->number});
+}
+
+static void sync_link_ports(struct fabric *fabric, struct datapath *datapath)
+{
+    for (size_t i = 0; i < datapath->n_ports; i++) {
+        struct fabric_port *port = datapath->ports[i];
+        bool is_link = port->kind == PORT_LINK;
+
+        if (port->is_admitted != is_link)
+            put_link_port(fabric, datapath, port, is_link);
+        port->is_admitted = is_link;
+    }
+}
+
+static void sync_ways(struct fabric *fabric, struct datapath *datapath)
+{
+    struct proactive_state *state = datapath->proactive;
+
+    HASHMAP_FOREACH(node, &state->next_hops)
+        CONTAINER_OF(node, struct next_hops, by_number)->is_wanted = false;
+    HASHMAP_FOREACH(node, &fabric->datapaths) {
+        const struct datapath *destination = CONTAINER_OF(node, struct datapath, by_id);
+
+        if (destination != datapath)
+            sync_way(fabric, datapath, destination);
+    }
+    HASHMAP_FOREACH(node, &state->next_hops) {
+        struct next_hops *hops = CONTAINER_OF(node, struct next_hops, by_number);
+
+        if (hops->is_wanted)
+            continue;
+        if (hops->is_there)
+            delete_group(fabric, datapath, hops);
+        hashmap_remove(&state->next_hops, &hops->by_number);
+        free(hops);
+    }
+    state->version = graph_version(fabric->graph);
+}
+
+void proactive_tick(struct fabric *fabric)
+{
+    if (!is_proactive(fabric) || !fabric_is_active(fabric))
+        return;
+    HASHMAP_FOREACH(node, &fabric->datapaths) {
+        struct datapath *datapath = CONTAINER_OF(node, struct datapath, by_id);
+        struct proactive_state *state = datapath->proactive;
+
+        if (!datapath->channel || !state || state->groups_xid || fabric->now_ms < state->due_ms)
+            continue;
+        sync_link_ports(fabric, datapath);
+        if (state->version != graph_version(fabric->graph))
+            sync_ways(fabric, datapath);
+        if (!state->is_synced) {
+            state->is_synced = true;
+            put_all_hosts(fabric, datapath);
+        }
+    }
+}
+
+/* ---- coming and going ------------------------------------------------------------------------------------------------------------- */
+
+void proactive_start(struct fabric *fabric, struct datapath *datapath)
+{
+    struct of_message request = {.kind = OF_MULTIPART_REQUEST, .multipart_request = {.type = OFMP_GROUP_DESC}};
+    int64_t xid;
+
+    if (!is_proactive(fabric))
+        return;
+    proactive_forget(datapath);
+    datapath->proactive = calloc(1, sizeof(*datapath->proactive));
+    if (!datapath->proactive)
+        return;
+    forget_entries(datapath);
+    put_misses(fabric, datapath);
+    xid = channel_send(datapath->channel, &request);
+    datapath->proactive->groups_xid = xid > 0 ? (uint32_t)xid : 0;
+    /* Until links are known, what an earlier controller's life wrote is better than what could be written now. */
+    datapath->proactive->due_ms = fabric->now_ms + fabric->options.settle_ms + fabric->options.probe_ms;
+}
+
+bool proactive_reply(struct fabric *fabric, struct datapath *datapath, const struct of_message *message)
+{
+    struct proactive_state *state = datapath->proactive;
+    struct of_bytes list = message->multipart_reply.body;
+    struct of_group_desc desc;
+
+    if (!state || message->multipart_reply.type != OFMP_GROUP_DESC || message->xid != state->groups_xid)
+        return false;
+    while (of_group_desc_next(datapath->version, &list, &desc) == 1) {
+        struct next_hops *hops = find_hops(state, desc.group_id);
+
+        if (hops)
+            hops->is_there = true;
+    }
+    if (!(message->multipart_reply.flags & OFMPF_MORE))
+        state->groups_xid = 0;
+    return true;
+}
+
+void proactive_found(struct fabric *fabric, struct datapath *datapath, const struct of_flow_stats *stats)
+{
+    const uint32_t admission = OFM_IN_PORT | OFM_ETH_SRC | OFM_VLAN_VID;
+    struct fabric_port *port = datapath_port(datapath, stats->match.in_port);
+
+    /* Who was admitted where: that is what hosts there are. */
+    if (is_proactive(fabric) && stats->table_id == TABLE_ADMISSION && stats->match.fields == admission && port && port->is_up &&
+        port->kind != PORT_LINK)
+        host_at(fabric, port, &stats->match.eth_src, stats->match.vlan_vid == OF_NO_VLAN ? FRAME_NO_VLAN : stats->match.vlan_vid);
+}
+
+void proactive_forget(struct datapath *datapath)
+{
+    if (!datapath->proactive)
+        return;
+    HASHMAP_FOREACH(node, &datapath->proactive->next_hops) {
+        hashmap_remove(&datapath->proactive->next_hops, node);
+        free(CONTAINER_OF(node, struct next_hops, by_number));
+    }
+    hashmap_clear(&datapath->proactive->next_hops);
+    free(datapath->proactive);
+    datapath->proactive = NULL;
+}
