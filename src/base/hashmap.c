@@ -67,9 +67,8 @@ static struct hashmap_node *find(const struct hashmap *map, const void *key, siz
     return NULL;
 }
 
-static int grow(struct hashmap *map)
+static int resize(struct hashmap *map, size_t n_buckets)
 {
-    size_t n_buckets = map->n_buckets ? 2 * map->n_buckets : 16;
     struct hashmap_node **buckets = calloc(n_buckets, sizeof *buckets);
 
     if (!buckets)
@@ -91,15 +90,26 @@ static int grow(struct hashmap *map)
     return 0;
 }
 
-int hashmap_insert(struct hashmap *map, struct hashmap_node *node, const void *key, size_t key_size)
+int hashmap_reserve(struct hashmap *map, size_t n_nodes)
 {
-    uint32_t hash = hash_bytes(key, key_size);
+    size_t n_buckets = map->n_buckets ? map->n_buckets : 16;
+
+    while (n_buckets < n_nodes)
+        n_buckets *= 2;
+    return n_buckets > map->n_buckets ? resize(map, n_buckets) : 0;
+}
+
+uint32_t hashmap_hash(const void *key, size_t key_size)
+{
+    return hash_bytes(key, key_size);
+}
+
+int hashmap_insert_new(struct hashmap *map, struct hashmap_node *node, const void *key, size_t key_size, uint32_t hash)
+{
     struct hashmap_node **bucket;
 
-    if (find(map, key, key_size, hash))
-        return -EEXIST;
     if (map->n_nodes >= map->n_buckets) {
-        int r = grow(map);
+        int r = resize(map, map->n_buckets ? 2 * map->n_buckets : 16);
 
         if (r < 0 && map->n_buckets == 0)
             return r; /* Otherwise chains are merely longer than we like. */
@@ -109,6 +119,18 @@ int hashmap_insert(struct hashmap *map, struct hashmap_node *node, const void *k
     *bucket = node;
     map->n_nodes++;
     return 0;
+}
+
+int hashmap_insert(struct hashmap *map, struct hashmap_node *node, const void *key, size_t key_size)
+{
+    uint32_t hash = hash_bytes(key, key_size);
+
+    return find(map, key, key_size, hash) ? -EEXIST : hashmap_insert_new(map, node, key, key_size, hash);
+}
+
+struct hashmap_node *hashmap_find_hashed(const struct hashmap *map, const void *key, size_t key_size, uint32_t hash)
+{
+    return find(map, key, key_size, hash);
 }
 
 struct hashmap_node *hashmap_find(const struct hashmap *map, const void *key, size_t key_size)

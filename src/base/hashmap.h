@@ -31,6 +31,22 @@ struct hashmap {
 /* Returns 0, -EEXIST if the key is there (nothing changes), or -ENOMEM. */
 int hashmap_insert(struct hashmap *map, struct hashmap_node *node, const void *key, size_t key_size);
 struct hashmap_node *hashmap_find(const struct hashmap *map, const void *key, size_t key_size);
+
+/* Room for so many nodes, so that inserting does not stop to grow.  0 or -ENOMEM. */
+int hashmap_reserve(struct hashmap *map, size_t n_nodes);
+
+/* The same in steps, for those who look before they insert: the hash is computed once.  hashmap_insert_new must not be given a key that
+ * is there; it returns 0 or -ENOMEM. */
+uint32_t hashmap_hash(const void *key, size_t key_size);
+/* Brings what the search begins with nearer, while something else is done. */
+static inline void hashmap_prefetch(const struct hashmap *map, uint32_t hash)
+{
+    if (map->n_buckets)
+        __builtin_prefetch(&map->buckets[hash & (map->n_buckets - 1)]);
+}
+
+struct hashmap_node *hashmap_find_hashed(const struct hashmap *map, const void *key, size_t key_size, uint32_t hash);
+int hashmap_insert_new(struct hashmap *map, struct hashmap_node *node, const void *key, size_t key_size, uint32_t hash);
 void hashmap_remove(struct hashmap *map, struct hashmap_node *node); /* 'node' must be in the map. */
 
 /* Visits every node in no order; the visited node may be removed (and freed) in the loop, no other. */

@@ -168,7 +168,7 @@ static json_t *show_flow(const struct fabric *fabric, const struct flow *flow)
                      is_ip ? json_string(ip_format(&tuple->destination, destination)) : json_null(), "protocol", (json_int_t)tuple->protocol,
                      "source_port", (json_int_t)tuple->source_port, "destination_port", (json_int_t)tuple->destination_port, "from",
                      json_port_name(flow->in), "to", json_port_name(flow->out), "hops", show_hops(flow->path), "age_seconds",
-                     (json_int_t)((fabric->now_ms - flow->created_ms) / 1000));
+                     (json_int_t)(fabric->now_ms / 1000 - flow->created_s));
 }
 
 /* ---- handlers ----------------------------------------------------------------------------------------------------------------------- */

@@ -14,6 +14,8 @@
 #include "weft/fabric/slices.h"
 #include "weft/fabric/state.h"
 
+#define FLOWS_RESERVED 1000000u /* Room for so many at most is taken at the start: 8 bytes each, which the kernel gives when they are used. */
+
 /* ---- names --------------------------------------------------------------------------------------------------------------- */
 
 static const struct fabric_event_info event_infos[N_FABRIC_EVENTS] = {
@@ -113,7 +115,8 @@ static bool is_link_local(const struct mac_address *mac)
 }
 
 /* At a port where hosts are. */
-static void take_from_host(struct fabric *fabric, struct fabric_port *port, const struct fabric_frame *frame, const uint8_t *bytes, size_t size)
+static void take_from_host(struct fabric *fabric, struct fabric_port *port, const struct fabric_frame *frame, const struct flow_lookup *lookup,
+                           const uint8_t *bytes, size_t size)
 {
     struct host *source = host_learn(fabric, port, frame), *destination;
 
@@ -139,13 +142,14 @@ static void take_from_host(struct fabric *fabric, struct fabric_port *port, cons
         return; /* The answer to a probe: learning from it was all. */
     destination = host_find(fabric, &frame->tuple.destination_mac, frame->vlan);
     if (destination)
-        flows_packet(fabric, port, source, destination, frame, bytes, size);
+        flows_packet(fabric, source, destination, frame, lookup, bytes, size);
     else
         flood_frame(fabric, port, source, frame, bytes, size);
 }
 
 /* Over a link comes what an earlier switch sent on and the next had no entry for, not yet or no more. */
-static void take_from_link(struct fabric *fabric, struct fabric_port *port, const struct fabric_frame *frame, const uint8_t *bytes, size_t size)
+static void take_from_link(struct fabric *fabric, const struct fabric_frame *frame, const struct flow_lookup *lookup, const uint8_t *bytes,
+                           size_t size)
 {
     struct host *source = host_find(fabric, &frame->tuple.source_mac, frame->vlan);
     struct host *destination = host_find(fabric, &frame->tuple.destination_mac, frame->vlan);
@@ -153,7 +157,7 @@ static void take_from_link(struct fabric *fabric, struct fabric_port *port, cons
     if (!fabric_is_active(fabric))
         fabric_count_drop(fabric, FABRIC_DROP_STANDBY);
     else if (source && destination)
-        flows_packet(fabric, port, source, destination, frame, bytes, size);
+        flows_packet(fabric, source, destination, frame, lookup, bytes, size);
     else
         fabric_count_drop(fabric, FABRIC_DROP_LOOPED);
 }
@@ -161,6 +165,7 @@ static void take_from_link(struct fabric *fabric, struct fabric_port *port, cons
 static void take_packet(struct fabric *fabric, struct datapath *datapath, const struct of_packet_in *packet)
 {
     struct fabric_port *port = datapath_port(datapath, packet->in_port);
+    struct flow_lookup lookup;
     struct fabric_frame frame;
 
     fabric->counters.packet_ins++;
@@ -179,14 +184,15 @@ static void take_packet(struct fabric *fabric, struct datapath *datapath, const 
         discovery_frame(fabric, port, packet->data.data, packet->data.size);
         return;
     }
+    flows_prepare(fabric, &frame, &lookup);
     if (is_link_local(&frame.tuple.destination_mac))
         fabric_count_drop(fabric, FABRIC_DROP_LINK_LOCAL);
     else if (mac_is_multicast(&frame.tuple.source_mac))
         fabric_count_drop(fabric, FABRIC_DROP_SOURCE_MULTICAST);
     else if (port->kind == PORT_HOST)
-        take_from_host(fabric, port, &frame, packet->data.data, packet->data.size);
+        take_from_host(fabric, port, &frame, &lookup, packet->data.data, packet->data.size);
     else if (port->kind == PORT_LINK)
-        take_from_link(fabric, port, &frame, packet->data.data, packet->data.size);
+        take_from_link(fabric, &frame, &lookup, packet->data.data, packet->data.size);
     else
         fabric_count_drop(fabric, port->kind == PORT_SETTLING ? FABRIC_DROP_SETTLING : FABRIC_DROP_SUSPECT_PORT);
 }
@@ -399,6 +405,9 @@ int fabric_new(const struct fabric_options *options, uint64_t now_ms, struct fab
     if (options->install == FABRIC_PROACTIVE)
         fabric->options.versions = 1u << OF13; /* 1.0 has neither groups nor tables. */
     fabric->now_ms = fabric->ticked_ms = now_ms;
+    pool_init(&fabric->flow_pool, sizeof(struct flow));
+    pool_init(&fabric->host_pool, sizeof(struct host));
+    pool_init(&fabric->address_pool, sizeof(struct host_address));
     ring_init(&fabric->moves);
     ring_init(&fabric->flows_by_age);
     ring_init(&fabric->dirty_routes);
@@ -424,6 +433,7 @@ int fabric_new(const struct fabric_options *options, uint64_t now_ms, struct fab
         fabric->options.order = order;
     }
     if ((options->n_order && !fabric->options.order) || graph_new(&fabric->graph) < 0 ||
+        hashmap_reserve(&fabric->flows, MIN(options->max_flows, FLOWS_RESERVED)) < 0 ||
         dag_cache_new(fabric->graph, options->max_switches, &fabric->dags) < 0 || slices_new(&fabric->slices) < 0) {
         fabric_free(fabric);
         return error_set(error, -ENOMEM, NULL, "out of memory");

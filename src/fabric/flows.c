@@ -68,10 +68,10 @@ void flow_hop(const struct flow *flow, const struct fabric_path *path, uint32_t 
     *ret_out = index < path->n_hops ? path->hops[index].out : flow->out;
 }
 
-static void free_flow(struct flow *flow)
+static void free_flow(struct fabric *fabric, struct flow *flow)
 {
     if (!flow->n_changes)
-        free(flow);
+        pool_give(&fabric->flow_pool, flow);
 }
 
 static void delete_at(struct fabric *fabric, const struct flow *flow, const struct place *place)
@@ -113,19 +113,20 @@ void flow_remove(struct fabric *fabric, struct flow *flow, bool in_switches)
     flow->source->n_flows--;
     flow->destination->n_flows--;
     flow->is_removed = true;
-    free_flow(flow);
+    free_flow(fabric, flow);
 }
 
-static struct flow *add_flow(struct fabric *fabric, const struct flow_key *key, struct host *source, struct host *destination,
+/* The key is not there; 'key_hash' is the map's. */
+static struct flow *add_flow(struct fabric *fabric, const struct flow_key *key, uint32_t key_hash, struct host *source, struct host *destination,
                              struct fabric_port *in, struct fabric_port *out, struct fabric_path *path, uint32_t hash)
 {
-    struct flow *flow = calloc(1, sizeof(*flow));
+    struct flow *flow = pool_take(&fabric->flow_pool);
 
     if (!flow)
         return NULL;
     flow->key = *key;
-    if (hashmap_insert(&fabric->flows, &flow->by_key, &flow->key, sizeof(flow->key)) < 0) {
-        free(flow);
+    if (hashmap_insert_new(&fabric->flows, &flow->by_key, &flow->key, sizeof(flow->key), key_hash) < 0) {
+        pool_give(&fabric->flow_pool, flow);
         return NULL;
     }
     if (fabric->flows.n_nodes > fabric->options.max_flows) {
@@ -143,7 +144,7 @@ static struct flow *add_flow(struct fabric *fabric, const struct flow_key *key, 
     flow->in = in;
     flow->out = out;
     flow->hash = hash;
-    flow->created_ms = fabric->now_ms;
+    flow->created_s = (uint32_t)(fabric->now_ms / 1000);
     fabric->counters.flows_new++;
     return flow;
 }
@@ -151,7 +152,7 @@ static struct flow *add_flow(struct fabric *fabric, const struct flow_key *key, 
 void flow_adopt(struct fabric *fabric, const struct flow_key *key, struct host *source, struct host *destination, struct fabric_port *in,
                 struct fabric_port *out, struct fabric_path *path)
 {
-    add_flow(fabric, key, source, destination, in, out, path, flow_hash(&key->tuple, fabric->options.hash_seed, fabric->options.hash_symmetric));
+    add_flow(fabric, key, hashmap_hash(key, sizeof(*key)), source, destination, in, out, path, flow_hash(&key->tuple, fabric->options.hash_seed, fabric->options.hash_symmetric));
 }
 
 /* ---- new flows ---------------------------------------------------------------------------------------------------------------------- */
@@ -182,10 +183,17 @@ static struct fabric_path *choose_path(struct fabric *fabric, const struct fabri
     return route ? route_select(fabric, route, hash) : NULL;
 }
 
-void flows_packet(struct fabric *fabric, struct fabric_port *port, struct host *source, struct host *destination,
-                  const struct fabric_frame *frame, const uint8_t *bytes, size_t size)
+void flows_prepare(const struct fabric *fabric, const struct fabric_frame *frame, struct flow_lookup *ret)
 {
-    struct flow_key key;
+    make_key(fabric, frame, &ret->key);
+    ret->hash = hashmap_hash(&ret->key, sizeof(ret->key));
+    hashmap_prefetch(&fabric->flows, ret->hash);
+}
+
+void flows_packet(struct fabric *fabric, struct host *source, struct host *destination, const struct fabric_frame *frame,
+                  const struct flow_lookup *lookup, const uint8_t *bytes, size_t size)
+{
+    struct hashmap_node *node;
     struct flow *flow;
 
     if (slice_of_host(fabric, source) != slice_of_host(fabric, destination)) {
@@ -204,13 +212,13 @@ void flows_packet(struct fabric *fabric, struct fabric_port *port, struct host *
         port_send(fabric, destination->port, bytes, size);
         return;
     }
-    make_key(fabric, frame, &key);
-    flow = flow_find(fabric, &key);
+    node = hashmap_find_hashed(&fabric->flows, &lookup->key, sizeof(lookup->key), lookup->hash);
+    flow = node ? CONTAINER_OF(node, struct flow, by_key) : NULL;
     if (!flow) {
         uint32_t hash = flow_hash(&frame->tuple, fabric->options.hash_seed, fabric->options.hash_symmetric);
         struct fabric_path *path = choose_path(fabric, source->port, destination->port, hash);
 
-        flow = path ? add_flow(fabric, &key, source, destination, source->port, destination->port, path, hash) : NULL;
+        flow = path ? add_flow(fabric, &lookup->key, lookup->hash, source, destination, source->port, destination->port, path, hash) : NULL;
         if (!flow) {
             fabric_count_drop(fabric, path ? FABRIC_DROP_NO_MEMORY : FABRIC_DROP_NO_PATH);
             return;
@@ -355,7 +363,7 @@ static void finish(struct flow_changes *changes)
         next = change->next;
         finish_change(changes->fabric, change);
         if (!--change->flow->n_changes && change->flow->is_removed)
-            free(change->flow);
+            pool_give(&changes->fabric->flow_pool, change->flow);
         free(change);
     }
     free(changes->touched);
@@ -483,4 +491,5 @@ void flows_clear(struct fabric *fabric)
     RING_FOREACH(element, &fabric->flows_by_age)
         flow_remove(fabric, CONTAINER_OF(element, struct flow, of_age), false);
     hashmap_clear(&fabric->flows);
+    pool_clear(&fabric->flow_pool);
 }

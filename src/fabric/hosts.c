@@ -60,7 +60,7 @@ static void remove_address(struct fabric *fabric, struct host_address *address)
     *link = address->next;
     address->host->n_addresses--;
     hashmap_remove(&fabric->addresses, &address->by_address);
-    free(address);
+    pool_give(&fabric->address_pool, address);
 }
 
 static void learn_address(struct fabric *fabric, struct host *host, const struct ip_address *ip)
@@ -88,14 +88,14 @@ static void learn_address(struct fabric *fabric, struct host *host, const struct
             last = last->next;
         remove_address(fabric, last); /* The oldest. */
     }
-    address = calloc(1, sizeof(*address));
+    address = pool_take(&fabric->address_pool);
     if (!address)
         return;
     address->key.address = *ip;
     address->key.vlan = host->key.vlan;
     address->host = host;
     if (hashmap_insert(&fabric->addresses, &address->by_address, &address->key, sizeof(address->key)) < 0) {
-        free(address);
+        pool_give(&fabric->address_pool, address);
         return;
     }
     address->next = host->addresses;
@@ -138,7 +138,7 @@ void host_remove(struct fabric *fabric, struct host *host)
     ring_remove(&host->of_port);
     host->port->n_hosts--;
     hashmap_remove(&fabric->hosts, &host->by_key);
-    free(host);
+    pool_give(&fabric->host_pool, host);
 }
 
 static struct host *add_host(struct fabric *fabric, struct fabric_port *port, const struct host_key *key)
@@ -147,12 +147,12 @@ static struct host *add_host(struct fabric *fabric, struct fabric_port *port, co
     struct host *host = NULL;
 
     if (port->n_hosts < fabric->options.max_hosts_port && fabric->hosts.n_nodes < fabric->options.max_hosts)
-        host = calloc(1, sizeof(*host));
+        host = pool_take(&fabric->host_pool);
     if (host) {
         host->key = *key;
         ring_init(&host->of_port);
         if (hashmap_insert(&fabric->hosts, &host->by_key, &host->key, sizeof(host->key)) < 0) {
-            free(host);
+            pool_give(&fabric->host_pool, host);
             host = NULL;
         }
     }
@@ -366,8 +366,9 @@ void hosts_clear(struct fabric *fabric)
             remove_address(fabric, host->addresses);
         forget_move(host);
         hashmap_remove(&fabric->hosts, node);
-        free(host);
     }
     hashmap_clear(&fabric->hosts);
     hashmap_clear(&fabric->addresses);
+    pool_clear(&fabric->host_pool);
+    pool_clear(&fabric->address_pool);
 }

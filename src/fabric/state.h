@@ -3,6 +3,7 @@
 #define WEFT_FABRIC_STATE_H
 
 #include "weft/base/hashmap.h"
+#include "weft/base/pool.h"
 #include "weft/fabric/fabric.h"
 #include "weft/fabric/frame.h"
 #include "weft/fabric/paths/buckets.h"
@@ -198,7 +199,8 @@ struct flow {
     struct fabric_path *path;
     struct host *source, *destination;
     struct fabric_port *in, *out; /* Where it enters and leaves the fabric. */
-    uint64_t installed_ms, created_ms;
+    uint64_t installed_ms;
+    uint32_t created_s;
     uint32_t hash;
     uint32_t generation; /* Of its path. */
     uint32_t n_changes;  /* Under way; the last one frees a flow that was removed meanwhile. */
@@ -225,6 +227,7 @@ struct fabric {
     struct hashmap hosts, addresses;
     struct ring moves;              /* struct host_move under way. */
     struct hashmap routes, flows;
+    struct pool flow_pool, host_pool, address_pool;
     struct ring flows_by_age;       /* Oldest first. */
     struct ring dirty_routes;
     struct flow_changes *changes;   /* Being prepared; see flows.c. */
@@ -310,8 +313,14 @@ void routes_tick(struct fabric *fabric);
 void routes_clear(struct fabric *fabric);
 
 /* flows.c */
-void flows_packet(struct fabric *fabric, struct fabric_port *port, struct host *source, struct host *destination,
-                  const struct fabric_frame *frame, const uint8_t *bytes, size_t size);
+/* A packet between two known hosts.  flows_prepare first, as early as can be: it is cheap, and what it brings nearer is needed at the end. */
+struct flow_lookup {
+    struct flow_key key;
+    uint32_t hash;
+};
+void flows_prepare(const struct fabric *fabric, const struct fabric_frame *frame, struct flow_lookup *ret);
+void flows_packet(struct fabric *fabric, struct host *source, struct host *destination, const struct fabric_frame *frame,
+                  const struct flow_lookup *lookup, const uint8_t *bytes, size_t size);
 void flows_removed(struct fabric *fabric, struct datapath *datapath, const struct of_flow_removed *removed);
 /* Gives each flow of a path another one, or removes it when there is none and the path is dead. */
 void flows_move(struct fabric *fabric, struct fabric_path *path);
