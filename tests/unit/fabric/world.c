@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "weft/base/util.h"
 #include "weft/fabric/entries.h"
@@ -11,17 +12,28 @@
 
 /* ---- switches say ---------------------------------------------------------------------------------------------------------- */
 
+static uint64_t cpu_ns(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
 void switch_say(struct sim_switch *at, const struct of_message *message)
 {
     struct buffer bytes = {0};
     struct of_message numbered = *message;
+    uint64_t start;
 
     if (!at->channel)
         return;
     if (!numbered.xid)
         numbered.xid = 77;
     assert(of_encode(at->version, &numbered, &bytes) == 0);
+    start = cpu_ns();
     fabric_receive(at->world->fabric, at->channel, bytes.data, bytes.size, at->world->now_ms);
+    at->world->fabric_ns += cpu_ns() - start;
     buffer_clear(&bytes);
 }
 

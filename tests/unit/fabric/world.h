@@ -70,8 +70,8 @@ struct world {
     struct sim_host **hosts;
     size_t n_hosts;
     uint64_t n_events[N_FABRIC_EVENTS];
+    uint64_t fabric_ns; /* CPU time of this process in the fabric's handling of messages. */
     uint64_t n_hops; /* Of frames in switches, since the start; grows without end when they loop. */
-    unsigned depth;
     struct buffer path_lines;
     struct { struct sim_switch *at; uint32_t port; size_t size; uint8_t bytes[WORLD_FRAME]; } *queue;
     size_t queue_first, n_queue;
