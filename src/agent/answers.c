@@ -191,8 +191,13 @@ static json_t *answer_flows(struct agent *agent, const json_t *arguments, struct
 static json_t *answer_status(struct agent *agent, const json_t *arguments, struct error *error)
 {
     char address[IP_TEXT_SIZE];
-    json_t *ports = json_array(), *answer;
+    json_t *ports = json_array(), *strangers = json_array(), *answer;
 
+    HASHMAP_FOREACH(node, &agent->replica.strangers) {
+        const struct replica_stranger *stranger = CONTAINER_OF(node, struct replica_stranger, by_id);
+
+        json_array_append_new(strangers, json_pack("{s:s, s:s}", "id", stranger->id, "why", stranger->why));
+    }
     HASHMAP_FOREACH(node, &agent->ports) {
         const struct agent_port *port = CONTAINER_OF(node, struct agent_port, by_id);
 
@@ -200,13 +205,14 @@ static json_t *answer_status(struct agent *agent, const json_t *arguments, struc
                                                port->ifindex ? port->interface : NULL, "slot", (int)port->slot, "status",
                                                port->active ? "ACTIVE" : "DOWN"));
     }
-    answer = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:s, s:i, s:i, s:o, s:o}", "host", agent->options.host, "version",
+    answer = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:s, s:i, s:i, s:o, s:o, s:I, s:o}", "host", agent->options.host, "version",
                        WEFT_VERSION, "api", api_is_connected(agent->api) ? "connected" : "disconnected", "api_url",
                        api_url(agent->api), "api_failure", api_last_failure(agent->api), "synced", agent->replica.synced,
                        "revision", (json_int_t)agent->replica.revision, "applied_revision", (json_int_t)agent->applied_revision,
                        "tunnel_address", ip_format(&agent->tunnel_address, address), "underlay_mtu", (int)agent->underlay_mtu,
                        "n_hosts", (int)agent->hosts.n_nodes, "served",
-                       serve_status(agent), "ports", ports);
+                       serve_status(agent), "not_understood", strangers, "unknown_kinds",
+                       (json_int_t)agent->replica.n_unknown_kinds, "ports", ports);
     return answer;
 }
 

@@ -182,6 +182,8 @@ static int take_line(const char *line, size_t size, void *context)
         log_error("the API sent what this agent does not understand: %s %s", error.field, error.message);
         return result;
     }
+    if (event == REPLICA_STRANGER)
+        log_error("%s; it stays as this agent knew it before (is the agent older than the API?)", error.message);
     if (event == REPLICA_SYNCED) {
         agent.replica.synced = true;
         agent_schedule_update(&agent);

@@ -84,6 +84,10 @@ static int write_metrics(void *context, struct buffer *text)
     prometheus_single(text, "weft_agent_api_connected", "gauge", "Is there a watch stream from the API?", api_is_connected(agent->api));
     prometheus_single(text, "weft_agent_revision", "gauge", "The store's revision that the agent knows of.", (double)agent->replica.revision);
     prometheus_single(text, "weft_agent_applied_revision", "gauge", "The store's revision that the tables reflect.", (double)agent->applied_revision);
+    prometheus_single(text, "weft_agent_not_understood", "gauge", "Objects of the API that this agent cannot read.",
+                      (double)agent->replica.strangers.n_nodes);
+    prometheus_single(text, "weft_agent_unknown_kinds_total", "counter", "Objects passed over: of a kind that this agent does not know.",
+                      (double)agent->replica.n_unknown_kinds);
     prometheus_single(text, "weft_agent_ports", "gauge", "Ports bound to this host.", (double)agent->ports.n_nodes);
     prometheus_single(text, "weft_agent_ports_active", "gauge", "Ports bound to this host and plugged.", n_active);
     prometheus_single(text, "weft_agent_hosts", "gauge", "Other hosts.", (double)agent->hosts.n_nodes);

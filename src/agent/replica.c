@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -28,35 +29,116 @@ static void drop_entry(struct replica *replica, struct replica_entry *entry)
 
 /* ---- lines ------------------------------------------------------------------------------------------------------------- */
 
-static int put(struct replica *replica, const json_t *line, struct error *error)
+static struct replica_stranger *find_stranger(const struct replica *replica, const char *id)
 {
-    const char *kind_name = json_string_value(json_object_get(line, "kind"));
-    _cleanup_(object_freep) struct object *object = NULL;
-    struct replica_entry *entry;
-    enum resource_kind kind;
+    struct hashmap_node *node = hashmap_find(&replica->strangers, id, strlen(id));
+
+    return node ? CONTAINER_OF(node, struct replica_stranger, by_id) : NULL;
+}
+
+static void forget_stranger(struct replica *replica, struct replica_stranger *stranger)
+{
+    if (!stranger)
+        return;
+    hashmap_remove(&replica->strangers, &stranger->by_id);
+    free(stranger);
+}
+
+/* True when it is to be said: the first time, and when it is another field. */
+static bool note_stranger(struct replica *replica, const char *id, const char *why)
+{
+    struct replica_stranger *stranger = find_stranger(replica, id);
+    bool is_new = !stranger || strncmp(stranger->why, why, strcspn(why, ":") + 1) != 0;
+
+    replica->n_strange_puts++;
+    if (!stranger && replica->strangers.n_nodes < MAX_STRANGERS && (stranger = calloc(1, sizeof(*stranger)))) {
+        string_copy(stranger->id, sizeof(stranger->id), id);
+        if (hashmap_insert(&replica->strangers, &stranger->by_id, stranger->id, strlen(stranger->id)) < 0) {
+            free(stranger);
+            stranger = NULL;
+        }
+    }
+    if (!stranger)
+        return false;
+    string_copy(stranger->why, sizeof(stranger->why), why);
+    stranger->is_there = true;
+    return is_new;
+}
+
+static void sweep_strangers(struct replica *replica)
+{
+    HASHMAP_FOREACH(node, &replica->strangers) {
+        struct replica_stranger *stranger = CONTAINER_OF(node, struct replica_stranger, by_id);
+
+        if (!stranger->is_there)
+            forget_stranger(replica, stranger);
+    }
+}
+
+/* One object that cannot be read must not cost the host all others. */
+static enum replica_event take_stranger(struct replica *replica, const char *kind, const json_t *json, const struct error *why,
+                                        struct error *error)
+{
+    const char *id = json_string_value(json_object_get(json, "id"));
+    char text[sizeof(why->field) + sizeof(why->message) + 3];
+
+    if (!id || strlen(id) >= UUID_TEXT_SIZE)
+        id = "without an id";
+    snprintf(text, sizeof(text), "%s: %s", why->field, why->message);
+    if (!note_stranger(replica, id, text))
+        return REPLICA_PASSED_OVER;
+    error_set(error, -EINVAL, why->field, "%s %s: %s", kind, id, text);
+    return REPLICA_STRANGER;
+}
+
+static int keep(struct replica *replica, struct object *object, uint64_t revision)
+{
+    struct replica_entry *entry = find_entry(replica, object->id);
     int result;
 
-    if (!kind_name || resource_from_name(kind_name, &kind) < 0)
-        return 0; /* A kind of a later version: nothing that this agent could do with it. */
-    result = object_decode(kind, json_object_get(line, "object"), &object, error);
-    if (result < 0)
-        return result;
-    entry = find_entry(replica, object->id);
     if (entry)
         drop_entry(replica, entry);
     entry = calloc(1, sizeof(*entry));
     if (!entry)
         return -ENOMEM;
-    entry->object = TAKE_PTR(object);
-    entry->revision = (uint64_t)json_integer_value(json_object_get(line, "revision"));
-    result = hashmap_insert(&replica->by_id, &entry->by_id, entry->object->id, strlen(entry->object->id));
+    entry->object = object;
+    entry->revision = revision;
+    result = hashmap_insert(&replica->by_id, &entry->by_id, object->id, strlen(object->id));
     if (result < 0) {
-        object_free(entry->object);
         free(entry);
         return result;
     }
-    replica->n_by_kind[kind]++;
+    replica->n_by_kind[object->kind]++;
     replica->n_changes++;
+    return 0;
+}
+
+static int put(struct replica *replica, const json_t *line, enum replica_event *ret_event, struct error *error)
+{
+    const char *kind_name = json_string_value(json_object_get(line, "kind"));
+    const json_t *json = json_object_get(line, "object");
+    _cleanup_(object_freep) struct object *object = NULL;
+    struct error why = {0};
+    enum resource_kind kind;
+    int result;
+
+    if (!kind_name || resource_from_name(kind_name, &kind) < 0) {
+        replica->n_unknown_kinds++; /* Nothing that this agent could do with it. */
+        *ret_event = REPLICA_PASSED_OVER;
+        return 0;
+    }
+    result = object_decode(kind, json, &object, &why);
+    if (result == -ENOMEM)
+        return error_set(error, result, NULL, "out of memory");
+    if (result < 0) {
+        *ret_event = take_stranger(replica, kind_name, json, &why, error);
+        return 0;
+    }
+    forget_stranger(replica, find_stranger(replica, object->id));
+    result = keep(replica, object, (uint64_t)json_integer_value(json_object_get(line, "revision")));
+    if (result < 0)
+        return error_set(error, result, NULL, "out of memory");
+    (void)TAKE_PTR(object);
     return 0;
 }
 
@@ -67,6 +149,8 @@ static void delete(struct replica *replica, const json_t *line)
 
     if (entry)
         drop_entry(replica, entry);
+    if (id)
+        forget_stranger(replica, find_stranger(replica, id));
 }
 
 static int take_line(struct replica *replica, json_t *line, enum replica_event *ret_event, json_t **ret_request,
@@ -79,7 +163,7 @@ static int take_line(struct replica *replica, json_t *line, enum replica_event *
     if (!type)
         return error_set(error, -EINVAL, "type", "a line of the watch stream has no type");
     if (streq(type, "put"))
-        return put(replica, line, error);
+        return put(replica, line, ret_event, error);
     if (streq(type, "delete")) {
         delete(replica, line);
     } else if (streq(type, "commit")) {
@@ -87,6 +171,7 @@ static int take_line(struct replica *replica, json_t *line, enum replica_event *
         *ret_event = REPLICA_COMMIT;
     } else if (streq(type, "synced")) {
         replica->revision = MAX(replica->revision, revision);
+        sweep_strangers(replica);
         *ret_event = REPLICA_SYNCED;
     } else if (streq(type, "request")) {
         *ret_event = REPLICA_REQUEST;
@@ -229,6 +314,9 @@ void replica_close(struct replica *replica)
     HASHMAP_FOREACH(node, &replica->by_id)
         drop_entry(replica, CONTAINER_OF(node, struct replica_entry, by_id));
     hashmap_clear(&replica->by_id);
+    HASHMAP_FOREACH(node, &replica->strangers)
+        forget_stranger(replica, CONTAINER_OF(node, struct replica_stranger, by_id));
+    hashmap_clear(&replica->strangers);
     free(replica->cache_path);
     if (replica->cache_fd >= 0)
         close(replica->cache_fd);
@@ -251,9 +339,12 @@ int replica_line(struct replica *replica, const char *line, size_t size, enum re
     return result;
 }
 
-json_t *replica_digest(const struct replica *replica)
+json_t *replica_digest(struct replica *replica)
 {
     json_t *digest = json_object();
+
+    HASHMAP_FOREACH(node, &replica->strangers)
+        CONTAINER_OF(node, struct replica_stranger, by_id)->is_there = false;
 
     HASHMAP_FOREACH(node, &replica->by_id) {
         const struct replica_entry *entry = CONTAINER_OF(node, struct replica_entry, by_id);

@@ -17,8 +17,21 @@ struct replica_entry {
     uint64_t revision; /* Of the store, for the digest. */
 };
 
+/* An object that this agent cannot read: of a later version of the API.  What it was before stays, in the replica and so in the
+ * tables, with the revision that it had then: the digest makes each new stream bring it again. */
+struct replica_stranger {
+    struct hashmap_node by_id;
+    char id[UUID_TEXT_SIZE];
+    char why[200];         /* The field and what is wrong with it: said once. */
+    bool is_there;         /* Mentioned since the stream began. */
+};
+#define MAX_STRANGERS 4096 /* What is more is counted, neither remembered nor said. */
+
 struct replica {
     struct hashmap by_id;
+    struct hashmap strangers;
+    uint64_t n_strange_puts;   /* Objects so far that could not be read, */
+    uint64_t n_unknown_kinds;  /* and that were of a kind which this agent does not know. */
     size_t n_by_kind[RESOURCE_N_KINDS];
     uint64_t revision;     /* Of the last commit. */
     uint64_t n_changes;    /* Puts and deletes so far: while it stays, pointers to objects do. */
@@ -34,6 +47,8 @@ void replica_close(struct replica *replica);
 
 enum replica_event {
     REPLICA_NOTHING,  /* Put or delete: wait for the commit. */
+    REPLICA_PASSED_OVER, /* Of no use to this version; nothing to say about it. */
+    REPLICA_STRANGER, /* An object that cannot be read, and was not said to be so: '*error' says which and why. */
     REPLICA_COMMIT,
     REPLICA_SYNCED,
     REPLICA_REQUEST,  /* '*ret_request' is the line's object, owned by the caller. */
@@ -41,12 +56,12 @@ enum replica_event {
 };
 
 /* Takes one line of the stream ('size' bytes without the newline).  Returns 0 with '*ret_event', or -EINVAL with
- * '*error' for a line that makes no sense (the caller connects again). */
+ * '*error' for a line that makes no sense (the caller connects again), or -ENOMEM.  One object that makes no sense is no such line. */
 int replica_line(struct replica *replica, const char *line, size_t size, enum replica_event *ret_event,
                  json_t **ret_request, struct error *error);
 
-/* {"<id>": revision, ...}, a new reference; NULL when out of memory. */
-json_t *replica_digest(const struct replica *replica);
+/* {"<id>": revision, ...}, a new reference; NULL when out of memory.  A new stream begins with it. */
+json_t *replica_digest(struct replica *replica);
 
 const struct object *replica_find(const struct replica *replica, enum resource_kind kind, const char *id);
 

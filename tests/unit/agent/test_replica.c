@@ -127,21 +127,129 @@ static void lines_of_a_later_version_are_passed_over(void **state)
     struct replica replica;
 
     reopen(&replica, true);
-    assert_int_equal(REPLICA_NOTHING, feed(&replica, "{\"type\":\"put\",\"kind\":\"wormhole\",\"revision\":1,\"object\":{\"id\":\"x\"}}"));
+    assert_int_equal(REPLICA_PASSED_OVER, feed(&replica, "{\"type\":\"put\",\"kind\":\"wormhole\",\"revision\":1,\"object\":{\"id\":\"x\"}}"));
     assert_int_equal(REPLICA_NOTHING, feed(&replica, "{\"type\":\"sing\"}"));
     assert_int_equal(REPLICA_KEEPALIVE, feed(&replica, "{\"type\":\"keepalive\",\"revision\":3}"));
     assert_int_equal(REPLICA_SYNCED, feed(&replica, "{\"type\":\"synced\",\"revision\":3}"));
     assert_int_equal(REPLICA_REQUEST, feed(&replica, "{\"type\":\"request\",\"id\":\"q\",\"operation\":\"counters\"}"));
     assert_int_equal(0, replica.by_id.n_nodes);
+    assert_int_equal(1, replica.n_unknown_kinds);
+    replica_close(&replica);
+}
+
+#define PORT "22222222-0000-4000-8000-000000000001"
+#define NETWORK "33333333-0000-4000-8000-000000000001"
+
+static enum replica_event put_port(struct replica *replica, unsigned revision, const char *fields, struct error *error)
+{
+    enum replica_event event = REPLICA_COMMIT;
+    char line[600];
+    json_t *request;
+
+    snprintf(line, sizeof(line), "{\"type\":\"put\",\"kind\":\"port\",\"revision\":%u,\"object\":{\"schema\":1,\"id\":\"" PORT
+             "\",\"network_id\":\"" NETWORK "\",\"mac_address\":\"fa:16:3e:00:00:01\"%s}}", revision, fields);
+    *error = (struct error){0};
+    assert_int_equal(0, replica_line(replica, line, strlen(line), &event, &request, error));
+    return event;
+}
+
+static json_int_t revision_in_digest(struct replica *replica, const char *id)
+{
+    json_t *digest = replica_digest(replica);
+    json_int_t revision = json_integer_value(json_object_get(digest, id));
+
+    json_decref(digest);
+    return revision;
+}
+
+static void an_object_that_cannot_be_read_stays_as_it_was(void **state)
+{
+    static const char *const strange[] = {
+        ",\"status\":\"TRANSCENDENT\"",        /* A value that an enum did not have. */
+        ",\"port_security_enabled\":\"mostly\"", /* Another type. */
+        ",\"fixed_ips\":[{\"subnet_id\":7}]",
+    };
+    struct replica replica;
+    struct error error;
+
+    reopen(&replica, true);
+    for (size_t i = 0; i < ARRAY_SIZE(strange); i++) {
+        uint64_t before;
+
+        assert_int_equal(REPLICA_NOTHING, put_port(&replica, 5, ",\"name\":\"good\"", &error));
+        before = replica.n_changes;
+        assert_int_equal(REPLICA_STRANGER, put_port(&replica, 6, strange[i], &error));
+        assert_non_null(strstr(error.message, PORT));
+        assert_true(error.field[0]);
+        assert_non_null(strstr(error.message, error.field));
+        assert_int_equal(REPLICA_PASSED_OVER, put_port(&replica, 7, strange[i], &error)); /* Said once. */
+        assert_int_equal(before, replica.n_changes);
+        assert_string_equal("good", replica_find(&replica, RESOURCE_PORT, PORT)->name);
+        put_host(&replica, 1, "one", 8); /* Everything else goes on. */
+        assert_string_equal("one", name_of(&replica, HOST "1"));
+
+        /* What the API compares on resuming: the revision that is here, so that it sends the other again. */
+        assert_int_equal(5, revision_in_digest(&replica, PORT));
+        assert_int_equal(REPLICA_PASSED_OVER, put_port(&replica, 7, strange[i], &error));
+        feed(&replica, "{\"type\":\"synced\",\"revision\":8}");
+        assert_int_equal(1, replica.strangers.n_nodes);
+        reopen(&replica, false); /* And the cache has the one that can be read. */
+        assert_int_equal(5, revision_in_digest(&replica, PORT));
+        assert_string_equal("good", replica_find(&replica, RESOURCE_PORT, PORT)->name);
+
+        /* Understood again: no stranger, and what is strange next is said. */
+        assert_int_equal(REPLICA_STRANGER, put_port(&replica, 9, strange[i], &error));
+        assert_int_equal(REPLICA_NOTHING, put_port(&replica, 10, ",\"name\":\"better\"", &error));
+        assert_int_equal(10, revision_in_digest(&replica, PORT));
+        assert_int_equal(0, replica.strangers.n_nodes);
+        assert_int_equal(REPLICA_STRANGER, put_port(&replica, 11, strange[i], &error));
+        feed(&replica, "{\"type\":\"delete\",\"kind\":\"port\",\"id\":\"" PORT "\",\"revision\":12}");
+        assert_null(replica_find(&replica, RESOURCE_PORT, PORT));
+        assert_int_equal(0, replica.strangers.n_nodes);
+    }
+    replica_close(&replica);
+}
+
+/* Nothing to fall back to: it is not here, nor in the digest, and what a later stream does not mention is forgotten. */
+static void a_new_object_that_cannot_be_read_is_not_there(void **state)
+{
+    struct replica replica;
+    struct error error;
+
+    reopen(&replica, true);
+    assert_int_equal(REPLICA_STRANGER, put_port(&replica, 5, ",\"status\":\"TRANSCENDENT\"", &error));
+    assert_int_equal(0, replica.by_id.n_nodes);
+    assert_int_equal(0, revision_in_digest(&replica, PORT));
+    feed(&replica, "{\"type\":\"synced\",\"revision\":8}");
+    assert_int_equal(0, replica.strangers.n_nodes);
+    replica_close(&replica);
+}
+
+static void strangers_are_not_remembered_without_end(void **state)
+{
+    struct replica replica;
+
+    reopen(&replica, true);
+    for (unsigned i = 0; i < MAX_STRANGERS + 100; i++) {
+        char line[200];
+
+        snprintf(line, sizeof(line), "{\"type\":\"put\",\"kind\":\"port\",\"revision\":1,\"object\":{\"id\":\"%u\"}}", i);
+        assert_int_equal(i < MAX_STRANGERS ? REPLICA_STRANGER : REPLICA_PASSED_OVER, feed(&replica, line));
+    }
+    assert_int_equal(MAX_STRANGERS, replica.strangers.n_nodes);
+    assert_int_equal(MAX_STRANGERS + 100, replica.n_strange_puts);
     replica_close(&replica);
 }
 
 static void nonsense_is_an_error_that_says_why(void **state)
 {
     static const char *const lines[] = {
-        "", "{", "[]", "null", "{}", "{\"type\":7}", "{\"type\":\"put\",\"kind\":\"host\",\"object\":{}}",
-        "{\"type\":\"put\",\"kind\":\"host\",\"object\":[]}", "{\"type\":\"put\",\"kind\":\"port\",\"object\":{\"id\":\"x\"}}",
-        "{\"type\":\"put\",\"kind\":\"host\"}",
+        "", "{", "[]", "null", "{}", "{\"type\":7}",
+    };
+    static const char *const strangers[] = {
+        "{\"type\":\"put\",\"kind\":\"host\",\"object\":{}}", "{\"type\":\"put\",\"kind\":\"host\",\"object\":[]}",
+        "{\"type\":\"put\",\"kind\":\"port\",\"object\":{\"id\":\"x\"}}", "{\"type\":\"put\",\"kind\":\"host\"}",
+        "{\"type\":\"put\",\"kind\":\"host\",\"object\":{\"id\":\"a text that is far longer than any id of an object could be\"}}",
     };
     struct replica replica;
 
@@ -154,6 +262,9 @@ static void nonsense_is_an_error_that_says_why(void **state)
         assert_true(replica_line(&replica, lines[i], strlen(lines[i]), &event, &request, &error) < 0);
         assert_int_not_equal('\0', error.message[0]);
     }
+    for (size_t i = 0; i < ARRAY_SIZE(strangers); i++)
+        feed(&replica, strangers[i]);
+    assert_int_equal(ARRAY_SIZE(strangers), replica.n_strange_puts);
     assert_int_equal(0, replica.by_id.n_nodes);
     replica_close(&replica);
 }
@@ -165,6 +276,9 @@ int main(void)
         cmocka_unit_test_setup(a_line_cut_short_by_a_crash_is_ignored, fresh),
         cmocka_unit_test_setup(the_cache_does_not_grow_for_ever, fresh),
         cmocka_unit_test_setup(lines_of_a_later_version_are_passed_over, fresh),
+        cmocka_unit_test_setup(an_object_that_cannot_be_read_stays_as_it_was, fresh),
+        cmocka_unit_test_setup(a_new_object_that_cannot_be_read_is_not_there, fresh),
+        cmocka_unit_test_setup(strangers_are_not_remembered_without_end, fresh),
         cmocka_unit_test_setup(nonsense_is_an_error_that_says_why, fresh),
     };
     int fd = mkstemp(path), failed;
