@@ -31,7 +31,9 @@ struct agent_port {
     char id[UUID_TEXT_SIZE];
     uint32_t slot, generation, project;
     uint32_t ifindex;      /* Of the interface it should have; 0: none is there. */
+    uint64_t incarnation;  /* Of that interface (links.h). */
     uint32_t attached;     /* Where the program is; 0: nowhere. */
+    uint64_t attached_incarnation;
     uint16_t prepared_mtu; /* The MTU that the interface was given. */
     char interface[16];
     bool is_veth;
@@ -77,6 +79,7 @@ struct agent {
     uint16_t underlay_mtu;
     uint32_t tunnel_ifindex;
     uint32_t underlay_ifindexes[MAX_UNDERLAY_INTERFACES]; /* Where from_underlay is. */
+    uint64_t underlay_incarnations[MAX_UNDERLAY_INTERFACES]; /* Of these. */
     size_t n_underlay_ifindexes;
     uint64_t underlay_state;           /* Of their MACs, MTUs, flags: see update.c. */
 

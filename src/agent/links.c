@@ -78,6 +78,7 @@ static void forget(struct links *links, struct link *link)
 static int remember(struct links *links, const struct link *said)
 {
     struct link *link = (struct link *)links_find(links, said->ifindex), *namesake;
+    uint64_t incarnation = link ? link->incarnation : ++links->n_incarnations;
 
     if (link)
         forget(links, link);
@@ -85,6 +86,7 @@ static int remember(struct links *links, const struct link *said)
     if (!link)
         return -ENOMEM;
     *link = *said;
+    link->incarnation = incarnation;
     namesake = (struct link *)links_find_name(links, link->name);
     if (namesake) /* It was deleted or renamed, and that message is still to come. */
         forget(links, namesake);

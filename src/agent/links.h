@@ -12,6 +12,8 @@
 struct link {
     struct hashmap_node by_index, by_name;
     uint32_t ifindex;
+    uint64_t incarnation; /* Another one when the interface was deleted, or left the namespace, and is there again: what was attached
+                             to it went with the one before, although index and name may be the same. */
     char name[16];
     char kind[16];       /* "veth", "tun", "vxlan"; empty for hardware. */
     bool peer_elsewhere; /* A veth whose other end is in another network namespace. */
@@ -25,6 +27,7 @@ struct mnl_socket;
 struct links {
     struct hashmap by_index, by_name;
     struct mnl_socket *socket;
+    uint64_t n_incarnations;
     uv_poll_t poll;
     void (*changed)(void *context); /* Something did; called at most once a batch of messages. */
     void *context;

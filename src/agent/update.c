@@ -92,6 +92,7 @@ static struct agent_port *update_port(struct agent *agent, const struct port *mo
     link = find_interface(agent, port->id);
     port->ifindex = link ? link->ifindex : 0;
     if (link) {
+        port->incarnation = link->incarnation;
         string_copy(port->interface, sizeof(port->interface), link->name);
         port->is_veth = streq(link->kind, "veth") && link->peer_elsewhere;
     }
@@ -298,7 +299,7 @@ static int attach(struct agent *agent, struct agent_port *port)
 {
     struct port_config config = port_config(agent, port);
     uint16_t mtu = interface_mtu(port, &config);
-    bool is_new = port->attached != port->ifindex;
+    bool is_new = port->attached != port->ifindex || port->attached_incarnation != port->incarnation;
     int result = 0;
 
     if (is_new) /* Before the interface is up: no frame shall find it without a program. */
@@ -310,6 +311,7 @@ static int attach(struct agent *agent, struct agent_port *port)
     if (result == 0 && is_new) {
         log_info("port %s is interface '%s', slot %u", port->id, port->interface, port->slot);
         port->attached = port->ifindex;
+        port->attached_incarnation = port->incarnation;
         if (config.flags & PORT_RA)
             serve_plugged(agent, port); /* Its own solicitations may have come too early. */
     }
@@ -422,6 +424,7 @@ static void attach_underlay(struct agent *agent, uint32_t ifindex)
         return;
     }
     log_info("underlay is interface '%s', MTU %u", link->name, link->mtu);
+    agent->underlay_incarnations[agent->n_underlay_ifindexes] = link->incarnation;
     agent->underlay_ifindexes[agent->n_underlay_ifindexes++] = ifindex;
 }
 
@@ -449,9 +452,13 @@ static void update_underlay(struct agent *agent)
     const struct link *link;
     size_t kept = 0;
 
-    for (size_t i = 0; i < agent->n_underlay_ifindexes; i++) /* Interfaces that are gone. */
-        if (links_find(&agent->links, agent->underlay_ifindexes[i]))
-            agent->underlay_ifindexes[kept++] = agent->underlay_ifindexes[i];
+    for (size_t i = 0; i < agent->n_underlay_ifindexes; i++) { /* Interfaces that are gone, and maybe there again. */
+        link = links_find(&agent->links, agent->underlay_ifindexes[i]);
+        if (!link || link->incarnation != agent->underlay_incarnations[i])
+            continue;
+        agent->underlay_incarnations[kept] = agent->underlay_incarnations[i];
+        agent->underlay_ifindexes[kept++] = agent->underlay_ifindexes[i];
+    }
     agent->n_underlay_ifindexes = kept;
 
     if (agent->options.underlay && !streq(agent->options.underlay, "auto")) {

@@ -5,6 +5,7 @@
 
 import contextlib
 import json
+import signal
 import socket
 import time
 
@@ -153,6 +154,40 @@ def test_an_interface_that_vanishes_and_returns_is_the_port_again(lab):
     again = Workload(lab, b.port, b.host)
     lab.api.wait_active(b.port)
     a.wait_ping(again)
+
+
+def leave_and_return(workload, elsewhere):
+    """The host's end goes to another namespace and comes back: with its index and name, but the kernel took its program."""
+    host, name = workload.host.namespace, workload.interface
+    index = host.ip("-o", "link", "show", name).split(":")[0]
+    host.ip("link", "set", name, "netns", elsewhere.name)
+    elsewhere.ip("link", "set", name, "netns", host.name)
+    assert host.ip("-o", "link", "show", name).split(":")[0] == index
+
+
+def test_an_interface_that_was_away_for_an_instant_gets_its_program_again(lab):
+    a, b = lab.pair()
+
+    def has_program():
+        return "from_workload" in b.host.namespace.run("tc", "filter", "show", "dev", b.interface, "ingress", check=False)
+
+    elsewhere = Namespace(lab.name("elsewhere"))  # An empty one: each index is free there.
+    try:
+        for _ in range(5):  # The agent reads both messages at once.
+            b.host.agent.process.send_signal(signal.SIGSTOP)
+            try:
+                leave_and_return(b, elsewhere)
+                assert not has_program()
+            finally:
+                b.host.agent.process.send_signal(signal.SIGCONT)
+            wait_for(has_program, "the program to be there again")
+            b.wait_ping(a)
+        for _ in range(40):  # And whenever it reads them.
+            leave_and_return(b, elsewhere)
+        wait_for(has_program, "the program to be there again")
+        b.wait_ping(a)
+    finally:
+        elsewhere.delete()
 
 
 def test_any_interface_can_be_plugged_and_stays_so_over_a_restart(lab):
