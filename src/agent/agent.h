@@ -39,6 +39,7 @@ struct agent_port {
     bool is_veth;
     bool seen;             /* In this update's replica. */
     bool active, reported_active, reported;
+    bool refused;          /* Its interface is the host's own, and that was said. */
     uint64_t retry_ms;     /* Not before then, after a failure to attach. */
 };
 
@@ -93,6 +94,10 @@ struct agent {
 
 /* update.c: brings the data plane to what replica and host say; soon, and once for all that happened meanwhile. */
 void agent_schedule_update(struct agent *agent);
+
+/* May a workload be given the interface?  0, -EBUSY when the host itself uses it, or what asking the kernel said; '*error' says why.
+ * 'force' waives addresses and routes on which nothing of ours depends. */
+int agent_check_interface(struct agent *agent, const struct link *link, bool force, struct error *error);
 
 /* Something changed in the underlay: the ways to the other hosts are looked up again. */
 void agent_underlay_changed(struct agent *agent);

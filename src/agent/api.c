@@ -58,6 +58,7 @@ struct api {
     char *credential;
     struct transfer *transfers, *watch;
     bool connected;
+    struct ip_address server; /* Of the last watch stream. */
     bool credential_refused; /* Join again, if there is a token. */
     uint64_t heard_ms, backoff_ms;
     char failure[512];
@@ -184,6 +185,10 @@ static size_t receive(char *bytes, size_t one, size_t size, void *context)
     if (transfer->purpose != PURPOSE_WATCH || status != 200)
         return size;
     if (!api->connected) {
+        const char *address = NULL;
+
+        if (curl_easy_getinfo(transfer->easy, CURLINFO_PRIMARY_IP, &address) == CURLE_OK && address)
+            ip_parse(address, &api->server);
         api->connected = true;
         api->failure[0] = 0;
         api->backoff_ms = BACKOFF_FIRST_MS;
@@ -545,6 +550,11 @@ bool api_is_connected(const struct api *api)
 const char *api_url(const struct api *api)
 {
     return api->urls[api->url];
+}
+
+void api_server_address(const struct api *api, struct ip_address *ret)
+{
+    *ret = api->server;
 }
 
 const char *api_last_failure(const struct api *api)

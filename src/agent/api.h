@@ -40,11 +40,13 @@ void api_send(struct api *api, const char *method, const char *path, json_t *bod
               void *context);
 
 bool api_is_connected(const struct api *api);
+/* The address of the server of the present or last watch stream; zero before the first. */
+struct ip_address;
+void api_server_address(const struct api *api, struct ip_address *ret);
 const char *api_url(const struct api *api);        /* The server in use or tried at present. */
 const char *api_last_failure(const struct api *api); /* Why there is no connection; empty while there is one. */
 
 /* The address this host has towards the API, for a tunnel address that nobody configured.  0 or -errno. */
-struct ip_address;
 int api_local_address(const char *urls, struct ip_address *ret);
 
 #endif

@@ -1,5 +1,5 @@
 /* Slots and plugs: see local.h.  The journal's lines:
- *     plug INTERFACE PORT     unplug INTERFACE
+ *     plug INTERFACE PORT [forced]     unplug INTERFACE
  *     port NUMBER ID          host NUMBER NAME         project NUMBER ID
  *     free KIND NUMBER */
 #include "weft/agent/local.h"
@@ -39,7 +39,7 @@ static int write_plug(struct local *local, const struct plug *plug)
 {
     char line[80];
 
-    snprintf(line, sizeof(line), "plug %s %s\n", plug->interface, plug->port_id);
+    snprintf(line, sizeof(line), "plug %s %s%s\n", plug->interface, plug->port_id, plug->forced ? " forced" : "");
     return write_line(local, line);
 }
 
@@ -197,7 +197,7 @@ int local_unplug(struct local *local, const char *interface)
     return result < 0 ? result : sync_journal(local);
 }
 
-int local_plug(struct local *local, const char *interface, const char *port_id)
+int local_plug(struct local *local, const char *interface, const char *port_id, bool forced)
 {
     const struct plug *earlier;
     struct plug *plug;
@@ -205,7 +205,7 @@ int local_plug(struct local *local, const char *interface, const char *port_id)
     if (!interface[0] || strlen(interface) >= sizeof(plug->interface) || strpbrk(interface, " \n") || !uuid_is_valid(port_id))
         return -EINVAL;
     earlier = local_plug_of_port(local, port_id);
-    if (earlier && streq(earlier->interface, interface))
+    if (earlier && streq(earlier->interface, interface) && earlier->forced == forced)
         return 0;
     if (earlier)
         local_unplug(local, earlier->interface);
@@ -215,6 +215,7 @@ int local_plug(struct local *local, const char *interface, const char *port_id)
         return -ENOMEM;
     string_copy(plug->interface, sizeof(plug->interface), interface);
     string_copy(plug->port_id, sizeof(plug->port_id), port_id);
+    plug->forced = forced;
     if (hashmap_insert(&local->plugs, &plug->by_interface, plug->interface, strlen(plug->interface)) < 0) {
         free(plug);
         return -ENOMEM;
@@ -234,12 +235,13 @@ int local_plug(struct local *local, const char *interface, const char *port_id)
 static void replay(struct local *local, char *line)
 {
     char *save, *verb = strtok_r(line, " \n", &save), *first = strtok_r(NULL, " \n", &save), *second = strtok_r(NULL, " \n", &save);
+    const char *third = second ? strtok_r(NULL, " \n", &save) : NULL;
     uint64_t number;
 
     if (!verb || !first)
         return;
     if (streq(verb, "plug") && second)
-        local_plug(local, first, second);
+        local_plug(local, first, second, third && streq(third, "forced"));
     else if (streq(verb, "unplug"))
         local_unplug(local, first);
     for (int kind = 0; kind < N_SLOT_KINDS; kind++) {

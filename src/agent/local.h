@@ -27,6 +27,7 @@ struct plug {
     struct hashmap_node by_interface, by_port;
     char interface[16];
     char port_id[UUID_TEXT_SIZE];
+    bool forced; /* Although the host itself uses it. */
 };
 
 struct slots {
@@ -57,7 +58,7 @@ void local_unmark(struct local *local, enum slot_kind kind);
 
 /* An interface is plugged into at most one port, and a port into one interface: earlier ones are replaced.
  * Return 0, -EINVAL, -ENOENT (unplug), or what writing said. */
-int local_plug(struct local *local, const char *interface, const char *port_id);
+int local_plug(struct local *local, const char *interface, const char *port_id, bool forced);
 int local_unplug(struct local *local, const char *interface);
 const struct plug *local_plug_of_port(const struct local *local, const char *port_id);
 const struct plug *local_plug_of_interface(const struct local *local, const char *interface);

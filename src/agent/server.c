@@ -36,6 +36,7 @@ static json_t *plug(struct agent *agent, const json_t *request, struct error *er
     const char *port_id = json_string_value(json_object_get(request, "port"));
     const char *interface = json_string_value(json_object_get(request, "interface"));
     const struct link *link = interface ? links_find_name(&agent->links, interface) : NULL;
+    bool force = json_is_true(json_object_get(request, "force"));
     int result;
 
     if (!port_id || !uuid_is_valid(port_id)) {
@@ -46,15 +47,9 @@ static json_t *plug(struct agent *agent, const json_t *request, struct error *er
         error_set(error, -ENODEV, "interface", "interface: '%s' does not exist", interface ? interface : "");
         return NULL;
     }
-    bool is_underlay = link->ifindex == agent->tunnel_ifindex;
-
-    for (size_t i = 0; i < agent->n_underlay_ifindexes; i++)
-        is_underlay = is_underlay || link->ifindex == agent->underlay_ifindexes[i];
-    if (is_underlay || streq(interface, "lo")) {
-        error_set(error, -EBUSY, "interface", "interface: '%s' is the host's %s", interface, is_underlay ? "underlay" : "own");
+    if (agent_check_interface(agent, link, force, error) < 0)
         return NULL;
-    }
-    result = local_plug(&agent->local, interface, port_id);
+    result = local_plug(&agent->local, interface, port_id, force);
     if (result < 0) {
         error_set(error, result, "interface", "interface: cannot remember '%s': %s", interface, strerror(-result));
         return NULL;

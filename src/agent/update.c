@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "weft/agent/agent.h"
+#include "weft/agent/host-use.h"
 #include "weft/agent/serve.h"
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
@@ -295,6 +296,52 @@ static uint16_t interface_mtu(const struct agent_port *port, const struct port_c
     return port->is_veth && config->mtu ? UINT16_MAX : config->mtu;
 }
 
+static bool is_underlay(const struct agent *agent, uint32_t ifindex)
+{
+    for (size_t i = 0; i < agent->n_underlay_ifindexes; i++)
+        if (agent->underlay_ifindexes[i] == ifindex)
+            return true;
+    return ifindex == agent->tunnel_ifindex;
+}
+
+int agent_check_interface(struct agent *agent, const struct link *link, bool force, struct error *error)
+{
+    struct ip_address server;
+    struct host_use use;
+    int result;
+
+    if (agent->api)
+        api_server_address(agent->api, &server);
+    result = host_use_find(link->ifindex, &server, agent->api ? 1 : 0, &use);
+    if (result < 0)
+        return error_set(error, result, "interface", "interface: cannot find out what '%s' is used for: %s", link->name, strerror(-result));
+    if (is_underlay(agent, link->ifindex) || (agent->options.underlay && streq(agent->options.underlay, link->name)) ||
+        (!ip_is_zero(&agent->tunnel_address) && underlay_interface_of(&agent->underlay, &agent->tunnel_address) == link->ifindex))
+        return error_set(error, -EBUSY, "interface", "interface: '%s' is the host's underlay", link->name);
+    if (use.is_used && !(use.may_be_forced && force))
+        return error_set(error, -EBUSY, "interface", "interface: '%s' %s: it is the host's own%s", link->name, use.why,
+                         use.may_be_forced ? " (--force plugs it all the same)" : "");
+    return 0;
+}
+
+/* What a person plugged may be the host's own by now: after a reboot another device has the name, or somebody gave it an address while
+ * it was gone.  So the question is asked again just before the program would take its traffic. */
+static int check_plugged(struct agent *agent, struct agent_port *port)
+{
+    const struct plug *plug = local_plug_of_port(&agent->local, port->id);
+    const struct link *link = links_find(&agent->links, port->ifindex);
+    struct error error = {0};
+    int result;
+
+    if (!plug || !link || attach_is_there(port->ifindex, false))
+        return 0;
+    result = agent_check_interface(agent, link, plug->forced, &error);
+    if (result == -EBUSY && !port->refused)
+        log_error("port %s gets no interface: %s", port->id, error.message);
+    port->refused = result == -EBUSY;
+    return result;
+}
+
 static int attach(struct agent *agent, struct agent_port *port)
 {
     struct port_config config = port_config(agent, port);
@@ -302,7 +349,9 @@ static int attach(struct agent *agent, struct agent_port *port)
     bool is_new = port->attached != port->ifindex || port->attached_incarnation != port->incarnation;
     int result = 0;
 
-    if (is_new) /* Before the interface is up: no frame shall find it without a program. */
+    if (is_new)
+        result = check_plugged(agent, port);
+    if (result == 0 && is_new) /* Before the interface is up: no frame shall find it without a program. */
         result = attach_program(port->ifindex, false, maps_program(agent->maps, PROGRAM_FROM_WORKLOAD));
     if (result == 0 && (is_new || port->prepared_mtu != mtu)) {
         result = attach_prepare(port->ifindex, port->interface, mtu);
@@ -338,7 +387,7 @@ static void update_interface(struct agent *agent, struct agent_port *port)
     } else {
         port->attached = 0;
         port->retry_ms = now_ms + ATTACH_RETRY_MS;
-        if (result != -ENODEV) /* Gone again meanwhile: the message about it is on its way. */
+        if (result != -ENODEV && !port->refused) /* Gone again meanwhile: the message about it is on its way. */
             log_error("port %s: cannot attach to interface '%s': %s", port->id, port->interface, strerror(-result));
     }
     port->active = port->attached != 0;

@@ -165,6 +165,7 @@ static const struct flag port_filters[] = {
 };
 
 static const struct flag plug_flags[] = {
+    OWN_SWITCH("force", "also a device with addresses or routes of the host"),
     OWN_SWITCH("no-wait", "do not wait until traffic can flow"),
     END,
 };
@@ -282,7 +283,9 @@ const struct command commands[] = {
      .flags = {plug_flags}, .run = run_port_plug,
      .details = "Binds the port to the host whose agent listens at --agent-socket and tells that agent which device it is.\n"
                 "A device named 'tap' and the first 11 characters of the port's id needs only the binding\n"
-                "('weft port set PORT --host HOST')."},
+                "('weft port set PORT --host HOST').\n"
+                "A device that the host itself uses is refused; --force overrides that for addresses and routes, not for\n"
+                "the default route, the way to the API or other hosts, members of bridges and bonds, or tunnels."},
     {.name = "port unplug", .help = "Take a port's device away from it",
      .arguments = {{.name = "PORT", .completion = COMPLETE_PORT}}, .flags = {keep_binding}, .run = run_port_unplug},
     {.name = "port libvirt-xml", .help = "Print the port as a libvirt <interface>",

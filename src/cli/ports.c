@@ -108,7 +108,8 @@ int run_port_plug(struct call *call)
         r = port_bind(call->session, port, host, &call->error);
     if (r < 0)
         return r;
-    request = json_pack("{s:s,s:s,s:s}", "operation", "plug", "port", resource_id(port), "interface", interface);
+    request = json_pack("{s:s,s:s,s:s,s:b}", "operation", "plug", "port", resource_id(port), "interface", interface, "force",
+                        call_flag(call, "force") != NULL);
     r = request ? agent_ask(session_agent_socket(call->session), request, &answer, &call->error) : -ENOMEM;
     if (r < 0) {
         /* The port is where it was before: a failed plug leaves nothing behind. */

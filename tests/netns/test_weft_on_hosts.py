@@ -101,6 +101,50 @@ def test_a_device_that_is_not_there(lab, weft, network):
     assert weft.json("port", "show", "nowhere")["binding:host_id"] == ""
 
 
+def test_the_hosts_own_devices_are_refused(lab, weft, network, peer):
+    host = lab.hosts[0]
+    port = lab.api.port(network, name="own")
+    refusals = {"lo": "is the loopback", "mgmt": "is the way to", "under": "is the host's underlay", "weft-tun": "is the host's underlay",
+                "weft-room": "is a bridge"}
+    for device, why in refusals.items():
+        for force in [], ["--force"]:
+            result = weft.run("port", "plug", "own", device, *force)
+            assert result.returncode == 1 and device in result.stderr and why in result.stderr, result.stderr
+            assert weft.json("port", "show", "own")["binding:host_id"] == ""
+    assert all("from_workload" not in host.namespace.run("tc", "filter", "show", "dev", device, "ingress", check=False)
+               for device in refusals)
+
+    workload = lab.workload(port, host, interface="dev8")
+    host.namespace.ip("addr", "add", "10.99.0.1/24", "dev", "dev8")
+    result = weft.run("port", "plug", "own", "dev8")
+    assert result.returncode == 1 and "10.99.0.1" in result.stderr and "--force" in result.stderr
+    weft("port", "plug", "own", "dev8", "--force")
+    workload.wait_ping(peer)
+
+    # While it is away the port has nothing; a device of that name that is the host's is not taken, unless it was forced.
+    for forced in False, True:
+        weft("port", "unplug", "own")
+        host.namespace.ip("addr", "flush", "dev", "dev8")
+        weft("port", "plug", "own", "dev8", *(["--force"] if forced else []))
+        workload.delete()
+        lab.api.wait_active(port, status="DOWN")
+        host.agent.process.send_signal(signal.SIGSTOP)
+        try:
+            workload = lab.workload(port, host, interface="dev8")
+            host.namespace.ip("addr", "add", "10.99.0.1/24", "dev", "dev8")
+        finally:
+            host.agent.process.send_signal(signal.SIGCONT)
+        if forced:
+            workload.wait_ping(peer)
+        else:
+            wait_for(lambda: "gets no interface" in host.agent.text(), "the agent to say that the device is the host's")
+            assert "from_workload" not in host.namespace.run("tc", "filter", "show", "dev", "dev8", "ingress", check=False)
+            host.namespace.ip("addr", "flush", "dev", "dev8")
+            workload.wait_ping(peer)
+    weft("port", "unplug", "own")
+    workload.delete()
+
+
 def test_the_tap_that_libvirt_makes_becomes_the_port(lab, weft, network):
     port = lab.api.port(network, name="machine")
     element = xml.etree.ElementTree.fromstring(weft("port", "libvirt-xml", "machine", "--host", lab.hosts[0].name))

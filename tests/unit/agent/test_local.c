@@ -82,16 +82,32 @@ static void a_freed_slot_is_the_last_to_be_given_out(void **state)
     local_close(&local);
 }
 
+static void a_forced_plug_is_remembered_as_such(void **state)
+{
+    struct local local;
+
+    reopen(&local, true);
+    assert_int_equal(0, local_plug(&local, "eth7", PORT_A, true));
+    reopen(&local, false); /* Read from the journal as it was appended, */
+    assert_true(local_plug_of_port(&local, PORT_A)->forced);
+    reopen(&local, false); /* and as it was written anew. */
+    assert_true(local_plug_of_port(&local, PORT_A)->forced);
+    assert_int_equal(0, local_plug(&local, "eth7", PORT_A, false));
+    reopen(&local, false);
+    assert_false(local_plug_of_port(&local, PORT_A)->forced);
+    local_close(&local);
+}
+
 static void a_plug_is_of_one_port_and_one_interface(void **state)
 {
     struct local local;
 
     reopen(&local, true);
-    assert_int_equal(0, local_plug(&local, "eth7", PORT_A));
-    assert_int_equal(0, local_plug(&local, "eth8", PORT_A)); /* Moved. */
+    assert_int_equal(0, local_plug(&local, "eth7", PORT_A, false));
+    assert_int_equal(0, local_plug(&local, "eth8", PORT_A, false)); /* Moved. */
     assert_null(local_plug_of_interface(&local, "eth7"));
     assert_string_equal("eth8", local_plug_of_port(&local, PORT_A)->interface);
-    assert_int_equal(0, local_plug(&local, "eth8", PORT_B)); /* Taken over. */
+    assert_int_equal(0, local_plug(&local, "eth8", PORT_B, false)); /* Taken over. */
     assert_null(local_plug_of_port(&local, PORT_A));
     reopen(&local, false);
     assert_string_equal("eth8", local_plug_of_port(&local, PORT_B)->interface);
@@ -99,9 +115,9 @@ static void a_plug_is_of_one_port_and_one_interface(void **state)
     assert_int_equal(-ENOENT, local_unplug(&local, "eth8"));
     reopen(&local, false);
     assert_null(local_plug_of_port(&local, PORT_B));
-    assert_int_equal(-EINVAL, local_plug(&local, "a name too long for Linux", PORT_A));
-    assert_int_equal(-EINVAL, local_plug(&local, "eth 7", PORT_A));
-    assert_int_equal(-EINVAL, local_plug(&local, "eth7", "nonsense"));
+    assert_int_equal(-EINVAL, local_plug(&local, "a name too long for Linux", PORT_A, false));
+    assert_int_equal(-EINVAL, local_plug(&local, "eth 7", PORT_A, false));
+    assert_int_equal(-EINVAL, local_plug(&local, "eth7", "nonsense", false));
     local_close(&local);
 }
 
@@ -136,7 +152,7 @@ static void a_journal_that_cannot_be_rewritten_goes_on(void **state)
     assert_int_equal(0, mkdir(new_path, 0700));
     local.n_lines = 1000000;
     local_sweep(&local, SLOT_PORT);
-    assert_int_equal(0, local_plug(&local, "eth7", PORT_A));
+    assert_int_equal(0, local_plug(&local, "eth7", PORT_A, false));
     assert_int_equal(0, rmdir(new_path));
     reopen(&local, false);
     assert_string_equal("eth7", local_plug_of_port(&local, PORT_A)->interface);
@@ -186,6 +202,7 @@ int main(void)
         cmocka_unit_test_setup(a_slot_is_the_same_after_a_restart, fresh),
         cmocka_unit_test_setup(a_freed_slot_is_the_last_to_be_given_out, fresh),
         cmocka_unit_test_setup(a_plug_is_of_one_port_and_one_interface, fresh),
+        cmocka_unit_test_setup(a_forced_plug_is_remembered_as_such, fresh),
         cmocka_unit_test_setup(a_damaged_journal_is_read_as_far_as_it_makes_sense, fresh),
         cmocka_unit_test_setup(a_journal_that_cannot_be_rewritten_goes_on, fresh),
         cmocka_unit_test_setup(random_histories_are_the_same_after_a_restart, fresh),

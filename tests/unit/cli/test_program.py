@@ -287,7 +287,9 @@ def test_plug_binds_then_tells_the_agent(api, weft, agent):
     port = api.add("ports", name="p1", **{"binding:host_id": ""})
     weft("port", "plug", "p1", "eth7")
     assert port["binding:host_id"] == "h1"
-    assert {"operation": "plug", "port": port["id"], "interface": "eth7"} in agent.requests
+    assert {"operation": "plug", "port": port["id"], "interface": "eth7", "force": False} in agent.requests
+    weft("port", "plug", "p1", "eth7", "--force")
+    assert {"operation": "plug", "port": port["id"], "interface": "eth7", "force": True} in agent.requests
 
 
 def test_failed_plug_leaves_the_port_where_it_was(api, weft, agent):
