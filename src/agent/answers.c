@@ -191,8 +191,17 @@ static json_t *answer_flows(struct agent *agent, const json_t *arguments, struct
 static json_t *answer_status(struct agent *agent, const json_t *arguments, struct error *error)
 {
     char address[IP_TEXT_SIZE];
-    json_t *ports = json_array(), *strangers = json_array(), *answer;
+    json_t *ports = json_array(), *strangers = json_array(), *projects = json_array(), *answer;
 
+    HASHMAP_FOREACH(node, &agent->local.slots[SLOT_PROJECT].by_name) {
+        const struct slot *slot = CONTAINER_OF(node, struct slot, by_name);
+        uint32_t n_learned, n_not_learned;
+
+        maps_project_learned(agent->maps, slot->number, &n_learned, &n_not_learned);
+        if (n_learned || n_not_learned)
+            json_array_append_new(projects, json_pack("{s:s, s:I, s:I}", "project", slot->name, "learned_macs", (json_int_t)n_learned,
+                                                      "not_learned", (json_int_t)n_not_learned));
+    }
     HASHMAP_FOREACH(node, &agent->replica.strangers) {
         const struct replica_stranger *stranger = CONTAINER_OF(node, struct replica_stranger, by_id);
 
@@ -205,14 +214,14 @@ static json_t *answer_status(struct agent *agent, const json_t *arguments, struc
                                                port->ifindex ? port->interface : NULL, "slot", (int)port->slot, "status",
                                                port->active ? "ACTIVE" : "DOWN"));
     }
-    answer = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:s, s:i, s:i, s:o, s:o, s:I, s:o}", "host", agent->options.host, "version",
+    answer = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:s, s:i, s:i, s:o, s:o, s:I, s:o, s:o}", "host", agent->options.host, "version",
                        WEFT_VERSION, "api", api_is_connected(agent->api) ? "connected" : "disconnected", "api_url",
                        api_url(agent->api), "api_failure", api_last_failure(agent->api), "synced", agent->replica.synced,
                        "revision", (json_int_t)agent->replica.revision, "applied_revision", (json_int_t)agent->applied_revision,
                        "tunnel_address", ip_format(&agent->tunnel_address, address), "underlay_mtu", (int)agent->underlay_mtu,
                        "n_hosts", (int)agent->hosts.n_nodes, "served",
                        serve_status(agent), "not_understood", strangers, "unknown_kinds",
-                       (json_int_t)agent->replica.n_unknown_kinds, "ports", ports);
+                       (json_int_t)agent->replica.n_unknown_kinds, "projects", projects, "ports", ports);
     return answer;
 }
 

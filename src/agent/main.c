@@ -32,6 +32,8 @@ static const struct option_spec options[] = {
     {"tunnel-address", OPTION_STRING, &agent.options.tunnel_address, "ADDRESS", "of this host's tunnels (the one towards the API)"},
     {"max-ports", OPTION_NUMBER, &agent.options.max_ports, "NUMBER", "ports on this host, once created (4096)"},
     {"max-hosts", OPTION_NUMBER, &agent.options.max_hosts, "NUMBER", "other hosts, once created (4096)"},
+    {"max-project-macs", OPTION_NUMBER, &agent.options.max_project_macs, "NUMBER",
+     "MACs learned in the networks of one project (a share of 65536)"},
     {"metrics-listen", OPTION_STRING, &agent.options.metrics_listen, "ADDRESS:PORT", "where to serve /metrics; not at all if unset"},
     {"log-level", OPTION_STRING, &agent.options.log_level, "LEVEL", "error, warning, info or debug"},
     {.name = NULL},
@@ -69,6 +71,9 @@ static int complete_options(struct agent_options *o, struct error *error)
         return error_set(error, -ERANGE, "max-ports", "max-ports: '%llu' is more than 1000000", (unsigned long long)o->max_ports);
     if (o->max_hosts > 100000)
         return error_set(error, -ERANGE, "max-hosts", "max-hosts: '%llu' is more than 100000", (unsigned long long)o->max_hosts);
+    if (o->max_project_macs > LEARNED_MAX)
+        return error_set(error, -ERANGE, "max-project-macs", "max-project-macs: '%llu' is more than %d",
+                         (unsigned long long)o->max_project_macs, LEARNED_MAX);
     if (o->tunnel_address && ip_parse(o->tunnel_address, &agent.tunnel_address) < 0)
         return error_set(error, -EINVAL, "tunnel-address", "tunnel-address: '%s' is not an IP address", o->tunnel_address);
     if (o->log_level) {

@@ -145,18 +145,26 @@ void agent_underlay_changed(struct agent *agent)
 
 /* ---- the snapshot ----------------------------------------------------------------------------------------------------------------- */
 
-/* How much of the host's table of connections one of 'n' projects may fill: something is always left for the next one, and no
+/* How much of the host's tables of connections and of learned MACs one of 'n' projects may fill: something is always left for the next one, and no
  * project has so little that it shows. */
-static struct project_limits limits_of_project(size_t n)
+static uint32_t share_of(uint32_t table_size, size_t n)
 {
-    uint32_t share = MAX(FLOW_SLOTS_DEFAULT / ((uint32_t)n + 1), FLOW_SLOTS_DEFAULT / 16);
+    return MAX(table_size / ((uint32_t)n + 1), table_size / 16);
+}
 
-    return (struct project_limits){.max_half_open = share / 4, .max_established = share - share / 4};
+static struct project_limits limits_of_project(const struct agent *agent, size_t n)
+{
+    uint32_t flows = share_of(FLOW_SLOTS_DEFAULT, n), macs = share_of(LEARNED_MAX, n);
+
+    if (agent->options.max_project_macs)
+        macs = (uint32_t)agent->options.max_project_macs;
+    return (struct project_limits){.max_half_open = flows / 4, .max_established = flows - flows / 4, .max_learned = macs};
 }
 
 struct gathered {
     struct snapshot snapshot;
     const struct network **networks;
+    uint32_t *network_projects;
     const struct subnet **subnets;
     struct compile_port *ports;
     struct compile_host *hosts;
@@ -166,10 +174,26 @@ struct gathered {
 static void gathered_clear(struct gathered *gathered)
 {
     free(gathered->networks);
+    free(gathered->network_projects);
     free(gathered->subnets);
     free(gathered->ports);
     free(gathered->hosts);
     free(gathered->projects);
+}
+
+static uint32_t project_index(struct agent *agent, const struct object *object)
+{
+    const struct slot *project = local_slot(&agent->local, SLOT_PROJECT, object->project_id[0] ? object->project_id : "-");
+
+    return project ? project->number : 0;
+}
+
+static void gather_network(struct agent *agent, struct gathered *gathered, const struct network *model)
+{
+    size_t i = gathered->snapshot.n_networks++;
+
+    gathered->networks[i] = model;
+    gathered->network_projects[i] = project_index(agent, &model->object);
 }
 
 static void gather_port(struct agent *agent, struct gathered *gathered, const struct port *model)
@@ -214,11 +238,12 @@ static int gather(struct agent *agent, struct gathered *gathered)
 
     *gathered = (struct gathered){
         .networks = calloc(replica->n_by_kind[RESOURCE_NETWORK] + 1, sizeof(*gathered->networks)),
+        .network_projects = calloc(replica->n_by_kind[RESOURCE_NETWORK] + 1, sizeof(*gathered->network_projects)),
         .subnets = calloc(replica->n_by_kind[RESOURCE_SUBNET] + 1, sizeof(*gathered->subnets)),
         .ports = calloc(replica->n_by_kind[RESOURCE_PORT] + 1, sizeof(*gathered->ports)),
         .hosts = calloc(replica->n_by_kind[RESOURCE_HOST] + 1, sizeof(*gathered->hosts)),
     };
-    if (!gathered->networks || !gathered->subnets || !gathered->ports || !gathered->hosts)
+    if (!gathered->networks || !gathered->network_projects || !gathered->subnets || !gathered->ports || !gathered->hosts)
         return -ENOMEM;
     snapshot->host_name = agent->options.host;
     snapshot->tunnel_address = agent->tunnel_address;
@@ -226,7 +251,7 @@ static int gather(struct agent *agent, struct gathered *gathered)
         const struct object *object = CONTAINER_OF(node, struct replica_entry, by_id)->object;
 
         if (object->kind == RESOURCE_NETWORK)
-            gathered->networks[snapshot->n_networks++] = (const struct network *)object;
+            gather_network(agent, gathered, (const struct network *)object);
         else if (object->kind == RESOURCE_SUBNET)
             gathered->subnets[snapshot->n_subnets++] = (const struct subnet *)object;
         else if (object->kind == RESOURCE_PORT)
@@ -236,7 +261,7 @@ static int gather(struct agent *agent, struct gathered *gathered)
     }
 
     const struct hashmap *projects = &agent->local.slots[SLOT_PROJECT].by_name;
-    struct project_limits limits = limits_of_project(projects->n_nodes);
+    struct project_limits limits = limits_of_project(agent, projects->n_nodes);
 
     gathered->projects = calloc(projects->n_nodes + 2, sizeof(*gathered->projects));
     if (!gathered->projects)
@@ -249,6 +274,7 @@ static int gather(struct agent *agent, struct gathered *gathered)
         gathered->projects[snapshot->n_projects++] = (struct compile_project){slot->number, limits};
     }
     snapshot->networks = gathered->networks;
+    snapshot->network_projects = gathered->network_projects;
     snapshot->subnets = gathered->subnets;
     snapshot->ports = gathered->ports;
     snapshot->hosts = gathered->hosts;

@@ -35,6 +35,7 @@ struct compile_project {
 struct snapshot {
     const char *host_name; /* What binding:host_id says for this host. */
     const struct network *const *networks;
+    const uint32_t *network_projects; /* Parallel: the index of each network's project.  NULL: all 0. */
     size_t n_networks;
     const struct subnet *const *subnets;
     size_t n_subnets;

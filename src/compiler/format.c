@@ -105,7 +105,7 @@ int format_row(enum desired_table table, const void *key, const void *value, str
     case TABLE_NETWORKS: {
         LOAD(__u32, vni, key);
         LOAD(struct network_value, v, value);
-        error = buffer_printf(buffer, " %u = mtu %u%s", vni, v.mtu,
+        error = buffer_printf(buffer, " %u = project %u%s", vni, v.project,
                               v.flags & NETWORK_FLOOD_UNKNOWN_NEIGHBORS ? " flood-unknown-neighbors" : "");
         break;
     }
@@ -158,7 +158,8 @@ int format_row(enum desired_table table, const void *key, const void *value, str
     case TABLE_PROJECTS: {
         LOAD(__u32, index, key);
         LOAD(struct project_limits, v, value);
-        error = buffer_printf(buffer, " %u = half-open %u established %u", index, v.max_half_open, v.max_established);
+        error = buffer_printf(buffer, " %u = half-open %u established %u learned %u", index, v.max_half_open, v.max_established,
+                              v.max_learned);
         break;
     }
     case N_DESIRED_TABLES:

@@ -118,13 +118,13 @@ static int compare_outputs(const void *a, const void *b)
 
 /* Writing a changed list is not atomic: for the instant of the update a copy may go to a neighbour in the list twice or
  * not at all.  Accepted, because it concerns broadcast only, at the moment when the network's membership changes. */
-static int add_network(struct compile_network *entry, struct desired *desired)
+static int add_network(struct compile_network *entry, uint32_t project, struct desired *desired)
 {
     const struct network *network = entry->network;
     struct network_value value = {
         .vni = network->vni,
         .flags = entry->may_learn ? NETWORK_FLOOD_UNKNOWN_NEIGHBORS : 0,
-        .mtu = network->mtu,
+        .project = (uint16_t)project,
     };
     struct flood_key key = {.vni = network->vni};
 
@@ -146,11 +146,13 @@ static int add_network(struct compile_network *entry, struct desired *desired)
 
 int compile_switching(struct compile_index *index, struct desired *desired)
 {
+    const uint32_t *projects = index->snapshot->network_projects;
+
     for (size_t i = 0; i < index->snapshot->n_ports; i++)
         if (add_port(index, &index->snapshot->ports[i], desired) < 0)
             return -ENOMEM;
     for (size_t i = 0; i < index->snapshot->n_networks; i++)
-        if (add_network(&index->network_array[i], desired) < 0)
+        if (add_network(&index->network_array[i], projects ? projects[i] : 0, desired) < 0)
             return -ENOMEM;
     return 0;
 }

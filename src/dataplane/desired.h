@@ -27,7 +27,7 @@ struct peer_key {
 };
 
 struct project_limits {
-    __u32 max_half_open, max_established;
+    __u32 max_half_open, max_established, max_learned;
 };
 
 enum desired_table {

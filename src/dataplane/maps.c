@@ -107,9 +107,9 @@ static int read_projects(const struct maps *maps, struct rows *rows)
     rows_clear(rows);
     for (uint32_t index = 0; index < maps->sizes.n_projects; index++) {
         const struct project_record *record = &maps->projects[index];
-        struct project_limits limits = {record->max_half_open, record->max_established};
+        struct project_limits limits = {record->max_half_open, record->max_established, record->max_learned};
 
-        if ((limits.max_half_open || limits.max_established) && rows_add(rows, &index, &limits) < 0)
+        if ((limits.max_half_open || limits.max_established || limits.max_learned) && rows_add(rows, &index, &limits) < 0)
             return -ENOMEM;
     }
     return rows_sort(rows);
@@ -321,6 +321,7 @@ static void write_records(struct difference *difference, enum desired_table tabl
             memcpy(&limits, rows_value(rows, i), sizeof(limits));
             __atomic_store_n(&maps->projects[slot].max_half_open, limits.max_half_open, __ATOMIC_RELAXED);
             __atomic_store_n(&maps->projects[slot].max_established, limits.max_established, __ATOMIC_RELAXED);
+            __atomic_store_n(&maps->projects[slot].max_learned, limits.max_learned, __ATOMIC_RELAXED);
         } else if (table == TABLE_PORTS) {
             write_record(port_record(maps, slot), sizeof(struct port_config), rows_value(rows, i));
             maps->port_changed_ms[slot] = difference->now_ms;
@@ -342,7 +343,7 @@ static void clear_records(struct difference *difference, enum desired_table tabl
 
         memcpy(&slot, rows_key(rows, i), sizeof(slot));
         if (table == TABLE_PROJECTS) {
-            maps->projects[slot].max_half_open = maps->projects[slot].max_established = 0;
+            maps->projects[slot].max_half_open = maps->projects[slot].max_established = maps->projects[slot].max_learned = 0;
         } else if (table == TABLE_PORTS) {
             struct port_config empty = {.generation = maps_port_generation(maps, slot)};
 
@@ -520,7 +521,8 @@ static bool may_still_claim(const struct maps *maps, const struct fdb_key *key, 
 }
 
 struct learned_counts {
-    uint32_t *ports, *hosts; /* By slot; of hosts for one network at a time. */
+    uint32_t *ports, *hosts, *projects; /* By slot; of hosts for one network at a time. */
+    bool *gone;                         /* By row: forgotten. */
 };
 
 static uint32_t *count_of(const struct maps *maps, const struct learned_counts *counts, uint32_t output)
@@ -543,14 +545,20 @@ static void learned_row(const struct rows *learned, size_t i, struct fdb_key *re
     memcpy(ret_value, rows_value(learned, i), sizeof(*ret_value));
 }
 
+static int forget_row(const struct maps *maps, struct learned_counts *counts, size_t i, const struct fdb_key *key)
+{
+    counts->gone[i] = true;
+    return bpf_map_delete_elem(maps_descriptor(maps, "learned"), key) == 0;
+}
+
 /* One network's rows, from 'from' to before '*ret_to'.  Nothing tells how old a row is: what is behind an output that has reached
  * its limit is forgotten as a whole, and what is in use is learned again from its next frame (a port) or broadcast (a host). */
 static int sweep_network(struct maps *maps, const struct rows *learned, size_t from, struct learned_counts *counts, size_t *ret_to)
 {
-    int fd = maps_descriptor(maps, "learned"), n_removed = 0;
     struct output_value value;
     struct fdb_key key;
     uint32_t vni, *count;
+    int n_removed = 0;
     size_t to;
 
     memcpy(&vni, rows_key(learned, from), sizeof(vni));
@@ -560,15 +568,15 @@ static int sweep_network(struct maps *maps, const struct rows *learned, size_t f
             break;
         count = count_of(maps, counts, value.output);
         if (!may_still_claim(maps, &key, value.output))
-            n_removed += bpf_map_delete_elem(fd, &key) == 0;
+            n_removed += forget_row(maps, counts, to, &key);
         else if (count)
             ++*count;
     }
     for (size_t i = from; i < to; i++) {
         learned_row(learned, i, &key, &value);
         count = count_of(maps, counts, value.output);
-        if (count && *count >= limit_of(value.output))
-            n_removed += bpf_map_delete_elem(fd, &key) == 0;
+        if (!counts->gone[i] && count && *count >= limit_of(value.output))
+            n_removed += forget_row(maps, counts, i, &key);
     }
     for (size_t i = from; i < to; i++) {
         learned_row(learned, i, &key, &value);
@@ -580,27 +588,83 @@ static int sweep_network(struct maps *maps, const struct rows *learned, size_t f
     return n_removed;
 }
 
+/* Whose network it is; index 0 when that is not known any more, as for who is beyond the table. */
+static uint32_t project_of(const struct maps *maps, uint32_t vni)
+{
+    const void *row = rows_find(&maps->actual.tables[TABLE_NETWORKS], &vni);
+    struct network_value network = {0};
+
+    if (row)
+        memcpy(&network, row, sizeof(network));
+    return network.project < maps->sizes.n_projects ? network.project : 0;
+}
+
+/* As for ports and hosts: a project at its limit begins anew. */
+static int sweep_projects(struct maps *maps, const struct rows *learned, struct learned_counts *counts)
+{
+    struct output_value value;
+    struct fdb_key key;
+    int n_removed = 0;
+
+    for (size_t i = 0; i < learned->n; i++) {
+        learned_row(learned, i, &key, &value);
+        counts->projects[project_of(maps, key.vni)] += !counts->gone[i];
+    }
+    for (size_t i = 0; i < learned->n; i++) {
+        learned_row(learned, i, &key, &value);
+
+        uint32_t project = project_of(maps, key.vni), *count = count_of(maps, counts, value.output);
+
+        if (counts->gone[i] || counts->projects[project] < maps->projects[project].max_learned)
+            continue;
+        n_removed += forget_row(maps, counts, i, &key);
+        if ((value.output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL && count && *count)
+            --*count;
+    }
+    for (uint32_t i = 0; i < maps->sizes.n_projects; i++) {
+        if (counts->projects[i] >= maps->projects[i].max_learned)
+            counts->projects[i] = 0;
+        if (maps->projects[i].n_learned != counts->projects[i])
+            __atomic_store_n(&maps->projects[i].n_learned, counts->projects[i], __ATOMIC_RELAXED);
+    }
+    return n_removed;
+}
+
 int maps_sweep_learned(struct maps *maps)
 {
     _cleanup_(freep) uint32_t *ports = calloc(maps->sizes.n_ports, sizeof(*ports));
     _cleanup_(freep) uint32_t *hosts = calloc(maps->sizes.n_hosts, sizeof(*hosts));
-    struct learned_counts counts = {ports, hosts};
+    _cleanup_(freep) uint32_t *projects = calloc(maps->sizes.n_projects, sizeof(*projects));
+    _cleanup_(freep) bool *gone = NULL;
     int n_removed = 0;
     struct rows learned;
 
     rows_init(&learned, sizeof(struct fdb_key), sizeof(struct output_value));
-    if (!ports || !hosts || read_hash(maps_descriptor(maps, "learned"), &learned) < 0) {
+    if (!ports || !hosts || !projects || read_hash(maps_descriptor(maps, "learned"), &learned) < 0 ||
+        !(gone = calloc(learned.n + 1, sizeof(*gone)))) {
         rows_clear(&learned);
         return -ENOMEM;
     }
+
+    struct learned_counts counts = {ports, hosts, projects, gone};
+
     for (size_t i = 0; i < learned.n;) /* Sorted, so that a network's rows are together. */
         n_removed += sweep_network(maps, &learned, i, &counts, &i);
+    n_removed += sweep_projects(maps, &learned, &counts);
     rows_clear(&learned);
     /* The programs count up meanwhile: one more or less is no matter. */
     for (uint32_t slot = 1; slot < maps->sizes.n_ports; slot++)
         if (maps->runtime[slot].n_learned != ports[slot])
             __atomic_store_n(&maps->runtime[slot].n_learned, ports[slot], __ATOMIC_RELAXED);
     return n_removed;
+}
+
+void maps_project_learned(const struct maps *maps, uint32_t index, uint32_t *ret_n_learned, uint32_t *ret_n_not_learned)
+{
+    bool is_there = index < maps->sizes.n_projects;
+
+    *ret_n_learned = is_there ? __atomic_load_n(&maps->projects[index].n_learned, __ATOMIC_RELAXED) : 0;
+    *ret_n_not_learned = is_there ? __atomic_load_n(&maps->projects[index].n_not_learned, __ATOMIC_RELAXED) : 0;
 }
 
 const struct desired *maps_actual(const struct maps *maps)

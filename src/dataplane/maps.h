@@ -46,9 +46,12 @@ struct maps_changes {
  * Returns 0, -ENOMEM, or the first error of a write; '*ret_changes' is filled in any case. */
 int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uint64_t now_ms, struct maps_changes *ret_changes);
 
-/* Removes learned MACs whose port or host may not claim them any more, and all of a port or host that has reached its limit
- * (tables.h); counts what is left for each port.  To be called now and then, and after rows were deleted.  Returns how many were removed, or -ENOMEM. */
+/* Removes learned MACs whose port or host may not claim them any more, and all of a port, host or project that has reached its limit
+ * (tables.h); counts what is left for each port and project.  To be called now and then, and after rows were deleted.  Returns how many were removed, or -ENOMEM. */
 int maps_sweep_learned(struct maps *maps);
+
+/* How many MACs are learned in the networks of the project with that index, and how many frames were refused for its limit. */
+void maps_project_learned(const struct maps *maps, uint32_t index, uint32_t *ret_n_learned, uint32_t *ret_n_not_learned);
 
 /* What the maps hold, as far as the agent writes them.  Borrowed until the next maps_apply. */
 const struct desired *maps_actual(const struct maps *maps);

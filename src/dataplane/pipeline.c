@@ -350,7 +350,7 @@ static int map_set_up(struct native *world, enum native_map_name name, enum nati
         [NATIVE_MAP_sources] = {sizeof(struct source_key), sizeof(struct source_value), 65536},
         [NATIVE_MAP_networks] = {4, sizeof(struct network_value), 16384},
         [NATIVE_MAP_fdb] = {sizeof(struct fdb_key), sizeof(struct output_value), 262144},
-        [NATIVE_MAP_learned] = {sizeof(struct fdb_key), sizeof(struct output_value), 65536},
+        [NATIVE_MAP_learned] = {sizeof(struct fdb_key), sizeof(struct output_value), LEARNED_MAX},
         [NATIVE_MAP_movable] = {sizeof(struct movable_key), sizeof(struct output_value), 65536},
         [NATIVE_MAP_neighbors] = {sizeof(struct neighbor_key), sizeof(struct neighbor_value), 262144},
         [NATIVE_MAP_flood] = {sizeof(struct flood_key), sizeof(struct output_value), 262144},

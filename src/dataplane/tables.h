@@ -32,7 +32,7 @@
  *   sources        LPM           struct source_key -> source_value 65536
  *   networks       hash          __u32 vni -> struct network_value 16384
  *   fdb            hash          struct fdb_key -> output_value    262144
- *   learned        hash          struct fdb_key -> output_value    65536
+ *   learned        hash          struct fdb_key -> output_value    LEARNED_MAX
  *   movable        hash          struct movable_key -> output_value 65536
  *   neighbors      hash          struct neighbor_key -> neighbor_value 262144
  *   flood          hash          struct flood_key -> output_value  262144
@@ -53,7 +53,7 @@
  *   through_neighbor  ingress of the tunnel device: sends what cannot use bpf_redirect_neigh at once (frames that are
  *                     neither IPv4 nor IPv6 inside) to the next hop */
 
-#define TABLES_LAYOUT 1      /* In the pin path: /sys/fs/bpf/weft/<host>/v<layout>/ */
+#define TABLES_LAYOUT 2      /* In the pin path: /sys/fs/bpf/weft/<host>/v<layout>/ */
 #define MAX_PORTS_DEFAULT 4096
 #define MAX_HOSTS_DEFAULT 4096
 #define MAX_PROJECTS_DEFAULT 4096
@@ -121,6 +121,7 @@ struct port_runtime {
     __u64 punt_time_ns, punt_tokens;
     __u64 n_learned; /* MACs learned behind the port, at most MAX_LEARNED_PER_PORT; the agent counts it down. */
 };
+#define LEARNED_MAX 65536        /* Of all networks; each project may have a share of it (struct project_record). */
 #define MAX_LEARNED_PER_PORT 256
 #define MAX_LEARNED_PER_HOST 1024 /* Of one network behind another host; what is more, the agent forgets. */
 
@@ -158,7 +159,7 @@ struct source_value {
 struct network_value {   /* Read as one __u64. */
     __u32 vni;           /* Repeats the key. */
     __u16 flags;         /* NETWORK_* */
-    __u16 mtu;
+    __u16 project;       /* Whose it is: index into 'projects'; what is learned in it counts there. */
 };
 
 /* ---- fdb (desired) and learned (written by the data plane): hash, (vni, mac) -> one word ---------------------------- */
@@ -230,11 +231,15 @@ struct peer_value {      /* Read as one __u64. */
     __u32 host;          /* Host slot. */
 };
 
-/* ---- projects: array by index: admission to the connection table ------------------------------------------------------- */
+/* ---- projects: array by index: admission to the tables of connections and of learned MACs ------------------------------------------------------- */
 
 struct project_record {
     __u32 n_half_open, n_established;     /* Written by the data plane, atomically. */
     __u32 max_half_open, max_established; /* Written by the agent. */
+    __u32 n_learned;                      /* In the project's networks; counted down by the agent. */
+    __u32 max_learned;                    /* Written by the agent. */
+    __u32 n_not_learned;                  /* Frames whose MAC was refused for that limit. */
+    __u32 pad;
 };
 
 /* ---- connections: hash, not preallocated ------------------------------------------------------------------------------- */

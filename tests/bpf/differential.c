@@ -223,6 +223,8 @@ static void random_world(struct pipeline *pipeline)
         network->flags = chance(30) ? NETWORK_FLOOD_UNKNOWN_NEIGHBORS : 0;
         project->max_half_open = chance(80) ? 1000 : random_below(20);
         project->max_established = chance(80) ? 1000 : random_below(5);
+        project->max_learned = chance(50) ? 1000 : random_below(5);
+        network->project = chance(90) ? vni : random_below(20); /* There are 16. */
         if (chance(5))
             pipeline_delete(pipeline, "networks", &vni);
     }

@@ -134,8 +134,8 @@ void fixture_fill(struct pipeline *pipeline)
     add_neighbor(pipeline, 7, "fd01::101", "M");
 
     for (uint32_t vni = 7; vni <= 9; vni++) {
-        put(pipeline, "networks", &vni, &(struct network_value){vni, 0, 1450});
-        struct project_record project = {.max_half_open = 1000, .max_established = 1000};
+        put(pipeline, "networks", &vni, &(struct network_value){vni, 0, (__u16)vni});
+        struct project_record project = {.max_half_open = 1000, .max_established = 1000, .max_learned = 1000};
         put(pipeline, "projects", &vni, &project);
     }
     const uint32_t members[] = {OUTPUT_LOCAL | 1,  OUTPUT_LOCAL | 2,  OUTPUT_LOCAL | 4, OUTPUT_LOCAL | 5,

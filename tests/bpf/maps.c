@@ -45,10 +45,10 @@ static void random_rows(struct desired *desired, unsigned n)
         struct flood_key flood = {.vni = vni, .index = (uint32_t)rand() % 20};
         struct source_key source = {.prefix_length = 32 + 8 * (1 + (uint32_t)rand() % 16), .slot = slot};
         struct source_value macs = {.slot = slot, .n_macs = 1, .mac = {{2, 0, 0, 0, 0, (uint8_t)rand()}}};
-        struct network_value network = {.vni = vni, .mtu = (uint16_t)(1400 + rand() % 3)};
+        struct network_value network = {.vni = vni, .project = (uint16_t)(rand() % 3)};
         struct peer_key peer = {.address = {10, 1, 0, (uint8_t)(rand() % 30)}};
         struct peer_value peer_value = {.host = slot};
-        struct project_limits limits = {1 + (uint32_t)rand() % 9, 5};
+        struct project_limits limits = {1 + (uint32_t)rand() % 9, 5, (uint32_t)rand() % 3};
 
         rows_add(&desired->tables[TABLE_PORTS], &slot, &port);
         rows_add(&desired->tables[TABLE_HOSTS], &slot, &host);
@@ -188,6 +188,16 @@ static void a_row_beyond_the_tables_is_refused_and_the_others_are_written(void *
     maps_close(maps);
 }
 
+/* Network 'vni' is of the project with that index, which may have so many learned MACs. */
+static void add_project(struct desired *desired, uint32_t vni, uint32_t project, uint32_t max_learned)
+{
+    struct network_value network = {.vni = vni, .project = (uint16_t)project};
+    struct project_limits limits = {.max_learned = max_learned};
+
+    rows_add(&desired->tables[TABLE_NETWORKS], &vni, &network);
+    rows_add(&desired->tables[TABLE_PROJECTS], &project, &limits);
+}
+
 static void learned_macs_without_a_claim_are_swept(void **state)
 {
     struct maps *maps = open_maps();
@@ -201,6 +211,7 @@ static void learned_macs_without_a_claim_are_swept(void **state)
     uint32_t slot = 4;
 
     desired_init(&desired);
+    add_project(&desired, 9, 3, 100);
     rows_add(&desired.tables[TABLE_MOVABLE], &claim, &mine);
     rows_add(&desired.tables[TABLE_FDB], &keys[2], &other); /* Owned by now. */
     assert_int_equal(0, maps_apply(maps, &desired, true, 900000, &changes));
@@ -232,6 +243,8 @@ static void an_output_at_its_limit_is_forgotten(void **state)
     uint32_t slot = 5;
 
     desired_init(&desired);
+    add_project(&desired, 9, 3, LEARNED_MAX);
+    add_project(&desired, 10, 3, LEARNED_MAX);
     for (uint32_t i = 0; i < 4; i++) {
         struct movable_key claim = {.vni = values[i].vni, .output = values[i].output};
 
@@ -254,6 +267,50 @@ static void an_output_at_its_limit_is_forgotten(void **state)
     assert_int_equal(0, maps_apply(maps, &desired, true, 1990000, &changes));
     assert_int_equal(2 * MAX_LEARNED_PER_PORT + 2 * MAX_LEARNED_PER_HOST - 2 - MAX_LEARNED_PER_PORT - MAX_LEARNED_PER_HOST,
                      maps_sweep_learned(maps));
+    maps_close(maps);
+}
+
+/* Over all its networks, ports and hosts; the other project keeps what it has. */
+static void a_project_at_its_limit_is_forgotten(void **state)
+{
+    struct maps *maps = open_maps();
+    struct maps_changes changes;
+    struct desired desired;
+    int fd = maps_descriptor(maps, "learned");
+    static const uint32_t vnis[] = {9, 10, 11}, projects[] = {3, 3, 4}, limits[] = {16, 16, 17};
+    uint32_t n_learned, n_not_learned, slot = 6;
+    struct port_runtime counted;
+
+    desired_init(&desired);
+    for (uint32_t i = 0; i < 3; i++) {
+        struct output_value values[] = {{vnis[i], OUTPUT_LOCAL | (5 + i)}, {vnis[i], OUTPUT_REMOTE | 4}};
+
+        add_project(&desired, vnis[i], projects[i], limits[i]);
+        for (uint32_t k = 0; k < (i == 2 ? 16 : 8); k++) {
+            struct output_value *value = &values[k & 1];
+            struct movable_key claim = {.vni = vnis[i], .output = value->output};
+            struct fdb_key key = {.vni = vnis[i], .mac = {2, (uint8_t)i, 0, 0, 0, (uint8_t)k}};
+
+            rows_add(&desired.tables[TABLE_MOVABLE], &claim, value);
+            assert_int_equal(0, bpf_map_update_elem(fd, &key, value, BPF_ANY));
+        }
+    }
+    for (int table = 0; table < N_DESIRED_TABLES; table++)
+        rows_sort(&desired.tables[table]);
+    assert_int_equal(0, maps_apply(maps, &desired, true, 2900000, &changes));
+    assert_int_equal(16, maps_sweep_learned(maps));
+    maps_project_learned(maps, 3, &n_learned, &n_not_learned);
+    assert_int_equal(0, n_learned);
+    maps_project_learned(maps, 4, &n_learned, &n_not_learned);
+    assert_int_equal(16, n_learned);
+    assert_int_equal(0, bpf_map_lookup_elem(maps_descriptor(maps, "port_runtime"), &slot, &counted));
+    assert_int_equal(0, counted.n_learned);
+    slot = 7;
+    assert_int_equal(0, bpf_map_lookup_elem(maps_descriptor(maps, "port_runtime"), &slot, &counted));
+    assert_int_equal(8, counted.n_learned);
+    desired_clear(&desired);
+    assert_int_equal(0, maps_apply(maps, &desired, true, 2990000, &changes));
+    assert_int_equal(16, maps_sweep_learned(maps));
     maps_close(maps);
 }
 
@@ -294,6 +351,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_record_is_not_changed_twice_within_the_grace),
         cmocka_unit_test(a_row_beyond_the_tables_is_refused_and_the_others_are_written),
         cmocka_unit_test(learned_macs_without_a_claim_are_swept),
+        cmocka_unit_test(a_project_at_its_limit_is_forgotten),
         cmocka_unit_test(an_output_at_its_limit_is_forgotten),
         cmocka_unit_test(a_thousand_ports_are_timed),
     };

@@ -86,12 +86,13 @@ static struct compile_host host_facts(const struct object *object, const json_t 
 int main(int argc, char **argv)
 {
     static const struct network *networks[MAX_OBJECTS];
+    static uint32_t network_projects[MAX_OBJECTS];
     static const struct subnet *subnets[MAX_OBJECTS];
     static struct compile_port ports[MAX_OBJECTS];
     static struct compile_host hosts[MAX_OBJECTS];
     static struct compile_project projects[MAX_OBJECTS];
     struct object *objects[MAX_OBJECTS];
-    struct snapshot snapshot = {.networks = networks, .subnets = subnets, .ports = ports, .hosts = hosts, .projects = projects};
+    struct snapshot snapshot = {.networks = networks, .network_projects = network_projects, .subnets = subnets, .ports = ports, .hosts = hosts, .projects = projects};
     struct desired desired;
     struct buffer text = {0};
     size_t index;
@@ -114,18 +115,20 @@ int main(int argc, char **argv)
             fail("no such kind, or too many objects", kind_name ? kind_name : "none");
         if (object_decode(kind, json_object_get(entry, "object"), &objects[index], &error) < 0)
             fail(error.field, error.message);
-        if (kind == RESOURCE_NETWORK)
+        if (kind == RESOURCE_NETWORK) {
+            network_projects[snapshot.n_networks] = number(facts, "project");
             networks[snapshot.n_networks++] = (struct network *)objects[index];
-        else if (kind == RESOURCE_SUBNET)
+        }
+        if (kind == RESOURCE_SUBNET)
             subnets[snapshot.n_subnets++] = (struct subnet *)objects[index];
         else if (kind == RESOURCE_PORT)
             ports[snapshot.n_ports++] = port_facts(objects[index], facts);
-        else
+        else if (kind == RESOURCE_HOST)
             hosts[snapshot.n_hosts++] = host_facts(objects[index], facts);
     }
     json_array_foreach (json_object_get(input, "projects"), index, entry)
         projects[snapshot.n_projects++] = (struct compile_project){
-            number(entry, "index"), {number(entry, "max_half_open"), number(entry, "max_established")}};
+            number(entry, "index"), {number(entry, "max_half_open"), number(entry, "max_established"), number(entry, "max_learned")}};
 
     desired_init(&desired);
     if (compile(&snapshot, &desired) < 0 || format_desired(&desired, &text) < 0)

@@ -46,7 +46,7 @@ struct {
 } sources SEC(".maps");
 TABLE_HASH(networks, __u32, struct network_value, 16384);
 TABLE_HASH(fdb, struct fdb_key, struct output_value, 262144);
-TABLE_HASH(learned, struct fdb_key, struct output_value, 65536);
+TABLE_HASH(learned, struct fdb_key, struct output_value, LEARNED_MAX);
 TABLE_HASH(movable, struct movable_key, struct output_value, 65536);
 TABLE_HASH(neighbors, struct neighbor_key, struct neighbor_value, 262144);
 TABLE_HASH(flood, struct flood_key, struct output_value, 262144);

@@ -32,29 +32,65 @@ static __always_inline bool switch_may_claim(__u32 vni, const __u8 *mac, __u32 o
     return output_of(map_lookup(movable, &key), vni) == output;
 }
 
+/* Takes a place in what the network's project may have in the table; NULL: none is left. */
+static __always_inline struct project_record *learn_admit(__u32 vni)
+{
+    const struct network_value *value = map_lookup(networks, &vni);
+    union {
+        __u64 word;
+        struct network_value value;
+    } copy = {.word = value ? *(const volatile __u64 *)value : 0};
+    __u32 index = copy.value.project;
+    struct project_record *project = map_lookup(projects, &index);
+
+    if (!value || copy.value.vni != vni || !project)
+        return NULL;
+    if (*(volatile __u32 *)&project->n_learned >= project->max_learned) {
+        __sync_fetch_and_add(&project->n_not_learned, 1);
+        return NULL;
+    }
+    __sync_fetch_and_add(&project->n_learned, 1);
+    return project;
+}
+
 /* Notes that the source MAC is now behind 'output', if it may be there.  A MAC that the model places is never learned.
- * A port that shows more MACs than it may is stopped here: other hosts learn from what it floods, and their tables are
- * everybody's. */
+ * A port that shows more MACs than it or the network's project may is stopped here: other hosts learn from what it floods, and
+ * their tables are everybody's.  What comes from another host over the limit is not learned, and counted. */
 static __noinline __u32 switch_learn(const struct packet *packet, __u32 output)
 {
     struct fdb_key key = {.vni = packet->vni};
     struct output_value value = {.vni = packet->vni, .output = output};
+    struct port_runtime *runtime = NULL;
+    struct project_record *project = NULL;
     __u32 slot = packet->slot;
 
     mac_copy(key.mac, packet->source);
     if (output_of(map_lookup(fdb, &key), key.vni) != OUTPUT_NONE)
         return STEP_CONTINUE;
-    if (output_of(map_lookup(learned, &key), key.vni) == output)
+    __u32 before = output_of(map_lookup(learned, &key), key.vni);
+    if (before == output)
         return STEP_CONTINUE;
     if (mac_is_zero(packet->source) || packet->source[0] & 1 || !switch_may_claim(key.vni, packet->source, output))
         return STEP_CONTINUE;
     if (slot) {
-        struct port_runtime *runtime = map_lookup(port_runtime, &slot);
+        runtime = map_lookup(port_runtime, &slot);
         if (!runtime || runtime->n_learned >= MAX_LEARNED_PER_PORT)
             return DROP_mac_limit;
-        __sync_fetch_and_add(&runtime->n_learned, 1);
     }
-    map_put(learned, &key, &value);
+    if (before == OUTPUT_NONE) {
+        project = learn_admit(key.vni);
+        if (!project) {
+            TRACE(learn, "not learned: the network's project has as many MACs here as it may");
+            return slot ? DROP_project_mac_limit : STEP_CONTINUE;
+        }
+    }
+    if (map_put(learned, &key, &value)) {
+        if (project)
+            __sync_fetch_and_add(&project->n_learned, -1);
+        return STEP_CONTINUE;
+    }
+    if (runtime)
+        __sync_fetch_and_add(&runtime->n_learned, 1);
     TRACE(learn, "%s is behind output %#x", trace_mac(packet->source), output);
     return STEP_CONTINUE;
 }

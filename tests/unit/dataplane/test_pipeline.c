@@ -87,6 +87,13 @@ static void macs_all_used(struct pipeline *pipeline, struct pipeline_frame *fram
     ((struct port_runtime *)pipeline_lookup(pipeline, "port_runtime", &slot))->n_learned = MAX_LEARNED_PER_PORT;
 }
 
+static void project_macs_all_used(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    const uint32_t project = 7;
+
+    ((struct project_record *)pipeline_lookup(pipeline, "projects", &project))->max_learned = 0;
+}
+
 static void gso_flood(struct pipeline *pipeline, struct pipeline_frame *frame)
 {
     gso_other(pipeline, frame);
@@ -296,6 +303,11 @@ static const struct packet_case cases[] = {
     {"alone", 7, "G>* ip 10.0.0.7>10.0.0.255 udp 1>2", DROPS(flood_empty, 7)},
     {"no_copies_allowed", 1, "A>* ip 10.0.0.1>10.0.0.255 udp 1>2", DROPS(bum_budget, 1), .arrange = no_bum_budget},
     {"more_macs_than_allowed", 4, "W>* arp request W 10.5.0.1 10.5.0.1", DROPS(mac_limit, 4), .arrange = macs_all_used},
+    {"more_macs_than_the_project_may", 4, "W>* arp request W 10.5.0.1 10.5.0.1", DROPS(project_mac_limit, 4),
+     .arrange = project_macs_all_used},
+    {"a_port_of_a_full_project_speaks_as_itself", 4, "D>* arp request D 10.0.0.4 10.0.0.4", FLOODS(5), .arrange = project_macs_all_used},
+    {"a_full_projects_frames_from_hosts_are_not_learned", 0, IN4_FLOOD "V>* arp request V 10.5.0.1 10.5.0.1", FLOODS(4),
+     .arrange = project_macs_all_used},
     {"a_large_frame_costs_what_it_becomes", 1, "A>* ip 10.0.0.1>10.0.0.255 udp 1>2 +800", FLOODS(2), .reason = DROP_bum_budget,
      .arrange = gso_flood},
     {"some_copies_allowed", 1, "A>* ip 10.0.0.1>10.0.0.255 udp 1>2", FLOODS(2), .reason = DROP_bum_budget, .arrange = small_bum_budget},
@@ -627,6 +639,56 @@ static void learning_is_limited_and_never_steals(void **state)
     pipeline_free(pipeline);
 }
 
+static uint32_t n_learned(struct pipeline *pipeline)
+{
+    size_t unused;
+    uint32_t n;
+
+    pipeline_table(pipeline, "learned", &unused, &unused, &n);
+    return n;
+}
+
+static void receive(struct pipeline *pipeline, const char *text, enum pipeline_verdict verdict)
+{
+    struct frame frame;
+    struct pipeline_result result;
+
+    frame_parse(text, &frame);
+    assert_int_equal(pipeline_run(pipeline, PIPELINE_FROM_UNDERLAY,
+                                  &(struct pipeline_frame){.bytes = frame.bytes, .size = frame.size, .ifindex = UNDERLAY_IFINDEX}, &result), 0);
+    assert_string_equal(pipeline_verdict_name(result.verdict), pipeline_verdict_name(verdict));
+    pipeline_result_clear(&result);
+}
+
+/* Ports and hosts together; a MAC that moves takes no second place, and another project is not concerned. */
+static void a_project_learns_so_many_macs(void **state)
+{
+    struct pipeline *pipeline = fixture_new();
+    struct project_record *project = project_of(pipeline);
+
+    project->max_learned = 2;
+    send(pipeline, 4, "W>* arp request W 10.5.0.1 10.5.0.1", PIPELINE_FLOODED);
+    receive(pipeline, IN4_FLOOD "V>* arp request V 10.5.0.2 10.5.0.2", PIPELINE_FLOODED);
+    assert_int_equal(project->n_learned, 2);
+    send(pipeline, 4, "V>* arp request V 10.5.0.2 10.5.0.2", PIPELINE_FLOODED); /* V moves here. */
+    assert_int_equal(project->n_learned, 2);
+    assert_int_equal(project->n_not_learned, 0);
+    send(pipeline, 4, "X>* arp request X 10.5.0.3 10.5.0.3", PIPELINE_DROPPED);
+    assert_int_equal(fixture_counters(pipeline, 4)->drops[DROP_project_mac_limit], 1);
+    send(pipeline, 4, "W>* arp request W 10.5.0.1 10.5.0.1", PIPELINE_FLOODED);
+    assert_int_equal(n_learned(pipeline), 2);
+    assert_int_equal(project->n_not_learned, 1);
+    send(pipeline, 7, "V>* arp request V 10.9.0.1 10.9.0.1", PIPELINE_DROPPED); /* Alone in its network, but learned. */
+    assert_int_equal(n_learned(pipeline), 3);
+    project->n_learned = project->max_learned = 1;
+    const struct fdb_key key = {.vni = 7, .mac = {2, 0, 0, 0, 0, 'V'}};
+    assert_int_equal(pipeline_delete(pipeline, "learned", &key), 0);
+    receive(pipeline, IN4_FLOOD "V>* arp request V 10.5.0.2 10.5.0.2", PIPELINE_FLOODED); /* Passes, but is not learned. */
+    assert_null(pipeline_lookup(pipeline, "learned", &key));
+    assert_int_equal(project->n_not_learned, 2);
+    pipeline_free(pipeline);
+}
+
 static void policed_port_keeps_the_reply_in_one_entry(void **state)
 {
     struct pipeline *pipeline = fixture_new();
@@ -772,6 +834,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(spoofing_does_not_ride_on_an_entry),
         cmocka_unit_test(moving_macs_are_looked_up_for_each_frame),
         cmocka_unit_test(learning_is_limited_and_never_steals),
+        cmocka_unit_test(a_project_learns_so_many_macs),
         cmocka_unit_test(policed_port_keeps_the_reply_in_one_entry),
         cmocka_unit_test(dead_name_can_be_used_again),
         cmocka_unit_test(full_table_costs_speed_only),
