@@ -34,6 +34,8 @@ static const struct option_spec options[] = {
     {"max-hosts", OPTION_NUMBER, &agent.options.max_hosts, "NUMBER", "other hosts, once created (4096)"},
     {"max-project-macs", OPTION_NUMBER, &agent.options.max_project_macs, "NUMBER",
      "MACs learned in the networks of one project (a share of 65536)"},
+    {"flood-fan-out", OPTION_NUMBER, &agent.options.flood_fan_out, "NUMBER", "hosts that a broadcast is sent to, each of which passes it on (64)"},
+    {"relay-rate", OPTION_NUMBER, &agent.options.relay_rate, "NUMBER", "copies a second that are passed on for another host (65536)"},
     {"metrics-listen", OPTION_STRING, &agent.options.metrics_listen, "ADDRESS:PORT", "where to serve /metrics; not at all if unset"},
     {"log-level", OPTION_STRING, &agent.options.log_level, "LEVEL", "error, warning, info or debug"},
     {.name = NULL},
@@ -71,6 +73,15 @@ static int complete_options(struct agent_options *o, struct error *error)
         return error_set(error, -ERANGE, "max-ports", "max-ports: '%llu' is more than 1000000", (unsigned long long)o->max_ports);
     if (o->max_hosts > 100000)
         return error_set(error, -ERANGE, "max-hosts", "max-hosts: '%llu' is more than 100000", (unsigned long long)o->max_hosts);
+    if (!o->flood_fan_out)
+        o->flood_fan_out = FLOOD_FAN_OUT_DEFAULT;
+    if (o->flood_fan_out < FLOOD_FAN_OUT_MIN || o->flood_fan_out > FLOOD_FAN_OUT_MAX)
+        return error_set(error, -ERANGE, "flood-fan-out", "flood-fan-out: '%llu' is not between %d and %d",
+                         (unsigned long long)o->flood_fan_out, FLOOD_FAN_OUT_MIN, FLOOD_FAN_OUT_MAX);
+    if (!o->relay_rate)
+        o->relay_rate = RELAY_RATE_DEFAULT;
+    if (o->relay_rate > UINT32_MAX)
+        return error_set(error, -ERANGE, "relay-rate", "relay-rate: '%llu' is more than %u", (unsigned long long)o->relay_rate, UINT32_MAX);
     if (o->max_project_macs > LEARNED_MAX)
         return error_set(error, -ERANGE, "max-project-macs", "max-project-macs: '%llu' is more than %d",
                          (unsigned long long)o->max_project_macs, LEARNED_MAX);
@@ -236,6 +247,9 @@ static int open_data_plane(struct error *error)
     struct maps_sizes sizes = {(uint32_t)agent.options.max_ports, (uint32_t)agent.options.max_hosts, 0};
     struct settings settings = {
         .tunnel_port = TUNNEL_PORT,
+        .flood_fan_out = (uint16_t)agent.options.flood_fan_out,
+        .relay_rate = (uint32_t)agent.options.relay_rate,
+        .relay_burst = (uint32_t)agent.options.relay_rate,
         .timeout_s = {[TIMEOUT_HALF_OPEN] = 30, [TIMEOUT_TCP_ESTABLISHED] = 432000, [TIMEOUT_TCP_CLOSING] = 120,
                       [TIMEOUT_UDP_NEW] = 30, [TIMEOUT_UDP_SEEN] = 180, [TIMEOUT_ICMP] = 30, [TIMEOUT_OTHER] = 600,
                       [TIMEOUT_DEAD] = 1},

@@ -57,9 +57,9 @@ static int format_host(const struct host_config *c, struct buffer *buffer)
     char local[IP_TEXT_SIZE], remote[IP_TEXT_SIZE], next_hop[IP_TEXT_SIZE], source[MAC_TEXT_SIZE], mac[MAC_TEXT_SIZE];
 
     return buffer_printf(buffer, " local %s remote %s next-hop %s interface %u mtu %u source-mac %s next-hop-mac %s flags %u"
-                                 " generation %u", ip_text(c->local, local), ip_text(c->remote, remote),
+                                 " generation %u key %u", ip_text(c->local, local), ip_text(c->remote, remote),
                          ip_text(c->next_hop, next_hop), c->ifindex, c->underlay_mtu, mac_text(c->source_mac, source),
-                         mac_text(c->next_hop_mac, mac), c->flags, c->generation);
+                         mac_text(c->next_hop_mac, mac), c->flags, c->generation, c->key);
 }
 
 static int format_source(const struct source_key *k, const struct source_value *v, struct buffer *buffer)
@@ -75,6 +75,17 @@ static int format_source(const struct source_key *k, const struct source_value *
     for (__u32 i = 0; i < v->n_macs && i < MAX_SOURCE_MACS && error == 0; i++)
         error = buffer_printf(buffer, " %s", mac_text(v->mac[i], mac));
     return error;
+}
+
+static int format_flood(const struct flood_key *k, const struct output_value *v, struct buffer *buffer)
+{
+    static const char *const lists[] = {"direct", "tree", "local"};
+    uint32_t list = k->index & FLOOD_LIST_MASK, index = k->index & ~FLOOD_LIST_MASK;
+    char output[32];
+
+    if (list == FLOOD_FACTS)
+        return buffer_printf(buffer, " %u %s = %u", k->vni, index ? "key" : "tree", v->output);
+    return buffer_printf(buffer, " %u %s %u = %s", k->vni, lists[list >> 30], index, output_text(v->output, output, sizeof(output)));
 }
 
 /* 'key' and 'value' lie unaligned in their row: copied into the struct first. */
@@ -130,7 +141,7 @@ int format_row(enum desired_table table, const void *key, const void *value, str
     case TABLE_FLOOD: {
         LOAD(struct flood_key, k, key);
         LOAD(struct output_value, v, value);
-        error = buffer_printf(buffer, " %u %u = %s", k.vni, k.index, output_text(v.output, output, sizeof(output)));
+        error = format_flood(&k, &v, buffer);
         break;
     }
     case TABLE_PEERS: {

@@ -11,7 +11,10 @@ int compile_index_build(const struct snapshot *snapshot, struct compile_index *r
     ret->network_array = calloc(snapshot->n_networks + 1, sizeof(*ret->network_array));
     ret->subnet_array = calloc(snapshot->n_subnets + 1, sizeof(*ret->subnet_array));
     ret->host_nodes = calloc(snapshot->n_hosts + 1, sizeof(*ret->host_nodes));
-    if (!ret->network_array || !ret->subnet_array || !ret->host_nodes)
+    for (size_t i = 0; i < snapshot->n_hosts; i++)
+        ret->n_host_slots = MAX(ret->n_host_slots, snapshot->hosts[i].slot + 1);
+    ret->host_by_slot = calloc(ret->n_host_slots + 1, sizeof(*ret->host_by_slot));
+    if (!ret->network_array || !ret->subnet_array || !ret->host_nodes || !ret->host_by_slot)
         goto no_memory;
 
     for (size_t i = 0; i < snapshot->n_networks; i++) {
@@ -31,6 +34,7 @@ int compile_index_build(const struct snapshot *snapshot, struct compile_index *r
     for (size_t i = 0; i < snapshot->n_hosts; i++) {
         const char *name = snapshot->hosts[i].host->object.name;
 
+        ret->host_by_slot[snapshot->hosts[i].slot] = &snapshot->hosts[i];
         if (name && hashmap_insert(&ret->hosts, &ret->host_nodes[i], name, strlen(name)) == -ENOMEM)
             goto no_memory;
     }
@@ -48,6 +52,7 @@ void compile_index_clear(struct compile_index *index)
     free(index->network_array);
     free(index->subnet_array);
     free(index->host_nodes);
+    free(index->host_by_slot);
     hashmap_clear(&index->networks);
     hashmap_clear(&index->subnets);
     hashmap_clear(&index->hosts);

@@ -23,6 +23,8 @@ struct compile_index {
     struct compile_network *network_array;
     struct compile_subnet *subnet_array;
     struct hashmap_node *host_nodes; /* Parallel to snapshot->hosts; keyed by name. */
+    const struct compile_host **host_by_slot;
+    uint32_t n_host_slots;
     const struct snapshot *snapshot;
 };
 

@@ -19,4 +19,7 @@ int compile_underlay(struct compile_index *index, struct desired *desired);
 /* May the port use MACs that are not its own? */
 bool compile_port_may_learn(const struct port *port);
 
+/* The host's place in the ring of hosts (tables.h): underlay.c. */
+uint32_t compile_flood_key(const struct ip_address *tunnel_address);
+
 #endif

@@ -116,9 +116,83 @@ static int compare_outputs(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Writing a changed list is not atomic: for the instant of the update a copy may go to a neighbour in the list twice or
- * not at all.  Accepted, because it concerns broadcast only, at the moment when the network's membership changes. */
-static int add_network(struct compile_network *entry, uint32_t project, struct desired *desired)
+struct ring_host {
+    uint32_t distance;   /* From this host, 1 and more. */
+    uint32_t output;
+    const struct ip_address *address;
+};
+
+static int compare_ring(const void *a, const void *b)
+{
+    const struct ring_host *x = a, *y = b;
+
+    if (x->distance != y->distance)
+        return x->distance < y->distance ? -1 : 1;
+    return memcmp(x->address->bytes, y->address->bytes, sizeof(x->address->bytes));
+}
+
+static int add_flood(struct desired *desired, uint32_t vni, uint32_t index, uint32_t output)
+{
+    struct flood_key key = {vni, index};
+    struct output_value value = {vni, output};
+
+    return rows_add(&desired->tables[TABLE_FLOOD], &key, &value);
+}
+
+/* May the host pass copies on?  Then '*ret' is filled in but for the output. */
+static bool find_in_ring(const struct compile_index *index, uint32_t output, struct ring_host *ret)
+{
+    static const uint8_t none[16];
+    const struct ip_address *here = &index->snapshot->tunnel_address;
+    uint32_t slot = output & OUTPUT_SLOT_MASK;
+    const struct compile_host *host = slot < index->n_host_slots ? index->host_by_slot[slot] : NULL;
+
+    if (!host || ip_is_zero(here) || !host->host->has_tunnel_address || host->host->state == HOST_STATE_DOWN ||
+        memcmp(host->path.next_hop, none, sizeof(none)) == 0)
+        return false;
+    ret->address = &host->host->tunnel_address;
+    ret->distance = (compile_flood_key(ret->address) - compile_flood_key(here)) & FLOOD_KEY_MASK;
+    return ret->distance != 0;
+}
+
+/* The lists of tables.h.  Writing a changed list is not atomic: for the instant of the update a copy may go to a neighbour in the list
+ * twice or not at all.  Accepted, because it concerns broadcast only, at the moment when the network's membership changes. */
+static int add_flood_lists(const struct compile_index *index, const struct compile_network *entry, struct desired *desired)
+{
+    uint32_t vni = entry->network->vni, n_direct = 0, n_tree = 0, n_local = 0;
+    struct ring_host *ring = calloc(entry->n_outputs + 1, sizeof(*ring));
+    size_t n_ring = 0;
+    int result = 0;
+
+    if (!ring)
+        return -ENOMEM;
+    for (size_t i = 0; i < entry->n_outputs && result == 0; i++) {
+        uint32_t output = entry->outputs[i];
+
+        if (i && output == entry->outputs[i - 1])
+            continue;
+        if ((output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL)
+            result = add_flood(desired, vni, FLOOD_LOCAL | n_local++, output);
+        else if (find_in_ring(index, output, &ring[n_ring]))
+            ring[n_ring++].output = output;
+        else
+            result = add_flood(desired, vni, FLOOD_DIRECT | n_direct++, output);
+    }
+    qsort(ring, n_ring, sizeof(*ring), compare_ring);
+    for (size_t i = 0; i < n_ring && result == 0; i++) {
+        bool has_own_key = !i || ring[i].distance != ring[i - 1].distance;
+
+        result = add_flood(desired, vni, has_own_key ? FLOOD_TREE | n_tree++ : FLOOD_DIRECT | n_direct++, ring[i].output);
+    }
+    if (n_tree && result == 0)
+        result = add_flood(desired, vni, FLOOD_FACTS | 0, n_tree);
+    if (n_tree && result == 0)
+        result = add_flood(desired, vni, FLOOD_FACTS | 1, compile_flood_key(&index->snapshot->tunnel_address));
+    free(ring);
+    return result;
+}
+
+static int add_network(const struct compile_index *index, struct compile_network *entry, uint32_t project, struct desired *desired)
 {
     const struct network *network = entry->network;
     struct network_value value = {
@@ -126,22 +200,12 @@ static int add_network(struct compile_network *entry, uint32_t project, struct d
         .flags = entry->may_learn ? NETWORK_FLOOD_UNKNOWN_NEIGHBORS : 0,
         .project = (uint16_t)project,
     };
-    struct flood_key key = {.vni = network->vni};
 
     if (rows_add(&desired->tables[TABLE_NETWORKS], &network->vni, &value) < 0)
         return -ENOMEM;
     if (entry->n_outputs)
         qsort(entry->outputs, entry->n_outputs, sizeof(*entry->outputs), compare_outputs);
-    for (size_t i = 0; i < entry->n_outputs; i++) {
-        struct output_value output = {network->vni, entry->outputs[i]};
-
-        if (i && entry->outputs[i] == entry->outputs[i - 1])
-            continue;
-        if (rows_add(&desired->tables[TABLE_FLOOD], &key, &output) < 0)
-            return -ENOMEM;
-        key.index++;
-    }
-    return 0;
+    return add_flood_lists(index, entry, desired);
 }
 
 int compile_switching(struct compile_index *index, struct desired *desired)
@@ -152,7 +216,7 @@ int compile_switching(struct compile_index *index, struct desired *desired)
         if (add_port(index, &index->snapshot->ports[i], desired) < 0)
             return -ENOMEM;
     for (size_t i = 0; i < index->snapshot->n_networks; i++)
-        if (add_network(&index->network_array[i], projects ? projects[i] : 0, desired) < 0)
+        if (add_network(index, &index->network_array[i], projects ? projects[i] : 0, desired) < 0)
             return -ENOMEM;
     return 0;
 }

@@ -84,7 +84,7 @@ static uint32_t wanted_size(const struct maps *maps, const char *name)
 {
     if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "port_counters"))
         return maps->sizes.n_ports;
-    if (streq(name, "hosts"))
+    if (streq(name, "hosts") || streq(name, "host_runtime"))
         return maps->sizes.n_hosts;
     if (streq(name, "projects"))
         return maps->sizes.n_projects;

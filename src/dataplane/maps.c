@@ -390,11 +390,16 @@ static int bump_epochs(struct difference *difference, const struct rows *ports)
  * second copies. */
 static bool is_stale_flood(const struct rows *flood, const void *key)
 {
+    static const uint32_t lists[] = {FLOOD_DIRECT, FLOOD_TREE, FLOOD_LOCAL};
     struct flood_key first;
 
     memcpy(&first, key, sizeof(first));
-    first.index = 0;
-    return rows_find(flood, &first) != NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+        first.index = lists[i];
+        if (rows_find(flood, &first))
+            return true;
+    }
+    return false;
 }
 
 /* What the table will hold: desired, with the rows that were held back as they are. */

@@ -23,6 +23,7 @@
     MAP(neighbors, HASH)                                                                                     \
     MAP(flood, HASH)                                                                                         \
     MAP(hosts, ARRAY)                                                                                        \
+    MAP(host_runtime, ARRAY)                                                                                 \
     MAP(peers, HASH)                                                                                         \
     MAP(projects, ARRAY)                                                                                     \
     MAP(connections, HASH)                                                                                   \

@@ -297,6 +297,7 @@ static long bpf_clone_redirect(struct __sk_buff *skb, __u32 ifindex, __u64 flags
     if (output) {
         output->mark = skb->mark;
         output->priority = skb->priority;
+        output->control = skb->cb[0];
     }
     return frame_resize(skb, 0, 0);
 }
@@ -355,6 +356,7 @@ static int map_set_up(struct native *world, enum native_map_name name, enum nati
         [NATIVE_MAP_neighbors] = {sizeof(struct neighbor_key), sizeof(struct neighbor_value), 262144},
         [NATIVE_MAP_flood] = {sizeof(struct flood_key), sizeof(struct output_value), 262144},
         [NATIVE_MAP_hosts] = {4, sizeof(struct host_record), 0},
+        [NATIVE_MAP_host_runtime] = {4, sizeof(struct host_runtime), 0},
         [NATIVE_MAP_peers] = {16, sizeof(struct peer_value), 4096},
         [NATIVE_MAP_projects] = {4, sizeof(struct project_record), 0},
         [NATIVE_MAP_connections] = {sizeof(struct flow_key), sizeof(struct flow_entry), FLOW_SLOTS_DEFAULT},
@@ -365,7 +367,7 @@ static int map_set_up(struct native *world, enum native_map_name name, enum nati
     uint32_t n_max = shapes[name].n_max;
 
     if (!n_max)
-        n_max = name == NATIVE_MAP_hosts        ? world->sizes.n_hosts
+        n_max = name == NATIVE_MAP_hosts || name == NATIVE_MAP_host_runtime ? world->sizes.n_hosts
                 : name == NATIVE_MAP_projects   ? world->sizes.n_projects
                 : name == NATIVE_MAP_flow_slots ? world->sizes.n_flow_slots
                                                 : world->sizes.n_ports;
@@ -611,6 +613,7 @@ int pipeline_run(struct pipeline *pipeline, enum pipeline_program program, const
             .ifindex = frame->ifindex,
             .mark = frame->mark,
             .priority = frame->priority,
+            .cb = {frame->control},
             .gso_size = frame->gso_size,
             .gso_segs = frame->gso_segs,
             .vlan_present = frame->vlan_present,
@@ -645,6 +648,7 @@ int pipeline_run(struct pipeline *pipeline, enum pipeline_program program, const
         if (output) {
             output->mark = copy.skb.mark;
             output->priority = copy.skb.priority;
+            output->control = copy.skb.cb[0];
             memcpy(output->next_hop, native->redirect.next_hop, 16);
         }
     }
@@ -667,7 +671,7 @@ static int follow(struct pipeline *pipeline, struct pipeline_result *ret, size_t
 {
     struct pipeline_output *output = &ret->outputs[index];
     struct pipeline_frame frame = {.bytes = output->bytes, .size = output->size, .ifindex = output->ifindex,
-                                   .mark = output->mark, .priority = output->priority};
+                                   .mark = output->mark, .priority = output->priority, .control = output->control};
     struct pipeline_result next;
     int error = pipeline_run(pipeline, output->way == PIPELINE_CLONE ? PIPELINE_TO_TUNNEL : PIPELINE_THROUGH_NEIGHBOR,
                              &frame, &next);

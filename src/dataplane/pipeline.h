@@ -64,7 +64,7 @@ struct pipeline_frame {
     const void *bytes;     /* From the destination MAC on; borrowed. */
     uint32_t size;         /* At least 14, as on any Ethernet device. */
     uint32_t ifindex;      /* Where it arrived. */
-    uint32_t mark, priority;
+    uint32_t mark, priority, control; /* 'control' is skb->cb[0]. */
     uint32_t gso_size, gso_segs; /* Of a frame that is yet to be cut. */
     bool gso_tcp;
     uint32_t linear;       /* Bytes that the kernel has in one piece; 0: all. */
@@ -95,7 +95,7 @@ struct pipeline_output {
     uint32_t ifindex;
     uint32_t port_slot;    /* The port that gets it; 0: none of this host. */
     uint32_t host_slot;    /* The host that gets it, in its tunnel header; 0: not tunnelled. */
-    uint32_t mark, priority;
+    uint32_t mark, priority, control;
     uint8_t next_hop[16];  /* Of REDIRECT_NEIGHBOR. */
     uint8_t *bytes;        /* PUNT: a struct punt_event. */
     uint32_t size;

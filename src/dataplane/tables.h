@@ -37,6 +37,7 @@
  *   neighbors      hash          struct neighbor_key -> neighbor_value 262144
  *   flood          hash          struct flood_key -> output_value  262144
  *   hosts          array, mmap   host slot -> struct host_record   MAX_HOSTS_DEFAULT
+ *   host_runtime   array         host slot -> struct host_runtime  MAX_HOSTS_DEFAULT
  *   peers          hash          __u8[16] -> struct peer_value     4096
  *   projects       array, mmap   index -> struct project_record    MAX_PROJECTS_DEFAULT
  *   connections    hash          struct flow_key -> struct flow_entry FLOW_SLOTS_DEFAULT
@@ -58,7 +59,7 @@
 #define MAX_HOSTS_DEFAULT 4096
 #define MAX_PROJECTS_DEFAULT 4096
 #define RECORD_GRACE_MS 10
-#define MAX_FLOOD_MEMBERS 1024 /* Of a network that one host makes copies for: its own ports and other hosts. */
+_Static_assert(MAX_PROJECTS_DEFAULT <= 65536, "network_value holds an index in 16 bits");
 
 /* ---- why a frame was dropped --------------------------------------------------------------------------------- */
 
@@ -195,11 +196,36 @@ struct neighbor_value {  /* Read as one __u64. */
 
 /* ---- flood: hash, (vni, index) -> one word: who gets broadcast, unknown and multicast ---------------------------------- */
 
-struct flood_key {       /* Indices run from 0 without holes; locals and remotes mixed. */
+struct flood_key {
     __u32 vni;
-    __u32 index;
+    __u32 index;         /* In one of the lists below; in each from 0 without holes. */
 };
-/* Value: struct output_value. */
+/* Value: struct output_value.  The lists: */
+#define FLOOD_DIRECT 0u          /* | i: hosts that only the sender's host makes copies for. */
+#define FLOOD_TREE 0x40000000u   /* | i: hosts that pass copies on, in the order of the ring (below) from this host on. */
+#define FLOOD_LOCAL 0x80000000u  /* | i: ports here. */
+#define FLOOD_FACTS 0xc0000000u  /* 'output' of | 0: how many are in the tree, | 1: this host's key.  No rows without a tree. */
+#define FLOOD_LIST_MASK 0xc0000000u
+#define FLOOD_LIST_MAX (1u << 20)
+
+/* How a broadcast reaches thousands of hosts.  Each host has a key of FLOOD_KEY_BITS, a hash of its tunnel address that all compute
+ * alike; the keys are a ring.  A host that sends owns the whole ring behind its key.  It cuts what it owns into at most
+ * settings.flood_fan_out stretches of about as many hosts each, and sends the first host of each a copy of kind RELAYED, whose argument
+ * is the key where the stretch ends.  Who gets that owns what lies strictly between its own key and the end, and does the same.
+ *
+ * So nobody need agree on more than the keys: stretches of one frame never overlap, and each is shorter than the one it came from.
+ * Whatever lists of hosts the relays know, a host of the tree gets one copy at most, from whom owns its key, and nothing goes round in a
+ * circle; the hop count ends what broken hosts might do.  A relay that does not know a new host yet leaves it out.
+ *
+ * In FLOOD_DIRECT are hosts with a key that another one of the network, or this host, has too (of several, the one with the lowest
+ * address is in the tree), hosts that are known to be down, and those that this host has no way to.  Hosts which do not agree about that,
+ * while a change is under way, may send such a host two copies or none. */
+#define FLOOD_KEY_BITS 20
+#define FLOOD_KEY_MASK ((1u << FLOOD_KEY_BITS) - 1)
+#define FLOOD_FAN_OUT_DEFAULT 64
+#define FLOOD_FAN_OUT_MIN 2      /* With FLOOD_MAX_HOPS: more hosts than there can be. */
+#define FLOOD_FAN_OUT_MAX 1024
+#define FLOOD_MAX_HOPS 15
 
 /* ---- hosts: array by host slot; slot 0 is never used -------------------------------------------------------------------- */
 
@@ -214,7 +240,7 @@ struct host_config {
     __u16 flags;
 #define HOST_MAC_KNOWN (1u << 0) /* Else the kernel resolves 'next_hop' for each frame. */
     __u32 generation;
-    __u32 pad;
+    __u32 key;           /* Of the ring of hosts, see above. */
 };
 _Static_assert(sizeof(struct host_config) == 76, "no implicit padding");
 
@@ -223,6 +249,12 @@ struct host_record {
     __u32 pad;
     struct host_config config[2];
 };
+
+/* What the data plane itself writes for a host; array by slot.  Copies that we pass on for it, those that they lead to included. */
+struct host_runtime {
+    __u64 relay_time_ns, relay_tokens;
+};
+#define RELAY_RATE_DEFAULT 65536 /* Copies a second, and as a burst. */
 
 /* ---- peers: hash, outer source address (16 bytes) -> one word: who may send us tunnelled frames ------------------------ */
 
@@ -305,10 +337,11 @@ struct settings {
     __u32 n_ports, n_hosts, n_projects; /* Sizes of the arrays. */
     __u32 tunnel_ifindex;  /* The device that owns the UDP port; copies of broadcast leave through it. */
     __u16 tunnel_port;     /* UDP, host order. */
-    __u16 pad;
+    __u16 flood_fan_out;   /* 0: FLOOD_FAN_OUT_DEFAULT. */
     __u32 n_flow_slots;    /* A power of two; 0: FLOW_SLOTS_DEFAULT. */
     __u32 timeout_s[8];    /* By enum flow_timeout. */
     __u64 hash_seed;       /* For the tunnel's source ports. */
+    __u32 relay_rate, relay_burst; /* Of each host, see host_runtime. */
 };
 enum flow_timeout { TIMEOUT_HALF_OPEN, TIMEOUT_TCP_ESTABLISHED, TIMEOUT_TCP_CLOSING, TIMEOUT_UDP_NEW, TIMEOUT_UDP_SEEN,
                     TIMEOUT_ICMP, TIMEOUT_OTHER, TIMEOUT_DEAD };
@@ -333,12 +366,14 @@ struct punt_event {
 
 /* VXLAN (RFC 7348) whose reserved bits, between our hosts and on our own UDP port, say more:
  *   byte 0     flags, 0x08: the VNI is valid
- *   bytes 1-3  version (4 bits), argument (20 bits: balancer row, mirror session)
+ *   bytes 1-3  version (4 bits), argument (20 bits: RELAYED: the end of the stretch; balancer row, mirror session)
  *   bytes 4-6  VNI
- *   byte 7     kind (4 bits), hop count (4 bits) */
+ *   byte 7     kind (4 bits), hop count (4 bits: of FLOOD and RELAYED, how many hosts have made copies for a tree; 0: it comes from
+ *              its sender's host, so that MACs can be learned from it) */
 #define TUNNEL_PORT 4790
 #define TUNNEL_VERSION 1
 enum tunnel_kind { TUNNEL_UNICAST, TUNNEL_FLOOD, TUNNEL_DIRECT_RETURN, TUNNEL_MIRROR, TUNNEL_RELAYED };
+#define TUNNEL_WORD(kind, hops, argument) ((__u32)(argument) << 8 | (__u32)(hops) << 4 | (__u32)(kind)) /* skb->cb[0] of a copy. */
 #define TUNNEL_OVERHEAD_IPV4 50 /* Bytes: outer Ethernet is not counted, inner is. */
 #define TUNNEL_OVERHEAD_IPV6 70
 

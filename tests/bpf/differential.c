@@ -97,7 +97,7 @@ static void load(void)
     bpf_object__for_each_map(map, skeleton->obj) {
         const char *name = bpf_map__name(map);
         if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "port_counters") || streq(name, "hosts") ||
-            streq(name, "projects"))
+            streq(name, "host_runtime") || streq(name, "projects"))
             bpf_map__set_max_entries(map, N_SLOTS);
     }
     if (weft_bpf__load(skeleton))
@@ -112,7 +112,7 @@ static int map_fd(const char *name)
 
 static const char *const hashes[] = {"interfaces", "sources", "networks", "fdb", "learned", "movable", "neighbors", "flood", "peers",
                                      "connections"};
-static const char *const arrays[] = {"ports", "port_runtime", "hosts", "projects", "settings"};
+static const char *const arrays[] = {"ports", "port_runtime", "hosts", "host_runtime", "projects", "settings"};
 
 static void empty_hash(const char *name)
 {
@@ -180,6 +180,30 @@ static uint32_t random_output(void)
     return PICK(kinds) | random_below(10);
 }
 
+/* More hosts, and a fan-out that they do not fit in; keys and counts that are not always right. */
+static void random_tree(struct pipeline *pipeline)
+{
+    const uint32_t zero = 0;
+    struct settings *settings = pipeline_lookup(pipeline, "settings", &zero);
+    uint32_t n = random_below(12);
+
+    settings->flood_fan_out = random_below(5);
+    settings->relay_rate = chance(95);
+    settings->relay_burst = 1000;
+    for (uint32_t slot = 4; slot < N_SLOTS; slot++) {
+        *fixture_host(pipeline, slot) = *fixture_host(pipeline, 1);
+        fixture_host(pipeline, slot)->key = chance(95) ? (FIXTURE_KEY + 100 * slot) & FLOOD_KEY_MASK : random_below(FLOOD_KEY_MASK);
+    }
+    for (uint32_t slot = 0; slot < N_SLOTS; slot++) {
+        struct host_runtime *runtime = pipeline_lookup(pipeline, "host_runtime", &slot);
+        runtime->relay_time_ns = FAR_FUTURE_NS;
+        runtime->relay_tokens = random_below(300);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        fixture_flood(pipeline, 7, FLOOD_TREE | (2 + i), OUTPUT_REMOTE | (4 + i));
+    fixture_flood(pipeline, 7, FLOOD_FACTS | 0, chance(90) ? 2 + n : random_below(20));
+}
+
 static void random_world(struct pipeline *pipeline)
 {
     char mac[2] = "";
@@ -215,8 +239,10 @@ static void random_world(struct pipeline *pipeline)
         mac[0] = PICK_MAC();
         fixture_fdb(pipeline, chance(70) ? "fdb" : "learned", 7 + random_below(3), mac, random_output());
     }
+    random_tree(pipeline);
+    static const uint32_t lists[] = {FLOOD_DIRECT, FLOOD_TREE, FLOOD_LOCAL};
     for (int i = random_below(6); i > 0; i--)
-        fixture_flood(pipeline, 7 + random_below(3), random_below(10), random_output());
+        fixture_flood(pipeline, 7 + random_below(3), PICK(lists) | random_below(10), random_output());
     for (uint32_t vni = 7; vni <= 9; vni++) {
         struct network_value *network = pipeline_lookup(pipeline, "networks", &vni);
         struct project_record *project = pipeline_lookup(pipeline, "projects", &vni);
@@ -389,15 +415,19 @@ static void random_frame(struct test_frame *ret)
         if (chance(95)) {
             const char *source = chance(70) ? "192.0.2.2" : PICK(outers);
             bool ipv6 = chance(40) || strchr(source, ':');
-            add_text(ret->text, "outer %s>%s %u %u ", ipv6 ? (chance(80) ? "2001:db8::2" : "2001:db8::9") : source,
-                     ipv6 ? "2001:db8::1" : (chance(90) ? "192.0.2.1" : "192.0.2.4"), 6 + random_below(5),
-                     chance(90) ? random_below(2) : random_below(16));
+            uint32_t kind = chance(50) ? random_below(2) : chance(80) ? TUNNEL_RELAYED : random_below(16);
+            uint32_t end = chance(90) ? random_below(1500) : random_below(FLOOD_KEY_MASK);
+            add_text(ret->text, "outer %s>%s %u %u/%u/%u ", ipv6 ? (chance(80) ? "2001:db8::2" : "2001:db8::9") : source,
+                     ipv6 ? "2001:db8::1" : (chance(90) ? "192.0.2.1" : "192.0.2.4"), 6 + random_below(5), kind, chance(80) ? random_below(2) : random_below(16),
+                     kind == TUNNEL_RELAYED || chance(3) ? end : 0);
         }
         random_inner(ret->text, "MNOV"[random_below(4)]);
     } else {
         ret->program = which < 98 ? PIPELINE_TO_TUNNEL : PIPELINE_THROUGH_NEIGHBOR;
         ret->input.ifindex = TUNNEL_IFINDEX;
         ret->input.mark = chance(90) ? 0x57e00000 | random_below(5) : random_below(UINT32_MAX);
+        ret->input.control = chance(90) ? TUNNEL_WORD(chance(50) ? TUNNEL_FLOOD : TUNNEL_RELAYED, random_below(16), random_below(FLOOD_KEY_MASK))
+                                        : random_below(UINT32_MAX);
         ret->input.priority = chance(95) ? 7 + random_below(3) : random_below(UINT32_MAX);
         random_inner(ret->text, 'A');
     }
@@ -527,7 +557,11 @@ static void compare_maps(struct pipeline *pipeline)
     }
     for (uint32_t slot = 0; slot < N_SLOTS; slot++) {
         struct port_runtime runtime;
+        struct host_runtime host;
         struct project_record project;
+        bpf_map_lookup_elem(map_fd("host_runtime"), &slot, &host);
+        if (memcmp(&host, pipeline_lookup(pipeline, "host_runtime", &slot), sizeof(host)) != 0)
+            die("host_runtime of slot %u differs", slot);
         bpf_map_lookup_elem(map_fd("port_runtime"), &slot, &runtime);
         if (memcmp(&runtime, pipeline_lookup(pipeline, "port_runtime", &slot), sizeof(runtime)) != 0)
             die("port_runtime of slot %u differs", slot);
@@ -555,7 +589,7 @@ static void run_both(struct pipeline *pipeline, struct test_frame *test, struct 
 {
     static uint8_t out[8192];
     struct __sk_buff context = {.ifindex = test->input.ifindex, .mark = test->input.mark, .priority = test->input.priority,
-                                .gso_size = test->input.gso_size, .gso_segs = test->input.gso_segs}, after = {0};
+                                .cb = {test->input.control}, .gso_size = test->input.gso_size, .gso_segs = test->input.gso_segs}, after = {0};
     struct pipeline_result result;
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = test->frame.bytes, .data_size_in = test->frame.size, .data_out = out,
                 .data_size_out = sizeof(out), .ctx_in = &context, .ctx_size_in = sizeof(context), .ctx_out = &after,

@@ -82,7 +82,8 @@ static void add_host(struct pipeline *pipeline, uint32_t slot, const char *local
     struct peer_value peer = {.host = slot};
 
     *config = (struct host_config){.ifindex = UNDERLAY_IFINDEX, .underlay_mtu = 1520, .flags = known ? HOST_MAC_KNOWN : 0,
-                                   .generation = slot + 70};
+                                   .generation = slot + 70,
+                                   .key = (FIXTURE_KEY + 100 * slot) & FLOOD_KEY_MASK};
     frame_address(local, config->local);
     frame_address(remote, config->remote);
     if (reachable)
@@ -111,7 +112,8 @@ void fixture_fill(struct pipeline *pipeline)
     struct settings *settings = pipeline_lookup(pipeline, "settings", &zero);
 
     *settings = (struct settings){.n_ports = 16, .n_hosts = 16, .n_projects = 16, .n_flow_slots = FIXTURE_FLOW_SLOTS, .tunnel_ifindex = TUNNEL_IFINDEX,
-                                  .tunnel_port = TUNNEL_PORT, .timeout_s = {30, 7200, 10, 30, 120, 20, 60, 0}, .hash_seed = 99};
+                                  .tunnel_port = TUNNEL_PORT, .timeout_s = {30, 7200, 10, 30, 120, 20, 60, 0}, .hash_seed = 99,
+                                  .flood_fan_out = 2, .relay_rate = 100, .relay_burst = 100};
     add_port(pipeline, 1, 7, "A", "10.0.0.1", "fd01::1", secure | PORT_REDIRECT_PEER | PORT_DHCP4 | PORT_DHCP6 | PORT_RA);
     add_port(pipeline, 2, 7, "B", "10.0.0.2", "fd01::2", secure | PORT_REDIRECT_PEER);
     add_port(pipeline, 3, 8, "B", "10.0.0.2", "fd01::2", secure);
@@ -138,12 +140,15 @@ void fixture_fill(struct pipeline *pipeline)
         struct project_record project = {.max_half_open = 1000, .max_established = 1000, .max_learned = 1000};
         put(pipeline, "projects", &vni, &project);
     }
-    const uint32_t members[] = {OUTPUT_LOCAL | 1,  OUTPUT_LOCAL | 2,  OUTPUT_LOCAL | 4, OUTPUT_LOCAL | 5,
-                                OUTPUT_LOCAL | 8, OUTPUT_REMOTE | 1, OUTPUT_REMOTE | 2};
+    const uint32_t members[] = {1, 2, 4, 5, 8};
     for (uint32_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
-        fixture_flood(pipeline, 7, i, members[i]);
-    fixture_flood(pipeline, 8, 0, OUTPUT_LOCAL | 3);
-    fixture_flood(pipeline, 9, 0, OUTPUT_LOCAL | 7);
+        fixture_flood(pipeline, 7, FLOOD_LOCAL | i, OUTPUT_LOCAL | members[i]);
+    fixture_flood(pipeline, 7, FLOOD_TREE | 0, OUTPUT_REMOTE | 1);
+    fixture_flood(pipeline, 7, FLOOD_TREE | 1, OUTPUT_REMOTE | 2);
+    fixture_flood(pipeline, 7, FLOOD_FACTS | 0, 2);
+    fixture_flood(pipeline, 7, FLOOD_FACTS | 1, FIXTURE_KEY);
+    fixture_flood(pipeline, 8, FLOOD_LOCAL, OUTPUT_LOCAL | 3);
+    fixture_flood(pipeline, 9, FLOOD_LOCAL, OUTPUT_LOCAL | 7);
     struct movable_key movable = {.vni = 7, .output = OUTPUT_LOCAL | 4}; /* Any unowned MAC. */
     put(pipeline, "movable", &movable, &(struct output_value){7, OUTPUT_LOCAL | 4});
     movable.output = OUTPUT_REMOTE | 1;
@@ -152,6 +157,22 @@ void fixture_fill(struct pipeline *pipeline)
     movable.vni = 9;
     movable.output = OUTPUT_LOCAL | 7;
     put(pipeline, "movable", &movable, &(struct output_value){9, OUTPUT_LOCAL | 7});
+}
+
+void fixture_nine_hosts(struct pipeline *pipeline)
+{
+    for (uint32_t slot = 4; slot < 11; slot++) {
+        *fixture_host(pipeline, slot) = *fixture_host(pipeline, 1);
+        fixture_host(pipeline, slot)->remote[15] = 100 + slot;
+        fixture_host(pipeline, slot)->key = (FIXTURE_KEY + 100 * slot) & FLOOD_KEY_MASK;
+        fixture_flood(pipeline, 7, FLOOD_TREE | (slot - 2), OUTPUT_REMOTE | slot);
+    }
+    fixture_flood(pipeline, 7, FLOOD_FACTS | 0, 9);
+}
+
+bool fixture_is_in_tree(struct pipeline *pipeline, uint32_t vni, uint32_t index)
+{
+    return pipeline_lookup(pipeline, "flood", &(struct flood_key){vni, FLOOD_TREE | index}) != NULL;
 }
 
 struct pipeline *fixture_new(void)

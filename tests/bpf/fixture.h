@@ -13,7 +13,8 @@
  *   host 1: 192.0.2.1 > 192.0.2.2, MACs known          has port M (10.0.0.101, fd01::101) of network 7
  *   host 2: 2001:db8::1 > 2001:db8::2, by neighbor      has port N (10.0.0.102) of network 7
  *   host 3: 192.0.2.1 > 192.0.2.4, no next hop          has port O (10.0.0.103) of network 7
- *   tunnel device: interface 200; underlay: interface 201 */
+ *   tunnel device: interface 200; underlay: interface 201
+ *   a broadcast goes to two hosts, of which each passes it on */
 #ifndef WEFT_TESTS_FIXTURE_H
 #define WEFT_TESTS_FIXTURE_H
 
@@ -23,6 +24,7 @@
 #define TUNNEL_IFINDEX 200
 #define UNDERLAY_IFINDEX 201
 #define FIXTURE_FLOW_SLOTS 4096
+#define FIXTURE_KEY (FLOOD_KEY_MASK - 150) /* This host's; host N's is 100 * N further, round the end of the ring. */
 
 struct pipeline *fixture_new(void);
 void fixture_fill(struct pipeline *pipeline); /* Into an empty one with at least 16 ports, hosts and projects, and so many flow slots. */
@@ -30,6 +32,9 @@ void fixture_fill(struct pipeline *pipeline); /* Into an empty one with at least
 struct port_config *fixture_port(struct pipeline *pipeline, uint32_t slot);
 struct host_config *fixture_host(struct pipeline *pipeline, uint32_t slot);
 void fixture_fdb(struct pipeline *pipeline, const char *table, uint32_t vni, const char *mac, uint32_t output);
+/* Hosts 4 to 10 more in network 7, all reachable, as host 1: nine in the tree. */
+void fixture_nine_hosts(struct pipeline *pipeline);
+bool fixture_is_in_tree(struct pipeline *pipeline, uint32_t vni, uint32_t index);
 void fixture_flood(struct pipeline *pipeline, uint32_t vni, uint32_t index, uint32_t output);
 struct port_counters *fixture_counters(struct pipeline *pipeline, uint32_t slot);
 

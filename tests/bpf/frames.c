@@ -298,8 +298,14 @@ static void add_outer(struct builder *builder)
     uint8_t *udp = append(&outer, 16);
     put16(udp, 50000);
     put16(udp + 2, 4790);
-    unsigned vni = strtoul(word(&outer), NULL, 0), kind = strtoul(word(&outer), NULL, 0);
-    memcpy(udp + 8, (uint8_t[]){8, 0x10, 0, 0, vni >> 16, vni >> 8, vni, kind << 4}, 8);
+    unsigned vni = strtoul(word(&outer), NULL, 0), hops = 0, argument = 0;
+    char *rest;
+    unsigned kind = strtoul(word(&outer), &rest, 0);
+    if (*rest == '/')
+        hops = strtoul(rest + 1, &rest, 0);
+    if (*rest == '/')
+        argument = strtoul(rest + 1, &rest, 0);
+    memcpy(udp + 8, (uint8_t[]){8, 0x10 | argument >> 16, argument >> 8, argument, vni >> 16, vni >> 8, vni, kind << 4 | hops}, 8);
     builder->rest = outer.rest;
     builder->base = builder->frame->size;
 }

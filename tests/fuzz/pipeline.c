@@ -2,12 +2,12 @@
  * of tests/bpf/fixture.h.  An input is a list of records:
  *
  *   1 byte   what: bits 0-1 the program, bit 2 a tag in the metadata, bit 3 GSO, bit 4 a short linear part, bit 5 time passes,
- *            bit 6 a port's flags change
+ *            bit 6 a port's flags change, bit 7 the network is on nine other hosts
  *   1 byte   where: the interface (or, for to_tunnel, the host)
  *   2 bytes  the frame's size, then the frame
  *
  * Beyond memory errors it must hold that: a frame of a workload is never left to the host's own stack; nothing that came by
- * tunnel leaves by one; no frame gets to a port of another network; every drop is counted under exactly one reason. */
+ * tunnel leaves by one, but what is to be passed on, and that with one hop more; no frame gets to a port of another network; every drop is counted under exactly one reason. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +34,22 @@ static uint64_t total_drops(struct pipeline *pipeline)
     return sum;
 }
 
+/* The last byte of the tunnel's header: kind and hops. */
+static uint8_t last_of_header(const uint8_t *bytes, uint32_t size)
+{
+    uint32_t at = bytes[12] == 0x08 ? TUNNEL_OVERHEAD_IPV4 - 1 : TUNNEL_OVERHEAD_IPV6 - 1;
+
+    return at < size ? bytes[at] : 0;
+}
+
+static void check_passed_on(const struct pipeline_frame *frame, const struct pipeline_output *output)
+{
+    uint8_t before = last_of_header(frame->bytes, frame->size), after = last_of_header(output->bytes, output->size);
+
+    REQUIRE(before >> 4 == TUNNEL_RELAYED && (before & 15) < FLOOD_MAX_HOPS);
+    REQUIRE((after >> 4 == TUNNEL_RELAYED || after >> 4 == TUNNEL_FLOOD) && (after & 15) == (before & 15) + 1);
+}
+
 static void check(struct pipeline *pipeline, enum pipeline_program program, const struct pipeline_frame *frame,
                   const struct pipeline_result *result, uint64_t n_drops)
 {
@@ -45,8 +61,8 @@ static void check(struct pipeline *pipeline, enum pipeline_program program, cons
         REQUIRE(n_drops == 1);
     for (size_t i = 0; i < result->n_outputs; i++) {
         const struct pipeline_output *output = &result->outputs[i];
-        if (program == PIPELINE_FROM_UNDERLAY)
-            REQUIRE(output->way == PIPELINE_PUNT || !output->host_slot);
+        if (program == PIPELINE_FROM_UNDERLAY && output->way != PIPELINE_PUNT && output->host_slot)
+            check_passed_on(frame, output);
         if (sender && output->port_slot)
             REQUIRE(fixture_port(pipeline, sender)->vni == fixture_port(pipeline, output->port_slot)->vni);
     }
@@ -60,6 +76,8 @@ static void run_one(struct pipeline *pipeline, uint8_t what, uint8_t where, cons
     struct pipeline_result result;
     uint64_t before = total_drops(pipeline);
 
+    if (what & 128)
+        fixture_nine_hosts(pipeline);
     if (what & 64)
         fixture_port(pipeline, 1 + where % 8)->flags ^= 1u << (where >> 3 & 7);
     switch (program) {
@@ -74,6 +92,7 @@ static void run_one(struct pipeline *pipeline, uint8_t what, uint8_t where, cons
         frame.ifindex = TUNNEL_IFINDEX;
         frame.mark = 0x57e00000 | (where & 7);
         frame.priority = 7 + (where >> 6);
+        frame.control = TUNNEL_WORD(where & 8 ? TUNNEL_RELAYED : TUNNEL_FLOOD, where >> 4, where * 4099);
     }
     if (pipeline_trace(pipeline, program, &frame, &result))
         return;

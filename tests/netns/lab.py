@@ -267,7 +267,7 @@ class Host:
         self.start()
 
     def start(self, *options, program=None, wait=True):
-        self.agent = Process(self.command("--log-level", "debug", *options, program=program),
+        self.agent = Process(self.command("--log-level", "debug", *self.lab.agent_options, *options, program=program),
                              self.lab.folder / f"{self.name}.log")
         if wait:
             self.wait_ready()
@@ -376,12 +376,13 @@ class Lab:
 
     count = 0
 
-    def __init__(self, hosts=1, underlay_ipv6=False, underlay_mtu=1500, api_options=()):
+    def __init__(self, hosts=1, underlay_ipv6=False, underlay_mtu=1500, api_options=(), agent_options=()):
         Lab.sweep()
         Lab.count += 1
         self.tag = f"{PREFIX}{os.getpid()}x{Lab.count}"
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.tag}-"))
         self.workloads, self.hosts, self.n_links = [], [], 0
+        self.agent_options = agent_options
         self.control = self.api = None
         atexit.register(self.close)
         try:

@@ -51,6 +51,7 @@ TABLE_HASH(movable, struct movable_key, struct output_value, 65536);
 TABLE_HASH(neighbors, struct neighbor_key, struct neighbor_value, 262144);
 TABLE_HASH(flood, struct flood_key, struct output_value, 262144);
 TABLE_ARRAY(hosts, struct host_record, MAX_HOSTS_DEFAULT);
+TABLE_ARRAY(host_runtime, struct host_runtime, MAX_HOSTS_DEFAULT);
 TABLE_HASH(peers, struct address_key, struct peer_value, 4096);
 TABLE_ARRAY(projects, struct project_record, MAX_PROJECTS_DEFAULT);
 TABLE_HASH(connections, struct flow_key, struct flow_entry, FLOW_SLOTS_DEFAULT);

@@ -101,101 +101,266 @@ static __always_inline bool switch_is_reserved(const __u8 *mac)
     return load32(mac) == bpf_htonl(0x0180c200) && mac[4] == 0;
 }
 
+/* ---- copies for everybody ------------------------------------------------------------------------------------------------ */
+
 struct flood_state {
     struct __sk_buff *skb;
-    const struct packet *packet;
     __u64 wire_bytes;
     __u32 vni;
     __u32 slot;        /* Who sent it: gets no copy. */
     __u32 segments;
     __u32 tunnel_ifindex;
-    __u32 budget;      /* Copies that may still be made. */
-    __u32 n_copies;
-    __u32 local_only;  /* What came by tunnel never goes back into one. */
+    __u32 budget;      /* Copies that may still be made, */
+    __u32 n_spent;     /* that were charged: those that relays make too, */
+    __u32 n_copies;    /* and that were made here. */
     __u32 is_exhausted;
+    __u32 list;        /* FLOOD_DIRECT or FLOOD_TREE. */
+    __u32 key;         /* This host's. */
+    __u32 hops;
+    __u32 n_hosts;     /* Of the tree: those from the list's first on that are ours to reach, */
+    __u32 end;         /* all before this key. */
+    __u32 fan_out;
+    __u32 position;    /* In the list: the first host of the next stretch, */
+    __u32 next;        /* and its slot. */
+    __u32 low, high;   /* Of a search. */
 };
 
-static long flood_copy(__u32 index, struct flood_state *state)
+static __always_inline __u32 flood_row(__u32 vni, __u32 index)
 {
-    struct flood_key key = {.vni = state->vni, .index = index};
-    const struct output_value *value = map_lookup(flood, &key);
-    __u32 ifindex;
+    struct flood_key key = {.vni = vni, .index = index};
 
-    if (!value)
+    return output_of(map_lookup(flood, &key), vni);
+}
+
+static __always_inline __u32 ring_distance(__u32 from, __u32 to)
+{
+    return (to - from) & FLOOD_KEY_MASK;
+}
+
+static long flood_local(__u32 index, struct flood_state *state)
+{
+    __u32 output = flood_row(state->vni, FLOOD_LOCAL | index), slot = output & OUTPUT_SLOT_MASK, unused;
+
+    if (output == OUTPUT_NONE)
         return 1;
-    if (index == MAX_FLOOD_MEMBERS) {
-        state->is_exhausted = 1; /* A larger network wants a relay tree. */
-        return 1;
-    }
-    __u32 output = output_of(value, key.vni);
-    __u32 kind = output & OUTPUT_KIND_MASK, slot = output & OUTPUT_SLOT_MASK;
-    if (kind == OUTPUT_LOCAL) {
-        __u32 unused;
-        const struct port_config *port = port_config_get(slot, &unused);
-        if (slot == state->slot || !port || port->vni != key.vni || !port->ifindex || !(port->flags & PORT_ADMIN_UP))
-            return 0;
-        ifindex = port->ifindex;
-    } else if (kind == OUTPUT_REMOTE && !state->local_only) {
-        ifindex = state->tunnel_ifindex;
-    } else {
+    const struct port_config *port = port_config_get(slot, &unused);
+    if ((output & OUTPUT_KIND_MASK) != OUTPUT_LOCAL || slot == state->slot || !port || port->vni != state->vni || !port->ifindex ||
+        !(port->flags & PORT_ADMIN_UP))
         return 0;
-    }
     if (!state->budget) {
         state->is_exhausted = 1;
         return 1;
     }
-    if (kind == OUTPUT_REMOTE) { /* For to_tunnel. */
-        state->skb->mark = TUNNEL_MARK | slot;
-        state->skb->priority = key.vni;
-    }
+    __u32 ifindex = port->ifindex;
     if (bpf_clone_redirect(state->skb, ifindex, 0) < 0)
         return 0; /* No such device.  A copy that is lost later was still made. */
     state->budget--;
+    state->n_spent++;
     state->n_copies++;
-    if (kind == OUTPUT_LOCAL)
-        count_received(slot, state->segments, state->wire_bytes);
-    TRACE(flood, "copy to output %#x, interface %u", output, ifindex);
+    count_received(slot, state->segments, state->wire_bytes);
+    TRACE(flood, "copy to port slot %u, interface %u", slot, ifindex);
     return 0;
 }
 
-/* Gives a copy to everybody in the network but the sender.  Each copy costs the sending port a token for each frame that it
- * will be on the wire: or 64 KiB would go for the price of one. */
-static __noinline __u32 switch_flood(struct __sk_buff *skb, const struct packet *packet, const struct port_config *port)
+/* A copy for to_tunnel. */
+static __always_inline bool flood_send(struct flood_state *state, __u32 slot, __u32 word)
+{
+    state->skb->mark = TUNNEL_MARK | slot;
+    state->skb->priority = state->vni;
+    state->skb->cb[0] = word;
+    if (bpf_clone_redirect(state->skb, state->tunnel_ifindex, 0) < 0)
+        return false;
+    state->n_copies++;
+    return true;
+}
+
+/* Each host of a list by itself. */
+static long flood_host(__u32 index, struct flood_state *state)
+{
+    __u32 output = flood_row(state->vni, state->list | index), slot = output & OUTPUT_SLOT_MASK;
+
+    if (output == OUTPUT_NONE)
+        return 1;
+    if ((output & OUTPUT_KIND_MASK) != OUTPUT_REMOTE)
+        return 0;
+    if (!state->budget) {
+        state->is_exhausted = 1;
+        return 1;
+    }
+    if (!flood_send(state, slot, TUNNEL_WORD(TUNNEL_FLOOD, state->hops, 0)))
+        return 0;
+    state->budget--;
+    state->n_spent++;
+    TRACE(flood, "copy to host slot %u", slot);
+    return 0;
+}
+
+/* One stretch of the tree.  Where it ends is read once, as the beginning of the next one, so that stretches do not overlap even while the
+ * list is being rewritten. */
+static long flood_stretch(__u32 index, struct flood_state *state)
+{
+    __u32 from = state->position, to = (__u64)(index + 1) * state->n_hosts / state->fan_out, slot = state->next, end = state->end;
+    bool is_last = index + 1 >= state->fan_out;
+
+    if (!is_last) {
+        __u32 output = flood_row(state->vni, FLOOD_TREE | to);
+        const struct host_config *host = host_config_get(output & OUTPUT_SLOT_MASK);
+        if ((output & OUTPUT_KIND_MASK) == OUTPUT_REMOTE && host) {
+            state->next = output & OUTPUT_SLOT_MASK;
+            end = host->key & FLOOD_KEY_MASK;
+        } else {
+            is_last = true; /* The list became shorter. */
+            to = state->n_hosts;
+        }
+    }
+    state->position = to;
+    bool is_alone = to == from + 1;
+    flood_send(state, slot, is_alone ? TUNNEL_WORD(TUNNEL_FLOOD, state->hops, 0) : TUNNEL_WORD(TUNNEL_RELAYED, state->hops, end));
+    TRACE(flood, "copy to host slot %u, for it and %u hosts behind it", slot, to - from - 1);
+    return is_last;
+}
+
+/* Towards the first 'n_hosts' of the tree, which are all before 'end'. */
+static __always_inline void flood_tree(struct flood_state *state)
+{
+    if (state->n_hosts > state->budget) {
+        state->is_exhausted = 1;
+        state->n_hosts = state->budget;
+        const struct host_config *host =
+            host_config_get(flood_row(state->vni, FLOOD_TREE | state->n_hosts) & OUTPUT_SLOT_MASK);
+        if (host)
+            state->end = host->key & FLOOD_KEY_MASK;
+    }
+    __u32 output = flood_row(state->vni, FLOOD_TREE);
+    if (!state->n_hosts || (output & OUTPUT_KIND_MASK) != OUTPUT_REMOTE)
+        return;
+    state->next = output & OUTPUT_SLOT_MASK;
+    state->position = 0;
+    state->budget -= state->n_hosts;
+    state->n_spent += state->n_hosts;
+    frame_loop(state->fan_out, flood_stretch, state);
+}
+
+/* From a port here to all hosts.  What each host can place by itself goes down the tree.  A MAC that may move is learned by the host that
+ * the copy comes from: such a frame, and any in a network of few hosts, goes from here to each. */
+static __always_inline void flood_to_hosts(struct flood_state *state, const __u8 *source)
+{
+    struct fdb_key key = {.vni = state->vni};
+    __u32 n = flood_row(state->vni, FLOOD_FACTS);
+
+    mac_copy(key.mac, source);
+    bool is_placed = output_of(map_lookup(fdb, &key), state->vni) != OUTPUT_NONE;
+    state->list = FLOOD_DIRECT;
+    frame_loop(FLOOD_LIST_MAX, flood_host, state);
+    if (!is_placed || n <= state->fan_out) {
+        state->list = FLOOD_TREE;
+        frame_loop(FLOOD_LIST_MAX, flood_host, state);
+        return;
+    }
+    state->n_hosts = n;
+    state->end = flood_row(state->vni, FLOOD_FACTS | 1);
+    state->hops = 1;
+    flood_tree(state);
+}
+
+/* A step of the search for how many hosts of the tree are before 'end'. */
+static long flood_search(__u32 index, struct flood_state *state)
+{
+    __u32 middle = (state->low + state->high) / 2;
+
+    if (state->low >= state->high)
+        return 1;
+    __u32 output = flood_row(state->vni, FLOOD_TREE | middle);
+    const struct host_config *host = host_config_get(output & OUTPUT_SLOT_MASK);
+    if ((output & OUTPUT_KIND_MASK) == OUTPUT_REMOTE && host &&
+        ring_distance(state->key, host->key) < ring_distance(state->key, state->end))
+        state->low = middle + 1;
+    else
+        state->high = middle;
+    return 0;
+}
+
+/* From another host to those of the stretch that it left to us. */
+static __always_inline void flood_onwards(struct flood_state *state, const struct tunnel_frame *from)
+{
+    state->key = flood_row(state->vni, FLOOD_FACTS | 1);
+    state->end = from->argument;
+    state->hops = from->hops + 1;
+    state->low = 0;
+    state->high = flood_row(state->vni, FLOOD_FACTS);
+    frame_loop(FLOOD_KEY_BITS + 1, flood_search, state);
+    state->n_hosts = state->low;
+    if (state->n_hosts > state->fan_out) {
+        flood_tree(state);
+    } else {
+        state->list = FLOOD_TREE;
+        frame_loop(state->n_hosts, flood_host, state);
+    }
+}
+
+/* Gives a copy to everybody in the network but the sender: a port, or ('from') another host, for which we make copies for our own ports,
+ * and pass it on where it asks for that.  Each copy costs the sending port a token for each frame that it will be on the wire, or 64 KiB
+ * would go for the price of one, and for each host, also where relays make the copies; what we pass on costs the sending host the
+ * same. */
+static __noinline __u32 switch_flood(struct __sk_buff *skb, const struct packet *packet, const struct port_config *port,
+                                     const struct tunnel_frame *from)
 {
     const struct settings *settings = settings_get();
-    struct port_runtime *runtime = NULL;
-    __u32 slot = packet->slot;
+    __u64 *bucket = NULL, tokens = 0;
+    __u32 slot = packet->slot, reason = DROP_bum_budget;
     struct flood_state state = {
         .skb = skb,
-        .packet = packet,
         .wire_bytes = packet_wire_bytes(packet),
         .vni = packet->vni,
         .slot = slot,
         .segments = packet->segments,
-        .tunnel_ifindex = settings ? settings->tunnel_ifindex : 0,
-        .budget = MAX_FLOOD_MEMBERS,
-        .local_only = !port,
+        .budget = FLOOD_LIST_MAX,
     };
-    __u64 tokens = 0;
 
+    if (!settings || !state.segments)
+        return DROP_no_buffer;
+    state.tunnel_ifindex = settings->tunnel_ifindex;
+    state.fan_out = settings->flood_fan_out ? settings->flood_fan_out : FLOOD_FAN_OUT_DEFAULT;
     if (port) {
-        runtime = map_lookup(port_runtime, &slot);
+        struct port_runtime *runtime = map_lookup(port_runtime, &slot);
         if (!runtime)
             return DROP_bum_budget;
-        tokens = bucket_refill(&runtime->bum_time_ns, &runtime->bum_tokens, port->bum_rate, port->bum_burst);
+        bucket = &runtime->bum_tokens;
+        tokens = bucket_refill(&runtime->bum_time_ns, bucket, port->bum_rate, port->bum_burst);
         __u64 copies = tokens / state.segments;
         if (!copies)
             return DROP_bum_budget;
         if (copies < state.budget)
             state.budget = copies;
     }
-    frame_loop(MAX_FLOOD_MEMBERS + 1, flood_copy, &state);
-    if (runtime)
-        runtime->bum_tokens = tokens - (__u64)state.n_copies * state.segments;
+    frame_loop(FLOOD_LIST_MAX, flood_local, &state);
+    if (port) {
+        flood_to_hosts(&state, packet->source);
+    } else if (from && from->kind == TUNNEL_RELAYED && from->hops < FLOOD_MAX_HOPS) {
+        __u32 host = from->host;
+        struct host_runtime *runtime = map_lookup(host_runtime, &host);
+        reason = DROP_relay_budget;
+        state.budget = 0;
+        state.n_spent = 0;
+        if (runtime) {
+            bucket = &runtime->relay_tokens;
+            tokens = bucket_refill(&runtime->relay_time_ns, bucket, settings->relay_rate, settings->relay_burst);
+            __u64 copies = tokens / state.segments;
+            state.budget = copies < FLOOD_LIST_MAX ? copies : FLOOD_LIST_MAX;
+        }
+        flood_onwards(&state, from);
+    } else if (from && from->kind == TUNNEL_RELAYED) {
+        reason = DROP_tunnel_header; /* No tree is so deep. */
+        state.is_exhausted = 1;
+    }
+    if (bucket)
+        *bucket = tokens - (__u64)state.n_spent * state.segments;
+    if (state.is_exhausted && !state.n_copies)
+        return reason;
     if (!state.n_copies)
         return DROP_flood_empty;
     if (state.is_exhausted)
-        count_drop(slot, DROP_bum_budget); /* The rest of the copies. */
+        count_drop(slot, reason); /* The rest of the copies. */
     TRACE(flood, "%u copies", state.n_copies);
     return VERDICT(TC_ACT_STOLEN);
 }

@@ -82,8 +82,8 @@ static __always_inline __u32 tunnel_to_neighbor(const struct host_config *host)
     return VERDICT(bpf_redirect_neigh(host->ifindex, &hop, sizeof(hop), 0));
 }
 
-/* Encapsulates the frame for a host and sends it.  Works on what parse_frame found. */
-static __noinline __u32 tunnel_send(struct __sk_buff *skb, const struct packet *packet, __u32 host_slot, __u32 vni, __u32 kind)
+/* Encapsulates the frame for a host and sends it; 'word' is a TUNNEL_WORD.  Works on what parse_frame found. */
+static __noinline __u32 tunnel_send(struct __sk_buff *skb, const struct packet *packet, __u32 host_slot, __u32 vni, __u32 word)
 {
     const struct host_config *host = host_config_get(host_slot);
     const struct settings *settings = settings_get();
@@ -141,12 +141,13 @@ static __noinline __u32 tunnel_send(struct __sk_buff *skb, const struct packet *
     store16(frame + 2, bpf_htons(settings->tunnel_port));
     store16(frame + 4, bpf_htons(total));
     store16(frame + 6, 0);
-    store32(frame + 8, bpf_htonl(0x08000000u | TUNNEL_VERSION << 20));
-    store32(frame + 12, bpf_htonl(vni << 8 | kind << 4));
+    store32(frame + 8, bpf_htonl(0x08000000u | TUNNEL_VERSION << 20 | (word >> 8 & FLOOD_KEY_MASK)));
+    store32(frame + 12, bpf_htonl(vni << 8 | (word & 15) << 4 | (word >> 4 & 15)));
     mac_copy(frame + 16, packet->destination);
     mac_copy(frame + 22, packet->source);
     store16(frame + 28, packet->ethertype);
-    TRACE(encapsulate, "network %u to host slot %u, %s, kind %u", vni, host_slot, trace_address(host->remote), kind);
+    TRACE(encapsulate, "network %u to host slot %u, %s, kind %u", vni, host_slot, trace_address(host->remote),
+          word & 15);
 
     if (host->flags & HOST_MAC_KNOWN)
         return VERDICT(bpf_redirect(host->ifindex, 0));
@@ -161,6 +162,8 @@ struct tunnel_frame { /* What the outer headers say. */
     __u32 host;       /* Host slot of the sender. */
     __u32 vni;
     __u32 kind;
+    __u32 hops;
+    __u32 argument;
     __u32 overhead;
 };
 
@@ -228,8 +231,11 @@ static __always_inline __u32 tunnel_receive(struct __sk_buff *skb, struct packet
     ret->host = copy.value.host;
     ret->vni = second >> 8;
     ret->kind = second >> 4 & 15;
+    ret->hops = second & 15;
+    ret->argument = first & FLOOD_KEY_MASK;
     ret->overhead = l4 + TUNNEL_UDP_SIZE + TUNNEL_VXLAN_SIZE;
-    if (first != (0x08000000u | TUNNEL_VERSION << 20) || (ret->kind != TUNNEL_UNICAST && ret->kind != TUNNEL_FLOOD))
+    if (first - ret->argument != (0x08000000u | TUNNEL_VERSION << 20) ||
+        (ret->kind != TUNNEL_RELAYED && (ret->argument || (ret->kind != TUNNEL_UNICAST && ret->kind != TUNNEL_FLOOD))))
         return DROP_tunnel_header;
     mac_copy(packet->destination, frame + 8);
     mac_copy(packet->source, frame + 14);
@@ -240,7 +246,7 @@ static __always_inline __u32 tunnel_receive(struct __sk_buff *skb, struct packet
     packet->l3 = ETH_HLEN;
     packet->header_size = ETH_HLEN;
     packet->flags = PACKET_FROM_TUNNEL;
-    TRACE(decapsulate, "network %u from host slot %u, kind %u", ret->vni, ret->host, ret->kind);
+    TRACE(decapsulate, "network %u from host slot %u, kind %u, hops %u", ret->vni, ret->host, ret->kind, ret->hops);
     return STEP_CONTINUE;
 }
 

@@ -3,7 +3,7 @@
  *
  *   a workload's frame   from_workload: port -> parse -> connection entry -> [ security -> ARP/ND -> punt -> learn -> switch ]
  *                        -> deliver here | encapsulate and out of the underlay | flood | drop with a reason
- *   a tunnelled frame    from_underlay: outer headers -> peer -> switch -> strip -> deliver | flood to local ports
+ *   a tunnelled frame    from_underlay: outer headers -> peer -> switch -> strip -> deliver | flood to local ports, and on to other hosts
  *   a flooded copy       to_tunnel, on the tunnel device's egress: encapsulate -> out of the underlay
  *   one more hop         through_neighbor, on the tunnel device's ingress: see tunnel_send
  *
@@ -44,7 +44,7 @@ static __always_inline __u32 output_frame(struct __sk_buff *skb, struct packet *
     if (kind == OUTPUT_LOCAL && slot != packet->slot)
         return deliver_local(skb, packet, slot);
     if (kind == OUTPUT_REMOTE)
-        return tunnel_send(skb, packet, slot, packet->vni, TUNNEL_UNICAST);
+        return tunnel_send(skb, packet, slot, packet->vni, TUNNEL_WORD(TUNNEL_UNICAST, 0, 0));
     return DROP_unknown_destination;
 }
 
@@ -75,7 +75,7 @@ static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet 
             return step;
     }
     if (packet->destination[0] & 1)
-        return switch_flood(skb, packet, port);
+        return switch_flood(skb, packet, port, NULL);
 
     __u32 output = switch_lookup(packet->vni, packet->destination, &moves);
     TRACE(switch, "%s is behind output %#x", trace_mac(packet->destination), output);
@@ -160,14 +160,15 @@ static __always_inline __u32 underlay_frame(struct __sk_buff *skb, struct packet
     if (packet->ethertype == bpf_htons(ETH_P_8021Q) || packet->ethertype == bpf_htons(ETH_P_8021AD))
         return DROP_vlan_tagged;
     bool is_group = packet->destination[0] & 1;
-    if (packet->source[0] & 1 || is_group != (outer.kind == TUNNEL_FLOOD))
+    if (packet->source[0] & 1 || is_group != (outer.kind != TUNNEL_UNICAST))
         return DROP_tunnel_header; /* Our hosts send no such frame. */
     if (is_group) {
-        switch_learn(packet, OUTPUT_REMOTE | outer.host);
+        if (!outer.hops && outer.kind == TUNNEL_FLOOD) /* Else the host that it comes from is not its sender's. */
+            switch_learn(packet, OUTPUT_REMOTE | outer.host);
         step = tunnel_strip(skb, packet, outer.overhead);
         if (step != STEP_CONTINUE)
             return step;
-        step = switch_flood(skb, packet, NULL);
+        step = switch_flood(skb, packet, NULL, &outer);
         return step == DROP_flood_empty ? underlay_unknown(packet->vni) : step;
     }
 
@@ -197,11 +198,11 @@ PROGRAM int from_underlay(struct __sk_buff *skb)
     return conclude(&packet, underlay_frame(skb, &packet));
 }
 
-/* A copy that switch_flood sent towards a host: its slot is in the mark, the network in the priority. */
+/* A copy that switch_flood sent towards a host: its slot is in the mark, the network in the priority, kind, hops and argument in cb. */
 PROGRAM int to_tunnel(struct __sk_buff *skb)
 {
     struct packet packet = {};
-    __u32 mark = skb->mark, vni = skb->priority;
+    __u32 mark = skb->mark, vni = skb->priority, word = skb->cb[0];
 
     if ((mark & TUNNEL_MARK_MASK) != TUNNEL_MARK || vni > 0xffffff)
         return TC_ACT_SHOT; /* The host's own chatter on the device. */
@@ -209,7 +210,7 @@ PROGRAM int to_tunnel(struct __sk_buff *skb)
     skb->priority = 0;
     __u32 step = parse_whole(skb, &packet);
     if (step == STEP_CONTINUE)
-        step = tunnel_send(skb, &packet, mark & ~TUNNEL_MARK_MASK, vni, TUNNEL_FLOOD);
+        step = tunnel_send(skb, &packet, mark & ~TUNNEL_MARK_MASK, vni, word);
     return conclude(&packet, step);
 }
 

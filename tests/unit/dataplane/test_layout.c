@@ -48,8 +48,9 @@ static const struct layout layouts[] = {
     LAYOUT(flood_key, M(flood_key, vni), M(flood_key, index)),
     LAYOUT(host_config, M(host_config, local), M(host_config, remote), M(host_config, next_hop), M(host_config, ifindex),
            M(host_config, underlay_mtu), M(host_config, source_mac), M(host_config, next_hop_mac), M(host_config, flags),
-           M(host_config, generation), M(host_config, pad)),
+           M(host_config, generation), M(host_config, key)),
     LAYOUT(host_record, M(host_record, active), M(host_record, pad), M(host_record, config)),
+    LAYOUT(host_runtime, M(host_runtime, relay_time_ns), M(host_runtime, relay_tokens)),
     LAYOUT(peer_value, M(peer_value, check), M(peer_value, host)),
     LAYOUT(project_record, M(project_record, n_half_open), M(project_record, n_established), M(project_record, max_half_open),
            M(project_record, max_established), M(project_record, n_learned), M(project_record, max_learned),
@@ -63,7 +64,8 @@ static const struct layout layouts[] = {
            M(flow_entry, output_generation), M(flow_entry, project), M(flow_entry, generation), M(flow_entry, counted_established),
            M(flow_entry, last_seen_ns), M(flow_entry, packets), M(flow_entry, bytes)),
     LAYOUT(settings, M(settings, n_ports), M(settings, n_hosts), M(settings, n_projects), M(settings, tunnel_ifindex),
-           M(settings, tunnel_port), M(settings, pad), M(settings, n_flow_slots), M(settings, timeout_s), M(settings, hash_seed)),
+           M(settings, tunnel_port), M(settings, flood_fan_out), M(settings, n_flow_slots), M(settings, timeout_s), M(settings, hash_seed),
+           M(settings, relay_rate), M(settings, relay_burst)),
     LAYOUT(punt_event, M(punt_event, slot), M(punt_event, ifindex), M(punt_event, vni), M(punt_event, reason), M(punt_event, size),
            M(punt_event, frame)),
 };
@@ -106,7 +108,7 @@ static void every_map_of_tables_h_is_in_the_object(void **state)
     int id = btf__find_by_name_kind(btf, ".maps", BTF_KIND_DATASEC);
 
     assert_true(id > 0);
-    assert_int_equal(btf_vlen(btf__type_by_id(btf, id)), 19);
+    assert_int_equal(btf_vlen(btf__type_by_id(btf, id)), 20);
 }
 
 int main(int argc, char **argv)

@@ -108,11 +108,39 @@ static void flood_unknown(struct pipeline *pipeline, struct pipeline_frame *fram
     network->flags = NETWORK_FLOOD_UNKNOWN_NEIGHBORS;
 }
 
-static void too_many_members(struct pipeline *pipeline, struct pipeline_frame *frame)
+#define N_MANY_MEMBERS 3000
+
+static void many_members(struct pipeline *pipeline, struct pipeline_frame *frame)
 {
     fixture_port(pipeline, 1)->bum_rate = fixture_port(pipeline, 1)->bum_burst = 10000;
-    for (uint32_t i = 0; i < MAX_FLOOD_MEMBERS + 7; i++)
-        fixture_flood(pipeline, 7, i, i ? OUTPUT_LOCAL | 2 : OUTPUT_LOCAL | 1);
+    for (uint32_t i = 0; i < N_MANY_MEMBERS; i++)
+        fixture_flood(pipeline, 7, FLOOD_LOCAL | i, i ? OUTPUT_LOCAL | 2 : OUTPUT_LOCAL | 1);
+}
+
+static void nine_hosts(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    fixture_nine_hosts(pipeline);
+}
+
+static void nine_hosts_and_budget_for_six(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    nine_hosts(pipeline, frame);
+    fixture_port(pipeline, 1)->bum_burst = 3 + 6; /* Three ports have a copy first. */
+}
+
+static void hosts_only(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    nine_hosts(pipeline, frame);
+    for (uint32_t i = 0; i < 5; i++)
+        pipeline_delete(pipeline, "flood", &(struct flood_key){7, FLOOD_LOCAL | i});
+}
+
+static void hosts_only_and_no_relay_budget(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    const uint32_t zero = 0;
+
+    hosts_only(pipeline, frame);
+    ((struct settings *)pipeline_lookup(pipeline, "settings", &zero))->relay_rate = 0;
 }
 
 static void project_full(struct pipeline *pipeline, struct pipeline_frame *frame)
@@ -271,8 +299,7 @@ static const struct packet_case cases[] = {
     {"arp_for_nobody", 1, "A>* arp request A 10.0.0.1 10.0.0.99", DROPS(unknown_neighbor, 1)},
     {"arp_for_nobody_is_flooded_on_request", 1, "A>* arp request A 10.0.0.1 10.0.0.99", FLOODS(5), .arrange = flood_unknown},
     {"arp_in_the_other_tenant", 3, "B>* arp request B 10.0.0.2 10.0.0.1", DROPS(unknown_neighbor, 3)},
-    {"members_beyond_the_limit_get_no_copy", 1, "A>* arp request A 10.0.0.1 10.0.0.1",
-     FLOODS(MAX_FLOOD_MEMBERS - 1), .arrange = too_many_members, .reason = DROP_bum_budget},
+    {"thousands_of_ports_get_a_copy", 1, "A>* arp request A 10.0.0.1 10.0.0.1", FLOODS(N_MANY_MEMBERS - 1 + 2), .arrange = many_members},
     {"arp_announcement_is_flooded", 1, "A>* arp request A 10.0.0.1 10.0.0.1", FLOODS(5)},
     {"nd_answered", 1, "A>33:33:ff:00:00:02 ip6 fd01::1>ff02::1:ff00:2 ns fd01::2 A", ANSWERS,
      .out = "B>A ip6 fd01::2>fd01::1 na fd01::2 B set=58:0x60 set=56:0x1c"},
@@ -322,6 +349,29 @@ static const struct packet_case cases[] = {
     {"tunnel_with_arp_inside", 0, IN6 "N>A arp reply N 10.0.0.102 10.0.0.1", TO_PORT(1), .out = "N>A arp reply N 10.0.0.102 10.0.0.1"},
     {"tunnel_to_a_port_with_policy", 0, IN4 "M>H ip 10.0.0.101>10.0.0.8 tcp 1>2 S", TO_PORT(8)},
     {"tunnel_flood_to_local_ports_only", 0, IN4_FLOOD "M>* arp request M 10.0.0.101 10.0.0.101", FLOODS(4)},
+    {"nine_hosts_get_two_copies", 1, "A>* arp request A 10.0.0.1 10.0.0.1", FLOODS(3 + 2), .arrange = nine_hosts},
+    {"a_mac_that_moves_goes_to_each_host", 4, "W>* arp request W 10.5.0.1 10.5.0.1", FLOODS(3 + 9), .arrange = nine_hosts},
+    {"a_tree_is_cut_to_the_budget", 1, "A>* arp request A 10.0.0.1 10.0.0.1", FLOODS(3 + 2), .reason = DROP_bum_budget,
+     .arrange = nine_hosts_and_budget_for_six},
+    {"relayed_to_all_behind_it", 0, "outer 192.0.2.2>192.0.2.1 7 4/1/849 M>* arp request M 10.0.0.101 10.0.0.101", FLOODS(4 + 2),
+     .arrange = nine_hosts},
+    {"relayed_to_one_behind_it", 0, "outer 192.0.2.2>192.0.2.1 7 4/1/49 M>* arp request M 10.0.0.101 10.0.0.101", FLOODS(4 + 1),
+     .arrange = nine_hosts},
+    {"relayed_to_nobody_behind_it", 0, "outer 192.0.2.2>192.0.2.1 7 4/1/0xfffff M>* arp request M 10.0.0.101 10.0.0.101", FLOODS(4 + 1),
+     .arrange = nine_hosts},
+    {"relayed_up_to_its_own_key", 0, "outer 192.0.2.2>192.0.2.1 7 4/1/0xfff69 M>* arp request M 10.0.0.101 10.0.0.101", FLOODS(4),
+     .arrange = nine_hosts},
+    {"relayed_too_often", 0, "outer 192.0.2.2>192.0.2.1 7 4/15/849 M>* arp request M 10.0.0.101 10.0.0.101", FLOODS(4),
+     .reason = DROP_tunnel_header, .arrange = nine_hosts},
+    {"relayed_too_often_where_no_port_is", 0, "outer 192.0.2.2>192.0.2.1 7 4/15/849 M>* arp request M 10.0.0.101 10.0.0.101",
+     DROPS(tunnel_header, 0), .arrange = hosts_only},
+    {"relayed_where_no_port_is", 0, "outer 192.0.2.2>192.0.2.1 7 4/1/849 M>* arp request M 10.0.0.101 10.0.0.101", FLOODS(2),
+     .arrange = hosts_only},
+    {"relayed_without_budget", 0, "outer 192.0.2.2>192.0.2.1 7 4/1/849 M>* arp request M 10.0.0.101 10.0.0.101", DROPS(relay_budget, 0),
+     .arrange = hosts_only_and_no_relay_budget},
+    {"relayed_unicast", 0, "outer 192.0.2.2>192.0.2.1 7 4/1/849 M>A ip 10.0.0.101>10.0.0.1 udp 1>2", DROPS(tunnel_header, 0)},
+    {"tunnel_argument_of_another_kind", 0, "outer 192.0.2.2>192.0.2.1 7 1/0/5 M>* arp request M 10.0.0.101 10.0.0.101",
+     DROPS(tunnel_header, 0)},
     {"tunnel_in_pieces", 0, IN4 "M>A ip 10.0.0.101>10.0.0.1 udp 1>2 +9", TO_PORT(1), .arrange = headers_in_pieces},
     {"tunnel_never_goes_back_to_a_tunnel", 0, IN4 "M>B ip 10.0.0.101>10.0.0.2 udp 1>2", DROPS(unknown_destination, 0),
      .arrange = fdb_says_remote},
@@ -689,6 +739,92 @@ static void a_project_learns_so_many_macs(void **state)
     pipeline_free(pipeline);
 }
 
+static struct pipeline_result trace(struct pipeline *pipeline, enum pipeline_program program, uint32_t ifindex, const char *text)
+{
+    struct frame frame;
+    struct pipeline_result result;
+
+    frame_parse(text, &frame);
+    assert_int_equal(pipeline_trace(pipeline, program, &(struct pipeline_frame){.bytes = frame.bytes, .size = frame.size, .ifindex = ifindex},
+                                    &result), 0);
+    return result;
+}
+
+/* Kind, hops and argument in the header of the copy for a host. */
+static uint32_t word_of(const struct pipeline_result *result, uint32_t host)
+{
+    for (size_t i = 0; i < result->n_outputs; i++)
+        if (result->outputs[i].host_slot == host) {
+            const uint8_t *header = result->outputs[i].bytes + (result->outputs[i].bytes[12] == 8 ? 42 : 62);
+
+            return TUNNEL_WORD(header[7] >> 4, header[7] & 15, (header[1] & 15) << 16 | header[2] << 8 | header[3]);
+        }
+    return UINT32_MAX;
+}
+
+/* Nine hosts, two stretches: hosts 1, 2 and 4, 5 (the list has no 3), and 6 to 10. */
+static void a_stretch_ends_where_the_next_begins(void **state)
+{
+    struct pipeline *pipeline = fixture_new();
+    struct pipeline_result result;
+
+    nine_hosts(pipeline, NULL);
+    result = trace(pipeline, PIPELINE_FROM_WORKLOAD, 101, "A>* arp request A 10.0.0.1 10.0.0.1");
+    assert_int_equal(word_of(&result, 1), TUNNEL_WORD(TUNNEL_RELAYED, 1, fixture_host(pipeline, 6)->key));
+    assert_int_equal(word_of(&result, 6), TUNNEL_WORD(TUNNEL_RELAYED, 1, FIXTURE_KEY));
+    pipeline_result_clear(&result);
+
+    /* Cut to the budget: six hosts, so that the second stretch ends before host 8. */
+    fixture_port(pipeline, 1)->bum_burst = 3 + 6;
+    result = trace(pipeline, PIPELINE_FROM_WORKLOAD, 101, "A>* arp request A 10.0.0.1 10.0.0.1");
+    assert_int_equal(word_of(&result, 5), TUNNEL_WORD(TUNNEL_RELAYED, 1, fixture_host(pipeline, 8)->key));
+    pipeline_result_clear(&result);
+
+    /* As a relay for what is before host 7: five hosts, one of the stretches has three. */
+    result = trace(pipeline, PIPELINE_FROM_UNDERLAY, UNDERLAY_IFINDEX,
+                   "outer 192.0.2.2>192.0.2.1 7 4/3/549 M>* arp request M 10.0.0.101 10.0.0.101");
+    assert_int_equal(word_of(&result, 1), TUNNEL_WORD(TUNNEL_RELAYED, 4, fixture_host(pipeline, 4)->key));
+    assert_int_equal(word_of(&result, 4), TUNNEL_WORD(TUNNEL_RELAYED, 4, 549));
+    pipeline_result_clear(&result);
+    pipeline_free(pipeline);
+}
+
+/* Who makes the copies does not matter: a port pays for each host, and so does a host for what it leaves to us. */
+static void relayed_copies_are_paid_for(void **state)
+{
+    struct pipeline *pipeline = fixture_new();
+    const uint32_t slot = 1;
+    const struct host_runtime *host = pipeline_lookup(pipeline, "host_runtime", &slot);
+    const char *relayed = "outer 192.0.2.2>192.0.2.1 7 4/1/849 M>* arp request M 10.0.0.101 10.0.0.101";
+
+    nine_hosts(pipeline, NULL);
+    send(pipeline, 1, "A>* arp request A 10.0.0.1 10.0.0.1", PIPELINE_FLOODED);
+    assert_int_equal(((struct port_runtime *)pipeline_lookup(pipeline, "port_runtime", &slot))->bum_tokens, 100 - 3 - 9);
+    for (unsigned i = 1; i <= 12; i++) { /* Before host 10's key: eight. */
+        receive(pipeline, relayed, PIPELINE_FLOODED);
+        assert_int_equal(host->relay_tokens, 100 - 8 * i);
+    }
+    receive(pipeline, relayed, PIPELINE_FLOODED); /* Four are left for this one. */
+    assert_int_equal(host->relay_tokens, 0);
+    assert_int_equal(fixture_counters(pipeline, 0)->drops[DROP_relay_budget], 1);
+    receive(pipeline, relayed, PIPELINE_FLOODED); /* Ports here get theirs all the same. */
+    assert_int_equal(fixture_counters(pipeline, 0)->drops[DROP_relay_budget], 2);
+    pipeline_free(pipeline);
+}
+
+/* The host that it comes from is not the sender's. */
+static void nothing_is_learned_from_relays(void **state)
+{
+    struct pipeline *pipeline = fixture_new();
+
+    receive(pipeline, "outer 192.0.2.2>192.0.2.1 7 4/1/849 V>* arp request V 10.5.0.2 10.5.0.2", PIPELINE_FLOODED);
+    receive(pipeline, "outer 192.0.2.2>192.0.2.1 7 1/2 V>* arp request V 10.5.0.2 10.5.0.2", PIPELINE_FLOODED);
+    assert_int_equal(n_learned(pipeline), 0);
+    receive(pipeline, IN4_FLOOD "V>* arp request V 10.5.0.2 10.5.0.2", PIPELINE_FLOODED);
+    assert_int_equal(n_learned(pipeline), 1);
+    pipeline_free(pipeline);
+}
+
 static void policed_port_keeps_the_reply_in_one_entry(void **state)
 {
     struct pipeline *pipeline = fixture_new();
@@ -815,8 +951,10 @@ static int write_seeds(const char *folder)
         struct pipeline *pipeline = fixture_new();
         if (cases[i].arrange)
             cases[i].arrange(pipeline, &input);
+        const uint32_t vni = 7;
+        uint8_t many = fixture_is_in_tree(pipeline, vni, 8) ? 128 : 0;
         pipeline_free(pipeline);
-        write_seed(file, (cases[i].port ? 0 : 1) | (input.vlan_present ? 4 : 0) | (input.gso_size ? 8 : 0) |
+        write_seed(file, many | (cases[i].port ? 0 : 1) | (input.vlan_present ? 4 : 0) | (input.gso_size ? 8 : 0) |
                              (input.linear ? 16 : 0) | (i % 8 == 7 ? 32 : 0), cases[i].port, &frame);
     }
     return fclose(file);
@@ -835,6 +973,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(moving_macs_are_looked_up_for_each_frame),
         cmocka_unit_test(learning_is_limited_and_never_steals),
         cmocka_unit_test(a_project_learns_so_many_macs),
+        cmocka_unit_test(a_stretch_ends_where_the_next_begins),
+        cmocka_unit_test(relayed_copies_are_paid_for),
+        cmocka_unit_test(nothing_is_learned_from_relays),
         cmocka_unit_test(policed_port_keeps_the_reply_in_one_entry),
         cmocka_unit_test(dead_name_can_be_used_again),
         cmocka_unit_test(full_table_costs_speed_only),
