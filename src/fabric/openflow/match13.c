@@ -422,6 +422,23 @@ int of_match13_decode(struct reader *reader, struct of_match *ret, struct error 
     return 0;
 }
 
+int of_match_other_next(struct of_bytes *others, struct of_bytes *ret_entry)
+{
+    struct reader list = reader_of(others->data, others->size);
+    bool found = false;
+    while (!found && list.at < list.end) {
+        const uint8_t *start = list.at;
+        struct entry entry;
+        if (!take_entry(&list, &entry))
+            break;
+        found = entry.class != OXM_BASIC || entry.number >= N_OXM_NUMBERS ||
+                entry.size != fields[entry.number].size << entry.masked || !entry_is_held(&entry);
+        *ret_entry = of_bytes_of(start, (size_t)(list.at - start));
+    }
+    *others = of_bytes_of(list.at, reader_left(&list));
+    return found;
+}
+
 /* ---- encoding -------------------------------------------------------------------------------------------------- */
 
 static inline uint8_t *put8(uint8_t *at, unsigned number, uint8_t value)

@@ -145,6 +145,9 @@ struct of_match {
 /* Fills the masks for exact matches of the fields that are set: for callers who only match exactly. */
 void of_match_make_exact(struct of_match *match);
 
+/* The next OXM entry of 'others' that the fields of the struct do not hold: its header, value and mask.  1, or 0 at the end. */
+int of_match_other_next(struct of_bytes *others, struct of_bytes *ret_entry);
+
 /* ---- actions ------------------------------------------------------------------------------------------------------ */
 
 enum of_action_kind {
