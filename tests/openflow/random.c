@@ -447,8 +447,8 @@ static struct of_bytes fixed(struct random *random, enum of_version version, uin
     case OFMP_TABLE_FEATURES:
         writer_u16(&writer, 72);
         writer_take(&writer, 62);
-        writer_u32(&writer, 0x00000006); /* OFPTFPT_INSTRUCTIONS of 6 bytes, padded to 8. */
-        writer_u32(&writer, 0);
+        writer_u32(&writer, 0x00020005); /* OFPTFPT_NEXT_TABLES of 5 bytes, padded to 8. */
+        writer_u32(&writer, random_u32(random) & 0xff000000);
         break;
     default:
         writer_u32(&writer, 0x4f4e4600);
