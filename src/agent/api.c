@@ -16,6 +16,7 @@
 #include "weft/base/address.h"
 #include "weft/base/buffer.h"
 #include "weft/base/clock.h"
+#include "weft/base/file.h"
 #include "weft/base/log.h"
 #include "weft/base/util.h"
 #include "weft/base/uuid.h"
@@ -305,9 +306,10 @@ static int store_credential(struct api *api)
     fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
-    if (write(fd, api->credential, strlen(api->credential)) != (ssize_t)strlen(api->credential) || fsync(fd) < 0 ||
-        rename(path, api->options.credential_path) < 0)
+    if (write(fd, api->credential, strlen(api->credential)) != (ssize_t)strlen(api->credential))
         result = -errno;
+    if (result == 0) /* The token that it was got for works once. */
+        result = file_replace(fd, path, api->options.credential_path);
     close(fd);
     return result;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "weft/base/cleanup.h"
+#include "weft/base/file.h"
 
 static const char *const kind_names[N_SLOT_KINDS] = {"port", "host", "project"};
 
@@ -64,8 +65,8 @@ static int rewrite(struct local *local)
             result = result ? result : write_slot(local, kind, CONTAINER_OF(node, struct slot, by_name));
     HASHMAP_FOREACH(node, &local->plugs)
         result = result ? result : write_plug(local, CONTAINER_OF(node, struct plug, by_interface));
-    if (result == 0 && (sync_journal(local) < 0 || rename(path, local->path) < 0))
-        result = -errno;
+    if (result == 0)
+        result = file_replace(local->journal_fd, path, local->path);
     if (result < 0) { /* The old one goes on. */
         if (local->journal_fd >= 0)
             close(local->journal_fd);

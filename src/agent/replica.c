@@ -10,6 +10,8 @@
 
 #include "weft/base/buffer.h"
 #include "weft/base/cleanup.h"
+#include "weft/base/file.h"
+#include "weft/base/log.h"
 
 static struct replica_entry *find_entry(const struct replica *replica, const char *id)
 {
@@ -227,13 +229,14 @@ static int rewrite_cache(struct replica *replica)
     fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (result == 0)
         result = fd < 0 ? -errno : write_all(fd, buffer.data, buffer.size);
-    if (result == 0 && rename(path, replica->cache_path) < 0)
-        result = -errno;
+    if (result == 0)
+        result = file_replace(fd, path, replica->cache_path);
     if (result == 0) {
         if (replica->cache_fd >= 0)
             close(replica->cache_fd);
         replica->cache_fd = TAKE_FD(fd);
         replica->cache_size = replica->cache_needed = buffer.size;
+        replica->is_unsynced = false;
     }
     if (fd >= 0)
         close(fd);
@@ -251,9 +254,41 @@ static void append_cache(struct replica *replica, const char *line, size_t size)
         return; /* The cache is a convenience; what it misses, the API sends again. */
     }
     replica->cache_size += buffer.size;
+    replica->is_unsynced = true;
     buffer_clear(&buffer);
     if (replica->cache_size > 2 * replica->cache_needed + (1 << 20))
         rewrite_cache(replica);
+}
+
+static void finish_sync(uv_fs_t *request)
+{
+    struct replica *replica = request->data;
+    uv_loop_t *loop = request->loop;
+
+    if (request->result < 0)
+        log_error("state-dir: '%s' cannot be brought to the disk: %s", replica->cache_path, uv_strerror((int)request->result));
+    uv_fs_req_cleanup(request);
+    close(replica->sync_fd);
+    replica->is_syncing = false;
+    replica_sync(replica, loop);
+}
+
+/* By a descriptor of its own: the cache may be rewritten meanwhile. */
+void replica_sync(struct replica *replica, uv_loop_t *loop)
+{
+    if (!replica->is_unsynced || replica->is_syncing)
+        return;
+    replica->sync_fd = fcntl(replica->cache_fd, F_DUPFD_CLOEXEC, 0);
+    if (replica->sync_fd < 0)
+        return;
+    replica->sync_request.data = replica;
+    replica->is_unsynced = false;
+    replica->is_syncing = true;
+    if (uv_fs_fdatasync(loop, &replica->sync_request, replica->sync_fd, finish_sync) < 0) {
+        close(replica->sync_fd);
+        replica->is_unsynced = true; /* With the next change. */
+        replica->is_syncing = false;
+    }
 }
 
 static int read_file(const char *path, struct buffer *buffer)

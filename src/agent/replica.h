@@ -2,11 +2,13 @@
  * that starts while no API answers knows what it knew.
  *
  * The cache is the stream itself: 'put' and 'delete' lines as they arrived, appended; rewritten when it has grown to twice
- * what it would need.  A line cut short by a crash is ignored: the digest makes the API send it again. */
+ * what it would need.  A line cut short by a crash is ignored: the digest makes the API send it again.  What was applied is on
+ * disk a moment later, so that a host whose power fails together with the API's finds its ports again. */
 #ifndef WEFT_AGENT_REPLICA_H
 #define WEFT_AGENT_REPLICA_H
 
 #include <jansson.h>
+#include <uv.h>
 
 #include "weft/base/hashmap.h"
 #include "weft/model/schema.h"
@@ -39,10 +41,19 @@ struct replica {
     char *cache_path;
     int cache_fd;          /* -1: no cache. */
     size_t cache_size, cache_needed; /* Bytes of the file, and about what a rewritten one has. */
+    bool is_unsynced;      /* Something was appended that may not be on the disk. */
+    bool is_syncing;       /* 'sync_request' is at work on 'sync_fd'. */
+    int sync_fd;
+    uv_fs_t sync_request;
 };
 
 /* Reads the cache, if there is one, and keeps it from now on.  Returns 0 or -errno. */
 int replica_open(struct replica *replica, const char *cache_path, struct error *error);
+
+/* Brings what was appended to the disk without waiting for it: a thread of libuv's does.  What comes while one call is at work is
+ * done after it.  A loop that this was called with has to run out before replica_close. */
+void replica_sync(struct replica *replica, uv_loop_t *loop);
+
 void replica_close(struct replica *replica);
 
 enum replica_event {

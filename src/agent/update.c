@@ -629,6 +629,7 @@ static void update(struct agent *agent)
     agent->update_took_ms = (clock_monotonic_ns() - start_ns) / 1000000;
     serve_updated(agent);
     agent_report(agent, false);
+    replica_sync(&agent->replica, &agent->loop);
     if (again_ms)
         start_timer(agent, again_ms);
 }

@@ -122,6 +122,29 @@ static void the_cache_does_not_grow_for_ever(void **state)
     replica_close(&replica);
 }
 
+static void what_is_appended_is_brought_to_the_disk(void **state)
+{
+    struct replica replica;
+    uv_loop_t loop;
+
+    assert_int_equal(0, uv_loop_init(&loop));
+    reopen(&replica, true);
+    assert_false(replica.is_unsynced); /* It has just been written anew. */
+    put_host(&replica, 1, "one", 5);
+    assert_true(replica.is_unsynced);
+    replica_sync(&replica, &loop);
+    assert_true(replica.is_syncing);
+    put_host(&replica, 2, "two", 6); /* Too late for the first. */
+    replica_sync(&replica, &loop);
+    assert_true(replica.is_unsynced);
+    assert_int_equal(0, uv_run(&loop, UV_RUN_DEFAULT));
+    assert_false(replica.is_unsynced || replica.is_syncing);
+    replica_sync(&replica, &loop);
+    assert_false(replica.is_syncing); /* There is nothing to do. */
+    replica_close(&replica);
+    assert_int_equal(0, uv_loop_close(&loop));
+}
+
 static void lines_of_a_later_version_are_passed_over(void **state)
 {
     struct replica replica;
@@ -275,6 +298,7 @@ int main(void)
         cmocka_unit_test_setup(puts_and_deletes_are_followed_and_remembered, fresh),
         cmocka_unit_test_setup(a_line_cut_short_by_a_crash_is_ignored, fresh),
         cmocka_unit_test_setup(the_cache_does_not_grow_for_ever, fresh),
+        cmocka_unit_test_setup(what_is_appended_is_brought_to_the_disk, fresh),
         cmocka_unit_test_setup(lines_of_a_later_version_are_passed_over, fresh),
         cmocka_unit_test_setup(an_object_that_cannot_be_read_stays_as_it_was, fresh),
         cmocka_unit_test_setup(a_new_object_that_cannot_be_read_is_not_there, fresh),
