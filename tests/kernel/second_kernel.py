@@ -27,7 +27,8 @@ class Unavailable(Exception):
     """The second kernel cannot be had here; the text says why."""
 
 
-def _run(command, **options):
+def run(command, **options):
+    """Runs a command that the guest cannot be had without, and returns what it printed."""
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
     if done.returncode:
         raise Unavailable(f"{' '.join(map(str, command))}: {done.stderr.strip()[-500:]}")
@@ -36,7 +37,7 @@ def _run(command, **options):
 
 def kernel_package():
     """The name of the kernel package that Debian's meta package names now."""
-    match = re.search(r"Depends: (linux-image-\S+)", _run(["apt-cache", "depends", META_PACKAGE]))
+    match = re.search(r"Depends: (linux-image-\S+)", run(["apt-cache", "depends", META_PACKAGE]))
     if not match:
         raise Unavailable(f"{META_PACKAGE} depends on no kernel here; run apt-get update")
     return match.group(1)
@@ -59,12 +60,12 @@ def fetch_kernel():
         shutil.rmtree(folder, ignore_errors=True)
         download = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", folder.name]
         try:
-            _run(download, cwd=CACHE)
+            run(download, cwd=CACHE)
         except Unavailable:
-            _run(["apt-get", "-q", "update"])
-            _run(download, cwd=CACHE)
+            run(["apt-get", "-q", "update"])
+            run(download, cwd=CACHE)
         package = max(CACHE.glob(f"{folder.name}_*.deb"), key=lambda path: path.stat().st_mtime)
-        _run(["dpkg", "-x", package, folder])
+        run(["dpkg", "-x", package, folder])
         package.unlink()
         (folder / "ready").touch()
         return folder
@@ -153,15 +154,16 @@ class Image:
                 self.file(path, f"lib/modules/{pathlib.Path(path).name}")
                 order.write(f"/lib/modules/{pathlib.Path(path).name}\n")
 
-    def pack(self, path):
-        with open(path, "wb") as out:
-            find = subprocess.Popen(["find", ".", "-print0"], cwd=self.root, stdout=subprocess.PIPE)
-            subprocess.run(["cpio", "--null", "--quiet", "-o", "-H", "newc"], cwd=self.root, stdin=find.stdout, stdout=out,
-                           check=True)
-            find.stdout.close()
-            if find.wait():
-                raise Unavailable("find failed")
-        return path
+
+def pack(folder, path):
+    """The folder as an initramfs."""
+    with open(path, "wb") as out:
+        find = subprocess.Popen(["find", ".", "-print0"], cwd=folder, stdout=subprocess.PIPE)
+        subprocess.run(["cpio", "--null", "--quiet", "-o", "-H", "newc"], cwd=folder, stdin=find.stdout, stdout=out, check=True)
+        find.stdout.close()
+        if find.wait():
+            raise Unavailable("find failed")
+    return path
 
 
 INIT = """#!/bin/sh
@@ -180,43 +182,52 @@ poweroff -f
 """
 
 
-def boot(kernel, image, command, work, deadline_s=300, memory_mb=1024, cpus=1, log=None):
-    """Boots, runs 'command' (a line of shell) in the guest and returns (exit status, results, console text).
+def results_of(console):
+    """What the guest printed as "RESULT {json}"."""
+    return [json.loads(line) for line in re.findall(r"^RESULT (\{.*\})$", console, re.M)]
 
-    A result is what the guest printed as "RESULT {json}".  The console goes to 'log' while it comes."""
-    (image.root / "init").write_text(INIT % command)
-    (image.root / "init").chmod(0o755)
-    initrd = image.pack(pathlib.Path(work) / "initrd.cpio")
-    vmlinuz = next((kernel / "boot").glob("vmlinuz-*"))
-    qemu = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", str(cpus), "-m", str(memory_mb), "-nographic",
-            "-no-reboot", "-nodefaults", "-serial", "stdio", "-kernel", str(vmlinuz), "-initrd", str(initrd), "-append",
-            "console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on oops=panic"]
+
+def run_qemu(kernel, initrd, options, command_line, deadline_s, memory_mb=1024, cpus=1, log=None):
+    """Runs an emulated machine until it ends by itself or 'deadline_s' is over: (console text, whether it ended by itself).
+
+    The console goes to 'log' while it comes."""
     if not shutil.which("qemu-system-x86_64"):
         raise Unavailable("qemu-system-x86 is not installed")
+    vmlinuz = next((kernel / "boot").glob("vmlinuz-*"))
+    qemu = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", str(cpus), "-m", str(memory_mb), "-nographic",
+            "-nodefaults", "-serial", "stdio", "-kernel", str(vmlinuz), "-initrd", str(initrd), *options, "-append",
+            f"console=ttyS0 quiet mitigations=off random.trust_cpu=on oops=panic {command_line}"]
     process = subprocess.Popen(qemu, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    console, end = b"", time.monotonic() + deadline_s
+    console, end, ended = b"", time.monotonic() + deadline_s, False
     try:
         while (left := end - time.monotonic()) > 0:
             if not select.select([process.stdout], [], [], left)[0]:
                 break
             part = os.read(process.stdout.fileno(), 65536)
             if not part:
+                ended = True
                 break
             console += part
             if log:
                 log.write(part)
                 log.flush()
-        else:
-            part = b""
     finally:
-        timed_out = time.monotonic() >= end
         process.kill()
         process.wait()
         process.stdout.close()
+    return console.decode(errors="replace").replace("\r", ""), ended
+
+
+def boot(kernel, image, command, work, deadline_s=300, memory_mb=1024, cpus=1, log=None):
+    """Boots, runs 'command' (a line of shell) in the guest and returns (exit status, results, console text)."""
+    (image.root / "init").write_text(INIT % command)
+    (image.root / "init").chmod(0o755)
+    initrd = pack(image.root, pathlib.Path(work) / "initrd.cpio")
+    try:
+        text, ended = run_qemu(kernel, initrd, ["-no-reboot"], "panic=-1", deadline_s, memory_mb, cpus, log)
+    finally:
         initrd.unlink(missing_ok=True)
-    text = console.decode(errors="replace").replace("\r", "")
     status = re.search(r"^EXIT (\d+)$", text, re.M)
-    if timed_out or not status:
-        raise AssertionError(f"the guest {'did not end in time' if timed_out else 'died'}; its console:\n{text[-6000:]}")
-    results = [json.loads(line) for line in re.findall(r"^RESULT (\{.*\})$", text, re.M)]
-    return int(status.group(1)), results, text
+    if not ended or not status:
+        raise AssertionError(f"the guest {'died' if ended else 'did not end in time'}; its console:\n{text[-6000:]}")
+    return int(status.group(1)), results_of(text), text
