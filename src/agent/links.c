@@ -2,7 +2,6 @@
 #include "weft/agent/links.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/if.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -10,11 +9,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "weft/base/cleanup.h"
 #include "weft/base/log.h"
 #include "weft/base/util.h"
+#include "weft/dataplane/netlink.h"
 
-#define DUMP_TRIES 5 /* While the list changes under the reading. */
 #define RECEIVE_BUFFER (8 << 20) /* A thousand interfaces made at once must not overrun it. */
 
 const struct link *links_find(const struct links *links, uint32_t ifindex)
@@ -119,80 +117,26 @@ static int take_message(const struct nlmsghdr *message, void *context)
 
 /* ---- the socket ----------------------------------------------------------------------------------------------------------------- */
 
-/* Linux marks one message of a list that changed while it was being read, perhaps the last, and mnl_cb_run would pass over all
- * that stands behind it in the buffer: waiting for an end that it has eaten.  Takes the marks away; says whether there were any. */
-static bool unmark_interrupted(char *buffer, int size)
-{
-    bool interrupted = false;
-
-    for (struct nlmsghdr *message = (struct nlmsghdr *)buffer; mnl_nlmsg_ok(message, size);
-         message = mnl_nlmsg_next(message, &size)) {
-        interrupted = interrupted || message->nlmsg_flags & NLM_F_DUMP_INTR;
-        message->nlmsg_flags &= (uint16_t)~NLM_F_DUMP_INTR;
-    }
-    return interrupted;
-}
-
-/* Adds what the kernel lists.  Returns 0, 1 (the list changed meanwhile and may lack some), or -errno. */
-static int list_links(struct links *links, struct mnl_socket *socket, unsigned sequence)
-{
-    char request[256], buffer[32768];
-    struct nlmsghdr *message = mnl_nlmsg_put_header(request);
-    bool interrupted = false;
-    int result = MNL_CB_OK;
-
-    message->nlmsg_type = RTM_GETLINK;
-    message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-    message->nlmsg_seq = sequence;
-    mnl_nlmsg_put_extra_header(message, sizeof(struct ifinfomsg));
-    if (mnl_socket_sendto(socket, message, message->nlmsg_len) < 0)
-        return -errno;
-    while (result > MNL_CB_STOP) {
-        ssize_t size = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
-
-        if (size < 0)
-            return -errno;
-        interrupted = unmark_interrupted(buffer, (int)size) || interrupted;
-        result = mnl_cb_run(buffer, (size_t)size, sequence, mnl_socket_get_portid(socket), take_message, links);
-    }
-    return result < 0 ? -errno : interrupted;
-}
-
 static int dump(struct links *links)
 {
-    struct mnl_socket *socket = mnl_socket_open(NETLINK_ROUTE);
-    int result = 1;
+    char buffer[256];
+    struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 
-    if (!socket || mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0) {
-        result = -errno;
-        if (socket)
-            mnl_socket_close(socket);
-        return result;
-    }
+    message->nlmsg_type = RTM_GETLINK;
+    message->nlmsg_flags = NLM_F_DUMP;
+    mnl_nlmsg_put_extra_header(message, sizeof(struct ifinfomsg));
     HASHMAP_FOREACH(node, &links->by_index)
         forget(links, CONTAINER_OF(node, struct link, by_index));
-    for (unsigned i = 1; i <= DUMP_TRIES && result == 1; i++)
-        result = list_links(links, socket, i);
-    mnl_socket_close(socket);
-    return result < 0 ? result : 0; /* What still changes comes by itself. */
+    return netlink_request(NULL, message, take_message, links);
 }
 
 static void readable(uv_poll_t *poll, int status, int events)
 {
     struct links *links = poll->data;
-    char buffer[32768];
 
-    for (;;) {
-        ssize_t size = recv(mnl_socket_get_fd(links->socket), buffer, sizeof(buffer), MSG_DONTWAIT);
-
-        if (size < 0 && errno == ENOBUFS) {
-            log_warning("interfaces changed faster than they could be read; reading all anew");
-            dump(links);
-            continue;
-        }
-        if (size <= 0)
-            break;
-        mnl_cb_run(buffer, (size_t)size, 0, 0, take_message, links);
+    while (netlink_read(links->socket, take_message, links) == -ENOBUFS) {
+        log_warning("interfaces changed faster than they could be read; reading all anew");
+        dump(links);
     }
     links->changed(links->context);
 }
@@ -201,10 +145,10 @@ int links_open(struct links *links, uv_loop_t *loop, void (*changed)(void *conte
 {
     int group = RTNLGRP_LINK, size = RECEIVE_BUFFER, result;
 
-    *links = (struct links){.changed = changed, .context = context, .socket = mnl_socket_open(NETLINK_ROUTE)};
-    if (!links->socket || mnl_socket_bind(links->socket, 0, MNL_SOCKET_AUTOPID) < 0 ||
-        mnl_socket_setsockopt(links->socket, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
-        return error_set(error, -errno, NULL, "cannot follow interfaces: %s", strerror(errno));
+    *links = (struct links){.changed = changed, .context = context};
+    result = netlink_open(&group, 1, &links->socket);
+    if (result < 0)
+        return error_set(error, result, NULL, "cannot follow interfaces: %s", strerror(-result));
     setsockopt(mnl_socket_get_fd(links->socket), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
     result = dump(links);
     if (result < 0)
@@ -223,6 +167,5 @@ void links_close(struct links *links)
         forget(links, CONTAINER_OF(node, struct link, by_index));
     hashmap_clear(&links->by_index);
     hashmap_clear(&links->by_name);
-    if (links->socket)
-        mnl_socket_close(links->socket);
+    netlink_close(links->socket);
 }

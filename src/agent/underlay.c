@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <ifaddrs.h>
-#include <libmnl/libmnl.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -11,8 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "weft/base/cleanup.h"
-#include "weft/base/log.h"
+#include "weft/dataplane/netlink.h"
 
 #ifndef NTF_EXT_MANAGED
 #define NTF_EXT_MANAGED (1 << 0)
@@ -152,26 +150,6 @@ static int take_message(const struct nlmsghdr *message, void *context)
 
 /* ---- requests ----------------------------------------------------------------------------------------------------------------- */
 
-/* Returns 0 or -errno. */
-static int request(struct underlay *underlay, struct nlmsghdr *message, mnl_cb_t visit, void *context)
-{
-    static unsigned sequence;
-    unsigned portid = mnl_socket_get_portid(underlay->requests);
-    char buffer[32768];
-    int result = MNL_CB_OK;
-
-    message->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
-    message->nlmsg_seq = ++sequence;
-    if (mnl_socket_sendto(underlay->requests, message, message->nlmsg_len) < 0)
-        return -errno;
-    while (result > MNL_CB_STOP) {
-        ssize_t size = mnl_socket_recvfrom(underlay->requests, buffer, sizeof(buffer));
-
-        result = size < 0 ? -1 : mnl_cb_run(buffer, (size_t)size, message->nlmsg_seq, portid, visit, context);
-    }
-    return result < 0 ? -errno : 0;
-}
-
 static int dump_neighbors(struct underlay *underlay)
 {
     char buffer[256];
@@ -181,7 +159,7 @@ static int dump_neighbors(struct underlay *underlay)
     message->nlmsg_type = RTM_GETNEIGH;
     message->nlmsg_flags = NLM_F_DUMP;
     mnl_nlmsg_put_extra_header(message, sizeof(struct ndmsg));
-    return request(underlay, message, take_message, &intake);
+    return netlink_request(underlay->requests, message, take_message, &intake);
 }
 
 /* Asks the kernel to resolve the neighbor and, where it can, to keep it resolved. */
@@ -202,7 +180,7 @@ static void manage_neighbor(struct underlay *underlay, uint32_t ifindex, const s
         put_address(message, NDA_DST, address);
         if (managed)
             mnl_attr_put_u32(message, NDA_FLAGS_EXT, NTF_EXT_MANAGED);
-        if (request(underlay, message, NULL, NULL) == 0)
+        if (netlink_request(underlay->requests, message, NULL, NULL) == 0)
             return;
     }
 }
@@ -260,7 +238,7 @@ static int find_route(struct underlay *underlay, const struct ip_address *local,
         put_address(message, RTA_SRC, local);
     }
     *ret = (struct route){0};
-    return request(underlay, message, take_route, ret);
+    return netlink_request(underlay->requests, message, take_route, ret);
 }
 
 void underlay_resolve(struct underlay *underlay, const struct ip_address *local, const struct ip_address *remote,
@@ -321,19 +299,10 @@ static void readable(uv_poll_t *poll, int status, int events)
 {
     struct underlay *underlay = poll->data;
     struct intake intake = {underlay, false};
-    char buffer[32768];
 
-    for (;;) {
-        ssize_t size = recv(mnl_socket_get_fd(underlay->socket), buffer, sizeof(buffer), MSG_DONTWAIT);
-
-        if (size < 0 && errno == ENOBUFS) {
-            dump_neighbors(underlay);
-            intake.changed = true;
-            continue;
-        }
-        if (size <= 0)
-            break;
-        mnl_cb_run(buffer, (size_t)size, 0, 0, take_message, &intake);
+    while (netlink_read(underlay->socket, take_message, &intake) == -ENOBUFS) {
+        dump_neighbors(underlay);
+        intake.changed = true;
     }
     if (intake.changed)
         underlay->changed(underlay->context);
@@ -343,22 +312,15 @@ int underlay_open(struct underlay *underlay, uv_loop_t *loop, const struct links
                   void *context, struct error *error)
 {
     static const int groups[] = {RTNLGRP_NEIGH, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR};
+    int result;
 
-    *underlay = (struct underlay){
-        .links = links, .changed = changed, .context = context,
-        .socket = mnl_socket_open(NETLINK_ROUTE), .requests = mnl_socket_open(NETLINK_ROUTE),
-    };
-    if (!underlay->socket || !underlay->requests || mnl_socket_bind(underlay->socket, 0, MNL_SOCKET_AUTOPID) < 0 ||
-        mnl_socket_bind(underlay->requests, 0, MNL_SOCKET_AUTOPID) < 0)
-        return error_set(error, -errno, NULL, "cannot follow routes: %s", strerror(errno));
-    for (size_t i = 0; i < ARRAY_SIZE(groups); i++) {
-        int group = groups[i];
-
-        if (mnl_socket_setsockopt(underlay->socket, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
-            return error_set(error, -errno, NULL, "cannot follow routes: %s", strerror(errno));
-    }
-    int result = dump_neighbors(underlay);
-
+    *underlay = (struct underlay){.links = links, .changed = changed, .context = context};
+    result = netlink_open(groups, ARRAY_SIZE(groups), &underlay->socket);
+    if (result == 0)
+        result = netlink_open(NULL, 0, &underlay->requests);
+    if (result < 0)
+        return error_set(error, result, NULL, "cannot follow routes: %s", strerror(-result));
+    result = dump_neighbors(underlay);
     if (result < 0)
         return error_set(error, result, NULL, "cannot list neighbors: %s", strerror(-result));
     uv_poll_init(loop, &underlay->poll, mnl_socket_get_fd(underlay->socket));
@@ -374,8 +336,6 @@ void underlay_close(struct underlay *underlay)
     HASHMAP_FOREACH(node, &underlay->neighbors)
         free(CONTAINER_OF(node, struct neighbor, node));
     hashmap_clear(&underlay->neighbors);
-    if (underlay->socket)
-        mnl_socket_close(underlay->socket);
-    if (underlay->requests)
-        mnl_socket_close(underlay->requests);
+    netlink_close(underlay->socket);
+    netlink_close(underlay->requests);
 }

@@ -6,7 +6,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_link.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
@@ -19,43 +18,13 @@
 
 #include "weft/base/cleanup.h"
 #include "weft/base/util.h"
+#include "weft/dataplane/netlink.h"
 
 /* Ours among the filters of a device: "weft" as a handle, and a priority that leaves room on both sides. */
 #define FILTER_HANDLE 0x77656674
 #define FILTER_PRIORITY 49152
 
-#define BUFFER_SIZE 32768
-
-/* ---- one netlink request ----------------------------------------------------------------------------------------------- */
-
-static void socket_closep(struct mnl_socket **socket)
-{
-    if (*socket)
-        mnl_socket_close(*socket);
-}
-
-/* Sends 'message' and reads answers until its end, giving each to 'visit' (may be NULL).  Returns 0 or -errno. */
-static int transact(struct nlmsghdr *message, mnl_cb_t visit, void *context)
-{
-    _cleanup_(socket_closep) struct mnl_socket *socket = mnl_socket_open(NETLINK_ROUTE);
-    char buffer[BUFFER_SIZE];
-    int result = MNL_CB_OK;
-
-    if (!socket || mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0)
-        return -errno;
-    message->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
-    message->nlmsg_seq = 1;
-    if (mnl_socket_sendto(socket, message, message->nlmsg_len) < 0)
-        return -errno;
-    while (result > MNL_CB_STOP) {
-        ssize_t size = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
-
-        if (size < 0)
-            return -errno;
-        result = mnl_cb_run(buffer, (size_t)size, 1, mnl_socket_get_portid(socket), visit, context);
-    }
-    return result < 0 ? -errno : 0;
-}
+/* ---- links ------------------------------------------------------------------------------------------------------------------- */
 
 static struct nlmsghdr *link_message(char *buffer, uint16_t type, uint32_t ifindex, unsigned flags, unsigned change)
 {
@@ -90,7 +59,7 @@ static int set_no_addresses(uint32_t ifindex)
     int result;
 
     put_no_addresses(message);
-    result = transact(message, NULL, NULL);
+    result = netlink_request(NULL, message, NULL, NULL);
     return result == -EAFNOSUPPORT ? 0 : result;
 }
 
@@ -139,7 +108,7 @@ static int delete_link(uint32_t ifindex)
 {
     char buffer[256];
 
-    return transact(link_message(buffer, RTM_DELLINK, ifindex, 0, 0), NULL, NULL);
+    return netlink_request(NULL, link_message(buffer, RTM_DELLINK, ifindex, 0, 0), NULL, NULL);
 }
 
 static int create_tunnel_device(uint16_t udp_port)
@@ -161,7 +130,7 @@ static int create_tunnel_device(uint16_t udp_port)
     mnl_attr_put_u16(message, IFLA_VXLAN_PORT, htons(udp_port));
     mnl_attr_nest_end(message, data);
     mnl_attr_nest_end(message, info);
-    return transact(message, NULL, NULL);
+    return netlink_request(NULL, message, NULL, NULL);
 }
 
 /* ---- room for the tunnel's header ------------------------------------------------------------------------------------------- */
@@ -177,7 +146,7 @@ static int create_room_device(void)
     info = mnl_attr_nest_start(message, IFLA_LINKINFO);
     mnl_attr_put_strz(message, IFLA_INFO_KIND, "bridge");
     mnl_attr_nest_end(message, info);
-    return transact(message, NULL, NULL);
+    return netlink_request(NULL, message, NULL, NULL);
 }
 
 static int visit_master(const struct nlattr *attribute, void *context)
@@ -198,7 +167,7 @@ static int set_master(uint32_t ifindex, uint32_t master)
     struct nlmsghdr *message = link_message(buffer, RTM_NEWLINK, ifindex, 0, 0);
 
     mnl_attr_put_u32(message, IFLA_MASTER, master);
-    return transact(message, NULL, NULL);
+    return netlink_request(NULL, message, NULL, NULL);
 }
 
 /* Moves the interface from 'from' to 'to' (0: none).  One that is elsewhere stays there. */
@@ -207,7 +176,7 @@ static void move_room(uint32_t ifindex, uint32_t from, uint32_t to)
     char buffer[256];
     uint32_t master = 0;
 
-    if (transact(link_message(buffer, RTM_GETLINK, ifindex, 0, 0), visit_link_master, &master) == 0 && master == from && from != to)
+    if (netlink_request(NULL, link_message(buffer, RTM_GETLINK, ifindex, 0, 0), visit_link_master, &master) == 0 && master == from && from != to)
         set_master(ifindex, to);
 }
 
@@ -236,7 +205,7 @@ int attach_tunnel_device(uint16_t udp_port, uint32_t *ret_ifindex, struct error 
     if (ifindex) {
         struct tunnel_found found = {0};
 
-        result = transact(link_message(buffer, RTM_GETLINK, ifindex, 0, 0), visit_link, &found);
+        result = netlink_request(NULL, link_message(buffer, RTM_GETLINK, ifindex, 0, 0), visit_link, &found);
         if (result < 0)
             return error_set(error, result, NULL, "cannot read '" TUNNEL_DEVICE "': %s", strerror(-result));
         if (!found.is_vxlan || !found.is_external || found.port != udp_port) {
@@ -255,7 +224,7 @@ int attach_tunnel_device(uint16_t udp_port, uint32_t *ret_ifindex, struct error 
     }
     result = set_no_addresses(ifindex);
     if (result == 0)
-        result = transact(link_message(buffer, RTM_NEWLINK, ifindex, IFF_UP, IFF_UP), NULL, NULL);
+        result = netlink_request(NULL, link_message(buffer, RTM_NEWLINK, ifindex, IFF_UP, IFF_UP), NULL, NULL);
     if (result < 0)
         return error_set(error, result, NULL, "cannot set '" TUNNEL_DEVICE "' up: %s (is UDP port %u in use?)",
                          strerror(-result), udp_port);
@@ -286,11 +255,11 @@ int attach_prepare(uint32_t ifindex, const char *name, uint16_t mtu)
     put_no_addresses(message);
     if (mtu)
         mnl_attr_put_u32(message, IFLA_MTU, mtu);
-    result = transact(message, NULL, NULL);
+    result = netlink_request(NULL, message, NULL, NULL);
     if (result < 0 && result != -ENODEV) {
         /* Not every kind of device takes every attribute; up is the one that matters. */
         message = link_message(buffer, RTM_NEWLINK, ifindex, IFF_UP, IFF_UP);
-        result = transact(message, NULL, NULL);
+        result = netlink_request(NULL, message, NULL, NULL);
     }
     if (result == 0)
         enter_room(ifindex);
@@ -337,7 +306,7 @@ static int count_filters(uint32_t ifindex, uint32_t parent, struct filters *filt
     filter->tcm_family = AF_UNSPEC;
     filter->tcm_ifindex = (int)ifindex;
     filter->tcm_parent = parent;
-    return transact(message, count_filter, filters);
+    return netlink_request(NULL, message, count_filter, filters);
 }
 
 bool attach_is_there(uint32_t ifindex, bool egress)
