@@ -20,7 +20,7 @@ enum {
     EXIT_USAGE = 2,        /* The command line is wrong; nothing was sent. */
     EXIT_NOT_FOUND = 3,
     EXIT_DENIED = 4,       /* Not authenticated, or not allowed. */
-    EXIT_UNREACHABLE = 5,  /* Nobody answers at the API's or the agent's address. */
+    EXIT_UNREACHABLE = 5,  /* Nobody answers at the API's, the agent's or weft-fabric's address. */
 };
 
 /* What a shell offers for an argument or a flag's value. */
@@ -37,6 +37,10 @@ enum completion {
     COMPLETE_PROJECT,
     COMPLETE_USER,
     COMPLETE_ROLE,
+    COMPLETE_FABRIC_SWITCH, /* From here on: names weft-fabric lists. */
+    COMPLETE_FABRIC_HOST,
+    COMPLETE_FABRIC_END,    /* A host or a switch. */
+    COMPLETE_FABRIC_SLICE,
 };
 
 /* How a flag's text becomes a value of the request (request.h).  ENCODE_NONE: the command itself reads it. */
@@ -102,7 +106,7 @@ struct command {
     int (*run)(struct call *call); /* Returns 0 or -errno, with call->error set. */
     const struct resource *resource;
     const char *details;   /* Paragraphs for --help, or NULL. */
-    bool is_offline;       /* Needs no API. */
+    bool is_offline;       /* Needs no API; 'fabric' has weft-fabric instead. */
 };
 
 extern const struct command commands[];      /* Ends with a NULL name. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "weft/base/util.h"
+#include "weft/cli/fabric.h"
 #include "weft/cli/resource.h"
 #include "weft/cli/session.h"
 
@@ -85,6 +86,46 @@ static void offer_names(struct query *query, const struct resource *resource)
     }
 }
 
+/* Hosts by their addresses, where they have any: shells take a MAC's colons for ends of words. */
+static void offer_host(const struct query *query, const json_t *host)
+{
+    const json_t *address;
+    size_t i;
+
+    json_array_foreach (json_object_get(host, "addresses"), i, address)
+        offer(query, json_string_value(address), strlen(json_string_value(address)));
+    offer(query, resource_string(host, "mac"), strlen(resource_string(host, "mac")));
+}
+
+static void offer_fabric(struct query *query, const char *collection, const char *attribute)
+{
+    _cleanup_(session_freep) struct session *session = NULL;
+    _cleanup_(json_decrefp) json_t *objects = NULL;
+    struct settings_values settings;
+    struct error ignored = {0};
+    const json_t *object;
+    size_t i;
+
+    if (settings_load(&query->call, &settings, &ignored) < 0 || session_new(&settings, false, &session) < 0)
+        return;
+    if (fabric_list(session, collection, NULL, &objects, &ignored) < 0)
+        return;
+    json_array_foreach (objects, i, object) {
+        const char *text = attribute ? resource_string(object, attribute) : "";
+        char short_id[20];
+        uint64_t id;
+
+        if (attribute && streq(attribute, "id") && fabric_parse_id(text, &id) == 0) {
+            snprintf(short_id, sizeof short_id, "0x%llx", (unsigned long long)id);
+            text = short_id;
+        }
+        if (attribute)
+            offer(query, text, strlen(text));
+        else
+            offer_host(query, object);
+    }
+}
+
 static void offer_choices(const struct query *query, const char *choices)
 {
     for (const char *word = choices; word && *word; word += strcspn(word, " "), word += *word == ' ')
@@ -107,7 +148,14 @@ static void offer_values(struct query *query, enum completion completion, const 
         offer_folder(query, "/sys/class/net");
     else if (completion == COMPLETE_NETNS)
         offer_folder(query, "/run/netns");
-    else if (completion >= COMPLETE_NETWORK)
+    else if (completion == COMPLETE_FABRIC_SLICE)
+        offer_fabric(query, "slices", "name");
+    else if (completion >= COMPLETE_FABRIC_SWITCH) {
+        if (completion != COMPLETE_FABRIC_HOST)
+            offer_fabric(query, "switches", "id");
+        if (completion != COMPLETE_FABRIC_SWITCH)
+            offer_fabric(query, "hosts", NULL);
+    } else if (completion >= COMPLETE_NETWORK)
         offer_names(query, resources[completion]);
 }
 

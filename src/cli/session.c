@@ -17,6 +17,8 @@
 #define CONNECT_TIMEOUT_MS 5000
 #define MAX_ANSWER (256u << 20)
 #define DEFAULT_AGENT_SOCKET "/run/weft/agent.sock"
+#define DEFAULT_FABRIC_URL "http://127.0.0.1:9697"
+#define MAX_FABRIC_TOKEN 256
 
 struct session {
     struct settings_values settings;
@@ -26,6 +28,8 @@ struct session {
     bool from_cache;
     char *identity;     /* ".../v3" */
     char *endpoint;     /* Of Networking and ours, without "/v2.0" or a slash at the end. */
+    char *fabric;       /* ".../fabric/v1" */
+    char *fabric_header; /* With its token; NULL: none is known. */
 };
 
 int session_new(struct settings_values *settings, bool debug, struct session **ret)
@@ -55,6 +59,8 @@ void session_free(struct session *session)
     free(session->token);
     free(session->identity);
     free(session->endpoint);
+    free(session->fabric);
+    free(session->fabric_header);
     free(session);
 }
 
@@ -77,7 +83,9 @@ char *session_escape(struct session *session, const char *text)
 /* ---- one HTTP exchange ------------------------------------------------------------------------------------------- */
 
 struct exchange {
-    struct buffer body;
+    const char *cacert; /* NULL: the system's. */
+    bool is_insecure;
+    struct buffer body; /* Here begins the answer. */
     char *subject_token;
     long status;
 };
@@ -162,13 +170,19 @@ static bool answers_with_secret(const char *method, const char *url)
     return strstr(url, "/auth/") || (streq(method, "POST") && strstr(url, "/weft/v1/hosts"));
 }
 
+/* Whom to trust, for the API. */
+static void trust_api(const struct session *session, struct exchange *exchange)
+{
+    exchange->cacert = session->settings.values[SETTING_CACERT];
+    exchange->is_insecure = is_true(session->settings.values[SETTING_INSECURE]);
+}
+
 static int exchange_run(struct session *session, const char *method, const char *url, const json_t *body,
                         const char *header, bool with_token, long timeout_ms, struct exchange *exchange,
                         struct error *error)
 {
     _cleanup_(curl_slist_freep) struct curl_slist *headers = NULL;
     _cleanup_(freep) char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-    const struct settings_values *settings = &session->settings;
     char cause[CURL_ERROR_SIZE] = "";
     CURL *curl = session->curl;
     CURLcode code;
@@ -189,9 +203,9 @@ static int exchange_run(struct session *session, const char *method, const char 
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, timeout_ms ? timeout_ms : (long)TIMEOUT_MS);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "weft/" WEFT_VERSION);
-    if (settings->values[SETTING_CACERT])
-        curl_easy_setopt(curl, CURLOPT_CAINFO, settings->values[SETTING_CACERT]);
-    if (is_true(settings->values[SETTING_INSECURE])) {
+    if (exchange->cacert)
+        curl_easy_setopt(curl, CURLOPT_CAINFO, exchange->cacert);
+    if (exchange->is_insecure) {
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
     }
@@ -398,6 +412,7 @@ static int authenticate(struct session *session, struct error *error)
     body = credentials(settings);
     if (!body || text_format(&url, "%s/auth/tokens", session->identity) < 0)
         return -ENOMEM;
+    trust_api(session, &exchange);
     r = exchange_run(session, "POST", url, body, NULL, false, 0, &exchange, error);
     if (r < 0)
         return r;
@@ -464,15 +479,107 @@ static int url_of(struct session *session, enum service service, const char *pat
     return text_format(ret, "%s%s%s", session->endpoint, service == SERVICE_WEFT ? "/weft/v1" : "/v2.0", path);
 }
 
+static int parse_answer(const struct exchange *exchange, const char *url, json_t **ret_answer, struct error *error)
+{
+    json_error_t where;
+
+    if (!ret_answer)
+        return 0;
+    *ret_answer = exchange->body.size ? json_loads(exchange->body.data, 0, &where) : NULL;
+    if (exchange->body.size && !*ret_answer)
+        return error_set(error, -EREMOTEIO, "url", "%s: the answer is not JSON: %s", url, where.text);
+    return 0;
+}
+
+/* ---- weft-fabric ------------------------------------------------------------------------------------------------- */
+
+static void fclosep(FILE **file)
+{
+    if (*file)
+        fclose(*file);
+}
+
+/* The first line of a file, as weft-fabric itself reads it. */
+static int read_fabric_token(const char *path, char token[MAX_FABRIC_TOKEN], struct error *error)
+{
+    _cleanup_(fclosep) FILE *file = fopen(path, "re");
+
+    if (!file)
+        return error_set(error, -errno, "fabric-token-file", "fabric-token-file: cannot read '%s': %s", path, strerror(errno));
+    if (!fgets(token, MAX_FABRIC_TOKEN, file))
+        return error_set(error, -EINVAL, "fabric-token-file", "fabric-token-file: '%s' is empty", path);
+    token[strcspn(token, "\r\n")] = '\0';
+    return 0;
+}
+
+static int prepare_fabric(struct session *session, struct error *error)
+{
+    char *const *values = session->settings.values;
+    const char *url = values[SETTING_FABRIC_URL] ? values[SETTING_FABRIC_URL] : DEFAULT_FABRIC_URL, *token = values[SETTING_FABRIC_TOKEN];
+    char from_file[MAX_FABRIC_TOKEN];
+    size_t length = strlen(url);
+
+    if (session->fabric)
+        return 0;
+    if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
+        return error_set(error, -EINVAL, "fabric-url", "fabric-url: '%s' does not begin with http:// or https://", url);
+    if (values[SETTING_FABRIC_TOKEN_FILE]) {
+        int r = read_fabric_token(values[SETTING_FABRIC_TOKEN_FILE], from_file, error);
+
+        if (r < 0)
+            return r;
+        token = from_file;
+    }
+    if (token && strpbrk(token, "\r\n"))
+        return error_set(error, -EINVAL, "fabric-token", "%s: has more than one line", setting_variable(SETTING_FABRIC_TOKEN));
+    if (token && text_format(&session->fabric_header, "Authorization: Bearer %s", token) < 0)
+        return -ENOMEM;
+    while (length > 0 && url[length - 1] == '/')
+        length--;
+    if (length >= 10 && strncmp(url + length - 10, "/fabric/v1", 10) == 0)
+        length -= 10;
+    return text_format(&session->fabric, "%.*s/fabric/v1", (int)length, url);
+}
+
+static int fabric_request(struct session *session, const char *method, const char *path, const json_t *body, long timeout_ms,
+                          json_t **ret_answer, struct error *error)
+{
+    _cleanup_(exchange_clear) struct exchange exchange = {.cacert = session->settings.values[SETTING_FABRIC_CA]};
+    _cleanup_(freep) char *url = NULL;
+    struct error cause = {0};
+    int r;
+
+    r = prepare_fabric(session, error);
+    if (r >= 0)
+        r = text_format(&url, "%s%s", session->fabric, path);
+    if (r >= 0)
+        r = exchange_run(session, method, url, body, session->fabric_header, false, timeout_ms, &exchange, &cause);
+    if (r == -ECONNREFUSED)
+        return error_set(error, r, "fabric-url",
+                         "weft-fabric cannot be reached: %s.  Start it ('weft-fabric'), or say where it is with --%s or %s",
+                         cause.message, setting_flag(SETTING_FABRIC_URL), setting_variable(SETTING_FABRIC_URL));
+    if (r < 0)
+        return r;
+    if (exchange.status == 401)
+        return error_set(error, -EACCES, "fabric-token", "weft-fabric wants %s token: set %s or give --%s",
+                         session->fabric_header ? "another" : "a", setting_variable(SETTING_FABRIC_TOKEN),
+                         setting_flag(SETTING_FABRIC_TOKEN_FILE));
+    if (exchange.status < 200 || exchange.status >= 300)
+        return refusal(&exchange, url, error);
+    return parse_answer(&exchange, url, ret_answer, error);
+}
+
+/* ---- any of them ------------------------------------------------------------------------------------------------- */
+
 int session_request_with(struct session *session, enum service service, const char *method, const char *path,
                          const json_t *body, const char *header, long timeout_ms, json_t **ret_answer,
                          struct error *error)
 {
     _cleanup_(freep) char *url = NULL;
-    json_error_t where;
-    json_t *answer;
     int r;
 
+    if (service == SERVICE_FABRIC)
+        return fabric_request(session, method, path, body, timeout_ms, ret_answer, error);
     r = prepare(session, error);
     if (r >= 0)
         r = url_of(session, service, path, &url, error);
@@ -481,6 +588,7 @@ int session_request_with(struct session *session, enum service service, const ch
     for (;;) {
         _cleanup_(exchange_clear) struct exchange exchange = {0};
 
+        trust_api(session, &exchange);
         r = exchange_run(session, method, url, body, header, true, timeout_ms, &exchange, error);
         if (r < 0)
             return r;
@@ -493,17 +601,7 @@ int session_request_with(struct session *session, enum service service, const ch
         }
         if (exchange.status < 200 || exchange.status >= 300)
             return refusal(&exchange, url, error);
-        if (!ret_answer)
-            return 0;
-        if (exchange.body.size == 0) {
-            *ret_answer = NULL;
-            return 0;
-        }
-        answer = json_loads(exchange.body.data, 0, &where);
-        if (!answer)
-            return error_set(error, -EREMOTEIO, "url", "%s: the answer is not JSON: %s", url, where.text);
-        *ret_answer = answer;
-        return 0;
+        return parse_answer(&exchange, url, ret_answer, error);
     }
 }
 
@@ -515,7 +613,10 @@ int session_request(struct session *session, enum service service, const char *m
 
 const char *session_path_of_link(struct session *session, enum service service, const char *link)
 {
-    const char *marker = service == SERVICE_IDENTITY ? "/v3/" : service == SERVICE_WEFT ? "/weft/v1/" : "/v2.0/";
+    static const char *const markers[] = {
+        [SERVICE_NETWORK] = "/v2.0/", [SERVICE_IDENTITY] = "/v3/", [SERVICE_WEFT] = "/weft/v1/", [SERVICE_FABRIC] = "/fabric/v1/",
+    };
+    const char *marker = markers[service];
     const char *found = strstr(link, marker);
 
     /* Only the path is used: a token never follows a link to another server. */

@@ -1,7 +1,8 @@
 /* Requests to the API, as the user of the settings.
  *
  * The token comes from OS_TOKEN, else from the session's cache (token-cache.h), else from Identity v3 with name and
- * password; one refused with 401 that came from the cache is replaced once.  Nothing is sent before the first request. */
+ * password; one refused with 401 that came from the cache is replaced once.  Nothing is sent before the first request.
+ * weft-fabric has nothing to do with Identity: it is asked at its own URL, with its own token where it wants one. */
 #ifndef WEFT_CLI_SESSION_H
 #define WEFT_CLI_SESSION_H
 
@@ -15,6 +16,7 @@ enum service {
     SERVICE_NETWORK,  /* <endpoint>/v2.0 */
     SERVICE_IDENTITY, /* <auth url>/v3 */
     SERVICE_WEFT,     /* <endpoint>/weft/v1 */
+    SERVICE_FABRIC,   /* <fabric url>/fabric/v1 */
 };
 
 struct session;

@@ -27,6 +27,10 @@ static const struct {
     [SETTING_CACERT] = {"os-cacert", "OS_CACERT"},
     [SETTING_INSECURE] = {"os-insecure", "OS_INSECURE"},
     [SETTING_AGENT_SOCKET] = {"agent-socket", "WEFT_AGENT_SOCKET"},
+    [SETTING_FABRIC_URL] = {"fabric-url", "WEFT_FABRIC_URL"},
+    [SETTING_FABRIC_TOKEN] = {"fabric-token", "WEFT_FABRIC_TOKEN"},
+    [SETTING_FABRIC_TOKEN_FILE] = {"fabric-token-file", "WEFT_FABRIC_TOKEN_FILE"},
+    [SETTING_FABRIC_CA] = {"fabric-ca", "WEFT_FABRIC_CA"},
 };
 
 const char *setting_flag(enum setting setting)

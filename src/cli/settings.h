@@ -20,6 +20,10 @@ enum setting {
     SETTING_CACERT,
     SETTING_INSECURE,     /* "1", "true": the server's certificate is not checked. */
     SETTING_AGENT_SOCKET, /* WEFT_AGENT_SOCKET */
+    SETTING_FABRIC_URL,   /* Of weft-fabric; WEFT_FABRIC_URL. */
+    SETTING_FABRIC_TOKEN, /* Its token; no option, since others see those. */
+    SETTING_FABRIC_TOKEN_FILE, /* Wins over the token. */
+    SETTING_FABRIC_CA,
     SETTING_N,
 };
 
