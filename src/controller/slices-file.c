@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "weft/base/cleanup.h"
+#include "weft/base/file.h"
 #include "weft/base/util.h"
 #include "weft/fabric/slices.h"
 #include "weft/fabric/state.h"
@@ -196,7 +197,7 @@ static int write_all(int fd, const char *bytes, size_t size)
             size -= (size_t)n;
         }
     }
-    return fsync(fd) < 0 ? -errno : 0;
+    return 0;
 }
 
 int slices_file_save(struct fabric *fabric, const char *path, struct error *error)
@@ -214,9 +215,9 @@ int slices_file_save(struct fabric *fabric, const char *path, struct error *erro
     if (fd < 0)
         return error_set(error, -errno, "slices", "slices: cannot write '%s': %s", fresh, strerror(errno));
     result = write_all(fd, text, strlen(text));
+    if (result == 0)
+        result = file_replace(fd, fresh, path);
     close(fd);
-    if (result == 0 && rename(fresh, path) < 0)
-        result = -errno;
     if (result < 0) {
         unlink(fresh);
         return error_set(error, result, "slices", "slices: cannot write '%s': %s", path, strerror(-result));
