@@ -61,6 +61,23 @@ static void packet_in(struct sim_switch *at, uint32_t in_port, const uint8_t *by
     switch_say(at, &message);
 }
 
+/* A host answers who asks for it. */
+static void answer_arp(struct sim_host *host, const uint8_t *bytes, size_t size)
+{
+    uint8_t reply[42];
+
+    if (size < sizeof(reply) || get_be16(bytes + 12) != ETHERTYPE_ARP || get_be16(bytes + 20) != 1 || memcmp(bytes + 38, host->ip.bytes + 12, 4) != 0)
+        return;
+    memcpy(reply, bytes + 6, 6);
+    memcpy(reply + 6, host->mac.bytes, 6);
+    memcpy(reply + 12, bytes + 12, 8);
+    put_be16(reply + 20, 2);
+    memcpy(reply + 22, host->mac.bytes, 6);
+    memcpy(reply + 28, host->ip.bytes + 12, 4);
+    memcpy(reply + 32, bytes + 22, 10);
+    enqueue(host->at->world, host->at, host->port, reply, sizeof(reply));
+}
+
 static void output(struct sim_switch *at, uint32_t port, const uint8_t *bytes, size_t size)
 {
     struct sim_port *p = port < WORLD_PORTS ? &at->ports[port] : NULL;
@@ -70,6 +87,8 @@ static void output(struct sim_switch *at, uint32_t port, const uint8_t *bytes, s
     p->sent++;
     if (p->peer && p->peer->ports[p->peer_port].is_up && !p->peer->ports[p->peer_port].is_deaf)
         enqueue(at->world, p->peer, p->peer_port, bytes, size);
+    if (p->host)
+        answer_arp(p->host, bytes, size);
     if (p->host && !(bytes[12] == 0x88 && bytes[13] == 0xcc)) {
         p->host->n_received++;
         p->host->n_broadcasts += bytes[0] & 1;
@@ -133,7 +152,7 @@ static void forward(struct sim_switch *at, uint32_t in_port, const uint8_t *byte
     uint8_t table = 0;
 
     at->world->n_hops++;
-    if (at->is_frozen || frame_classify(bytes, size, &frame) < 0)
+    if (at->is_frozen || at->ports[in_port].is_deaf || frame_classify(bytes, size, &frame) < 0)
         return;
     while (table != OF_NO_TABLE) {
         struct sim_entry *entry = find_entry(at, table, in_port, metadata, &frame);
@@ -196,6 +215,8 @@ static void take_group_mod(struct sim_switch *at, const struct of_group_mod *mod
     while (place < at->n_groups && at->groups[place].id != mod->group_id)
         place++;
     /* As a switch would: what is there is not added, what is not is neither changed nor missed. */
+    if (at->is_hostile && (mod->command == OFPGC_ADD) != (place == at->n_groups))
+        return;
     assert((mod->command == OFPGC_ADD) == (place == at->n_groups));
     if (mod->command == OFPGC_DELETE) {
         at->groups[place] = at->groups[--at->n_groups];
@@ -235,7 +256,10 @@ static void take_flow_mod(struct sim_switch *at, const struct of_flow_mod *mod)
             if (at->entries[i].table == mod->table_id && at->entries[i].priority == mod->priority && same_match(&at->entries[i].match, &mod->match))
                 entry = &at->entries[i];
         if (!entry) {
-            assert(at->n_entries < WORLD_ENTRIES);
+            if (at->n_entries == at->entries_capacity) {
+                at->entries_capacity = MAX((size_t)16, 2 * at->entries_capacity);
+                at->entries = realloc(at->entries, at->entries_capacity * sizeof(*at->entries));
+            }
             entry = &at->entries[at->n_entries++];
         }
         *entry = (struct sim_entry){.match = mod->match, .priority = mod->priority, .cookie = mod->cookie,
@@ -549,7 +573,6 @@ struct sim_switch *world_switch(struct world *world, uint64_t id, enum of_versio
     new->version = version;
     new->role = OFPCR_EQUAL;
     new->generation_id = UINT64_MAX;
-    new->entries = calloc(WORLD_ENTRIES, sizeof(*new->entries));
     world->switches = realloc(world->switches, (world->n_switches + 1) * sizeof(*world->switches));
     world->switches[world->n_switches++] = new;
     return new;

@@ -6,7 +6,6 @@
 #include "weft/fabric/state.h"
 
 #define WORLD_PORTS 64
-#define WORLD_ENTRIES 20000
 #define WORLD_FRAME 1600
 
 struct sim_entry {
@@ -27,6 +26,7 @@ struct sim_switch {
     uint64_t id;
     enum of_version version;
     struct channel *channel; /* The fabric's end; NULL: not connected. */
+    bool is_hostile;         /* Tells lies: what the fabric answers to them is not checked. */
     bool is_frozen;          /* Reads and answers nothing. */
     struct buffer input;
     struct sim_port {
@@ -38,7 +38,7 @@ struct sim_switch {
         uint64_t sent;
     } ports[WORLD_PORTS];
     struct sim_entry *entries;
-    size_t n_entries;
+    size_t n_entries, entries_capacity;
     struct sim_group {
         uint32_t id;
         uint8_t type;
