@@ -181,8 +181,9 @@ static int make_next(struct dag_cache *cache, const struct dag *dag, uint32_t no
 {
     const struct arc_list *out = &cache->graph->nodes[node].out;
     const struct graph_arc *arcs = cache->graph->arcs;
-    uint64_t distance = dag->nodes[node].distance;
-    uint32_t n = 0;
+    const struct dag_node *nodes = dag->nodes;
+    uint64_t distance = nodes[node].distance;
+    uint32_t n = 0, *next;
 
     if (distance == DAG_UNREACHABLE || node == dag->destination) {
         *ret_handle = ARC_SET_EMPTY;
@@ -193,17 +194,16 @@ static int make_next(struct dag_cache *cache, const struct dag *dag, uint32_t no
             return -ENOMEM;
         cache->n_out = out->capacity;
     }
-    for (uint32_t i = 0; i < out->n; i++) {
-        const struct graph_arc *arc = &arcs[out->arcs[i]];
-
-        uint64_t below = dag->nodes[arc->to].distance;
+    next = cache->out;
+    for (const uint32_t *at = out->arcs, *end = at + out->n; at < end; at++) {
+        uint64_t below = nodes[arcs[*at].to].distance;
 
         /* Written always, counted if so: which arcs are on shortest paths is hard to predict.  "Unreachable" plus a
          * weight wraps. */
-        cache->out[n] = out->arcs[i];
-        n += (below + arc->weight == distance) & (below < distance);
+        next[n] = *at;
+        n += (below + arcs[*at].weight == distance) & (below < distance);
     }
-    return arc_sets_get(&cache->sets, cache->out, n, ret_handle);
+    return arc_sets_get(&cache->sets, next, n, ret_handle);
 }
 
 /* The set that is 'handle' without 'arc'; the caller gets a reference, and keeps that to 'handle'. */
@@ -254,20 +254,22 @@ static void forget_trade(struct dag_cache *cache)
 /* Dijkstra against the arcs, from the nodes in the heap. */
 static void settle(struct dag_cache *cache, struct dag *dag)
 {
-    const struct graph *graph = cache->graph;
+    const struct graph_node *graph_nodes = cache->graph->nodes;
+    const struct graph_arc *graph_arcs = cache->graph->arcs;
     struct dag_node *nodes = dag->nodes;
 
     while (cache->heap.n > 0) {
         uint32_t node = node_heap_take(&cache->heap);
-        const struct arc_list *in = &graph->nodes[node].in;
+        const uint32_t *in = graph_nodes[node].in.arcs, n_in = graph_nodes[node].in.n;
         uint64_t distance = nodes[node].distance;
 
-        for (uint32_t i = 0; i < in->n; i++) {
-            const struct graph_arc *arc = &graph->arcs[in->arcs[i]];
+        for (uint32_t i = 0; i < n_in; i++) {
+            const struct graph_arc *arc = &graph_arcs[in[i]];
+            uint64_t longer = distance + arc->weight;
 
-            if (distance + arc->weight < nodes[arc->from].distance) {
-                nodes[arc->from].distance = distance + arc->weight;
-                node_heap_put(&cache->heap, arc->from, nodes[arc->from].distance);
+            if (longer < nodes[arc->from].distance) {
+                nodes[arc->from].distance = longer;
+                node_heap_put(&cache->heap, arc->from, longer);
             }
         }
     }
@@ -627,45 +629,118 @@ int dag_path(const struct dag *dag, uint32_t node, uint64_t index, uint32_t *arc
     return (int)n_arcs;
 }
 
+/* A list of paths and the one that is being written behind it. */
+struct writer {
+    struct path_list *list;
+    uint32_t *arcs;
+    size_t n, room;
+};
+
+static int writer_grow(struct writer *writer, size_t n)
+{
+    int r = path_list_grow(writer->list, n);
+
+    writer->arcs = writer->list->arcs + writer->list->n_arcs;
+    writer->room = writer->list->arcs_capacity - writer->list->n_arcs;
+    return r;
+}
+
+static inline int writer_arc(struct writer *writer, uint32_t arc)
+{
+    if (writer->n == writer->room && writer_grow(writer, writer->n + 1) < 0)
+        return -ENOMEM;
+    writer->arcs[writer->n++] = arc;
+    return 0;
+}
+
+/* The path is done. */
+static inline int writer_path(struct writer *writer, uint64_t cost)
+{
+    struct path_list *list = writer->list;
+
+    if (list->n == list->paths_capacity && writer_grow(writer, writer->n) < 0)
+        return -ENOMEM;
+    list->paths[list->n++] =
+        (struct path){.cost = cost, .first = (uint32_t)list->n_arcs, .n_arcs = (uint32_t)writer->n};
+    list->n_arcs += writer->n;
+    return 0;
+}
+
+/* Another begins with the first 'n_common' arcs of the last one. */
+static inline int writer_again(struct writer *writer, uint32_t n_common)
+{
+    const uint32_t *last;
+    size_t n_last = writer->n;
+
+    writer->arcs += n_last;
+    writer->room -= n_last;
+    if (writer->room < n_common && writer_grow(writer, n_common) < 0)
+        return -ENOMEM;
+    last = writer->arcs - n_last;
+    for (writer->n = 0; writer->n < n_common; writer->n++)
+        writer->arcs[writer->n] = last[writer->n];
+    return 0;
+}
+
+/* Depth first.  Remembered are the nodes where ways part and not all were taken: how many arcs lead there, and how many
+ * of their own were taken. */
+static int write_paths(const struct dag *dag, uint32_t node, size_t max_paths, struct writer *writer)
+{
+    const struct arc_sets *sets = &dag->cache->sets;
+    const struct graph_arc *graph_arcs = dag->cache->graph->arcs;
+    const struct dag_node *nodes = dag->nodes;
+    uint32_t *partings = dag->cache->list, *depths = dag->cache->walked, *taken = dag->cache->lost;
+    uint32_t n_partings = 0, n, at = 0;
+    uint64_t cost = nodes[node].distance;
+    const uint32_t *arcs;
+    int r;
+
+    for (;;) {
+        if (node == dag->destination) {
+            r = writer_path(writer, cost);
+            if (r < 0 || --max_paths == 0 || n_partings == 0)
+                break;
+            node = partings[n_partings - 1];
+            at = taken[n_partings - 1];
+            r = writer_again(writer, depths[n_partings - 1]);
+            if (r < 0)
+                break;
+        }
+        arcs = arc_sets_arcs(sets, &nodes[node].next, &n);
+        if (at == 0 && n > 1) {
+            partings[n_partings] = node;
+            depths[n_partings++] = (uint32_t)writer->n;
+        }
+        if (n > 1)
+            taken[n_partings - 1] = at + 1;
+        if (n > 1 && at + 1 == n)
+            taken[--n_partings] = 0;
+        r = at < n ? writer_arc(writer, arcs[at]) : -ENOENT; /* There always is one. */
+        if (r < 0)
+            break;
+        node = graph_arcs[arcs[at]].to;
+        at = 0;
+    }
+    memset(taken, 0, n_partings * sizeof *taken);
+    return r;
+}
+
 int dag_paths(const struct dag *dag, uint32_t node, size_t max_paths, struct path_list *list)
 {
-    struct dag_cache *cache = dag->cache;
-    const struct graph_arc *graph_arcs = cache->graph->arcs;
-    uint64_t cost = dag_distance(dag, node);
+    struct writer writer = {.list = list, .room = list->arcs_capacity - list->n_arcs};
     size_t n_before = list->n, n_arcs_before = list->n_arcs;
-    uint32_t depth = 0;
+    int r;
 
-    if (cost == DAG_UNREACHABLE || max_paths == 0)
+    if (dag_distance(dag, node) == DAG_UNREACHABLE || max_paths == 0)
         return 0;
-    cache->list[0] = node;
-    cache->lost[0] = 0;
-    for (;;) {
-        uint32_t n;
-        const uint32_t *next = arc_sets_arcs(&cache->sets, &dag->nodes[cache->list[depth]].next, &n);
-
-        if (cache->list[depth] == dag->destination) {
-            if (path_list_append(list, cache->walked, depth, cost) < 0) {
-                memset(cache->lost, 0, (depth + 1) * sizeof *cache->lost);
-                list->n = n_before;
-                list->n_arcs = n_arcs_before;
-                return -ENOMEM;
-            }
-            if (--max_paths == 0)
-                break;
-        } else if (cache->lost[depth] < n) {
-            uint32_t arc = next[cache->lost[depth]++];
-
-            cache->walked[depth++] = arc;
-            cache->list[depth] = graph_arcs[arc].to;
-            cache->lost[depth] = 0;
-            continue;
-        }
-        if (depth == 0)
-            break;
-        cache->lost[depth--] = 0;
+    if (list->arcs)
+        writer.arcs = list->arcs + list->n_arcs;
+    r = write_paths(dag, node, max_paths, &writer);
+    if (r < 0) {
+        list->n = n_before;
+        list->n_arcs = n_arcs_before;
     }
-    memset(cache->lost, 0, (depth + 1) * sizeof *cache->lost);
-    return 0;
+    return r;
 }
 
 struct dag_counters dag_cache_counters(const struct dag_cache *cache)
