@@ -4,7 +4,7 @@ ports, with 1 and 8 clients, and its memory.  One server and one load generator 
 import json
 import statistics
 
-from lab import BUILD, Lab, run
+from lab import BUILD, Lab, command_in, run
 from report import Row, save, table
 from weft import API_ADDRESS, API_PORT, Platform
 
@@ -33,8 +33,8 @@ class Server:
         admin.call("PUT", f"/v2.0/quotas/{project}", {"quota": {"port": -1}})
 
     def load(self, operation, clients, *options):
-        out = run("nsenter", f"--net=/run/netns/{self.platform.api_namespace}", BUILD / "bench" / "api-load",
-                  f"{API_ADDRESS}:{API_PORT}", operation, "--clients", clients, "--token", self.platform.admin.token, *options, timeout=300)
+        out = run(*command_in(self.platform.api_namespace, BUILD / "bench" / "api-load", f"{API_ADDRESS}:{API_PORT}", operation, "--clients", clients,
+                              "--token", self.platform.admin.token, *options), timeout=300)
         return json.loads(out)
 
 

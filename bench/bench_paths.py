@@ -7,7 +7,7 @@ import statistics
 import time
 
 import paths
-from lab import BUILD, Failed, Lab, run, wait_for
+from lab import BUILD, Failed, Lab, command_in, run, wait_for
 from report import Row, save, table
 
 PORT = 7000
@@ -49,8 +49,8 @@ def measure(path, server, name, seconds):
     options = [*options, "cpu=1" if together else "cpu=0"]
     if account:
         options.append(f"account={account}")
-    out = json.loads(run("nsenter", f"--net=/run/netns/{path.client}", BUILD / "bench" / "traffic-client", mode, path.address, PORT,
-                         seconds, *options, timeout=seconds + 30))
+    out = json.loads(run(*command_in(path.client, BUILD / "bench" / "traffic-client", mode, path.address, PORT, seconds, *options),
+                         timeout=seconds + 30))
     cpu_ns = out["own_cpu_ns"] + out["other_cpu_ns"]
     if mode == "throughput":
         return {name: out["bytes"] * 8 / cpu_ns}
@@ -63,7 +63,7 @@ def measure(path, server, name, seconds):
 
 def answers(path):
     try:
-        run("nsenter", f"--net=/run/netns/{path.client}", "ping", "-c1", "-W1", path.address)
+        run(*command_in(path.client, "ping", "-c1", "-W1", path.address))
         return True
     except Failed:
         return False

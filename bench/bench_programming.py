@@ -10,8 +10,9 @@ import time
 
 from bench_api import memory_kib
 from lab import Failed, Lab, run, wait_for
+from namespaces import inside
 from report import Row, save, table
-from weft import Namespace, Platform
+from weft import Platform
 
 N_OTHERS = 1000
 UDP_PORT = 5555
@@ -23,11 +24,11 @@ class Probe:
     """Sends a datagram every half millisecond from one namespace and notes when the first arrives in the other."""
 
     def __init__(self, sender, source, receiver, destination):
-        with Namespace(receiver):
+        with inside(receiver):
             self.receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.receiver.bind((destination, UDP_PORT))
         self.receiver.settimeout(0.2)
-        with Namespace(sender):
+        with inside(sender):
             self.sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sender.bind((source, UDP_PORT + 1))
         self.destination, self.first, self.done = destination, None, False
@@ -90,7 +91,7 @@ def first_packet(platform, network, n_rounds):
             port = platform.port(network, near, mac_address=MAC, fixed_ips=[{"subnet_id": subnet, "ip_address": ADDRESS}])
             answered.append((time.monotonic() - start) * 1000)
             near.ask(operation="plug", port=port["id"], interface="waits0")
-            wait_for(lambda: all(probe.first for probe in probes), "first packets", 20, step_s=0.001)
+            wait_for(lambda: all(probe.first for probe in probes), "first packets", 20, interval=0.001)
         finally:
             for probe in probes:
                 probe.close()
@@ -142,7 +143,7 @@ def delete_all(platform, ports):
         platform.admin.call("DELETE", f"/v2.0/ports/{port['id']}")
     macs = {port["mac_address"] for port in ports}
     wait_for(lambda: not any(mac in host.ask(operation="tables")["tables"] for host in platform.hosts for mac in macs),
-             "deleted ports' rows gone", 60, step_s=0.1)
+             "deleted ports' rows gone", 60, interval=0.1)
 
 
 def bench(n_rounds, seconds):

@@ -7,13 +7,12 @@ the second kernel's guest.
     workload: namespace [eth0] --- [tap<port id>] host
 """
 
-import ctypes
 import http.client
 import json
-import os
 import socket
 
-from lab import BUILD, Failed, run, wait_for
+from lab import BUILD, Failed, command_in, run, wait_for
+from namespaces import inside
 
 API_ADDRESS = "10.60.0.1"
 API_PORT = 9696
@@ -25,28 +24,6 @@ class ApiError(Failed):
     def __init__(self, method, path, status, body):
         super().__init__(f"{method} {path}: {status} {body[:500]}")
         self.status = status
-
-
-class Namespace:
-    """Enters a network namespace for a while; only sockets opened inside belong to it."""
-
-    def __init__(self, name):
-        self.name = name
-
-    def __enter__(self):
-        self.home = os.open("/proc/self/ns/net", os.O_RDONLY)
-        there = os.open(f"/run/netns/{self.name}", os.O_RDONLY)
-        setns(there)
-        os.close(there)
-
-    def __exit__(self, *_):
-        setns(self.home)
-        os.close(self.home)
-
-
-def setns(fd):
-    if ctypes.CDLL(None, use_errno=True).setns(fd, 0x40000000):
-        raise OSError(ctypes.get_errno(), "setns")
 
 
 class Client:
@@ -62,7 +39,7 @@ class Client:
             headers["X-Auth-Token"] = self.token
         data = json.dumps(body) if body is not None else None
         if self.connection.sock is None:
-            with Namespace(self.namespace):
+            with inside(self.namespace):
                 self.connection.connect()
             self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
@@ -177,7 +154,7 @@ class Platform:
 
         def detach():
             self.lab.stop(process)
-            run("nsenter", f"--net=/run/netns/{namespace}", BUILD / "src/agent/weft-agent", *options, "detach")
+            run(*command_in(namespace, BUILD / "src/agent/weft-agent", *options, "detach"))
 
         self.lab.undo.append(detach)
 

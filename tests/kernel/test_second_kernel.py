@@ -32,8 +32,8 @@ def guest():
         (image.root / "bin" / "true").symlink_to("busybox")
         image.modules(kernel, second_kernel.MODULES)
         image.file(HERE / "guest" / "run.py", "guest/run.py")
-        for module in ("lab.py", "weft.py"):
-            image.file(second_kernel.ROOT / "bench" / module, f"guest/{module}")
+        for module in ("bench/lab.py", "bench/weft.py", "tests/tools/namespaces.py"):
+            image.file(second_kernel.ROOT / module, f"guest/{pathlib.Path(module).name}")
         for program in ("src/api/weft-api", "src/agent/weft-agent", "bench/traffic-client", "bench/traffic-server",
                         "tests/bpf/differential", "tests/bpf/maps"):
             image.program(BUILD / program, f"guest/build/{program}")

@@ -2,15 +2,12 @@
 
 The server listens inside a network namespace, so that an agent there reaches it on 127.0.0.1."""
 
-import ctypes
 import http.server
 import json
-import os
 import queue
 import threading
 
-CLONE_NEWNET = 0x40000000
-_libc = ctypes.CDLL(None, use_errno=True)
+from namespaces import enter
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -95,9 +92,7 @@ class Feed:
         ready = threading.Event()
 
         def run():
-            with open(f"/run/netns/{self.namespace}") as namespace:
-                if _libc.setns(namespace.fileno(), CLONE_NEWNET) < 0:
-                    raise OSError(ctypes.get_errno(), "setns")
+            enter(self.namespace)
             self.server = _Server(("127.0.0.1", self.port), _Handler)
             self.server.feed = self
             ready.set()

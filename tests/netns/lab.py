@@ -17,8 +17,6 @@ clears away what a killed run left.  Programs under test are those of $WEFT_BUIL
 """
 
 import atexit
-import contextlib
-import ctypes
 import json
 import os
 import pathlib
@@ -27,79 +25,14 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 
 import requests
+
+from namespaces import Namespace, run, sweep, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("WEFT_BUILD", ROOT / "build" / "release"))
 PREFIX = "wft"
-CLONE_NEWNET = 0x40000000
-LIBC = ctypes.CDLL(None, use_errno=True)
-
-
-def run(*command, check=True, **options):
-    """Runs a command and returns what it printed; its error output is part of the failure."""
-    done = subprocess.run([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, **options)
-    if check and done.returncode:
-        raise RuntimeError(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def wait_for(condition, what, timeout=10.0, interval=0.02):
-    """Calls 'condition' until it is true, and returns what it returned."""
-    deadline = time.monotonic() + timeout
-    while True:
-        result = condition()
-        if result:
-            return result
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {timeout:g} s for {what}")
-        time.sleep(interval)
-
-
-class Namespace:
-    """A network namespace: commands and sockets inside it."""
-
-    def __init__(self, name):
-        self.name = name
-        run("ip", "netns", "add", name)
-        run("ip", "-n", name, "link", "set", "lo", "up")
-
-    @property
-    def path(self):
-        return f"/run/netns/{self.name}"
-
-    def ip(self, *arguments, check=True):
-        return run("ip", "-n", self.name, *arguments, check=check)
-
-    def command(self, *command):
-        """For Popen: enters the network namespace only, so that bpffs stays visible."""
-        return ["nsenter", f"--net={self.path}", *map(str, command)]
-
-    def run(self, *command, check=True, **options):
-        return run(*self.command(*command), check=check, **options)
-
-    def popen(self, *command, **options):
-        return subprocess.Popen(self.command(*command), **options)
-
-    @contextlib.contextmanager
-    def inside(self):
-        """Sockets that this thread makes belong to the namespace."""
-        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        there = os.open(self.path, os.O_RDONLY)
-        try:
-            if LIBC.setns(there, CLONE_NEWNET):
-                raise OSError(ctypes.get_errno(), "setns")
-            yield self
-        finally:
-            LIBC.setns(home, CLONE_NEWNET)
-            os.close(there)
-            os.close(home)
-
-    def delete(self):
-        run("ip", "netns", "del", self.name, check=False)
 
 
 class Process:
@@ -377,7 +310,7 @@ class Lab:
     count = 0
 
     def __init__(self, hosts=1, underlay_ipv6=False, underlay_mtu=1500, api_options=(), agent_options=()):
-        Lab.sweep()
+        sweep(PREFIX, ["/sys/fs/bpf", tempfile.gettempdir()])
         Lab.count += 1
         self.tag = f"{PREFIX}{os.getpid()}x{Lab.count}"
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.tag}-"))
@@ -457,20 +390,3 @@ class Lab:
             self.control.delete()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.workloads, self.hosts, self.api, self.control = [], [], None, None
-
-    @staticmethod
-    def sweep():
-        """Removes what runs left behind that were killed: their process is gone."""
-        def stale(name):
-            pid = name[len(PREFIX):].split("x")[0]
-            return name.startswith(PREFIX) and pid.isdigit() and not os.path.exists(f"/proc/{pid}")
-
-        for namespace in filter(stale, (line.split()[0] for line in run("ip", "netns", "list").splitlines() if line)):
-            for pid in run("ip", "netns", "pids", namespace, check=False).split():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
-            run("ip", "netns", "del", namespace, check=False)
-        for folder in (pathlib.Path("/sys/fs/bpf"), pathlib.Path(tempfile.gettempdir())):
-            for path in folder.glob(f"{PREFIX}*"):
-                if stale(path.name):
-                    shutil.rmtree(path, ignore_errors=True)

@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from lab import Namespace, Workload, run, wait_for
+from lab import Workload
+from namespaces import run, wait_for
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,9 @@ import time
 
 import pytest
 
+import namespaces
 from feed import Feed
+from namespaces import Failed, command_in, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("WEFT_BUILD", ROOT / "build" / "release"))
@@ -38,23 +40,10 @@ SUBNETS = {"v4": 1, "isolated": 2, "slaac": 3, "stateful": 4, "stateless": 5}
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not AGENT.exists(), reason="needs root and a built weft-agent")
 
 
-def run(*command, check=True, **options):
+def run(*command, **options):
+    """Shows the command; what it prints as an error is part of what it says."""
     print("+", *command, flush=True)
-    result = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, **options)
-    if check and result.returncode:
-        raise AssertionError(f"{' '.join(map(str, command))}: {result.returncode}\n{result.stdout}")
-    return result.stdout
-
-
-def wait_for(what, condition, deadline_s=15):
-    end = time.monotonic() + deadline_s
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {deadline_s} s: {what}")
-        time.sleep(0.05)
+    return namespaces.run(*command, stderr=subprocess.STDOUT, **options)
 
 
 def subnet_id(name):
@@ -108,9 +97,9 @@ class Host:
 
     def start_agent(self):
         self.agent = subprocess.Popen(
-            ["nsenter", f"--net=/run/netns/{self.name}", AGENT, "--host", "h1", "--api", "http://127.0.0.1:9696", "--state-dir", self.folder / "state",
+            command_in(self.name, AGENT, "--host", "h1", "--api", "http://127.0.0.1:9696", "--state-dir", self.folder / "state",
              "--pin-path", self.pins, "--socket", self.folder / "agent.sock", "--tunnel-address", "192.0.2.1", "--underlay", "underlay",
-             "--join-token-file", self.folder / "token", "--log-level", "debug"], stdout=self.log, stderr=self.log)
+             "--join-token-file", self.folder / "token", "--log-level", "debug"), stdout=self.log, stderr=self.log)
 
     def kill_agent(self):
         self.agent.kill()
@@ -161,8 +150,8 @@ class Host:
                 self.agent.kill()
                 self.agent.wait()
         self.log.close()
-        run("nsenter", f"--net=/run/netns/{self.name}", AGENT, "--host", "h1", "--state-dir", self.folder / "state", "--pin-path", self.pins,
-            "--tunnel-address", "192.0.2.1", "--underlay", "underlay", "--socket", self.folder / "agent.sock", "detach", check=False)
+        run(*command_in(self.name, AGENT, "--host", "h1", "--state-dir", self.folder / "state", "--pin-path", self.pins,
+            "--tunnel-address", "192.0.2.1", "--underlay", "underlay", "--socket", self.folder / "agent.sock", "detach"), check=False)
         for name in self.namespaces:
             run("ip", "netns", "delete", name, check=False)
         shutil.rmtree(self.pins, ignore_errors=True)
@@ -189,7 +178,7 @@ class Workload:
         run("ip", "-n", host.name, "link", "set", tap, "up")
 
     def command(self, *command):
-        return ["nsenter", f"--net=/run/netns/{self.name}", *map(str, command)]
+        return command_in(self.name, *command)
 
     def run(self, *command, **options):
         return run(*self.command(*command), **options)
@@ -275,9 +264,9 @@ class Dhclient:
                     return variables
             return None
         try:
-            return wait_for(f"dhclient says {' or '.join(reasons)}", find, deadline_s)
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.log()}\n--- agent\n{self.workload.host.log_text()}") from None
+            return wait_for(find, f"dhclient says {' or '.join(reasons)}", deadline_s)
+        except Failed as error:
+            raise Failed(f"{error}\n{self.log()}\n--- agent\n{self.workload.host.log_text()}") from None
 
     def log(self):
         return self.log_path.read_text(errors="replace")
@@ -384,7 +373,7 @@ while time.monotonic() < end:
 
 def test_virtual_machine_on_a_tap_is_served(host):
     port_id = host.port(18, [("v4", "10.0.0.38")])
-    output = run("nsenter", f"--net=/run/netns/{host.name}", "/usr/bin/python3", "-c", TAP, "tap" + port_id[:11])
+    output = run(*command_in(host.name, "/usr/bin/python3", "-c", TAP, "tap" + port_id[:11]))
     assert output.split() == [SERVER_MAC, "10.0.0.38", "2"], output + host.log_text()
 
 
@@ -407,7 +396,7 @@ def test_right_address_is_confirmed_at_reboot(host):
     workload = host.workload(5, [("v4", "10.0.0.15")], ipv6=False)
     client = workload.dhclient()
     client.wait("BOUND")
-    wait_for("the lease to be written", lambda: "10.0.0.15" in client.leases.read_text() and "bound to" in client.log())
+    wait_for(lambda: "10.0.0.15" in client.leases.read_text() and "bound to" in client.log(), "the lease to be written")
     client.stop()
     client = workload.dhclient()
     assert client.wait("REBOOT", "BOUND")["new_ip_address"] == "10.0.0.15"
@@ -472,7 +461,7 @@ def test_malformed_requests_harm_nobody(host):
     workload = host.workload(13, [("v4", "10.0.0.33"), ("stateful", "2001:db8:2::33")])
     before = host.served()["malformed"]
     workload.run("/usr/bin/python3", "-c", MALFORMED)
-    wait_for("malformed requests to be counted", lambda: host.served()["malformed"] >= before + 20)
+    wait_for(lambda: host.served()["malformed"] >= before + 20, "malformed requests to be counted")
     assert host.agent.poll() is None
     assert workload.udhcpc()[0]["ip"] == "10.0.0.33"
 
@@ -509,7 +498,7 @@ while time.monotonic() < end:
 def test_only_the_platform_advertises_routers(host):
     rogue = host.workload(16, [("slaac", "2001:db8:1:0:f816:3eff:fe00:10")])
     victim = host.workload(17, [("slaac", "2001:db8:1:0:f816:3eff:fe00:11")])
-    wait_for("an address", lambda: victim.addresses("-6"))
+    wait_for(lambda: victim.addresses("-6"), "an address")
     rogue.run("/usr/bin/python3", "-c", """
 from scapy.all import Ether, IPv6, UDP, ICMPv6ND_RA, ICMPv6NDOptPrefixInfo, Raw, sendp
 me = dict(src='fe80::f816:3eff:fe00:10', dst='ff02::1', hlim=255)
@@ -518,7 +507,7 @@ sendp(Ether(src='fa:16:3e:00:00:10', dst='33:33:00:00:00:01') / IPv6(**me) / ICM
 sendp(Ether(src='fa:16:3e:00:00:10', dst='fa:16:3e:00:00:11') / IPv6(src=me['src'], dst='fe80::f816:3eff:fe00:11') / UDP(sport=547, dport=546) / Raw(b'x'),
       iface='eth0', verbose=False)
 """)
-    wait_for("the drops", lambda: host.drops(rogue).get("dhcp_server", 0) >= 2)
+    wait_for(lambda: host.drops(rogue).get("dhcp_server", 0) >= 2, "the drops")
     assert not any("bad" in address for address, _ in victim.addresses("-6"))
     assert "default" not in victim.run("ip", "-6", "route")
 
@@ -561,7 +550,7 @@ def test_lease_that_was_taken_away_is_refused_at_renewal(host):
     assert client.wait("BOUND")["new_ip_address"] == "10.0.0.22"
     host.port(12, [("v4", "10.0.0.23")], extra_dhcp_opts=options)
     n = len(client.events())
-    wait_for("the new address", lambda: any(variables.get("new_ip_address") == "10.0.0.23" for _, variables in client.events()[n:]), 20)
+    wait_for(lambda: any(variables.get("new_ip_address") == "10.0.0.23" for _, variables in client.events()[n:]), "the new address", 20)
     assert "DHCPNAK from 10.0.0.1" in client.log(), client.log()  # And not because the lease ran out.
 
 
@@ -570,7 +559,7 @@ def test_lease_that_was_taken_away_is_refused_at_renewal(host):
 
 def test_kernel_configures_itself_by_slaac(host):
     workload = host.workload(20, [("slaac", "2001:db8:1:0:f816:3eff:fe00:14")])
-    wait_for("an address", lambda: ("2001:db8:1:0:f816:3eff:fe00:14", 64) in workload.addresses("-6"))
+    wait_for(lambda: ("2001:db8:1:0:f816:3eff:fe00:14", 64) in workload.addresses("-6"), "an address")
     assert workload.run("sysctl", "-n", "net.ipv6.conf.eth0.mtu").strip() == "1400"
     assert "default" not in workload.run("ip", "-6", "route")  # No port is a gateway.
     on_link = [line.split()[0] for line in workload.run("ip", "-6", "route").splitlines() if "proto kernel" in line or "proto ra" in line]
@@ -579,7 +568,7 @@ def test_kernel_configures_itself_by_slaac(host):
 
 def test_rdisc6_shows_the_advertisement(host):
     workload = host.workload(21, [("slaac", "2001:db8:1:0:f816:3eff:fe00:15")])
-    wait_for("an address", lambda: workload.addresses("-6"))
+    wait_for(lambda: workload.addresses("-6"), "an address")
     text = workload.run("rdisc6", "-1", "-w", "3000", "eth0")
     assert re.search(r"MTU\s+:\s+1400", text), text
     assert re.search(r"Prefix\s+:\s+2001:db8:1::/64\s+On-link\s+:\s+Yes\s+Autonomous address conf.:\s+Yes", text), text
@@ -596,7 +585,7 @@ def test_advertisements_come_unasked():
     and every 300 s from then on."""
     with new_host() as host:
         workload = host.workload(1, [("slaac", "2001:db8:1:0:f816:3eff:fe00:1")], solicits=False)
-        wait_for("an address", lambda: workload.addresses("-6"))
+        wait_for(lambda: workload.addresses("-6"), "an address")
         host.kill_agent()
         capture = workload.folder / "advertisements"
         with open(capture, "wb") as out:
@@ -606,7 +595,7 @@ def test_advertisements_come_unasked():
             while "listening on" not in listener.stderr.readline():
                 assert listener.poll() is None
             host.start_agent()
-            wait_for("two advertisements", lambda: capture.read_text().count("router advertisement") >= 2, 20)
+            wait_for(lambda: capture.read_text().count("router advertisement") >= 2, "two advertisements", 20)
         finally:
             listener.kill()
             listener.communicate()
@@ -620,22 +609,22 @@ def test_port_that_is_the_gateway_becomes_the_default_router(host):
     host.feed.put((kind, {**value, "gateway_ip": "2001:db8:1:0:f816:3eff:fe00:16"}))
     try:
         workload = host.workload(23, [("slaac", "2001:db8:1:0:f816:3eff:fe00:17")])
-        wait_for("an address", lambda: workload.addresses("-6"))
-        route = wait_for("a default route", lambda: workload.run("ip", "-6", "route", "show", "default"))
+        wait_for(lambda: workload.addresses("-6"), "an address")
+        route = wait_for(lambda: workload.run("ip", "-6", "route", "show", "default"), "a default route")
         assert "via fe80::f816:3eff:fe00:16" in route, route
         text = workload.run("rdisc6", "-1", "-w", "3000", "eth0")
         assert re.search(r"Source link-layer address\s*:\s+FA:16:3E:00:00:16", text, re.I), text
-        wait_for("the gateway's address", lambda: gateway.addresses("-6"))
+        wait_for(lambda: gateway.addresses("-6"), "the gateway's address")
         workload.run("ping", "-6", "-c", "1", "-W", "3", "fe80::f816:3eff:fe00:16%eth0")
     finally:
         host.feed.put((kind, value))
     # The gateway is taken away: the workload is told within seconds, unasked.
-    wait_for("no default route", lambda: not workload.run("ip", "-6", "route", "show", "default"), 5)
+    wait_for(lambda: not workload.run("ip", "-6", "route", "show", "default"), "no default route", 5)
 
 
 def test_dhclient_gets_a_stateful_address(host):
     workload = host.workload(24, [("stateful", "2001:db8:2::18")])
-    wait_for("a link-local address", lambda: "fe80" in workload.run("ip", "-6", "address", "show", "dev", "eth0", "scope", "link", "-tentative"))
+    wait_for(lambda: "fe80" in workload.run("ip", "-6", "address", "show", "dev", "eth0", "scope", "link", "-tentative"), "a link-local address")
     client = workload.dhclient("-6", "-D", "LL")
     lease = client.wait("BOUND6")
     assert lease["new_ip6_address"] == "2001:db8:2::18"
@@ -671,7 +660,7 @@ ask(6, ia.replace(bytes.fromhex("0019"), bytes.fromhex("0099")))
 def test_other_dhcpv6_messages(host):
     """What dhclient does not send or does not show: rapid commit, RELEASE, DECLINE, REBIND of another address."""
     workload = host.workload(25, [("stateful", "2001:db8:2::19")])
-    wait_for("a link-local address", lambda: "fe80" in workload.run("ip", "-6", "address", "show", "dev", "eth0", "scope", "link", "-tentative"))
+    wait_for(lambda: "fe80" in workload.run("ip", "-6", "address", "show", "dev", "eth0", "scope", "link", "-tentative"), "a link-local address")
     replies = [line.split() for line in workload.run("/usr/bin/python3", "-c", ASK6).splitlines()]
     assert [int(kind) for kind, _, _ in replies] == [1, 8, 9, 6]
     assert {source for _, source, _ in replies} == {"fe80::f816:3fff:fe00:1"}
@@ -685,7 +674,7 @@ def test_other_dhcpv6_messages(host):
 def test_dhclient_asks_for_information(host):
     workload = host.workload(26, [("stateless", "2001:db8:3:0:f816:3eff:fe00:1a")], extra_dhcp_opts=[
         {"opt_name": "option6:dns-server", "opt_value": "2001:db8::35", "ip_version": 6}])
-    wait_for("an address", lambda: workload.addresses("-6"))
+    wait_for(lambda: workload.addresses("-6"), "an address")
     text = workload.run("rdisc6", "-1", "-w", "3000", "eth0")
     assert re.search(r"Stateful other conf\.\s+:\s+Yes", text), text
     lease = workload.dhclient("-6", "-S", "-D", "LL").wait("BOUND6", "RENEW6", "REBIND6")
@@ -704,9 +693,9 @@ def test_sender_of_too_big_packets_learns_the_mtu(host):
         workload.run("ip", "address", "add", f"2001:db8:2::{last}/64", "dev", "eth0", "nodad")
     sender.run("sysctl", "-q", "-w", "net.ipv6.conf.eth0.accept_ra_mtu=0")
     for destination in ("10.0.0.31", "2001:db8:2::31"):
-        wait_for("a small ping", lambda: " 0% packet loss" in sender.run("ping", "-c", "1", "-W", "1", destination, check=False))
+        wait_for(lambda: " 0% packet loss" in sender.run("ping", "-c", "1", "-W", "1", destination, check=False), "a small ping")
     sender.run("ping", "-c", "1", "-W", "1", "-M", "do", "-s", "1450", "10.0.0.31", check=False)
-    wait_for("the IPv4 path MTU", lambda: "mtu 1400" in sender.run("ip", "route", "get", "10.0.0.31"), 5)
+    wait_for(lambda: "mtu 1400" in sender.run("ip", "route", "get", "10.0.0.31"), "the IPv4 path MTU", 5)
     sender.run("sysctl", "-q", "-w", "net.ipv6.conf.eth0.mtu=1500")
     sender.run("ping", "-6", "-c", "1", "-W", "1", "-M", "do", "-s", "1400", "2001:db8:2::31", check=False)
-    wait_for("the IPv6 path MTU", lambda: "mtu 1400" in sender.run("ip", "-6", "route", "get", "2001:db8:2::31"), 5)
+    wait_for(lambda: "mtu 1400" in sender.run("ip", "-6", "route", "get", "2001:db8:2::31"), "the IPv6 path MTU", 5)

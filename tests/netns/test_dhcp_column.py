@@ -8,7 +8,8 @@ import signal
 
 import pytest
 
-from lab import Lab, wait_for
+from lab import Lab
+from namespaces import wait_for
 
 SCRIPT = """#!/bin/sh
 [ "$1" = bound ] || exit 0

@@ -3,11 +3,14 @@
     w1, w2, ... workloads of a network        h1 ===== h2 ===== h3   (underlay)
 """
 
+import contextlib
+import socket
 import subprocess
 
 import pytest
 
-from lab import BUILD, Lab, wait_for
+from lab import BUILD, Lab
+from namespaces import Namespace, wait_for
 
 
 def test_two_workloads_on_one_host_reach_each_other(one_host):
@@ -105,16 +108,22 @@ def broadcast_reaches_every_member_once(lab):
     lab.api.wait_active(*(w.port for w in workloads))
     for other in workloads[1:]:
         workloads[0].wait_ping(other)
-    code = ("import socket,sys\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\ns.bind(('',5000))\ns.settimeout(2)\n"
-            "print('ready',flush=True)\nn=0\ntry:\n  while True:\n    s.recv(100); n+=1\nexcept TimeoutError: print(n)\n")
-    receivers = [w.popen("/usr/bin/python3", "-c", code, stdout=subprocess.PIPE, text=True) for w in workloads[1:]]
-    for receiver in receivers:
-        assert receiver.stdout.readline() == "ready\n"
-    workloads[0].run("/usr/bin/python3", "-c",
-                     "import socket,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n"
-                     "s.setsockopt(socket.SOL_SOCKET,socket.SO_BROADCAST,1)\n"
-                     "for i in range(10): s.sendto(b'x',('10.2.0.255',5000)); time.sleep(0.01)\n")
-    assert [int(receiver.communicate()[0]) for receiver in receivers] == [10] * len(receivers)
+    receivers = []
+    for workload in workloads[1:]:
+        with workload.namespace.inside():
+            receivers.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        receivers[-1].settimeout(10)
+        receivers[-1].bind(("", 5000))
+    with workloads[0].namespace.inside():
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with sender, contextlib.ExitStack() as stack:
+        for receiver in receivers:
+            stack.enter_context(receiver)
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        # A second copy of one would be read in place of the next.
+        for number in range(11):
+            sender.sendto(bytes([number]), ("10.2.0.255", 5000))
+            assert [receiver.recv(100) for receiver in receivers] == [bytes([number])] * len(receivers)
 
 
 def unlisted_address_is_found(lab):
@@ -144,7 +153,6 @@ def test_a_tap_is_a_port_too(three_hosts, remote):
     lab.api.subnet(network, "10.3.0.0/24")
     far = lab.workload(lab.api.port(network, other), other)
     port = lab.api.port(network, host)
-    from lab import Namespace
     guest = Namespace(lab.name(f"guest{remote}"))
     process = host.namespace.popen(BUILD / "tests/tools/tap", "tap" + port["id"][:11], guest.path, port["mac_address"],
                                    stdout=subprocess.PIPE, text=True)

@@ -7,7 +7,8 @@ import pytest
 from scapy.all import (ARP, BOOTP, DHCP, IP, UDP, Dot1Q, Ether, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6NDOptDstLLAddr,
                        ICMPv6NDOptSrcLLAddr, IPv6, Raw, conf, fragment, sendp)
 
-from lab import Lab, wait_for
+from lab import Lab
+from namespaces import wait_for
 
 conf.verb = 0
 OTHER = "fa:16:3e:66:66:66"

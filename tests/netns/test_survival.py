@@ -9,11 +9,11 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 
 import pytest
 
-from lab import BUILD, Lab, run, wait_for
+from lab import BUILD, Lab
+from namespaces import run, wait_for
 
 RATE = int(os.environ.get("WEFT_TEST_RATE", 50000))
 SEQUENCE = BUILD / "tests/tools/sequence"
@@ -50,12 +50,19 @@ def pair(lab, request):
     return lab.pair(lab.hosts[0], lab.hosts[0 if request.param == "one host" else 1])
 
 
+def wait_for_packets(workload, n):
+    """So many more frames are given to the workload."""
+    received = lambda: workload.host.counters(workload.port)["rx_packets"]
+    before = received()
+    wait_for(lambda: received() >= before + n, f"{n} more packets at {workload.namespace.name}")
+
+
 @pytest.mark.parametrize("event", ["killed", "restarted", "upgraded"])
 def test_no_packet_is_lost_when_an_agent_is(lab, pair, event, tmp_path):
     a, b = pair
     a.wait_ping(b)
     traffic = Traffic(a, b, 25)
-    time.sleep(1.5)  # Traffic under way: the event is in its middle.
+    wait_for_packets(b, RATE)  # The event is in the middle of the traffic.
     for host in {a.host, b.host}:
         if event == "killed":
             host.stop(signal.SIGKILL)
@@ -69,7 +76,7 @@ def test_no_packet_is_lost_when_an_agent_is(lab, pair, event, tmp_path):
             shutil.copy(BUILD / "src/agent/weft-agent", other)
             host.stop(signal.SIGTERM)
             host.start(program=other)
-    time.sleep(1.5)  # And some after it.
+    wait_for_packets(b, RATE)
     assert traffic.sender.poll() is None, "the event took longer than the traffic"
     traffic.sender.terminate()
     traffic.assert_nothing_lost(event)

@@ -5,7 +5,8 @@
 
 import struct
 
-from lab import Lab, wait_for
+from lab import Lab
+from namespaces import wait_for
 
 
 def frame(a, b, payload=b"x" * 32, source_mac=None, source=None):

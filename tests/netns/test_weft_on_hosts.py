@@ -13,7 +13,8 @@ import xml.etree.ElementTree
 
 import pytest
 
-from lab import BUILD, Lab, wait_for
+from lab import BUILD, Lab
+from namespaces import wait_for
 
 
 class Weft:

@@ -136,15 +136,15 @@ def two_hosts_pass_traffic():
 
 def a_broadcast_reaches_every_port_once():
     """Copies for local ports, and copies through the tunnel device."""
-    from weft import Namespace
+    from namespaces import inside
     platform = Platform.get()
     receivers = {}
     for name in "bcde":
-        with Namespace(platform.workloads[name]):
+        with inside(platform.workloads[name]):
             receivers[name] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         receivers[name].bind(("", 7777))
         receivers[name].settimeout(1)
-    with Namespace(platform.workloads["a"]):
+    with inside(platform.workloads["a"]):
         sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
     for number in range(5):
@@ -162,14 +162,14 @@ def a_broadcast_reaches_every_port_once():
 
 def frames_that_are_not_ip_pass_between_hosts():
     """They take another way through the kernel: it has no notion of their header."""
-    from weft import Namespace
+    from namespaces import inside
     platform = Platform.get()
     ethertype = 0x88B5  # IEEE 802, for local experiments
-    with Namespace(platform.workloads["e"]):
+    with inside(platform.workloads["e"]):
         receiver = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ethertype))
     receiver.bind(("eth0", ethertype))
     receiver.settimeout(5)
-    with Namespace(platform.workloads["d"]):
+    with inside(platform.workloads["d"]):
         sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
         sender.bind(("eth0", 0))
     macs = {name: bytes.fromhex(platform.ports[name]["mac_address"].replace(":", "")) for name in "de"}
