@@ -211,8 +211,12 @@ void datapath_start(struct fabric *fabric, struct datapath *datapath)
     entries_put_basic(fabric, datapath);
     reconcile_start(fabric, datapath);
     proactive_start(fabric, datapath);
-    for (size_t i = 0; i < datapath->n_ports; i++)
+    for (size_t i = 0; i < datapath->n_ports; i++) {
         datapath->ports[i]->probe_due_ms = fabric->now_ms;
+        /* While this controller stood by nobody may have asked what is behind the port. */
+        if (datapath->ports[i]->kind == PORT_SETTLING)
+            datapath->ports[i]->settles_ms = fabric->now_ms + fabric->options.settle_ms;
+    }
 }
 
 /* ---- coming and going --------------------------------------------------------------------------------------------------------- */

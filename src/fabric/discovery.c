@@ -186,6 +186,7 @@ static bool is_fresh(struct fabric *fabric, struct fabric_port *port, const stru
     if (lldp->sequence <= port->heard_sequence)
         return false;
     port->heard_sequence = lldp->sequence;
+    fabric->peer_heard_ms = fabric->now_ms;
     return true;
 }
 
@@ -222,6 +223,15 @@ static void probe(struct fabric *fabric, struct fabric_port *port)
     port->probe_due_ms = fabric->now_ms + (port->kind == PORT_HOST ? fabric->options.idle_probe_ms : fabric->options.probe_ms);
 }
 
+/* Silence tells that hosts are behind a port only while somebody sends discovery frames: this controller, or the one that it stands by for. */
+static bool is_settled(const struct fabric *fabric, const struct fabric_port *port)
+{
+    bool is_probed = fabric_is_active(fabric) ||
+                     (fabric->peer_heard_ms && fabric->now_ms - fabric->peer_heard_ms < fabric->options.link_dead_ms);
+
+    return is_probed && fabric->now_ms >= port->settles_ms;
+}
+
 static void tick_port(struct fabric *fabric, struct fabric_port *port)
 {
     if (!port->is_up)
@@ -231,7 +241,7 @@ static void tick_port(struct fabric *fabric, struct fabric_port *port)
         port->neighbor = NULL;
         port->kind = PORT_SUSPECT;
     }
-    if (port->kind == PORT_SETTLING && fabric->now_ms >= port->settles_ms)
+    if (port->kind == PORT_SETTLING && is_settled(fabric, port))
         port->kind = PORT_HOST;
     if (fabric_is_active(fabric) && fabric->now_ms >= port->probe_due_ms)
         probe(fabric, port);

@@ -241,6 +241,7 @@ struct fabric {
     size_t n_found;                 /* Entries of them. */
     uint64_t adopt_ms;              /* When to try next. */
     uint64_t statistics_ms;
+    uint64_t peer_heard_ms;         /* A discovery frame of another controller with our key; 0: never. */
 };
 
 /* fabric.c */

@@ -280,6 +280,43 @@ static void a_controller_that_dies_stops_no_flow_and_the_next_takes_them_over(vo
     }
 }
 
+/* It hears nothing while it stands by, of switches that tell a slave nothing: that does not make hosts of what is behind their links. */
+static void one_that_stood_by_takes_no_link_for_a_host_when_it_takes_over(void **state)
+{
+    enum of_version versions[] = {OF10, OF13};
+
+    for (size_t i = 0; i < ARRAY_SIZE(versions); i++) {
+        struct world *world = world_new(NULL);
+        struct sim_switch *switches[3];
+        struct sim_host *a, *b;
+
+        fabric_set_role(world->fabric, FABRIC_SLAVE, world->now_ms);
+        for (int k = 0; k < 3; k++)
+            switches[k] = world_switch(world, 0xe1 + (uint64_t)k, versions[i]);
+        for (int k = 0; k < 3; k++)
+            world_link(switches[k], 1, switches[(k + 1) % 3], 2);
+        a = world_host(world, switches[0], 10, "02:00:00:00:00:0a", "10.0.0.1");
+        b = world_host(world, switches[1], 10, "02:00:00:00:00:0b", "10.0.0.2");
+        /* Left by the one before: what a sends goes over a link, and comes up behind it. */
+        switches[0]->entries[switches[0]->n_entries++] =
+            (struct sim_entry){.match = {.fields = OFM_IN_PORT, .in_port = 10}, .priority = 1000, .out_ports = {1}, .n_out = 1};
+        world_connect_all(world);
+        world_settle(world);
+        fabric_set_role(world->fabric, FABRIC_MASTER, world->now_ms);
+        world_run(world, 0);
+        host_send_udp(a, b, 1, 2); /* Before any discovery frame came back. */
+        world_settle(world);
+        switches[0]->entries[0].match.in_port = 60; /* Gone. */
+        world_settle(world);
+        assert_int_equal(counters(world).n_links, 3);
+        assert_int_equal(world->n_events[FABRIC_LLDP_ON_HOST_PORT], 0);
+        b->n_broadcasts = 0;
+        host_send_arp(a, &b->ip);
+        assert_int_equal(b->n_broadcasts, 1);
+        world_free(world);
+    }
+}
+
 static void a_weight_moves_flows_before_a_link_is_taken_away(void **state)
 {
     struct reference r = reference_new(NULL, OF13);
@@ -720,6 +757,7 @@ int main(void)
         cmocka_unit_test(a_dead_switch_is_routed_around),
         cmocka_unit_test(flows_without_a_way_are_removed_everywhere),
         cmocka_unit_test(a_controller_that_dies_stops_no_flow_and_the_next_takes_them_over),
+        cmocka_unit_test(one_that_stood_by_takes_no_link_for_a_host_when_it_takes_over),
         cmocka_unit_test(a_weight_moves_flows_before_a_link_is_taken_away),
         cmocka_unit_test(a_host_that_moves_keeps_its_flows),
         cmocka_unit_test(a_second_host_with_one_mac_is_not_believed),
