@@ -1,16 +1,16 @@
 """Open vSwitch switches, hosts and weft-fabric on one machine, for tests.
 
-          +---------------------- net (a namespace) ----------------------+
-          |  weft-fabric 127.0.0.1:6653, :9697                            |
-          |  ovs-vswitchd, one or several: bridges e1 e2 ..               |
-          |     e5-e3 ===== e3-e5    links are veths                      |
-          +--- e5-a ------------------------------- e4-b -----------------+
-                |                                     |
-             a (a namespace, eth0)                 b (a namespace, eth0)
+          +---- net (a namespace) -----+   +---- ovs0 (a namespace) -------------------+
+          |  weft-fabric 127.0.0.1:9697|   |  ovs-vswitchd: bridges e1 e2 ..           |
+          |     bridge mgmt 198.18.0.1 ------ mgmt 198.18.0.10                         |
+          |             :6653          |   |     e5-e3 ===== e3-e5   links are veths   |
+          +----------------------------+   +--- e5-a ----------------------- e4-b -----+
+                                                 |                             |
+                                              a (a namespace, eth0)         b (a namespace, eth0)
 
 The switches are Open vSwitch's user-space datapath, with sockets and databases of their own in the test's folder: the machine's
 own Open vSwitch, if there is one, is neither needed nor touched.  Switches that must be able to die alone have an ovs-vswitchd
-each.  Everything is named after the process id and removed at the end, also what a killed run left."""
+and a namespace each.  Everything is named after the process id and removed at the end, also what a killed run left."""
 
 import atexit
 import contextlib
@@ -42,12 +42,18 @@ class Vswitch:
         self.folder.mkdir()
         self.environment = {**os.environ, **{f"OVS_{kind}DIR": str(self.folder) for kind in ("RUN", "DB", "LOG", "SYSCONF")}}
         self.switches = []
+        self.namespace = Namespace(fabric.name(name))
+        self.namespace.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
+        fabric.net.ip("link", "add", name, "type", "veth", "peer", "name", "mgmt", "netns", self.namespace.name)
+        fabric.net.ip("link", "set", name, "master", "mgmt", "up")
+        self.namespace.ip("addr", "add", f"198.18.0.{10 + len(fabric.vswitches)}/24", "dev", "mgmt")
+        self.namespace.ip("link", "set", "mgmt", "up")
         run("ovsdb-tool", "create", self.folder / "conf.db", SCHEMA)
         self.database = self.process = None
         self.start()
 
     def program(self, *command):
-        return subprocess.Popen(self.fabric.net.command(*command), env=self.environment, stdin=subprocess.DEVNULL,
+        return subprocess.Popen(self.namespace.command(*command), env=self.environment, stdin=subprocess.DEVNULL,
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder)
 
     def start(self):
@@ -63,8 +69,7 @@ class Vswitch:
         wait_for((self.folder / "ctl").exists, "ovs-vswitchd to run")
 
     def vsctl(self, *arguments):
-        return run(*self.fabric.net.command("ovs-vsctl", "--timeout=20", f"--db=unix:{self.folder}/db.sock", *arguments),
-                   env=self.environment)
+        return run("ovs-vsctl", "--timeout=20", f"--db=unix:{self.folder}/db.sock", *arguments, env=self.environment)
 
     def signal(self, number):
         self.process.send_signal(number)
@@ -79,6 +84,7 @@ class Vswitch:
             if process and process.poll() is None:
                 process.kill()
                 process.wait()
+        self.namespace.delete()
 
 
 class Switch:
@@ -97,8 +103,8 @@ class Switch:
         return self.ports.index(interface) + 1
 
     def ofctl(self, command, *arguments):
-        return run(*self.fabric.net.command("ovs-ofctl", "-O", "OpenFlow10,OpenFlow13", command,
-                                            f"{self.vswitch.folder}/{self.name}.mgmt", *arguments), env=self.vswitch.environment)
+        return run("ovs-ofctl", "-O", "OpenFlow10,OpenFlow13", command, f"{self.vswitch.folder}/{self.name}.mgmt", *arguments,
+                   env=self.vswitch.environment)
 
     def flows(self, keep=lambda flow: True):
         """Its entries as ovs-ofctl, another decoder than ours, shows them: [{cookie, n_packets, priority, match, actions}].
@@ -124,9 +130,9 @@ class Host:
         self.interface = f"{switch.name}-{name}"
         self.mac = f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}"
         self.address, self.address6 = f"10.0.{number >> 8}.{number & 255}", f"fd00::{number:x}"
-        run("ip", "link", "add", self.interface, "netns", fabric.net.name, "type", "veth", "peer", "name", "eth0", "address", self.mac,
-            "netns", self.namespace.name)
-        fabric.net.ip("link", "set", self.interface, "up")
+        run("ip", "link", "add", self.interface, "netns", switch.vswitch.namespace.name, "type", "veth", "peer", "name", "eth0",
+            "address", self.mac, "netns", self.namespace.name)
+        switch.vswitch.namespace.ip("link", "set", self.interface, "up")
         # No address detection, which takes a second; and checksums in software: the user-space datapath does not fill them in.
         self.namespace.run("sysctl", "-qw", "net.ipv6.conf.eth0.accept_dad=0", "net.ipv6.conf.eth0.accept_ra=0")
         self.namespace.run("ethtool", "-K", "eth0", "tx", "off")
@@ -211,6 +217,7 @@ class Controller:
     def __init__(self, fabric, *options, number=0, start=True):
         self.fabric, self.options, self.number = fabric, options, number
         self.port, self.url = 6653 + number, f"http://127.0.0.1:{9697 + number}"
+        self.target = f"tcp:198.18.0.1:{self.port}"
         self.session = requests.Session()
         self.session.trust_env = False
         self.log, self.output = fabric.folder / f"controller{number}.log", fabric.folder / f"controller{number}.out"
@@ -219,7 +226,7 @@ class Controller:
             self.start()
 
     def start(self, *more):
-        command = self.fabric.net.command(BUILD / "src/controller/weft-fabric", "--config", "/dev/null", "--listen", f"127.0.0.1:{self.port}",
+        command = self.fabric.net.command(BUILD / "src/controller/weft-fabric", "--config", "/dev/null", "--listen", f"198.18.0.1:{self.port}",
                                           "--http-listen", f"127.0.0.1:{9697 + self.number}", *self.options, *more)
         with open(self.log, "ab") as log, open(self.output, "ab") as output:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=log)
@@ -297,6 +304,10 @@ class Fabric:
         atexit.register(self.close)
         try:
             self.net = Namespace(self.name("net"))
+            self.net.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
+            self.net.ip("link", "add", "mgmt", "type", "bridge", "mcast_snooping", "0")
+            self.net.ip("addr", "add", "198.18.0.1/24", "dev", "mgmt")
+            self.net.ip("link", "set", "mgmt", "up")
             numbers = sorted(set(switches) | {end for link in links for end in link} | set(hosts.values()))
             shared = [n for n in numbers if not any(n in domain for domain in domains)]
             for index, domain in enumerate([shared, *domains] if shared else domains):
@@ -305,7 +316,6 @@ class Fabric:
                 for number in domain:
                     self.switches[number] = Switch(vswitch, number)
                     vswitch.switches.append(self.switches[number])
-            self.net.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
             for a, b in links:
                 self.add_link(a, b)
             for index, (name, number) in enumerate(hosts.items(), 1):
@@ -332,17 +342,18 @@ class Fabric:
         """A veth between two switches; two veths into a bridge where 'silent' has it: it can fail without a loss of carrier."""
         n = sum(1 for link in self.links if set(link[:2]) == {a, b})
         ends = tuple(f"e{x}-e{y}" + (f".{n}" if n else "") for x, y in ((a, b), (b, a)))
+        places = [self.switches[number].vswitch.namespace for number in (a, b)]
         if (a, b) in self.silent:
             middle = f"m{a}-{b}"
             self.net.ip("link", "add", middle, "type", "bridge", "mcast_snooping", "0", "group_fwd_mask", "0x4000")  # LLDP as well.
             self.net.ip("link", "set", middle, "up")
-            for end in ends:
-                self.net.ip("link", "add", end, "type", "veth", "peer", "name", f"{end}m")
-                self.net.ip("link", "set", f"{end}m", "master", middle, "up")
+            for place, end in zip(places, ends):
+                run("ip", "link", "add", end, "netns", place.name, "type", "veth", "peer", "name", end, "netns", self.net.name)
+                self.net.ip("link", "set", end, "master", middle, "up")
         else:
-            self.net.ip("link", "add", ends[0], "type", "veth", "peer", "name", ends[1])
-        for number, end in zip((a, b), ends):
-            self.net.ip("link", "set", end, "up")
+            run("ip", "link", "add", ends[0], "netns", places[0].name, "type", "veth", "peer", "name", ends[1], "netns", places[1].name)
+        for place, number, end in zip(places, (a, b), ends):
+            place.ip("link", "set", end, "up")
             self.switches[number].ports.append(end)
         self.links.append((a, b, *ends))
 
@@ -374,13 +385,13 @@ class Fabric:
         controller = Controller(self, *options, number=len(self.controllers), **more)
         self.controllers.append(controller)
         if attach and len(self.controllers) == 1:
-            self.attach(f"tcp:127.0.0.1:{controller.port}")
+            self.attach(controller.target)
         return controller
 
     def cut(self, a, b, up=False):
         """The carrier is lost at both ends, as when a cable is pulled."""
         link = next(link for link in self.links if set(link[:2]) == {a, b})
-        self.net.ip("link", "set", link[2], "up" if up else "down")
+        self.switches[link[0]].vswitch.namespace.ip("link", "set", link[2], "up" if up else "down")
 
     def mend(self, a, b):
         self.cut(a, b, up=True)
@@ -388,6 +399,12 @@ class Fabric:
     def silence(self, a, b, up=False):
         """Nothing comes through any more, and no port notices."""
         self.net.ip("link", "set", f"m{a}-{b}", "up" if up else "down")
+
+    def silence_towards(self, a, b, number):
+        """Nothing comes to the switch 'number' any more over that link; what it sends still arrives."""
+        end = f"e{number}-e{a if number == b else b}"
+        self.net.ip("link", "set", end, "type", "bridge_slave", "learning", "off", "flood", "off", "mcast_flood", "off", "bcast_flood", "off")
+        self.net.ip("link", "set", f"m{a}-{b}", "type", "bridge", "fdb_flush")
 
     def openflow_errors(self):
         """Lines of the switches' logs about messages that they refused."""
