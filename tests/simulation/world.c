@@ -246,6 +246,17 @@ static void tell_removed(struct sim_switch *at, const struct sim_entry *entry, u
     switch_say(at, &message);
 }
 
+struct sim_entry *switch_add_entry(struct sim_switch *at)
+{
+    if (at->n_entries == at->entries_capacity) {
+        at->entries_capacity = MAX((size_t)16, 2 * at->entries_capacity);
+        at->entries = realloc(at->entries, at->entries_capacity * sizeof(*at->entries));
+        assert(at->entries);
+    }
+    at->entries[at->n_entries] = (struct sim_entry){.goto_table = OF_NO_TABLE};
+    return &at->entries[at->n_entries++];
+}
+
 static void take_flow_mod(struct sim_switch *at, const struct of_flow_mod *mod)
 {
     at->n_flow_mods++;
@@ -255,13 +266,8 @@ static void take_flow_mod(struct sim_switch *at, const struct of_flow_mod *mod)
         for (size_t i = 0; i < at->n_entries && !entry; i++)
             if (at->entries[i].table == mod->table_id && at->entries[i].priority == mod->priority && same_match(&at->entries[i].match, &mod->match))
                 entry = &at->entries[i];
-        if (!entry) {
-            if (at->n_entries == at->entries_capacity) {
-                at->entries_capacity = MAX((size_t)16, 2 * at->entries_capacity);
-                at->entries = realloc(at->entries, at->entries_capacity * sizeof(*at->entries));
-            }
-            entry = &at->entries[at->n_entries++];
-        }
+        if (!entry)
+            entry = switch_add_entry(at);
         *entry = (struct sim_entry){.match = mod->match, .priority = mod->priority, .cookie = mod->cookie,
                                     .sends_removed = mod->flags & OFPFF_SEND_FLOW_REM, .table = mod->table_id,
                                     .goto_table = mod->instructions.goto_table ? mod->instructions.goto_table : OF_NO_TABLE,

@@ -106,6 +106,8 @@ void host_send_arp(struct sim_host *from, const struct ip_address *target);
 void switch_say(struct sim_switch *at, const struct of_message *message);
 
 /* How many entries of ours a switch has for flows. */
+/* An entry put there by somebody else: of table 0, that goes nowhere; valid until the next one. */
+struct sim_entry *switch_add_entry(struct sim_switch *at);
 size_t switch_n_flow_entries(const struct sim_switch *at);
 
 #endif

@@ -298,8 +298,8 @@ static void one_that_stood_by_takes_no_link_for_a_host_when_it_takes_over(void *
         a = world_host(world, switches[0], 10, "02:00:00:00:00:0a", "10.0.0.1");
         b = world_host(world, switches[1], 10, "02:00:00:00:00:0b", "10.0.0.2");
         /* Left by the one before: what a sends goes over a link, and comes up behind it. */
-        switches[0]->entries[switches[0]->n_entries++] =
-            (struct sim_entry){.match = {.fields = OFM_IN_PORT, .in_port = 10}, .priority = 1000, .out_ports = {1}, .n_out = 1};
+        *switch_add_entry(switches[0]) = (struct sim_entry){
+            .match = {.fields = OFM_IN_PORT, .in_port = 10}, .priority = 1000, .out_ports = {1}, .n_out = 1, .goto_table = OF_NO_TABLE};
         world_connect_all(world);
         world_settle(world);
         fabric_set_role(world->fabric, FABRIC_MASTER, world->now_ms);
