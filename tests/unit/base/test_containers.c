@@ -6,6 +6,7 @@
 
 #include "weft/base/buffer.h"
 #include "weft/base/hashmap.h"
+#include "weft/base/pool.h"
 
 #define N_OBJECTS 500
 
@@ -120,10 +121,62 @@ static void buffer_does_what_an_array_does(void **state)
     buffer_clear(&buffer);
 }
 
+static void hashmap_in_steps_is_the_same_map(void **state)
+{
+    struct hashmap map = {0};
+    struct object objects[100] = {0};
+
+    assert_int_equal(hashmap_reserve(&map, 1000), 0);
+    assert_true(map.n_buckets >= 1000);
+    for (uint8_t i = 0; i < 100; i++) {
+        uint32_t hash;
+
+        objects[i].key[0] = (char)i;
+        hash = hashmap_hash(objects[i].key, 1);
+        hashmap_prefetch(&map, hash);
+        assert_null(hashmap_find_hashed(&map, objects[i].key, 1, hash));
+        assert_int_equal(hashmap_insert_new(&map, &objects[i].by_key, objects[i].key, 1, hash), 0);
+        assert_ptr_equal(hashmap_find(&map, objects[i].key, 1), &objects[i].by_key);
+    }
+    assert_int_equal(map.n_nodes, 100);
+    hashmap_clear(&map);
+}
+
+static void pool_gives_zeroed_objects_of_their_own(void **state)
+{
+    unsigned seed = test_seed(__func__);
+    enum { N = 60000, SIZE = 104 }; /* More than one chunk. */
+    unsigned char **objects = calloc(N, sizeof(*objects));
+    struct pool pool;
+
+    pool_init(&pool, SIZE - 3);
+    for (int step = 0; step < 4 * N; step++) {
+        int i = rand_r(&seed) % N;
+
+        if (objects[i]) {
+            for (int k = 0; k < SIZE; k++)
+                assert_int_equal(objects[i][k], (unsigned char)i); /* Nobody else wrote there. */
+            pool_give(&pool, objects[i]);
+            objects[i] = NULL;
+        } else {
+            objects[i] = pool_take(&pool);
+            assert_non_null(objects[i]);
+            for (int k = 0; k < SIZE; k++)
+                assert_int_equal(objects[i][k], 0);
+            memset(objects[i], i, SIZE);
+        }
+    }
+    pool_give(&pool, NULL);
+    pool_clear(&pool);
+    free(objects);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hashmap_does_what_an_array_does),
+        cmocka_unit_test(hashmap_in_steps_is_the_same_map),
+        cmocka_unit_test(pool_gives_zeroed_objects_of_their_own),
         cmocka_unit_test(buffer_does_what_an_array_does),
     };
 
