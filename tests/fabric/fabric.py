@@ -14,7 +14,6 @@ and a namespace each.  Everything is named after the process id and removed at t
 
 import atexit
 import contextlib
-import json
 import os
 import pathlib
 import re
@@ -26,7 +25,8 @@ import tempfile
 
 import requests
 
-from lab import BUILD, Lab, Namespace, PREFIX, Process, ROOT, run, wait_for
+from lab import BUILD, PREFIX, ROOT, sweep_lab
+from namespaces import Namespace, run, wait_for
 
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 GOLDEN = ROOT / "tests/golden/fabric/ecmp-trace.txt"
@@ -294,7 +294,7 @@ class Fabric:
     count = 0
 
     def __init__(self, links, hosts, switches=(), openflow="OpenFlow13", domains=(), silent=()):
-        Lab.sweep()
+        sweep_lab()
         Fabric.count += 1
         self.tag = f"{PREFIX}{os.getpid()}xf{Fabric.count}"
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.tag}-"))

@@ -9,7 +9,7 @@ import pytest
 import scapy.all as scapy
 
 from fabric import Fabric, GOLDEN, reference
-from lab import wait_for
+from namespaces import wait_for
 
 VERSIONS = pytest.mark.parametrize("openflow", ["OpenFlow10", "OpenFlow13"])
 TRACE = ("--path-mode", "reference", "--log-paths", "--order", "0xe3,0xe1,0xe4,0xe2,0xe5")

@@ -35,6 +35,11 @@ BUILD = pathlib.Path(os.environ.get("WEFT_BUILD", ROOT / "build" / "release"))
 PREFIX = "wft"
 
 
+def sweep_lab():
+    """Removes what killed runs of any lab left behind."""
+    sweep(PREFIX, ["/sys/fs/bpf", tempfile.gettempdir()])
+
+
 class Process:
     """A program under test: its log is kept, its end is certain."""
 
@@ -310,7 +315,7 @@ class Lab:
     count = 0
 
     def __init__(self, hosts=1, underlay_ipv6=False, underlay_mtu=1500, api_options=(), agent_options=()):
-        sweep(PREFIX, ["/sys/fs/bpf", tempfile.gettempdir()])
+        sweep_lab()
         Lab.count += 1
         self.tag = f"{PREFIX}{os.getpid()}x{Lab.count}"
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.tag}-"))

@@ -9,7 +9,8 @@ import struct
 
 import pytest
 
-from lab import Lab, wait_for
+from lab import Lab
+from namespaces import wait_for
 
 N_HOSTS = 7
 PORT = 4444

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from lab import Workload
-from namespaces import run, wait_for
+from namespaces import Namespace, run, wait_for
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,8 @@ import xml.etree.ElementTree
 
 import pytest
 
-from lab import Lab, Process, wait_for
+from lab import Lab, Process
+from namespaces import Failed, wait_for
 from test_weft_on_hosts import Weft
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "kernel"))
@@ -176,7 +177,7 @@ class Machine:
             return match
         try:
             return wait_for(found, pattern, PATIENCE, 0.1)
-        except TimeoutError:
+        except Failed:
             pytest.fail(f"{self.name} did not say '{pattern}'; its console:\n{self.console.read_text(errors='replace')[-3000:]}")
 
     def is_up(self, port, peer):
