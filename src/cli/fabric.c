@@ -19,7 +19,7 @@
 #define ID_TEXT_SIZE 19
 #define PORT_MAX 0xfffffeffu   /* OFPP_MAX - 1 of OpenFlow 1.3; 1.0 has fewer. */
 #define WEIGHT_MAX 16777215u
-#define FLOWS_MAX 100000
+#define FLOWS_MAX 10000
 #define DRAWN_HOSTS_MAX 2000   /* More are counted, not drawn. */
 #define DRAWN_SWITCHES_MAX 24  /* More boxes below each other are no picture any more. */
 #define WIDTH_WITHOUT_TERMINAL 120

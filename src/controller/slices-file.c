@@ -10,6 +10,7 @@
 #include "weft/base/cleanup.h"
 #include "weft/base/file.h"
 #include "weft/base/util.h"
+#include "weft/controller/describe.h"
 #include "weft/fabric/slices.h"
 #include "weft/fabric/state.h"
 
@@ -23,24 +24,19 @@ static void json_free(json_t **json)
 static int parse_id(const json_t *value, uint64_t *ret)
 {
     const char *text = json_string_value(value);
-    char *end;
 
     if (json_is_integer(value) && json_integer_value(value) >= 0) {
         *ret = (uint64_t)json_integer_value(value);
         return 0;
     }
-    if (!text || !*text || *text == '-')
-        return -EINVAL;
-    errno = 0;
-    *ret = strtoull(text, &end, strncmp(text, "0x", 2) == 0 ? 16 : 10);
-    return errno || *end ? -EINVAL : 0;
+    return text ? datapath_parse(text, ret) : -EINVAL;
 }
 
 static int fail(struct error *error, size_t index, const char *field, const json_t *value, const char *what)
 {
     char *text = json_dumps(value, JSON_ENCODE_ANY);
 
-    error_set(error, -EINVAL, field, "slice.bindings[%zu].%s: %.80s is not %s", index, field, text ? text : "?", what);
+    error_set(error, -EINVAL, field, "slice.bindings[%zu]%s%s: %.80s is not %s", index, *field ? "." : "", field, text ? text : "?", what);
     free(text);
     return -EINVAL;
 }
@@ -62,7 +58,8 @@ static int parse_binding(size_t index, const json_t *json, struct slice_binding 
     if (port && (!json_is_integer(port) || json_integer_value(port) < 1 || json_integer_value(port) >= OFPP_MAX))
         return fail(error, index, "port", port, "a port's number");
     if (!id != !port)
-        return fail(error, index, id ? "port" : "switch", json, "complete: a switch and a port go together");
+        return error_set(error, -EINVAL, id ? "port" : "switch", "slice.bindings[%zu].%s: is missing: a switch and a port go together", index,
+                         id ? "port" : "switch");
     if (vlan && !(json_is_string(vlan) && streq(json_string_value(vlan), "untagged")) &&
         (!json_is_integer(vlan) || json_integer_value(vlan) < 0 || json_integer_value(vlan) > 4095))
         return fail(error, index, "vlan", vlan, "0 to 4095, or \"untagged\"");
@@ -76,14 +73,34 @@ static int parse_binding(size_t index, const json_t *json, struct slice_binding 
     return 0;
 }
 
+/* What is misspelt must not pass for a slice without bindings: its hosts would reach nobody. */
+static int check_slice(const char *name, const json_t *slice, struct error *error)
+{
+    const json_t *bindings = json_object_get(slice, "bindings");
+    const char *key;
+    json_t *value;
+
+    json_object_foreach ((json_t *)slice, key, value) {
+        _cleanup_(freep) char *text = json_dumps(value, JSON_ENCODE_ANY);
+
+        if (streq(key, "name") && !(json_is_string(value) && streq(json_string_value(value), name)))
+            return error_set(error, -EINVAL, "slice.name", "slice.name: %.80s is not '%s'", text ? text : "?", name);
+        if (streq(key, "bindings") && !json_is_array(value))
+            return error_set(error, -EINVAL, "slice.bindings", "slice.bindings: %.80s is not a list", text ? text : "?");
+        if (!streq(key, "name") && !streq(key, "bindings"))
+            return error_set(error, -EINVAL, "slice", "slice.%.80s: cannot be set: these are name and bindings", key);
+    }
+    return bindings ? 0 : error_set(error, -EINVAL, "slice.bindings", "slice.bindings: is missing");
+}
+
 static int put(struct fabric *fabric, const char *name, const json_t *slice, struct error *error)
 {
     const json_t *list = json_object_get(slice, "bindings"), *item;
     _cleanup_(freep) struct slice_binding *bindings = NULL;
     size_t i;
 
-    if (list && !json_is_array(list))
-        return error_set(error, -EINVAL, "slice.bindings", "slice.bindings: is not a list");
+    if (check_slice(name, slice, error) < 0)
+        return error ? error->code : -EINVAL;
     if (json_array_size(list) > SLICE_BINDINGS_MAX)
         return error_set(error, -EINVAL, "slice.bindings", "slice.bindings: '%zu' are more than %d", json_array_size(list), SLICE_BINDINGS_MAX);
     bindings = calloc(MAX(json_array_size(list), (size_t)1), sizeof(*bindings));
@@ -110,15 +127,19 @@ static json_t *binding_to_json(const struct slice_binding *binding)
 {
     char id[DATAPATH_TEXT_SIZE], mac[MAC_TEXT_SIZE];
     json_t *json = json_object();
+    int result = 0;
 
-    if (binding->has_port) {
-        json_object_set_new(json, "switch", json_string(datapath_text(binding->datapath_id, id)));
-        json_object_set_new(json, "port", json_integer(binding->port));
-    }
+    if (binding->has_port)
+        result = json_object_set_new(json, "switch", json_string(datapath_text(binding->datapath_id, id))) |
+                 json_object_set_new(json, "port", json_integer(binding->port));
     if (binding->has_vlan)
-        json_object_set_new(json, "vlan", binding->vlan == FRAME_NO_VLAN ? json_string("untagged") : json_integer(binding->vlan));
+        result |= json_object_set_new(json, "vlan", binding->vlan == FRAME_NO_VLAN ? json_string("untagged") : json_integer(binding->vlan));
     if (binding->has_mac)
-        json_object_set_new(json, "mac", json_string(mac_format(&binding->mac, mac)));
+        result |= json_object_set_new(json, "mac", json_string(mac_format(&binding->mac, mac)));
+    if (result < 0) {
+        json_decref(json);
+        return NULL;
+    }
     return json;
 }
 
@@ -127,7 +148,7 @@ static json_t *to_json(const char *name, const struct slice_binding *bindings, s
     json_t *list = json_array();
 
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, binding_to_json(&bindings[i]));
+        json_append(&list, binding_to_json(&bindings[i]));
     return json_pack("{s:s,s:o}", "name", name, "bindings", list);
 }
 
@@ -140,20 +161,23 @@ json_t *slices_to_json(struct fabric *fabric)
     size_t index = 0, n;
 
     while (slices_next(fabric->slices, &index, &name, &number, &bindings, &n))
-        json_array_append_new(list, to_json(name, bindings, n));
+        json_append(&list, to_json(name, bindings, n));
     return json_pack("{s:o}", "slices", list);
 }
 
-json_t *slice_to_json(struct fabric *fabric, const char *wanted)
+json_t *slice_to_json(struct fabric *fabric, const char *wanted, bool *ret_exists)
 {
     const struct slice_binding *bindings;
     const char *name;
     uint32_t number;
     size_t index = 0, n;
 
-    while (slices_next(fabric->slices, &index, &name, &number, &bindings, &n))
-        if (streq(name, wanted))
+    *ret_exists = false;
+    while (slices_next(fabric->slices, &index, &name, &number, &bindings, &n)) {
+        *ret_exists = streq(name, wanted);
+        if (*ret_exists)
             return json_pack("{s:o}", "slice", to_json(name, bindings, n));
+    }
     return NULL;
 }
 
@@ -161,7 +185,7 @@ json_t *slice_to_json(struct fabric *fabric, const char *wanted)
 
 int slices_file_load(struct fabric *fabric, const char *path, struct error *error)
 {
-    _cleanup_(json_free) json_t *json = NULL;
+    _cleanup_(json_free) json_t *json = NULL, *names = json_object();
     const json_t *slice;
     json_error_t cause;
     size_t i;
@@ -179,6 +203,10 @@ int slices_file_load(struct fabric *fabric, const char *path, struct error *erro
 
         if (!name)
             return error_set(error, -EINVAL, "slices", "slices: '%s': slice %zu has no name", path, i);
+        if (json_object_get(names, name))
+            return error_set(error, -EINVAL, "slices", "slices: '%s': slice '%s' is there twice", path, name);
+        if (json_object_set_new(names, name, json_true()) < 0)
+            return error_set(error, -ENOMEM, NULL, "out of memory");
         if (put(fabric, name, slice, &why) < 0)
             return error_set(error, why.code, "slices", "slices: '%s': slice '%s': %s", path, name, why.message);
     }

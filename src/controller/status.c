@@ -9,7 +9,9 @@
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
 #include "weft/base/util.h"
+#include "weft/controller/describe.h"
 #include "weft/controller/election.h"
+#include "weft/controller/host-list.h"
 #include "weft/controller/slices-file.h"
 #include "weft/fabric/slices.h"
 #include "weft/fabric/state.h"
@@ -18,8 +20,13 @@
 #include "weft/http/request.h"
 
 #define TOKEN_MAX 256
+/* Switches wait while an answer is made, and links must not seem dead meanwhile: 1,000 hosts take about 10 ms, 10,000 about 70. */
+#define HOSTS_DEFAULT 1000
+#define HOSTS_MAX 10000
+#define LINKS_DEFAULT 1000
+#define LINKS_MAX 10000
 #define FLOWS_DEFAULT 1000
-#define FLOWS_MAX 100000
+#define FLOWS_MAX 10000
 
 struct status {
     struct controller *controller;
@@ -30,7 +37,7 @@ struct status {
 
 enum policy { POLICY_TOKEN };
 
-/* ---- names in requests ----------------------------------------------------------------------------------------------------------- */
+/* ---- what requests say, and answers ----------------------------------------------------------------------------------------------------------- */
 
 static struct fabric *fabric_of(const struct request *request)
 {
@@ -42,133 +49,65 @@ static struct fabric *fabric_of(const struct request *request)
 /* Answers 404 itself. */
 static struct datapath *find_switch(struct request *request, const char *text)
 {
-    char *end;
-    uint64_t id = strtoull(text, &end, strncmp(text, "0x", 2) == 0 ? 16 : 10);
-    struct datapath *datapath = *text && !*end ? datapath_find(fabric_of(request), id) : NULL;
+    uint64_t id;
+    struct datapath *datapath = datapath_parse(text, &id) == 0 ? datapath_find(fabric_of(request), id) : NULL;
 
     if (!datapath)
         request_fail(request, HTTP_NOT_FOUND, "SwitchNotFound", "Switch '%s' could not be found.", text);
     return datapath;
 }
 
-static struct host *find_host(const struct fabric *fabric, const char *text)
+static bool has_word(const char *words, const char *word)
 {
-    struct mac_address mac;
-    struct ip_address ip;
-    bool is_mac = mac_parse(text, &mac) == 0, is_ip = !is_mac && ip_parse(text, &ip) == 0;
+    size_t length = strlen(word);
 
-    HASHMAP_FOREACH(node, &fabric->hosts) {
-        struct host *host = CONTAINER_OF(node, struct host, by_key);
+    for (const char *at = words; at; at = strchr(at, ' ') ? strchr(at, ' ') + 1 : NULL)
+        if (strcspn(at, " ") == length && strncmp(at, word, length) == 0)
+            return true;
+    return false;
+}
 
-        if (is_mac && mac_equal(&host->key.mac, &mac))
-            return host;
-        for (struct host_address *address = host->addresses; is_ip && address; address = address->next)
-            if (ip_equal(&address->key.address, &ip))
-                return host;
+/* Whether the query has only what the route knows, each once; else answers itself.  A misspelt filter would show everything. */
+static bool check_query(struct request *request)
+{
+    const char *known = request->route->data;
+
+    for (size_t i = 0; i < request->n_query; i++) {
+        const char *name = request->query[i].name;
+
+        if (!has_word(known, name)) {
+            request_fail(request, HTTP_BAD_REQUEST, "BadRequest", "%s: is not a parameter here%s%s.", name, known ? ": these are " : "",
+                         known ? known : "");
+            return false;
+        }
+        for (size_t k = 0; k < i; k++)
+            if (streq(request->query[k].name, name)) {
+                request_fail(request, HTTP_BAD_REQUEST, "BadRequest", "%s: is there twice.", name);
+                return false;
+            }
     }
-    return NULL;
+    return true;
 }
 
-/* ---- objects as JSON --------------------------------------------------------------------------------------------------------------- */
-
-static json_t *json_port_name(const struct fabric_port *port)
+/* Answers with 'body', which it takes over; NULL is out of memory. */
+static void respond(struct request *request, json_t *body)
 {
-    char id[DATAPATH_TEXT_SIZE];
-
-    return port ? json_pack("{s:s,s:I}", "switch", datapath_text(port->datapath->id, id), "port", (json_int_t)port->number) : json_null();
+    if (body)
+        request_respond(request, HTTP_OK, body);
+    else
+        request_fail(request, HTTP_UNAVAILABLE, "OutOfMemory", "Out of memory.");
 }
 
-static json_t *show_port(const struct fabric_port *port)
+/* Answers that 'value' is not what 'field' takes. */
+static void refuse(struct request *request, const char *field, const json_t *value, const char *what)
 {
-    char mac[MAC_TEXT_SIZE];
+    char *text = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
 
-    return json_pack("{s:I,s:s,s:s,s:b,s:s,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "number", (json_int_t)port->number, "name", port->name, "mac",
-                     mac_format(&port->mac, mac), "up", port->is_up, "kind", port_kind_name(port->kind), "neighbor",
-                     json_port_name(port->arc != GRAPH_NONE ? port->neighbor : NULL), "hosts", (json_int_t)port->n_hosts, "weight",
-                     (json_int_t)port->weight, "rx_packets", (json_int_t)port->stats.rx_packets, "tx_packets",
-                     (json_int_t)port->stats.tx_packets, "rx_bytes", (json_int_t)port->stats.rx_bytes, "tx_bytes",
-                     (json_int_t)port->stats.tx_bytes, "rx_dropped", (json_int_t)port->stats.rx_dropped, "tx_dropped",
-                     (json_int_t)port->stats.tx_dropped);
-}
-
-static json_t *show_switch(const struct fabric *fabric, const struct datapath *datapath, bool with_ports)
-{
-    char id[DATAPATH_TEXT_SIZE];
-    json_t *json = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I}", "id", datapath_text(datapath->id, id), "state",
-                             datapath->channel ? "up" : "away", "openflow", datapath->version == OF10 ? "1.0" : "1.3", "hardware",
-                             datapath->description.hardware, "software", datapath->description.software, "role",
-                             datapath->is_role_known ? fabric_role_name(datapath->role) : "unknown", "seconds",
-                             (json_int_t)((fabric->now_ms - (datapath->channel ? datapath->up_ms : datapath->away_ms)) / 1000), "packet_ins",
-                             (json_int_t)datapath->n_packet_ins, "flow_mods", (json_int_t)datapath->n_flow_mods, "errors",
-                             (json_int_t)datapath->n_errors, "n_ports", (json_int_t)datapath->n_ports);
-    json_t *ports = with_ports ? json_array() : NULL;
-
-    if (ports) {
-        for (size_t i = 0; i < datapath->n_ports; i++)
-            json_array_append_new(ports, show_port(datapath->ports[i]));
-        json_object_set_new(json, "ports", ports);
-    }
-    return json;
-}
-
-static json_t *show_host(const struct fabric *fabric, const struct host *host)
-{
-    char mac[MAC_TEXT_SIZE], text[IP_TEXT_SIZE];
-    const char *slice = slices_name(fabric->slices, slice_of_host(fabric, host));
-    json_t *addresses = json_array();
-
-    for (const struct host_address *address = host->addresses; address; address = address->next)
-        json_array_append_new(addresses, json_string(ip_format(&address->key.address, text)));
-    return json_pack("{s:s,s:o,s:o,s:o,s:o,s:I,s:I}", "mac", mac_format(&host->key.mac, mac), "vlan",
-                     host->key.vlan == FRAME_NO_VLAN ? json_null() : json_integer(host->key.vlan), "addresses", addresses, "at",
-                     json_port_name(host->port), "slice", slice ? json_string(slice) : json_null(), "flows", (json_int_t)host->n_flows,
-                     "seen_seconds", (json_int_t)(fabric->now_ms / 1000 - host->seen_s));
-}
-
-static json_t *show_hops(const struct fabric_path *path)
-{
-    json_t *hops = json_array();
-    char id[DATAPATH_TEXT_SIZE];
-
-    for (uint32_t i = 0; i < path->n_hops; i++)
-        json_array_append_new(hops, json_pack("{s:s,s:I,s:I}", "switch", datapath_text(path->hops[i].out->datapath->id, id), "in",
-                                              (json_int_t)(i ? path->hops[i - 1].in->number : 0), "out",
-                                              (json_int_t)path->hops[i].out->number));
-    if (path->n_hops) {
-        const struct fabric_port *last = path->hops[path->n_hops - 1].in;
-
-        json_array_append_new(hops, json_pack("{s:s,s:I,s:I}", "switch", datapath_text(last->datapath->id, id), "in",
-                                              (json_int_t)last->number, "out", (json_int_t)0));
-    }
-    return hops;
-}
-
-static json_t *show_path(const struct fabric_route *route, const struct fabric_path *path)
-{
-    size_t n_buckets = 0, index = 0;
-
-    while (index < route->n_listed && route->listed[index] != path)
-        index++;
-    for (size_t i = 0; i < route->buckets.n; i++)
-        n_buckets += route->buckets.owners[i] == index;
-    return json_pack("{s:I,s:f,s:I,s:o}", "cost", (json_int_t)path->cost, "share",
-                     route->buckets.n ? (double)n_buckets / (double)route->buckets.n : 1.0, "flows", (json_int_t)path->n_flows, "hops",
-                     show_hops(path));
-}
-
-static json_t *show_flow(const struct fabric *fabric, const struct flow *flow)
-{
-    const struct flow_tuple *tuple = &flow->key.tuple;
-    char source[IP_TEXT_SIZE], destination[IP_TEXT_SIZE], source_mac[MAC_TEXT_SIZE], destination_mac[MAC_TEXT_SIZE];
-    bool is_ip = tuple->ethertype == ETHERTYPE_IPV4 || tuple->ethertype == ETHERTYPE_IPV6;
-
-    return json_pack("{s:s,s:s,s:I,s:o,s:o,s:I,s:I,s:I,s:o,s:o,s:o,s:I}", "source_mac", mac_format(&tuple->source_mac, source_mac),
-                     "destination_mac", mac_format(&tuple->destination_mac, destination_mac), "ethertype", (json_int_t)tuple->ethertype, "source",
-                     is_ip ? json_string(ip_format(&tuple->source, source)) : json_null(), "destination",
-                     is_ip ? json_string(ip_format(&tuple->destination, destination)) : json_null(), "protocol", (json_int_t)tuple->protocol,
-                     "source_port", (json_int_t)tuple->source_port, "destination_port", (json_int_t)tuple->destination_port, "from",
-                     json_port_name(flow->in), "to", json_port_name(flow->out), "hops", show_hops(flow->path), "age_seconds",
-                     (json_int_t)(fabric->now_ms / 1000 - flow->created_s));
+    if (value)
+        request_fail(request, HTTP_BAD_REQUEST, "BadRequest", "%s: %.80s is not %s.", field, text ? text : "?", what);
+    else
+        request_fail(request, HTTP_BAD_REQUEST, "BadRequest", "%s: is missing.", field);
+    free(text);
 }
 
 /* ---- handlers ----------------------------------------------------------------------------------------------------------------------- */
@@ -179,9 +118,11 @@ static void get_fabric(struct request *request)
     const struct fabric *fabric = fabric_of(request);
     struct fabric_counters counters;
 
+    if (!check_query(request))
+        return;
     fabric_counters(fabric, &counters);
-    request_respond(request, HTTP_OK,
-                    json_pack("{s:{s:s,s:s,s:b,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I}}", "fabric", "version", WEFT_VERSION, "role",
+    respond(request,
+            json_pack("{s:{s:s,s:s,s:b,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I}}", "fabric", "version", WEFT_VERSION, "role",
                               fabric_role_name(fabric_role(fabric)), "elected", election_is_automatic(status->controller->election), "path_mode",
                               path_mode_name(fabric->options.mode), "install",
                               fabric->options.install == FABRIC_PROACTIVE ? "proactive" : "reactive", "max_paths",
@@ -215,149 +156,256 @@ static struct datapath **sorted_switches(const struct fabric *fabric, size_t *re
 static void list_switches(struct request *request)
 {
     const struct fabric *fabric = fabric_of(request);
-    json_t *list = json_array();
     size_t n;
     _cleanup_(freep) struct datapath **sorted = sorted_switches(fabric, &n);
+    json_t *list;
 
+    if (!check_query(request))
+        return;
+    list = sorted ? json_array() : NULL;
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, show_switch(fabric, sorted[i], false));
-    request_respond(request, HTTP_OK, json_pack("{s:o}", "switches", list));
+        json_append(&list, describe_switch(fabric, sorted[i], false));
+    respond(request, json_pack("{s:o}", "switches", list));
 }
 
 static void get_switch(struct request *request)
 {
-    struct datapath *datapath = find_switch(request, request_parameter(request, "id"));
+    struct datapath *datapath = check_query(request) ? find_switch(request, request_parameter(request, "id")) : NULL;
 
     if (datapath)
-        request_respond(request, HTTP_OK, json_pack("{s:o}", "switch", show_switch(fabric_of(request), datapath, true)));
+        respond(request, json_pack("{s:o}", "switch", describe_switch(fabric_of(request), datapath, true)));
+}
+
+/* {"hosts": list, "hosts_links": [the next page]}.  The link is the same query, which was checked and needs no escapes, with another marker;
+ * NULL: the list is at its end. */
+static void respond_page(struct request *request, const char *collection, json_t *list, const char *marker)
+{
+    _cleanup_(buffer_clear) struct buffer href = {0};
+    json_t *body = json_pack("{s:o}", collection, list);
+    char links[40];
+    int result;
+
+    if (!marker || !body) {
+        respond(request, body);
+        return;
+    }
+    result = buffer_printf(&href, "%s/fabric/v1/%s?marker=%s", request_public_url(request), collection, marker);
+    for (size_t i = 0; i < request->n_query; i++)
+        if (!streq(request->query[i].name, "marker"))
+            result |= buffer_printf(&href, "&%s=%s", request->query[i].name, request->query[i].value);
+    snprintf(links, sizeof(links), "%s_links", collection);
+    if (result < 0 || !buffer_string(&href) || json_object_set_new(body, links, json_pack("[{s:s,s:s}]", "rel", "next", "href", href.data)) < 0) {
+        json_decref(body);
+        body = NULL;
+    }
+    respond(request, body);
+}
+
+/* "limit", 1 to 'maximum'.  Answers itself when it is something else. */
+static bool read_limit(struct request *request, uint64_t maximum, uint64_t *limit)
+{
+    const char *text = request_query(request, "limit");
+
+    if (!text || parse_u64(text, 1, maximum, limit) == 0)
+        return true;
+    request_fail(request, HTTP_BAD_REQUEST, "BadRequest", "limit: '%s' is not 1 to %llu.", text, (unsigned long long)maximum);
+    return false;
+}
+
+/* "0x...e5:3", the first end of a link, as a marker. */
+static bool read_link_marker(struct request *request, uint64_t *ret_id, uint32_t *ret_port)
+{
+    const char *text = request_query(request, "marker"), *colon = strchr(text, ':');
+    char id[DATAPATH_TEXT_SIZE];
+    uint64_t port;
+
+    if (!colon || snprintf(id, sizeof(id), "%.*s", (int)(colon - text), text) >= (int)sizeof(id) || datapath_parse(id, ret_id) < 0 ||
+        parse_u64(colon + 1, 1, OFPP_MAX, &port) < 0) {
+        request_fail(request, HTTP_BAD_REQUEST, "BadRequest", "marker: '%s' is not of a list's link.", text);
+        return false;
+    }
+    *ret_port = (uint32_t)port;
+    return true;
+}
+
+/* Whether this end is where its link is listed: each link once. */
+static bool is_first_end(const struct fabric_port *port)
+{
+    const struct fabric_port *other = port->arc != GRAPH_NONE ? port->neighbor : NULL;
+
+    return other && (port->datapath->id < other->datapath->id || (port->datapath == other->datapath && port->number < other->number));
 }
 
 static void list_links(struct request *request)
 {
     const struct fabric *fabric = fabric_of(request);
-    json_t *list = json_array();
-    size_t n;
-    _cleanup_(freep) struct datapath **sorted = sorted_switches(fabric, &n);
+    _cleanup_(freep) struct datapath **sorted = NULL;
+    const struct fabric_port *last = NULL;
+    uint64_t limit = LINKS_DEFAULT, after_id = 0;
+    uint32_t after_port = 0;
+    size_t n, n_listed = 0;
+    char marker[PORT_TEXT_SIZE];
+    json_t *list;
 
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < sorted[i]->n_ports; k++) {
+    if (!check_query(request) || !read_limit(request, LINKS_MAX, &limit) ||
+        (request_query(request, "marker") && !read_link_marker(request, &after_id, &after_port)))
+        return;
+    sorted = sorted_switches(fabric, &n);
+    list = sorted ? json_array() : NULL;
+    for (size_t i = 0; i < n && n_listed <= limit; i++)
+        for (size_t k = 0; k < sorted[i]->n_ports && n_listed <= limit; k++) {
             const struct fabric_port *port = sorted[i]->ports[k];
-            const struct fabric_port *other = port->arc != GRAPH_NONE ? port->neighbor : NULL;
 
-            /* Each link once. */
-            if (other && (port->datapath->id < other->datapath->id || (port->datapath == other->datapath && port->number < other->number)))
-                json_array_append_new(list, json_pack("{s:o,s:o,s:I,s:I}", "from", json_port_name(port), "to", json_port_name(other), "weight",
-                                                      (json_int_t)port->weight, "weight_back", (json_int_t)other->weight));
+            if (!is_first_end(port) || sorted[i]->id < after_id || (sorted[i]->id == after_id && port->number <= after_port))
+                continue;
+            if (n_listed++ == limit)
+                break; /* There are more. */
+            last = port;
+            json_append(&list, json_pack("{s:o,s:o,s:I,s:I}", "from", describe_place(port), "to", describe_place(port->neighbor), "weight",
+                                         (json_int_t)port->weight, "weight_back", (json_int_t)port->neighbor->weight));
         }
-    request_respond(request, HTTP_OK, json_pack("{s:o}", "links", list));
+    respond_page(request, "links", list, n_listed > limit ? port_text(last, marker) : NULL);
+}
+
+/* Answers itself when the query is wrong. */
+static bool read_host_query(struct request *request, struct host_filter *filter, struct host_key *after, uint64_t *limit)
+{
+    const char *mac = request_query(request, "mac"), *address = request_query(request, "address"), *at = request_query(request, "switch");
+    const char *marker = request_query(request, "marker");
+
+    if (!check_query(request))
+        return false;
+    filter->has_mac = mac != NULL;
+    filter->has_address = address != NULL;
+    if (mac && mac_parse(mac, &filter->mac) < 0)
+        request_fail(request, HTTP_BAD_REQUEST, "BadRequest", "mac: '%s' is not a MAC address.", mac);
+    else if (address && ip_parse(address, &filter->address) < 0)
+        request_fail(request, HTTP_BAD_REQUEST, "BadRequest", "address: '%s' is not an IP address.", address);
+    else if (marker && host_marker_parse(marker, after) < 0)
+        request_fail(request, HTTP_BAD_REQUEST, "BadRequest", "marker: '%s' is not of a list's link.", marker);
+    else if (read_limit(request, HOSTS_MAX, limit))
+        return !at || (filter->datapath = find_switch(request, at)) != NULL;
+    return false;
 }
 
 static void list_hosts(struct request *request)
 {
     const struct fabric *fabric = fabric_of(request);
-    const char *mac = request_query(request, "mac"), *address = request_query(request, "address"), *at = request_query(request, "switch");
-    struct datapath *datapath = at ? find_switch(request, at) : NULL;
+    _cleanup_(host_page_clear) struct host_page page = {0};
+    struct host_filter filter = {0};
+    struct host_key after;
+    uint64_t limit = HOSTS_DEFAULT;
+    char marker[HOST_MARKER_SIZE];
     json_t *list;
 
-    if (at && !datapath)
+    if (!read_host_query(request, &filter, &after, &limit))
         return;
-    list = json_array();
-    if (mac || address) {
-        const struct host *host = find_host(fabric, mac ? mac : address);
-
-        if (host)
-            json_array_append_new(list, show_host(fabric, host));
-    } else {
-        HASHMAP_FOREACH(node, &fabric->hosts) {
-            const struct host *host = CONTAINER_OF(node, struct host, by_key);
-
-            if (!datapath || host->port->datapath == datapath)
-                json_array_append_new(list, show_host(fabric, host));
-        }
-    }
-    request_respond(request, HTTP_OK, json_pack("{s:o}", "hosts", list));
+    list = host_page_get(fabric, &filter, request_query(request, "marker") ? &after : NULL, limit, &page) == 0 ? json_array() : NULL;
+    for (size_t i = 0; i < page.n; i++)
+        json_append(&list, describe_host(fabric, page.hosts[i]));
+    respond_page(request, "hosts", list, page.has_more ? host_marker(page.hosts[page.n - 1], marker) : NULL);
 }
 
-/* A host's switch, or a switch.  Answers itself when there is neither. */
-static struct datapath *find_end(struct request *request, const char *field)
+/* One end of paths: a switch, and the port where a host is (NULL for a switch itself). */
+struct end {
+    struct datapath *datapath;
+    const struct fabric_port *port;
+};
+
+/* Answers itself when there is neither. */
+static bool find_end(struct request *request, const char *field, struct end *ret)
 {
     const char *text = request_query(request, field);
+    struct host_filter filter;
     struct host *host;
 
     if (!text) {
         request_fail(request, HTTP_BAD_REQUEST, "BadRequest", "%s: is missing; it is a host's MAC or address, or a switch's id.", field);
-        return NULL;
+        return false;
     }
-    host = find_host(fabric_of(request), text);
-    if (host)
-        return host->port->datapath;
-    if (strchr(text, ':') || strchr(text, '.')) {
+    host = host_filter_parse(text, &filter) == 0 ? host_first(fabric_of(request), &filter) : NULL;
+    if (!host && (strchr(text, ':') || strchr(text, '.'))) {
         request_fail(request, HTTP_NOT_FOUND, "HostNotFound", "%s: host '%s' could not be found.", field, text);
-        return NULL;
+        return false;
     }
-    return find_switch(request, text);
+    ret->port = host ? host->port : NULL;
+    ret->datapath = host ? host->port->datapath : find_switch(request, text);
+    return ret->datapath != NULL;
+}
+
+static json_t *describe_end(const struct end *end)
+{
+    char id[DATAPATH_TEXT_SIZE];
+
+    return end->port ? describe_place(end->port) : json_pack("{s:s,s:n}", "switch", datapath_text(end->datapath->id, id), "port");
 }
 
 static void list_paths(struct request *request)
 {
     struct fabric *fabric = fabric_of(request);
-    struct datapath *from = find_end(request, "from"), *to = from ? find_end(request, "to") : NULL;
-    struct fabric_route *route = to ? route_get(fabric, from->node, to->node) : NULL;
+    struct fabric_route *route;
+    struct end from, to;
     json_t *list;
 
-    if (!to)
+    if (!check_query(request) || !find_end(request, "from", &from) || !find_end(request, "to", &to))
         return;
-    if (!route) {
-        request_fail(request, HTTP_UNAVAILABLE, "OutOfMemory", "Out of memory.");
-        return;
-    }
-    list = json_array();
-    for (size_t i = 0; i < route->n_listed; i++)
-        json_array_append_new(list, show_path(route, route->listed[i]));
-    request_respond(request, HTTP_OK, json_pack("{s:o}", "paths", list));
+    route = route_get(fabric, from.datapath->node, to.datapath->node);
+    list = route ? json_array() : NULL;
+    for (size_t i = 0; route && i < route->n_listed; i++)
+        json_append(&list, describe_path(route, route->listed[i]));
+    respond(request, json_pack("{s:o,s:o,s:o}", "paths", list, "from", describe_end(&from), "to", describe_end(&to)));
 }
 
 static void list_flows(struct request *request)
 {
     const struct fabric *fabric = fabric_of(request);
-    const char *host_text = request_query(request, "host"), *limit_text = request_query(request, "limit");
-    const struct host *host = host_text ? find_host(fabric, host_text) : NULL;
+    const char *host = request_query(request, "host");
+    struct host_filter filter = {0};
     uint64_t limit = FLOWS_DEFAULT;
     json_t *list;
 
-    if (limit_text && parse_u64(limit_text, 1, FLOWS_MAX, &limit) < 0) {
-        request_fail(request, HTTP_BAD_REQUEST, "BadRequest", "limit: '%s' is not 1 to %d.", limit_text, FLOWS_MAX);
+    if (!check_query(request) || !read_limit(request, FLOWS_MAX, &limit))
         return;
-    }
-    if (host_text && !host) {
-        request_fail(request, HTTP_NOT_FOUND, "HostNotFound", "host: host '%s' could not be found.", host_text);
+    if (host && (host_filter_parse(host, &filter) < 0 || !host_first(fabric, &filter))) {
+        request_fail(request, HTTP_NOT_FOUND, "HostNotFound", "host: host '%s' could not be found.", host);
         return;
     }
     list = json_array();
     RING_FOREACH(element, (struct ring *)&fabric->flows_by_age) {
         const struct flow *flow = CONTAINER_OF(element, struct flow, of_age);
 
-        if (host && flow->source != host && flow->destination != host)
-            continue;
         if (json_array_size(list) >= limit)
             break;
-        json_array_append_new(list, show_flow(fabric, flow));
+        if (!host || host_matches(&filter, flow->source) || host_matches(&filter, flow->destination))
+            json_append(&list, describe_flow(fabric, flow));
     }
-    request_respond(request, HTTP_OK, json_pack("{s:o,s:I}", "flows", list, "total", (json_int_t)fabric->flows.n_nodes));
+    respond(request, json_pack("{s:o,s:I}", "flows", list, "total", (json_int_t)fabric->flows.n_nodes));
+}
+
+static void set_counter(json_t **counters, const char *name, uint64_t count)
+{
+    if (*counters && json_object_set_new(*counters, name, json_integer((json_int_t)count)) < 0) {
+        json_decref(*counters);
+        *counters = NULL;
+    }
 }
 
 static void get_statistics(struct request *request)
 {
     struct fabric_counters counters;
-    json_t *events = json_object(), *drops = json_object();
+    json_t *events, *drops;
 
+    if (!check_query(request))
+        return;
+    events = json_object();
+    drops = json_object();
     fabric_counters(fabric_of(request), &counters);
     for (int i = 0; i < N_FABRIC_EVENTS; i++)
-        json_object_set_new(events, fabric_event_info((enum fabric_event)i)->name, json_integer((json_int_t)counters.events[i]));
+        set_counter(&events, fabric_event_info((enum fabric_event)i)->name, counters.events[i]);
     for (int i = 0; i < N_FABRIC_DROPS; i++)
-        json_object_set_new(drops, fabric_drop_name((enum fabric_drop)i), json_integer((json_int_t)counters.drops[i]));
-    request_respond(request, HTTP_OK,
-                    json_pack("{s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o}}", "statistics", "packet_ins", (json_int_t)counters.packet_ins,
+        set_counter(&drops, fabric_drop_name((enum fabric_drop)i), counters.drops[i]);
+    respond(request,
+            json_pack("{s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o}}", "statistics", "packet_ins", (json_int_t)counters.packet_ins,
                               "packet_outs", (json_int_t)counters.packet_outs, "flow_mods", (json_int_t)counters.flow_mods, "floods",
                               (json_int_t)counters.floods, "neighbor_replies", (json_int_t)counters.neighbor_replies, "flows_new",
                               (json_int_t)counters.flows_new, "flows_rerouted", (json_int_t)counters.flows_rerouted, "flows_removed",
@@ -368,16 +416,21 @@ static void get_statistics(struct request *request)
 
 static void list_slices(struct request *request)
 {
-    request_respond(request, HTTP_OK, slices_to_json(fabric_of(request)));
+    if (check_query(request))
+        respond(request, slices_to_json(fabric_of(request)));
 }
 
 static void get_slice(struct request *request)
 {
     const char *name = request_parameter(request, "name");
-    json_t *slice = slice_to_json(fabric_of(request), name);
+    bool exists;
+    json_t *slice;
 
-    if (slice)
-        request_respond(request, HTTP_OK, slice);
+    if (!check_query(request))
+        return;
+    slice = slice_to_json(fabric_of(request), name, &exists);
+    if (exists)
+        respond(request, slice);
     else
         request_fail(request, HTTP_NOT_FOUND, "SliceNotFound", "Slice '%s' could not be found.", name);
 }
@@ -401,10 +454,12 @@ static void put_slice(struct request *request)
     const json_t *slice = json_object_get(request->body, "slice");
     struct error error = {0};
 
+    if (!check_query(request))
+        return;
     if (!json_is_object(slice))
-        request_fail(request, HTTP_BAD_REQUEST, "BadRequest", "slice: is missing.");
+        refuse(request, "slice", slice, "an object");
     else if (slices_put_json(fabric_of(request), name, slice, &error) < 0)
-        request_fail_error(request, &error);
+        request_fail(request, http_status_of_code(error.code), error.type, "%s.", error.message); /* It names the field. */
     else if (keep_slices(request))
         get_slice(request);
 }
@@ -414,6 +469,8 @@ static void delete_slice(struct request *request)
     struct fabric *fabric = fabric_of(request);
     const char *name = request_parameter(request, "name");
 
+    if (!check_query(request))
+        return;
     if (slices_remove(fabric->slices, name) < 0) {
         request_fail(request, HTTP_NOT_FOUND, "SliceNotFound", "Slice '%s' could not be found.", name);
         return;
@@ -423,13 +480,38 @@ static void delete_slice(struct request *request)
         request_respond(request, HTTP_NO_CONTENT, NULL);
 }
 
+/* {"port": {"weight": 10}}.  Answers itself when it is something else. */
+static bool read_weight(struct request *request, uint32_t *ret)
+{
+    const json_t *port = json_object_get(request->body, "port"), *weight = json_object_get(port, "weight");
+    char what[40];
+    const char *key;
+    json_t *value;
+
+    if (!json_is_object(port)) {
+        refuse(request, "port", port, "an object");
+        return false;
+    }
+    json_object_foreach ((json_t *)port, key, value)
+        if (!streq(key, "weight")) {
+            request_fail(request, HTTP_BAD_REQUEST, "BadRequest", "port.%.80s: cannot be set: only weight can.", key);
+            return false;
+        }
+    snprintf(what, sizeof(what), "1 to %u", GRAPH_WEIGHT_MAX);
+    if (!json_is_integer(weight) || json_integer_value(weight) < 1 || json_integer_value(weight) > GRAPH_WEIGHT_MAX) {
+        refuse(request, "port.weight", weight, what);
+        return false;
+    }
+    *ret = (uint32_t)json_integer_value(weight);
+    return true;
+}
+
 static void put_port(struct request *request)
 {
-    struct fabric *fabric = fabric_of(request);
-    struct datapath *datapath = find_switch(request, request_parameter(request, "id"));
+    struct datapath *datapath = check_query(request) ? find_switch(request, request_parameter(request, "id")) : NULL;
     const char *number_text = request_parameter(request, "number");
-    const json_t *weight = json_object_get(json_object_get(request->body, "port"), "weight");
     struct fabric_port *port;
+    uint32_t weight;
     uint64_t number;
 
     if (!datapath)
@@ -437,43 +519,47 @@ static void put_port(struct request *request)
     port = parse_u64(number_text, 1, OFPP_MAX, &number) == 0 ? datapath_port(datapath, (uint32_t)number) : NULL;
     if (!port) {
         request_fail(request, HTTP_NOT_FOUND, "PortNotFound", "Port '%s' could not be found.", number_text);
-    } else if (!json_is_integer(weight) || json_integer_value(weight) < 1 || json_integer_value(weight) > GRAPH_WEIGHT_MAX) {
-        request_fail(request, HTTP_BAD_REQUEST, "BadRequest", "port.weight: is not 1 to %u.", GRAPH_WEIGHT_MAX);
-    } else {
-        fabric_set_weight(fabric, datapath->id, port->number, (uint32_t)json_integer_value(weight));
-        request_respond(request, HTTP_OK, json_pack("{s:o}", "port", show_port(port)));
+        return;
     }
+    if (!read_weight(request, &weight))
+        return;
+    fabric_set_weight(fabric_of(request), datapath->id, port->number, weight);
+    respond(request, json_pack("{s:o}", "port", describe_port(port)));
 }
 
 static void put_role(struct request *request)
 {
     struct status *status = request->context;
-    const char *role = json_string_value(json_object_get(request->body, "role"));
+    const json_t *value = json_object_get(request->body, "role");
+    const char *role = json_is_string(value) ? json_string_value(value) : "";
     enum fabric_role wanted;
 
-    if (role && streq(role, "equal")) {
+    if (!check_query(request))
+        return;
+    if (streq(role, "equal")) {
         wanted = FABRIC_EQUAL;
-    } else if (role && streq(role, "master")) {
+    } else if (streq(role, "master")) {
         wanted = FABRIC_MASTER;
-    } else if (role && streq(role, "slave")) {
+    } else if (streq(role, "slave")) {
         wanted = FABRIC_SLAVE;
     } else {
-        request_fail(request, HTTP_BAD_REQUEST, "BadRequest", "role: '%s' is not equal, master or slave.", role ? role : "");
+        refuse(request, "role", value, "equal, master or slave");
         return;
     }
     election_set_role(status->controller->election, wanted);
     get_fabric(request);
 }
 
+/* 'data' are the names that a query may have. */
 static const struct route routes[] = {
     {"GET", "/fabric/v1", POLICY_TOKEN, get_fabric},
     {"GET", "/fabric/v1/switches", POLICY_TOKEN, list_switches},
     {"GET", "/fabric/v1/switches/{id}", POLICY_TOKEN, get_switch},
     {"PUT", "/fabric/v1/switches/{id}/ports/{number}", POLICY_TOKEN, put_port},
-    {"GET", "/fabric/v1/links", POLICY_TOKEN, list_links},
-    {"GET", "/fabric/v1/hosts", POLICY_TOKEN, list_hosts},
-    {"GET", "/fabric/v1/paths", POLICY_TOKEN, list_paths},
-    {"GET", "/fabric/v1/flows", POLICY_TOKEN, list_flows},
+    {"GET", "/fabric/v1/links", POLICY_TOKEN, list_links, .data = "limit marker"},
+    {"GET", "/fabric/v1/hosts", POLICY_TOKEN, list_hosts, .data = "mac address switch limit marker"},
+    {"GET", "/fabric/v1/paths", POLICY_TOKEN, list_paths, .data = "from to"},
+    {"GET", "/fabric/v1/flows", POLICY_TOKEN, list_flows, .data = "host limit"},
     {"GET", "/fabric/v1/statistics", POLICY_TOKEN, get_statistics},
     {"GET", "/fabric/v1/slices", POLICY_TOKEN, list_slices},
     {"GET", "/fabric/v1/slices/{name}", POLICY_TOKEN, get_slice},
@@ -486,12 +572,34 @@ static const struct route routes[] = {
 
 /* Without a token, a web page in the operator's browser must not be able to ask either: it cannot avoid telling its Origin when it
  * changes something, nor the Host that it was led here by. */
+static bool is_loopback(const char *host)
+{
+    const char *end = host[0] == '[' ? strchr(host, ']') : host + strcspn(host, ":");
+    struct ip_address address;
+    char name[IP_TEXT_SIZE];
+    size_t length;
+
+    host += host[0] == '[';
+    length = end ? (size_t)(end - host) : sizeof(name);
+    if (length >= sizeof(name))
+        return false;
+    memcpy(name, host, length);
+    name[length] = 0;
+    end += *end == ']';
+    if (*end && *end != ':')
+        return false;
+    if (strcasecmp(name, "localhost") == 0)
+        return true;
+    if (ip_parse(name, &address) < 0)
+        return false;
+    return ip_is_v4(&address) ? ip_to_v4(&address) >> 24 == 127 : streq(name, "::1");
+}
+
 static bool is_web_page(const struct request *request)
 {
     const char *host = request_header(request, "Host");
 
-    return request_header(request, "Origin") ||
-           (host && strncmp(host, "127.", 4) != 0 && strncmp(host, "[::1]", 5) != 0 && strncmp(host, "localhost", 9) != 0);
+    return request_header(request, "Origin") || (host && !is_loopback(host));
 }
 
 static int authenticate(struct request *request, struct error *error)
@@ -502,7 +610,7 @@ static int authenticate(struct request *request, struct error *error)
 
     if (!status->token[0]) {
         if (is_web_page(request))
-            return error_set(error, -EPERM, "Origin", "Web pages are not served without a token.");
+            return error_set(error, -EPERM, NULL, "Without a token, only clients of this machine are served, not web pages (Origin, Host).");
         return 0;
     }
     if (strlen(token) != strlen(status->token) || sodium_memcmp(token, status->token, strlen(token)) != 0)
@@ -513,14 +621,17 @@ static int authenticate(struct request *request, struct error *error)
 static int read_token(struct status *status, const char *path, struct error *error)
 {
     FILE *file = fopen(path, "re");
+    char line[TOKEN_MAX + 1]; /* Room to see that it is too long. */
     size_t size;
 
     if (!file)
         return error_set(error, -errno, "http-token-file", "http-token-file: cannot read '%s': %s", path, strerror(errno));
-    size = fread(status->token, 1, sizeof(status->token) - 1, file);
+    size = fread(line, 1, sizeof(line) - 1, file);
     fclose(file);
-    status->token[size] = 0;
-    status->token[strcspn(status->token, "\r\n")] = 0;
+    line[size] = 0;
+    line[strcspn(line, "\r\n")] = 0;
+    if (string_copy(status->token, sizeof(status->token), line) < 0)
+        return error_set(error, -EINVAL, "http-token-file", "http-token-file: the token in '%s' has more than %d characters", path, TOKEN_MAX - 1);
     if (strlen(status->token) < 16)
         return error_set(error, -EINVAL, "http-token-file", "http-token-file: '%s' has no token of 16 characters or more", path);
     return 0;

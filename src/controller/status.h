@@ -2,9 +2,9 @@
  *
  *     GET  /fabric/v1                      {"fabric": {...}}: version, role, mode, counts
  *     GET  /fabric/v1/switches             {"switches": [...]}, /switches/{id} with its ports
- *     GET  /fabric/v1/links                {"links": [...]}
- *     GET  /fabric/v1/hosts                {"hosts": [...]}; ?mac= ?address= ?switch=
- *     GET  /fabric/v1/paths?from=&to=      {"paths": [...]}: of hosts (MAC or address) or switches
+ *     GET  /fabric/v1/links                {"links": [...], "links_links": the next page}; ?limit= ?marker=
+ *     GET  /fabric/v1/hosts                {"hosts": [...], "hosts_links": the next page}; ?mac= ?address= ?switch= ?limit= ?marker=
+ *     GET  /fabric/v1/paths?from=&to=      {"paths": [...], "from", "to"}: of hosts (MAC or address) or switches
  *     GET  /fabric/v1/flows                {"flows": [...]}; ?host= ?limit=
  *     GET  /fabric/v1/statistics           {"statistics": {...}}: counters of events, drops and messages
  *     GET  /fabric/v1/slices               {"slices": [...]}; GET, PUT, DELETE /slices/{name}
@@ -12,7 +12,8 @@
  *     PUT  /fabric/v1/role                 {"role": "master"}
  *     GET  /metrics, /healthz, /readyz
  *
- * Without a token file it is served on loopback addresses only. */
+ * Queries and bodies may hold what is named here, nothing else: a misspelt filter does not show everything.
+ * Without a token file it is served on loopback addresses only, and not to web pages. */
 #ifndef WEFT_CONTROLLER_STATUS_H
 #define WEFT_CONTROLLER_STATUS_H
 

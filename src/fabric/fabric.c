@@ -60,6 +60,19 @@ const char *datapath_text(uint64_t id, char text[DATAPATH_TEXT_SIZE])
     return text;
 }
 
+int datapath_parse(const char *text, uint64_t *ret)
+{
+    const char *digits = text + 2;
+
+    if (strncmp(text, "0x", 2) != 0 && strncmp(text, "0X", 2) != 0)
+        return parse_u64(text, 0, UINT64_MAX, ret);
+    digits += strspn(digits, "0");
+    if (!text[2] || strspn(digits, "0123456789abcdefABCDEF") != strlen(digits) || strlen(digits) > 16)
+        return -EINVAL;
+    *ret = strtoull(text, NULL, 16);
+    return 0;
+}
+
 const char *port_text(const struct fabric_port *port, char text[PORT_TEXT_SIZE])
 {
     snprintf(text, PORT_TEXT_SIZE, "0x%016llx:%u", (unsigned long long)port->datapath->id, port->number);

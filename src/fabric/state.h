@@ -258,6 +258,7 @@ static inline bool fabric_is_active(const struct fabric *fabric)
 #define DATAPATH_TEXT_SIZE 19
 #define PORT_TEXT_SIZE 32
 const char *datapath_text(uint64_t id, char text[DATAPATH_TEXT_SIZE]);
+int datapath_parse(const char *text, uint64_t *ret); /* "0xe5" or "229", and nothing else: 0 or -EINVAL. */
 const char *port_text(const struct fabric_port *port, char text[PORT_TEXT_SIZE]);
 
 /* datapaths.c */
