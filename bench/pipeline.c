@@ -77,12 +77,16 @@ static void fill(void)
 
 static void forget_connections(void)
 {
-    uint8_t key[64];
+    uint8_t key[64], next[64];
     const uint32_t project = 7;
+    bool is_last = bpf_map_get_next_key(map_fd("connections"), NULL, next) != 0;
     struct project_record record = {.max_half_open = 10000000, .max_established = 10000000};
 
-    while (bpf_map_get_next_key(map_fd("connections"), NULL, key) == 0)
+    while (!is_last) { /* The next one before this one is gone: from nowhere, the kernel would look from the beginning. */
+        memcpy(key, next, sizeof(key));
+        is_last = bpf_map_get_next_key(map_fd("connections"), key, next) != 0;
         bpf_map_delete_elem(map_fd("connections"), key);
+    }
     copy_entry((void *)&project, &record, "projects");
 }
 
