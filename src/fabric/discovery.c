@@ -52,7 +52,7 @@ static void add_arc(struct fabric *fabric, struct fabric_port *from)
 {
     uint32_t arc;
 
-    if (graph_add_arc(fabric->graph, from->datapath->node, from->neighbor->datapath->node, from->weight, &arc) < 0)
+    if (graph_add_ranked_arc(fabric->graph, from->datapath->node, from->neighbor->datapath->node, from->weight, from->number, &arc) < 0)
         return;
     if (remember_arc(fabric, arc, from) < 0) {
         graph_remove_arc(fabric->graph, arc);
