@@ -284,10 +284,66 @@ static void channel_wake(struct channel *channel, void *context)
 
 /* ---- what the program calls -------------------------------------------------------------------------------------------------------- */
 
+static int add_handshake(struct fabric *fabric, struct channel *channel)
+{
+    if (fabric->n_handshakes == fabric->handshakes_capacity) {
+        size_t capacity = MAX((size_t)16, 2 * fabric->handshakes_capacity);
+        struct channel **grown = realloc(fabric->handshakes, capacity * sizeof(*grown));
+
+        if (!grown)
+            return -ENOMEM;
+        fabric->handshakes = grown;
+        fabric->handshakes_capacity = capacity;
+    }
+    fabric->handshakes[fabric->n_handshakes++] = channel;
+    return 0;
+}
+
+static void remove_handshake(struct fabric *fabric, const struct channel *channel)
+{
+    size_t i = fabric->n_handshakes;
+
+    while (i && fabric->handshakes[i - 1] != channel)
+        i--;
+    if (!i)
+        return;
+    memmove(fabric->handshakes + i - 1, fabric->handshakes + i, (fabric->n_handshakes - i) * sizeof(*fabric->handshakes));
+    fabric->n_handshakes--;
+}
+
+static void channel_ready(struct channel *channel, void *context)
+{
+    remove_handshake(context, channel);
+    datapath_ready(channel, context);
+}
+
+/* Ends those that take too long; all have the same time, so that the oldest is the first. */
+static void tick_handshakes(struct fabric *fabric)
+{
+    for (size_t i = 0; i < fabric->n_handshakes; i++) {
+        if (channel_is_closed(fabric->handshakes[i]))
+            continue; /* Its end is on the way. */
+        if (fabric->now_ms < channel_deadline(fabric->handshakes[i]))
+            break;
+        channel_tick(fabric->handshakes[i], fabric->now_ms);
+    }
+}
+
 int fabric_connect(struct fabric *fabric, const char *peer, uint64_t now_ms, struct channel **ret)
 {
+    struct channel *channel;
+    int result = channel_new(&fabric->channel_options, now_ms, &channel);
+
     fabric->now_ms = now_ms;
-    return channel_new(&fabric->channel_options, now_ms, ret);
+    if (result < 0)
+        return result;
+    result = add_handshake(fabric, channel);
+    if (result < 0) {
+        channel_free(channel);
+        return result;
+    }
+    *ret = channel;
+    return 0;
 }
 
 void fabric_receive(struct fabric *fabric, struct channel *channel, const void *bytes, size_t size, uint64_t now_ms)
@@ -302,6 +358,7 @@ void fabric_disconnect(struct fabric *fabric, struct channel *channel, uint64_t 
     struct datapath *datapath = channel_owner(channel);
 
     fabric->now_ms = now_ms;
+    remove_handshake(fabric, channel);
     channel_close(channel);
     if (datapath && datapath->channel == channel)
         datapath_gone(fabric, datapath);
@@ -314,6 +371,7 @@ void fabric_disconnect(struct fabric *fabric, struct channel *channel, uint64_t 
 void fabric_tick(struct fabric *fabric, uint64_t now_ms)
 {
     fabric->now_ms = now_ms;
+    tick_handshakes(fabric);
     datapaths_tick(fabric);
     discovery_tick(fabric);
     routes_flush(fabric);
@@ -430,7 +488,7 @@ int fabric_new(const struct fabric_options *options, uint64_t now_ms, struct fab
         .echo_ms = options->echo_ms,
         .dead_ms = options->dead_ms,
         .output_max = options->output_max,
-        .ready = datapath_ready,
+        .ready = channel_ready,
         .message = take_message,
         .problem = channel_problem,
         .wake = channel_wake,
@@ -459,6 +517,7 @@ void fabric_free(struct fabric *fabric)
 {
     if (!fabric)
         return;
+    free(fabric->handshakes);
     reconcile_clear(fabric);
     flows_clear(fabric);
     hosts_clear(fabric);

@@ -210,6 +210,8 @@ struct flow {
 struct fabric {
     struct fabric_options options;
     struct channel_options channel_options;
+    struct channel **handshakes;    /* Of connections that are no switch's yet; the oldest first. */
+    size_t n_handshakes, handshakes_capacity;
     uint64_t now_ms;
     uint64_t ticked_ms;
     enum fabric_role role;

@@ -491,6 +491,29 @@ static void two_switches_of_one_id(void **state)
     world_free(r.world);
 }
 
+static void a_connection_that_becomes_no_switch_is_ended_in_time(void **state)
+{
+    struct world *world = world_new(NULL);
+    struct channel *silent, *slow;
+    const uint8_t half[] = {4, 0, 0xff, 0xff, 0, 0, 0, 1, 0};
+
+    assert_int_equal(fabric_connect(world->fabric, "silent", world->now_ms, &silent), 0);
+    world_run(world, 1000);
+    assert_int_equal(fabric_connect(world->fabric, "slow", world->now_ms, &slow), 0);
+    fabric_receive(world->fabric, slow, half, sizeof(half), world->now_ms);
+    world_run(world, world->options.handshake_ms - 1100);
+    assert_false(channel_is_closed(silent));
+    world_run(world, 200);
+    assert_true(channel_is_closed(silent));
+    assert_false(channel_is_closed(slow));
+    world_run(world, 1000);
+    assert_true(channel_is_closed(slow));
+    assert_int_equal(counters(world).events[FABRIC_HANDSHAKE_FAILED], 2);
+    fabric_disconnect(world->fabric, slow, world->now_ms);
+    fabric_disconnect(world->fabric, silent, world->now_ms);
+    world_free(world);
+}
+
 static void a_switch_that_reconnects_in_a_loop_waits(void **state)
 {
     struct reference r = reference_new(NULL, OF13);
@@ -766,6 +789,7 @@ int main(void)
         cmocka_unit_test(slices_keep_hosts_apart),
         cmocka_unit_test(forged_and_relayed_discovery_makes_no_link),
         cmocka_unit_test(two_switches_of_one_id),
+        cmocka_unit_test(a_connection_that_becomes_no_switch_is_ended_in_time),
         cmocka_unit_test(a_switch_that_reconnects_in_a_loop_waits),
         cmocka_unit_test(a_switch_that_does_not_read_is_given_up_alone),
         cmocka_unit_test(lies_and_noise_change_nothing),
