@@ -253,6 +253,9 @@ class Controller:
         assert response.status_code == 200, response.text
         return response.json()
 
+    def memory_kb(self):
+        return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{self.process.pid}/status").read_text()).group(1))
+
     def statistics(self):
         return self.get("/statistics")["statistics"]
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from fabric import Fabric, Pinger, reference
-from lab import wait_for
+from namespaces import wait_for
 
 VERSIONS = pytest.mark.parametrize("openflow", ["OpenFlow10", "OpenFlow13"])
 # Between e5 and e4 by e3 or by e2; each with an ovs-vswitchd of its own.

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fabric import Fabric, reference
-from lab import run, wait_for
+from namespaces import run, wait_for
 
 
 class Authority:
