@@ -18,11 +18,16 @@ static void bellman_ford(const struct graph *graph, uint32_t destination, uint64
 {
     for (uint32_t i = 0; i < graph_node_limit(graph); i++)
         distances[i] = i == destination ? 0 : DAG_UNREACHABLE;
-    for (size_t round = 0; round < graph_n_nodes(graph); round++)
-        for (uint32_t arc = 0; arc < graph_arc_limit(graph); arc++)
-            if (graph_has_arc(graph, arc) && distances[graph_to(graph, arc)] != DAG_UNREACHABLE)
-                distances[graph_from(graph, arc)] =
-                    MIN(distances[graph_from(graph, arc)], distances[graph_to(graph, arc)] + graph_weight(graph, arc));
+    for (bool is_better = true; is_better;) {
+        is_better = false;
+        for (uint32_t arc = 0; arc < graph_arc_limit(graph); arc++) {
+            if (!graph_has_arc(graph, arc) || distances[graph_to(graph, arc)] == DAG_UNREACHABLE ||
+                distances[graph_to(graph, arc)] + graph_weight(graph, arc) >= distances[graph_from(graph, arc)])
+                continue;
+            distances[graph_from(graph, arc)] = distances[graph_to(graph, arc)] + graph_weight(graph, arc);
+            is_better = true;
+        }
+    }
 }
 
 struct found {
@@ -32,7 +37,6 @@ struct found {
 struct search {
     const struct graph *graph;
     uint32_t destination;
-    uint64_t left;
     struct found current, found[20000];
     size_t n;
 };
@@ -89,7 +93,10 @@ static void check_paths(const struct graph *graph, const struct dag *dag, uint32
     struct path_list list = {};
     uint32_t arcs[64];
 
-    s = (struct search){.graph = graph, .destination = destination};
+    s.graph = graph; /* One by one: what was found before is 5 MB. */
+    s.destination = destination;
+    s.current.n_arcs = 0;
+    s.n = 0;
     if (dag_distance(dag, from) != DAG_UNREACHABLE)
         search(&s, from, dag_distance(dag, from));
     assert_true(s.n < ARRAY_SIZE(s.found));
