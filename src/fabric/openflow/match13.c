@@ -137,7 +137,7 @@ static bool take_entry(struct reader *list, struct entry *ret)
     ret->masked = header[2] & 1;
     ret->size = header[3];
     ret->value = reader_take(list, ret->size);
-    ret->mask = ret->masked ? ret->value + ret->size / 2 : NULL;
+    ret->mask = ret->masked && ret->value ? ret->value + ret->size / 2 : NULL;
     return ret->value;
 }
 
