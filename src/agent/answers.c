@@ -1,5 +1,4 @@
 /* Questions about this host's data plane, from the API or agent.sock: docs/agent-protocol.md. */
-#include <bpf/bpf.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -8,8 +7,8 @@
 #include "weft/agent/agent.h"
 #include "weft/agent/serve.h"
 #include "weft/agent/trace.h"
-#include "weft/base/clock.h"
 #include "weft/compiler/format.h"
+#include "weft/dataplane/connections.h"
 
 #define FLOWS_LIMIT_DEFAULT 100
 #define FLOWS_LIMIT_MAX 10000
@@ -138,18 +137,35 @@ static const char *address_text(const __u8 bytes[16], char text[IP_TEXT_SIZE])
     return ip_format(&address, text);
 }
 
-static json_t *describe_flow(const struct flow_key *key, const struct flow_entry *entry, uint64_t now_ns)
+static json_t *describe_flow(const struct connection *connection)
 {
     static const char *const states[] = {"new", "half-open", "established", "closing", "dead"};
     char protocol[8], local[IP_TEXT_SIZE], remote[IP_TEXT_SIZE];
 
-    return json_pack("{s:s, s:s, s:i, s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:I}", "protocol", protocol_name(key->protocol, protocol),
-                     "local", address_text(key->local, local), "local_port", ntohs(key->local_port), "remote",
-                     address_text(key->remote, remote), "remote_port", ntohs(key->remote_port), "state",
-                     entry->state < ARRAY_SIZE(states) ? states[entry->state] : "unknown", "tx_packets",
-                     (json_int_t)entry->packets[0], "tx_bytes", (json_int_t)entry->bytes[0], "rx_packets",
-                     (json_int_t)entry->packets[1], "rx_bytes", (json_int_t)entry->bytes[1], "idle_ms",
-                     (json_int_t)(now_ns > entry->last_seen_ns ? (now_ns - entry->last_seen_ns) / 1000000 : 0));
+    return json_pack("{s:s, s:s, s:i, s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:I}", "protocol",
+                     protocol_name(connection->protocol, protocol), "local", address_text(connection->local, local), "local_port",
+                     ntohs(connection->local_port), "remote", address_text(connection->remote, remote), "remote_port",
+                     ntohs(connection->remote_port), "state",
+                     connection->state < ARRAY_SIZE(states) ? states[connection->state] : "unknown", "tx_packets",
+                     (json_int_t)connection->packets[0], "tx_bytes", (json_int_t)connection->bytes[0], "rx_packets",
+                     (json_int_t)connection->packets[1], "rx_bytes", (json_int_t)connection->bytes[1], "idle_ms",
+                     (json_int_t)connection->idle_ms);
+}
+
+struct flows_answer {
+    json_t *flows;
+    size_t limit;
+    bool truncated;
+};
+
+static int add_flow(const struct connection *connection, void *context)
+{
+    struct flows_answer *answer = context;
+
+    answer->truncated = json_array_size(answer->flows) >= answer->limit;
+    if (!answer->truncated)
+        json_array_append_new(answer->flows, describe_flow(connection));
+    return answer->truncated;
 }
 
 static json_t *answer_flows(struct agent *agent, const json_t *arguments, struct error *error)
@@ -158,32 +174,15 @@ static json_t *answer_flows(struct agent *agent, const json_t *arguments, struct
     const struct agent_port *port = id ? agent_find_port(agent, id) : NULL;
     const json_t *limit_json = json_object_get(arguments, "limit");
     json_int_t limit = json_is_integer(limit_json) ? json_integer_value(limit_json) : FLOWS_LIMIT_DEFAULT;
-    int fd = maps_descriptor(agent->maps, "connections");
-    uint64_t now_ns = clock_monotonic_ns();
-    struct flow_key key, next;
-    bool truncated = false, first = true;
-    json_t *flows;
+    struct flows_answer answer = {.limit = limit < 0 ? 0 : (size_t)MIN(limit, FLOWS_LIMIT_MAX)};
 
     if (id && !port) {
         error_set(error, -ENOENT, "port", "port: '%s' is not on host '%s'", id, agent->options.host);
         return NULL;
     }
-    limit = limit < 0 ? 0 : MIN(limit, FLOWS_LIMIT_MAX);
-    flows = json_array();
-    while (bpf_map_get_next_key(fd, first ? NULL : &key, &next) == 0) {
-        struct flow_entry entry;
-
-        key = next;
-        first = false;
-        if ((port && key.slot != port->slot) || bpf_map_lookup_elem(fd, &key, &entry) < 0)
-            continue;
-        if ((json_int_t)json_array_size(flows) >= limit) {
-            truncated = true;
-            break;
-        }
-        json_array_append_new(flows, describe_flow(&key, &entry, now_ns));
-    }
-    return json_pack("{s:o, s:b}", "flows", flows, "truncated", truncated);
+    answer.flows = json_array();
+    maps_visit_connections(agent->maps, port ? port->slot : 0, add_flow, &answer);
+    return json_pack("{s:o, s:b}", "flows", answer.flows, "truncated", answer.truncated);
 }
 
 /* ---- status, tables ------------------------------------------------------------------------------------------------------------------ */

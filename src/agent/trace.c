@@ -61,48 +61,29 @@ static int copy_records(const struct maps *maps, struct pipeline *pipeline)
     return result;
 }
 
-static int copy_learned(const struct maps *maps, struct pipeline *pipeline)
+/* Rows that the programs write: all of a map, or, of the connections, those of a port. */
+static int copy_written(const struct maps *maps, struct pipeline *pipeline, const char *table, uint32_t slot)
 {
-    int fd = maps_descriptor(maps, "learned");
-    struct fdb_key key, next;
-    bool first = true;
+    uint64_t key[8], next[8], value[16];
+    int fd = maps_descriptor(maps, table), result = 0;
+    size_t key_size, value_size, n = 0;
+    void *from = NULL;
+    uint32_t n_entries;
 
-    while (bpf_map_get_next_key(fd, first ? NULL : &key, &next) == 0) {
-        struct output_value value;
-        int result;
+    if (fd < 0 || pipeline_table(pipeline, table, &key_size, &value_size, &n_entries) < 0)
+        return 0; /* An earlier release's, on a host that has none. */
+    while (result == 0 && n < MAX_CONNECTIONS && bpf_map_get_next_key(fd, from, next) == 0) {
+        uint32_t owner; /* Both kinds of connections' keys begin with it. */
 
-        key = next;
-        first = false;
-        if (bpf_map_lookup_elem(fd, &key, &value) < 0)
+        memcpy(key, next, sizeof(key));
+        from = key;
+        memcpy(&owner, key, sizeof(owner));
+        if ((slot && (owner & (FLOW_KEY_IPV6 - 1)) != slot) || bpf_map_lookup_elem(fd, key, value) < 0)
             continue;
-        result = pipeline_update(pipeline, "learned", &key, &value);
-        if (result < 0)
-            return result;
-    }
-    return 0;
-}
-
-static int copy_connections(const struct maps *maps, struct pipeline *pipeline, uint32_t slot)
-{
-    int fd = maps_descriptor(maps, "connections");
-    struct flow_key key, next;
-    bool first = true;
-    size_t n = 0;
-
-    while (slot && n < MAX_CONNECTIONS && bpf_map_get_next_key(fd, first ? NULL : &key, &next) == 0) {
-        struct flow_entry entry;
-        int result;
-
-        key = next;
-        first = false;
-        if (key.slot != slot || bpf_map_lookup_elem(fd, &key, &entry) < 0)
-            continue;
-        result = pipeline_update(pipeline, "connections", &key, &entry);
-        if (result < 0)
-            return result;
+        result = pipeline_update(pipeline, table, key, value);
         n++;
     }
-    return 0;
+    return result;
 }
 
 static int fill(const struct agent *agent, struct pipeline *pipeline, uint32_t slot)
@@ -114,9 +95,11 @@ static int fill(const struct agent *agent, struct pipeline *pipeline, uint32_t s
         if (table != TABLE_PORTS && table != TABLE_HOSTS && table != TABLE_PROJECTS)
             result = copy_rows(pipeline, table, &actual->tables[table]);
     if (result == 0)
-        result = copy_learned(agent->maps, pipeline);
-    if (result == 0)
-        result = copy_connections(agent->maps, pipeline, slot);
+        result = copy_written(agent->maps, pipeline, "learned", 0);
+    if (result == 0 && slot)
+        result = copy_written(agent->maps, pipeline, "connections", slot);
+    if (result == 0 && slot)
+        result = copy_written(agent->maps, pipeline, "connections_1", slot);
     pipeline_advance(pipeline, clock_monotonic_ns());
     return result;
 }

@@ -14,6 +14,7 @@
 #include "weft/base/util.h"
 #include "weft/base/uuid.h"
 #include "weft/dataplane/load.h"
+#include "weft/dataplane/previous.h"
 #include "weft.skel.h" /* Generated; by this name ninja knows when it changed. */
 
 #define BPFFS "/sys/fs/bpf"
@@ -91,7 +92,31 @@ static uint32_t wanted_size(const struct maps *maps, const char *name)
     return 0; /* As the program says. */
 }
 
-static int set_up_maps(struct maps *maps, const char *pin_path, struct error *error)
+/* Maps that are others than an earlier release's of the same name; all of layout 2: previous.h. */
+static const char *const changed_maps[] = {"connections", "flow_slots", "sweeper", "networks", "flood", "projects", "settings"};
+
+static void pin_file(const struct maps *maps, const char *map, char path[600])
+{
+    const char *name = streq(map, "connections_1") ? "connections" : map, *layout = "";
+
+    for (size_t i = 0; i < ARRAY_SIZE(changed_maps); i++)
+        if (streq(map, changed_maps[i]))
+            layout = "-2";
+    snprintf(path, 600, "%s/%s%s", maps->path, name, layout);
+}
+
+/* Is there what an earlier release called 'connections', as previous.h describes it? */
+static bool has_previous_connections(const char *path)
+{
+    _cleanup_(closep) int fd = bpf_obj_get(path);
+    struct bpf_map_info info = {0};
+    uint32_t size = sizeof(info);
+
+    return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.type == BPF_MAP_TYPE_HASH &&
+           info.key_size == sizeof(struct flow_key_1) && info.value_size == sizeof(struct flow_entry_1);
+}
+
+static int set_up_maps(struct maps *maps, struct error *error)
 {
     struct bpf_map *map;
 
@@ -101,7 +126,15 @@ static int set_up_maps(struct maps *maps, const char *pin_path, struct error *er
 
         if (strchr(name, '.')) /* .rodata, .bss: belong to the program, not to the data. */
             continue;
-        snprintf(path, sizeof(path), "%s/%s", pin_path, name);
+        pin_file(maps, name, path);
+        if (streq(name, "connections_1")) {
+            maps->has_previous = has_previous_connections(path);
+            maps->skeleton->rodata->adopts_connections = maps->has_previous;
+            if (!maps->has_previous) {
+                bpf_map__set_autocreate(map, false);
+                continue;
+            }
+        }
 
         uint32_t size = pinned_size(path);
 
@@ -126,6 +159,11 @@ int maps_descriptor(const struct maps *maps, const char *name)
 {
     const struct bpf_map *map = bpf_object__find_map_by_name(maps->object, name);
 
+    /* libbpf calls a map that it found by its pin as the kernel does, so the earlier release's is a second 'connections'. */
+    if (streq(name, "connections"))
+        map = maps->skeleton->maps.connections;
+    else if (streq(name, "connections_1"))
+        map = maps->has_previous ? maps->skeleton->maps.connections_1 : NULL;
     return map ? bpf_map__fd(map) : -ENOENT;
 }
 
@@ -208,7 +246,6 @@ static int pin_programs(struct maps *maps, const char *pin_path, struct error *e
 int maps_open(const char *pin_path, const struct maps_sizes *sizes, struct maps **ret_maps, struct error *error)
 {
     _cleanup_(maps_closep) struct maps *maps = calloc(1, sizeof(*maps));
-    char path[520];
     int result;
 
     if (!maps)
@@ -219,9 +256,9 @@ int maps_open(const char *pin_path, const struct maps_sizes *sizes, struct maps 
         sizes->n_hosts ? sizes->n_hosts : MAX_HOSTS_DEFAULT,
         sizes->n_projects ? sizes->n_projects : MAX_PROJECTS_DEFAULT,
     };
-    if (snprintf(path, sizeof(path), "%s/v%d", pin_path, TABLES_LAYOUT) >= (int)sizeof(path))
+    if (snprintf(maps->path, sizeof(maps->path), "%s/v%d", pin_path, TABLES_LAYOUT) >= (int)sizeof(maps->path))
         return error_set(error, -ENAMETOOLONG, "pin-path", "pin-path: '%s' is too long", pin_path);
-    result = prepare_pin_path(path, error);
+    result = prepare_pin_path(maps->path, error);
     if (result < 0)
         return result;
 
@@ -231,13 +268,13 @@ int maps_open(const char *pin_path, const struct maps_sizes *sizes, struct maps 
     if (!maps->skeleton)
         return error_set(error, -errno, NULL, "cannot open the BPF programs: %s", strerror(errno));
     maps->object = maps->skeleton->obj;
-    result = set_up_maps(maps, path, error);
+    result = set_up_maps(maps, error);
     if (result < 0)
         return result;
     result = weft_bpf__load(maps->skeleton);
     if (result < 0)
         return error_set(error, result, NULL, "cannot load the BPF programs: %s: %s", strerror(-result), libbpf_said);
-    result = pin_programs(maps, path, error);
+    result = pin_programs(maps, maps->path, error);
     if (result == 0)
         result = find_maps(maps, error);
     if (result < 0)
@@ -247,6 +284,22 @@ int maps_open(const char *pin_path, const struct maps_sizes *sizes, struct maps 
         return error_set(error, result, NULL, "cannot read the maps: %s", strerror(-result));
     *ret_maps = TAKE_PTR(maps);
     return 0;
+}
+
+bool maps_retire_previous(struct maps *maps)
+{
+    uint8_t key[sizeof(struct flow_key_1)];
+
+    if (!maps->has_previous || bpf_map_get_next_key(maps_descriptor(maps, "connections_1"), NULL, key) == 0 || errno != ENOENT)
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(changed_maps); i++) {
+        char path[600];
+
+        snprintf(path, sizeof(path), "%s/%s", maps->path, changed_maps[i]);
+        unlink(path); /* The sweeper's timer goes with the last name of its map. */
+    }
+    maps->has_previous = false;
+    return true;
 }
 
 static void unmap(void *memory, size_t size)
@@ -283,12 +336,28 @@ int maps_program(const struct maps *maps, enum program program)
     return found ? bpf_program__fd(found) : -ENOENT;
 }
 
+/* Connections between hosts keep their UDP ports, and with them their way through the underlay. */
+static uint64_t previous_hash_seed(const struct maps *maps)
+{
+    struct settings_1 settings;
+    struct bpf_map_info info = {0};
+    uint32_t size = sizeof(info), zero = 0;
+    char path[600];
+
+    snprintf(path, sizeof(path), "%s/settings", maps->path);
+    _cleanup_(closep) int fd = bpf_obj_get(path);
+    if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || info.value_size != sizeof(settings) ||
+        bpf_map_lookup_elem(fd, &zero, &settings) < 0)
+        return 0;
+    return settings.hash_seed;
+}
+
 void maps_configure(struct maps *maps, struct settings settings)
 {
     settings.n_ports = maps->sizes.n_ports;
     settings.n_hosts = maps->sizes.n_hosts;
     settings.n_projects = maps->sizes.n_projects;
-    settings.hash_seed = maps->settings->hash_seed;
+    settings.hash_seed = maps->settings->hash_seed ? maps->settings->hash_seed : previous_hash_seed(maps);
     while (!settings.hash_seed)
         random_bytes(&settings.hash_seed, sizeof(settings.hash_seed));
     if (memcmp(maps->settings, &settings, sizeof(settings)) != 0)

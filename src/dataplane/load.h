@@ -11,6 +11,8 @@ struct maps {
     struct weft_bpf *skeleton;
     struct bpf_object *object;  /* The skeleton's. */
     struct maps_sizes sizes;
+    char path[520];             /* Where the pins are. */
+    bool has_previous;          /* An earlier release's connections are there. */
     int hash_fds[N_DESIRED_TABLES]; /* Of tables that are hashes; borrowed from the object. */
     int counters_fd;
     int n_cpus;                 /* Possible ones: the size of per-CPU values. */

@@ -34,6 +34,10 @@ int maps_descriptor(const struct maps *maps, const char *name);  /* Of a map by 
  * The hash seed of running programs is kept. */
 void maps_configure(struct maps *maps, struct settings settings);
 
+/* Removes the pins of an earlier release's maps once no connection is left in them (previous.h).  Not before its last program is
+ * replaced: that would go on in maps that nobody else finds.  Returns true when it did. */
+bool maps_retire_previous(struct maps *maps);
+
 struct maps_changes {
     uint32_t n_added, n_changed, n_deleted; /* Rows, of all tables. */
     uint64_t retry_ms; /* Some record changed less than RECORD_GRACE_MS ago: apply again in so many ms.  0: all is done. */

@@ -41,6 +41,7 @@
  *   peers          hash          __u8[16] -> struct peer_value     4096
  *   projects       array, mmap   index -> struct project_record    MAX_PROJECTS_DEFAULT
  *   connections    hash          struct flow_key -> struct flow_entry FLOW_SLOTS_DEFAULT
+ *   connections_1  hash          of an earlier release, if there: previous.h
  *   flow_slots     array         index -> struct flow_slot         FLOW_SLOTS_DEFAULT
  *   sweeper        array         0 -> struct sweeper               1
  *   settings       array, mmap   0 -> struct settings              1
@@ -54,7 +55,7 @@
  *   through_neighbor  ingress of the tunnel device: sends what cannot use bpf_redirect_neigh at once (frames that are
  *                     neither IPv4 nor IPv6 inside) to the next hop */
 
-#define TABLES_LAYOUT 2      /* In the pin path: /sys/fs/bpf/weft/<host>/v<layout>/ */
+#define TABLES_LAYOUT 1      /* In the pin path: /sys/fs/bpf/weft/<host>/v<layout>/.  Of maps that change one by one: previous.h. */
 #define MAX_PORTS_DEFAULT 4096
 #define MAX_HOSTS_DEFAULT 4096
 #define MAX_PROJECTS_DEFAULT 4096
@@ -276,40 +277,53 @@ struct project_record {
 
 /* ---- connections: hash, not preallocated ------------------------------------------------------------------------------- */
 
-/* The tuple as the local workload sees it: one entry for both directions of a connection of one port. */
+/* A connection as the local workload sees it: one entry for both directions of a connection of one port.
+ *
+ * The sizes are made for the cache.  The kernel has 56 bytes in front of the key (8 of its allocator, 48 of the hash) and
+ * gives each entry's memory a multiple of its size: with a key of 16 and a value of 120 an entry is exactly three lines.
+ * The first has half of the key, the second the rest and all that a frame reads and writes; the third is for what is
+ * rare.  A change of either size is a new map: see previous.h. */
+#define FLOW_KEY_IPV6 (1u << 23)
 struct flow_key {
-    __u32 slot;
-    __u8 protocol;
-    __u8 pad[3];
-    __u8 local[16], remote[16];
+    __u32 owner;           /* Port slot | FLOW_KEY_IPV6 | protocol << 24. */
     __u16 local_port, remote_port; /* As on the wire.  ICMP: identifier, and type of the request; 0 for others. */
+    __u32 local, remote;   /* IPv4 addresses.  IPv6: the halves of a hash over both; the entry has the addresses. */
 };
-_Static_assert(sizeof(struct flow_key) == 44, "no implicit padding in a key");
+_Static_assert(sizeof(struct flow_key) == 16, "no implicit padding in a key");
 
 enum flow_state { FLOW_NEW, FLOW_HALF_OPEN, FLOW_ESTABLISHED, FLOW_CLOSING, FLOW_DEAD };
 
-#define FLOW_LAYOUT 1
+#define FLOW_LAYOUT 2
 #define FLOW_LOCAL_STARTED (1u << 0) /* The local workload sent the first packet. */
 #define FLOW_SEEN_REPLY (1u << 1)
+#define FLOW_TIME_SHIFT 20           /* Times are CLOCK_MONOTONIC_COARSE >> 20: about milliseconds, and wrap after 52 days. */
 struct flow_entry {
     __u8 layout;           /* FLOW_LAYOUT: entries of another layout are evaluated as new. */
     __u8 state;            /* enum flow_state */
-    __u8 flags;            /* FLOW_* */
-    __u8 pad;
-    __u32 slot;            /* Repeats the key. */
-    __u32 epoch;           /* Of the port when 'output' was decided. */
+    __u16 flags;           /* FLOW_* */
+    __u32 stamp;           /* flow_stamp() of the port when 'output' was decided. */
     __u32 output;          /* Where the workload's frames go. */
-    __u32 output_generation; /* Of that port or host slot. */
-    __u32 generation;      /* Of the port slot. */
+    __u32 last_seen;       /* Of a dead entry: when it died. */
     __u8 remote_mac[6];    /* The workload's L2 destination that 'output' was found for. */
-    __u8 tcp_flags[2];     /* Seen so far: sent by the workload, received. */
-    __u64 last_seen_ns;    /* CLOCK_MONOTONIC_COARSE; of a dead entry: when it died. */
+    __u16 output_generation; /* Of that port or host slot: its low bits. */
     __u64 packets[2];      /* Sent by the workload, received. */
     __u64 bytes[2];
+    /* Up to here in one cache line. */
+    __u32 generation;      /* Of the port slot. */
     __u32 project;
     __u32 counted_established; /* Which of its project's counters holds it: 0 half open, 1 established. */
+    __u32 pad;
+    __u8 local[16], remote[16]; /* IPv6; zero for IPv4. */
+    __u8 room[16];         /* Zero. */
 };
-_Static_assert(sizeof(struct flow_entry) == 80, "no implicit padding");
+_Static_assert(sizeof(struct flow_entry) == 120 && __builtin_offsetof(struct flow_entry, generation) == 56, "three cache lines");
+
+/* The epoch of a port and the generation of its slot in one word: of another epoch, or of another port in the slot, it differs.
+ * (With fewer than two million epochs between owners that are less than a thousand apart.) */
+static inline __u32 flow_stamp(__u32 epoch, __u32 generation)
+{
+    return epoch + generation * 0x9e3779b1u;
+}
 
 /* Expiry, the data plane's own business: every entry has its key in one of 'flow_slots', and one timer in 'sweeper' walks over
  * them (bpf/flow.h). */

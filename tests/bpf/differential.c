@@ -7,6 +7,7 @@
  * Works in a network namespace of its own, with veth devices whose indices are those of the fixture: copies of flooded
  * frames really leave through them.  Where redirects lead is seen in the counters of the receiving port and in the outer
  * headers. */
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -22,6 +23,7 @@
 #include <linux/pkt_cls.h>
 
 #include "fixture.h"
+#include "weft/dataplane/previous.h"
 #include "weft/base/util.h"
 #include "weft/dataplane/weft.skel.h"
 
@@ -30,6 +32,8 @@
 #define FAR_FUTURE_NS (1ull << 62) /* Buckets that were filled then are not refilled now: time plays no part. */
 
 static struct weft_bpf *skeleton;
+static bool adopts;            /* These programs were loaded beside an earlier release's connections. */
+static uint32_t n_adopted;
 static int n_cpus;
 static uint64_t random_state;
 static uint64_t seed;
@@ -99,7 +103,10 @@ static void load(void)
         if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "port_counters") || streq(name, "hosts") ||
             streq(name, "host_runtime") || streq(name, "projects"))
             bpf_map__set_max_entries(map, N_SLOTS);
+        if (streq(name, "connections_1"))
+            bpf_map__set_autocreate(map, adopts);
     }
+    skeleton->rodata->adopts_connections = adopts;
     if (weft_bpf__load(skeleton))
         die("cannot load the object");
     n_cpus = libbpf_num_possible_cpus();
@@ -111,7 +118,7 @@ static int map_fd(const char *name)
 }
 
 static const char *const hashes[] = {"interfaces", "sources", "networks", "fdb", "learned", "movable", "neighbors", "flood", "peers",
-                                     "connections"};
+                                     "connections", "connections_1"};
 static const char *const arrays[] = {"ports", "port_runtime", "hosts", "host_runtime", "projects", "settings"};
 
 static void empty_hash(const char *name)
@@ -150,7 +157,7 @@ static void copy_tables(struct pipeline *pipeline)
 {
     static uint8_t zero[sizeof(struct port_counters) * 256];
 
-    for (size_t i = 0; i < ARRAY_SIZE(hashes); i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(hashes) - !adopts; i++) {
         empty_hash(hashes[i]);
         pipeline_visit(pipeline, hashes[i], copy_entry, (void *)hashes[i]);
     }
@@ -204,6 +211,35 @@ static void random_tree(struct pipeline *pipeline)
     fixture_flood(pipeline, 7, FLOOD_FACTS | 0, chance(90) ? 2 + n : random_below(20));
 }
 
+/* Entries that an earlier release left: most as they would be, so that they are taken over and hold; some of an earlier epoch.  None of
+ * another generation: the kernel's sweeper would end it, and natively time stands still. */
+static void random_previous(struct pipeline *pipeline)
+{
+    static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDP};
+    static const uint16_t ports[] = {1, 2, 1000};
+
+    for (int i = 0; i < 1500; i++) {
+        uint32_t slot = 1 + random_below(8);
+        const struct port_record *record = pipeline_lookup(pipeline, "ports", &slot);
+        const struct port_config *port = fixture_port(pipeline, slot);
+        bool ipv6 = chance(30);
+        struct flow_key_1 key = {.slot = slot, .protocol = PICK(protocols), .local_port = htons(PICK(ports)),
+                                 .remote_port = htons(PICK(ports))};
+        struct flow_entry_1 entry = {.layout = chance(95) ? 1 : 2, .state = FLOW_HALF_OPEN + random_below(4), .flags = random_below(4),
+                                     .slot = chance(95) ? slot : 1, .epoch = record->epoch - chance(20), .output = random_output(),
+                                     .generation = port->generation, .packets = {random_below(9), random_below(9)},
+                                     .bytes = {random_below(9999), 7}, .project = chance(95) ? port->vni : FLOW_ADOPTED,
+                                     .counted_established = random_below(2)};
+        char mac[2] = {PICK_MAC()};
+
+        memcpy(key.local, ipv6 ? port->ip6 : port->ip4, 16);
+        frame_address(ipv6 ? ipv6s[random_below(4)] : ipv4s[random_below(8)], key.remote);
+        frame_mac(mac, entry.remote_mac);
+        entry.output_generation = (entry.output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL ? 50 + (entry.output & 15) : 70 + (entry.output & 15);
+        pipeline_update(pipeline, "connections_1", &key, &entry);
+    }
+}
+
 static void random_world(struct pipeline *pipeline)
 {
     char mac[2] = "";
@@ -254,6 +290,8 @@ static void random_world(struct pipeline *pipeline)
         if (chance(5))
             pipeline_delete(pipeline, "networks", &vni);
     }
+    if (adopts && chance(80))
+        random_previous(pipeline);
 }
 
 static void add_text(char *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -529,12 +567,18 @@ static void compare_entry(void *key, void *value, void *context)
         die("map '%s': the kernel misses an entry", (const char *)context);
     if (streq(context, "connections")) {
         struct flow_entry a = *(struct flow_entry *)value, *b = (struct flow_entry *)kernel;
-        a.last_seen_ns = b->last_seen_ns = 0;
+        a.last_seen = b->last_seen = 0;
         if (memcmp(&a, b, sizeof(a)) == 0)
             return;
         for (size_t i = 0; i < sizeof(a); i += 4)
             fprintf(stderr, "  %zu: native %08x, kernel %08x\n", i, *(uint32_t *)((char *)&a + i), *(uint32_t *)(kernel + i));
         die("connection entries differ");
+    }
+    if (streq(context, "connections_1")) {
+        struct flow_entry_1 *a = value, *b = (struct flow_entry_1 *)kernel;
+        n_adopted += a->project == FLOW_ADOPTED && a->last_seen_ns;
+        a->last_seen_ns = b->last_seen_ns = 0;
+        size = sizeof(*a);
     }
     if (memcmp(kernel, value, size) != 0)
         die("map '%s': entries differ", (const char *)context);
@@ -542,10 +586,10 @@ static void compare_entry(void *key, void *value, void *context)
 
 static void compare_maps(struct pipeline *pipeline)
 {
-    static const char *const written[] = {"connections", "learned"};
+    static const char *const written[] = {"connections", "learned", "connections_1"};
     uint8_t key[64], next[64];
 
-    for (size_t i = 0; i < ARRAY_SIZE(written); i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(written) - !adopts; i++) {
         size_t key_size, value_size;
         uint32_t n_native, n_kernel = 0;
         pipeline_table(pipeline, written[i], &key_size, &value_size, &n_native);
@@ -646,29 +690,34 @@ int main(int argc, char **argv)
     seed = argc > 2 ? strtoull(argv[2], NULL, 0) : (uint64_t)time(NULL) * 1000003 + getpid();
     random_state = seed | 1;
     make_devices();
-    load();
     if (pipeline_new(&(struct pipeline_sizes){N_SLOTS, N_SLOTS, N_SLOTS, FIXTURE_FLOW_SLOTS}, &pipeline))
         die("out of memory");
-    struct ring_buffer *ring = ring_buffer__new(map_fd("punt"), take_punt, NULL, NULL);
-    for (uint32_t i = 0; i < n_frames; i++) {
-        if (i % FRAMES_PER_WORLD == 0) {
-            if (i)
-                compare_maps(pipeline);
-            random_world(pipeline);
-            copy_tables(pipeline);
+    for (int half = 0; half < 2; half++) {
+        adopts = half;
+        load();
+        struct ring_buffer *ring = ring_buffer__new(map_fd("punt"), take_punt, NULL, NULL);
+        for (uint32_t i = 0; i < n_frames / 2; i++) {
+            if (i % FRAMES_PER_WORLD == 0) {
+                if (i)
+                    compare_maps(pipeline);
+                random_world(pipeline);
+                copy_tables(pipeline);
+            }
+            random_frame(&test);
+            run_both(pipeline, &test, ring);
         }
-        random_frame(&test);
-        run_both(pipeline, &test, ring);
+        compare_maps(pipeline);
+        ring_buffer__free(ring);
+        weft_bpf__destroy(skeleton);
     }
-    compare_maps(pipeline);
+    n_frames = n_frames / 2 * 2;
     printf("differential: %u frames are the same in the kernel and natively; %u refused by TEST_RUN; seed %llu\n", n_frames - n_refused,
            n_refused, (unsigned long long)seed);
+    printf("  connections taken over from an earlier release: %u\n", n_adopted);
     for (int i = 0; i <= PIPELINE_ANSWERED; i++)
         printf("  %-10s %u\n", pipeline_verdict_name(i), verdicts[i]);
     for (int i = 1; i < N_DROP_REASONS; i++)
         printf("  dropped, %-20s %u\n", names[i], reasons[i]);
-    ring_buffer__free(ring);
-    weft_bpf__destroy(skeleton);
     pipeline_free(pipeline);
     return 0;
 }

@@ -141,7 +141,7 @@ def test_detach_removes_everything():
         a, b = lab.pair()
         host = a.host
         programs = lambda: {p["id"] for p in json.loads(run("bpftool", "-j", "prog", "show")) if p["type"] == "sched_cls"}
-        maps = lambda: {m["id"] for m in json.loads(run("bpftool", "-j", "map", "show", "pinned", f"{host.pin_path}/v2/ports")) or []} \
+        maps = lambda: {m["id"] for m in json.loads(run("bpftool", "-j", "map", "show", "pinned", f"{host.pin_path}/v1/ports")) or []} \
             if os.path.exists(host.pin_path) else set()
         assert "weft-tun" in host.namespace.ip("link")
         room = host.namespace.ip("link", "show", "weft-room")

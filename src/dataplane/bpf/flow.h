@@ -17,6 +17,9 @@
  * Admission is by project: so many half-open, so many established.  Over the limit a port without stateful policy is
  * served without an entry: it loses speed, nothing else.
  *
+ * An earlier release may have left entries in another map (previous.h).  Whoever finds one takes it over: the exchange of its
+ * 'project' decides who.
+ *
  * Accepted races: counters of an entry may lose an increment when two CPUs carry the same connection; a CPU that read
  * the entry before it was rewritten may use the old output for that one frame. */
 #ifndef WEFT_BPF_FLOW_H
@@ -25,25 +28,91 @@
 #include "weft/dataplane/bpf/counters.h"
 #include "weft/dataplane/bpf/parse.h"
 
-#define FLOW_DEAD_NS 10000000ull
+#define FLOW_DEAD_TIME 10         /* As 'last_seen': 10 ms. */
 #define FLOW_ASSURED_PACKETS 3
 #define FLOW_SLOT_TRIES 8
-#define SWEEP_VERSION 1           /* A program with another one takes the timer over. */
+#define SWEEP_VERSION 2           /* A program with another one takes the timer over. */
 #define SWEEP_TICK_NS 100000000ull
 #define SWEEP_STRETCH 2048        /* Slots a tick. */
 
-/* The live entry of a tuple, or NULL. */
-static __always_inline struct flow_entry *flow_find(const struct flow_key *key)
+/* CLOCK_MONOTONIC_COARSE in the unit of entries. */
+static __always_inline __u32 flow_now(void)
 {
-    struct flow_entry *entry = map_lookup(connections, key);
+    return time_ns() >> FLOW_TIME_SHIFT;
+}
 
-    if (!entry || entry->layout != FLOW_LAYOUT || entry->state == FLOW_DEAD || entry->slot != key->slot)
-        return NULL;
-    return entry;
+/* How long ago; what another CPU wrote just now counts as now. */
+static __always_inline __u32 flow_age(__u32 now, __u32 then)
+{
+    return (__s32)(now - then) > 0 ? now - then : 0;
+}
+
+/* Two IPv6 addresses in 64 bits: products of words that depend on the host's secret, so that nobody can choose addresses that
+ * meet.  Those that meet all the same do not share an entry (flow_find): the second goes without. */
+static __always_inline __u64 flow_hash(const __u8 *local, const __u8 *remote)
+{
+    const struct settings *settings = settings_get();
+    __u64 seed = settings ? settings->hash_seed : 0, hash = 0;
+
+#define FLOW_HASH_WORD(address, factor)                                                                      \
+    do {                                                                                                     \
+        __u64 word_ = load64(address), key_ = seed * (factor);                                               \
+        hash += (__u64)((__u32)word_ + (__u32)key_) * (__u32)((word_ >> 32) + (key_ >> 32));                 \
+    } while (0)
+    FLOW_HASH_WORD(local, 0x9e3779b97f4a7c15ull);
+    FLOW_HASH_WORD(local + 8, 0xbf58476d1ce4e5b9ull);
+    FLOW_HASH_WORD(remote, 0x94d049bb133111ebull);
+    FLOW_HASH_WORD(remote + 8, 0xd6e8feb86659fd93ull);
+#undef FLOW_HASH_WORD
+    return hash;
+}
+
+static __always_inline __u32 flow_key_slot(const struct flow_key *key)
+{
+    return key->owner & (FLOW_KEY_IPV6 - 1);
+}
+
+/* The two ends as the workload sees them that sent the frame or, 'received', is given it. */
+static __always_inline const __u8 *flow_local(const struct packet *packet, bool received)
+{
+    return received ? packet->tuple.remote : packet->tuple.local;
+}
+
+static __always_inline const __u8 *flow_remote(const struct packet *packet, bool received)
+{
+    return received ? packet->tuple.local : packet->tuple.remote;
+}
+
+/* The name of the frame's connection at one of its two ports. */
+static __always_inline void flow_key_make(struct flow_key *ret, __u32 slot, const struct packet *packet, bool received)
+{
+    const __u8 *local = flow_local(packet, received), *remote = flow_remote(packet, received);
+    __u8 protocol = packet->tuple.protocol;
+    bool has_direction = protocol != IPPROTO_ICMP && protocol != IPPROTO_ICMPV6; /* Identifier and type have none. */
+
+    ret->owner = slot | (__u32)protocol << 24;
+    ret->local_port = received && has_direction ? packet->tuple.remote_port : packet->tuple.local_port;
+    ret->remote_port = received && has_direction ? packet->tuple.local_port : packet->tuple.remote_port;
+    ret->local = load32(local + 12);
+    ret->remote = load32(remote + 12);
+    if (packet->flags & PACKET_IPV6) {
+        __u64 hash = flow_hash(local, remote);
+        ret->owner |= FLOW_KEY_IPV6;
+        ret->local = hash;
+        ret->remote = hash >> 32;
+    }
+}
+
+static __always_inline void flow_set_addresses(struct flow_entry *entry, const struct packet *packet, bool received)
+{
+    if (packet->flags & PACKET_IPV6) {
+        address_copy(entry->local, flow_local(packet, received));
+        address_copy(entry->remote, flow_remote(packet, received));
+    }
 }
 
 /* Slots are given to others in time; the generation tells. */
-static __always_inline __u32 output_generation(__u32 output)
+static __always_inline __u16 output_generation(__u32 output)
 {
     __u32 unused;
 
@@ -56,32 +125,32 @@ static __always_inline __u32 output_generation(__u32 output)
 }
 
 /* True when what the entry says about the workload's frames still holds. */
-static __always_inline bool flow_is_current(const struct flow_entry *entry, const struct packet *packet,
-                                            const struct port_config *port)
+static __always_inline bool flow_is_current(const struct flow_entry *entry, const struct packet *packet)
 {
-    return *(const volatile __u32 *)&entry->epoch == packet->epoch && entry->generation == port->generation &&
-           entry->output != OUTPUT_NONE && mac_same(entry->remote_mac, packet->destination) &&
-           entry->output_generation == output_generation(entry->output);
+    return *(const volatile __u32 *)&entry->stamp == packet->stamp && entry->output != OUTPUT_NONE &&
+           mac_same(entry->remote_mac, packet->destination) && entry->output_generation == output_generation(entry->output);
 }
 
-static __always_inline __u64 flow_timeout_ns(const struct flow_key *key, const struct flow_entry *entry)
+/* After how much silence the entry ends, in the unit of 'last_seen'; less than half of what that can hold. */
+static __always_inline __u32 flow_timeout(const struct flow_key *key, const struct flow_entry *entry)
 {
     const struct settings *settings = settings_get();
-    __u32 which, seconds = 0;
+    __u32 which, seconds = 0, protocol = key->owner >> 24;
 
-    if (key->protocol == IPPROTO_TCP)
+    if (protocol == IPPROTO_TCP)
         which = entry->state == FLOW_ESTABLISHED ? TIMEOUT_TCP_ESTABLISHED
                 : entry->state == FLOW_CLOSING   ? TIMEOUT_TCP_CLOSING
                                                  : TIMEOUT_HALF_OPEN;
-    else if (key->protocol == IPPROTO_UDP)
+    else if (protocol == IPPROTO_UDP)
         which = entry->state == FLOW_ESTABLISHED ? TIMEOUT_UDP_SEEN : TIMEOUT_UDP_NEW;
-    else if (key->protocol == IPPROTO_ICMP || key->protocol == IPPROTO_ICMPV6)
+    else if (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6)
         which = TIMEOUT_ICMP;
     else
         which = TIMEOUT_OTHER;
     if (settings)
         seconds = settings->timeout_s[which];
-    return (seconds ? seconds : 30) * 1000000000ull;
+    __u64 time = (seconds ? seconds : 30) * 1000000000ull >> FLOW_TIME_SHIFT;
+    return time < 0x7fffffff ? time : 0x7fffffff;
 }
 
 /* Gives back the entry's place in its project's limit. */
@@ -112,16 +181,16 @@ static __always_inline void flow_remove(const struct flow_key *key, const struct
 }
 
 /* Is the entry's port still whose it was made for?  A freed slot has no network; one given to another has another generation. */
-static __always_inline bool flow_has_owner(const struct flow_entry *entry)
+static __always_inline bool flow_has_owner(const struct flow_key *key, const struct flow_entry *entry)
 {
     __u32 unused;
-    const struct port_config *port = port_config_get(entry->slot, &unused);
+    const struct port_config *port = port_config_get(flow_key_slot(key), &unused);
 
     return port && port->vni && port->generation == entry->generation;
 }
 
 /* Looks at one slot: the sweeper's step. */
-static __always_inline void sweep_slot(struct flow_slot *slot, __u64 now)
+static __always_inline void sweep_slot(struct flow_slot *slot, __u32 now)
 {
     struct flow_entry *entry = map_lookup(connections, &slot->key);
 
@@ -129,21 +198,21 @@ static __always_inline void sweep_slot(struct flow_slot *slot, __u64 now)
         slot->state = SLOT_FREE;
         return;
     }
-    __u64 age = now > entry->last_seen_ns ? now - entry->last_seen_ns : 0;
+    __u32 age = flow_age(now, entry->last_seen);
     if (entry->state == FLOW_DEAD) {
-        if (age >= FLOW_DEAD_NS) {
+        if (age >= FLOW_DEAD_TIME) {
             flow_remove(&slot->key, entry);
             slot->state = SLOT_FREE;
         }
-    } else if (age >= flow_timeout_ns(&slot->key, entry) || !flow_has_owner(entry)) {
+    } else if (age >= flow_timeout(&slot->key, entry) || !flow_has_owner(&slot->key, entry)) {
         entry->state = FLOW_DEAD;
-        entry->last_seen_ns = now;
+        entry->last_seen = now;
         slot->state = SLOT_DYING;
     }
 }
 
 struct sweep_state {
-    __u64 now;
+    __u32 now;
     __u32 first; /* Of the stretch; the one before it is looked at again for the dying. */
     __u32 mask;
     __u32 n_seen;
@@ -170,7 +239,7 @@ static long sweep_step(__u32 index, void *context)
 /* The timer's callback.  Rests when a whole round has met nobody. */
 static int sweep(void *map, __u32 *key, struct sweeper *record)
 {
-    struct sweep_state state = {.now = time_ns(), .first = record->hand, .mask = flow_slots_mask()};
+    struct sweep_state state = {.now = flow_now(), .first = record->hand, .mask = flow_slots_mask()};
 
     frame_loop(2 * SWEEP_STRETCH, sweep_step, &state);
     record->hand = (state.first + SWEEP_STRETCH) & state.mask;
@@ -199,25 +268,24 @@ static __noinline void sweep_begin(struct sweeper *record)
         record->version = 0;
 }
 
-/* Puts the key where the sweeper will find it.  False: no free slot nearby, the table is as good as full. */
-static __noinline bool flow_register(const struct flow_key *key)
+/* Puts the key where the sweeper will find it once the slot is in use.  NULL: no free slot nearby, the table is as good as full. */
+static __always_inline struct flow_slot *flow_claim_slot(const struct flow_key *key)
 {
     __u32 zero = 0, mask = flow_slots_mask();
     struct sweeper *record = map_lookup(sweeper, &zero);
 
     if (!record)
-        return false;
+        return NULL;
     for (int i = 0; i < FLOW_SLOT_TRIES; i++) {
         __u32 position = __sync_fetch_and_add(&record->next, 1) & mask;
         struct flow_slot *slot = map_lookup(flow_slots, &position);
         if (!slot || slot->state != SLOT_FREE || __sync_val_compare_and_swap(&slot->state, SLOT_FREE, SLOT_CLAIMED) != SLOT_FREE)
             continue;
         slot->key = *key;
-        *(volatile __u32 *)&slot->state = SLOT_USED;
         sweep_begin(record);
-        return true;
+        return slot;
     }
-    return false;
+    return NULL;
 }
 
 static __noinline void flow_establish(struct flow_entry *entry)
@@ -237,17 +305,15 @@ static __noinline void flow_establish(struct flow_entry *entry)
 /* Accounts one frame; 'direction' is 0 for what the workload sends. */
 static __always_inline void flow_account(struct flow_entry *entry, const struct packet *packet, __u32 direction)
 {
-    __u64 now = time_ns();
+    __u32 now = flow_now();
 
-    if (entry->last_seen_ns != now)
-        entry->last_seen_ns = now;
+    if (entry->last_seen != now)
+        entry->last_seen = now;
     entry->packets[direction] += packet->segments;
     entry->bytes[direction] += packet_wire_bytes(packet);
     if (direction && !(entry->flags & FLOW_SEEN_REPLY) && entry->flags & FLOW_LOCAL_STARTED)
         entry->flags |= FLOW_SEEN_REPLY;
     if (packet->tuple.protocol == IPPROTO_TCP) {
-        if ((entry->tcp_flags[direction] | packet->tcp_flags) != entry->tcp_flags[direction])
-            entry->tcp_flags[direction] |= packet->tcp_flags;
         if (entry->state == FLOW_HALF_OPEN && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK)
             flow_establish(entry);
         if (packet->tcp_flags & (TCP_FIN | TCP_RST) && entry->state != FLOW_CLOSING && entry->state != FLOW_DEAD)
@@ -258,8 +324,97 @@ static __always_inline void flow_account(struct flow_entry *entry, const struct 
     }
 }
 
-/* Makes an entry for 'key'.  Where there can be none, a port with stateful policy gets a drop reason, any other goes on. */
-static __noinline __u32 flow_create(const struct flow_key *key, const struct port_config *port,
+/* Makes an entry, and sees to its end.  False: another CPU was faster; or the last connection of this name died and was not swept
+ * yet; or there is no room. */
+static __noinline bool flow_insert(const struct flow_key *key, const struct flow_entry *initial)
+{
+    /* The slot first: an entry that others may have found must not be deleted at once. */
+    struct flow_slot *slot = flow_claim_slot(key);
+
+    if (!slot)
+        return false;
+    bool done = !map_insert(connections, key, initial);
+    if (!done) {
+        const struct flow_entry *old = map_lookup(connections, key);
+        if (old && old->state == FLOW_DEAD && flow_age(initial->last_seen, old->last_seen) >= FLOW_DEAD_TIME)
+            flow_remove(key, old);
+        done = !map_insert(connections, key, initial);
+    }
+    *(volatile __u32 *)&slot->state = done ? SLOT_USED : SLOT_FREE;
+    return done;
+}
+
+/* The entry of an earlier release (previous.h), if there is one and it is ours to take over. */
+static __noinline struct flow_entry_1 *flow_claim_previous(const struct flow_key *key, const struct packet *packet, bool received,
+                                                           __u32 *ret_project)
+{
+    struct flow_key_1 name ON_STACK = {.slot = flow_key_slot(key), .protocol = packet->tuple.protocol, .local_port = key->local_port,
+                                       .remote_port = key->remote_port};
+
+    address_copy(name.local, flow_local(packet, received));
+    address_copy(name.remote, flow_remote(packet, received));
+    struct flow_entry_1 *old = map_lookup(connections_1, &name);
+    if (!old || old->layout != 1 || old->slot != name.slot || old->state == FLOW_DEAD)
+        return NULL;
+    __u32 project = old->project;
+    if (project == FLOW_ADOPTED || __sync_val_compare_and_swap(&old->project, project, FLOW_ADOPTED) != project)
+        return NULL; /* Another CPU has it. */
+    *ret_project = project;
+    return old;
+}
+
+/* Takes the connection over.  Its project gets a place for it whatever its limit: it has been admitted before. */
+static __noinline struct flow_entry *flow_adopt(struct flow_entry_1 *old, const struct flow_key *key, const struct packet *packet,
+                                                bool received, __u32 project)
+{
+    struct flow_entry initial = {
+        .layout = FLOW_LAYOUT,
+        .state = old->state,
+        .flags = old->flags,
+        .stamp = flow_stamp(old->epoch, old->generation),
+        .output = old->output,
+        .last_seen = flow_now(),
+        .output_generation = old->output_generation,
+        .packets = {old->packets[0], old->packets[1]},
+        .bytes = {old->bytes[0], old->bytes[1]},
+        .generation = old->generation,
+        .project = project,
+        .counted_established = old->counted_established,
+    };
+
+    mac_copy(initial.remote_mac, old->remote_mac);
+    flow_set_addresses(&initial, packet, received);
+    old->last_seen_ns = time_ns();
+    old->state = FLOW_DEAD;
+    if (!flow_insert(key, &initial))
+        return NULL;
+    struct project_record *record = map_lookup(projects, &project);
+    if (record)
+        __sync_fetch_and_add(initial.counted_established ? &record->n_established : &record->n_half_open, 1);
+    TRACE(flow, "an earlier release's entry is taken over");
+    return map_lookup(connections, key);
+}
+
+/* The live entry of the frame's connection, or NULL. */
+static __always_inline struct flow_entry *flow_find(const struct flow_key *key, const struct packet *packet, bool received)
+{
+    struct flow_entry *entry = map_lookup(connections, key);
+
+    if (!entry || entry->layout != FLOW_LAYOUT || entry->state == FLOW_DEAD) {
+        if (!adopts_connections)
+            return NULL;
+        __u32 project;
+        struct flow_entry_1 *old = flow_claim_previous(key, packet, received, &project);
+        return old ? flow_adopt(old, key, packet, received, project) : NULL;
+    }
+    if (packet->flags & PACKET_IPV6 && !(address_equal(entry->local, flow_local(packet, received)) &&
+                                         address_equal(entry->remote, flow_remote(packet, received))))
+        return NULL;
+    return entry;
+}
+
+/* A new connection.  Where it can have no entry, a port with stateful policy gets a drop reason, any other goes on. */
+static __always_inline __u32 flow_create(const struct flow_key *key, const struct port_config *port,
                                     const struct flow_entry *initial)
 {
     __u32 index = port->project;
@@ -271,23 +426,42 @@ static __noinline __u32 flow_create(const struct flow_key *key, const struct por
         return refused;
     }
     __sync_fetch_and_add(&project->n_half_open, 1);
-    if (map_insert(connections, key, initial)) {
-        /* The last connection of this name died and was not swept yet; or another CPU was faster; or there is no memory. */
-        const struct flow_entry *old = map_lookup(connections, key);
-        if (old && old->state == FLOW_DEAD && initial->last_seen_ns >= old->last_seen_ns + FLOW_DEAD_NS)
-            flow_remove(key, old);
-        if (map_insert(connections, key, initial)) {
-            __sync_fetch_and_add(&project->n_half_open, -1);
-            return refused;
-        }
-    }
-    if (!flow_register(key)) {
-        if (map_delete(connections, key) == 0)
-            __sync_fetch_and_add(&project->n_half_open, -1);
+    if (!flow_insert(key, initial)) {
+        __sync_fetch_and_add(&project->n_half_open, -1);
         return refused;
     }
     TRACE(flow, "entry made");
     return STEP_CONTINUE;
+}
+
+/* A new connection, by its first frame.  'output' as for flow_remember, or FLOW_RECEIVED: the frame came to the workload.  On its
+ * own for the stack's sake, which all that call each other share. */
+#define FLOW_RECEIVED (1ull << 32)
+static __noinline __u32 flow_begin(const struct packet *packet, const struct port_config *port, const struct flow_key *key, __u64 output)
+{
+    bool received = output == FLOW_RECEIVED;
+    struct flow_entry initial = {
+        .layout = FLOW_LAYOUT,
+        .state = FLOW_HALF_OPEN,
+        .last_seen = flow_now(),
+        .project = port->project,
+        .generation = port->generation,
+    };
+
+    if (received) {
+        initial.packets[1] = packet->segments;
+        initial.bytes[1] = packet_wire_bytes(packet);
+    } else {
+        initial.flags = FLOW_LOCAL_STARTED;
+        initial.packets[0] = packet->segments;
+        initial.bytes[0] = packet_wire_bytes(packet);
+        initial.stamp = packet->stamp;
+        initial.output = output;
+        initial.output_generation = output_generation(output);
+        mac_copy(initial.remote_mac, packet->destination);
+    }
+    flow_set_addresses(&initial, packet, received);
+    return flow_create(key, port, &initial);
 }
 
 /* Remembers what was decided for a frame that the port's workload sent, in 'entry' if it has one.  'output' is OUTPUT_NONE
@@ -295,70 +469,37 @@ static __noinline __u32 flow_create(const struct flow_key *key, const struct por
 static __noinline __u32 flow_remember(const struct packet *packet, const struct port_config *port, struct flow_entry *entry,
                                       __u32 output)
 {
-    if (entry) {
-        /* Off first, so that no frame is sent by a half-written decision. */
-        *(volatile __u32 *)&entry->epoch = ~packet->epoch;
-        mac_copy(entry->remote_mac, packet->destination);
-        entry->output = output;
-        entry->output_generation = output_generation(output);
-        entry->generation = port->generation;
-        __sync_fetch_and_add(&entry->packets[0], 0); /* Orders the stores on every architecture. */
-        *(volatile __u32 *)&entry->epoch = packet->epoch;
-        flow_account(entry, packet, 0);
-        return STEP_CONTINUE;
+    struct flow_key key ON_STACK;
+
+    if (!entry) {
+        flow_key_make(&key, packet->slot, packet, false);
+        return flow_begin(packet, port, &key, output);
     }
-    struct flow_entry initial = {
-        .layout = FLOW_LAYOUT,
-        .state = FLOW_HALF_OPEN,
-        .flags = FLOW_LOCAL_STARTED,
-        .tcp_flags = {packet->tcp_flags, 0},
-        .slot = packet->slot,
-        .epoch = packet->epoch,
-        .output = output,
-        .output_generation = output_generation(output),
-        .project = port->project,
-        .generation = port->generation,
-        .last_seen_ns = time_ns(),
-        .packets = {packet->segments, 0},
-        .bytes = {packet_wire_bytes(packet), 0},
-    };
-    mac_copy(initial.remote_mac, packet->destination);
-    return flow_create(&packet->tuple, port, &initial);
+    /* Off first, so that no frame is sent by a half-written decision. */
+    *(volatile __u32 *)&entry->stamp = ~packet->stamp;
+    mac_copy(entry->remote_mac, packet->destination);
+    entry->output = output;
+    entry->output_generation = output_generation(output);
+    entry->generation = port->generation;
+    __sync_fetch_and_add(&entry->packets[0], 0); /* Orders the stores on every architecture. */
+    *(volatile __u32 *)&entry->stamp = packet->stamp;
+    flow_account(entry, packet, 0);
+    return STEP_CONTINUE;
 }
 
 /* The receiving port's side of the connection, where that port asks for it. */
 static __noinline __u32 flow_receive(const struct packet *packet, const struct port_config *port, __u32 slot)
 {
-    struct flow_key key ON_STACK = {.slot = slot, .protocol = packet->tuple.protocol};
+    struct flow_key key ON_STACK;
 
     if (!(packet->flags & PACKET_HAS_FLOW))
         return STEP_CONTINUE;
-    address_copy(key.local, packet->tuple.remote);
-    address_copy(key.remote, packet->tuple.local);
-    if (key.protocol == IPPROTO_ICMP || key.protocol == IPPROTO_ICMPV6) { /* Identifier and type have no direction. */
-        key.local_port = packet->tuple.local_port;
-        key.remote_port = packet->tuple.remote_port;
-    } else {
-        key.local_port = packet->tuple.remote_port;
-        key.remote_port = packet->tuple.local_port;
-    }
-    struct flow_entry *entry = flow_find(&key);
-    if (entry) {
-        flow_account(entry, packet, 1);
-        return STEP_CONTINUE;
-    }
-    struct flow_entry initial = {
-        .layout = FLOW_LAYOUT,
-        .state = FLOW_HALF_OPEN,
-        .tcp_flags = {0, packet->tcp_flags},
-        .slot = slot,
-        .project = port->project,
-        .generation = port->generation,
-        .last_seen_ns = time_ns(),
-        .packets = {0, packet->segments},
-        .bytes = {0, packet_wire_bytes(packet)},
-    };
-    return flow_create(&key, port, &initial);
+    flow_key_make(&key, slot, packet, true);
+    struct flow_entry *entry = flow_find(&key, packet, true);
+    if (!entry)
+        return flow_begin(packet, port, &key, FLOW_RECEIVED);
+    flow_account(entry, packet, 1);
+    return STEP_CONTINUE;
 }
 
 #endif

@@ -14,12 +14,19 @@
 
 #define ON_STACK __attribute__((aligned(8))) /* The verifier wants aligned access there. */
 
+struct flow_tuple { /* From one side of a connection. */
+    __u8 local[16], remote[16];
+    __u16 local_port, remote_port; /* As in struct flow_key. */
+    __u8 protocol;
+    __u8 pad[3];
+};
+
 struct packet {
-    struct flow_key tuple ON_STACK; /* From the sender's side: 'local' is the source.  Addresses and ports are zero without IP. */
+    struct flow_tuple tuple ON_STACK; /* From the sender's side: 'local' is the source.  Addresses and ports are zero without IP. */
     __u32 slot;            /* Of the port that sent it; 0: came by tunnel. */
     __u32 drop_slot;       /* Which port's counters get a drop. */
     __u32 vni;
-    __u32 epoch;           /* Of the sending port, read before any table. */
+    __u32 stamp;           /* Of the sending port, read before any table. */
     __u32 size;            /* Bytes of the Ethernet frame. */
     __u32 flags;           /* PACKET_* */
     __u16 l3, l4;          /* Offsets. */

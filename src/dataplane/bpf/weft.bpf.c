@@ -97,10 +97,12 @@ static __always_inline __u32 workload_frame(struct __sk_buff *skb, struct packet
     if (!found)
         return DROP_no_port;
     __u32 slot = *found;
-    const struct port_config *port = port_config_get(slot, &packet->epoch);
+    __u32 epoch;
+    const struct port_config *port = port_config_get(slot, &epoch);
     if (!port || !slot || port->ifindex != ifindex)
         return DROP_no_port;
-    packet->slot = packet->tuple.slot = packet->drop_slot = slot;
+    packet->stamp = flow_stamp(epoch, port->generation);
+    packet->slot = packet->drop_slot = slot;
     packet->vni = port->vni;
     TRACE(port, "slot %u, network %u", slot, port->vni);
 
@@ -123,8 +125,10 @@ static __always_inline __u32 workload_frame(struct __sk_buff *skb, struct packet
 
     struct flow_entry *entry = NULL;
     if (packet->flags & PACKET_HAS_FLOW) {
-        entry = flow_find(&packet->tuple);
-        if (entry && mac_same(packet->source, port->mac) && flow_is_current(entry, packet, port)) {
+        struct flow_key key ON_STACK;
+        flow_key_make(&key, slot, packet, false);
+        entry = flow_find(&key, packet, false);
+        if (entry && mac_same(packet->source, port->mac) && flow_is_current(entry, packet)) {
             __u32 output = entry->output;
             flow_account(entry, packet, 0);
             TRACE(flow, "known connection, output %#x", output);

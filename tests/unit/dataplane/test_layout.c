@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "weft/base/util.h"
-#include "weft/dataplane/tables.h"
+#include "weft/dataplane/previous.h"
 
 struct member {
     const char *name;
@@ -55,14 +55,19 @@ static const struct layout layouts[] = {
     LAYOUT(project_record, M(project_record, n_half_open), M(project_record, n_established), M(project_record, max_half_open),
            M(project_record, max_established), M(project_record, n_learned), M(project_record, max_learned),
            M(project_record, n_not_learned), M(project_record, pad)),
-    LAYOUT(flow_key, M(flow_key, slot), M(flow_key, protocol), M(flow_key, pad), M(flow_key, local), M(flow_key, remote),
-           M(flow_key, local_port), M(flow_key, remote_port)),
+    LAYOUT(flow_key, M(flow_key, owner), M(flow_key, local_port), M(flow_key, remote_port), M(flow_key, local), M(flow_key, remote)),
+    LAYOUT(flow_key_1, M(flow_key_1, slot), M(flow_key_1, protocol), M(flow_key_1, pad), M(flow_key_1, local), M(flow_key_1, remote),
+           M(flow_key_1, local_port), M(flow_key_1, remote_port)),
     LAYOUT(flow_slot, M(flow_slot, key), M(flow_slot, state)),
     LAYOUT(sweeper, M(sweeper, timer), M(sweeper, version), M(sweeper, next), M(sweeper, hand), M(sweeper, n_seen)),
-    LAYOUT(flow_entry, M(flow_entry, layout), M(flow_entry, state), M(flow_entry, flags), M(flow_entry, pad),
-           M(flow_entry, remote_mac), M(flow_entry, tcp_flags), M(flow_entry, slot), M(flow_entry, epoch), M(flow_entry, output),
-           M(flow_entry, output_generation), M(flow_entry, project), M(flow_entry, generation), M(flow_entry, counted_established),
-           M(flow_entry, last_seen_ns), M(flow_entry, packets), M(flow_entry, bytes)),
+    LAYOUT(flow_entry, M(flow_entry, layout), M(flow_entry, state), M(flow_entry, flags), M(flow_entry, stamp), M(flow_entry, output),
+           M(flow_entry, last_seen), M(flow_entry, remote_mac), M(flow_entry, output_generation), M(flow_entry, packets),
+           M(flow_entry, bytes), M(flow_entry, generation), M(flow_entry, project), M(flow_entry, counted_established),
+           M(flow_entry, pad), M(flow_entry, local), M(flow_entry, remote), M(flow_entry, room)),
+    LAYOUT(flow_entry_1, M(flow_entry_1, layout), M(flow_entry_1, state), M(flow_entry_1, flags), M(flow_entry_1, pad),
+           M(flow_entry_1, slot), M(flow_entry_1, epoch), M(flow_entry_1, output), M(flow_entry_1, output_generation),
+           M(flow_entry_1, generation), M(flow_entry_1, remote_mac), M(flow_entry_1, tcp_flags), M(flow_entry_1, last_seen_ns),
+           M(flow_entry_1, packets), M(flow_entry_1, bytes), M(flow_entry_1, project), M(flow_entry_1, counted_established)),
     LAYOUT(settings, M(settings, n_ports), M(settings, n_hosts), M(settings, n_projects), M(settings, tunnel_ifindex),
            M(settings, tunnel_port), M(settings, flood_fan_out), M(settings, n_flow_slots), M(settings, timeout_s), M(settings, hash_seed),
            M(settings, relay_rate), M(settings, relay_burst)),
@@ -108,7 +113,7 @@ static void every_map_of_tables_h_is_in_the_object(void **state)
     int id = btf__find_by_name_kind(btf, ".maps", BTF_KIND_DATASEC);
 
     assert_true(id > 0);
-    assert_int_equal(btf_vlen(btf__type_by_id(btf, id)), 20);
+    assert_int_equal(btf_vlen(btf__type_by_id(btf, id)), 21);
 }
 
 int main(int argc, char **argv)

@@ -1,0 +1,40 @@
+"""The release before this one, built from its own source: what hosts run before they are upgraded.
+
+The source comes out of the repository, so a copy without that commit (a shallow clone, a tarball) has no previous release.  It is
+built once, into build/previous/<commit>."""
+
+import fcntl
+import shutil
+import subprocess
+
+import pytest
+
+from lab import ROOT
+
+# The last commit whose connection entries have layout 1.  With the next release this becomes the tag of this one.
+COMMIT = "5abb6869b4d8d432ddca29464fd43b6447e7a5fd"
+
+
+def agent():
+    """The path of its weft-agent.  Skips the test where it cannot be had."""
+    folder = ROOT / "build" / "previous" / COMMIT
+    program = folder / "build" / "src" / "agent" / "weft-agent"
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder.parent / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (folder / "ready").exists():
+            return program
+        if not shutil.which("git") or subprocess.run(["git", "-C", ROOT, "cat-file", "-e", COMMIT + "^{commit}"],
+                                                     capture_output=True).returncode:
+            pytest.skip(f"this copy of the source has no history back to {COMMIT[:12]}, the previous release")
+        shutil.rmtree(folder / "source", ignore_errors=True)
+        shutil.rmtree(folder / "build", ignore_errors=True)
+        (folder / "source").mkdir()
+        archive = subprocess.run(["git", "-C", ROOT, "archive", COMMIT], check=True, capture_output=True).stdout
+        subprocess.run(["tar", "-x", "-C", folder / "source"], input=archive, check=True)
+        for command in (["meson", "setup", folder / "build", folder / "source", "--buildtype=release"],
+                        ["ninja", "-C", folder / "build", "src/agent/weft-agent"]):
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            assert done.returncode == 0, done.stdout[-4000:]
+        (folder / "ready").touch()
+    return program
