@@ -239,7 +239,7 @@ static long sweep_step(__u32 index, void *context)
 /* The timer's callback.  Rests when a whole round has met nobody. */
 static int sweep(void *map, __u32 *key, struct sweeper *record)
 {
-    struct sweep_state state = {.now = flow_now(), .first = record->hand, .mask = flow_slots_mask()};
+    struct sweep_state state = {.now = flow_now(), .first = record->hand, .mask = flow_slots_mask(), .n_seen = frame_unknown(0)};
 
     frame_loop(2 * SWEEP_STRETCH, sweep_step, &state);
     record->hand = (state.first + SWEEP_STRETCH) & state.mask;

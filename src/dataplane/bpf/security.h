@@ -127,7 +127,7 @@ static __always_inline __u32 security_nd_options(const struct __sk_buff *skb, co
         .packet = packet,
         .offset = offset,
         .end = ETH_HLEN + 40 + bpf_ntohs(load16(header + 4)),
-        .step = DROP_bad_header,
+        .step = frame_unknown(DROP_bad_header),
     };
     frame_loop(ND_MAX_OPTIONS + 1, security_nd_option, &state);
     return state.step;

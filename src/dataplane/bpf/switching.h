@@ -235,7 +235,7 @@ static __always_inline void flood_tree(struct flood_state *state)
     if (!state->n_hosts || (output & OUTPUT_KIND_MASK) != OUTPUT_REMOTE)
         return;
     state->next = output & OUTPUT_SLOT_MASK;
-    state->position = 0;
+    state->position = frame_unknown(0);
     state->budget -= state->n_hosts;
     state->n_spent += state->n_hosts;
     frame_loop(state->fan_out, flood_stretch, state);
@@ -286,7 +286,7 @@ static __always_inline void flood_onwards(struct flood_state *state, const struc
     state->key = flood_row(state->vni, FLOOD_FACTS | 1);
     state->end = from->argument;
     state->hops = from->hops + 1;
-    state->low = 0;
+    state->low = frame_unknown(0);
     state->high = flood_row(state->vni, FLOOD_FACTS);
     frame_loop(FLOOD_KEY_BITS + 1, flood_search, state);
     state->n_hosts = state->low;
@@ -314,7 +314,10 @@ static __noinline __u32 switch_flood(struct __sk_buff *skb, const struct packet 
         .vni = packet->vni,
         .slot = slot,
         .segments = packet->segments,
-        .budget = FLOOD_LIST_MAX,
+        .budget = frame_unknown(FLOOD_LIST_MAX),
+        .n_spent = frame_unknown(0),
+        .n_copies = frame_unknown(0),
+        .is_exhausted = frame_unknown(0),
     };
 
     if (!settings || !state.segments)
@@ -341,7 +344,7 @@ static __noinline __u32 switch_flood(struct __sk_buff *skb, const struct packet 
         struct host_runtime *runtime = map_lookup(host_runtime, &host);
         reason = DROP_relay_budget;
         state.budget = 0;
-        state.n_spent = 0;
+        state.n_spent = frame_unknown(0);
         if (runtime) {
             bucket = &runtime->relay_tokens;
             tokens = bucket_refill(&runtime->relay_time_ns, bucket, settings->relay_rate, settings->relay_burst);

@@ -12,6 +12,7 @@
  *   time_ns()                    coarse monotonic time
  *   sweep_timer_*                the timer that ends connection entries
  *   frame_loop(n, function, state)   bpf_loop
+ *   frame_unknown(value)         what a member of its state begins as that the function writes
  *   PROGRAM                      before a program
  *   TRACE(stage, format, ...)    a step for 'weft trace'; nothing in BPF
  *
@@ -58,6 +59,14 @@
 #define time_ns() bpf_ktime_get_coarse_ns()
 #define frame_loop(n, function, state) bpf_loop(n, function, state, 0)
 
+/* A value, plus zero from where the verifier cannot know it.  Before Linux 6.7 (commit ab5cfac139ab) the verifier looks at one call of
+ * a loop's function and believes that to be all.  A member of the state that begins as a constant then has two values for it,
+ * the first one and that after one call, and it takes out what is left for others: with 'n_copies' and 'is_exhausted' both beginning
+ * as 0, the one call either made a copy or was the end, so that "copies were made, and then came the end" was dead code, and the
+ * drop was not counted.  (Whether it follows a member depends on its place on the stack, so that an unrelated member could make or mend it.) */
+volatile __u32 frame_zero;
+#define frame_unknown(value) ((value) + frame_zero)
+
 #define sweep_timer_init(record) bpf_timer_init(&(record)->timer, &sweeper, 1 /* CLOCK_MONOTONIC */)
 #define sweep_timer_set_callback(record, function) bpf_timer_set_callback(&(record)->timer, function)
 #define sweep_timer_start(record, ns) bpf_timer_start(&(record)->timer, ns, 0)
@@ -96,6 +105,7 @@ static __always_inline __u64 frame_bound(__u64 offset)
 #else
 #include "weft/dataplane/bpf/native.h"
 #define frame_bound(offset) (offset)
+#define frame_unknown(value) (value)
 #define CHECKED_ALONE static __attribute__((noinline))
 #endif
 
