@@ -123,10 +123,14 @@ static const char *const arrays[] = {"ports", "port_runtime", "hosts", "host_run
 
 static void empty_hash(const char *name)
 {
-    uint8_t key[64];
+    uint8_t key[64], next[64];
+    bool is_last = bpf_map_get_next_key(map_fd(name), NULL, next) != 0;
 
-    while (bpf_map_get_next_key(map_fd(name), NULL, key) == 0)
+    while (!is_last) { /* The next one before this one is gone: from nowhere, the kernel would look from the beginning. */
+        memcpy(key, next, sizeof(key));
+        is_last = bpf_map_get_next_key(map_fd(name), key, next) != 0;
         bpf_map_delete_elem(map_fd(name), key);
+    }
 }
 
 static void copy_entry(void *key, void *value, void *context)
