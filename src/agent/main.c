@@ -345,8 +345,6 @@ static int start(struct error *error)
         result = open_socket(error);
     if (result == 0 && agent.options.metrics_listen)
         result = metrics_start(&agent, agent.options.metrics_listen, error);
-    if (result == 0)
-        agent_report_start(&agent);
     return result;
 }
 
