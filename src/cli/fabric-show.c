@@ -298,7 +298,7 @@ static int make_rows(struct drawing *drawing)
         return -ENOMEM;
     for (size_t i = 0; i < rows->n; i++)
         if (rows->items[i].text)
-            drawing->inner_width = MAX(drawing->inner_width, strlen(rows->items[i].text) + 3);
+            drawing->inner_width = MAX(drawing->inner_width, strlen(rows->items[i].text) + (rows->items[i].kind == ROW_TOP ? 4 : 2));
     return 0;
 }
 

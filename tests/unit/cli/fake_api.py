@@ -144,3 +144,51 @@ class AgentHandler(socketserver.StreamRequestHandler):
             if request["operation"] == "plug":
                 self.server.ports = [{"id": request["port"], "status": "ACTIVE"}]
         self.wfile.write(json.dumps(answer).encode() + b"\n")
+
+
+class Fabric(http.server.ThreadingHTTPServer):
+    """Answers as weft-fabric does: what is in 'answers' by method and path (with its query), else 404.  It records every request."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), FabricHandler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.requests, self.answers, self.token = [], {}, None
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+    def get(self, path, body):
+        self.answers["GET", path] = (200, body)
+
+    def topology(self, switches, links, hosts=(), n_hosts=None):
+        """switches: {id: state}; links: ((id, port), (id, port)[, weight, weight back]); hosts: ((id, port), MAC, [addresses])."""
+        def place(at):
+            return {"switch": f"0x{at[0]:016x}", "port": at[1]}
+
+        self.get("", {"fabric": {"version": "0.1.0", "role": "equal", "elected": False, "path_mode": "equal-cost", "install": "reactive",
+                                 "max_paths": 64, "switches": len(switches), "links": len(links),
+                                 "hosts": len(hosts) if n_hosts is None else n_hosts, "flows": 0, "uptime_seconds": 1}})
+        self.get("/switches", {"switches": [{"id": f"0x{dpid:016x}", "state": state, "seconds": 12, "n_ports": 4, "n_links": 0,
+                                             "n_hosts": n_hosts or 0} for dpid, state in switches.items()]})
+        self.get("/links", {"links": [{"from": place(link[0]), "to": place(link[1]), "weight": (*link, 1, 1)[2],
+                                       "weight_back": (*link, 1, 1)[3]} for link in links]})
+        self.get("/hosts", {"hosts": [{"mac": mac, "vlan": None, "addresses": addresses, "at": place(at), "slice": None, "flows": 0,
+                                       "seen_seconds": 0} for at, mac, addresses in hosts]})
+
+
+class FabricHandler(Handler):
+    def serve(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        body = json.loads(self.rfile.read(length)) if length else None
+        self.server.requests.append((self.command, self.path, body, dict(self.headers)))
+        if self.server.token and self.headers.get("Authorization") != f"Bearer {self.server.token}":
+            return self.fail(401, "Unauthorized", "The request you have made requires a valid token.")
+        answer = self.server.answers.get((self.command, self.path.removeprefix("/fabric/v1")))
+        if answer is None:
+            return self.fail(404, "NotFound", f"'{self.path}' could not be found.")
+        return self.reply(*answer)
+
+    do_GET = do_POST = do_PUT = do_DELETE = serve
+
+    def fail(self, status, kind, message):
+        self.reply(status, {"error": {"code": status, "title": "", "type": kind, "message": message}})
