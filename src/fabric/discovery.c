@@ -20,31 +20,31 @@ bool port_is_edge(const struct fabric_port *port)
 
 /* ---- arcs -------------------------------------------------------------------------------------------------------------------- */
 
+static int reserve_arc(struct fabric *fabric, uint32_t arc)
+{
+    size_t capacity = MAX((size_t)64, fabric->arcs_capacity);
+    struct arc_state **grown;
+
+    if (arc < fabric->arcs_capacity)
+        return 0;
+    while (capacity <= arc)
+        capacity *= 2;
+    grown = realloc(fabric->arcs, capacity * sizeof(*grown));
+    if (!grown)
+        return -ENOMEM;
+    for (size_t i = fabric->arcs_capacity; i < capacity; i++)
+        grown[i] = NULL;
+    fabric->arcs = grown;
+    fabric->arcs_capacity = capacity;
+    return 0;
+}
+
 static int remember_arc(struct fabric *fabric, uint32_t arc, struct fabric_port *from)
 {
-    struct arc_state *state = calloc(1, sizeof(*state));
-
-    if (arc >= fabric->arcs_capacity) {
-        size_t capacity = MAX((size_t)64, fabric->arcs_capacity);
-        struct arc_state **grown;
-
-        while (capacity <= arc)
-            capacity *= 2;
-        grown = realloc(fabric->arcs, capacity * sizeof(*grown));
-        if (grown) {
-            for (size_t i = fabric->arcs_capacity; i < capacity; i++)
-                grown[i] = NULL;
-            fabric->arcs = grown;
-            fabric->arcs_capacity = capacity;
-        }
-    }
-    if (!state || arc >= fabric->arcs_capacity) {
-        free(state);
+    if (reserve_arc(fabric, arc) < 0 || !(fabric->arcs[arc] = calloc(1, sizeof(**fabric->arcs))))
         return -ENOMEM;
-    }
-    state->from = from;
-    ring_init(&state->paths);
-    fabric->arcs[arc] = state;
+    fabric->arcs[arc]->from = from;
+    ring_init(&fabric->arcs[arc]->paths);
     return 0;
 }
 
