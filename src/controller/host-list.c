@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weft/fabric/slices.h"
 #include "weft/base/util.h"
 
 int host_filter_parse(const char *text, struct host_filter *ret)
@@ -47,7 +48,7 @@ struct host *host_first(const struct fabric *fabric, const struct host_filter *f
     if (filter->has_mac)
         found = host_find(fabric, &filter->mac, FRAME_NO_VLAN);
     else if (filter->has_address)
-        found = host_find_address(fabric, &filter->address, FRAME_NO_VLAN);
+        found = host_find_address(fabric, &filter->address, FRAME_NO_VLAN, SLICE_ALL);
     if (found && host_matches(filter, found))
         return found;
     found = NULL;

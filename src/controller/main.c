@@ -27,7 +27,7 @@ static struct election_options election_options;
 static struct {
     char *listen, *listen_tls, *tls_certificate, *tls_key, *tls_ca, *http_listen, *http_token_file, *http_tls_certificate, *http_tls_key;
     char *path_mode, *install, *openflow, *role, *hash_seed, *order, *key_file, *slices, *peers, *peer_listen, *log_level;
-    uint64_t max_paths, link_probe_ms, link_dead_ms, settle_ms, echo_ms, dead_ms, host_age_s, idle_timeout_s, hard_timeout_s, flood_rate;
+    uint64_t max_paths, link_probe_ms, link_dead_ms, settle_ms, echo_ms, dead_ms, host_age_s, idle_timeout_s, hard_timeout_s, flood_rate, flow_rate;
     uint64_t max_switches, max_ports, max_hosts, max_hosts_port, max_flows, controller_id;
 } o;
 
@@ -53,7 +53,8 @@ static const struct option_spec options[] = {
     {"switch-echo-ms", OPTION_NUMBER, &o.echo_ms, "MS", "of silence until a switch is asked whether it lives (1000)"},
     {"switch-dead-ms", OPTION_NUMBER, &o.dead_ms, "MS", "of silence until it counts as dead (3000)"},
     {"host-age", OPTION_NUMBER, &o.host_age_s, "SECONDS", "of silence until a host is asked for, and forgotten (600)"},
-    {"flood-rate", OPTION_NUMBER, &o.flood_rate, "NUMBER", "broadcasts and unknown unicasts a second and port (1000)"},
+    {"flood-rate", OPTION_NUMBER, &o.flood_rate, "NUMBER", "broadcasts and unknown unicasts a second and port (200)"},
+    {"flow-rate", OPTION_NUMBER, &o.flow_rate, "NUMBER", "new flows a second and port (20000)"},
     {"max-switches", OPTION_NUMBER, &o.max_switches, "NUMBER", "(4096)"},
     {"max-ports", OPTION_NUMBER, &o.max_ports, "NUMBER", "of one switch (4096)"},
     {"max-hosts", OPTION_NUMBER, &o.max_hosts, "NUMBER", "(1000000)"},
@@ -176,6 +177,7 @@ static int check_ranges(struct error *error)
         {"switch-dead-ms", o.dead_ms, o.echo_ms + 1, 3600000},
         {"host-age", o.host_age_s, 1, 31536000},
         {"flood-rate", o.flood_rate, 1, 1000000},
+        {"flow-rate", o.flow_rate, 1, 100000000},
         {"max-switches", o.max_switches, 1, 65535},
         {"max-ports", o.max_ports, 1, 65279},
         {"max-hosts", o.max_hosts, 1, 100000000},
@@ -200,6 +202,7 @@ static void set_defaults(void)
     o.host_age_s = fabric_options.host_age_ms / 1000;
     o.idle_timeout_s = fabric_options.idle_timeout_s;
     o.flood_rate = fabric_options.flood_rate;
+    o.flow_rate = fabric_options.flow_rate;
     o.max_switches = fabric_options.max_switches;
     o.max_ports = fabric_options.max_ports;
     o.max_hosts = fabric_options.max_hosts;
@@ -249,6 +252,7 @@ static int complete_options(struct error *error)
     fabric_options.idle_timeout_s = (uint16_t)o.idle_timeout_s;
     fabric_options.hard_timeout_s = (uint16_t)o.hard_timeout_s;
     fabric_options.flood_rate = (uint32_t)o.flood_rate;
+    fabric_options.flow_rate = (uint32_t)o.flow_rate;
     fabric_options.max_switches = o.max_switches;
     fabric_options.max_ports = o.max_ports;
     fabric_options.max_hosts = o.max_hosts;

@@ -141,6 +141,12 @@ static void add_port(struct fabric *fabric, struct datapath *datapath, const str
     port->weight = 1;
     port->arc = GRAPH_NONE;
     ring_init(&port->hosts);
+    ring_init(&port->listeners);
+    ring_init(&port->of_neighbor);
+    port->flood_refilled_ms = port->flow_refilled_ms = fabric->now_ms;
+    port->flood_tokens = fabric->options.flood_rate;
+    port->flow_tokens = fabric->options.flow_rate;
+    slices_mark_port(fabric, port);
     memmove(datapath->ports + place + 1, datapath->ports + place, (datapath->n_ports - place) * sizeof(*datapath->ports));
     datapath->ports[place] = port;
     datapath->n_ports++;
@@ -151,13 +157,9 @@ static void remove_port(struct fabric *fabric, struct datapath *datapath, struct
 {
     size_t place = port_place(datapath, port->number);
 
-    if (port->is_up) {
-        port->is_up = false;
-        discovery_port_down(fabric, port);
-    }
+    port->is_up = false;
+    discovery_port_down(fabric, port);
     hosts_port_down(fabric, port);
-    RING_FOREACH(element, &port->hosts)
-        host_remove(fabric, CONTAINER_OF(element, struct host, of_port));
     routes_flush(fabric); /* No path points at it any more. */
     flows_forget_port(fabric, port);
     memmove(datapath->ports + place, datapath->ports + place + 1, (datapath->n_ports - place - 1) * sizeof(*datapath->ports));
@@ -179,29 +181,57 @@ void datapath_port_status(struct fabric *fabric, struct datapath *datapath, cons
     }
 }
 
-/* What the handshake said, against what was known: a switch that comes back may have other ports. */
-static void set_ports(struct fabric *fabric, struct datapath *datapath, struct of_bytes list)
+static int compare_numbers(const void *a, const void *b)
+{
+    const uint32_t *left = a, *right = b;
+
+    return *left < *right ? -1 : *left > *right;
+}
+
+static void remove_missing(struct fabric *fabric, struct datapath *datapath, struct of_bytes list)
 {
     struct of_bytes left = list;
     struct of_port description;
+    size_t n = 0;
+    uint32_t *numbers = malloc(MAX((size_t)1, list.size / 48 * sizeof(*numbers))); /* A description has 48 bytes or more. */
 
-    for (size_t i = datapath->n_ports; i-- > 0;) {
-        struct fabric_port *port = datapath->ports[i];
-        bool is_there = false;
+    if (!numbers)
+        return;
+    while (of_port_next(datapath->version, &left, &description) == 1)
+        numbers[n++] = description.number;
+    qsort(numbers, n, sizeof(*numbers), compare_numbers);
+    for (size_t i = datapath->n_ports; i-- > 0;)
+        if (!bsearch(&datapath->ports[i]->number, numbers, n, sizeof(*numbers), compare_numbers))
+            remove_port(fabric, datapath, datapath->ports[i]);
+    free(numbers);
+}
 
-        for (left = list; !is_there && of_port_next(datapath->version, &left, &description) == 1;)
-            is_there = description.number == port->number;
-        if (!is_there)
-            remove_port(fabric, datapath, port);
-    }
-    for (left = list; of_port_next(datapath->version, &left, &description) == 1;) {
+void datapath_ports(struct fabric *fabric, struct datapath *datapath, struct of_bytes list)
+{
+    struct of_port description;
+
+    while (of_port_next(datapath->version, &list, &description) == 1) {
         struct fabric_port *port = datapath_port(datapath, description.number);
 
         if (port)
             set_port(fabric, port, &description);
         else
             add_port(fabric, datapath, &description);
+        if (port && !port->is_up && port->n_hosts) /* It went down while the switch was away. */
+            hosts_port_down(fabric, port);
     }
+}
+
+/* What changed between the handshake's list and now. */
+static void ask_for_ports(struct fabric *fabric, struct datapath *datapath)
+{
+    struct of_message request = {.kind = OF_FEATURES_REQUEST};
+
+    if (datapath->version != OF10) {
+        request.kind = OF_MULTIPART_REQUEST;
+        request.multipart_request = (struct of_multipart_request){.type = OFMP_PORT_DESC};
+    }
+    datapath_send(fabric, datapath, &request);
 }
 
 /* ---- what every switch holds ------------------------------------------------------------------------------------------------- */
@@ -256,7 +286,8 @@ static struct datapath *add_datapath(struct fabric *fabric, uint64_t id)
     if (!datapath)
         return NULL;
     datapath->id = id;
-    datapath->flap_window_ms = fabric->now_ms;
+    datapath->flap_window_ms = datapath->away_ms = fabric->now_ms;
+    ring_init(&datapath->of_resync);
     if (graph_add_node(fabric->graph, order_of(fabric, id), &datapath->node) < 0) {
         free(datapath);
         return NULL;
@@ -278,6 +309,7 @@ static void remove_datapath(struct fabric *fabric, struct datapath *datapath)
     routes_forget_node(fabric, datapath->node);
     reconcile_forget(datapath);
     proactive_forget(datapath);
+    fabric->n_old_switches -= datapath->is_old;
     fabric->by_node[datapath->node] = NULL;
     dag_cache_node_removed(fabric->dags, datapath->node);
     graph_remove_node(fabric->graph, datapath->node);
@@ -295,13 +327,16 @@ static void take_channel(struct fabric *fabric, struct datapath *datapath, struc
     datapath->description = *channel_description(channel);
     datapath->is_vswitch = strstr(datapath->description.hardware, "Open vSwitch") != NULL;
     datapath->up_ms = fabric->now_ms;
-    fabric->is_coarse |= datapath->version == OF10;
+    fabric->n_old_switches += (datapath->version == OF10) - datapath->is_old;
+    datapath->is_old = datapath->version == OF10;
     datapath->is_role_known = datapath->is_reconciled = false;
     if (datapath->description.hardware[0])
         snprintf(rest, sizeof(rest), ", %.40s %.20s", datapath->description.hardware, datapath->description.software);
     fabric_tell(fabric, FABRIC_SWITCH_UP, "switch 0x%016llx: up, OpenFlow %s%s", (unsigned long long)datapath->id,
                 datapath->version == OF10 ? "1.0" : "1.3", rest);
-    set_ports(fabric, datapath, channel_ports(channel));
+    remove_missing(fabric, datapath, channel_ports(channel));
+    datapath_ports(fabric, datapath, channel_ports(channel));
+    ask_for_ports(fabric, datapath);
     role_ask(fabric, datapath);
 }
 
@@ -315,12 +350,29 @@ static bool is_flapping(struct fabric *fabric, struct datapath *datapath)
     return ++datapath->n_flaps > FLAPS_MAX;
 }
 
+/* A switch that is there matters more than one that was. */
+static void remove_longest_away(struct fabric *fabric)
+{
+    struct datapath *longest = NULL;
+
+    HASHMAP_FOREACH(node, &fabric->datapaths) {
+        struct datapath *datapath = CONTAINER_OF(node, struct datapath, by_id);
+
+        if (!datapath->channel && !datapath->candidate && (!longest || datapath->away_ms < longest->away_ms))
+            longest = datapath;
+    }
+    if (longest)
+        remove_datapath(fabric, longest);
+}
+
 void datapath_ready(struct channel *channel, void *context)
 {
     struct fabric *fabric = context;
     uint64_t id = channel_datapath_id(channel);
     struct datapath *datapath = datapath_find(fabric, id);
 
+    if (!datapath && fabric->datapaths.n_nodes >= fabric->options.max_switches)
+        remove_longest_away(fabric);
     if (!datapath && fabric->datapaths.n_nodes >= fabric->options.max_switches) {
         fabric_tell(fabric, FABRIC_SWITCH_LIMIT, "switch 0x%016llx: one more than the %zu that are allowed", (unsigned long long)id,
                     fabric->options.max_switches);
@@ -413,7 +465,7 @@ void datapaths_clear(struct fabric *fabric)
             free(datapath->ports[i]);
         reconcile_forget(datapath);
         proactive_forget(datapath);
-            free(datapath->ports);
+        free(datapath->ports);
         hashmap_remove(&fabric->datapaths, node);
         free(datapath);
     }

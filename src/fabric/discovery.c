@@ -123,18 +123,25 @@ void discovery_port_up(struct fabric *fabric, struct fabric_port *port)
     port->probe_due_ms = fabric->now_ms;
 }
 
+static void forget_neighbor(struct fabric_port *port)
+{
+    ring_remove(&port->of_neighbor);
+    port->neighbor = NULL;
+}
+
 void discovery_port_down(struct fabric *fabric, struct fabric_port *port)
 {
-    struct fabric_port *neighbor = port->neighbor;
-
     link_down(fabric, port, "a port went down");
-    port->neighbor = NULL;
+    forget_neighbor(port);
     port->kind = PORT_SETTLING;
-    /* The other end has not gone down, perhaps; but nobody is there. */
-    if (neighbor && neighbor->neighbor == port) {
-        neighbor->neighbor = NULL;
-        if (neighbor->is_up)
-            neighbor->kind = PORT_SUSPECT;
+    /* Who hears it has not gone down, perhaps; but nobody is there. */
+    RING_FOREACH(element, &port->listeners) {
+        struct fabric_port *listener = CONTAINER_OF(element, struct fabric_port, of_neighbor);
+
+        link_down(fabric, listener, "the other end went down");
+        forget_neighbor(listener);
+        if (listener->is_up)
+            listener->kind = PORT_SUSPECT;
     }
 }
 
@@ -157,18 +164,30 @@ static void set_neighbor(struct fabric *fabric, struct fabric_port *port, struct
     if (port->neighbor && port->neighbor != neighbor) {
         link_down(fabric, port, "another switch answers there now");
         if (is_restless(fabric, port)) {
-            port->neighbor = NULL;
+            forget_neighbor(port);
             port->kind = PORT_SUSPECT;
             return;
         }
     }
-    if (port->n_hosts) {
+    if (neighbor == port) {
+        fabric_tell(fabric, FABRIC_LLDP_FORGED, "port %s: its own discovery frame came back", port_text(port, text));
+        if (!port->n_hosts && !port->is_bound)
+            port->kind = PORT_SUSPECT;
+        return;
+    }
+    hosts_forget_assumed(fabric, port);
+    if (port->is_bound || port->n_hosts) {
         /* Hosts were seen here, and the port has not gone down since, as it would when a cable is moved. */
         fabric_tell(fabric, FABRIC_LLDP_ON_HOST_PORT, "port %s: a discovery frame came from where hosts are, relayed by one of them",
                     port_text(port, text));
+        hosts_doubt(fabric, port);
         return;
     }
-    port->neighbor = neighbor;
+    if (port->neighbor != neighbor) {
+        forget_neighbor(port);
+        port->neighbor = neighbor;
+        ring_append(&neighbor->listeners, &port->of_neighbor);
+    }
     port->heard_ms = fabric->now_ms;
     port->kind = PORT_LINK;
     port->probe_due_ms = MIN(port->probe_due_ms, fabric->now_ms + fabric->options.probe_ms);
@@ -238,7 +257,7 @@ static void tick_port(struct fabric *fabric, struct fabric_port *port)
         return;
     if (port->neighbor && !is_heard(fabric, port)) {
         link_down(fabric, port, "nothing was heard over it");
-        port->neighbor = NULL;
+        forget_neighbor(port);
         port->kind = PORT_SUSPECT;
     }
     if (port->kind == PORT_SETTLING && is_settled(fabric, port))
@@ -261,7 +280,7 @@ void discovery_tick(struct fabric *fabric)
 
             /* While this program did not run, nothing could be heard. */
             if (late > 4 * FABRIC_TICK_MS) {
-                port->heard_ms += late;
+                port->heard_ms = MIN(fabric->now_ms, port->heard_ms + late);
                 port->settles_ms += late;
             }
             tick_port(fabric, port);

@@ -59,9 +59,15 @@ static bool has_ports(uint8_t protocol)
     return protocol == 6 || protocol == 17 || protocol == 132;
 }
 
+/* IPv6 of which only the MACs count, for there are switches that do not look into it. */
+static bool is_coarse(const struct flow_tuple *tuple)
+{
+    return ip_is_zero(&tuple->source) && ip_is_zero(&tuple->destination);
+}
+
 void entry_flow_match(enum of_version version, const struct flow_tuple *tuple, uint16_t vlan, uint32_t in_port, struct of_match *ret)
 {
-    bool is_v4 = tuple->ethertype == ETHERTYPE_IPV4, is_ip = is_v4 || (tuple->ethertype == ETHERTYPE_IPV6 && version != OF10);
+    bool is_v4 = tuple->ethertype == ETHERTYPE_IPV4, is_ip = is_v4 || (tuple->ethertype == ETHERTYPE_IPV6 && version != OF10 && !is_coarse(tuple));
 
     ret->fields = OFM_IN_PORT | OFM_ETH_DST | OFM_ETH_SRC | OFM_ETH_TYPE | OFM_VLAN_VID;
     ret->in_port = in_port;
@@ -116,7 +122,8 @@ bool entry_flow_tuple(const struct of_match *match, struct flow_tuple *ret, uint
     return true;
 }
 
-void entry_put_flow(struct fabric *fabric, struct datapath *datapath, const struct of_match *match, uint32_t out_port, bool is_ingress)
+void entry_put_flow(struct fabric *fabric, struct datapath *datapath, const struct of_match *match, uint32_t out_port, bool is_ingress,
+                    uint32_t serial)
 {
     const struct fabric_options *o = &fabric->options;
     uint16_t grace = is_ingress ? 0 : TRANSIT_GRACE_S;
@@ -130,7 +137,7 @@ void entry_put_flow(struct fabric *fabric, struct datapath *datapath, const stru
     message.kind = OF_FLOW_MOD;
     message.xid = 0;
     message.flow_mod = (struct of_flow_mod){
-        .cookie = entry_cookie(is_ingress ? ENTRY_INGRESS : ENTRY_TRANSIT),
+        .cookie = entry_cookie(is_ingress ? ENTRY_INGRESS : ENTRY_TRANSIT) | serial,
         .command = OFPFC_ADD,
         .idle_timeout_s = o->idle_timeout_s ? (uint16_t)MIN(o->idle_timeout_s + grace, 65535) : 0,
         .hard_timeout_s = o->hard_timeout_s ? (uint16_t)MIN(o->hard_timeout_s + grace, 65535) : 0,

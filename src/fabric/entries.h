@@ -44,8 +44,15 @@ void entry_flow_match(enum of_version version, const struct flow_tuple *tuple, u
 /* The flow of such a match; false when it is not one of ours.  In 1.0 the addresses of IPv6 are not there. */
 bool entry_flow_tuple(const struct of_match *match, struct flow_tuple *ret, uint16_t *ret_vlan);
 
+/* The cookie's low half is the flow's serial number, so that the end of an older entry is not taken for this one's. */
+static inline uint32_t entry_serial_of(uint64_t cookie)
+{
+    return (uint32_t)cookie;
+}
+
 /* Adds or overwrites, or deletes, the entry of a flow at one switch. */
-void entry_put_flow(struct fabric *fabric, struct datapath *datapath, const struct of_match *match, uint32_t out_port, bool is_ingress);
+void entry_put_flow(struct fabric *fabric, struct datapath *datapath, const struct of_match *match, uint32_t out_port, bool is_ingress,
+                    uint32_t serial);
 void entry_delete(struct fabric *fabric, struct datapath *datapath, const struct of_match *match, uint16_t priority);
 void entry_put_deny(struct fabric *fabric, struct fabric_port *port, const struct mac_address *mac, uint16_t vlan);
 

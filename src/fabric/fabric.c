@@ -103,16 +103,12 @@ void fabric_count_drop(struct fabric *fabric, enum fabric_drop drop)
 static void take_neighbor(struct fabric *fabric, struct fabric_port *port, const struct host *source, const struct fabric_frame *frame,
                           const uint8_t *bytes, size_t size)
 {
-    struct host *target = host_find_address(fabric, &frame->target, frame->vlan);
+    struct host *target = host_find_address(fabric, &frame->target, frame->vlan, slice_of_host(fabric, source));
     uint8_t reply[FRAME_OWN_MAX];
 
     /* A question for an address that is its own (gratuitous ARP) is told to everybody. */
     if (!target || target == source) {
         flood_frame(fabric, port, source, frame, bytes, size);
-        return;
-    }
-    if (slice_of_host(fabric, target) != slice_of_host(fabric, source)) {
-        fabric_count_drop(fabric, FABRIC_DROP_SLICE);
         return;
     }
     fabric->counters.neighbor_replies++;
@@ -131,16 +127,17 @@ static bool is_link_local(const struct mac_address *mac)
 static void take_from_host(struct fabric *fabric, struct fabric_port *port, const struct fabric_frame *frame, const struct flow_lookup *lookup,
                            const uint8_t *bytes, size_t size)
 {
-    struct host *source = host_learn(fabric, port, frame), *destination;
+    struct host *source, *destination;
 
+    if (slices_find(fabric->slices, port->datapath->id, port->number, frame->vlan, &frame->tuple.source_mac) == SLICE_NONE) {
+        slices_deny(fabric, port, &frame->tuple.source_mac, frame->vlan);
+        return;
+    }
+    source = host_learn(fabric, port, frame);
     if (!source)
         return;
     if (!fabric_is_active(fabric)) {
         fabric_count_drop(fabric, FABRIC_DROP_STANDBY);
-        return;
-    }
-    if (slice_of_host(fabric, source) == SLICE_NONE) {
-        slices_deny(fabric, port, source);
         return;
     }
     if (frame->neighbor == NEIGHBOR_REQUEST) {
@@ -161,7 +158,7 @@ static void take_from_host(struct fabric *fabric, struct fabric_port *port, cons
 }
 
 /* Over a link comes what an earlier switch sent on and the next had no entry for, not yet or no more. */
-static void take_from_link(struct fabric *fabric, const struct fabric_frame *frame, const struct flow_lookup *lookup, const uint8_t *bytes,
+static void take_from_link(struct fabric *fabric, const struct fabric_port *port, const struct fabric_frame *frame, const struct flow_lookup *lookup, const uint8_t *bytes,
                            size_t size)
 {
     struct host *source = host_find(fabric, &frame->tuple.source_mac, frame->vlan);
@@ -169,7 +166,7 @@ static void take_from_link(struct fabric *fabric, const struct fabric_frame *fra
 
     if (!fabric_is_active(fabric))
         fabric_count_drop(fabric, FABRIC_DROP_STANDBY);
-    else if (source && destination)
+    else if (source && destination && port->arc != GRAPH_NONE && destination->port != port->neighbor)
         flows_packet(fabric, source, destination, frame, lookup, bytes, size);
     else
         fabric_count_drop(fabric, FABRIC_DROP_LOOPED);
@@ -205,7 +202,7 @@ static void take_packet(struct fabric *fabric, struct datapath *datapath, const 
     else if (port->kind == PORT_HOST)
         take_from_host(fabric, port, &frame, &lookup, packet->data.data, packet->data.size);
     else if (port->kind == PORT_LINK)
-        take_from_link(fabric, &frame, &lookup, packet->data.data, packet->data.size);
+        take_from_link(fabric, port, &frame, &lookup, packet->data.data, packet->data.size);
     else
         fabric_count_drop(fabric, port->kind == PORT_SETTLING ? FABRIC_DROP_SETTLING : FABRIC_DROP_SUSPECT_PORT);
 }
@@ -248,6 +245,9 @@ static void take_message(struct channel *channel, const struct of_message *messa
         break;
     case OF_ERROR:
         take_error(fabric, datapath, message);
+        break;
+    case OF_FEATURES_REPLY:
+        datapath_ports(fabric, datapath, message->features.ports);
         break;
     case OF_GET_CONFIG_REPLY:
     case OF_EXPERIMENTER:
@@ -431,7 +431,9 @@ void fabric_default_options(struct fabric_options *options)
         .host_age_ms = 600000,
         .forget_ms = 600000,
         .idle_timeout_s = 30,
-        .flood_rate = 1000,
+        .flood_rate = 200,
+        .flood_total = 50000,
+        .flow_rate = 20000,
         .max_switches = 4096,
         .max_ports = 4096,
         .max_hosts = 1000000,
@@ -482,6 +484,8 @@ int fabric_new(const struct fabric_options *options, uint64_t now_ms, struct fab
     ring_init(&fabric->moves);
     ring_init(&fabric->flows_by_age);
     ring_init(&fabric->dirty_routes);
+    ring_init(&fabric->resyncing);
+    ring_init(&fabric->address_claims);
     fabric->channel_options = (struct channel_options){
         .versions = fabric->options.versions,
         .handshake_ms = options->handshake_ms,

@@ -63,6 +63,8 @@ struct fabric_options {
     uint64_t forget_ms;            /* After which a switch that is away is forgotten. */
     uint16_t idle_timeout_s, hard_timeout_s; /* Of flows, at their first switch; 0: none. */
     uint32_t flood_rate;           /* Broadcast and unknown frames a second and port; ten times that for one second. */
+    uint32_t flood_total;          /* Messages a second that all floods together may cause. */
+    uint32_t flow_rate;            /* New flows a second and port; ten times that for one second.  An eighth of max_flows may begin at one port. */
     size_t max_switches, max_ports /* a switch */, max_hosts, max_hosts_port, max_flows;
     size_t output_max;             /* Bytes a switch may leave unread. */
     uint8_t lldp_key[16];

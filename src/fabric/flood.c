@@ -6,21 +6,30 @@
 #include "weft/fabric/slices.h"
 #include "weft/fabric/state.h"
 
-#define BURST_S 10      /* Seconds' worth of budget that may be used at once. */
+#define BURST_S 10      /* Seconds' worth of a port's budget that may be used at once. */
 #define ACTIONS_MAX 256 /* Ports in one message. */
+
+/* A bucket of tokens that holds 'burst' and gets 'rate' a second. */
+static void refill(uint32_t *tokens, uint64_t *refilled_ms, uint64_t now_ms, uint64_t rate, uint64_t burst)
+{
+    uint64_t earned = (now_ms - *refilled_ms) * rate / 1000;
+
+    if (!earned)
+        return;
+    *tokens = (uint32_t)MIN(burst, *tokens + earned);
+    *refilled_ms = now_ms;
+}
 
 static bool within_budget(struct fabric *fabric, struct fabric_port *port)
 {
-    uint64_t rate = fabric->options.flood_rate, burst = rate * BURST_S;
-    uint64_t earned = (fabric->now_ms - port->flood_refilled_ms) * rate / 1000;
+    uint64_t rate = fabric->options.flood_rate, total = fabric->options.flood_total;
 
-    if (earned) {
-        port->flood_tokens = (uint32_t)MIN(burst, port->flood_tokens + earned);
-        port->flood_refilled_ms = fabric->now_ms;
-    }
-    if (!port->flood_tokens)
+    refill(&port->flood_tokens, &port->flood_refilled_ms, fabric->now_ms, rate, rate * BURST_S);
+    refill(&fabric->flood_tokens, &fabric->flood_refilled_ms, fabric->now_ms, total, total);
+    if (!port->flood_tokens || !fabric->flood_tokens)
         return false;
     port->flood_tokens--;
+    fabric->flood_tokens -= (uint32_t)MIN(fabric->flood_tokens, fabric->datapaths.n_nodes);
     return true;
 }
 

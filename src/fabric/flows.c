@@ -13,6 +13,8 @@
 #include "weft/base/util.h"
 #include "weft/fabric/slices.h"
 
+#define FLOW_BURST_S 10
+#define PORT_SHARE 8     /* Of the flows that are remembered, this part may begin at one port. */
 #define REINSTALL_MS 500 /* Packets that come up later than that after the entries were sent show that one is gone. */
 
 /* An entry that a flow has, by numbers: the port may be gone when it is deleted. */
@@ -45,7 +47,7 @@ static void make_key(const struct fabric *fabric, const struct fabric_frame *fra
 
     *ret = (struct flow_key){.tuple = frame->tuple, .vlan = frame->vlan};
     tuple->is_fragment = 0;
-    if (fabric->is_coarse && tuple->ethertype == ETHERTYPE_IPV6) {
+    if (fabric->n_old_switches && tuple->ethertype == ETHERTYPE_IPV6) {
         memset(&tuple->source, 0, sizeof(tuple->source));
         memset(&tuple->destination, 0, sizeof(tuple->destination));
         tuple->protocol = 0;
@@ -96,6 +98,22 @@ static size_t places_of(const struct flow *flow, struct place *ret)
     return flow->path->n_hops + 1;
 }
 
+static void link_flow(struct flow **head, struct flow *flow, struct flow_link *link, size_t offset)
+{
+    link->next = *head;
+    link->from = head;
+    if (*head)
+        ((struct flow_link *)(void *)((char *)*head + offset))->from = &link->next;
+    *head = flow;
+}
+
+static void unlink_flow(struct flow_link *link, size_t offset)
+{
+    *link->from = link->next;
+    if (link->next)
+        ((struct flow_link *)(void *)((char *)link->next + offset))->from = link->from;
+}
+
 void flow_remove(struct fabric *fabric, struct flow *flow, bool in_switches)
 {
     if (in_switches && fabric_is_active(fabric)) {
@@ -107,11 +125,15 @@ void flow_remove(struct fabric *fabric, struct flow *flow, bool in_switches)
         free(places);
     }
     fabric->counters.flows_removed++;
+    reconcile_skip(fabric, flow);
     hashmap_remove(&fabric->flows, &flow->by_key);
     ring_remove(&flow->of_age);
     path_leave(flow->path, &flow->of_path);
     flow->source->n_flows--;
     flow->destination->n_flows--;
+    unlink_flow(&flow->of_source, offsetof(struct flow, of_source));
+    unlink_flow(&flow->of_destination, offsetof(struct flow, of_destination));
+    flow->in->n_flows--;
     flow->is_removed = true;
     free_flow(fabric, flow);
 }
@@ -132,7 +154,9 @@ static struct flow *add_flow(struct fabric *fabric, const struct flow_key *key, 
     if (fabric->flows.n_nodes > fabric->options.max_flows) {
         /* Its entries stay in the switches; only a failure would make it slower than others. */
         fabric_tell(fabric, FABRIC_FLOW_LIMIT, "there are %zu flows, as many as allowed: the oldest is forgotten", fabric->options.max_flows);
+        path_hold(path);
         flow_remove(fabric, CONTAINER_OF(fabric->flows_by_age.next, struct flow, of_age), false);
+        path->n_flows--; /* It is used in a moment. */
     }
     ring_append(&fabric->flows_by_age, &flow->of_age);
     path_use(path, &flow->of_path);
@@ -141,6 +165,10 @@ static struct flow *add_flow(struct fabric *fabric, const struct flow_key *key, 
     flow->destination = destination;
     source->n_flows++;
     destination->n_flows++;
+    link_flow(&source->flows_from, flow, &flow->of_source, offsetof(struct flow, of_source));
+    link_flow(&destination->flows_to, flow, &flow->of_destination, offsetof(struct flow, of_destination));
+    in->n_flows++;
+    flow->serial = ++fabric->next_serial;
     flow->in = in;
     flow->out = out;
     flow->hash = hash;
@@ -150,9 +178,13 @@ static struct flow *add_flow(struct fabric *fabric, const struct flow_key *key, 
 }
 
 void flow_adopt(struct fabric *fabric, const struct flow_key *key, struct host *source, struct host *destination, struct fabric_port *in,
-                struct fabric_port *out, struct fabric_path *path)
+                struct fabric_port *out, struct fabric_path *path, uint32_t serial)
 {
-    add_flow(fabric, key, hashmap_hash(key, sizeof(*key)), source, destination, in, out, path, flow_hash(&key->tuple, fabric->options.hash_seed, fabric->options.hash_symmetric));
+    uint32_t hash = flow_hash(&key->tuple, fabric->options.hash_seed, fabric->options.hash_symmetric);
+    struct flow *flow = add_flow(fabric, key, hashmap_hash(key, sizeof(*key)), source, destination, in, out, path, hash);
+
+    if (flow)
+        flow->serial = serial;
 }
 
 /* ---- new flows ---------------------------------------------------------------------------------------------------------------------- */
@@ -171,7 +203,7 @@ static void install(struct fabric *fabric, struct flow *flow)
             entry_flow_match(in->datapath->version, &flow->key.tuple, flow->key.vlan, in->number, &match);
         }
         match.in_port = in->number;
-        entry_put_flow(fabric, in->datapath, &match, out->number, i == 0);
+        entry_put_flow(fabric, in->datapath, &match, out->number, i == 0, flow->serial);
     }
     flow->installed_ms = fabric->now_ms;
 }
@@ -181,6 +213,21 @@ static struct fabric_path *choose_path(struct fabric *fabric, const struct fabri
     struct fabric_route *route = route_get(fabric, in->datapath->node, out->datapath->node);
 
     return route ? route_select(fabric, route, hash) : NULL;
+}
+
+/* May another flow begin at this port? */
+static bool within_budget(struct fabric *fabric, struct fabric_port *port)
+{
+    uint64_t rate = fabric->options.flow_rate, earned = (fabric->now_ms - port->flow_refilled_ms) * rate / 1000;
+
+    if (earned) {
+        port->flow_tokens = (uint32_t)MIN(FLOW_BURST_S * rate, port->flow_tokens + earned);
+        port->flow_refilled_ms = fabric->now_ms;
+    }
+    if (!port->flow_tokens || port->n_flows >= MAX((size_t)1, fabric->options.max_flows / PORT_SHARE))
+        return false;
+    port->flow_tokens--;
+    return true;
 }
 
 void flows_prepare(const struct fabric *fabric, const struct fabric_frame *frame, struct flow_lookup *ret)
@@ -196,7 +243,7 @@ void flows_packet(struct fabric *fabric, struct host *source, struct host *desti
     struct hashmap_node *node;
     struct flow *flow;
 
-    if (slice_of_host(fabric, source) != slice_of_host(fabric, destination)) {
+    if (!slices_let_talk(fabric, source, destination)) {
         fabric_count_drop(fabric, FABRIC_DROP_SLICE);
         return;
     }
@@ -216,7 +263,13 @@ void flows_packet(struct fabric *fabric, struct host *source, struct host *desti
     flow = node ? CONTAINER_OF(node, struct flow, by_key) : NULL;
     if (!flow) {
         uint32_t hash = flow_hash(&frame->tuple, fabric->options.hash_seed, fabric->options.hash_symmetric);
-        struct fabric_path *path = choose_path(fabric, source->port, destination->port, hash);
+        struct fabric_path *path;
+
+        if (!within_budget(fabric, source->port)) {
+            fabric_count_drop(fabric, FABRIC_DROP_FLOW_BUDGET);
+            return;
+        }
+        path = choose_path(fabric, source->port, destination->port, hash);
 
         flow = path ? add_flow(fabric, &lookup->key, lookup->hash, source, destination, source->port, destination->port, path, hash) : NULL;
         if (!flow) {
@@ -240,8 +293,9 @@ void flows_removed(struct fabric *fabric, struct datapath *datapath, const struc
     if (entry_kind_of(removed->cookie) != ENTRY_INGRESS || !entry_flow_tuple(&removed->match, &key.tuple, &key.vlan))
         return;
     flow = flow_find(fabric, &key);
-    /* One that was deleted since the flow begins elsewhere now is not meant. */
-    if (flow && flow->in->datapath == datapath && flow->in->number == removed->match.in_port)
+    /* One that was deleted because the flow begins elsewhere, or anew, is not meant. */
+    if (flow && flow->in->datapath == datapath && flow->in->number == removed->match.in_port &&
+        flow->serial == entry_serial_of(removed->cookie))
         flow_remove(fabric, flow, false);
 }
 
@@ -291,7 +345,7 @@ static void put_at(struct fabric *fabric, struct flow *flow, const struct place 
     if (!datapath || !datapath->channel)
         return;
     entry_flow_match(datapath->version, &flow->key.tuple, flow->key.vlan, place->in, &match);
-    entry_put_flow(fabric, datapath, &match, place->out, is_ingress);
+    entry_put_flow(fabric, datapath, &match, place->out, is_ingress, flow->serial);
 }
 
 /* Gives a flow another path and other ends, and sends what may be sent before the barriers.  Returns false, with nothing changed,
@@ -310,6 +364,8 @@ static bool move(struct fabric *fabric, struct flow *flow, struct fabric_path *p
     path_leave(flow->path, &flow->of_path);
     path_use(path, &flow->of_path);
     flow->path = path;
+    flow->in->n_flows--;
+    in->n_flows++;
     flow->in = in;
     flow->out = out;
     change->generation = ++flow->generation;
@@ -340,8 +396,10 @@ static void finish_change(struct fabric *fabric, struct flow_change *change)
 
     if (places)
         places_of(flow, places);
-    if (places && change->generation == flow->generation && !has_place(change, &places[0], true))
+    if (places && change->generation == flow->generation && !has_place(change, &places[0], true)) {
+        flow->serial = ++fabric->next_serial;
         put_at(fabric, flow, &places[0], true);
+    }
     if (places || flow->is_removed) {
         for (size_t i = 0; i < change->n_old; i++) {
             bool is_kept = false; /* The new path overwrote it, or goes through it. */
@@ -423,34 +481,57 @@ static void move_or_remove(struct fabric *fabric, struct flow *flow, struct fabr
     }
 }
 
-void flows_move(struct fabric *fabric, struct fabric_path *path)
+/* Has a switch along the path more to read than is good?  Then the rest has to wait. */
+static bool is_congested(const struct fabric *fabric, const struct flow *flow)
 {
+    for (uint32_t i = 0; i <= flow->path->n_hops; i++) {
+        struct fabric_port *in, *out;
+
+        flow_hop(flow, flow->path, i, &in, &out);
+        if (in->datapath->channel && channel_output(in->datapath->channel)->size > fabric->options.output_max / 2)
+            return true;
+    }
+    return false;
+}
+
+bool flows_move(struct fabric *fabric, struct fabric_path *path)
+{
+    bool is_whole = true;
+
     if (!fabric_is_active(fabric))
-        return;
+        return true;
     path_hold(path);
     RING_FOREACH(element, &path->flows) {
         struct flow *flow = CONTAINER_OF(element, struct flow, of_path);
 
+        is_whole = !is_congested(fabric, flow);
+        if (!is_whole)
+            break;
         move_or_remove(fabric, flow, flow->in, flow->out);
     }
     path_release(path);
+    return is_whole;
+}
+
+static void flow_of_host(struct fabric *fabric, struct flow *flow, bool is_gone)
+{
+    if (is_gone)
+        flow_remove(fabric, flow, true);
+    else
+        move_or_remove(fabric, flow, flow->source->port, flow->destination->port);
 }
 
 void flows_of_host(struct fabric *fabric, struct host *host, bool is_gone)
 {
-    if (!host->n_flows)
-        return;
-    RING_FOREACH(element, &fabric->flows_by_age) {
-        struct flow *flow = CONTAINER_OF(element, struct flow, of_age);
+    struct flow *next;
 
-        if (flow->source != host && flow->destination != host)
-            continue;
-        if (is_gone)
-            flow_remove(fabric, flow, true);
-        else
-            move_or_remove(fabric, flow, flow->source->port, flow->destination->port);
-        if (!host->n_flows)
-            break;
+    for (struct flow *flow = host->flows_from; flow; flow = next) {
+        next = flow->of_source.next;
+        flow_of_host(fabric, flow, is_gone);
+    }
+    for (struct flow *flow = host->flows_to; flow; flow = next) {
+        next = flow->of_destination.next;
+        flow_of_host(fabric, flow, is_gone);
     }
     flows_commit(fabric);
 }
@@ -460,8 +541,7 @@ void flows_recheck_slices(struct fabric *fabric)
     RING_FOREACH(element, &fabric->flows_by_age) {
         struct flow *flow = CONTAINER_OF(element, struct flow, of_age);
 
-        if (slice_of_host(fabric, flow->source) != slice_of_host(fabric, flow->destination) ||
-            slice_of_host(fabric, flow->source) == SLICE_NONE)
+        if (!slices_let_talk(fabric, flow->source, flow->destination))
             flow_remove(fabric, flow, true);
     }
 }
@@ -476,12 +556,15 @@ static bool path_has_port(const struct fabric_path *path, const struct fabric_po
     return false;
 }
 
+/* Its hosts and arcs are gone, and with them all flows but those that were left on paths through switches that are away. */
 void flows_forget_port(struct fabric *fabric, const struct fabric_port *port)
 {
+    if (!fabric->has_stranded)
+        return;
     RING_FOREACH(element, &fabric->flows_by_age) {
         struct flow *flow = CONTAINER_OF(element, struct flow, of_age);
 
-        if (flow->in == port || flow->out == port || path_has_port(flow->path, port))
+        if (flow->path->is_dead && path_has_port(flow->path, port))
             flow_remove(fabric, flow, true);
     }
 }

@@ -109,7 +109,7 @@ static int classify_ipv6(const uint8_t *bytes, size_t size, struct fabric_frame 
             next = bytes[at];
             at += 8;
             if (offset & 0xfff8) { /* No ports in later fragments. */
-                tuple->protocol = next;
+                tuple->protocol = 44; /* As Open vSwitch calls what it does not look into. */
                 return 0;
             }
         } else {

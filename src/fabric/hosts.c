@@ -1,18 +1,34 @@
 /* Who is where.  A host is a MAC in a VLAN; it is learned at ports where no switch is behind, with the addresses that its ARP, ND and IP packets show.
  *
  * A host that shows up elsewhere is asked for at its old port first: if it answers there within HOST_MOVE_PROBE_MS, the newcomer is a second
- * one with its MAC, and is not believed.  One that moves too often (RFC 7432, 15.1) stays where it is for a while.  A host that is not heard of for
+ * one with its MAC, and is not believed; nor is one that shows up in another slice, or while the old one, of which no address is known, was
+ * heard lately.  One that moves too often (RFC 7432, 15.1) stays where it is for a while.  An address that a second host claims is asked for in the
+ * same way: silence gives it away, as when a virtual router's address fails over.  Until then what claims it goes no further.  A host that is not heard of for
  * host_age_ms is asked whether it is still there, and forgotten when it does not answer and no flow of it lives. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "weft/base/util.h"
 #include "weft/fabric/proactive.h"
+#include "weft/fabric/slices.h"
 #include "weft/fabric/state.h"
 
 #define AGE_STEP_MS 1000
 #define AGE_ANSWER_S 3
 #define MOVES_HOLD_MS 30000
+#define ADDRESS_CLAIMS_MAX 256
+#define HEARD_LATELY_S 30    /* Of a host without a known address, which cannot be asked. */
+#define DOUBT_MS 1000        /* Between questions to the hosts of a port where a switch is heard, */
+#define DOUBT_ANSWER_S 2     /* and the time that they have to answer. */
+#define DOUBTED_MAX 32       /* Hosts of a port that are asked. */
+
+/* A claim to another host's address. */
+struct address_claim {
+    struct ring of_fabric;
+    struct host_address_key key;
+    struct host_key by;
+    uint64_t decide_ms;
+};
 
 /* A claim to be elsewhere, and how many came lately. */
 struct host_move {
@@ -34,17 +50,17 @@ struct host *host_find(const struct fabric *fabric, const struct mac_address *ma
     return node ? CONTAINER_OF(node, struct host, by_key) : NULL;
 }
 
-static struct host_address *find_address(const struct fabric *fabric, const struct ip_address *address, uint16_t vlan)
+static struct host_address *find_address(const struct fabric *fabric, const struct ip_address *address, uint16_t vlan, uint32_t slice)
 {
-    struct host_address_key key = {.address = *address, .vlan = vlan};
+    struct host_address_key key = {.address = *address, .slice = slice, .vlan = vlan};
     struct hashmap_node *node = hashmap_find(&fabric->addresses, &key, sizeof(key));
 
     return node ? CONTAINER_OF(node, struct host_address, by_address) : NULL;
 }
 
-struct host *host_find_address(const struct fabric *fabric, const struct ip_address *address, uint16_t vlan)
+struct host *host_find_address(const struct fabric *fabric, const struct ip_address *address, uint16_t vlan, uint32_t slice)
 {
-    struct host_address *found = find_address(fabric, address, vlan);
+    struct host_address *found = find_address(fabric, address, vlan, slice);
 
     return found ? found->host : NULL;
 }
@@ -63,24 +79,10 @@ static void remove_address(struct fabric *fabric, struct host_address *address)
     pool_give(&fabric->address_pool, address);
 }
 
-static void learn_address(struct fabric *fabric, struct host *host, const struct ip_address *ip)
+static void add_address(struct fabric *fabric, struct host *host, const struct ip_address *ip, uint32_t slice)
 {
     struct host_address *address;
-    char text[IP_TEXT_SIZE], mac[MAC_TEXT_SIZE], other[MAC_TEXT_SIZE];
 
-    if (ip_is_zero(ip) || ip_is_multicast(ip))
-        return;
-    address = find_address(fabric, ip, host->key.vlan);
-    if (address && address->host == host)
-        return;
-    if (address) {
-        /* The first keeps it, as long as it is heard of. */
-        fabric_tell(fabric, FABRIC_HOST_ADDRESS_TAKEN, "address %s: claimed by %s, is %s's", ip_format(ip, text), mac_format(&host->key.mac, mac),
-                    mac_format(&address->host->key.mac, other));
-        if (fabric->now_ms / 1000 - address->host->seen_s < fabric->options.host_age_ms / 1000 / 2 || address->host->n_flows)
-            return;
-        remove_address(fabric, address);
-    }
     if (host->n_addresses >= HOST_ADDRESSES_MAX) {
         struct host_address *last = host->addresses;
 
@@ -92,6 +94,7 @@ static void learn_address(struct fabric *fabric, struct host *host, const struct
     if (!address)
         return;
     address->key.address = *ip;
+    address->key.slice = slice;
     address->key.vlan = host->key.vlan;
     address->host = host;
     if (hashmap_insert(&fabric->addresses, &address->by_address, &address->key, sizeof(address->key)) < 0) {
@@ -103,6 +106,116 @@ static void learn_address(struct fabric *fabric, struct host *host, const struct
     host->n_addresses++;
 }
 
+/* The address is this host's now, whoever's it was. */
+static void take_address(struct fabric *fabric, struct host *host, const struct ip_address *ip)
+{
+    uint32_t slice = slice_of_host(fabric, host);
+    struct host_address *address = find_address(fabric, ip, host->key.vlan, slice);
+
+    if (address && address->host == host)
+        return;
+    if (address)
+        remove_address(fabric, address);
+    add_address(fabric, host, ip, slice);
+}
+
+static void ask(struct fabric *fabric, const struct host *host, const struct ip_address *ip)
+{
+    uint8_t frame[FRAME_OWN_MAX];
+
+    port_send(fabric, host->port, frame, frame_neighbor_probe(ip, &host->key.mac, &fabric->mac, host->key.vlan, frame));
+}
+
+static struct address_claim *find_claim(const struct fabric *fabric, const struct host_address_key *key)
+{
+    RING_FOREACH(element, (struct ring *)&fabric->address_claims) {
+        struct address_claim *claim = CONTAINER_OF(element, struct address_claim, of_fabric);
+
+        if (memcmp(&claim->key, key, sizeof(*key)) == 0)
+            return claim;
+    }
+    return NULL;
+}
+
+static void end_claim(struct fabric *fabric, struct address_claim *claim)
+{
+    ring_remove(&claim->of_fabric);
+    fabric->n_address_claims--;
+    free(claim);
+}
+
+/* Another host's address: its owner is asked, and what claims it waits. */
+static void claim_address(struct fabric *fabric, const struct host *host, struct host_address *address)
+{
+    char text[IP_TEXT_SIZE], mac[MAC_TEXT_SIZE], other[MAC_TEXT_SIZE];
+    struct address_claim *claim = find_claim(fabric, &address->key);
+
+    if (claim || fabric->n_address_claims >= ADDRESS_CLAIMS_MAX)
+        return;
+    fabric_tell(fabric, FABRIC_HOST_ADDRESS_TAKEN, "address %s: claimed by %s, is %s's", ip_format(&address->key.address, text),
+                mac_format(&host->key.mac, mac), mac_format(&address->host->key.mac, other));
+    claim = calloc(1, sizeof(*claim));
+    if (!claim)
+        return;
+    claim->key = address->key;
+    claim->by = host->key;
+    claim->decide_ms = fabric->now_ms + HOST_MOVE_PROBE_MS;
+    ring_append(&fabric->address_claims, &claim->of_fabric);
+    fabric->n_address_claims++;
+    if (fabric_is_active(fabric))
+        ask(fabric, address->host, &address->key.address);
+}
+
+/* Returns whether the host may say that the address is its own. */
+static bool learn_address(struct fabric *fabric, struct host *host, const struct ip_address *ip)
+{
+    struct host_address *address;
+    struct address_claim *claim;
+    uint32_t slice;
+
+    if (ip_is_zero(ip) || ip_is_multicast(ip))
+        return true;
+    slice = slice_of_host(fabric, host);
+    address = find_address(fabric, ip, host->key.vlan, slice);
+    if (!address) {
+        add_address(fabric, host, ip, slice);
+        return true;
+    }
+    if (address->host != host) {
+        claim_address(fabric, host, address);
+        return false;
+    }
+    claim = find_claim(fabric, &address->key); /* The owner speaks: it keeps it. */
+    if (claim)
+        end_claim(fabric, claim);
+    return true;
+}
+
+static void decide_claims(struct fabric *fabric)
+{
+    RING_FOREACH(element, &fabric->address_claims) {
+        struct address_claim *claim = CONTAINER_OF(element, struct address_claim, of_fabric);
+        struct host *host;
+
+        if (fabric->now_ms < claim->decide_ms)
+            break;
+        host = host_find(fabric, &claim->by.mac, claim->by.vlan);
+        if (host && slice_of_host(fabric, host) == claim->key.slice)
+            take_address(fabric, host, &claim->key.address);
+        end_claim(fabric, claim);
+    }
+}
+
+void hosts_forget_addresses(struct fabric *fabric)
+{
+    HASHMAP_FOREACH(node, &fabric->hosts) {
+        struct host *host = CONTAINER_OF(node, struct host, by_key);
+
+        while (host->addresses)
+            remove_address(fabric, host->addresses);
+    }
+}
+
 /* ---- coming and going ---------------------------------------------------------------------------------------------------------- */
 
 static void place(struct host *host, struct fabric_port *port)
@@ -110,7 +223,9 @@ static void place(struct host *host, struct fabric_port *port)
     if (host->port) {
         ring_remove(&host->of_port);
         host->port->n_hosts--;
+        host->port->has_slices = false;
     }
+    port->has_slices = false;
     host->port = port;
     ring_append(&port->hosts, &host->of_port);
     port->n_hosts++;
@@ -137,6 +252,7 @@ void host_remove(struct fabric *fabric, struct host *host)
     forget_move(host);
     ring_remove(&host->of_port);
     host->port->n_hosts--;
+    host->port->has_slices = false;
     hashmap_remove(&fabric->hosts, &host->by_key);
     pool_give(&fabric->host_pool, host);
 }
@@ -205,17 +321,27 @@ static struct host_move *get_move(struct fabric *fabric, struct host *host)
     return host->move;
 }
 
-static void ask_at_old_port(struct fabric *fabric, struct host *host)
+/* An address by which the host can be asked at its old port: its own, or what the newcomer says is its. */
+static const struct ip_address *address_to_ask(const struct host *host, const struct fabric_frame *frame)
 {
-    uint8_t frame[FRAME_OWN_MAX];
+    if (host->addresses)
+        return &host->addresses->key.address;
+    if (frame->neighbor != NEIGHBOR_NONE && !ip_is_zero(&frame->sender))
+        return &frame->sender;
+    return (frame->tuple.ethertype == ETHERTYPE_IPV4 || frame->tuple.ethertype == ETHERTYPE_IPV6) && !ip_is_zero(&frame->tuple.source)
+               ? &frame->tuple.source : NULL;
+}
 
-    port_send(fabric, host->port, frame, frame_neighbor_probe(&host->addresses->key.address, &host->key.mac, &fabric->mac, host->key.vlan, frame));
+static bool is_other_slice(const struct fabric *fabric, const struct host *host, const struct fabric_port *port)
+{
+    return slices_find(fabric->slices, port->datapath->id, port->number, host->key.vlan, &host->key.mac) != slice_of_host(fabric, host);
 }
 
 /* Seen at a port that is not its own.  Returns whether it is there now. */
-static bool claim(struct fabric *fabric, struct host *host, struct fabric_port *port)
+static bool claim(struct fabric *fabric, struct host *host, struct fabric_port *port, const struct fabric_frame *frame)
 {
     struct host_move *move = get_move(fabric, host);
+    const struct ip_address *address = address_to_ask(host, frame);
 
     if (!move)
         return false;
@@ -235,15 +361,23 @@ static bool claim(struct fabric *fabric, struct host *host, struct fabric_port *
         tell_duplicate(fabric, host, port);
         return false;
     }
-    /* Nobody can answer from a port that is down, nor be asked without an address or by a controller that stands by. */
-    if (!port_is_edge(host->port) || !host->port->datapath->channel || !host->addresses || !fabric_is_active(fabric)) {
+    /* Nobody can answer from a port that is down, nor be asked by a controller that stands by; one only assumed was never heard. */
+    if (!port_is_edge(host->port) || !host->port->datapath->channel || !fabric_is_active(fabric) || host->is_assumed) {
+        move_now(fabric, host, port);
+        return true;
+    }
+    if (is_other_slice(fabric, host, port) || (!address && fabric->now_ms / 1000 - host->seen_s < HEARD_LATELY_S)) {
+        tell_duplicate(fabric, host, port);
+        return false;
+    }
+    if (!address) {
         move_now(fabric, host, port);
         return true;
     }
     move->to = port;
     move->decide_ms = fabric->now_ms + HOST_MOVE_PROBE_MS;
     ring_append(&fabric->moves, &move->of_fabric);
-    ask_at_old_port(fabric, host);
+    ask(fabric, host, address);
     return false;
 }
 
@@ -275,6 +409,16 @@ static void decide_moves(struct fabric *fabric)
     }
 }
 
+/* What ARP or ND says of the sender; false when it speaks for another. */
+static bool learn_neighbor(struct fabric *fabric, struct host *host, const struct fabric_frame *frame)
+{
+    static const struct mac_address nobody;
+
+    if (!mac_equal(&frame->sender_mac, &host->key.mac) && !(frame->tuple.ethertype != ETHERTYPE_ARP && mac_equal(&frame->sender_mac, &nobody)))
+        return false;
+    return learn_address(fabric, host, &frame->sender);
+}
+
 /* ---- learning --------------------------------------------------------------------------------------------------------------------- */
 
 struct host *host_learn(struct fabric *fabric, struct fabric_port *port, const struct fabric_frame *frame)
@@ -285,7 +429,7 @@ struct host *host_learn(struct fabric *fabric, struct fabric_port *port, const s
         struct host_key key = {frame->tuple.source_mac, frame->vlan};
 
         host = add_host(fabric, port, &key);
-    } else if (host->port != port && !claim(fabric, host, port)) {
+    } else if (host->port != port && !claim(fabric, host, port, frame)) {
         host = NULL;
     } else if (host->move) {
         refute(fabric, host);
@@ -295,14 +439,15 @@ struct host *host_learn(struct fabric *fabric, struct fabric_port *port, const s
         return NULL;
     }
     host->seen_s = (uint32_t)(fabric->now_ms / 1000);
-    host->is_probed = false;
-    /* ARP's and ND's own word; IP's source only while nothing better is known, for it may be routed, from far behind the host. */
-    if (frame->neighbor != NEIGHBOR_NONE) {
-        if (frame->tuple.ethertype == ETHERTYPE_ARP ? mac_equal(&frame->sender_mac, &host->key.mac) : !ip_is_zero(&frame->sender))
-            learn_address(fabric, host, &frame->sender);
-    } else if (!host->addresses && frame->tuple.protocol == 58 && frame->tuple.source.bytes[0] == 0xfe) {
-        learn_address(fabric, host, &frame->tuple.source); /* A link-local address is its own. */
+    host->is_probed = host->is_assumed = false;
+    host->doubted_s = 0;
+    /* ARP's and ND's own word; IP's source only where it cannot be routed, from far behind the host. */
+    if (frame->neighbor != NEIGHBOR_NONE && !learn_neighbor(fabric, host, frame)) {
+        fabric_count_drop(fabric, FABRIC_DROP_NEIGHBOR_FORGED);
+        return NULL;
     }
+    if (frame->neighbor == NEIGHBOR_NONE && !host->addresses && frame->tuple.protocol == 58 && frame->tuple.source.bytes[0] == 0xfe)
+        learn_address(fabric, host, &frame->tuple.source); /* A link-local address is its own. */
     return host;
 }
 
@@ -311,8 +456,10 @@ struct host *host_at(struct fabric *fabric, struct fabric_port *port, const stru
     struct host *host = host_find(fabric, mac, vlan);
     struct host_key key = {*mac, vlan};
 
-    if (!host && (host = add_host(fabric, port, &key)))
+    if (!host && (host = add_host(fabric, port, &key))) {
         host->seen_s = (uint32_t)(fabric->now_ms / 1000);
+        host->is_assumed = true;
+    }
     return host && host->port == port ? host : NULL;
 }
 
@@ -332,14 +479,45 @@ void hosts_port_down(struct fabric *fabric, struct fabric_port *port)
         host_remove(fabric, CONTAINER_OF(element, struct host, of_port));
 }
 
+void hosts_forget_assumed(struct fabric *fabric, struct fabric_port *port)
+{
+    RING_FOREACH(element, &port->hosts) {
+        struct host *host = CONTAINER_OF(element, struct host, of_port);
+
+        if (host->is_assumed)
+            host_remove(fabric, host);
+    }
+}
+
+void hosts_doubt(struct fabric *fabric, struct fabric_port *port)
+{
+    unsigned n = 0;
+
+    if (!fabric_is_active(fabric) || fabric->now_ms - port->doubted_ms < DOUBT_MS)
+        return;
+    port->doubted_ms = fabric->now_ms;
+    RING_FOREACH(element, &port->hosts) {
+        struct host *host = CONTAINER_OF(element, struct host, of_port);
+
+        if (!host->doubted_s)
+            host->doubted_s = (uint32_t)(fabric->now_ms / 1000);
+        if (host->addresses && n++ < DOUBTED_MAX)
+            ask(fabric, host, &host->addresses->key.address);
+    }
+}
+
 static void age(struct fabric *fabric, struct host *host, uint32_t now_s, uint32_t age_s)
 {
+    if (host->doubted_s && now_s - host->doubted_s > DOUBT_ANSWER_S) {
+        host_remove(fabric, host);
+        return;
+    }
     if (now_s - host->seen_s < age_s || host->n_flows || !host->port->datapath->channel)
         return;
     if (!host->is_probed && host->addresses && port_is_edge(host->port) && fabric_is_active(fabric)) {
         host->is_probed = true;
         host->seen_s = now_s - age_s + AGE_ANSWER_S;
-        ask_at_old_port(fabric, host);
+        ask(fabric, host, &host->addresses->key.address);
     } else {
         host_remove(fabric, host);
     }
@@ -350,7 +528,8 @@ void hosts_tick(struct fabric *fabric)
     uint32_t now_s = (uint32_t)(fabric->now_ms / 1000), age_s = (uint32_t)(fabric->options.host_age_ms / 1000);
 
     decide_moves(fabric);
-    if (fabric->now_ms - fabric->aged_ms < AGE_STEP_MS || now_s < age_s)
+    decide_claims(fabric);
+    if (fabric->now_ms - fabric->aged_ms < AGE_STEP_MS)
         return;
     fabric->aged_ms = fabric->now_ms;
     HASHMAP_FOREACH(node, &fabric->hosts)
@@ -359,6 +538,8 @@ void hosts_tick(struct fabric *fabric)
 
 void hosts_clear(struct fabric *fabric)
 {
+    RING_FOREACH(element, &fabric->address_claims)
+        end_claim(fabric, CONTAINER_OF(element, struct address_claim, of_fabric));
     HASHMAP_FOREACH(node, &fabric->hosts) {
         struct host *host = CONTAINER_OF(node, struct host, by_key);
 

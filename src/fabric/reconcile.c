@@ -14,12 +14,14 @@
 #define ADOPT_AGAIN_MS 2000
 #define FOUND_KEPT_MS 60000  /* Some switches may come late. */
 #define FOUND_MAX 2000000
+#define FOUND_SWITCH_MAX 500000 /* Of one switch. */
+#define RESYNC_STEP 20000       /* Flows looked at in a row. */
 
 /* An entry that no known flow has. */
 struct found_entry {
     struct found_entry *next;     /* Of the same flow. */
     uint64_t datapath_id;
-    uint32_t in, out;
+    uint32_t in, out, serial;
 };
 
 struct found_flow {
@@ -46,12 +48,15 @@ void reconcile_start(struct fabric *fabric, struct datapath *datapath)
     }
     xid = datapath->channel ? channel_send(datapath->channel, &request) : -1;
     datapath->dump_xid = xid > 0 ? (uint32_t)xid : 0;
+    datapath->dump_mark = ++fabric->next_mark;
+    datapath->n_found = 0;
 }
 
 void reconcile_forget(struct datapath *datapath)
 {
     datapath->dump_xid = 0;
     datapath->is_reconciled = false;
+    ring_remove(&datapath->of_resync);
 }
 
 /* ---- what was found ---------------------------------------------------------------------------------------------------------------- */
@@ -67,13 +72,13 @@ static bool output_of(enum of_version version, const struct of_instructions *ins
     return true;
 }
 
-static void remember(struct fabric *fabric, struct datapath *datapath, const struct flow_key *key, uint32_t in, uint32_t out)
+static void remember(struct fabric *fabric, struct datapath *datapath, const struct flow_key *key, uint32_t in, uint32_t out, uint32_t serial)
 {
     struct hashmap_node *node = hashmap_find(&fabric->found, key, sizeof(*key));
     struct found_flow *flow = node ? CONTAINER_OF(node, struct found_flow, by_key) : NULL;
     struct found_entry *entry;
 
-    if (fabric->n_found >= FOUND_MAX)
+    if (fabric->n_found >= FOUND_MAX || datapath->n_found >= FOUND_SWITCH_MAX)
         return;
     if (!flow) {
         flow = calloc(1, sizeof(*flow));
@@ -92,6 +97,8 @@ static void remember(struct fabric *fabric, struct datapath *datapath, const str
     entry->datapath_id = datapath->id;
     entry->in = in;
     entry->out = out;
+    entry->serial = serial;
+    datapath->n_found++;
     entry->next = flow->entries;
     flow->entries = entry;
     fabric->n_found++;
@@ -105,6 +112,18 @@ static bool has_hop(const struct flow *flow, const struct datapath *datapath, ui
 
         flow_hop(flow, flow->path, i, &at, &to);
         if (at->datapath == datapath && at->number == in && to->number == out)
+            return true;
+    }
+    return false;
+}
+
+static bool has_hop_at(const struct flow *flow, const struct datapath *datapath, uint32_t in)
+{
+    for (uint32_t i = 0; i <= flow->path->n_hops; i++) {
+        struct fabric_port *at, *to;
+
+        flow_hop(flow, flow->path, i, &at, &to);
+        if (at->datapath == datapath && at->number == in)
             return true;
     }
     return false;
@@ -124,27 +143,51 @@ static void take_entry(struct fabric *fabric, struct datapath *datapath, const s
         return;
     flow = flow_find(fabric, &key);
     if (!flow)
-        remember(fabric, datapath, &key, stats->match.in_port, out);
-    else if (!has_hop(flow, datapath, stats->match.in_port, out))
+        remember(fabric, datapath, &key, stats->match.in_port, out, entry_serial_of(stats->cookie));
+    else if (has_hop(flow, datapath, stats->match.in_port, out))
+        flow->dump_mark = datapath->dump_mark;
+    else if (!has_hop_at(flow, datapath, stats->match.in_port)) /* Else it is overwritten. */
         entry_delete(fabric, datapath, &stats->match, PRIORITY_FLOW);
 }
 
-/* What known flows should have here is sent anew: where it is there already it is overwritten with itself. */
-static void put_known(struct fabric *fabric, struct datapath *datapath)
+/* The entry that a known flow should have here, and that the switch did not show. */
+static void put_missing(struct fabric *fabric, struct datapath *datapath, struct flow *flow)
 {
-    RING_FOREACH(element, &fabric->flows_by_age) {
-        struct flow *flow = CONTAINER_OF(element, struct flow, of_age);
+    for (uint32_t i = 0; i <= flow->path->n_hops; i++) {
+        struct fabric_port *in, *out;
+        struct of_match match;
 
-        for (uint32_t i = 0; i <= flow->path->n_hops; i++) {
-            struct fabric_port *in, *out;
-            struct of_match match;
+        flow_hop(flow, flow->path, i, &in, &out);
+        if (in->datapath != datapath)
+            continue;
+        entry_flow_match(datapath->version, &flow->key.tuple, flow->key.vlan, in->number, &match);
+        entry_put_flow(fabric, datapath, &match, out->number, i == 0, flow->serial);
+    }
+}
 
-            flow_hop(flow, flow->path, i, &in, &out);
-            if (in->datapath != datapath)
-                continue;
-            entry_flow_match(datapath->version, &flow->key.tuple, flow->key.vlan, in->number, &match);
-            entry_put_flow(fabric, datapath, &match, out->number, i == 0);
-        }
+/* A stretch of the flows at a time, and no faster than the switch reads. */
+static void resync(struct fabric *fabric, struct datapath *datapath)
+{
+    for (unsigned i = 0; i < RESYNC_STEP && datapath->resync_next != &fabric->flows_by_age; i++) {
+        struct flow *flow = CONTAINER_OF(datapath->resync_next, struct flow, of_age);
+
+        if (!datapath->channel || channel_output(datapath->channel)->size > fabric->options.output_max / 8)
+            return;
+        datapath->resync_next = flow->of_age.next;
+        if (flow->dump_mark != datapath->dump_mark && !flow->path->is_dead)
+            put_missing(fabric, datapath, flow);
+    }
+    if (datapath->resync_next == &fabric->flows_by_age)
+        ring_remove(&datapath->of_resync);
+}
+
+void reconcile_skip(struct fabric *fabric, const struct flow *flow)
+{
+    RING_FOREACH(element, &fabric->resyncing) {
+        struct datapath *datapath = CONTAINER_OF(element, struct datapath, of_resync);
+
+        if (datapath->resync_next == &flow->of_age)
+            datapath->resync_next = flow->of_age.next;
     }
 }
 
@@ -164,7 +207,10 @@ void reconcile_reply(struct fabric *fabric, struct datapath *datapath, const str
         return;
     datapath->dump_xid = 0;
     datapath->is_reconciled = true;
-    put_known(fabric, datapath);
+    datapath->resync_next = fabric->flows_by_age.next;
+    ring_remove(&datapath->of_resync);
+    ring_append(&fabric->resyncing, &datapath->of_resync);
+    resync(fabric, datapath);
     fabric->adopt_ms = fabric->now_ms + ADOPT_AFTER_MS;
 }
 
@@ -192,6 +238,7 @@ static bool adopt(struct fabric *fabric, const struct found_flow *found)
 {
     uint32_t arcs[ADOPTED_HOPS_MAX];
     size_t n_arcs = 0;
+    uint32_t serial = 0;
     struct fabric_port *in = NULL, *at, *out = NULL;
     struct host *source, *destination;
     struct fabric_path *path;
@@ -199,6 +246,7 @@ static bool adopt(struct fabric *fabric, const struct found_flow *found)
 
     for (struct found_entry *entry = found->entries; entry && !in; entry = entry->next) {
         in = port_of(fabric, entry->datapath_id, entry->in);
+        serial = entry->serial;
         if (in && !port_is_edge(in))
             in = NULL;
     }
@@ -216,13 +264,13 @@ static bool adopt(struct fabric *fabric, const struct found_flow *found)
         return false;
     source = host_at(fabric, in, &found->key.tuple.source_mac, found->key.vlan);
     destination = host_at(fabric, out, &found->key.tuple.destination_mac, found->key.vlan);
-    if (!source || !destination || slice_of_host(fabric, source) != slice_of_host(fabric, destination))
+    if (!source || !destination || !slices_let_talk(fabric, source, destination))
         return false;
     route = route_get(fabric, in->datapath->node, out->datapath->node);
     path = route ? route_path(fabric, route, arcs, n_arcs) : NULL;
     if (!path)
         return false;
-    flow_adopt(fabric, &found->key, source, destination, in, out, path);
+    flow_adopt(fabric, &found->key, source, destination, in, out, path, serial);
     return true;
 }
 
@@ -251,6 +299,15 @@ static void free_found(struct found_flow *found)
     free(found);
 }
 
+/* Its hosts are known, and may not talk. */
+static bool is_forbidden(const struct fabric *fabric, const struct found_flow *found)
+{
+    const struct host *source = host_find(fabric, &found->key.tuple.source_mac, found->key.vlan);
+    const struct host *destination = host_find(fabric, &found->key.tuple.destination_mac, found->key.vlan);
+
+    return source && destination && !slices_let_talk(fabric, source, destination);
+}
+
 /* Leads out of a port that is down: better that its packets come up. */
 static bool is_broken(const struct fabric *fabric, const struct found_flow *found)
 {
@@ -267,6 +324,8 @@ void reconcile_tick(struct fabric *fabric)
 {
     size_t n_adopted = 0, n_deleted = 0;
 
+    RING_FOREACH(element, &fabric->resyncing)
+        resync(fabric, CONTAINER_OF(element, struct datapath, of_resync));
     if (!fabric->found.n_nodes || fabric->now_ms < fabric->adopt_ms || !fabric_is_active(fabric))
         return;
     fabric->adopt_ms = fabric->now_ms + ADOPT_AGAIN_MS;
@@ -275,7 +334,8 @@ void reconcile_tick(struct fabric *fabric)
 
         if (!flow_find(fabric, &found->key) && adopt(fabric, found))
             n_adopted++;
-        else if (flow_find(fabric, &found->key) || is_broken(fabric, found) || fabric->now_ms - found->found_ms >= FOUND_KEPT_MS)
+        else if (flow_find(fabric, &found->key) || is_broken(fabric, found) || is_forbidden(fabric, found) ||
+                 fabric->now_ms - found->found_ms >= FOUND_KEPT_MS)
             n_deleted++;
         else
             continue;

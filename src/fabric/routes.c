@@ -298,19 +298,24 @@ void routes_arc_changed(struct fabric *fabric, uint32_t arc, uint32_t before)
     }
 }
 
-static void move_flows(struct fabric *fabric, struct fabric_route *route)
+static bool move_flows(struct fabric *fabric, struct fabric_route *route)
 {
     RING_FOREACH(element, &route->paths) {
         struct fabric_path *path = CONTAINER_OF(element, struct fabric_path, of_route);
 
         if (path->n_flows && (path->is_dead || (route->is_rebalanced && !path->is_listed && route->n_listed)))
-            flows_move(fabric, path); /* Frees it with the last flow. */
+            if (!flows_move(fabric, path)) /* Frees it with the last flow. */
+                return false;
     }
     route->is_rebalanced = false;
+    return true;
 }
 
 void routes_flush(struct fabric *fabric)
 {
+    struct ring waiting;
+
+    ring_init(&waiting);
     while (!ring_is_empty(&fabric->dirty_routes)) {
         struct fabric_route *route = CONTAINER_OF(fabric->dirty_routes.next, struct fabric_route, of_dirty);
 
@@ -319,7 +324,14 @@ void routes_flush(struct fabric *fabric)
             fabric_count_drop(fabric, FABRIC_DROP_NO_MEMORY);
             continue; /* Its flows stay where they are; the next change tries again. */
         }
-        move_flows(fabric, route);
+        if (!move_flows(fabric, route))
+            ring_append(&waiting, &route->of_dirty);
+    }
+    while (!ring_is_empty(&waiting)) {
+        struct ring *element = waiting.next;
+
+        ring_remove(element);
+        ring_append(&fabric->dirty_routes, element); /* Goes on with the next message or tick. */
     }
     flows_commit(fabric);
 }

@@ -116,6 +116,18 @@ uint32_t slices_find(const struct slices *slices, uint64_t datapath_id, uint32_t
     return SLICE_NONE;
 }
 
+bool slices_have_port(const struct slices *slices, uint64_t datapath_id, uint32_t port)
+{
+    for (size_t i = 0; i < slices->n; i++)
+        for (size_t k = 0; k < slices->sorted[i]->n; k++) {
+            const struct slice_binding *binding = &slices->sorted[i]->bindings[k];
+
+            if (binding->has_port && binding->datapath_id == datapath_id && binding->port == port)
+                return true;
+        }
+    return false;
+}
+
 const char *slices_name(const struct slices *slices, uint32_t number)
 {
     for (size_t i = 0; i < slices->n; i++)

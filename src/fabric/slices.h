@@ -37,6 +37,8 @@ int slices_remove(struct slices *slices, const char *name); /* 0 or -ENOENT. */
 
 /* The slice's number, stable while it exists; SLICE_ALL while there are none; SLICE_NONE. */
 uint32_t slices_find(const struct slices *slices, uint64_t datapath_id, uint32_t port, uint16_t vlan, const struct mac_address *mac);
+/* Does a binding name this port, with or without a VLAN or MAC?  Looks at all bindings. */
+bool slices_have_port(const struct slices *slices, uint64_t datapath_id, uint32_t port);
 const char *slices_name(const struct slices *slices, uint32_t number); /* NULL for none. */
 
 /* Number 1 and up, in the order of names; returns whether there is one more.  '*index' starts at 0. */

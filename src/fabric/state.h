@@ -56,6 +56,8 @@ enum port_kind {
 };
 const char *port_kind_name(enum port_kind kind);
 
+#define PORT_SLICES_MAX 8
+
 struct fabric_port {
     struct datapath *datapath;
     uint32_t number;
@@ -68,6 +70,8 @@ struct fabric_port {
     uint32_t current_kbps;
 
     struct fabric_port *neighbor;  /* Whose discovery frames come in; NULL: none. */
+    struct ring of_neighbor;       /* Among its listeners. */
+    struct ring listeners;         /* Ports that hear this one. */
     uint64_t heard_ms;             /* The last one. */
     uint64_t heard_sequence;       /* Of another controller with our key. */
     uint32_t arc;                  /* Out of this port, while the link is up in both directions; else GRAPH_NONE. */
@@ -75,8 +79,16 @@ struct fabric_port {
     uint64_t moved_ms;             /* The neighbor changed. */
     unsigned n_moves;
 
+    bool is_bound;                 /* A slice names it: it is a host's, whatever is heard there. */
+    uint64_t doubted_ms;           /* When its hosts were asked, because a switch was heard. */
     struct ring hosts;             /* struct host, by 'of_port'. */
     size_t n_hosts;
+    uint32_t slices[PORT_SLICES_MAX]; /* Of its hosts, each once; valid while 'has_slices'. */
+    uint8_t n_slices;
+    bool has_slices, has_many_slices;
+    size_t n_flows;                /* That enter here. */
+    uint32_t flow_tokens;
+    uint64_t flow_refilled_ms;
     uint32_t flood_tokens;
     uint64_t flood_refilled_ms;
     struct of_port_stats stats;    /* As of the last question. */
@@ -106,6 +118,11 @@ struct datapath {
     enum fabric_role role;         /* As the switch confirmed. */
     bool is_role_known;
     bool is_reconciled;
+    bool is_old;                   /* Counted as of OpenFlow 1.0. */
+    struct ring of_resync;         /* While flows are written that it lacks. */
+    struct ring *resync_next;      /* The flow, by 'of_age', to go on with. */
+    uint32_t dump_mark;            /* In flows of which it has the entry. */
+    size_t n_found;
     struct proactive_state *proactive; /* Of proactive.c. */
     uint32_t dump_xid;             /* Of the question for its flows that is being answered; 0: none. */
     uint64_t n_packet_ins, n_flow_mods, n_errors;
@@ -128,17 +145,21 @@ struct host {
     struct host_key key;
     uint8_t n_addresses, n_moves;
     bool is_probed;              /* Asked whether it is still there. */
+    bool is_assumed;             /* Known from entries only; never heard of. */
     uint32_t seen_s;             /* Of the fabric's clock. */
+    uint32_t doubted_s;          /* Asked at a port where a switch is heard; 0: not. */
     struct fabric_port *port;
     struct ring of_port;
     struct host_address *addresses;
     struct host_move *move;      /* A claim to be elsewhere that is being checked, and the history of moves; mostly NULL. */
     uint32_t n_flows;
+    struct flow *flows_from, *flows_to; /* By 'of_source' and 'of_destination'. */
 };
 
 struct host_address_key {
     struct ip_address address;
-    uint16_t vlan, zero[3];
+    uint32_t slice;
+    uint16_t vlan, zero;
 };
 
 struct host_address {
@@ -196,13 +217,18 @@ struct flow {
     struct hashmap_node by_key;
     struct flow_key key;
     struct ring of_path, of_age;
+    struct flow_link {
+        struct flow *next, **from;
+    } of_source, of_destination;
     struct fabric_path *path;
     struct host *source, *destination;
     struct fabric_port *in, *out; /* Where it enters and leaves the fabric. */
     uint64_t installed_ms;
     uint32_t created_s;
     uint32_t hash;
+    uint32_t serial;     /* In the cookie of its first entry. */
     uint32_t generation; /* Of its path. */
+    uint32_t dump_mark;  /* Of the last switch that showed its entry. */
     uint32_t n_changes;  /* Under way; the last one frees a flow that was removed meanwhile. */
     bool is_removed;
 };
@@ -233,7 +259,7 @@ struct fabric {
     struct ring flows_by_age;       /* Oldest first. */
     struct ring dirty_routes;
     struct flow_changes *changes;   /* Being prepared; see flows.c. */
-    bool is_coarse;                 /* There is, or was, a switch of OpenFlow 1.0: flows of IPv6 are told apart by their MACs only. */
+    size_t n_old_switches;          /* Known ones of OpenFlow 1.0: while there are, flows of IPv6 are told apart by their MACs only. */
     bool has_stranded;              /* Some route has. */
     size_t n_moved, n_stranded;     /* Flows, in the flush under way. */
     struct slices *slices;
@@ -241,6 +267,12 @@ struct fabric {
     uint64_t aged_ms;
     struct hashmap found;           /* Of reconcile.c: flows found in switches, not yet put together. */
     size_t n_found;                 /* Entries of them. */
+    uint32_t next_serial, next_mark;
+    uint32_t flood_tokens;          /* Of all ports together: copies. */
+    uint64_t flood_refilled_ms;
+    struct ring resyncing;          /* Switches, by 'of_resync'. */
+    struct ring address_claims;     /* Of hosts.c. */
+    size_t n_address_claims;
     uint64_t adopt_ms;              /* When to try next. */
     uint64_t statistics_ms;
     uint64_t peer_heard_ms;         /* A discovery frame of another controller with our key; 0: never. */
@@ -269,6 +301,7 @@ struct fabric_port *datapath_port(const struct datapath *datapath, uint32_t numb
 struct datapath *datapath_of_node(const struct fabric *fabric, uint32_t node);
 void datapath_ready(struct channel *channel, void *fabric);
 void datapath_gone(struct fabric *fabric, struct datapath *datapath);
+void datapath_ports(struct fabric *fabric, struct datapath *datapath, struct of_bytes list); /* Descriptions. */
 void datapath_port_status(struct fabric *fabric, struct datapath *datapath, const struct of_port_status *status);
 void datapath_start(struct fabric *fabric, struct datapath *datapath); /* Its basic entries, reconciliation: when the role allows. */
 void datapaths_tick(struct fabric *fabric);
@@ -286,7 +319,10 @@ bool port_is_edge(const struct fabric_port *port); /* A host's, and settled. */
 
 /* hosts.c */
 struct host *host_find(const struct fabric *fabric, const struct mac_address *mac, uint16_t vlan);
-struct host *host_find_address(const struct fabric *fabric, const struct ip_address *address, uint16_t vlan);
+struct host *host_find_address(const struct fabric *fabric, const struct ip_address *address, uint16_t vlan, uint32_t slice);
+void hosts_forget_addresses(struct fabric *fabric); /* Slices changed; they are learned anew. */
+void hosts_doubt(struct fabric *fabric, struct fabric_port *port); /* A switch is heard where they are: who does not answer goes. */
+void hosts_forget_assumed(struct fabric *fabric, struct fabric_port *port);
 /* Who sent this, at an edge port.  NULL with a drop counted when it is not believed. */
 struct host *host_learn(struct fabric *fabric, struct fabric_port *port, const struct fabric_frame *frame);
 /* The host with this MAC, which the fabric knows to be at this port; NULL when it is elsewhere, or one too many. */
@@ -326,14 +362,15 @@ void flows_prepare(const struct fabric *fabric, const struct fabric_frame *frame
 void flows_packet(struct fabric *fabric, struct host *source, struct host *destination, const struct fabric_frame *frame,
                   const struct flow_lookup *lookup, const uint8_t *bytes, size_t size);
 void flows_removed(struct fabric *fabric, struct datapath *datapath, const struct of_flow_removed *removed);
-/* Gives each flow of a path another one, or removes it when there is none and the path is dead. */
-void flows_move(struct fabric *fabric, struct fabric_path *path);
+/* Gives each flow of a path another one, or removes it when there is none and the path is dead.  Returns false when a switch has much to read
+ * and the rest must wait. */
+bool flows_move(struct fabric *fabric, struct fabric_path *path);
 void flows_commit(struct fabric *fabric); /* Sends what flows_move prepared, in the order that makes no loops. */
 void flows_of_host(struct fabric *fabric, struct host *host, bool is_gone); /* It moved, or is gone. */
 void flows_recheck_slices(struct fabric *fabric);
 /* A flow on a path that was found in the switches. */
 void flow_adopt(struct fabric *fabric, const struct flow_key *key, struct host *source, struct host *destination, struct fabric_port *in,
-                struct fabric_port *out, struct fabric_path *path);
+                struct fabric_port *out, struct fabric_path *path, uint32_t serial);
 struct flow *flow_find(const struct fabric *fabric, const struct flow_key *key);
 void flow_remove(struct fabric *fabric, struct flow *flow, bool in_switches);
 /* Where a flow goes through: entry 'index' 0..n_hops; NULL ports are impossible. */
@@ -343,8 +380,10 @@ void flows_clear(struct fabric *fabric);
 
 /* admission.c: slices at work. */
 uint32_t slice_of_host(const struct fabric *fabric, const struct host *host); /* See slices.h. */
-bool slice_has_port(const struct fabric *fabric, uint32_t slice, const struct fabric_port *port, uint16_t vlan);
-void slices_deny(struct fabric *fabric, struct fabric_port *port, const struct host *source);
+bool slice_has_port(const struct fabric *fabric, uint32_t slice, struct fabric_port *port, uint16_t vlan);
+bool slices_let_talk(const struct fabric *fabric, const struct host *a, const struct host *b);
+void slices_mark_port(const struct fabric *fabric, struct fabric_port *port); /* Sets is_bound. */
+void slices_deny(struct fabric *fabric, struct fabric_port *port, const struct mac_address *mac, uint16_t vlan);
 
 /* flood.c: to every edge port of the source's slice and VLAN but the one it came from. */
 void flood_frame(struct fabric *fabric, struct fabric_port *from, const struct host *source, const struct fabric_frame *frame, const uint8_t *bytes,
@@ -356,6 +395,7 @@ void reconcile_reply(struct fabric *fabric, struct datapath *datapath, const str
 void reconcile_tick(struct fabric *fabric);
 void reconcile_forget(struct datapath *datapath);
 void reconcile_clear(struct fabric *fabric);
+void reconcile_skip(struct fabric *fabric, const struct flow *flow); /* It goes away. */
 
 /* statistics.c: the ports' counters, asked for every few seconds. */
 void statistics_reply(struct fabric *fabric, struct datapath *datapath, const struct of_message *message);

@@ -8,6 +8,8 @@ void statistics_reply(struct fabric *fabric, struct datapath *datapath, const st
     struct of_bytes list = message->multipart_reply.body;
     struct of_port_stats stats;
 
+    if (message->multipart_reply.type == OFMP_PORT_DESC)
+        datapath_ports(fabric, datapath, list);
     if (message->multipart_reply.type != OFMP_PORT_STATS)
         return;
     while (of_port_stats_next(datapath->version, &list, &stats) == 1) {
