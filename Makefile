@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 BUILD ?= build/release
 
-.PHONY: all deps demo test conformance bench clean install
+.PHONY: all deps demo demo-fabric test conformance bench clean install
 
 all: deps
 	@test -f $(BUILD)/build.ninja || { echo "Building, which takes a minute or two the first time"; \
@@ -23,9 +23,14 @@ conformance: all
 bench: all
 	@bench/run
 
-# Three hosts and two tenants on this machine; ONCE=1 ends by itself and fails if anything shown fails.
+# Three hosts and two tenants on this machine; ONCE=1 ends by itself and fails if anything shown fails.  UNDERLAY=fabric: over Open
+# vSwitch and weft-fabric instead of a bridge.
 demo: all
-	@BUILD=$(BUILD) ONCE=$(ONCE) demo/demo
+	@BUILD=$(BUILD) ONCE=$(ONCE) UNDERLAY=$(UNDERLAY) demo/demo
+
+# Five switches with weft-fabric as their controller; ONCE=1 likewise.
+demo-fabric: all
+	@BUILD=$(BUILD) ONCE=$(ONCE) demo/fabric
 
 clean:
 	rm -rf build

@@ -75,11 +75,17 @@ class Stage:
         run("ip", "-netns", namespace, "link", "add", "name", name, "type", "bridge", "mcast_snooping", "0")
         run("ip", "-netns", namespace, "link", "set", name, "up")
 
-    def start(self, name, command, log):
-        """Starts a program of ours and remembers it; its output goes to 'log'."""
-        with open(log, "ab") as out:
-            process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=out,
-                                       stderr=subprocess.STDOUT, start_new_session=True)
+    def wire(self, namespace, device, other_namespace, other_device):
+        """A veth between two namespaces, up."""
+        run("ip", "-netns", namespace, "link", "add", "name", device, "type", "veth", "peer", "name", other_device, "netns", other_namespace)
+        for place, end in ((namespace, device), (other_namespace, other_device)):
+            run("ip", "-netns", place, "link", "set", end, "up")
+
+    def start(self, name, command, log, output=None):
+        """Starts a program of ours and remembers it; what it says goes to 'log', or its standard output to 'output'."""
+        with open(log, "ab") as out, open(output or log, "ab") as standard:
+            process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=standard,
+                                       stderr=out, start_new_session=True)
         self.running[name] = process
         self.record("processes", [process.pid, start_time(process.pid)])
         return process

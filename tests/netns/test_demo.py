@@ -1,4 +1,5 @@
-"""'make demo ONCE=1' works, and nothing stays behind it: after a run, after Ctrl-C, and, at the next start, after a crash."""
+"""'make demo ONCE=1' works, with a bridge or the fabric below, and 'make demo-fabric ONCE=1'; and nothing stays behind them: after a
+run, after Ctrl-C, and, at the next start, after a crash."""
 
 import os
 import pathlib
@@ -11,19 +12,19 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build" / "release"))
-DEMO = [ROOT / "demo" / "demo"]
+DEMOS = {"demo": "red-2 --host-netns", "fabric": "weft fabric host list"}  # And a line of each in the middle.
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and eBPF need root")
 
 
-def start():
-    return subprocess.Popen(DEMO, env={**os.environ, "BUILD": str(BUILD), "ONCE": "1"}, stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+def start(name="demo", **environment):
+    return subprocess.Popen([ROOT / "demo" / name], env={**os.environ, "BUILD": str(BUILD), "ONCE": "1", **environment},
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
 
 
 def left_behind(pid):
     """Whatever carries the demo's process id."""
-    found = list(pathlib.Path("/run/netns").glob(f"demo{pid}-*")) + list(pathlib.Path("/run/weft-lab").glob(f"demo{pid}-*"))
+    found = [path for folder in ("/run/netns", "/run/weft-lab") for name in DEMOS for path in pathlib.Path(folder).glob(f"{name}{pid}-*")]
     found += [p for p in (pathlib.Path("/sys/class/net") / f"weft{pid}", pathlib.Path(f"/run/weft-demo/{pid}"),
                           pathlib.Path(f"/sys/fs/bpf/weft-demo/{pid}")) if p.exists()]
     found += list(pathlib.Path("/run/weft").glob(f"lock_sys_fs_bpf_weft-demo_{pid}_*"))
@@ -46,27 +47,30 @@ def read_until(process, text):
     pytest.fail("the demo ended early:\n" + "".join(lines))
 
 
-def test_the_demo_works_and_leaves_nothing():
-    process = start()
+@pytest.mark.parametrize("name, environment, promises", [("demo", {}, 20), ("demo", {"UNDERLAY": "fabric"}, 22), ("fabric", {}, 7)])
+def test_the_demo_works_and_leaves_nothing(name, environment, promises):
+    process = start(name, **environment)
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
     assert "Everything shown worked" in output
-    assert len(re.findall(r"^  ok ", output, re.M)) >= 20
+    assert len(re.findall(r"^  ok ", output, re.M)) >= promises
     assert left_behind(process.pid) == []
 
 
-def test_interrupted_it_leaves_nothing():
-    process = start()
-    read_until(process, "red-3 --host-netns")
+@pytest.mark.parametrize("name", DEMOS)
+def test_interrupted_it_leaves_nothing(name):
+    process = start(name)
+    read_until(process, DEMOS[name])
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
     assert left_behind(process.pid) == []
 
 
-def test_what_a_crash_leaves_the_next_start_removes():
-    crashed = start()
-    read_until(crashed, "red-2 --host-netns")
+@pytest.mark.parametrize("name", DEMOS)
+def test_what_a_crash_leaves_the_next_start_removes(name):
+    crashed = start(name)
+    read_until(crashed, DEMOS[name])
     crashed.kill()
     crashed.communicate(timeout=60)
     assert left_behind(crashed.pid) != []
