@@ -508,8 +508,8 @@ static bool read_weight(struct request *request, uint32_t *ret)
 
 static void put_port(struct request *request)
 {
+    const char *number_text = request_parameter(request, "number"); /* Read first: once find_switch has answered, there is no request. */
     struct datapath *datapath = check_query(request) ? find_switch(request, request_parameter(request, "id")) : NULL;
-    const char *number_text = request_parameter(request, "number");
     struct fabric_port *port;
     uint32_t weight;
     uint64_t number;
