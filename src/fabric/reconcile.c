@@ -174,7 +174,7 @@ static void resync(struct fabric *fabric, struct datapath *datapath)
         if (!datapath->channel || channel_output(datapath->channel)->size > fabric->options.output_max / 8)
             return;
         datapath->resync_next = flow->of_age.next;
-        if (flow->dump_mark != datapath->dump_mark && !flow->path->is_dead)
+        if (flow->dump_mark != datapath->dump_mark) /* Also on a path that waits for this switch's links. */
             put_missing(fabric, datapath, flow);
     }
     if (datapath->resync_next == &fabric->flows_by_age)
