@@ -85,7 +85,7 @@ void fabric_slices_changed(struct fabric *fabric)
     struct of_message message = {.kind = OF_FLOW_MOD};
 
     flows_recheck_slices(fabric);
-    hosts_forget_addresses(fabric); /* They are known per slice. */
+    hosts_rekey_addresses(fabric);
     HASHMAP_FOREACH(node, &fabric->datapaths) {
         struct datapath *datapath = CONTAINER_OF(node, struct datapath, by_id);
 

@@ -206,13 +206,21 @@ static void decide_claims(struct fabric *fabric)
     }
 }
 
-void hosts_forget_addresses(struct fabric *fabric)
+void hosts_rekey_addresses(struct fabric *fabric)
 {
     HASHMAP_FOREACH(node, &fabric->hosts) {
         struct host *host = CONTAINER_OF(node, struct host, by_key);
+        uint32_t slice = slice_of_host(fabric, host);
+        struct ip_address known[HOST_ADDRESSES_MAX];
+        unsigned n = 0;
 
-        while (host->addresses)
+        while (host->addresses) {
+            known[n++] = host->addresses->key.address;
             remove_address(fabric, host->addresses);
+        }
+        while (n--) /* Where two hosts have one now, the first keeps it. */
+            if (!find_address(fabric, &known[n], host->key.vlan, slice))
+                add_address(fabric, host, &known[n], slice);
     }
 }
 
@@ -366,7 +374,7 @@ static bool claim(struct fabric *fabric, struct host *host, struct fabric_port *
         move_now(fabric, host, port);
         return true;
     }
-    if (is_other_slice(fabric, host, port) || (!address && fabric->now_ms / 1000 - host->seen_s < HEARD_LATELY_S)) {
+    if (is_other_slice(fabric, host, port) || (!host->addresses && fabric->now_ms / 1000 - host->seen_s < HEARD_LATELY_S)) {
         tell_duplicate(fabric, host, port);
         return false;
     }

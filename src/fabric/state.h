@@ -320,7 +320,7 @@ bool port_is_edge(const struct fabric_port *port); /* A host's, and settled. */
 /* hosts.c */
 struct host *host_find(const struct fabric *fabric, const struct mac_address *mac, uint16_t vlan);
 struct host *host_find_address(const struct fabric *fabric, const struct ip_address *address, uint16_t vlan, uint32_t slice);
-void hosts_forget_addresses(struct fabric *fabric); /* Slices changed; they are learned anew. */
+void hosts_rekey_addresses(struct fabric *fabric); /* Slices changed. */
 void hosts_doubt(struct fabric *fabric, struct fabric_port *port); /* A switch is heard where they are: who does not answer goes. */
 void hosts_forget_assumed(struct fabric *fabric, struct fabric_port *port);
 /* Who sent this, at an edge port.  NULL with a drop counted when it is not believed. */
