@@ -16,6 +16,10 @@
 #define METADATA_SWITCH 0x00000000ffffffffull
 #define NEXT_HOPS_MAX 64
 #define PROTOCOL_UDP 17
+/* Our groups' ids; those of others are left alone, with the entries that lead to them. */
+#define GROUPS_FIRST 0xe0000000u
+#define GROUPS_MASK 0xf0000000u
+#define GROUPS_MIXED 0x08000000u /* Not the id itself. */
 
 /* The way to one switch, as this switch has it. */
 struct next_hops {
@@ -41,17 +45,43 @@ static bool is_proactive(const struct fabric *fabric)
     return fabric->options.install == FABRIC_PROACTIVE;
 }
 
-/* A switch's number: from its id, so that it is the same in every controller's life. */
-static uint32_t number_of(const struct datapath *datapath)
+/* What a switch's number would be: from its id, so that it is the same in every controller's life.  Small ids can be read in it. */
+static uint32_t number_wanted(uint64_t id)
 {
-    uint64_t mixed = datapath->id;
+    uint64_t mixed = id;
 
-    if (mixed && mixed < 0x80000000u)
-        return (uint32_t)mixed;
+    if (id < GROUPS_MIXED)
+        return GROUPS_FIRST | (uint32_t)id;
     mixed ^= mixed >> 33;
     mixed *= 0xff51afd7ed558ccdull;
     mixed ^= mixed >> 33;
-    return 0x80000000u | ((uint32_t)mixed & 0x7ffffff0u);
+    return GROUPS_FIRST | GROUPS_MIXED | ((uint32_t)mixed & (GROUPS_MIXED - 1));
+}
+
+static bool is_our_group(uint32_t id)
+{
+    return (id & GROUPS_MASK) == GROUPS_FIRST;
+}
+
+/* A switch's number; 0 when another switch has it.  Ids can be chosen so that two want one: the first keeps it, and what goes to the second
+ * has no entries here but comes to the controller, until the second is forgotten. */
+static uint32_t number_of(struct fabric *fabric, struct datapath *datapath)
+{
+    uint32_t wanted = number_wanted(datapath->id);
+
+    if (datapath->group_number || datapath->is_number_taken)
+        return datapath->group_number;
+    HASHMAP_FOREACH(node, &fabric->datapaths) {
+        const struct datapath *other = CONTAINER_OF(node, struct datapath, by_id);
+
+        if (other->group_number != wanted)
+            continue;
+        datapath->is_number_taken = true;
+        fabric_tell(fabric, FABRIC_SWITCH_NUMBER, "switch 0x%016llx: its number in groups, 0x%08x, is that of switch 0x%016llx",
+                    (unsigned long long)datapath->id, wanted, (unsigned long long)other->id);
+        return 0;
+    }
+    return datapath->group_number = wanted;
 }
 
 static bool is_writable(const struct fabric *fabric, const struct datapath *datapath)
@@ -142,6 +172,8 @@ static void put_destination(struct fabric *fabric, struct datapath *datapath, co
     struct of_message message = make_entry(TABLE_DESTINATION, PRIORITY_PROACTIVE);
     struct of_flow_mod *mod = &message.flow_mod;
 
+    if (is_there && host->port->datapath != datapath && !number_of(fabric, host->port->datapath))
+        return;
     mod->command = is_there ? OFPFC_ADD : OFPFC_DELETE_STRICT;
     if (with_slice)
         mod->match = (struct of_match){.fields = OFM_METADATA, .metadata = (uint64_t)slice << 32, .metadata_mask = METADATA_SLICE};
@@ -153,7 +185,7 @@ static void put_destination(struct fabric *fabric, struct datapath *datapath, co
             return;
         mod->instructions.apply_actions = (struct of_bytes){bytes, actions.size};
     } else {
-        mod->instructions.metadata = number_of(host->port->datapath);
+        mod->instructions.metadata = number_of(fabric, host->port->datapath);
         mod->instructions.metadata_mask = METADATA_SWITCH;
         mod->instructions.goto_table = TABLE_NEXT_HOP;
     }
@@ -365,9 +397,10 @@ static struct next_hops *find_hops(struct proactive_state *state, uint32_t numbe
     return hops;
 }
 
-static void sync_way(struct fabric *fabric, struct datapath *datapath, const struct datapath *destination)
+static void sync_way(struct fabric *fabric, struct datapath *datapath, struct datapath *destination)
 {
-    struct next_hops *hops = find_hops(datapath->proactive, number_of(destination)), wanted;
+    uint32_t number = number_of(fabric, destination);
+    struct next_hops *hops = number ? find_hops(datapath->proactive, number) : NULL, wanted;
     const struct dag *dag;
     bool was_there;
 
@@ -409,7 +442,7 @@ static void sync_ways(struct fabric *fabric, struct datapath *datapath)
     HASHMAP_FOREACH(node, &state->next_hops)
         CONTAINER_OF(node, struct next_hops, by_number)->is_wanted = false;
     HASHMAP_FOREACH(node, &fabric->datapaths) {
-        const struct datapath *destination = CONTAINER_OF(node, struct datapath, by_id);
+        struct datapath *destination = CONTAINER_OF(node, struct datapath, by_id);
 
         if (destination != datapath)
             sync_way(fabric, datapath, destination);
@@ -460,6 +493,7 @@ void proactive_start(struct fabric *fabric, struct datapath *datapath)
     datapath->proactive = calloc(1, sizeof(*datapath->proactive));
     if (!datapath->proactive)
         return;
+    number_of(fabric, datapath); /* Who was here first keeps it. */
     forget_entries(datapath);
     put_misses(fabric, datapath);
     xid = channel_send(datapath->channel, &request);
@@ -477,7 +511,7 @@ bool proactive_reply(struct fabric *fabric, struct datapath *datapath, const str
     if (!state || message->multipart_reply.type != OFMP_GROUP_DESC || message->xid != state->groups_xid)
         return false;
     while (of_group_desc_next(datapath->version, &list, &desc) == 1) {
-        struct next_hops *hops = find_hops(state, desc.group_id);
+        struct next_hops *hops = is_our_group(desc.group_id) ? find_hops(state, desc.group_id) : NULL;
 
         if (hops)
             hops->is_there = true;

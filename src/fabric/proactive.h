@@ -6,7 +6,8 @@
  *            group with a loop-free alternate behind it (RFC 5286, 3.1), where there is one
  *
  * A change of the topology touches groups only, one a switch and destination switch; a link that goes down is left out by the switch itself
- * (watch ports) before the controller knows of it.  Numbers of switches follow from datapath ids, so that they outlive a controller.
+ * (watch ports) before the controller knows of it.  Numbers of switches follow from datapath ids, so that they outlive a controller;
+ * groups 0xe0000000 to 0xefffffff are ours and no others are touched.
  *
  * Open vSwitch's select groups do not hash UDP ports: there UDP has entries of its own in table 2, whose bundle action does (and is
  * resilient: highest random weight).

@@ -123,7 +123,9 @@ struct datapath {
     struct ring *resync_next;      /* The flow, by 'of_age', to go on with. */
     uint32_t dump_mark;            /* In flows of which it has the entry. */
     size_t n_found;
-    struct proactive_state *proactive; /* Of proactive.c. */
+    struct proactive_state *proactive; /* Of proactive.c, as are */
+    uint32_t group_number;         /* 0: none yet. */
+    bool is_number_taken;          /* By another switch. */
     uint32_t dump_xid;             /* Of the question for its flows that is being answered; 0: none. */
     uint64_t n_packet_ins, n_flow_mods, n_errors;
 };

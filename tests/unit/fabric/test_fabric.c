@@ -627,6 +627,65 @@ static void proactive_entries_keep_slices_apart(void **state)
     world_free(r.world);
 }
 
+static void groups_of_others_are_left_alone(void **state)
+{
+    struct world *world = world_new(be_proactive);
+    struct sim_switch *s1 = world_switch(world, 1, OF13), *s2 = world_switch(world, 2, OF13);
+    struct sim_entry *entry = switch_add_entry(s1);
+
+    world_link(s1, 1, s2, 1);
+    entry->table = 9;
+    entry->cookie = 4711;
+    entry->group = 4711;
+    s1->groups[0] = (struct sim_group){.id = 4711, .type = OFPGT_SELECT};
+    s1->groups[1] = (struct sim_group){.id = 0xe0000077, .type = OFPGT_SELECT}; /* Ours, of a switch that is no more. */
+    s1->n_groups = 2;
+    world_connect_all(world);
+    world_run(world, 5000);
+    assert_int_equal(s1->n_groups, 2);
+    for (size_t i = 0; i < s1->n_groups; i++)
+        assert_true(s1->groups[i].id == 4711 || s1->groups[i].id == 0xe0000002);
+    for (size_t i = 0; i < s1->n_entries && entry; i++)
+        if (s1->entries[i].cookie == 4711)
+            entry = NULL;
+    assert_null(entry);
+    world_free(world);
+}
+
+/* Ids whose numbers are one: the second's hosts are reached all the same, and never the first one's in their place. */
+static void switches_with_one_number_are_told_apart(void **state)
+{
+    struct world *world = world_new(be_proactive);
+    struct sim_switch *first = world_switch(world, 0x00003a5c1d2e4f40, OF13), *second = world_switch(world, 0x0000aa0004c6bafc, OF13);
+    struct sim_switch *middle = world_switch(world, 3, OF13);
+    struct sim_host *a, *b, *c;
+
+    world_link(middle, 1, first, 1);
+    world_link(middle, 2, second, 1);
+    a = world_host(world, middle, 10, "02:00:00:00:00:0a", "10.0.0.1");
+    b = world_host(world, first, 10, "02:00:00:00:00:0b", "10.0.0.2");
+    c = world_host(world, second, 10, "02:00:00:00:00:0c", "10.0.0.3");
+    world_connect_all(world);
+    world_run(world, 5000);
+    assert_int_equal(world->n_events[FABRIC_SWITCH_NUMBER], 1);
+    host_send_arp(a, &b->ip);
+    host_send_arp(b, &c->ip);
+    host_send_arp(c, &a->ip);
+    world_run(world, 1000);
+    a->n_received = b->n_received = c->n_received = 0;
+    for (unsigned i = 0; i < 20; i++) {
+        host_send_udp(a, b, (uint16_t)i, 80);
+        host_send_udp(a, c, (uint16_t)i, 80);
+        host_send_udp(b, c, (uint16_t)i, 80);
+        host_send_udp(c, a, (uint16_t)i, 80);
+    }
+    assert_int_equal(a->n_received, 20);
+    assert_int_equal(b->n_received, 20);
+    assert_int_equal(c->n_received, 40);
+    assert_int_equal(middle->n_groups + first->n_groups + second->n_groups, 4);
+    world_free(world);
+}
+
 /* ---- random networks --------------------------------------------------------------------------------------------------------------------- */
 
 #define RANDOM_SWITCHES 12
@@ -754,6 +813,8 @@ int main(void)
         cmocka_unit_test(proactive_entries_carry_flows_without_the_controller),
         cmocka_unit_test(proactive_entries_outlive_the_controller),
         cmocka_unit_test(proactive_entries_keep_slices_apart),
+        cmocka_unit_test(groups_of_others_are_left_alone),
+        cmocka_unit_test(switches_with_one_number_are_told_apart),
         cmocka_unit_test(random_networks_deliver_whatever_happens),
     };
 
