@@ -427,7 +427,7 @@ static void sync_link_ports(struct fabric *fabric, struct datapath *datapath)
 {
     for (size_t i = 0; i < datapath->n_ports; i++) {
         struct fabric_port *port = datapath->ports[i];
-        bool is_link = port->kind == PORT_LINK;
+        bool is_link = port->kind == PORT_LINK && port->arc != GRAPH_NONE; /* Works in both directions: not a frame that was carried there. */
 
         if (port->is_admitted != is_link)
             put_link_port(fabric, datapath, port, is_link);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "weft/base/util.h"
+#include "weft/fabric/entries.h"
 #include "weft/fabric/lldp.h"
 #include "weft/fabric/slices.h"
 
@@ -686,6 +687,41 @@ static void switches_with_one_number_are_told_apart(void **state)
     world_free(world);
 }
 
+static bool is_admitted_as_link(const struct sim_switch *at, uint32_t port)
+{
+    for (size_t i = 0; i < at->n_entries; i++)
+        if (entry_kind_of(at->entries[i].cookie) == ENTRY_PROACTIVE && at->entries[i].table == 0 &&
+            at->entries[i].match.fields == OFM_IN_PORT && at->entries[i].match.in_port == port)
+            return true;
+    return false;
+}
+
+static void half_a_link_admits_nothing(void **state)
+{
+    struct world *world = world_new(be_proactive);
+    struct sim_switch *s1 = world_switch(world, 1, OF13), *s2 = world_switch(world, 2, OF13);
+    unsigned n_heard = 0;
+
+    world_link(s1, 1, s2, 1);
+    s1->ports[1].is_deaf = true;
+    world_connect_all(world);
+    for (unsigned i = 0; i < 60; i++) {
+        world_run(world, 50);
+        n_heard += datapath_port(datapath_find(world->fabric, 2), 1)->kind == PORT_LINK;
+        assert_false(is_admitted_as_link(s2, 1));
+    }
+    assert_true(n_heard > 0);
+    s1->ports[1].is_deaf = false;
+    world_run(world, 5000);
+    assert_true(is_admitted_as_link(s1, 1));
+    assert_true(is_admitted_as_link(s2, 1));
+    s1->ports[1].is_deaf = true;
+    world_run(world, 3000);
+    assert_false(is_admitted_as_link(s1, 1));
+    assert_false(is_admitted_as_link(s2, 1));
+    world_free(world);
+}
+
 /* ---- random networks --------------------------------------------------------------------------------------------------------------------- */
 
 #define RANDOM_SWITCHES 12
@@ -813,6 +849,7 @@ int main(void)
         cmocka_unit_test(proactive_entries_carry_flows_without_the_controller),
         cmocka_unit_test(proactive_entries_outlive_the_controller),
         cmocka_unit_test(proactive_entries_keep_slices_apart),
+        cmocka_unit_test(half_a_link_admits_nothing),
         cmocka_unit_test(groups_of_others_are_left_alone),
         cmocka_unit_test(switches_with_one_number_are_told_apart),
         cmocka_unit_test(random_networks_deliver_whatever_happens),
