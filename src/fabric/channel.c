@@ -467,6 +467,11 @@ void channel_free(struct channel *channel)
     free(channel);
 }
 
+size_t channel_unsent(const struct channel *channel)
+{
+    return channel->output.size + channel->backlog;
+}
+
 void channel_set_backlog(struct channel *channel, size_t size)
 {
     channel->backlog = size;

@@ -60,6 +60,7 @@ uint64_t channel_deadline(const struct channel *channel); /* ms; UINT64_MAX when
  * and wait for the socket: they count against 'output_max'. */
 struct buffer *channel_output(struct channel *channel);
 void channel_set_backlog(struct channel *channel, size_t size);
+size_t channel_unsent(const struct channel *channel); /* Bytes to be sent, with the backlog. */
 
 /* No more messages are given; what is to be sent should be, and then the socket closed. */
 void channel_close(struct channel *channel);

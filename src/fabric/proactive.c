@@ -16,6 +16,7 @@
 #define METADATA_SWITCH 0x00000000ffffffffull
 #define NEXT_HOPS_MAX 64
 #define PROTOCOL_UDP 17
+#define UNSENT_PART 8 /* Of what a switch may leave unread: no more than that is written before it reads. */
 /* Our groups' ids; those of others are left alone, with the entries that lead to them. */
 #define GROUPS_FIRST 0xe0000000u
 #define GROUPS_MASK 0xf0000000u
@@ -35,7 +36,10 @@ struct next_hops {
 struct proactive_state {
     struct hashmap next_hops;
     uint32_t groups_xid;  /* Of the question for its groups; 0: answered. */
-    bool is_synced;       /* Hosts' entries were written. */
+    bool is_synced;       /* Links and ways were written, hosts' entries may be. */
+    bool are_hosts_put;   /* All; else those up to here: */
+    uint32_t hosts_node;
+    uint64_t hosts_port;
     uint64_t due_ms;      /* Not before then: the topology is not known yet. */
     uint64_t version;     /* Of the graph, as its groups have it. */
 };
@@ -224,15 +228,61 @@ void proactive_host_gone(struct fabric *fabric, const struct host *host, const s
         put_host_at(fabric, CONTAINER_OF(node, struct datapath, by_id), host, false);
 }
 
-static void put_all_hosts(struct fabric *fabric, struct datapath *datapath)
+static bool has_room(const struct fabric *fabric, const struct datapath *datapath)
 {
-    HASHMAP_FOREACH(node, &fabric->hosts) {
-        const struct host *host = CONTAINER_OF(node, struct host, by_key);
+    return channel_unsent(datapath->channel) < fabric->options.output_max / UNSENT_PART;
+}
+
+static void put_hosts_of(struct fabric *fabric, struct datapath *datapath, const struct fabric_port *port)
+{
+    for (const struct ring *element = port->hosts.next; element != &port->hosts; element = element->next) {
+        const struct host *host = CONTAINER_OF(element, struct host, of_port);
 
         put_host_at(fabric, datapath, host, true);
-        if (host->port->datapath == datapath)
-            put_admission(fabric, host, host->port, true);
+        if (port->datapath == datapath)
+            put_admission(fabric, host, port, true);
     }
+}
+
+static size_t port_after(const struct datapath *datapath, uint64_t number)
+{
+    size_t low = 0, high = datapath->n_ports;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+
+        if (datapath->ports[middle]->number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The entries of all hosts, port by port, as fast as the switch reads; returns whether that was all.  Hosts that come, go or move meanwhile are
+ * written as they do. */
+static bool put_more_hosts(struct fabric *fabric, struct datapath *datapath)
+{
+    struct proactive_state *state = datapath->proactive;
+
+    for (; state->hosts_node < fabric->by_node_capacity; state->hosts_node++, state->hosts_port = 0) {
+        const struct datapath *of = fabric->by_node[state->hosts_node];
+
+        for (size_t i = of ? port_after(of, state->hosts_port) : 0; of && i < of->n_ports; i++) {
+            if (!has_room(fabric, datapath))
+                return false;
+            put_hosts_of(fabric, datapath, of->ports[i]);
+            state->hosts_port = (uint64_t)of->ports[i]->number + 1;
+        }
+    }
+    return true;
+}
+
+static void put_hosts_again(struct datapath *datapath)
+{
+    datapath->proactive->are_hosts_put = false;
+    datapath->proactive->hosts_node = 0;
+    datapath->proactive->hosts_port = 0;
 }
 
 /* So that the next pass writes the entries of links and next hops again. */
@@ -261,7 +311,7 @@ void proactive_slices_changed(struct fabric *fabric)
         datapath_send(fabric, datapath, &message);
         put_misses(fabric, datapath);
         forget_entries(datapath);
-        put_all_hosts(fabric, datapath);
+        put_hosts_again(datapath);
     }
     proactive_tick(fabric);
 }
@@ -473,10 +523,9 @@ void proactive_tick(struct fabric *fabric)
         sync_link_ports(fabric, datapath);
         if (state->version != graph_version(fabric->graph))
             sync_ways(fabric, datapath);
-        if (!state->is_synced) {
-            state->is_synced = true;
-            put_all_hosts(fabric, datapath);
-        }
+        state->is_synced = true;
+        if (!state->are_hosts_put)
+            state->are_hosts_put = put_more_hosts(fabric, datapath);
     }
 }
 

@@ -722,6 +722,50 @@ static void half_a_link_admits_nothing(void **state)
     world_free(world);
 }
 
+static void be_narrow(struct fabric_options *options)
+{
+    options->install = FABRIC_PROACTIVE;
+    options->output_max = 128u << 10;
+}
+
+/* Many times what may wait for a switch: written as fast as it reads, and hosts that come or go meanwhile are not missed. */
+static void more_hosts_than_may_wait_are_written_in_steps(void **state)
+{
+    struct world *world = world_new(be_narrow);
+    struct sim_switch *s1 = world_switch(world, 1, OF13), *s2 = world_switch(world, 2, OF13);
+    struct mac_address mac = {{2, 0, 1}};
+    size_t n = 0;
+
+    world_link(s1, 1, s2, 1);
+    for (uint32_t port = 2; port < 52; port++)
+        s2->ports[port] = (struct sim_port){.exists = true, .is_up = true};
+    world_connect_all(world);
+    world_settle(world);
+    world_run(world, 1000);
+    world_disconnect(s1);
+    for (unsigned i = 0; i < 5000; i++) {
+        mac.bytes[4] = (uint8_t)(i >> 8);
+        mac.bytes[5] = (uint8_t)i;
+        assert_non_null(host_at(world->fabric, datapath_port(datapath_find(world->fabric, 2), 2 + i % 50), &mac, FRAME_NO_VLAN));
+        if (i % 100 == 0)
+            world_run(world, 0);
+    }
+    s1->n_entries = 0;
+    world_connect(s1);
+    for (unsigned i = 0; i < 200 && s1->n_entries < 1000; i++)
+        world_run(world, 50);
+    assert_in_range(s1->n_entries, 1000, 4000); /* Under way: one more, and 100 less. */
+    mac.bytes[3] = 1;
+    assert_non_null(host_at(world->fabric, datapath_port(datapath_find(world->fabric, 2), 2), &mac, FRAME_NO_VLAN));
+    hosts_port_down(world->fabric, datapath_port(datapath_find(world->fabric, 2), 51));
+    world_run(world, 20000);
+    assert_int_equal(world->n_events[FABRIC_OUTPUT_OVERFLOW], 0);
+    for (size_t i = 0; i < s1->n_entries; i++)
+        n += s1->entries[i].table == 1 && s1->entries[i].match.fields & OFM_ETH_DST;
+    assert_int_equal(n, 4901);
+    world_free(world);
+}
+
 /* ---- random networks --------------------------------------------------------------------------------------------------------------------- */
 
 #define RANDOM_SWITCHES 12
@@ -850,6 +894,7 @@ int main(void)
         cmocka_unit_test(proactive_entries_outlive_the_controller),
         cmocka_unit_test(proactive_entries_keep_slices_apart),
         cmocka_unit_test(half_a_link_admits_nothing),
+        cmocka_unit_test(more_hosts_than_may_wait_are_written_in_steps),
         cmocka_unit_test(groups_of_others_are_left_alone),
         cmocka_unit_test(switches_with_one_number_are_told_apart),
         cmocka_unit_test(random_networks_deliver_whatever_happens),
