@@ -98,8 +98,14 @@ static void flush(struct connection *connection)
 {
     struct buffer *from, spare = connection->sending;
 
-    if (!connection->channel || connection->is_writing)
+    if (!connection->channel)
         return;
+    if (connection->is_writing) {
+        /* Given up while its socket took no more: waiting for the write would leave its datapath id taken for as long as the peer likes. */
+        if (channel_is_closed(connection->channel))
+            end(connection);
+        return;
+    }
     if (connection->tls)
         seal(connection);
     from = connection->tls ? &connection->sealed : channel_output(connection->channel);

@@ -1,7 +1,10 @@
 """What dies, freezes or comes back: links, switches, controllers.  Traffic goes on, and what was lost is counted and shown."""
 
 import json
+import select
 import signal
+import socket
+import struct
 import subprocess
 import time
 
@@ -129,6 +132,76 @@ def test_a_frozen_switch_is_gone_round_and_taken_back():
         known = {(flow["source"], flow["destination"], flow["protocol"]) for flow in controller.get("/flows")["flows"]
                  if frozen.text in [hop["switch"] for hop in flow["hops"]]}
         wait_for(lambda: len(frozen.flows(lambda flow: flow["priority"] == 1000)) <= len(known), "the frozen switch to be reconciled")
+
+
+def message(kind, body=b"", xid=1):
+    return struct.pack("!BBHI", 4, kind, 8 + len(body), xid) + body
+
+
+class RawSwitch:
+    """The little of a switch of OpenFlow 1.3 that a connection needs; it reads when it is told to."""
+
+    def __init__(self, fabric, controller, datapath_id):
+        with fabric.net.inside():
+            self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        self.socket.connect(("198.18.0.1", controller.port))
+        self.id, self.buffer = datapath_id, b""
+        self.socket.sendall(message(0))
+
+    def answer(self):
+        """Answers what has come; returns whether the connection lives."""
+        while select.select([self.socket], [], [], 0)[0]:
+            try:
+                data = self.socket.recv(65536)
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                return False
+            self.buffer += data
+        while len(self.buffer) >= 8:
+            _, kind, length, xid = struct.unpack("!BBHI", self.buffer[:8])
+            if len(self.buffer) < length:
+                break
+            body, self.buffer = self.buffer[8:length], self.buffer[length:]
+            if kind == 2:
+                self.socket.sendall(message(3, body, xid))
+            elif kind == 5:
+                self.socket.sendall(message(6, struct.pack("!QIBB2xII", self.id, 0, 1, 0, 0, 0), xid))
+            elif kind == 18:
+                (what,) = struct.unpack("!H", body[:2])
+                self.socket.sendall(message(19, struct.pack("!HH4x", what, 0) + (bytes(1056) if what == 0 else b""), xid))
+            elif kind == 20:
+                self.socket.sendall(message(21, b"", xid))
+        return True
+
+
+def test_a_switch_that_reads_nothing_is_ended_and_its_id_is_free_again():
+    with Fabric([], {"a": 1, "b": 1}) as fabric:
+        controller = fabric.controller("--switch-echo-ms", "300", "--switch-dead-ms", "1000", attach=False)
+
+        def connected():
+            return any(int(switch["id"], 16) == 7 and switch["state"] == "up" for switch in controller.get("/switches")["switches"])
+
+        stuck = RawSwitch(fabric, controller, 7)
+        wait_for(lambda: stuck.answer() and connected(), "the handshake")
+        # Its socket is filled with echo replies that it does not read, and then it falls silent.
+        stuck.socket.setblocking(False)
+        echo, rest, sent = message(2, bytes(60000)), b"", 0
+        while select.select([], [stuck.socket], [], 0.5)[1]:
+            rest = rest or echo
+            try:
+                taken = stuck.socket.send(rest)
+            except (BlockingIOError, ConnectionResetError, BrokenPipeError):
+                break
+            rest, sent = rest[taken:], sent + taken
+            if sent > 24 << 20:  # More than its sockets hold, and what the controller keeps for it.
+                break
+        wait_for(lambda: not connected(), "the stuck connection to be ended", 20)
+        second = RawSwitch(fabric, controller, 7)
+        wait_for(lambda: second.answer() and connected(), "its id to be free again")
+        second.socket.close()
+        stuck.socket.close()
 
 
 def steady(flows):
