@@ -390,17 +390,14 @@ enum fabric_role fabric_role(const struct fabric *fabric)
 
 void fabric_set_role(struct fabric *fabric, enum fabric_role role, uint64_t now_ms)
 {
-    fabric->now_ms = now_ms;
-    if (role == fabric->role)
-        return;
-    fabric_tell(fabric, FABRIC_ROLE_CHANGED, "this controller is %s now, was %s", fabric_role_name(role), fabric_role_name(fabric->role));
-    fabric->role = role;
-    HASHMAP_FOREACH(node, &fabric->datapaths) {
-        struct datapath *datapath = CONTAINER_OF(node, struct datapath, by_id);
+    enum fabric_role before = fabric->role;
 
-        if (datapath->channel)
-            role_ask(fabric, datapath);
-    }
+    fabric->now_ms = now_ms;
+    if (role == before)
+        return;
+    fabric_tell(fabric, FABRIC_ROLE_CHANGED, "this controller is %s now, was %s", fabric_role_name(role), fabric_role_name(before));
+    fabric->role = role;
+    roles_changed(fabric, before);
 }
 
 void fabric_counters(const struct fabric *fabric, struct fabric_counters *ret)

@@ -117,6 +117,7 @@ struct datapath {
     uint64_t generation_id;        /* Of roles. */
     enum fabric_role role;         /* As the switch confirmed. */
     bool is_role_known;
+    uint64_t role_lost_ms, role_wait_ms; /* When a lost role was asked for again, and how long not to ask after that. */
     bool is_reconciled;
     bool is_old;                   /* Counted as of OpenFlow 1.0. */
     struct ring of_resync;         /* While flows are written that it lacks. */
@@ -404,6 +405,7 @@ void statistics_reply(struct fabric *fabric, struct datapath *datapath, const st
 void statistics_tick(struct fabric *fabric);
 
 /* roles.c */
+void roles_changed(struct fabric *fabric, enum fabric_role before); /* fabric->role is the new one. */
 void role_ask(struct fabric *fabric, struct datapath *datapath);
 void role_reply(struct fabric *fabric, struct datapath *datapath, const struct of_role *role);
 bool role_error(struct fabric *fabric, struct datapath *datapath, const struct of_error *error); /* Was it about roles? */

@@ -275,6 +275,82 @@ static void one_that_stood_by_takes_no_link_for_a_host_when_it_takes_over(void *
     }
 }
 
+/* The switch obeys another controller now, and tells what it is sent that we are a slave. */
+static void demote(struct sim_switch *at)
+{
+    at->role = OFPCR_SLAVE;
+    at->generation_id++;
+    switch_say(at, &(struct of_message){.kind = OF_ERROR, .error = {.type = 1, .code = 10}}); /* BAD_REQUEST, IS_SLAVE. */
+}
+
+static void a_role_that_was_lost_is_asked_for_again(void **state)
+{
+    struct reference r = reference_new(NULL, OF13);
+    unsigned n_regained = 0;
+
+    fabric_set_role(r.world->fabric, FABRIC_MASTER, r.world->now_ms);
+    world_run(r.world, 100);
+    assert_int_equal(r.e5->role, OFPCR_MASTER);
+    demote(r.e5); /* Another was master while this one was thought dead. */
+    world_run(r.world, 100);
+    assert_int_equal(r.e5->role, OFPCR_MASTER);
+    assert_int_equal(datapath_find(r.world->fabric, 0xe5)->role, FABRIC_MASTER);
+    assert_true(datapath_find(r.world->fabric, 0xe5)->is_role_known);
+    /* Another that never yields is not fought with: one change in two seconds, then fewer. */
+    world_run(r.world, 60000);
+    for (unsigned i = 0; i < 600; i++) {
+        demote(r.e5);
+        world_run(r.world, 100);
+        n_regained += r.e5->role == OFPCR_MASTER;
+    }
+    assert_in_range(n_regained, 3, 8);
+    /* Nor is one that stands by itself: it takes the switch's word. */
+    fabric_set_role(r.world->fabric, FABRIC_SLAVE, r.world->now_ms);
+    world_run(r.world, 40000);
+    demote(r.e5);
+    world_run(r.world, 1000);
+    assert_int_equal(r.e5->role, OFPCR_SLAVE);
+    world_free(r.world);
+}
+
+static void what_was_known_before_standing_by_is_not_written_over_the_others_work(void **state)
+{
+    struct reference r = reference_new(NULL, OF13);
+    struct fabric *fabric = r.world->fabric;
+
+    fabric_set_role(fabric, FABRIC_MASTER, r.world->now_ms);
+    world_run(r.world, 100);
+    for (unsigned i = 0; i < 20; i++)
+        host_send_udp(r.a, r.b, (uint16_t)(1000 + i), 80);
+    assert_int_equal(counters(r.world).n_flows, 20);
+    fabric_set_role(fabric, FABRIC_SLAVE, r.world->now_ms);
+    world_run(r.world, 100);
+    assert_int_equal(counters(r.world).n_flows, 0);
+    assert_true(switch_n_flow_entries(r.e5) == 20); /* The switches keep theirs. */
+    world_cut(r.e5, 1);
+    world_run(r.world, 2000);
+    fabric_set_role(fabric, FABRIC_MASTER, r.world->now_ms);
+    world_run(r.world, 5000);
+    RING_FOREACH(element, &fabric->flows_by_age) {
+        const struct fabric_path *path = CONTAINER_OF(element, struct flow, of_age)->path;
+
+        assert_false(path->is_dead);
+    }
+    for (size_t i = 0; i < r.e5->n_entries; i++)
+        if (r.e5->entries[i].priority == 1000)
+            assert_int_not_equal(r.e5->entries[i].out_ports[0], 1);
+    /* What took the other way went on all the while and is known again; the rest is found a way anew. */
+    for (unsigned round = 0; round < 2; round++) {
+        r.b->n_received = 0;
+        for (unsigned i = 0; i < 20; i++)
+            host_send_udp(r.a, r.b, (uint16_t)(1000 + i), 80);
+        assert_int_equal(r.b->n_received, 20);
+        world_run(r.world, 3000);
+    }
+    assert_int_equal(counters(r.world).n_flows, 20);
+    world_free(r.world);
+}
+
 static void a_weight_moves_flows_before_a_link_is_taken_away(void **state)
 {
     struct reference r = reference_new(NULL, OF13);
@@ -878,6 +954,8 @@ int main(void)
         cmocka_unit_test(flows_without_a_way_are_removed_everywhere),
         cmocka_unit_test(a_controller_that_dies_stops_no_flow_and_the_next_takes_them_over),
         cmocka_unit_test(one_that_stood_by_takes_no_link_for_a_host_when_it_takes_over),
+        cmocka_unit_test(a_role_that_was_lost_is_asked_for_again),
+        cmocka_unit_test(what_was_known_before_standing_by_is_not_written_over_the_others_work),
         cmocka_unit_test(a_weight_moves_flows_before_a_link_is_taken_away),
         cmocka_unit_test(a_host_that_moves_keeps_its_flows),
         cmocka_unit_test(a_second_host_with_one_mac_is_not_believed),
