@@ -21,8 +21,12 @@ struct channel {
     enum state state;
     enum of_version version; /* Of what is sent; agreed upon once HELLO is behind. */
     uint64_t started_ms, heard_ms, probed_ms, now_ms;
+    uint64_t asked_ms;   /* The first echo request since something was heard. */
+    uint64_t doubted_ms; /* The tick that found the time over. */
+    bool is_asked, is_doubted;
     uint32_t next_xid, expected_xid; /* The answer that the handshake waits for. */
-    unsigned n_bad;
+    unsigned n_bad; /* Since: */
+    uint64_t bad_since_ms;
     struct buffer input;  /* The beginning of a message that has not come whole. */
     struct buffer output;
     size_t backlog; /* Bytes that were taken from 'output' and not yet sent. */
@@ -69,6 +73,10 @@ static void fail(struct channel *channel, enum channel_problem problem, const st
         return;
     if (channel->options->problem)
         channel->options->problem(channel, problem, error, channel->options->context);
+    if (channel->now_ms - channel->bad_since_ms >= BAD_MESSAGES_MS) {
+        channel->bad_since_ms = channel->now_ms;
+        channel->n_bad = 0;
+    }
     if (problem >= CHANNEL_FAILED || ++channel->n_bad >= BAD_MESSAGES_MAX)
         channel_close(channel);
 }
@@ -175,6 +183,9 @@ void channel_probe(struct channel *channel, uint64_t now_ms)
 {
     channel->now_ms = now_ms;
     channel->probed_ms = now_ms;
+    if (!channel->is_asked)
+        channel->asked_ms = now_ms;
+    channel->is_asked = true;
     send_plain(channel, OF_ECHO_REQUEST);
 }
 
@@ -338,6 +349,7 @@ static void take_bytes(struct channel *channel, const uint8_t *bytes, size_t siz
     channel->counters.received++;
     if (result == 0) {
         channel->heard_ms = channel->now_ms;
+        channel->is_asked = channel->is_doubted = false;
         take(channel, &message);
         return;
     }
@@ -406,6 +418,26 @@ void channel_receive(struct channel *channel, const void *bytes, size_t size, ui
 
 /* ---- time ----------------------------------------------------------------------------------------------------------------- */
 
+/* Was the time over at an earlier tick already?  When this program was stopped the first tick after it comes before anything is read, and what the
+ * switch said meanwhile, or its answer, lies in the socket. */
+static bool is_over(struct channel *channel)
+{
+    bool is_first = !channel->is_doubted;
+
+    if (is_first)
+        channel->doubted_ms = channel->now_ms;
+    channel->is_doubted = true;
+    return !is_first && channel->now_ms > channel->doubted_ms;
+}
+
+/* Silence alone is not enough: it was asked, too, and had the time to answer. */
+static bool is_silent(const struct channel *channel)
+{
+    const struct channel_options *o = channel->options;
+
+    return channel->now_ms >= channel->heard_ms + o->dead_ms && channel->is_asked && channel->now_ms >= channel->asked_ms + (o->dead_ms - o->echo_ms);
+}
+
 void channel_tick(struct channel *channel, uint64_t now_ms)
 {
     const struct channel_options *o = channel->options;
@@ -413,12 +445,15 @@ void channel_tick(struct channel *channel, uint64_t now_ms)
     channel->now_ms = now_ms;
     if (channel->state == STATE_CLOSED)
         return;
-    if (channel->state != STATE_READY && now_ms >= channel->started_ms + o->handshake_ms)
-        fail_with(channel, CHANNEL_FAILED, "handshake", "the handshake took too long");
-    else if (channel->state == STATE_READY && now_ms >= channel->heard_ms + o->dead_ms)
-        fail_with(channel, CHANNEL_SILENT, "echo", "no answer");
-    else if (channel->state == STATE_READY && now_ms >= MAX(channel->heard_ms, channel->probed_ms) + o->echo_ms)
+    if (channel->state != STATE_READY) {
+        if (now_ms >= channel->started_ms + o->handshake_ms && is_over(channel))
+            fail_with(channel, CHANNEL_FAILED, "handshake", "the handshake took too long");
+    } else if (is_silent(channel)) {
+        if (is_over(channel))
+            fail_with(channel, CHANNEL_SILENT, "echo", "no answer");
+    } else if (now_ms >= MAX(channel->heard_ms, channel->probed_ms) + o->echo_ms) {
         channel_probe(channel, now_ms);
+    }
 }
 
 uint64_t channel_deadline(const struct channel *channel)

@@ -3,9 +3,10 @@
  *     HELLO -> FEATURES -> PORTS (1.3) -> DESCRIPTION -> ready ... closed
  *
  * Versions: both sides' hello (with 1.3's bitmap), the highest in common (1.3.5, 6.3.1).  Liveness: an echo request after 'echo_ms' of
- * silence, the end after 'dead_ms' of it (6.4).  What comes in is bounded by one message, what goes out by 'output_max': packets beyond a quarter
+ * silence, the end after 'dead_ms' of it and 'dead_ms - echo_ms' after the request (6.4).  No time runs out at the first tick that finds it over:
+ * between two ticks what has come is read, so that a program that was stopped for long loses no switch that answers.  What comes in is bounded by one message, what goes out by 'output_max': packets beyond a quarter
  * of it are left out, a switch that reads nothing is given up at the whole.  A malformed message is answered with the error that the
- * specification names and counted; BAD_MESSAGES_MAX of them end the connection.
+ * specification names and counted; BAD_MESSAGES_MAX of them within BAD_MESSAGES_MS end the connection.
  *
  * Single-threaded.  Handlers may send, and may call channel_close; they must not free the channel. */
 #ifndef WEFT_FABRIC_CHANNEL_H
@@ -17,6 +18,7 @@
 #include "weft/fabric/openflow/openflow.h"
 
 #define BAD_MESSAGES_MAX 100
+#define BAD_MESSAGES_MS 60000
 #define CHANNEL_PORTS_MAX_SIZE (4u << 20) /* Bytes of port descriptions: 65,536 ports of 64 bytes. */
 
 struct channel;
@@ -52,7 +54,7 @@ DEFINE_CLEANUP(struct channel *, channel_free);
 /* Bytes from the switch; any pieces. */
 void channel_receive(struct channel *channel, const void *bytes, size_t size, uint64_t now_ms);
 
-/* To be called when channel_deadline is reached; early is fine. */
+/* To be called when channel_deadline is reached, and then every few ms until it is beyond 'now_ms'; early is fine. */
 void channel_tick(struct channel *channel, uint64_t now_ms);
 uint64_t channel_deadline(const struct channel *channel); /* ms; UINT64_MAX when closed. */
 

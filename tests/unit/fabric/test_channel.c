@@ -155,15 +155,55 @@ static void silence_is_asked_about_and_ends_it(void **state)
     say(channel, OF13, &reply, false, 250);
     channel_tick(channel, 340);
     assert_false(channel_is_closed(channel));
+    assert_int_equal(hear(channel, OF13).kind, 0);
+    channel_tick(channel, 350);
+    assert_int_equal(hear(channel, OF13).kind, OF_ECHO_REQUEST);
+    channel_tick(channel, 549);
     channel_tick(channel, 550);
+    assert_false(channel_is_closed(channel));
+    channel_tick(channel, 551);
     assert_true(channel_is_closed(channel));
     assert_int_equal(seen.problem, CHANNEL_SILENT);
     assert_true(channel_deadline(channel) == UINT64_MAX);
     channel_free(channel);
 
     assert_int_equal(channel_new(&options, 0, &channel), 0);
+    seen.n_problems = 0;
     channel_tick(channel, 1000);
+    assert_int_equal(seen.n_problems, 0);
+    channel_tick(channel, 1001);
     assert_int_equal(seen.problem, CHANNEL_FAILED); /* The handshake. */
+    channel_free(channel);
+}
+
+static void time_in_which_nobody_reads_is_not_the_switchs(void **state)
+{
+    struct seen seen = {0};
+    struct channel_options options = options_for(&seen);
+    struct channel *channel;
+    struct of_message asked, reply;
+
+    assert_int_equal(channel_new(&options, 0, &channel), 0);
+    shake_hands(channel, OF13, false);
+    /* Stopped before it asked: it asks now. */
+    channel_tick(channel, 10000);
+    asked = hear(channel, OF13);
+    assert_int_equal(asked.kind, OF_ECHO_REQUEST);
+    channel_tick(channel, 10050);
+    assert_false(channel_is_closed(channel));
+    /* Stopped after it asked: the answer lies in the socket when it goes on. */
+    channel_tick(channel, 20000);
+    assert_false(channel_is_closed(channel));
+    reply = (struct of_message){.kind = OF_ECHO_REPLY, .xid = asked.xid};
+    say(channel, OF13, &reply, false, 20001);
+    channel_tick(channel, 20050);
+    assert_false(channel_is_closed(channel));
+    assert_int_equal(seen.n_problems, 0);
+    /* And without any answer it ends in the usual time. */
+    for (uint64_t now_ms = 20050; now_ms <= 20350; now_ms += 10)
+        channel_tick(channel, now_ms);
+    assert_true(channel_is_closed(channel));
+    assert_int_equal(seen.problem, CHANNEL_SILENT);
     channel_free(channel);
 }
 
@@ -251,6 +291,14 @@ static void the_malformed_is_answered_and_counted(void **state)
     assert_int_equal(channel_counters(channel)->malformed, BAD_MESSAGES_MAX);
     channel_free(channel);
 
+    /* One now and then goes on for ever. */
+    assert_int_equal(channel_new(&options, 0, &channel), 0);
+    shake_hands(channel, OF13, false);
+    for (uint64_t i = 0; i < 3 * BAD_MESSAGES_MAX; i++)
+        channel_receive(channel, bad, sizeof(bad), i * BAD_MESSAGES_MS / (BAD_MESSAGES_MAX - 1) + i);
+    assert_false(channel_is_closed(channel));
+    channel_free(channel);
+
     assert_int_equal(channel_new(&options, 0, &channel), 0);
     shake_hands(channel, OF13, false);
     channel_receive(channel, endless, sizeof(endless), 0);
@@ -264,6 +312,7 @@ int main(void)
         cmocka_unit_test(both_versions_in_pieces_and_whole),
         cmocka_unit_test(the_highest_common_version_or_none),
         cmocka_unit_test(silence_is_asked_about_and_ends_it),
+        cmocka_unit_test(time_in_which_nobody_reads_is_not_the_switchs),
         cmocka_unit_test(barriers_end_in_order_or_with_the_channel),
         cmocka_unit_test(what_is_not_read_is_bounded),
         cmocka_unit_test(the_malformed_is_answered_and_counted),

@@ -549,6 +549,20 @@ static void a_connection_that_becomes_no_switch_is_ended_in_time(void **state)
     world_free(world);
 }
 
+static void a_controller_that_was_stopped_loses_no_switch(void **state)
+{
+    struct reference r = reference_new(NULL, OF13);
+
+    for (unsigned i = 0; i < 3; i++) {
+        r.world->now_ms += r.world->options.dead_ms + 500 * i;
+        fabric_tick(r.world->fabric, r.world->now_ms); /* Before anything is read. */
+        world_run(r.world, 700);
+        assert_int_equal(counters(r.world).n_switches, 5);
+    }
+    assert_int_equal(counters(r.world).events[FABRIC_ECHO_TIMEOUT], 0);
+    world_free(r.world);
+}
+
 static void a_switch_that_reconnects_in_a_loop_waits(void **state)
 {
     struct reference r = reference_new(NULL, OF13);
@@ -965,6 +979,7 @@ int main(void)
         cmocka_unit_test(forged_and_relayed_discovery_makes_no_link),
         cmocka_unit_test(two_switches_of_one_id),
         cmocka_unit_test(a_connection_that_becomes_no_switch_is_ended_in_time),
+        cmocka_unit_test(a_controller_that_was_stopped_loses_no_switch),
         cmocka_unit_test(a_switch_that_reconnects_in_a_loop_waits),
         cmocka_unit_test(a_switch_that_does_not_read_is_given_up_alone),
         cmocka_unit_test(lies_and_noise_change_nothing),
