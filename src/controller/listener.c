@@ -14,6 +14,8 @@
 
 #define READ_SIZE (256u << 10)
 #define BACKLOG 512
+#define TLS_PIECE 16384             /* A record. */
+#define TLS_ALERTS_MAX (256u << 10) /* Bytes that TLS itself has to say while the socket takes nothing: a peer can provoke alerts without end. */
 
 struct connection {
     uv_tcp_t tcp;
@@ -49,6 +51,7 @@ struct listener {
 
 static void end(struct connection *connection);
 static void flush(struct connection *connection);
+static void tell_tls_failure(struct connection *connection);
 
 void listener_wake(struct channel *channel, void *context)
 {
@@ -77,21 +80,29 @@ static void written(uv_write_t *write, int status)
     }
 }
 
-/* Encrypts what the channel has to say; what cannot be said before the TLS handshake is over stays where it is. */
-static void seal(struct connection *connection)
+/* Encrypts what the channel has to say; what cannot be said before the TLS handshake is over stays where it is.  Nothing is sealed while a write is
+ * under way: what waits is then the channel's, which bounds it.  Returns whether TLS goes on. */
+static bool seal(struct connection *connection)
 {
     struct buffer *output = channel_output(connection->channel);
-    char piece[16384];
+    char piece[TLS_PIECE];
+    size_t taken = 0;
     int size;
 
-    if (SSL_is_init_finished(connection->tls) && output->size) {
-        if (SSL_write(connection->tls, output->data, (int)MIN(output->size, (size_t)INT32_MAX)) <= 0)
-            return;
-        output->size = 0;
+    while (SSL_is_init_finished(connection->tls) && taken < output->size) {
+        ERR_clear_error(); /* SSL_get_error looks at all that any connection left. */
+        size = SSL_write(connection->tls, output->data + taken, (int)MIN(output->size - taken, (size_t)TLS_PIECE));
+        if (size <= 0 && SSL_get_error(connection->tls, size) != SSL_ERROR_WANT_READ && SSL_get_error(connection->tls, size) != SSL_ERROR_WANT_WRITE)
+            return false;
+        if (size <= 0)
+            break; /* Tried again with the same bytes: see ACCEPT_MOVING_WRITE_BUFFER. */
+        taken += (size_t)size;
     }
+    buffer_consume(output, taken);
     while ((size = BIO_read(connection->to_network, piece, sizeof(piece))) > 0)
         if (buffer_append(&connection->sealed, piece, (size_t)size) < 0)
-            return;
+            return false; /* A record is lost: the peer could make nothing of the next. */
+    return true;
 }
 
 static void flush(struct connection *connection)
@@ -106,8 +117,11 @@ static void flush(struct connection *connection)
             end(connection);
         return;
     }
-    if (connection->tls)
-        seal(connection);
+    if (connection->tls && !seal(connection)) {
+        tell_tls_failure(connection);
+        end(connection);
+        return;
+    }
     from = connection->tls ? &connection->sealed : channel_output(connection->channel);
     if (from->size) {
         int sent = uv_try_write((uv_stream_t *)&connection->tcp, &(uv_buf_t){from->data, from->size}, 1);
@@ -181,14 +195,14 @@ static void tell_tls_failure(struct connection *connection)
 
 static void open_sealed(struct connection *connection, const char *bytes, size_t size)
 {
-    char piece[16384];
+    char piece[TLS_PIECE];
     int got = 0;
 
     if (BIO_write(connection->from_network, bytes, (int)size) != (int)size) {
         end(connection);
         return;
     }
-    while (connection->channel && !channel_is_closed(connection->channel) && (got = SSL_read(connection->tls, piece, sizeof(piece))) > 0)
+    while (connection->channel && !channel_is_closed(connection->channel) && (ERR_clear_error(), got = SSL_read(connection->tls, piece, sizeof(piece))) > 0)
         fabric_receive(connection->listener->fabric, connection->channel, piece, (size_t)got, clock_monotonic_ms());
     if (!connection->channel)
         return;
@@ -204,6 +218,8 @@ static void open_sealed(struct connection *connection, const char *bytes, size_t
         }
     }
     flush(connection); /* The handshake's own, and what waited for its end. */
+    if (connection->channel && BIO_ctrl_pending(connection->to_network) > TLS_ALERTS_MAX)
+        end(connection);
 }
 
 static void received(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
@@ -374,7 +390,13 @@ static int load_tls(struct listener *listener, const struct listener_options *o,
         return error_set(error, -ENOMEM, NULL, "out of memory");
     SSL_CTX_set_min_proto_version(listener->tls_context, TLS1_2_VERSION);
     SSL_CTX_set_verify(listener->tls_context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-    SSL_CTX_set_mode(listener->tls_context, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(listener->tls_context, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_ENABLE_PARTIAL_WRITE);
+    /* Nothing is resumed: a switch connects once, and its certificate is looked at whenever it does.  One that offers a session all the same, as of
+     * an earlier life of this program, gets a whole handshake; without a session id context OpenSSL would end it instead. */
+    SSL_CTX_set_options(listener->tls_context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_session_cache_mode(listener->tls_context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_num_tickets(listener->tls_context, 0);
+    SSL_CTX_set_session_id_context(listener->tls_context, (const unsigned char *)"weft-fabric", strlen("weft-fabric"));
     if (SSL_CTX_use_certificate_chain_file(listener->tls_context, o->tls_certificate) != 1)
         return error_set(error, -EINVAL, "tls-certificate", "tls-certificate: '%s' has no certificate", o->tls_certificate);
     if (SSL_CTX_use_PrivateKey_file(listener->tls_context, o->tls_key, SSL_FILETYPE_PEM) != 1)

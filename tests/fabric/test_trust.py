@@ -1,6 +1,8 @@
 """Who is believed: switches with a certificate, hosts of a slice, clients of the HTTP interface."""
 
 import json
+import socket
+import ssl
 
 import pytest
 
@@ -56,6 +58,44 @@ def test_switches_with_certificates_are_served_and_others_refused(openflow):
                                      "--tls-ca", ours.certificate, attach=False)
         wait_for(lambda: impostor.metric("weft_fabric_tls_failed_total") >= 1, "the switches to refuse it")
         assert impostor.state()["switches"] == 0
+
+
+class RawTls:
+    """A TLS client that only says hello."""
+
+    def __init__(self, fabric, authority, identity, version, session=None):
+        key, certificate = identity
+        self.context = session[1] if session else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if not session:
+            self.context.check_hostname = False
+            self.context.load_verify_locations(authority.certificate)
+            self.context.load_cert_chain(certificate, key)
+            self.context.maximum_version = version
+        with fabric.net.inside():
+            plain = socket.create_connection(("198.18.0.1", 6700), timeout=10)
+        self.tls = self.context.wrap_socket(plain, session=session and session[0])
+
+    def first(self):
+        return self.tls.recv(8)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_one_that_offers_an_old_tls_session_gets_a_new_one(version):
+    with Fabric([], {"a": 1, "b": 1}) as fabric:
+        ours = Authority(fabric.folder, "ours")
+        key, certificate = ours.issue("controller")
+        controller = fabric.controller("--listen", "none", "--listen-tls", "198.18.0.1:6700", "--tls-certificate", certificate, "--tls-key", key,
+                                       "--tls-ca", ours.certificate, attach=False)
+        identity = ours.issue("switch")
+        first = RawTls(fabric, ours, identity, version)
+        assert first.first()[1] == 0  # A hello.
+        session = first.tls.session
+        first.tls.close()
+        again = RawTls(fabric, ours, identity, version, (session, first.context))
+        assert again.first()[1] == 0
+        assert not again.tls.session_reused
+        again.tls.close()
+        assert "TLS failed" not in controller.text()
 
 
 def put(controller, name, *bindings, expect=200):
