@@ -571,7 +571,7 @@ static const struct route routes[] = {
 /* ---- who may ask ------------------------------------------------------------------------------------------------------------------------ */
 
 /* Without a token, a web page in the operator's browser must not be able to ask either: it cannot avoid telling its Origin when it
- * changes something, nor the Host that it was led here by. */
+ * changes something, nor the Host that it was led here by, nor, when it merely reads, whose page it is (Sec-Fetch-Site, W3C Fetch Metadata). */
 static bool is_loopback(const char *host)
 {
     const char *end = host[0] == '[' ? strchr(host, ']') : host + strcspn(host, ":");
@@ -597,9 +597,10 @@ static bool is_loopback(const char *host)
 
 static bool is_web_page(const struct request *request)
 {
-    const char *host = request_header(request, "Host");
+    const char *host = request_header(request, "Host"), *site = request_header(request, "Sec-Fetch-Site");
+    bool is_of_another_site = site && !streq(site, "none") && !streq(site, "same-origin");
 
-    return request_header(request, "Origin") || (host && !is_loopback(host));
+    return request_header(request, "Origin") || is_of_another_site || (host && !is_loopback(host));
 }
 
 static int authenticate(struct request *request, struct error *error)
@@ -610,7 +611,7 @@ static int authenticate(struct request *request, struct error *error)
 
     if (!status->token[0]) {
         if (is_web_page(request))
-            return error_set(error, -EPERM, NULL, "Without a token, only clients of this machine are served, not web pages (Origin, Host).");
+            return error_set(error, -EPERM, NULL, "Without a token, only clients of this machine are served, not web pages (Origin, Sec-Fetch-Site, Host).");
         return 0;
     }
     if (strlen(token) != strlen(status->token) || sodium_memcmp(token, status->token, strlen(token)) != 0)

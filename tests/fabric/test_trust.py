@@ -197,9 +197,13 @@ def test_requests_that_are_wrong_are_told_why_and_change_nothing():
                 response = controller.session.put(controller.url + "/fabric/v1/role", data=body.encode("latin-1"), timeout=10)
                 assert response.status_code == 400, (body[:20], response.text)
             # A web page in the operator's browser.
-            for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example"}):
+            for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
                 response = controller.session.put(controller.url + "/fabric/v1/role", json={"role": "slave"}, headers=headers, timeout=10)
                 assert response.status_code == 403, response.text
+            # It reads, or makes us work, without an Origin; but browsers say whose page asks.
+            for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)):
+                response = controller.session.get(controller.url + "/fabric/v1/flows", headers={"Sec-Fetch-Site": site}, timeout=10)
+                assert response.status_code == status, (site, response.text)
         assert controller.state()["role"] == "equal"
         assert controller.get("/slices")["slices"] == []
         assert a.ping(b, 5) == 5
