@@ -10,14 +10,24 @@
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
 #include "weft/base/util.h"
+#include "weft/base/uuid.h"
 #include "weft/controller/address.h"
 
-#define MAGIC 0x77664531u /* "wfE1" */
-#define BODY_SIZE (4 + 8 + 8)
-#define DATAGRAM_SIZE (BODY_SIZE + crypto_shorthash_BYTES)
+/* magic (4), controller id, life, count, challenge to all but who follow; for each peer its id, its challenge repeated, our challenge to it; tag.  Numbers
+ * but the magic are of 8 bytes, big-endian. */
+#define MAGIC 0x77664532u /* "wfE2" */
+#define HEADER_SIZE (4 + 4 * 8)
+#define ENTRY_SIZE (3 * 8)
+#define TAG_SIZE crypto_shorthash_BYTES
+#define DATAGRAM_MAX (HEADER_SIZE + ELECTION_PEERS_MAX * ENTRY_SIZE + TAG_SIZE)
 
 struct peer {
-    uint64_t controller_id, count, heard_ms;
+    uint64_t controller_id;
+    uint64_t life, count, heard_ms; /* Of the life that is believed. */
+    bool is_believed;               /* There was one. */
+    uint64_t said_ms;               /* The last datagram with this id, believed or not. */
+    uint64_t repeated;              /* Its challenge to us. */
+    uint64_t challenge;             /* Ours to it. */
 };
 
 struct election {
@@ -26,15 +36,21 @@ struct election {
     uv_udp_t udp;
     uv_timer_t timer;
     int n_handles;
-    uint64_t started_ms, count;
+    uint64_t started_ms, ticked_ms, life, count;
+    uint64_t challenge; /* To those that have no place in 'peers'. */
     struct sockaddr_storage addresses[ELECTION_PEERS_MAX];
     size_t n_addresses;
     struct peer peers[ELECTION_PEERS_MAX];
     size_t n_peers;
-    char buffer[DATAGRAM_SIZE + 1];
+    char buffer[DATAGRAM_MAX + 1];
 };
 
 /* ---- deciding ------------------------------------------------------------------------------------------------------------------- */
+
+static bool is_alive(const struct peer *peer, uint64_t now_ms)
+{
+    return peer->is_believed && now_ms - peer->heard_ms < ELECTION_DEAD_MS;
+}
 
 static void decide(struct election *election, uint64_t now_ms)
 {
@@ -42,46 +58,107 @@ static void decide(struct election *election, uint64_t now_ms)
 
     if (!election->options.is_automatic || now_ms - election->started_ms < ELECTION_DEAD_MS)
         return;
-    for (size_t i = 0; i < election->n_peers; i++)
-        if (now_ms - election->peers[i].heard_ms < ELECTION_DEAD_MS && election->peers[i].controller_id < election->options.controller_id)
+    for (size_t i = 0; i < election->n_peers; i++) {
+        const struct peer *peer = &election->peers[i];
+
+        if (!is_alive(peer, now_ms))
+            continue;
+        if (peer->controller_id == election->options.controller_id)
+            log_error("controller-id: '%llu' is another controller's, too: neither is master; give each its own",
+                      (unsigned long long)peer->controller_id);
+        if (peer->controller_id <= election->options.controller_id)
             is_lowest = false;
+    }
     fabric_set_role(election->controller->fabric, is_lowest ? FABRIC_MASTER : FABRIC_SLAVE, now_ms);
 }
 
 /* ---- datagrams --------------------------------------------------------------------------------------------------------------------- */
 
+static uint64_t random_number(void)
+{
+    uint64_t number;
+
+    random_bytes(&number, sizeof(number));
+    return number;
+}
+
 static void tell(struct election *election)
 {
-    uint8_t bytes[DATAGRAM_SIZE];
-    uv_buf_t buffer = uv_buf_init((char *)bytes, sizeof(bytes));
+    uint8_t bytes[DATAGRAM_MAX], *at = bytes + HEADER_SIZE;
+    uv_buf_t buffer;
 
     put_be32(bytes, MAGIC);
     put_be64(bytes + 4, election->options.controller_id);
-    put_be64(bytes + 12, ++election->count);
-    crypto_shorthash(bytes + BODY_SIZE, bytes, BODY_SIZE, election->options.key);
+    put_be64(bytes + 12, election->life);
+    put_be64(bytes + 20, ++election->count);
+    put_be64(bytes + 28, election->challenge);
+    for (size_t i = 0; i < election->n_peers; i++, at += ENTRY_SIZE) {
+        put_be64(at, election->peers[i].controller_id);
+        put_be64(at + 8, election->peers[i].repeated);
+        put_be64(at + 16, election->peers[i].challenge);
+    }
+    crypto_shorthash(at, bytes, (size_t)(at - bytes), election->options.key);
+    buffer = uv_buf_init((char *)bytes, (unsigned)(at - bytes) + TAG_SIZE);
     for (size_t i = 0; i < election->n_addresses; i++)
         uv_udp_try_send(&election->udp, &buffer, 1, (struct sockaddr *)&election->addresses[i]);
 }
 
-static void hear(struct election *election, uint64_t controller_id, uint64_t count)
+/* The place of a controller; a new one takes that of the one that was silent the longest.  NULL when as many as allowed are alive. */
+static struct peer *peer_of(struct election *election, uint64_t controller_id, uint64_t now_ms)
 {
-    struct peer *peer = NULL;
+    struct peer *free_place = NULL;
 
-    if (controller_id == election->options.controller_id) {
-        log_error("controller-id: '%llu' is another controller's, too: give each its own", (unsigned long long)controller_id);
+    for (size_t i = 0; i < election->n_peers; i++) {
+        struct peer *peer = &election->peers[i];
+
+        if (peer->controller_id == controller_id)
+            return peer;
+        if (now_ms - peer->said_ms >= ELECTION_DEAD_MS && (!free_place || peer->said_ms < free_place->said_ms))
+            free_place = peer;
+    }
+    if (election->n_peers < ELECTION_PEERS_MAX)
+        free_place = &election->peers[election->n_peers++];
+    else if (free_place)
+        election->challenge = random_number(); /* What the forgotten one repeated must not do again. */
+    if (free_place)
+        *free_place = (struct peer){.controller_id = controller_id, .challenge = election->challenge};
+    return free_place;
+}
+
+/* A datagram whose tag is right, without it. */
+static void hear(struct election *election, const uint8_t *bytes, size_t size)
+{
+    uint64_t controller_id = get_be64(bytes + 4), life = get_be64(bytes + 12), count = get_be64(bytes + 20), now_ms = clock_monotonic_ms();
+    uint64_t its_challenge = get_be64(bytes + 28);
+    bool has_repeated = false;
+    struct peer *peer;
+
+    if (life == election->life)
+        return; /* Our own. */
+    peer = peer_of(election, controller_id, now_ms);
+    if (!peer) {
+        log_warning("peer-listen: controller %llu is one more than the %d that are allowed", (unsigned long long)controller_id, ELECTION_PEERS_MAX);
         return;
     }
-    for (size_t i = 0; i < election->n_peers && !peer; i++)
-        if (election->peers[i].controller_id == controller_id)
-            peer = &election->peers[i];
-    if (!peer && election->n_peers < ELECTION_PEERS_MAX) {
-        peer = &election->peers[election->n_peers++];
-        *peer = (struct peer){.controller_id = controller_id};
-    }
-    if (!peer || count <= peer->count)
+    if (peer->is_believed && life == peer->life && count <= peer->count)
         return;
+    for (const uint8_t *at = bytes + HEADER_SIZE; at < bytes + size; at += ENTRY_SIZE) {
+        if (get_be64(at) != election->options.controller_id)
+            continue;
+        has_repeated |= get_be64(at + 8) == peer->challenge;
+        its_challenge = get_be64(at + 16);
+    }
+    peer->said_ms = now_ms;
+    peer->repeated = its_challenge;
+    if (!peer->is_believed || life != peer->life) {
+        if (!has_repeated)
+            return; /* New, or an old recording: its answer to our next datagram will tell. */
+        peer->is_believed = true;
+        peer->life = life;
+        peer->challenge = random_number();
+    }
     peer->count = count;
-    peer->heard_ms = clock_monotonic_ms();
+    peer->heard_ms = now_ms;
 }
 
 static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
@@ -95,28 +172,34 @@ static void received(uv_udp_t *udp, ssize_t size, const uv_buf_t *buffer, const 
 {
     struct election *election = udp->data;
     const uint8_t *bytes = (const uint8_t *)buffer->base;
-    uint8_t tag[crypto_shorthash_BYTES];
+    uint8_t tag[TAG_SIZE];
+    size_t body_size;
 
     if (!from)
         return;
-    if (size != DATAGRAM_SIZE || get_be32(bytes) != MAGIC) {
+    if (size < (ssize_t)(HEADER_SIZE + TAG_SIZE) || size > DATAGRAM_MAX || (size - HEADER_SIZE - TAG_SIZE) % ENTRY_SIZE || get_be32(bytes) != MAGIC) {
         log_warning("peer-listen: a datagram of %zd bytes that is no controller's", size);
         return;
     }
-    crypto_shorthash(tag, bytes, BODY_SIZE, election->options.key);
-    if (sodium_memcmp(tag, bytes + BODY_SIZE, sizeof(tag)) != 0) {
+    body_size = (size_t)size - TAG_SIZE;
+    crypto_shorthash(tag, bytes, body_size, election->options.key);
+    if (sodium_memcmp(tag, bytes + body_size, sizeof(tag)) != 0) {
         log_warning("peer-listen: a datagram of controller %llu under another key", (unsigned long long)get_be64(bytes + 4));
         return;
     }
-    hear(election, get_be64(bytes + 4), get_be64(bytes + 12));
+    hear(election, bytes, body_size);
 }
 
 static void tick(uv_timer_t *timer)
 {
     struct election *election = timer->data;
+    uint64_t now_ms = clock_monotonic_ms();
+    bool was_stopped = now_ms - election->ticked_ms >= ELECTION_DEAD_MS / 2; /* What the others said meanwhile is not read yet. */
 
+    election->ticked_ms = now_ms;
     tell(election);
-    decide(election, clock_monotonic_ms());
+    if (!was_stopped)
+        decide(election, now_ms);
 }
 
 /* ---- start and end -------------------------------------------------------------------------------------------------------------------- */
@@ -168,7 +251,8 @@ int election_new(struct controller *controller, const struct election_options *o
     election->controller = controller;
     election->options = *options;
     election->started_ms = clock_monotonic_ms();
-    election->count = (uint64_t)clock_realtime_s() << 20; /* Beyond what an earlier life counted to. */
+    election->life = random_number();
+    election->challenge = random_number();
     uv_udp_init(&controller->loop, &election->udp);
     uv_timer_init(&controller->loop, &election->timer);
     election->udp.data = election->timer.data = election;

@@ -1,8 +1,13 @@
 /* Which of several controllers acts: the living one with the lowest id.
  *
- * Each tells its peers every ELECTION_TELL_MS by UDP that it lives, under the key that they share (SipHash-2-4), with a count that only grows, so that a
- * datagram cannot be played again.  One that was not heard for ELECTION_DEAD_MS is dead.  After a start a controller listens that long before it
- * acts.  Two parts of a divided network each elect one; switches then obey the one whose role request has the higher generation (1.3.5, 6.3.6). */
+ * Each tells its peers every ELECTION_TELL_MS by UDP that it lives, under the key that they share (SipHash-2-4).  One that was not heard for
+ * ELECTION_DEAD_MS is dead.  After a start a controller listens that long before it acts.  Of two with one id neither is master, and both say why.
+ *
+ * A datagram that was recorded cannot be played again.  Within a life, which a random number names from start to end, the count only grows.  A life that
+ * is new to the listener is believed when its datagram repeats the listener's challenge: a random number, told to all in the listener's own datagrams,
+ * that is another one after each start and after each life that was believed.  No clock is asked.  Who can send may still keep new lives from being
+ * believed, by playing old datagrams so fast that the challenge in them is repeated in place of the right one; not make a dead one seem alive.
+ *  Two parts of a divided network each elect one; switches then obey the one whose role request has the higher generation (1.3.5, 6.3.6). */
 #ifndef WEFT_CONTROLLER_ELECTION_H
 #define WEFT_CONTROLLER_ELECTION_H
 

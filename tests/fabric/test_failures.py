@@ -356,3 +356,80 @@ def test_controllers_of_another_key_do_not_elect_with_us():
         wait_for(lambda: stranger.state()["role"] == "master", "the stranger to think it is alone")
         wait_for(lambda: "under another key" in first.text(), "the first to notice")
         assert first.state()["role"] == "master"
+
+
+class Recorder:
+    """Between a controller and its peer: passes on what the one says, and can play it again."""
+
+    def __init__(self, fabric, port, to_port):
+        with fabric.net.inside():
+            self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", port))
+        self.to, self.recorded = ("127.0.0.1", to_port), []
+
+    def pass_on(self):
+        while select.select([self.socket], [], [], 0)[0]:
+            datagram = self.socket.recv(4096)
+            self.recorded.append(datagram)
+            self.socket.sendto(datagram, self.to)
+        return True
+
+    def replay(self):
+        for datagram in self.recorded:
+            self.socket.sendto(datagram, self.to)
+        return True
+
+
+def test_what_a_dead_controller_said_cannot_be_played_again():
+    with Fabric([], {"a": 1, "b": 1}) as fabric:
+        key = fabric.folder / "key"
+        key.write_text("00112233445566778899aabbccddeeff\n")
+        options = ("--role", "auto", "--key-file", key)
+        first = fabric.controller(*options, "--controller-id", 1, "--peer-listen", "127.0.0.1:7000", "--peers", "127.0.0.1:7100", attach=False)
+        recorder = Recorder(fabric, 7100, 7001)
+        second = fabric.controller(*options, "--controller-id", 2, "--peer-listen", "127.0.0.1:7001", "--peers", "127.0.0.1:7000",
+                                   attach=False)
+        wait_for(lambda: recorder.pass_on() and [first.state()["role"], second.state()["role"]] == ["master", "slave"] and recorder.recorded,
+                 "one master and one slave")
+        for _ in range(20):  # It goes on for a while.
+            n = len(recorder.recorded)
+            wait_for(lambda: recorder.pass_on() and len(recorder.recorded) > n, "the first to say that it lives")
+        first.stop(signal.SIGKILL)
+        wait_for(lambda: second.state()["role"] == "master", "the second to take over")
+        after = len(second.text())
+        uptime = second.state()["uptime_seconds"]
+        wait_for(lambda: recorder.replay() and second.state()["uptime_seconds"] > uptime + 1, "recordings to be played for a second")
+        assert second.state()["role"] == "master" and "this controller is slave" not in second.text()[after:]
+        # Nor to one that was started since.
+        second.stop()
+        second.start()
+        wait_for(lambda: recorder.replay() and second.state()["role"] == "master", "the second to find itself alone")
+        # A new life of the first is believed.
+        first.start()
+        wait_for(lambda: recorder.pass_on() and [first.state()["role"], second.state()["role"]] == ["master", "slave"], "the first to be back")
+        recorder.socket.close()
+
+
+def test_of_two_controllers_with_one_id_none_is_master():
+    with Fabric([], {"a": 1, "b": 1}) as fabric:
+        key = fabric.folder / "key"
+        key.write_text("00112233445566778899aabbccddeeff\n")
+        pair = [fabric.controller("--role", "auto", "--controller-id", 5, "--key-file", key, "--peer-listen", f"127.0.0.1:{7000 + number}",
+                                  "--peers", f"127.0.0.1:{7001 - number}", attach=False) for number in range(2)]
+        wait_for(lambda: all("neither is master" in controller.text() for controller in pair), "both to say so")
+        wait_for(lambda: [controller.state()["role"] for controller in pair] == ["slave", "slave"], "both to stand by")
+        pair[0].stop()
+        wait_for(lambda: pair[1].state()["role"] == "master", "the one that is left")
+
+
+def test_a_controller_that_was_stopped_hears_first_and_decides_then():
+    with Fabric([(1, 2)], {"a": 1, "b": 2}) as fabric:
+        first, second = pair_of_controllers(fabric)
+        second.process.send_signal(signal.SIGSTOP)
+        uptime = first.state()["uptime_seconds"]
+        wait_for(lambda: first.state()["uptime_seconds"] > uptime + 3, "the second to be stopped for long")
+        second.process.send_signal(signal.SIGCONT)
+        uptime = second.state()["uptime_seconds"]
+        wait_for(lambda: second.state()["uptime_seconds"] > uptime + 1, "it to go on")
+        assert "this controller is master" not in second.text()
+        assert second.state()["switches"] == 2 and second.metric("weft_fabric_events_total{event=\"echo_timeout\"") == 0
