@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
@@ -361,6 +362,18 @@ static void end(void)
     fabric_free(controller.fabric);
 }
 
+/* Each switch is a descriptor, and 1,024, the usual soft limit, is for programs that use select(). */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < listener_options.max_connections)
+        log_warning("max-switches: only %llu files may be open at once: raise the limit (LimitNOFILE)", (unsigned long long)limit.rlim_cur);
+}
+
 int main(int argc, char **argv)
 {
     struct error error = {0};
@@ -379,6 +392,7 @@ int main(int argc, char **argv)
         options_clear(options);
         return 2;
     }
+    raise_descriptor_limit();
     result = start(&error);
     if (result == 0) {
         log_info("weft-fabric " WEFT_VERSION ": %s paths, %s, switches at %s%s%s", path_mode_name(fabric_options.mode),
