@@ -13,7 +13,8 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build" / "release"))
 MAN = ROOT / "docs" / "man"
-PROGRAMS = {"weft-api": "api", "weft-agent": "agent"}
+PROGRAMS = {"weft-api": "api", "weft-agent": "agent", "weft-fabric": "fabric"}
+FOLDERS = {"weft-api": "api", "weft-agent": "agent", "weft-fabric": "controller"}
 PAGES = sorted(MAN.glob("*.[1-9]"))
 
 
@@ -44,13 +45,13 @@ def test_page_is_well_formed(page):
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_daemons_options(program):
     lines = (MAN / f"{program}.8").read_text().splitlines()
-    assert page_flags(lines) == listed_flags(help_of(PROGRAMS[program], program))
+    assert page_flags(lines) == listed_flags(help_of(FOLDERS[program], program))
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_settings_are_the_flags(program):
     settings = set(re.findall(r"^\.It Li ([\w-]+) Li =", (MAN / f"{program}.conf.5").read_text(), re.M))
-    flags = listed_flags(help_of(PROGRAMS[program], program)) - {"help", "version", "config"}
+    flags = listed_flags(help_of(FOLDERS[program], program)) - {"help", "version", "config"}
     assert settings == flags
     example = (ROOT / "packaging" / "etc" / f"{PROGRAMS[program]}.conf").read_text()
     assert set(re.findall(r"^#?([\w-]+) = ", example, re.M)) <= flags
