@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "weft/base/util.h"
+#include "weft/base/uuid.h"
 #include "weft/fabric/entries.h"
 #include "weft/fabric/slices.h"
 
@@ -16,6 +17,10 @@
 #define METADATA_SWITCH 0x00000000ffffffffull
 #define NEXT_HOPS_MAX 64
 #define PROTOCOL_UDP 17
+/* Below COOKIE_KIND_MASK: for which slices an entry was written, 0 when that is no matter; and since which start of this switch. */
+#define COOKIE_SLICES 0x000000ffff000000ull
+#define COOKIE_SLICES_SHIFT 24
+#define COOKIE_EPOCH 0x0000000000ffffffull
 #define UNSENT_PART 8 /* Of what a switch may leave unread: no more than that is written before it reads. */
 /* Our groups' ids; those of others are left alone, with the entries that lead to them. */
 #define GROUPS_FIRST 0xe0000000u
@@ -35,7 +40,13 @@ struct next_hops {
 
 struct proactive_state {
     struct hashmap next_hops;
+    uint64_t epoch;       /* In cookies, of this start: entries with another are left over. */
+    uint64_t slices;      /* In cookies, of the slices as they are. */
+    uint64_t deleted;     /* Likewise, of other ones: deleted here. */
     uint32_t groups_xid;  /* Of the question for its groups; 0: answered. */
+    uint32_t sweep_xid;   /* Of the question for what is left over. */
+    bool is_swept;        /* That was asked for, or done. */
+    bool is_more_left;
     bool is_synced;       /* Links and ways were written, hosts' entries may be. */
     bool are_hosts_put;   /* All; else those up to here: */
     uint32_t hosts_node;
@@ -95,7 +106,7 @@ static bool is_writable(const struct fabric *fabric, const struct datapath *data
 
 /* ---- entries --------------------------------------------------------------------------------------------------------------- */
 
-static struct of_message make_entry(uint8_t table, uint16_t priority)
+static struct of_message make_message(uint8_t table, uint16_t priority)
 {
     struct of_message message = {.kind = OF_FLOW_MOD};
 
@@ -112,12 +123,87 @@ static struct of_message make_entry(uint8_t table, uint16_t priority)
     return message;
 }
 
+static struct of_message make_entry(const struct datapath *datapath, uint8_t table, uint16_t priority)
+{
+    struct of_message message = make_message(table, priority);
+
+    message.flow_mod.cookie |= datapath->proactive->epoch;
+    return message;
+}
+
+/* One that another definition of the slices makes wrong. */
+static struct of_message make_slice_entry(const struct datapath *datapath, uint8_t table, uint16_t priority)
+{
+    struct of_message message = make_entry(datapath, table, priority);
+
+    message.flow_mod.cookie |= datapath->proactive->slices;
+    return message;
+}
+
+/* Only while it is as it was found: what was written over it since stays. */
+static void delete_found(struct fabric *fabric, struct datapath *datapath, const struct of_flow_stats *stats)
+{
+    struct of_message message = make_message(stats->table_id, stats->priority);
+
+    message.flow_mod.command = OFPFC_DELETE_STRICT;
+    message.flow_mod.cookie = stats->cookie;
+    message.flow_mod.cookie_mask = UINT64_MAX;
+    message.flow_mod.match = stats->match;
+    datapath_send(fabric, datapath, &message);
+}
+
+static void delete_of_slices(struct fabric *fabric, struct datapath *datapath, uint64_t slices)
+{
+    struct of_message message = make_message(OF_ALL_TABLES, 0);
+
+    message.flow_mod.command = OFPFC_DELETE;
+    message.flow_mod.cookie |= slices;
+    message.flow_mod.cookie_mask = COOKIE_MASK | COOKIE_KIND_MASK | COOKIE_SLICES;
+    datapath_send(fabric, datapath, &message);
+}
+
+static uint64_t mix(uint64_t hash, const void *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ ((const uint8_t *)bytes)[i]) * 0x100000001b3ull;
+    return hash;
+}
+
+/* What the slices are, as 16 bits for cookies, the same in every controller's life (FNV-1a, folded; not 0).  Two definitions with the same bits
+ * are no harm: then entries of the other go with what is left over, after the start instead of at once. */
+static uint64_t digest_of(const struct slices *slices)
+{
+    const struct slice_binding *bindings;
+    uint64_t hash = 0xcbf29ce484222325ull;
+    size_t index = 0, n;
+    const char *name;
+    uint32_t number;
+
+    while (slices_next(slices, &index, &name, &number, &bindings, &n)) {
+        hash = mix(hash, name, strlen(name) + 1);
+        hash = mix(hash, &number, sizeof(number));
+        for (size_t i = 0; i < n; i++) {
+            const struct slice_binding *b = &bindings[i];
+            uint8_t has[] = {b->has_port, b->has_vlan, b->has_mac};
+
+            hash = mix(hash, has, sizeof(has));
+            hash = mix(hash, &b->datapath_id, sizeof(b->datapath_id));
+            hash = mix(hash, &b->port, sizeof(b->port));
+            hash = mix(hash, &b->vlan, sizeof(b->vlan));
+            hash = mix(hash, &b->mac, sizeof(b->mac));
+        }
+    }
+    hash ^= hash >> 32;
+    hash = (hash ^ hash >> 16) & 0xffff;
+    return (hash ? hash : 1) << COOKIE_SLICES_SHIFT;
+}
+
 static void put_misses(struct fabric *fabric, struct datapath *datapath)
 {
     struct of_action output = {.kind = OFA_OUTPUT, .port = OFPP_CONTROLLER, .max_len = 0xffff};
     uint8_t bytes[32];
     struct writer actions = writer_of(bytes, sizeof(bytes));
-    struct of_message message = make_entry(TABLE_DESTINATION, PRIORITY_MISS);
+    struct of_message message = make_entry(datapath, TABLE_DESTINATION, PRIORITY_MISS);
 
     if (of_action_put(datapath->version, &actions, &output) < 0)
         return;
@@ -127,7 +213,7 @@ static void put_misses(struct fabric *fabric, struct datapath *datapath)
 
 static void put_link_port(struct fabric *fabric, struct datapath *datapath, const struct fabric_port *port, bool is_link)
 {
-    struct of_message message = make_entry(TABLE_ADMISSION, PRIORITY_LINK);
+    struct of_message message = make_entry(datapath, TABLE_ADMISSION, PRIORITY_LINK);
 
     message.flow_mod.command = is_link ? OFPFC_ADD : OFPFC_DELETE_STRICT;
     message.flow_mod.match = (struct of_match){.fields = OFM_IN_PORT, .in_port = port->number};
@@ -150,11 +236,12 @@ static void put_admission(struct fabric *fabric, const struct host *host, const 
 {
     struct datapath *datapath = port->datapath;
     uint32_t slice = slice_of_host(fabric, host);
-    struct of_message message = make_entry(TABLE_ADMISSION, PRIORITY_PROACTIVE);
+    struct of_message message;
     struct of_flow_mod *mod = &message.flow_mod;
 
     if (!is_writable(fabric, datapath) || (is_there && slice == SLICE_NONE))
         return;
+    message = make_slice_entry(datapath, TABLE_ADMISSION, PRIORITY_PROACTIVE);
     mod->command = is_there ? OFPFC_ADD : OFPFC_DELETE_STRICT;
     mod->match = (struct of_match){.fields = OFM_IN_PORT, .in_port = port->number};
     host_match(&mod->match, host, true);
@@ -173,7 +260,7 @@ static void put_destination(struct fabric *fabric, struct datapath *datapath, co
     struct of_action output = {.kind = OFA_OUTPUT, .port = host->port->number};
     uint8_t bytes[32];
     struct writer actions = writer_of(bytes, sizeof(bytes));
-    struct of_message message = make_entry(TABLE_DESTINATION, PRIORITY_PROACTIVE);
+    struct of_message message = make_slice_entry(datapath, TABLE_DESTINATION, PRIORITY_PROACTIVE);
     struct of_flow_mod *mod = &message.flow_mod;
 
     if (is_there && host->port->datapath != datapath && !number_of(fabric, host->port->datapath))
@@ -295,22 +382,26 @@ static void forget_entries(struct datapath *datapath)
     datapath->proactive->version = 0;
 }
 
+static void nothing_more(void *context, bool is_done)
+{
+}
+
 void proactive_slices_changed(struct fabric *fabric)
 {
-    struct of_message message = make_entry(OF_ALL_TABLES, 0);
+    uint64_t slices = digest_of(fabric->slices);
 
-    if (!is_proactive(fabric))
+    if (!is_proactive(fabric) || !fabric_is_active(fabric))
         return;
-    message.flow_mod.command = OFPFC_DELETE;
-    message.flow_mod.cookie_mask = COOKIE_MASK | COOKIE_KIND_MASK;
     HASHMAP_FOREACH(node, &fabric->datapaths) {
         struct datapath *datapath = CONTAINER_OF(node, struct datapath, by_id);
+        struct proactive_state *state = datapath->proactive;
 
-        if (!is_writable(fabric, datapath))
+        if (!datapath->channel || !state)
             continue;
-        datapath_send(fabric, datapath, &message);
-        put_misses(fabric, datapath);
-        forget_entries(datapath);
+        /* Also where nothing was written yet: an earlier life may have. */
+        delete_of_slices(fabric, datapath, state->slices);
+        channel_barrier(datapath->channel, nothing_more, NULL);
+        state->slices = slices;
         put_hosts_again(datapath);
     }
     proactive_tick(fabric);
@@ -354,7 +445,7 @@ static void put_next_hop(struct fabric *fabric, struct datapath *datapath, const
     struct of_action group = {.kind = OFA_GROUP, .id = hops->number};
     uint8_t bytes[32];
     struct writer actions = writer_of(bytes, sizeof(bytes));
-    struct of_message message = make_entry(TABLE_NEXT_HOP, PRIORITY_PROACTIVE);
+    struct of_message message = make_entry(datapath, TABLE_NEXT_HOP, PRIORITY_PROACTIVE);
 
     if (of_action_put(datapath->version, &actions, &group) < 0)
         return;
@@ -377,7 +468,7 @@ static void put_udp(struct fabric *fabric, struct datapath *datapath, const stru
     if (of_action_put(datapath->version, &actions, &bundle) < 0)
         return;
     for (size_t i = 0; i < ARRAY_SIZE(ethertypes); i++) {
-        struct of_message message = make_entry(TABLE_NEXT_HOP, PRIORITY_UDP);
+        struct of_message message = make_entry(datapath, TABLE_NEXT_HOP, PRIORITY_UDP);
 
         message.flow_mod.command = hops->n >= 2 ? OFPFC_ADD : OFPFC_DELETE_STRICT;
         message.flow_mod.match = (struct of_match){.fields = OFM_METADATA | OFM_ETH_TYPE | OFM_IP_PROTO, .metadata = hops->number,
@@ -510,6 +601,47 @@ static void sync_ways(struct fabric *fabric, struct datapath *datapath)
     state->version = graph_version(fabric->graph);
 }
 
+/* Everything is written that should be there: what has another epoch is of hosts, links and slices that are not so any more. */
+static void sweep(struct fabric *fabric, struct datapath *datapath)
+{
+    struct of_message request = {.kind = OF_MULTIPART_REQUEST};
+    int64_t xid;
+
+    request.multipart_request = (struct of_multipart_request){
+        .type = OFMP_FLOW,
+        .flow = {.table_id = OF_ALL_TABLES, .out_port = OFPP_ANY, .out_group = OFPG_ANY, .cookie = entry_cookie(ENTRY_PROACTIVE),
+                 .cookie_mask = COOKIE_MASK | COOKIE_KIND_MASK},
+    };
+    if (channel_barrier(datapath->channel, nothing_more, NULL) < 0)
+        return;
+    xid = channel_send(datapath->channel, &request);
+    if (xid <= 0)
+        return;
+    datapath->proactive->sweep_xid = (uint32_t)xid;
+    datapath->proactive->is_swept = true;
+    datapath->proactive->is_more_left = false;
+}
+
+static void take_left_over(struct fabric *fabric, struct datapath *datapath, const struct of_multipart_reply *reply)
+{
+    struct proactive_state *state = datapath->proactive;
+    struct of_bytes list = reply->body;
+    struct of_flow_stats stats;
+
+    while (of_flow_stats_next(datapath->version, &list, &stats) == 1) {
+        if (entry_kind_of(stats.cookie) != ENTRY_PROACTIVE || (stats.cookie & COOKIE_EPOCH) == state->epoch)
+            continue;
+        if (has_room(fabric, datapath))
+            delete_found(fabric, datapath, &stats);
+        else
+            state->is_more_left = true;
+    }
+    if (reply->flags & OFMPF_MORE)
+        return;
+    state->sweep_xid = 0;
+    state->is_swept = !state->is_more_left;
+}
+
 void proactive_tick(struct fabric *fabric)
 {
     if (!is_proactive(fabric) || !fabric_is_active(fabric))
@@ -526,6 +658,8 @@ void proactive_tick(struct fabric *fabric)
         state->is_synced = true;
         if (!state->are_hosts_put)
             state->are_hosts_put = put_more_hosts(fabric, datapath);
+        if (state->are_hosts_put && datapath->is_reconciled && !state->is_swept && has_room(fabric, datapath))
+            sweep(fabric, datapath);
     }
 }
 
@@ -542,6 +676,9 @@ void proactive_start(struct fabric *fabric, struct datapath *datapath)
     datapath->proactive = calloc(1, sizeof(*datapath->proactive));
     if (!datapath->proactive)
         return;
+    random_bytes(&datapath->proactive->epoch, sizeof(datapath->proactive->epoch));
+    datapath->proactive->epoch = datapath->proactive->epoch % COOKIE_EPOCH + 1;
+    datapath->proactive->slices = digest_of(fabric->slices);
     number_of(fabric, datapath); /* Who was here first keeps it. */
     forget_entries(datapath);
     put_misses(fabric, datapath);
@@ -557,6 +694,10 @@ bool proactive_reply(struct fabric *fabric, struct datapath *datapath, const str
     struct of_bytes list = message->multipart_reply.body;
     struct of_group_desc desc;
 
+    if (state && state->sweep_xid && message->multipart_reply.type == OFMP_FLOW && message->xid == state->sweep_xid) {
+        take_left_over(fabric, datapath, &message->multipart_reply);
+        return true;
+    }
     if (!state || message->multipart_reply.type != OFMP_GROUP_DESC || message->xid != state->groups_xid)
         return false;
     while (of_group_desc_next(datapath->version, &list, &desc) == 1) {
@@ -574,9 +715,20 @@ void proactive_found(struct fabric *fabric, struct datapath *datapath, const str
 {
     const uint32_t admission = OFM_IN_PORT | OFM_ETH_SRC | OFM_VLAN_VID;
     struct fabric_port *port = datapath_port(datapath, stats->match.in_port);
+    struct proactive_state *state = datapath->proactive;
+    uint64_t slices = stats->cookie & COOKIE_SLICES;
 
+    if (!is_proactive(fabric)) {
+        delete_found(fabric, datapath, stats); /* Of a life that was: nobody would keep it true. */
+        return;
+    }
+    /* Slices are not what they were, or have other numbers: at once, what is written later is too late. */
+    if (state && slices && slices != state->slices && slices != state->deleted) {
+        delete_of_slices(fabric, datapath, slices);
+        state->deleted = slices;
+    }
     /* Who was admitted where: that is what hosts there are. */
-    if (is_proactive(fabric) && stats->table_id == TABLE_ADMISSION && stats->match.fields == admission && port && port->is_up &&
+    if (stats->table_id == TABLE_ADMISSION && stats->match.fields == admission && port && port->is_up &&
         port->kind != PORT_LINK)
         host_at(fabric, port, &stats->match.eth_src, stats->match.vlan_vid == OF_NO_VLAN ? FRAME_NO_VLAN : stats->match.vlan_vid);
 }

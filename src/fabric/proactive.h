@@ -12,7 +12,10 @@
  * Open vSwitch's select groups do not hash UDP ports: there UDP has entries of its own in table 2, whose bundle action does (and is
  * resilient: highest random weight).
  *
- * Slices are checked where a packet enters; what comes over a link was.  When slices change, entries of hosts are written anew. */
+ * Slices are checked where a packet enters; what comes over a link was.  When slices change, entries of hosts are written anew.
+ *
+ * Cookies say for which slices an entry was written and since which start of its switch.  What was left by other slices is deleted as soon as it
+ * is found in a switch that comes back; what another start left, once everything is written. */
 #ifndef WEFT_FABRIC_PROACTIVE_H
 #define WEFT_FABRIC_PROACTIVE_H
 

@@ -856,6 +856,136 @@ static void more_hosts_than_may_wait_are_written_in_steps(void **state)
     world_free(world);
 }
 
+static void set_slice(struct fabric *fabric, const char *name, const struct slice_binding *bindings, size_t n)
+{
+    struct error error = {0};
+
+    assert_int_equal(slices_set(fabric->slices, name, bindings, n, &error), 0);
+}
+
+/* All entries of proactive kind have one epoch: nothing is left over. */
+static void check_nothing_is_left_over(const struct sim_switch *at)
+{
+    uint64_t epoch = 0;
+
+    for (size_t i = 0; i < at->n_entries; i++) {
+        if (entry_kind_of(at->entries[i].cookie) != ENTRY_PROACTIVE)
+            continue;
+        if (!epoch)
+            epoch = at->entries[i].cookie & 0xffffff;
+        assert_int_equal(at->entries[i].cookie & 0xffffff, epoch);
+    }
+    assert_true(epoch != 0);
+}
+
+static void slices_that_change_while_a_switch_is_away_hold_when_it_returns(void **state)
+{
+    struct world *world = world_new(be_proactive);
+    struct sim_switch *s1 = world_switch(world, 1, OF13);
+    struct sim_host *a = world_host(world, s1, 10, "02:00:00:00:00:0a", "10.0.0.1");
+    struct sim_host *b = world_host(world, s1, 11, "02:00:00:00:00:0b", "10.0.0.2");
+    struct sim_host *c = world_host(world, s1, 12, "02:00:00:00:00:0c", "10.0.0.3"); /* In no slice. */
+    struct slice_binding one = {.has_port = true, .datapath_id = 1, .port = 10}, two = {.has_port = true, .datapath_id = 1, .port = 11};
+
+    world_connect_all(world);
+    world_settle(world);
+    world_run(world, 1000);
+    host_send_arp(a, &b->ip);
+    host_send_arp(b, &c->ip);
+    host_send_arp(c, &a->ip);
+    world_disconnect(s1);
+    b->n_received = 0;
+    host_send_udp(a, b, 1, 2);
+    assert_int_equal(b->n_received, 1);
+    set_slice(world->fabric, "one", &one, 1);
+    set_slice(world->fabric, "two", &two, 1);
+    fabric_slices_changed(world->fabric);
+    world_connect(s1);
+    a->n_received = b->n_received = c->n_received = 0;
+    for (unsigned i = 0; i < 40; i++) {
+        host_send_udp(a, b, 1, 2);
+        host_send_udp(c, b, 1, 2);
+        host_send_udp(b, a, 1, 2);
+        host_send_udp(b, c, 1, 2);
+        world_run(world, 100);
+    }
+    assert_int_equal(a->n_received + b->n_received + c->n_received, 0);
+    check_nothing_is_left_over(s1);
+    world_free(world);
+}
+
+/* After a restart the same slices may have other numbers, of which the entries of before know nothing. */
+static void slices_with_other_numbers_after_a_restart_stay_apart(void **state)
+{
+    struct reference r = reference_new(be_proactive, OF13);
+    struct sim_host *c;
+    struct slice_binding a[1] = {{.has_mac = true, .mac = r.a->mac}};
+    struct slice_binding bc[2] = {{.has_mac = true, .mac = r.b->mac}, {.has_mac = true, .mac = {{2, 0, 0, 0, 0, 0x0c}}}};
+    struct error error = {0};
+
+    world_kill_controller(r.world);
+    c = world_host(r.world, r.e5, 11, "02:00:00:00:00:0c", "10.0.0.3");
+    world_restart_controller(r.world);
+    set_slice(r.world->fabric, "one", a, 1);
+    set_slice(r.world->fabric, "two", bc, 2);
+    fabric_slices_changed(r.world->fabric);
+    world_run(r.world, 3000);
+    host_send_arp(r.b, &c->ip);
+    host_send_arp(c, &r.b->ip);
+    host_send_arp(r.a, &c->ip);
+    world_run(r.world, 1000);
+    world_kill_controller(r.world);
+    assert_int_equal(fabric_new(&r.world->options, r.world->now_ms, &r.world->fabric, &error), 0);
+    set_slice(r.world->fabric, "two", bc, 2);
+    set_slice(r.world->fabric, "one", a, 1);
+    fabric_slices_changed(r.world->fabric);
+    world_connect_all(r.world);
+    r.a->n_received = r.b->n_received = c->n_received = 0;
+    for (unsigned i = 0; i < 40; i++) {
+        host_send_udp(r.b, r.a, 1, 2);
+        host_send_udp(c, r.a, 1, 2);
+        host_send_udp(r.a, c, 1, 2);
+        world_run(r.world, 100);
+    }
+    assert_int_equal(r.a->n_received + r.b->n_received + c->n_received, 0);
+    host_send_udp(r.b, c, 1, 2);
+    host_send_udp(c, r.b, 1, 2);
+    assert_int_equal(r.b->n_received + c->n_received, 2);
+    for (size_t i = 0; i < r.world->n_switches; i++)
+        check_nothing_is_left_over(r.world->switches[i]);
+    world_free(r.world);
+}
+
+/* A cable that becomes a host's port while the switch is away, and a host that is gone. */
+static void what_an_earlier_start_left_is_deleted(void **state)
+{
+    struct world *world = world_new(be_proactive);
+    struct sim_switch *s1 = world_switch(world, 1, OF13), *s2 = world_switch(world, 2, OF13);
+    size_t n = 0;
+
+    world_link(s1, 1, s2, 1);
+    world_host(world, s2, 10, "02:00:00:00:00:0b", "10.0.0.2");
+    world_host(world, s1, 10, "02:00:00:00:00:0a", "10.0.0.1");
+    world_connect_all(world);
+    world_settle(world);
+    for (size_t i = 0; i < world->n_hosts; i++)
+        host_send_arp(world->hosts[i], &world->hosts[1 - i]->ip);
+    world_run(world, 2000);
+    assert_true(is_admitted_as_link(s1, 1));
+    world_disconnect(s1);
+    world_disconnect(s2);
+    host_remove(world->fabric, host_find(world->fabric, &world->hosts[0]->mac, FRAME_NO_VLAN));
+    s1->ports[1].peer = s2->ports[1].peer = NULL;
+    world_connect_all(world);
+    world_run(world, 5000);
+    assert_false(is_admitted_as_link(s1, 1));
+    check_nothing_is_left_over(s1);
+    for (size_t i = 0; i < s1->n_entries; i++)
+        n += s1->entries[i].table == 1 && s1->entries[i].match.fields & OFM_ETH_DST;
+    assert_int_equal(n, 2);
+    world_free(world);
+}
+
 /* ---- random networks --------------------------------------------------------------------------------------------------------------------- */
 
 #define RANDOM_SWITCHES 12
@@ -986,6 +1116,9 @@ int main(void)
         cmocka_unit_test(proactive_entries_carry_flows_without_the_controller),
         cmocka_unit_test(proactive_entries_outlive_the_controller),
         cmocka_unit_test(proactive_entries_keep_slices_apart),
+        cmocka_unit_test(slices_that_change_while_a_switch_is_away_hold_when_it_returns),
+        cmocka_unit_test(slices_with_other_numbers_after_a_restart_stay_apart),
+        cmocka_unit_test(what_an_earlier_start_left_is_deleted),
         cmocka_unit_test(half_a_link_admits_nothing),
         cmocka_unit_test(more_hosts_than_may_wait_are_written_in_steps),
         cmocka_unit_test(groups_of_others_are_left_alone),
