@@ -986,6 +986,29 @@ static void what_an_earlier_start_left_is_deleted(void **state)
     world_free(world);
 }
 
+static void a_reactive_controller_deletes_proactive_entries(void **state)
+{
+    struct reference r = reference_new(be_proactive, OF13);
+    size_t n = 0;
+
+    world_run(r.world, 1000);
+    world_kill_controller(r.world);
+    for (size_t i = 0; i < r.e5->n_entries; i++)
+        n += entry_kind_of(r.e5->entries[i].cookie) == ENTRY_PROACTIVE;
+    assert_true(n > 0);
+    r.world->options.install = FABRIC_REACTIVE;
+    world_restart_controller(r.world);
+    world_run(r.world, 3000);
+    for (size_t i = 0; i < r.e5->n_entries; i++)
+        assert_int_not_equal(entry_kind_of(r.e5->entries[i].cookie), ENTRY_PROACTIVE);
+    host_send_arp(r.a, &r.b->ip);
+    host_send_arp(r.b, &r.a->ip);
+    r.b->n_received = 0;
+    send_all(&r, 10);
+    assert_int_equal(r.b->n_received, 10);
+    world_free(r.world);
+}
+
 /* ---- random networks --------------------------------------------------------------------------------------------------------------------- */
 
 #define RANDOM_SWITCHES 12
@@ -1119,6 +1142,7 @@ int main(void)
         cmocka_unit_test(slices_that_change_while_a_switch_is_away_hold_when_it_returns),
         cmocka_unit_test(slices_with_other_numbers_after_a_restart_stay_apart),
         cmocka_unit_test(what_an_earlier_start_left_is_deleted),
+        cmocka_unit_test(a_reactive_controller_deletes_proactive_entries),
         cmocka_unit_test(half_a_link_admits_nothing),
         cmocka_unit_test(more_hosts_than_may_wait_are_written_in_steps),
         cmocka_unit_test(groups_of_others_are_left_alone),
