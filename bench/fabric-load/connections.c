@@ -36,26 +36,6 @@ static void watch(struct emulated_switch *sw, int operation)
         die("epoll_ctl: %s", strerror(errno));
 }
 
-static void flush(struct emulated_switch *sw)
-{
-    bool is_full = false;
-    while (sw->n_sent < sw->out.size && !is_full) {
-        ssize_t n = send(sw->fd, sw->out.data + sw->n_sent, sw->out.size - sw->n_sent, MSG_NOSIGNAL);
-        if (n >= 0)
-            sw->n_sent += (size_t)n;
-        else if (errno == EAGAIN)
-            is_full = true;
-        else if (errno != EINTR)
-            die("switch %u: send: %s", sw->index + 1, strerror(errno));
-    }
-    if (sw->n_sent == sw->out.size)
-        sw->n_sent = sw->out.size = 0;
-    if (is_full != sw->wants_write) {
-        sw->wants_write = is_full;
-        watch(sw, EPOLL_CTL_MOD);
-    }
-}
-
 static void open_one(struct emulated_switch *sw)
 {
     sw->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -78,6 +58,29 @@ static void reopen(struct emulated_switch *sw)
     sw->in.size = sw->out.size = sw->n_sent = 0;
     sw->wants_write = false;
     open_one(sw);
+}
+
+static void flush(struct emulated_switch *sw)
+{
+    bool is_full = false;
+    while (sw->n_sent < sw->out.size && !is_full) {
+        ssize_t n = send(sw->fd, sw->out.data + sw->n_sent, sw->out.size - sw->n_sent, MSG_NOSIGNAL);
+        if (n >= 0)
+            sw->n_sent += (size_t)n;
+        else if (errno == EAGAIN)
+            is_full = true;
+        else if (errno != EINTR && !sw->has_features && sw->n_attempts < ATTEMPTS_MAX) {
+            reopen(sw);
+            return;
+        } else if (errno != EINTR)
+            die("switch %u: send: %s", sw->index + 1, strerror(errno));
+    }
+    if (sw->n_sent == sw->out.size)
+        sw->n_sent = sw->out.size = 0;
+    if (is_full != sw->wants_write) {
+        sw->wants_write = is_full;
+        watch(sw, EPOLL_CTL_MOD);
+    }
 }
 
 static void receive(struct emulated_switch *sw)
@@ -141,7 +144,7 @@ void connections_open(void)
     epoll = epoll_create1(EPOLL_CLOEXEC);
     if (epoll < 0)
         die("epoll_create1: %s", strerror(errno));
-    dirty = allocate(load.n_switches, sizeof(*dirty));
+    dirty = allocate((size_t)load.n_switches * (ATTEMPTS_MAX + 1), sizeof(*dirty)); /* One that connects anew is marked again. */
     for (uint32_t i = 0; i < load.n_switches; i++) {
         open_one(&load.switches[i]);
         connections_poll(0);

@@ -217,10 +217,8 @@ static void deliver_lldp(struct link_end *end, struct of_bytes frame)
 {
     struct of_message message = {.kind = OF_PACKET_IN};
     load.count.lldp_out++;
-    if (end->is_down) {
-        load.count.lldp_lost++;
+    if (end->is_down || !load.switches[end->peer].has_features)
         return;
-    }
     message.packet_in = (struct of_packet_in){.buffer_id = OF_NO_BUFFER, .total_len = (uint16_t)frame.size, .reason = OFPR_ACTION,
                                               .in_port = end->peer_port, .data = frame};
     switch_send(&load.switches[end->peer], &message);

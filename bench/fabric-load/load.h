@@ -64,7 +64,7 @@ struct emulated_switch {
 
 struct counters {
     uint64_t packet_ins, responses, lost, late;
-    uint64_t packet_outs, flow_mods, group_mods, flow_removed, lldp_out, lldp_lost, errors, refused;
+    uint64_t packet_outs, flow_mods, group_mods, flow_removed, lldp_out, errors, refused;
 };
 
 struct settings {

@@ -29,8 +29,8 @@ struct load load;
 
 static struct {
     char *version, *mode;
-    uint64_t seconds_ms, warmup_ms, ready_ms, pid, n_flows;
-} options = {.seconds_ms = 5000, .warmup_ms = 1000, .ready_ms = 60000, .n_flows = 1000};
+    uint64_t seconds_ms, warmup_ms, settle_ms, ready_ms, pid, n_flows;
+} options = {.seconds_ms = 5000, .warmup_ms = 1000, .settle_ms = 1000, .ready_ms = 60000, .n_flows = 1000};
 
 noreturn void die(const char *format, ...)
 {
@@ -307,6 +307,7 @@ int main(int argc, char **argv)
         {"flow-table", OPTION_NUMBER, &settings->flow_table, "N", "flows of a switch, of those that send flow_removed (1000)"},
         {"seconds-ms", OPTION_NUMBER, &options.seconds_ms, "MS", "how long to measure (5000)"},
         {"warmup-ms", OPTION_NUMBER, &options.warmup_ms, "MS", "how long before (1000)"},
+        {"settle-ms", OPTION_NUMBER, &options.settle_ms, "MS", "from links to hosts: a controller may not believe a new port at once (1000)"},
         {"ready-ms", OPTION_NUMBER, &options.ready_ms, "MS", "the longest wait for the controller (60000)"},
         {"timeout-ms", OPTION_NUMBER, &settings->timeout_ms, "MS", "after which a packet_in is lost (1000)"},
         {"pid", OPTION_NUMBER, &options.pid, "PID", "the controller's, for its CPU time and memory"},
@@ -332,6 +333,7 @@ int main(int argc, char **argv)
     sync_all("the answer to an echo behind the features");
     wait_until(all_are_probed, "LLDP over every link");
     sync_all("the answer to an echo behind the links");
+    run_for(options.settle_ms);
     uint64_t kib_before = memory_kib();
     announce_hosts();
     uint64_t kib_after = memory_kib();
