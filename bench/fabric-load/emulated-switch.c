@@ -199,6 +199,7 @@ static void receive_flow_mod(struct emulated_switch *sw, const struct of_flow_mo
     struct of_bytes list = mod->instructions.apply_actions;
     struct of_action action;
     load.count.flow_mods++;
+    flows_answered_by_buffer(sw, mod->buffer_id);
     load.last_flow_mod_ns = now_ns();
     if (mod->command == OFPFC_DELETE && mod->match.fields == 0)
         sw->n_flows = 0;
@@ -230,7 +231,7 @@ static void receive_packet_out(struct emulated_switch *sw, const struct of_packe
     struct of_bytes list = out->actions;
     struct of_action action;
     load.count.packet_outs++;
-    if (out->data.size < 14 || flows_answered(out->data) || get_be16(out->data.data + 12) != ETHERTYPE_LLDP)
+    if (flows_answered_by_buffer(sw, out->buffer_id) || out->data.size < 14 || flows_answered(out->data) || get_be16(out->data.data + 12) != ETHERTYPE_LLDP)
         return;
     while (of_action_next(version(), &list, &action) > 0)
         if (action.kind == OFA_OUTPUT && action.port >= 1 && action.port <= sw->n_links)

@@ -46,10 +46,10 @@ static uint16_t ip_checksum(const uint8_t *header)
     return (uint16_t) ~(sum + (sum >> 16));
 }
 
-static void send_frame(struct emulated_switch *sw, uint32_t port, const uint8_t *frame)
+static void send_frame(struct emulated_switch *sw, uint32_t port, const uint8_t *frame, uint32_t buffer_id)
 {
     struct of_message message = {.kind = OF_PACKET_IN};
-    message.packet_in = (struct of_packet_in){.buffer_id = OF_NO_BUFFER, .total_len = FRAME_SIZE, .reason = OFPR_NO_MATCH,
+    message.packet_in = (struct of_packet_in){.buffer_id = buffer_id, .total_len = FRAME_SIZE, .reason = OFPR_NO_MATCH,
                                               .in_port = port, .data = {frame, FRAME_SIZE}};
     switch_send(sw, &message);
 }
@@ -68,7 +68,7 @@ static void announce(struct emulated_switch *sw, uint32_t local)
     put_mac(frame + 22, host);
     put_be32(frame + 28, host_ip(host));
     put_be32(frame + 38, host_ip(0)); /* One that a controller can answer, so that not every request goes to every host. */
-    send_frame(sw, host_port(sw, local), frame);
+    send_frame(sw, host_port(sw, local), frame, OF_NO_BUFFER);
 }
 
 void flows_announce(struct emulated_switch *sw, uint32_t n)
@@ -78,6 +78,12 @@ void flows_announce(struct emulated_switch *sw, uint32_t n)
 }
 
 /* ---- flows ----------------------------------------------------------------------------------------------------- */
+
+/* Never OF_NO_BUFFER. */
+static uint32_t buffer_of(const struct slot *slot, uint32_t number)
+{
+    return (slot->generation & 0x7fff) << 16 | number;
+}
 
 /* Between two hosts: of all, or without links of the switch's own. */
 static void send_flow(struct emulated_switch *sw, uint32_t number)
@@ -109,7 +115,7 @@ static void send_flow(struct emulated_switch *sw, uint32_t number)
     slot->is_busy = true;
     slot->sent_ns = now_ns();
     load.count.packet_ins++;
-    send_frame(sw, host_port(sw, local), frame);
+    send_frame(sw, host_port(sw, local), frame, load.settings.is_buffered ? buffer_of(slot, number) : OF_NO_BUFFER);
 }
 
 void flows_make(void)
@@ -192,6 +198,20 @@ void latency_clear(void)
     n_latencies = 0;
 }
 
+/* The first answer to what is in the slot; later ones, as a packet_out behind a flow_mod, change nothing. */
+static void answered(struct emulated_switch *sw, uint32_t number)
+{
+    struct slot *slot = &sw->slots[number];
+    if (!slot->is_busy)
+        return;
+    load.count.responses++;
+    if (load.is_measured)
+        latency_add(now_ns() - slot->sent_ns);
+    slot->is_busy = false;
+    if (load.is_sending)
+        send_flow(sw, number);
+}
+
 bool flows_answered(struct of_bytes frame)
 {
     if (frame.size < FRAME_SIZE || get_be64(frame.data + MARK_AT) != MARK)
@@ -200,16 +220,17 @@ bool flows_answered(struct of_bytes frame)
     if (index >= load.n_switches || number >= load.settings.window || !load.switches[index].slots)
         return false;
     struct emulated_switch *sw = &load.switches[index];
-    struct slot *slot = &sw->slots[number];
-    if (!slot->is_busy || slot->generation != get_be32(frame.data + MARK_AT + 14)) {
-        load.count.late++; /* Or a second one. */
-        return true;
-    }
-    load.count.responses++;
-    if (load.is_measured)
-        latency_add(now_ns() - slot->sent_ns);
-    slot->is_busy = false;
-    if (load.is_sending)
-        send_flow(sw, number);
+    if (sw->slots[number].generation == get_be32(frame.data + MARK_AT + 14))
+        answered(sw, number);
+    return true;
+}
+
+bool flows_answered_by_buffer(struct emulated_switch *sw, uint32_t buffer_id)
+{
+    uint32_t number = buffer_id & 0xffff;
+    if (buffer_id == OF_NO_BUFFER || !load.settings.is_buffered || !sw->slots || number >= load.settings.window)
+        return false;
+    if (buffer_of(&sw->slots[number], number) == buffer_id)
+        answered(sw, number);
     return true;
 }

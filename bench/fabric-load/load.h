@@ -63,7 +63,7 @@ struct emulated_switch {
 };
 
 struct counters {
-    uint64_t packet_ins, responses, lost, late;
+    uint64_t packet_ins, responses, lost;
     uint64_t packet_outs, flow_mods, group_mods, flow_removed, lldp_out, errors, refused;
 };
 
@@ -73,6 +73,7 @@ struct settings {
     uint16_t port;
     char *topology;
     uint64_t n_switches, k, n_hosts, window, flow_table, seed, timeout_ms;
+    bool is_buffered; /* packet_ins name a buffer of the switch. */
 };
 
 struct load {
@@ -130,6 +131,8 @@ void flows_announce(struct emulated_switch *sw, uint32_t n);
 void flows_start(void);
 /* A packet_out's frame: true when it is an answer to one of ours. */
 bool flows_answered(struct of_bytes frame);
+/* A flow_mod's or packet_out's buffer: the same, when the switch has buffers. */
+bool flows_answered_by_buffer(struct emulated_switch *sw, uint32_t buffer_id);
 /* Gives up slots that wait for longer than the timeout, and fills them anew. */
 void flows_expire(void);
 bool flows_are_answered(void); /* None waits. */

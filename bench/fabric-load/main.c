@@ -8,6 +8,9 @@
  *   --mode latency      one at a time for each switch
  *   --mode reroute      --flows flows once; then the link that most of them were set to take fails: when does the last flow_mod come?
  *
+ * With --buffered switches keep the frames, as those that cbench emulates: then a flow_mod or packet_out that names the buffer is the
+ * answer, too.
+ *
  * Without links ("--topology none") hosts talk within their switch, which is what a learning switch can be loaded with.  Prints one
  * JSON line; with --pid also the CPU time that the controller took for each answer, and its memory.  Exit 1 when the controller did
  * not get ready, closed a connection or answered nothing. */
@@ -303,6 +306,7 @@ int main(int argc, char **argv)
         {"k", OPTION_NUMBER, &settings->k, "K", "of a fat-tree (4)"},
         {"hosts", OPTION_NUMBER, &settings->n_hosts, "N", "in all (1600)"},
         {"window", OPTION_NUMBER, &settings->window, "N", "packet_ins under way for each switch with hosts (64)"},
+        {"buffered", OPTION_FLAG, &settings->is_buffered, NULL, "switches have buffers: a flow_mod that names one is an answer"},
         {"flows", OPTION_NUMBER, &options.n_flows, "N", "of mode reroute (1000)"},
         {"flow-table", OPTION_NUMBER, &settings->flow_table, "N", "flows of a switch, of those that send flow_removed (1000)"},
         {"seconds-ms", OPTION_NUMBER, &options.seconds_ms, "MS", "how long to measure (5000)"},
