@@ -307,8 +307,11 @@ def test_of_two_controllers_the_second_takes_over(openflow):
         a.wait_ping(b)
         if openflow == "OpenFlow13":
             wait_for(lambda: roles(first) == {"master"} and roles(second) == {"slave"}, "the switches to confirm the roles")
-            # The slave changes nothing.
-            assert second.statistics()["flow_mods"] == 0
+            # The slave changes nothing.  (It may have been the master for a moment, before the first was heard.)
+            before = second.statistics()["flow_mods"]
+            with b.listening(5000):
+                a.connect(b, 5000, timeout=5).close()
+            assert second.statistics()["flow_mods"] == before
         pinger = Pinger(a, b)
         server, client = start_iperf(fabric, 4)
         pinger.wait_more()
@@ -342,7 +345,7 @@ def test_of_two_controllers_the_second_takes_over(openflow):
         again = Pinger(a, b)
         again.wait_more()
         assert report("after the first came back", again) == 0
-        assert fabric.openflow_errors() == []
+        assert fabric.openflow_errors(roles_change=True) == []
 
 
 def test_controllers_of_another_key_do_not_elect_with_us():
