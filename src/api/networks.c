@@ -76,6 +76,9 @@ static int create(struct change *change)
     struct network *network = (struct network *)change->after;
     int r;
 
+    if (network->network_type != NETWORK_TYPE_VXLAN)
+        return error_set_type(change->error, -EINVAL, "InvalidInput", "provider:network_type",
+                              "'%s' networks are not served yet; vxlan is", network->network_type == NETWORK_TYPE_FLAT ? "flat" : "vlan");
     if (network->physical_network)
         return error_set_type(change->error, -EINVAL, "InvalidInput", "provider:physical_network",
                               "'%s' was given for a vxlan network, which has none", network->physical_network);

@@ -18,6 +18,39 @@ struct compile_port {
     uint32_t ifindex;    /* Of the host's end; 0 while not plugged. */
     uint32_t project;    /* Index of the port's project; 0 when 'slot' is 0. */
     bool is_veth;
+    uint32_t router_port; /* Number of a port of a router (tables.h); 0: it is none. */
+    uint32_t router_port_generation;
+};
+
+/* Numbers are the agent's: they stay while the object does (agent/local.h). */
+struct compile_security_group {
+    const struct security_group *group;
+    uint32_t number;
+};
+
+struct compile_address_group {
+    const struct address_group *group;
+    uint32_t number; /* Of the same series as those of security groups. */
+};
+
+struct compile_router {
+    const struct router *router;
+    uint32_t number;
+};
+
+/* An interface of this host in a physical network (weft-agent's 'uplinks'). */
+struct compile_uplink {
+    const char *physical_network;
+    uint32_t ifindex;
+    uint16_t mtu;
+    struct mac_address mac;
+};
+
+/* A station outside that answered on one of this host's uplinks. */
+struct compile_outside_neighbor {
+    char network_id[UUID_TEXT_SIZE];
+    struct ip_address address;
+    struct mac_address mac;
 };
 
 /* Another host and the way to it.  'path' is all but the addresses, which come from the model. */
@@ -45,6 +78,24 @@ struct snapshot {
     size_t n_hosts;
     const struct compile_project *projects;
     size_t n_projects;
+    const struct compile_security_group *security_groups;
+    size_t n_security_groups;
+    const struct security_group_rule *const *security_group_rules;
+    size_t n_security_group_rules;
+    const struct compile_address_group *address_groups;
+    size_t n_address_groups;
+    const struct compile_router *routers;
+    size_t n_routers;
+    const struct floating_ip *const *floating_ips;
+    size_t n_floating_ips;
+    const struct port_forwarding *const *port_forwardings;
+    size_t n_port_forwardings;
+    const struct snat_block *const *snat_blocks;
+    size_t n_snat_blocks;
+    const struct compile_uplink *uplinks;
+    size_t n_uplinks;
+    const struct compile_outside_neighbor *outside_neighbors;
+    size_t n_outside_neighbors;
     struct ip_address tunnel_address; /* This host's. */
 };
 

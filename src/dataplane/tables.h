@@ -44,6 +44,22 @@
  *   connections_1  hash          of an earlier release, if there: previous.h
  *   flow_slots     array         index -> struct flow_slot         FLOW_SLOTS_DEFAULT
  *   sweeper        array         0 -> struct sweeper               1
+ *   policies       array, mmap   slot -> struct port_policy        MAX_PORTS_DEFAULT
+ *   rules          hash          struct rules_key -> struct rules_block 65536
+ *   members        hash          struct member_key -> __u64 (group)  1048576
+ *   member_prefixes LPM          struct member_prefix_key -> __u64 (group) 65536
+ *   router_ports   array, mmap   router port -> struct router_port_record MAX_ROUTER_PORTS_DEFAULT
+ *   routes         LPM           struct route_key -> struct route_value 65536
+ *   next_hops      hash          struct next_hop_key -> struct next_hop_value 65536
+ *   floating       hash          struct floating_key -> struct floating_value 65536
+ *   external       hash          struct external_key -> struct external_value 262144
+ *   forwardings    hash          struct forwarding_key -> struct external_value 65536
+ *   snat           hash          __u32 router port -> struct snat_config 4096
+ *   snat_owners    LPM           struct snat_owner_key -> struct output_value 65536
+ *   gateways       hash          struct flood_key -> struct output_value 65536
+ *   uplinks        hash          struct uplink_key -> struct uplink_value 256
+ *   aliases        hash          struct alias_key -> struct alias_value FLOW_SLOTS_DEFAULT
+ *   fragments      LRU hash      struct fragment_key -> struct fragment_value 16384
  *   settings       array, mmap   0 -> struct settings              1
  *   punt           ring buffer   struct punt_event                 1 MiB
  *
@@ -77,7 +93,9 @@ enum drop_reason {
 #define OUTPUT_NONE 0u
 #define OUTPUT_LOCAL 0x40000000u  /* | local port slot */
 #define OUTPUT_REMOTE 0x80000000u /* | host slot */
-#define OUTPUT_KIND_MASK 0xc0000000u
+#define OUTPUT_ROUTER 0xc0000000u /* | router port: the MAC is a router's */
+#define OUTPUT_UPLINK 0x10000000u /* | 0: out of this host's uplink of the network */
+#define OUTPUT_KIND_MASK 0xf0000000u
 #define OUTPUT_SLOT_MASK 0x0fffffffu
 
 /* ---- ports: array, one per local port slot; slot 0 is never used -------------------------------------------- */
@@ -90,6 +108,7 @@ enum drop_reason {
 #define PORT_RA (1u << 5)             /* Router solicitations are answered. */
 #define PORT_INGRESS_POLICY (1u << 6) /* Delivery needs the connection entry of this port too. */
 #define PORT_MAY_LEARN (1u << 7)      /* Has allowed address pairs with other MACs, or no port security. */
+#define PORT_EGRESS_POLICY (1u << 8)  /* What the workload sends must be allowed by 'policies'. */
 
 struct port_config {
     __u32 ifindex;      /* Of the host's end; 0: the slot is not plugged, deliver nothing. */
@@ -228,6 +247,203 @@ struct flood_key {
 #define FLOOD_FAN_OUT_MAX 1024
 #define FLOOD_MAX_HOPS 15
 
+/* ---- policies: what the security groups of a port allow ------------------------------------------------------------------- */
+
+/* The two rule sets of a port, by enum policy_direction.  Read and written as one __u64, so that a change is one store; the port's epoch is
+ * bumped after it.  Meant only where PORT_EGRESS_POLICY or PORT_INGRESS_POLICY is set.  Set 0 has no rules: nothing passes. */
+enum policy_direction { POLICY_EGRESS, POLICY_INGRESS }; /* From the workload, to it. */
+struct port_policy {
+    __u32 rule_set[2];
+};
+
+/* A rule set never changes: another content is another set, named by a hash of its content.  What is in a set passes, in no order. */
+#define RULES_PER_BLOCK 15
+struct rules_key {
+    __u32 set;
+    __u32 index;         /* From 0 without holes. */
+};
+#define RULE_IPV4 (1u << 0)        /* One of the two. */
+#define RULE_IPV6 (1u << 1)
+#define RULE_PROTOCOL (1u << 2)    /* 'protocol' must be the same. */
+#define RULE_PORTS (1u << 3)       /* The destination port is in the range; ICMP: the type is port_min and, if port_max is no 0xffff, the code port_max. */
+#define RULE_GROUP (1u << 4)       /* The other side's address is in 'members' for 'group', */
+#define RULE_GROUP_PREFIXES (1u << 5) /* or in 'member_prefixes'. */
+#define RULE_STATELESS (1u << 6)   /* No connection entry comes of it, so answers need a rule of their own. */
+#define RULE_DENY (1u << 7)        /* Firewall policies only, where the first that fits decides. */
+#define RULE_LOG (1u << 8)
+struct rule {
+    __u8 address[16];    /* The other side's; IPv4 mapped. */
+    __u32 group;
+    __u16 flags;         /* RULE_* */
+    __u8 prefix_length;  /* 0..128 of 'address'; IPv4 adds 96.  0: any. */
+    __u8 protocol;
+    __u16 port_min, port_max; /* Host order. */
+    __u32 number;        /* For people: the trace and the log name the rule that this is the first 32 bits of the id of. */
+};
+_Static_assert(sizeof(struct rule) == 32, "no implicit padding");
+struct rules_block {
+    __u32 set, index;    /* Repeat the key. */
+    __u32 n;             /* Rules here; fewer than RULES_PER_BLOCK only in the last block. */
+    __u32 pad[5];
+    struct rule rules[RULES_PER_BLOCK];
+};
+_Static_assert(sizeof(struct rules_block) == 512, "no implicit padding");
+
+/* Who is in a group (of ports, or of addresses): one row each, whatever rules name the group.  Groups have a number on each host. */
+struct member_key {
+    __u32 group;
+    __u8 address[16];    /* IPv4 mapped. */
+};
+struct member_prefix_key {
+    __u32 prefix_length; /* 32 + 0..128; IPv4 adds 96. */
+    __u32 group;
+    __u8 address[16];
+};
+/* Values: the group again, as one __u64. */
+
+/* ---- routers ------------------------------------------------------------------------------------------------------------------ */
+
+/* A port of a router, by its number on this host; 0 is never used.  Its MAC is in 'fdb' as OUTPUT_ROUTER | number on every host that knows the
+ * network: each routes what its own workloads send.  A double record, as 'ports'. */
+#define MAX_ROUTER_PORTS_DEFAULT 16384
+_Static_assert(MAX_ROUTER_PORTS_DEFAULT <= 65536, "flow_entry holds a router port in 16 bits");
+#define ROUTER_HOPS_MAX 8                /* Routers that one packet may pass on its host. */
+#define ROUTER_PORT_UP (1u << 0)         /* The router's admin_state_up, and the port's. */
+#define ROUTER_PORT_EXTERNAL (1u << 1)   /* On an external network: what leaves here is translated (if the router does that) */
+#define ROUTER_PORT_SNAT (1u << 2)       /* to a floating IP or, with this flag, to the router's address. */
+struct router_port_config {
+    __u32 flags;         /* ROUTER_PORT_* */
+    __u32 router;        /* Number of the router: the routing table. */
+    __u32 vni;
+    __u32 generation;    /* Of the number. */
+    __u8 mac[6];
+    __u16 mtu;
+    __u8 ip4[16], ip6[16]; /* Its first addresses (mapped; zero: none): the source of what the router itself says. */
+    __u32 rule_set[2];   /* Firewall policies of this port: enum policy_direction, seen from the network behind the port; 0: none, all passes. */
+};
+_Static_assert(sizeof(struct router_port_config) == 64, "no implicit padding");
+struct router_port_record {
+    __u32 active;
+    __u32 pad;
+    struct router_port_config config[2];
+};
+
+/* A routing table: longest prefix first, then what was compiled as best. */
+struct route_key {
+    __u32 prefix_length; /* 32 + 0..128; IPv4 adds 96. */
+    __u32 router;
+    __u8 address[16];
+};
+#define ROUTE_LOCAL (1u << 0)            /* An address of the router itself. */
+#define ROUTE_MANY (1u << 1)             /* 'port' is the number of a group in 'next_hops', and next_hop unused. */
+struct route_value {                     /* Replaced whole. */
+    __u32 router;        /* Repeats the key. */
+    __u32 flags;         /* ROUTE_* */
+    __u32 port;          /* Router port where it leaves. */
+    __u8 next_hop[16];   /* Zero: the destination itself. */
+};
+/* Several next hops: a hash of source and destination address chooses the bucket.  Buckets are filled by rendezvous, so that a next hop that comes or goes
+ * moves only its own share. */
+#define NEXT_HOP_BUCKETS 64
+struct next_hop_key {
+    __u32 group;
+    __u32 bucket;
+};
+struct next_hop_value {
+    __u32 group;         /* Repeats the key. */
+    __u32 port;
+    __u8 next_hop[16];
+};
+
+/* ---- external networks and translation ------------------------------------------------------------------------------------------- */
+
+/* An external network is a network like others; what is outside is reached through the uplinks of the hosts that have one ("gateways").
+ * Between our hosts a frame for the outside has this destination MAC and its router port's as source: the host with the uplink
+ * finds the next hop. */
+#define OUTSIDE_MAC_BYTES {0x02, 0x57, 0x45, 0x46, 0x54, 0x00}
+
+/* A device into a physical network, for one of our networks. */
+struct uplink_key {
+    __u32 ifindex;
+    __u32 vlan;          /* 0: untagged. */
+};
+struct uplink_value {
+    __u32 ifindex, vlan; /* Repeat the key. */
+    __u32 vni;
+    __u32 project;       /* Index into 'projects' of the network's. */
+    __u8 mac[6];         /* The device's own: what outside knows all our addresses by. */
+    __u16 mtu;
+};
+/* The same by VNI stands in 'uplinks' under {UPLINK_BY_VNI, vni}. */
+#define UPLINK_BY_VNI 0u
+
+/* A local port's address that has a floating IP, seen from inside. */
+struct floating_key {
+    __u32 slot;
+    __u32 address;       /* IPv4, of the port. */
+};
+struct floating_value {
+    __u32 slot;          /* Repeats the key. */
+    __u32 address;       /* The floating IP. */
+    __u32 router_port;   /* The gateway's: through which it leaves. */
+    __u32 object;        /* First 32 bits of the floating IP's id: a connection ends when it is another's. */
+};
+
+/* What an address of an external network is, seen from outside (or from another tenant). */
+struct external_key {
+    __u32 vni;
+    __u32 address;       /* IPv4. */
+};
+enum external_kind {
+    EXTERNAL_FLOATING = 1, /* A floating IP: 'output' is its port or the port's host. */
+    EXTERNAL_FORWARDED,    /* A floating IP with port forwardings: see 'forwardings'. */
+    EXTERNAL_ROUTER,       /* A router's gateway address: SNAT (snat_owners), or the router itself answers. */
+};
+struct external_value {
+    __u32 vni;           /* Repeats the key. */
+    __u32 kind;
+    __u32 output;        /* OUTPUT_LOCAL or OUTPUT_REMOTE. */
+    __u32 address;       /* The port's own, when it is local. */
+    __u32 router_port;   /* Of the gateway: where the packet enters the router. */
+    __u32 object;        /* As in floating_value. */
+    __u16 port;          /* forwardings: the first port of the workload, host order; */
+    __u16 first;         /* it is for this port of the floating IP. */
+    __u32 flags;
+#define EXTERNAL_ANNOUNCED (1u << 0) /* This host answers ARP for it on its uplink. */
+};
+struct forwarding_key {
+    __u32 vni;
+    __u32 address;
+    __u16 port;          /* As on the wire. */
+    __u8 protocol;
+    __u8 pad;
+};
+
+/* Distributed SNAT: the blocks of ports of a router's address that this host translates to. */
+#define SNAT_BLOCKS_MAX 16
+struct snat_config {     /* Replaced whole. */
+    __u32 router_port;   /* Repeats the key: the gateway's. */
+    __u32 address;
+    __u32 vni;
+    __u32 n_blocks;
+    __u32 object;        /* First 32 bits of the router's id. */
+    struct {
+        __u16 first, size; /* Host order; size is a power of two. */
+    } blocks[SNAT_BLOCKS_MAX];
+};
+/* Which host a port of such an address belongs to. */
+struct snat_owner_key {
+    __u32 prefix_length; /* 64 + 0..16 */
+    __u32 vni;
+    __u32 address;
+    __u16 port;          /* As on the wire. */
+    __u16 pad;
+};
+/* Value: struct output_value; OUTPUT_LOCAL | 0 is this host. */
+
+/* Hosts with an uplink of a network, by index from 0 without holes; GATEWAYS_FACTS | 0 has their number as 'output'. */
+#define GATEWAYS_FACTS 0xc0000000u
+
 /* ---- hosts: array by host slot; slot 0 is never used -------------------------------------------------------------------- */
 
 struct host_config {
@@ -296,6 +512,10 @@ enum flow_state { FLOW_NEW, FLOW_HALF_OPEN, FLOW_ESTABLISHED, FLOW_CLOSING, FLOW
 #define FLOW_LAYOUT 2
 #define FLOW_LOCAL_STARTED (1u << 0) /* The local workload sent the first packet. */
 #define FLOW_SEEN_REPLY (1u << 1)
+#define FLOW_TRANSLATED (1u << 2)    /* The outside_ fields hold. */
+#define FLOW_ALIASED (1u << 3)       /* It has a place in 'aliases', which goes with it. */
+#define FLOW_COUNTED (1u << 31)      /* Of 'account'. */
+#define FLOW_SCALE_UNKNOWN 15        /* 14 is the largest shift. */
 #define FLOW_TIME_SHIFT 20           /* Times are CLOCK_MONOTONIC_COARSE >> 20: about milliseconds, and wrap after 52 days. */
 struct flow_entry {
     __u8 layout;           /* FLOW_LAYOUT: entries of another layout are evaluated as new. */
@@ -310,11 +530,26 @@ struct flow_entry {
     __u64 bytes[2];
     /* Up to here in one cache line. */
     __u32 generation;      /* Of the port slot. */
-    __u32 project;
-    __u32 counted_established; /* Which of its project's counters holds it: 0 half open, 1 established. */
-    __u32 pad;
-    __u8 local[16], remote[16]; /* IPv6; zero for IPv4. */
-    __u8 room[16];         /* Zero. */
+    __u32 account;         /* Index of its project, | FLOW_COUNTED when that counts it as established, not half open. */
+    __u8 next_mac[6];      /* Routed: the L2 destination that the workload's frames get; */
+    __u16 router_port;     /* and where they leave the last router: its MAC is their source, its network theirs.  0: switched. */
+    __u8 hops;             /* Routers on the way: what their TTL loses. */
+    __u8 scales;           /* TCP window scale (RFC 7323) of the workload's side, << 4 of the other; FLOW_SCALE_UNKNOWN until its SYN. */
+    __u16 window[2];       /* TCP: the largest window that each side announced, unscaled; [0] is the workload's. */
+    __u16 pad;
+    __u32 sequence_end[2]; /* TCP: behind the highest sequence number that each side has sent. */
+    union {
+        struct {           /* IPv6. */
+            __u8 local[16], remote[16];
+        };
+        struct {           /* IPv4, translated: what the connection is called outside; all zero when it is not. */
+            __u32 outside_local, outside_remote; /* Addresses: the workload's, and the other side's. */
+            __u16 outside_local_port, outside_remote_port;
+            __u32 object;  /* By whose right (first 32 bits of its id). */
+            __u32 gateway; /* Router port of the gateway that it is translated at. */
+            __u32 reserved[3];
+        };
+    };
 };
 _Static_assert(sizeof(struct flow_entry) == 120 && __builtin_offsetof(struct flow_entry, generation) == 56, "three cache lines");
 
@@ -324,6 +559,31 @@ static inline __u32 flow_stamp(__u32 epoch, __u32 generation)
 {
     return epoch + generation * 0x9e3779b1u;
 }
+
+/* A translated connection under its name outside: who has it. */
+struct alias_key {
+    __u32 vni_protocol;  /* vni << 8 | protocol */
+    __u32 address, remote; /* Ours and the other side's. */
+    __u16 port, remote_port; /* As on the wire; ICMP echo: identifier, 0. */
+};
+struct alias_value {
+    struct flow_key key; /* Of the entry in 'connections'. */
+    __u32 vni_protocol;  /* Repeats the key. */
+    __u32 generation;    /* Of the port slot. */
+};
+
+/* Later fragments have no ports: they follow the first one (RFC 791: source, destination, protocol, identification). */
+struct fragment_key {
+    __u32 vni;
+    __u32 id;
+    __u8 source[16], destination[16];
+    __u32 protocol;      /* | slot << 8: fragments that a workload sends and those that it is sent are told apart. */
+};
+struct fragment_value {
+    __u64 time_ns;
+    __u16 local_port, remote_port; /* Of the first fragment. */
+    __u32 pad;
+};
 
 /* Expiry, the data plane's own business: every entry has its key in one of 'flow_slots', and one timer in 'sweeper' walks over
  * them (bpf/flow.h). */

@@ -7,6 +7,11 @@ static const char *const states[] = {
     [HOST_STATE_DOWN] = "down",
 };
 
+static const struct attribute physical_network[] = {
+    {.name = "", .type = TYPE_STRING, .offset = 0, .size = sizeof(char *), .maximum = 64},
+    {.name = NULL},
+};
+
 static const struct attribute attributes[] = {
     COMMON_ATTRIBUTES,
     ADMIN_STATE_ATTRIBUTE,
@@ -21,6 +26,8 @@ static const struct attribute attributes[] = {
      .help = "The store revision that its data plane reflects."},
     {.name = "seen_at", .type = TYPE_TIME, FIELD(struct host, seen_at_s), .flags = ATTRIBUTE_FIND,
      .help = "When its agent last reported."},
+    {.name = "physical_networks", LIST(struct host, physical_networks, n_physical_networks, physical_network), .maximum = 64,
+     .flags = ATTRIBUTE_UNIQUE, .help = "Those that its uplinks are in."},
     {.name = NULL},
 };
 

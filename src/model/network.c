@@ -1,7 +1,7 @@
 /* The network resource: one tenant's layer-2 segment. */
 #include "weft/model/resources.h"
 
-static const char *const network_types[] = {[NETWORK_TYPE_VXLAN] = "vxlan"};
+static const char *const network_types[] = {[NETWORK_TYPE_VXLAN] = "vxlan", [NETWORK_TYPE_FLAT] = "flat", [NETWORK_TYPE_VLAN] = "vlan"};
 
 static const struct attribute attributes[] = {
     COMMON_ATTRIBUTES,
@@ -32,6 +32,8 @@ static const struct attribute attributes[] = {
     {.name = "provider:segmentation_id", .type = TYPE_UINT, FIELD(struct network, vni), .minimum = 1, .maximum = 0xffffff,
      .flags = ATTRIBUTE_POST | ATTRIBUTE_ADMIN_WRITE | ATTRIBUTE_ADMIN_READ | ATTRIBUTE_FIND | ATTRIBUTE_NULL_EMPTY,
      .help = "The VXLAN network identifier; one is chosen unless given."},
+    {.name = "vlan_id", .type = TYPE_UINT, FIELD(struct network, vlan_id), .maximum = 4094, .flags = ATTRIBUTE_INTERNAL,
+     .help = "The VLAN of a VLAN network."},
     {.name = NULL},
 };
 

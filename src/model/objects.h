@@ -18,6 +18,13 @@ enum resource_kind {
     RESOURCE_SUBNET,
     RESOURCE_PORT,
     RESOURCE_HOST,
+    RESOURCE_SECURITY_GROUP,
+    RESOURCE_SECURITY_GROUP_RULE,
+    RESOURCE_ADDRESS_GROUP,
+    RESOURCE_ROUTER,
+    RESOURCE_FLOATING_IP,
+    RESOURCE_PORT_FORWARDING,
+    RESOURCE_SNAT_BLOCK,
     RESOURCE_N_KINDS,
 };
 
@@ -36,13 +43,22 @@ struct object {
     void *unknown;            /* Fields of a later version, kept as they were (a json_t, owned). */
 };
 
-enum network_type { NETWORK_TYPE_VXLAN };
+struct text { /* An element of a list of strings. */
+    char *text;
+};
+
+struct object_id { /* An element of a list of references. */
+    char id[UUID_TEXT_SIZE];
+};
+
+enum network_type { NETWORK_TYPE_VXLAN, NETWORK_TYPE_FLAT, NETWORK_TYPE_VLAN };
 
 struct network {
     struct object object;
     enum network_type network_type; /* provider:network_type */
     char *physical_network;   /* provider:physical_network; NULL with VXLAN. */
-    uint32_t vni;             /* provider:segmentation_id, 1..2^24-1. */
+    uint32_t vni;             /* 1..2^24-1; of every network, also a provider network: what its frames carry between our hosts. */
+    uint16_t vlan_id;         /* 1..4094, of a VLAN network; else 0. */
     uint16_t mtu;             /* What tenants are told; at most the underlay's less the tunnel's overhead. */
     bool shared;
     bool is_external;         /* router:external */
@@ -122,6 +138,9 @@ struct port {
     size_t n_allowed_address_pairs;
     struct extra_dhcp_option *extra_dhcp_opts;
     size_t n_extra_dhcp_opts;
+    bool has_security_groups;  /* False: made before there were groups, or exempt (port security off, a device of the network): all passes. */
+    struct object_id *security_groups; /* None: nothing passes but what every workload needs (ARP, ND, DHCP). */
+    size_t n_security_groups;
     char *binding_host_id;     /* NULL or "" while unbound. */
     char *binding_vnic_type;   /* "normal". */
     char *binding_profile;     /* A JSON object as text. */
@@ -140,6 +159,93 @@ struct host {
     char *version;             /* The agent's. */
     uint64_t applied_revision; /* The store revision the agent's tables reflect. */
     int64_t seen_at_s;         /* Its last report. */
+    struct text *physical_networks; /* That one of its uplinks is in, by name; from the report, sorted. */
+    size_t n_physical_networks;
+};
+
+/* ---- the firewall of ports: security groups ---------------------------------------------------------------------- */
+
+/* What its ports may send and be sent is the union of its rules; nothing else passes. */
+struct security_group {
+    struct object object;      /* The project's group called "default" always exists. */
+    bool stateful;             /* Answers of allowed connections pass.  False: each packet is judged by itself. */
+};
+
+enum rule_direction { RULE_INGRESS, RULE_EGRESS }; /* To the workload, from it. */
+
+struct security_group_rule {
+    struct object object;
+    char security_group_id[UUID_TEXT_SIZE];
+    enum rule_direction direction;
+    uint8_t ip_version;        /* 4 or 6: "ethertype". */
+    char *protocol;            /* As written: a name or number; NULL: any. */
+    bool has_port_min, has_port_max;
+    uint16_t port_min, port_max; /* ICMP: type and code. */
+    bool has_remote_prefix;
+    struct ip_prefix remote_prefix;
+    char remote_group_id[UUID_TEXT_SIZE];         /* "": none.  At most one of the three remotes is given. */
+    char remote_address_group_id[UUID_TEXT_SIZE];
+};
+
+/* The IP protocol number that a name or number stands for with this IP version (Neutron's names; "icmp" with IPv6 is 58, as
+ * "ipv6-icmp" and "icmpv6" are), -1 for NULL or "any" (any protocol), -EINVAL for what is neither. */
+int protocol_number(const char *text, uint8_t ip_version);
+
+/* Prefixes with a name, for rules. */
+struct address_group {
+    struct object object;
+    struct ip_prefix *addresses;
+    size_t n_addresses;
+};
+
+/* ---- routers ------------------------------------------------------------------------------------------------------- */
+
+/* Its interfaces are the ports whose device_id it is: device_owner DEVICE_ROUTER_INTERFACE towards its own networks, and
+ * DEVICE_ROUTER_GATEWAY on the external one. */
+#define DEVICE_ROUTER_INTERFACE "network:router_interface"
+#define DEVICE_ROUTER_GATEWAY "network:router_gateway"
+#define DEVICE_FLOATING_IP "network:floatingip"
+
+struct router {
+    struct object object;
+    char gateway_network_id[UUID_TEXT_SIZE]; /* external_gateway_info; "": none. */
+    char gateway_port_id[UUID_TEXT_SIZE];    /* Its fixed IPs are the external addresses; SNAT uses the first IPv4 one. */
+    bool enable_snat;
+    struct host_route *routes; /* Extra routes; several of one destination share the traffic. */
+    size_t n_routes;
+};
+
+/* An address of an external network that is one port's. */
+struct floating_ip {
+    struct object object;
+    char floating_network_id[UUID_TEXT_SIZE];
+    char floating_port_id[UUID_TEXT_SIZE];   /* The port that holds the address: DEVICE_FLOATING_IP. */
+    struct ip_address floating_address;
+    char port_id[UUID_TEXT_SIZE];            /* "": nobody's now, or of its port forwardings. */
+    bool has_fixed_address;
+    struct ip_address fixed_address;         /* Which of the port's. */
+    char router_id[UUID_TEXT_SIZE];          /* Through which it is reached. */
+};
+
+/* One port (or range) of a floating IP is one of a workload's. */
+struct port_forwarding {
+    struct object object;
+    char floating_ip_id[UUID_TEXT_SIZE];
+    char internal_port_id[UUID_TEXT_SIZE];
+    struct ip_address internal_address;
+    uint8_t protocol;          /* IPPROTO_TCP, IPPROTO_UDP. */
+    uint16_t external_first, external_last, internal_first, internal_last; /* Ranges of the same length. */
+};
+
+/* A range of a router's external address's ports (and ICMP identifiers) that one host translates to: see distributed SNAT in
+ * ARCHITECTURE.md.  Made and deleted by the API as hosts need them. */
+struct snat_block {
+    struct object object;
+    char router_id[UUID_TEXT_SIZE];
+    char network_id[UUID_TEXT_SIZE]; /* The external network of 'address'. */
+    struct ip_address address;
+    uint16_t first_port, n_ports;    /* n_ports is a power of two and divides first_port. */
+    char *host;                      /* Its name. */
 };
 
 #endif

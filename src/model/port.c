@@ -8,6 +8,7 @@
 #define FIXED_IPS_MAX 5           /* Neutron's default of max_fixed_ips_per_port. */
 #define ADDRESS_PAIRS_MAX 10      /* Neutron's default of max_allowed_address_pair. */
 #define DHCP_OPTIONS_MAX 64
+#define SECURITY_GROUPS_MAX 64
 #define PROFILE_MAX_SIZE 4095
 
 static const char *const statuses[] = {
@@ -70,6 +71,11 @@ static const struct attribute extra_dhcp_option[] = {
     {.name = NULL},
 };
 
+static const struct attribute security_group_id[] = {
+    {.name = "", .type = TYPE_UUID, .offset = 0, .size = sizeof(struct object_id)},
+    {.name = NULL},
+};
+
 static const struct attribute attributes[] = {
     COMMON_ATTRIBUTES,
     ADMIN_STATE_ATTRIBUTE,
@@ -94,6 +100,9 @@ static const struct attribute attributes[] = {
      .help = "Addresses it may use besides its own."},
     {.name = "extra_dhcp_opts", LIST(struct port, extra_dhcp_opts, n_extra_dhcp_opts, extra_dhcp_option),
      .maximum = DHCP_OPTIONS_MAX, .flags = ATTRIBUTE_WRITE | ATTRIBUTE_NULL_EMPTY, .help = "More DHCP options for it."},
+    {.name = "security_groups", LIST(struct port, security_groups, n_security_groups, security_group_id),
+     PRESENCE(struct port, has_security_groups), .maximum = SECURITY_GROUPS_MAX, .flags = ATTRIBUTE_INTERNAL | ATTRIBUTE_NULLABLE,
+     .help = "What it may send and be sent."},
     {.name = "binding:host_id", .type = TYPE_STRING, FIELD(struct port, binding_host_id), .maximum = 255,
      .flags = ATTRIBUTE_WRITE | ATTRIBUTE_ADMIN_WRITE | ATTRIBUTE_ADMIN_READ | ATTRIBUTE_FIND | ATTRIBUTE_NULL_EMPTY,
      .help = "The host where its workload runs."},

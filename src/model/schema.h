@@ -12,7 +12,7 @@
 
 #define SCHEMA_VERSION 1 /* "schema" in the stored form. */
 
-/* A resource: its names, its struct and its attributes.  One file each: network.c, subnet.c, port.c, host.c. */
+/* A resource: its names, its struct and its attributes.  network.c, subnet.c, port.c, host.c, security.c, router.c. */
 struct schema {
     enum resource_kind kind;
     const char *name;        /* "port" */

@@ -431,7 +431,7 @@ NETWORK_ERRORS = [
     ({"mtu": 9000}, "network.mtu", "'9000' is more than the 1450"),
     ({"provider:segmentation_id": 0}, "network.provider:segmentation_id", "'0' is not between 1 and 16777215"),
     ({"provider:segmentation_id": 1 << 24}, "network.provider:segmentation_id", "16777216"),
-    ({"provider:network_type": "vlan"}, "network.provider:network_type", "'vlan' is not one of 'vxlan'"),
+    ({"provider:network_type": "gre"}, "network.provider:network_type", "'gre' is not one of 'vxlan'"),
     ({"provider:physical_network": "eth0"}, "network.provider:physical_network", "'eth0'"),
     ({"id": NOBODY}, "network.id", "read-only"),
     ({"status": "ACTIVE"}, "network.status", "read-only"),

@@ -154,9 +154,11 @@ static __always_inline __u32 flow_timeout(const struct flow_key *key, const stru
 }
 
 /* Gives back the entry's place in its project's limit. */
-static __always_inline void flow_release(__u32 project_index, bool established)
+static __always_inline void flow_release(__u32 account)
 {
-    struct project_record *project = map_lookup(projects, &project_index);
+    __u32 index = account & ~FLOW_COUNTED;
+    bool established = account & FLOW_COUNTED;
+    struct project_record *project = map_lookup(projects, &index);
 
     if (project)
         __sync_fetch_and_add(established ? &project->n_established : &project->n_half_open, -1);
@@ -173,11 +175,10 @@ static __always_inline __u32 flow_slots_mask(void)
 /* Removes an entry that has been dead for a tick; whoever succeeds gives back its place. */
 static __always_inline void flow_remove(const struct flow_key *key, const struct flow_entry *entry)
 {
-    __u32 project = entry->project;
-    bool established = entry->counted_established;
+    __u32 account = entry->account;
 
     if (map_delete(connections, key) == 0)
-        flow_release(project, established);
+        flow_release(account);
 }
 
 /* Is the entry's port still whose it was made for?  A freed slot has no network; one given to another has another generation. */
@@ -290,12 +291,12 @@ static __always_inline struct flow_slot *flow_claim_slot(const struct flow_key *
 
 static __noinline void flow_establish(struct flow_entry *entry)
 {
-    __u32 index = entry->project;
-    struct project_record *project = map_lookup(projects, &index);
+    __u32 index = entry->account;
+    struct project_record *project = map_lookup(projects, &index); /* None when it is counted already. */
 
     if (!project || project->n_established >= project->max_established)
         return; /* Stays half open, with its shorter life. */
-    if (__sync_val_compare_and_swap(&entry->counted_established, 0, 1) == 0) {
+    if (__sync_val_compare_and_swap(&entry->account, index, index | FLOW_COUNTED) == index) {
         __sync_fetch_and_add(&project->n_established, 1);
         __sync_fetch_and_add(&project->n_half_open, -1);
         entry->state = FLOW_ESTABLISHED;
@@ -378,8 +379,7 @@ static __noinline struct flow_entry *flow_adopt(struct flow_entry_1 *old, const 
         .packets = {old->packets[0], old->packets[1]},
         .bytes = {old->bytes[0], old->bytes[1]},
         .generation = old->generation,
-        .project = project,
-        .counted_established = old->counted_established,
+        .account = project | (old->counted_established ? FLOW_COUNTED : 0),
     };
 
     mac_copy(initial.remote_mac, old->remote_mac);
@@ -390,7 +390,7 @@ static __noinline struct flow_entry *flow_adopt(struct flow_entry_1 *old, const 
         return NULL;
     struct project_record *record = map_lookup(projects, &project);
     if (record)
-        __sync_fetch_and_add(initial.counted_established ? &record->n_established : &record->n_half_open, 1);
+        __sync_fetch_and_add(initial.account & FLOW_COUNTED ? &record->n_established : &record->n_half_open, 1);
     TRACE(flow, "an earlier release's entry is taken over");
     return map_lookup(connections, key);
 }
@@ -444,7 +444,7 @@ static __noinline __u32 flow_begin(const struct packet *packet, const struct por
         .layout = FLOW_LAYOUT,
         .state = FLOW_HALF_OPEN,
         .last_seen = flow_now(),
-        .project = port->project,
+        .account = port->project,
         .generation = port->generation,
     };
 

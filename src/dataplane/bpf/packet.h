@@ -21,6 +21,21 @@ struct flow_tuple { /* From one side of a connection. */
     __u8 pad[3];
 };
 
+/* What is to become of a frame: filled in by routing and translation, kept in the connection entry, then done to the frame. */
+struct decision {
+    __u32 output;          /* OUTPUT_*; OUTPUT_NONE: not known yet, or not to be kept. */
+    __u32 vni;             /* Of the network where it comes out. */
+    __u16 router_port;     /* As in struct flow_entry; 0: switched, and nothing but 'output' counts. */
+    __u8 hops;
+    __u8 flags;            /* DECISION_* */
+#define DECISION_MOVES (1u << 0)      /* May change without a new epoch: not for the entry. */
+#define DECISION_TRANSLATED (1u << 1) /* The outside_ fields hold. */
+    __u8 next_mac[8];      /* The last two bytes are zero. */
+    __u32 outside_local, outside_remote; /* As in struct flow_entry, as all that follows. */
+    __u16 outside_local_port, outside_remote_port;
+    __u32 object, gateway;
+};
+
 struct packet {
     struct flow_tuple tuple ON_STACK; /* From the sender's side: 'local' is the source.  Addresses and ports are zero without IP. */
     __u32 slot;            /* Of the port that sent it; 0: came by tunnel. */
@@ -36,6 +51,7 @@ struct packet {
     __u8 tcp_flags;
     __u8 icmp_type;        /* Of ICMP and ICMPv6. */
     __u16 segments;        /* Frames on the wire: more than one for GSO. */
+    struct decision decision;
 };
 
 static __always_inline bool mac_same(const void *a, const void *b)

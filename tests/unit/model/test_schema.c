@@ -85,10 +85,31 @@ static void objects_survive_a_round_trip(void **state)
                "{\"ip_address\":\"10.0.0.9\",\"mac_address\":\"fa:16:3e:00:00:02\"}],"
                "\"extra_dhcp_opts\":[{\"opt_name\":\"mtu\",\"opt_value\":\"1400\",\"ip_version\":4}],"
                "\"binding:host_id\":\"h1\",\"binding:profile\":{\"a\":[1,2]},\"binding:vnic_type\":\"normal\","
-               "\"device_id\":\"d\",\"device_owner\":\"compute:nova\",\"port_security_enabled\":false}");
+               "\"device_id\":\"d\",\"device_owner\":\"compute:nova\",\"port_security_enabled\":false,"
+               "\"security_groups\":[\"" ID "\",\"" NETWORK "\"]}");
+    round_trip(RESOURCE_PORT, "{\"id\":\"" ID "\",\"security_groups\":null}");
+    round_trip(RESOURCE_PORT, "{\"id\":\"" ID "\",\"security_groups\":[]}");
     round_trip(RESOURCE_HOST, "{\"id\":\"" ID "\",\"name\":\"h1\",\"tunnel_address\":\"192.0.2.1\",\"underlay_mtu\":9000,"
                               "\"state\":\"down\",\"version\":\"0.1\",\"applied_revision\":99}");
-    round_trip(RESOURCE_HOST, "{\"id\":\"" ID "\",\"name\":\"h2\",\"tunnel_address\":null}");
+    round_trip(RESOURCE_HOST, "{\"id\":\"" ID "\",\"name\":\"h2\",\"tunnel_address\":null,\"physical_networks\":[\"a\",\"b\"]}");
+    round_trip(RESOURCE_SECURITY_GROUP, "{\"id\":\"" ID "\",\"name\":\"web\",\"stateful\":false}");
+    round_trip(RESOURCE_SECURITY_GROUP_RULE,
+               "{\"id\":\"" ID "\",\"security_group_id\":\"" NETWORK "\",\"direction\":\"egress\",\"ip_version\":6,\"protocol\":\"tcp\","
+               "\"port_range_min\":0,\"port_range_max\":null,\"remote_ip_prefix\":\"2001:db8::/32\",\"remote_group_id\":null,"
+               "\"remote_address_group_id\":\"" ID "\"}");
+    round_trip(RESOURCE_ADDRESS_GROUP, "{\"id\":\"" ID "\",\"addresses\":[\"10.0.0.0/8\",\"2001:db8::1/128\"]}");
+    round_trip(RESOURCE_ROUTER,
+               "{\"id\":\"" ID "\",\"admin_state_up\":false,\"gateway_network_id\":\"" NETWORK "\",\"gateway_port_id\":\"" ID "\","
+               "\"enable_snat\":false,\"routes\":[{\"destination\":\"10.1.0.0/16\",\"nexthop\":\"10.0.0.9\"}]}");
+    round_trip(RESOURCE_FLOATING_IP,
+               "{\"id\":\"" ID "\",\"floating_network_id\":\"" NETWORK "\",\"floating_port_id\":\"" ID "\","
+               "\"floating_ip_address\":\"203.0.113.9\",\"port_id\":\"" NETWORK "\",\"fixed_ip_address\":\"10.0.0.5\",\"router_id\":\"" ID "\"}");
+    round_trip(RESOURCE_PORT_FORWARDING,
+               "{\"id\":\"" ID "\",\"floatingip_id\":\"" NETWORK "\",\"internal_port_id\":\"" ID "\",\"internal_ip_address\":\"10.0.0.5\","
+               "\"protocol_number\":17,\"external_first\":1,\"external_last\":10,\"internal_first\":11,\"internal_last\":20}");
+    round_trip(RESOURCE_SNAT_BLOCK,
+               "{\"id\":\"" ID "\",\"router_id\":\"" NETWORK "\",\"network_id\":\"" ID "\",\"address\":\"203.0.113.1\","
+               "\"first_port\":1024,\"n_ports\":1024,\"host\":\"h1\"}");
 }
 
 static void fields_of_later_versions_are_kept(void **state)
@@ -159,7 +180,7 @@ static void wrong_stored_values_name_their_field(void **state)
         {RESOURCE_PORT, "{\"id\":\"" ID "\",\"revision_number\":-1}", "port.revision_number"},
         {RESOURCE_NETWORK, "{\"id\":\"" ID "\",\"mtu\":65536}", "network.mtu"},
         {RESOURCE_NETWORK, "{\"id\":\"" ID "\",\"mtu\":1.5}", "network.mtu"},
-        {RESOURCE_NETWORK, "{\"id\":\"" ID "\",\"provider:network_type\":\"vlan\"}", "network.provider:network_type"},
+        {RESOURCE_NETWORK, "{\"id\":\"" ID "\",\"provider:network_type\":\"gre\"}", "network.provider:network_type"},
         {RESOURCE_SUBNET, "{\"id\":\"" ID "\",\"cidr\":\"10.0.0.1/24\"}", "subnet.cidr"},
         {RESOURCE_SUBNET, "{\"id\":\"" ID "\",\"cidr\":\"10.0.0.0\"}", "subnet.cidr"},
         {RESOURCE_SUBNET, "{\"id\":\"" ID "\",\"gateway_ip\":\"\"}", "subnet.gateway_ip"},
@@ -302,6 +323,22 @@ static void names_of_resources_resolve(void **state)
     assert_int_equal(-EINVAL, resource_from_name("ports", &kind));
 }
 
+static void protocols_have_names_and_numbers(void **state)
+{
+    static const struct {
+        const char *text;
+        uint8_t ip_version;
+        int number;
+    } cases[] = {
+        {NULL, 4, -1}, {"", 4, -1}, {"any", 6, -1}, {"tcp", 4, 6}, {"TCP", 6, 6}, {"17", 4, 17}, {"0", 4, 0}, {"255", 6, 255},
+        {"256", 4, -EINVAL}, {"1000", 4, -EINVAL}, {"-1", 4, -EINVAL}, {"6 ", 4, -EINVAL}, {"tcpx", 4, -EINVAL}, {"icmp", 4, 1},
+        {"icmp", 6, 58}, {"1", 6, 58}, {"icmpv6", 6, 58}, {"ipv6-icmp", 6, 58}, {"58", 6, 58}, {"sctp", 4, 132}, {"vrrp", 4, 112},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        assert_int_equal(cases[i].number, protocol_number(cases[i].text, cases[i].ip_version));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +352,7 @@ int main(void)
         cmocka_unit_test(names_are_limited_in_characters),
         cmocka_unit_test(filters_compare_by_type),
         cmocka_unit_test(names_of_resources_resolve),
+        cmocka_unit_test(protocols_have_names_and_numbers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

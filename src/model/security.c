@@ -1,0 +1,113 @@
+/* The resources of the ports' firewall: security groups, their rules, address groups. */
+#include <ctype.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "weft/base/util.h"
+#include "weft/model/resources.h"
+
+#define ADDRESSES_MAX 4096 /* Of an address group. */
+
+static const struct attribute group_attributes[] = {
+    COMMON_ATTRIBUTES,
+    {.name = "stateful", .type = TYPE_BOOL, FIELD(struct security_group, stateful), .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND,
+     .default_json = "true", .help = "Answers of allowed connections pass; false judges each packet by itself."},
+    {.name = NULL},
+};
+
+const struct schema security_group_schema = {
+    .kind = RESOURCE_SECURITY_GROUP,
+    .name = "security_group",
+    .collection = "security_groups",
+    .size = sizeof(struct security_group),
+    .attributes = group_attributes,
+    .help = "What its ports may send and be sent.",
+};
+
+static const char *const directions[] = {[RULE_INGRESS] = "ingress", [RULE_EGRESS] = "egress"};
+
+static const struct attribute rule_attributes[] = {
+    COMMON_ATTRIBUTES,
+    {.name = "security_group_id", .type = TYPE_UUID, FIELD(struct security_group_rule, security_group_id),
+     .flags = ATTRIBUTE_POST | ATTRIBUTE_REQUIRED | ATTRIBUTE_FIND, .help = "The group that it belongs to."},
+    {.name = "direction", .type = TYPE_ENUM, FIELD(struct security_group_rule, direction), VALUES(directions),
+     .flags = ATTRIBUTE_POST | ATTRIBUTE_REQUIRED | ATTRIBUTE_FIND, .help = "ingress: to the workload; egress: from it."},
+    {.name = "ip_version", .type = TYPE_UINT, FIELD(struct security_group_rule, ip_version), .minimum = 4, .maximum = 6,
+     .flags = ATTRIBUTE_INTERNAL, .default_json = "4", .help = "4 or 6: what ethertype says."},
+    {.name = "protocol", .type = TYPE_STRING, FIELD(struct security_group_rule, protocol), .maximum = 40,
+     .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE, .help = "A name or number; any unless given."},
+    {.name = "port_range_min", .type = TYPE_UINT, FIELD(struct security_group_rule, port_min), .maximum = 65535,
+     PRESENCE(struct security_group_rule, has_port_min), .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE,
+     .help = "The first port, or the ICMP type."},
+    {.name = "port_range_max", .type = TYPE_UINT, FIELD(struct security_group_rule, port_max), .maximum = 65535,
+     PRESENCE(struct security_group_rule, has_port_max), .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE,
+     .help = "The last port, or the ICMP code."},
+    {.name = "remote_ip_prefix", .type = TYPE_ADDRESS_OR_PREFIX, FIELD(struct security_group_rule, remote_prefix),
+     PRESENCE(struct security_group_rule, has_remote_prefix), .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE,
+     .help = "The other side's addresses."},
+    {.name = "remote_group_id", .type = TYPE_UUID, FIELD(struct security_group_rule, remote_group_id),
+     .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE, .help = "The other side is a port of this security group."},
+    {.name = "remote_address_group_id", .type = TYPE_UUID, FIELD(struct security_group_rule, remote_address_group_id),
+     .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE, .help = "The other side is in this address group."},
+    {.name = NULL},
+};
+
+const struct schema security_group_rule_schema = {
+    .kind = RESOURCE_SECURITY_GROUP_RULE,
+    .name = "security_group_rule",
+    .collection = "security_group_rules",
+    .size = sizeof(struct security_group_rule),
+    .attributes = rule_attributes,
+    .help = "Something that the ports of a security group may send or be sent.",
+};
+
+static const struct attribute address_prefix[] = {
+    {.name = "", .type = TYPE_PREFIX, .offset = 0, .size = sizeof(struct ip_prefix)},
+    {.name = NULL},
+};
+
+static const struct attribute address_group_attributes[] = {
+    COMMON_ATTRIBUTES,
+    {.name = "addresses", LIST(struct address_group, addresses, n_addresses, address_prefix), .maximum = ADDRESSES_MAX,
+     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_UNIQUE, .help = "Its prefixes."},
+    {.name = NULL},
+};
+
+const struct schema address_group_schema = {
+    .kind = RESOURCE_ADDRESS_GROUP,
+    .name = "address_group",
+    .collection = "address_groups",
+    .size = sizeof(struct address_group),
+    .attributes = address_group_attributes,
+    .help = "Prefixes that rules name together.",
+};
+
+int protocol_number(const char *text, uint8_t ip_version)
+{
+    static const struct {
+        const char *name;
+        uint8_t number;
+    } names[] = {
+        {"ah", IPPROTO_AH}, {"dccp", IPPROTO_DCCP}, {"egp", IPPROTO_EGP}, {"esp", IPPROTO_ESP}, {"gre", IPPROTO_GRE},
+        {"hopopt", 0}, {"icmp", IPPROTO_ICMP}, {"icmpv6", IPPROTO_ICMPV6}, {"igmp", IPPROTO_IGMP}, {"ip", 0}, {"ipip", IPPROTO_IPIP},
+        {"ipv6-encap", IPPROTO_IPV6}, {"ipv6-frag", IPPROTO_FRAGMENT}, {"ipv6-icmp", IPPROTO_ICMPV6}, {"ipv6-nonxt", IPPROTO_NONE},
+        {"ipv6-opts", IPPROTO_DSTOPTS}, {"ipv6-route", IPPROTO_ROUTING}, {"ospf", 89}, {"pgm", 113}, {"rsvp", IPPROTO_RSVP},
+        {"sctp", IPPROTO_SCTP}, {"tcp", IPPROTO_TCP}, {"udp", IPPROTO_UDP}, {"udplite", IPPROTO_UDPLITE}, {"vrrp", 112},
+    };
+    int number = -EINVAL;
+
+    if (!text || !*text || strcasecmp(text, "any") == 0)
+        return -1;
+    if (isdigit((unsigned char)*text) && strlen(text) <= 3 && strspn(text, "0123456789") == strlen(text)) {
+        number = atoi(text);
+        if (number > 255)
+            return -EINVAL;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (strcasecmp(names[i].name, text) == 0)
+            number = names[i].number;
+    return number == IPPROTO_ICMP && ip_version == 6 ? IPPROTO_ICMPV6 : number;
+}
