@@ -1,79 +1,14 @@
-/* store's thread -> copied batches -> loop: decode, index, tell listeners, release who waits.
- *
- * An entry is one object and its places in the indexes.  An index is a map from a property to a group, and a group heads
- * a doubly linked list of members that live inside the entries, so that leaving is O(1) however many share the property. */
+/* store's thread -> copied batches -> loop: decode, index, tell listeners, release who waits. */
 #include "weft/api/replica.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "weft/base/hashmap.h"
+#include "weft/api/replica-state.h"
 #include "weft/base/log.h"
 #include "weft/base/util.h"
-
-#define MAX_FOLLOWS 8
-
-/* The first byte of a group's key says which property it is. */
-enum property {
-    PROPERTY_PORT_NETWORK = 'a',
-    PROPERTY_PORT_SUBNET,
-    PROPERTY_PORT_HOST,
-    PROPERTY_PORT_DEVICE,
-    PROPERTY_PORT_MAC,
-    PROPERTY_SUBNET_NETWORK,
-    PROPERTY_NAME,    /* Plus the kind. */
-    PROPERTY_PROJECT, /* Plus the kind. */
-};
-
-struct group {
-    struct hashmap_node node;
-    struct replica_member *first;
-    uint32_t count;
-    uint32_t key_size;
-    char key[];
-};
-
-struct member {
-    struct replica_member member;
-    struct group *group; /* NULL while not in one. */
-};
-
-/* A fixed address: its place in the map of addresses, and in its subnet's set. */
-struct address_member {
-    struct hashmap_node node;
-    uint8_t key[16 + UUID_TEXT_SIZE - 1];
-    bool is_in_map;
-    const struct object *object;
-    struct member subnet;
-};
-
-enum { MEMBER_NAME, MEMBER_PROJECT, MEMBER_NETWORK, MEMBER_HOST, MEMBER_DEVICE, MEMBER_MAC, N_MEMBERS };
-
-struct entry {
-    struct hashmap_node by_id;
-    struct object *object;
-    struct address_member *addresses;
-    uint16_t n_addresses;
-    uint8_t status;            /* enum port_status, as 'status_host' said. */
-    char *status_host;
-    struct member members[];   /* N_MEMBERS for a port, MEMBER_NETWORK + 1 for a subnet, MEMBER_PROJECT + 1 else. */
-};
-
-struct kind {
-    struct hashmap by_id;            /* Of struct entry. */
-    const struct object **objects;   /* In the order of ids. */
-    size_t n, capacity;
-};
-
-struct follow {
-    const char *prefix;
-    size_t size;
-    replica_follow_fn follow;
-    void *context;
-};
 
 /* A batch of the watch, copied: items and their bytes in one allocation. */
 struct batch {
@@ -83,185 +18,10 @@ struct batch {
     struct store_item items[];
 };
 
-struct replica {
-    struct store *store;
-    struct store_watch *watch;
-    struct kind kinds[RESOURCE_N_KINDS];
-    struct hashmap groups;
-    struct hashmap addresses;
-    uint64_t revision;
-    struct replica_listener *listeners, **last_listener;
-    struct follow follows[MAX_FOLLOWS];
-    size_t n_follows;
-    struct replica_wait *waits; /* By revision, lowest first. */
-    uv_async_t async;
-
-    pthread_mutex_t lock; /* Protects what follows: between the store's thread and the loop. */
-    struct batch *first, **last;
-    uint64_t delivered_revision; /* Of an empty batch behind the last queued one. */
-};
-
 const char *replica_key(enum resource_kind kind, const char *id, char key[REPLICA_KEY_SIZE])
 {
     snprintf(key, REPLICA_KEY_SIZE, "object/%s/%s", resource_name(kind), id);
     return key;
-}
-
-/* --- Groups. --- */
-
-static size_t group_key(char *key, size_t capacity, enum property property, enum resource_kind kind, const void *value, size_t size)
-{
-    size = MIN(size, capacity - 2);
-    key[0] = (char)property;
-    key[1] = (char)('0' + kind);
-    memcpy(key + 2, value, size);
-    return size + 2;
-}
-
-static struct group *group_find(const struct replica *replica, enum property property, enum resource_kind kind, const void *value, size_t size)
-{
-    char key[300];
-    size_t key_size = group_key(key, sizeof(key), property, kind, value, size);
-    struct hashmap_node *node = hashmap_find(&replica->groups, key, key_size);
-
-    return node ? CONTAINER_OF(node, struct group, node) : NULL;
-}
-
-static int join(struct replica *replica, struct member *member, const struct object *object, enum property property, const void *value,
-                size_t size)
-{
-    struct group *group = group_find(replica, property, object->kind, value, size);
-
-    if (!group) {
-        char key[300];
-        size_t key_size = group_key(key, sizeof(key), property, object->kind, value, size);
-
-        group = malloc(sizeof(*group) + key_size);
-        if (!group)
-            return -ENOMEM;
-        *group = (struct group){.key_size = (uint32_t)key_size};
-        memcpy(group->key, key, key_size);
-        if (hashmap_insert(&replica->groups, &group->node, group->key, key_size) < 0) {
-            free(group);
-            return -ENOMEM;
-        }
-    }
-    member->group = group;
-    member->member = (struct replica_member){.object = object, .next = group->first};
-    if (group->first)
-        group->first->previous = &member->member;
-    group->first = &member->member;
-    group->count++;
-    return 0;
-}
-
-static void leave(struct replica *replica, struct member *member)
-{
-    struct group *group = member->group;
-
-    if (!group)
-        return;
-    if (member->member.previous)
-        member->member.previous->next = member->member.next;
-    else
-        group->first = member->member.next;
-    if (member->member.next)
-        member->member.next->previous = member->member.previous;
-    member->group = NULL;
-    if (--group->count == 0) {
-        hashmap_remove(&replica->groups, &group->node);
-        free(group);
-    }
-}
-
-static int join_text(struct replica *replica, struct member *member, const struct object *object, enum property property, const char *text)
-{
-    return text && *text ? join(replica, member, object, property, text, strlen(text)) : 0;
-}
-
-/* --- Entries. --- */
-
-static size_t n_members(enum resource_kind kind)
-{
-    return kind == RESOURCE_PORT ? N_MEMBERS : kind == RESOURCE_SUBNET ? MEMBER_NETWORK + 1 : MEMBER_PROJECT + 1;
-}
-
-static void unindex(struct replica *replica, struct entry *entry)
-{
-    for (size_t i = 0; i < n_members(entry->object->kind); i++)
-        leave(replica, &entry->members[i]);
-    for (size_t i = 0; i < entry->n_addresses; i++) {
-        leave(replica, &entry->addresses[i].subnet);
-        if (entry->addresses[i].is_in_map)
-            hashmap_remove(&replica->addresses, &entry->addresses[i].node);
-    }
-    free(entry->addresses);
-    entry->addresses = NULL;
-    entry->n_addresses = 0;
-}
-
-static void address_key(uint8_t key[16 + UUID_TEXT_SIZE - 1], const char *subnet_id, const struct ip_address *address)
-{
-    memset(key, 0, 16 + UUID_TEXT_SIZE - 1);
-    memcpy(key, address->bytes, 16);
-    memcpy(key + 16, subnet_id, strnlen(subnet_id, UUID_TEXT_SIZE - 1));
-}
-
-static int index_port(struct replica *replica, struct entry *entry)
-{
-    const struct port *port = (const struct port *)entry->object;
-    int r = 0;
-
-    r |= join_text(replica, &entry->members[MEMBER_NETWORK], entry->object, PROPERTY_PORT_NETWORK, port->network_id);
-    r |= join_text(replica, &entry->members[MEMBER_HOST], entry->object, PROPERTY_PORT_HOST, port->binding_host_id);
-    r |= join_text(replica, &entry->members[MEMBER_DEVICE], entry->object, PROPERTY_PORT_DEVICE, port->device_id);
-    r |= join(replica, &entry->members[MEMBER_MAC], entry->object, PROPERTY_PORT_MAC, port->mac.bytes, sizeof(port->mac.bytes));
-    if (port->n_fixed_ips == 0)
-        return r;
-
-    entry->addresses = calloc(port->n_fixed_ips, sizeof(*entry->addresses));
-    if (!entry->addresses)
-        return -ENOMEM;
-    entry->n_addresses = (uint16_t)port->n_fixed_ips;
-    for (size_t i = 0; i < port->n_fixed_ips; i++) {
-        struct address_member *address = &entry->addresses[i];
-
-        address->object = entry->object;
-        address_key(address->key, port->fixed_ips[i].subnet_id, &port->fixed_ips[i].address);
-        address->is_in_map = hashmap_insert(&replica->addresses, &address->node, address->key, sizeof(address->key)) == 0;
-        r |= join_text(replica, &address->subnet, entry->object, PROPERTY_PORT_SUBNET, port->fixed_ips[i].subnet_id);
-    }
-    return r;
-}
-
-static int index_entry(struct replica *replica, struct entry *entry)
-{
-    const struct object *object = entry->object;
-    int r = 0;
-
-    r |= join_text(replica, &entry->members[MEMBER_NAME], object, PROPERTY_NAME, object->name);
-    r |= join_text(replica, &entry->members[MEMBER_PROJECT], object, PROPERTY_PROJECT, object->project_id);
-    if (object->kind == RESOURCE_SUBNET)
-        r |= join_text(replica, &entry->members[MEMBER_NETWORK], object, PROPERTY_SUBNET_NETWORK, ((const struct subnet *)object)->network_id);
-    if (object->kind == RESOURCE_PORT)
-        r |= index_port(replica, entry);
-    return r < 0 ? -ENOMEM : 0;
-}
-
-size_t replica_lower_bound(const struct replica *replica, enum resource_kind kind, const char *id)
-{
-    const struct kind *its = &replica->kinds[kind];
-    size_t low = 0, high = its->n;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (strcmp(its->objects[middle]->id, id) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
 }
 
 static int list_insert(struct replica *replica, const struct object *object)
@@ -292,13 +52,6 @@ static void list_remove(struct replica *replica, const struct object *object)
 
     memmove(kind->objects + at, kind->objects + at + 1, (kind->n - at - 1) * sizeof(*kind->objects));
     kind->n--;
-}
-
-static struct entry *entry_find(const struct replica *replica, enum resource_kind kind, const char *id)
-{
-    struct hashmap_node *node = hashmap_find(&replica->kinds[kind].by_id, id, strlen(id));
-
-    return node ? CONTAINER_OF(node, struct entry, by_id) : NULL;
 }
 
 /* What the host says counts only while the port is bound to it. */
@@ -339,22 +92,22 @@ static void object_put(struct replica *replica, enum resource_kind kind, const c
     }
     object->store_revision = item->modify_revision;
 
-    entry = entry_find(replica, kind, id);
+    entry = replica_entry(replica, kind, id);
     if (entry) {
-        unindex(replica, entry);
+        replica_index_remove(&replica->index, &entry->places);
         before = entry->object;
         entry->object = object;
         entry->by_id.key = object->id;
         replica->kinds[kind].objects[replica_lower_bound(replica, kind, id)] = object;
     } else {
-        entry = calloc(1, sizeof(*entry) + n_members(kind) * sizeof(struct member));
+        entry = calloc(1, sizeof(*entry));
         if (!entry || list_insert(replica, object) < 0 ||
             (entry->object = object, hashmap_insert(&replica->kinds[kind].by_id, &entry->by_id, object->id, strlen(object->id)) < 0)) {
             log_error("out of memory: the replica is incomplete, ending");
             abort();
         }
     }
-    if (index_entry(replica, entry) < 0) {
+    if (replica_index_add(&replica->index, object, &entry->places) < 0) {
         log_error("out of memory: the replica is incomplete, ending");
         abort();
     }
@@ -376,12 +129,12 @@ static void entry_free(struct entry *entry)
 
 static void object_delete(struct replica *replica, enum resource_kind kind, const char *id, uint64_t revision)
 {
-    struct entry *entry = entry_find(replica, kind, id);
+    struct entry *entry = replica_entry(replica, kind, id);
     struct replica_change change = {.kind = kind, .revision = revision};
 
     if (!entry)
         return;
-    unindex(replica, entry);
+    replica_index_remove(&replica->index, &entry->places);
     list_remove(replica, entry->object);
     hashmap_remove(&replica->kinds[kind].by_id, &entry->by_id);
     change.before = entry->object;
@@ -392,7 +145,7 @@ static void object_delete(struct replica *replica, enum resource_kind kind, cons
 /* status/port/<id> */
 static void port_status(struct replica *replica, const char *id, const struct store_item *item)
 {
-    struct entry *entry = entry_find(replica, RESOURCE_PORT, id);
+    struct entry *entry = replica_entry(replica, RESOURCE_PORT, id);
     json_t *json = item->value ? json_loadb(item->value, item->value_size, 0, NULL) : NULL;
     const char *status = json_string_value(json_object_get(json, "status")), *host = json_string_value(json_object_get(json, "host"));
 
@@ -654,154 +407,12 @@ void replica_free(struct replica *replica)
         HASHMAP_FOREACH(node, &replica->kinds[kind].by_id) {
             struct entry *entry = CONTAINER_OF(node, struct entry, by_id);
 
-            unindex(replica, entry);
+            replica_index_remove(&replica->index, &entry->places);
             entry_free(entry);
         }
         hashmap_clear(&replica->kinds[kind].by_id);
         free(replica->kinds[kind].objects);
     }
-    hashmap_clear(&replica->groups);
-    hashmap_clear(&replica->addresses);
+    hashmap_clear(&replica->index.groups);
     uv_close((uv_handle_t *)&replica->async, closed);
-}
-
-/* --- Lookups. --- */
-
-uint64_t replica_revision(const struct replica *replica)
-{
-    return replica->revision;
-}
-
-const struct object *replica_get(const struct replica *replica, enum resource_kind kind, const char *id)
-{
-    const struct entry *entry = entry_find(replica, kind, id);
-
-    return entry ? entry->object : NULL;
-}
-
-const struct network *replica_network(const struct replica *replica, const char *id)
-{
-    return (const struct network *)replica_get(replica, RESOURCE_NETWORK, id);
-}
-
-const struct subnet *replica_subnet(const struct replica *replica, const char *id)
-{
-    return (const struct subnet *)replica_get(replica, RESOURCE_SUBNET, id);
-}
-
-const struct port *replica_port(const struct replica *replica, const char *id)
-{
-    return (const struct port *)replica_get(replica, RESOURCE_PORT, id);
-}
-
-const struct host *replica_host(const struct replica *replica, const char *id)
-{
-    return (const struct host *)replica_get(replica, RESOURCE_HOST, id);
-}
-
-const struct host *replica_host_by_name(const struct replica *replica, const char *name)
-{
-    const struct replica_member *member = replica_by_name(replica, RESOURCE_HOST, name);
-
-    return member ? (const struct host *)member->object : NULL;
-}
-
-const struct port *replica_port_by_tap(const struct replica *replica, const char *id)
-{
-    const struct kind *ports = &replica->kinds[RESOURCE_PORT];
-    char prefix[12] = {0};
-    size_t at;
-
-    memcpy(prefix, id, strnlen(id, 11));
-    at = replica_lower_bound(replica, RESOURCE_PORT, prefix);
-    if (at == ports->n || strncmp(ports->objects[at]->id, prefix, 11) != 0)
-        return NULL;
-    return (const struct port *)ports->objects[at];
-}
-
-const struct port *replica_port_by_address(const struct replica *replica, const char *subnet_id, const struct ip_address *address)
-{
-    uint8_t key[16 + UUID_TEXT_SIZE - 1];
-    struct hashmap_node *node;
-
-    address_key(key, subnet_id, address);
-    node = hashmap_find(&replica->addresses, key, sizeof(key));
-    return node ? (const struct port *)CONTAINER_OF(node, struct address_member, node)->object : NULL;
-}
-
-const struct object *const *replica_list(const struct replica *replica, enum resource_kind kind, size_t *ret_n)
-{
-    *ret_n = replica->kinds[kind].n;
-    return replica->kinds[kind].objects;
-}
-
-static const struct replica_member *members(const struct replica *replica, enum property property, enum resource_kind kind, const char *text)
-{
-    struct group *group = group_find(replica, property, kind, text, strlen(text));
-
-    return group ? group->first : NULL;
-}
-
-const struct replica_member *replica_ports_by_network(const struct replica *replica, const char *network_id)
-{
-    return members(replica, PROPERTY_PORT_NETWORK, RESOURCE_PORT, network_id);
-}
-
-const struct replica_member *replica_ports_by_subnet(const struct replica *replica, const char *subnet_id)
-{
-    return members(replica, PROPERTY_PORT_SUBNET, RESOURCE_PORT, subnet_id);
-}
-
-const struct replica_member *replica_ports_by_host(const struct replica *replica, const char *host_name)
-{
-    return members(replica, PROPERTY_PORT_HOST, RESOURCE_PORT, host_name);
-}
-
-const struct replica_member *replica_ports_by_device(const struct replica *replica, const char *device_id)
-{
-    return members(replica, PROPERTY_PORT_DEVICE, RESOURCE_PORT, device_id);
-}
-
-const struct replica_member *replica_ports_by_mac(const struct replica *replica, const struct mac_address *mac)
-{
-    struct group *group = group_find(replica, PROPERTY_PORT_MAC, RESOURCE_PORT, mac->bytes, sizeof(mac->bytes));
-
-    return group ? group->first : NULL;
-}
-
-const struct replica_member *replica_subnets_by_network(const struct replica *replica, const char *network_id)
-{
-    return members(replica, PROPERTY_SUBNET_NETWORK, RESOURCE_SUBNET, network_id);
-}
-
-const struct replica_member *replica_by_name(const struct replica *replica, enum resource_kind kind, const char *name)
-{
-    return members(replica, PROPERTY_NAME, kind, name);
-}
-
-const struct replica_member *replica_by_project(const struct replica *replica, enum resource_kind kind, const char *project_id)
-{
-    return members(replica, PROPERTY_PROJECT, kind, project_id);
-}
-
-size_t replica_count_by_network(const struct replica *replica, enum resource_kind kind, const char *network_id)
-{
-    struct group *group = group_find(replica, kind == RESOURCE_PORT ? PROPERTY_PORT_NETWORK : PROPERTY_SUBNET_NETWORK, kind, network_id,
-                                     strlen(network_id));
-
-    return group ? group->count : 0;
-}
-
-size_t replica_count_by_host(const struct replica *replica, const char *host_name)
-{
-    struct group *group = group_find(replica, PROPERTY_PORT_HOST, RESOURCE_PORT, host_name, strlen(host_name));
-
-    return group ? group->count : 0;
-}
-
-size_t replica_count_by_project(const struct replica *replica, enum resource_kind kind, const char *project_id)
-{
-    struct group *group = group_find(replica, PROPERTY_PROJECT, kind, project_id, strlen(project_id));
-
-    return group ? group->count : 0;
 }

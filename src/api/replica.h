@@ -92,12 +92,35 @@ struct replica_member {
 };
 #define REPLICA_FOREACH(member, first) for (const struct replica_member *member = (first); member; member = member->next)
 
+/* What they have in common: see replica-index.h. */
+enum replica_property {
+    REPLICA_BY_NAME,    /* These two of every kind. */
+    REPLICA_BY_PROJECT,
+    REPLICA_PORTS_BY_NETWORK,
+    REPLICA_PORTS_BY_SUBNET,
+    REPLICA_PORTS_BY_HOST,
+    REPLICA_PORTS_BY_DEVICE,
+    REPLICA_PORTS_BY_MAC,
+    REPLICA_PORT_BY_ADDRESS,
+    REPLICA_PORTS_BY_SECURITY_GROUP,
+    REPLICA_SUBNETS_BY_NETWORK,
+    REPLICA_RULES_BY_GROUP,         /* The group that a rule belongs to. */
+    REPLICA_RULES_BY_REMOTE_GROUP,
+    REPLICA_RULES_BY_ADDRESS_GROUP,
+};
+
+/* By a property that is text (an id, a name) of one kind of objects; and how many, in constant time. */
+const struct replica_member *replica_find(const struct replica *replica, enum replica_property property, const char *text);
+size_t replica_count(const struct replica *replica, enum replica_property property, const char *text);
+
 const struct replica_member *replica_ports_by_network(const struct replica *replica, const char *network_id);
 const struct replica_member *replica_ports_by_subnet(const struct replica *replica, const char *subnet_id);
 const struct replica_member *replica_ports_by_host(const struct replica *replica, const char *host_name);
 const struct replica_member *replica_ports_by_device(const struct replica *replica, const char *device_id);
 const struct replica_member *replica_ports_by_mac(const struct replica *replica, const struct mac_address *mac);
 const struct replica_member *replica_subnets_by_network(const struct replica *replica, const char *network_id);
+const struct replica_member *replica_ports_by_security_group(const struct replica *replica, const char *group_id);
+const struct replica_member *replica_rules_by_group(const struct replica *replica, const char *group_id);
 /* Text of more than 290 bytes is compared in its first 290: whoever looks for longer names checks what it gets. */
 const struct replica_member *replica_by_name(const struct replica *replica, enum resource_kind kind, const char *name);
 const struct replica_member *replica_by_project(const struct replica *replica, enum resource_kind kind, const char *project_id);

@@ -1,0 +1,199 @@
+#include "weft/api/replica-index.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "weft/base/util.h"
+
+#define KEY_MAX_SIZE 300
+
+struct group {
+    struct hashmap_node node;
+    struct replica_member *first;
+    uint32_t count;
+    uint32_t key_size;
+    char key[]; /* The property, the kind, the value. */
+};
+
+struct place {
+    struct replica_member member;
+    struct group *group;
+};
+
+static size_t group_key(char key[KEY_MAX_SIZE], enum replica_property property, enum resource_kind kind, const void *value, size_t size)
+{
+    size = MIN(size, (size_t)KEY_MAX_SIZE - 2);
+    key[0] = (char)property;
+    key[1] = (char)kind;
+    memcpy(key + 2, value, size);
+    return size + 2;
+}
+
+static struct group *group_find(const struct replica_index *index, const char *key, size_t key_size)
+{
+    struct hashmap_node *node = hashmap_find(&index->groups, key, key_size);
+
+    return node ? CONTAINER_OF(node, struct group, node) : NULL;
+}
+
+static struct group *group_get(struct replica_index *index, const char *key, size_t key_size)
+{
+    struct group *group = group_find(index, key, key_size);
+
+    if (group || !(group = malloc(sizeof(*group) + key_size)))
+        return group;
+    *group = (struct group){.key_size = (uint32_t)key_size};
+    memcpy(group->key, key, key_size);
+    if (hashmap_insert(&index->groups, &group->node, group->key, key_size) < 0) {
+        free(group);
+        return NULL;
+    }
+    return group;
+}
+
+static void leave(struct replica_index *index, struct place *place)
+{
+    struct group *group = place->group;
+
+    if (place->member.previous)
+        place->member.previous->next = place->member.next;
+    else
+        group->first = place->member.next;
+    if (place->member.next)
+        place->member.next->previous = place->member.previous;
+    if (--group->count == 0) {
+        hashmap_remove(&index->groups, &group->node);
+        free(group);
+    }
+}
+
+/* A walk over the values that an object has: first they are counted ('list' is NULL), then entered. */
+struct walk {
+    struct replica_index *index;
+    const struct object *object;
+    struct place *list;
+    size_t n;
+    int r;
+};
+
+static void add(struct walk *walk, enum replica_property property, const void *value, size_t size)
+{
+    char key[KEY_MAX_SIZE];
+    size_t key_size;
+    struct place *place;
+
+    if (!walk->list) {
+        walk->n++;
+        return;
+    }
+    if (walk->r < 0)
+        return;
+    place = &walk->list[walk->n];
+    key_size = group_key(key, property, walk->object->kind, value, size);
+    place->group = group_get(walk->index, key, key_size);
+    if (!place->group) {
+        walk->r = -ENOMEM;
+        return;
+    }
+    place->member = (struct replica_member){.object = walk->object, .next = place->group->first};
+    if (place->group->first)
+        place->group->first->previous = &place->member;
+    place->group->first = &place->member;
+    place->group->count++;
+    walk->n++;
+}
+
+static void add_text(struct walk *walk, enum replica_property property, const char *text)
+{
+    if (text && *text)
+        add(walk, property, text, strlen(text));
+}
+
+void replica_index_address(const char *subnet_id, const struct ip_address *address, uint8_t value[REPLICA_ADDRESS_SIZE])
+{
+    memset(value, 0, REPLICA_ADDRESS_SIZE);
+    memcpy(value, address->bytes, 16);
+    memcpy(value + 16, subnet_id, strnlen(subnet_id, UUID_TEXT_SIZE - 1));
+}
+
+static void each_property_of_port(struct walk *walk, const struct port *port)
+{
+    uint8_t address[REPLICA_ADDRESS_SIZE];
+
+    add_text(walk, REPLICA_PORTS_BY_NETWORK, port->network_id);
+    add_text(walk, REPLICA_PORTS_BY_HOST, port->binding_host_id);
+    add_text(walk, REPLICA_PORTS_BY_DEVICE, port->device_id);
+    add(walk, REPLICA_PORTS_BY_MAC, port->mac.bytes, sizeof port->mac.bytes);
+    for (size_t i = 0; i < port->n_fixed_ips; i++) {
+        replica_index_address(port->fixed_ips[i].subnet_id, &port->fixed_ips[i].address, address);
+        add(walk, REPLICA_PORT_BY_ADDRESS, address, sizeof address);
+        add_text(walk, REPLICA_PORTS_BY_SUBNET, port->fixed_ips[i].subnet_id);
+    }
+    for (size_t i = 0; i < port->n_security_groups; i++)
+        add_text(walk, REPLICA_PORTS_BY_SECURITY_GROUP, port->security_groups[i].id);
+}
+
+static void each_property_of_rule(struct walk *walk, const struct security_group_rule *rule)
+{
+    add_text(walk, REPLICA_RULES_BY_GROUP, rule->security_group_id);
+    add_text(walk, REPLICA_RULES_BY_REMOTE_GROUP, rule->remote_group_id);
+    add_text(walk, REPLICA_RULES_BY_ADDRESS_GROUP, rule->remote_address_group_id);
+}
+
+static void each_property(struct walk *walk)
+{
+    const struct object *object = walk->object;
+
+    add_text(walk, REPLICA_BY_NAME, object->name);
+    add_text(walk, REPLICA_BY_PROJECT, object->project_id);
+    switch (object->kind) {
+    case RESOURCE_SUBNET:
+        add_text(walk, REPLICA_SUBNETS_BY_NETWORK, ((const struct subnet *)object)->network_id);
+        break;
+    case RESOURCE_PORT:
+        each_property_of_port(walk, (const struct port *)object);
+        break;
+    case RESOURCE_SECURITY_GROUP_RULE:
+        each_property_of_rule(walk, (const struct security_group_rule *)object);
+        break;
+    default:
+        break;
+    }
+}
+
+int replica_index_add(struct replica_index *index, const struct object *object, struct replica_places *places)
+{
+    struct walk walk = {.index = index, .object = object};
+
+    each_property(&walk);
+    *places = (struct replica_places){0};
+    if (walk.n == 0)
+        return 0;
+    walk.list = calloc(walk.n, sizeof *walk.list);
+    if (!walk.list)
+        return -ENOMEM;
+    walk.n = 0;
+    each_property(&walk);
+    *places = (struct replica_places){.list = walk.list, .n = walk.n};
+    return walk.r;
+}
+
+void replica_index_remove(struct replica_index *index, struct replica_places *places)
+{
+    for (size_t i = 0; i < places->n; i++)
+        leave(index, &places->list[i]);
+    free(places->list);
+    *places = (struct replica_places){0};
+}
+
+const struct replica_member *replica_index_find(const struct replica_index *index, enum replica_property property, enum resource_kind kind,
+                                                const void *value, size_t size, size_t *ret_count)
+{
+    char key[KEY_MAX_SIZE];
+    const struct group *group = group_find(index, key, group_key(key, property, kind, value, size));
+
+    if (ret_count)
+        *ret_count = group ? group->count : 0;
+    return group ? group->first : NULL;
+}
