@@ -244,7 +244,7 @@ static void stop(uv_signal_t *signal, int number)
 
 static int open_data_plane(struct error *error)
 {
-    struct maps_sizes sizes = {(uint32_t)agent.options.max_ports, (uint32_t)agent.options.max_hosts, 0};
+    struct maps_sizes sizes = {(uint32_t)agent.options.max_ports, (uint32_t)agent.options.max_hosts, 0, 0};
     struct settings settings = {
         .tunnel_port = TUNNEL_PORT,
         .flood_fan_out = (uint16_t)agent.options.flood_fan_out,

@@ -83,12 +83,14 @@ static uint32_t pinned_size(const char *path)
 
 static uint32_t wanted_size(const struct maps *maps, const char *name)
 {
-    if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "port_counters"))
+    if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "port_counters") || streq(name, "policies"))
         return maps->sizes.n_ports;
     if (streq(name, "hosts") || streq(name, "host_runtime"))
         return maps->sizes.n_hosts;
     if (streq(name, "projects"))
         return maps->sizes.n_projects;
+    if (streq(name, "router_ports"))
+        return maps->sizes.n_router_ports;
     return 0; /* As the program says. */
 }
 
@@ -190,6 +192,7 @@ static int find_maps(struct maps *maps, struct error *error)
     maps->sizes.n_ports = loaded_size(maps, "ports");
     maps->sizes.n_hosts = loaded_size(maps, "hosts");
     maps->sizes.n_projects = loaded_size(maps, "projects");
+    maps->sizes.n_router_ports = loaded_size(maps, "router_ports");
     maps->n_cpus = libbpf_num_possible_cpus();
     maps->counters_fd = maps_descriptor(maps, "port_counters");
     maps->port_changed_ms = calloc(maps->sizes.n_ports, sizeof(uint64_t));
@@ -255,6 +258,7 @@ int maps_open(const char *pin_path, const struct maps_sizes *sizes, struct maps 
         sizes->n_ports ? sizes->n_ports : MAX_PORTS_DEFAULT,
         sizes->n_hosts ? sizes->n_hosts : MAX_HOSTS_DEFAULT,
         sizes->n_projects ? sizes->n_projects : MAX_PROJECTS_DEFAULT,
+        sizes->n_router_ports ? sizes->n_router_ports : MAX_ROUTER_PORTS_DEFAULT,
     };
     if (snprintf(maps->path, sizeof(maps->path), "%s/v%d", pin_path, TABLES_LAYOUT) >= (int)sizeof(maps->path))
         return error_set(error, -ENAMETOOLONG, "pin-path", "pin-path: '%s' is too long", pin_path);

@@ -15,7 +15,7 @@
 struct maps;
 
 struct maps_sizes {
-    uint32_t n_ports, n_hosts, n_projects; /* 0: the defaults of tables.h.  Pinned maps keep the sizes they have. */
+    uint32_t n_ports, n_hosts, n_projects, n_router_ports; /* 0: the defaults of tables.h.  Pinned maps keep the sizes they have. */
 };
 
 enum program { PROGRAM_FROM_WORKLOAD, PROGRAM_FROM_UNDERLAY, PROGRAM_TO_TUNNEL, PROGRAM_THROUGH_NEIGHBOR, N_PROGRAMS };

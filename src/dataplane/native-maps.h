@@ -1,5 +1,5 @@
-/* The data plane's maps as plain memory, for the native build of the pipeline: an array, a hash and a longest-prefix
- * table with the semantics of the kernel's.  Single-threaded. */
+/* The data plane's maps as plain memory, for the native build of the pipeline: an array, a hash, a hash that makes room for what is new, and a
+ * longest-prefix table with the semantics of the kernel's.  Single-threaded. */
 #ifndef WEFT_DATAPLANE_NATIVE_MAPS_H
 #define WEFT_DATAPLANE_NATIVE_MAPS_H
 
@@ -30,6 +30,22 @@
     MAP(connections_1, HASH)                                                                                 \
     MAP(flow_slots, ARRAY)                                                                                   \
     MAP(sweeper, ARRAY)                                                                                      \
+    MAP(policies, ARRAY)                                                                                     \
+    MAP(rules, HASH)                                                                                         \
+    MAP(members, HASH)                                                                                       \
+    MAP(member_prefixes, PREFIX)                                                                             \
+    MAP(router_ports, ARRAY)                                                                                 \
+    MAP(routes, PREFIX)                                                                                      \
+    MAP(next_hops, HASH)                                                                                     \
+    MAP(floating, HASH)                                                                                      \
+    MAP(external, HASH)                                                                                      \
+    MAP(forwardings, HASH)                                                                                   \
+    MAP(snat, HASH)                                                                                          \
+    MAP(snat_owners, PREFIX)                                                                                 \
+    MAP(gateways, HASH)                                                                                      \
+    MAP(uplinks, HASH)                                                                                       \
+    MAP(aliases, HASH)                                                                                       \
+    MAP(fragments, RECENT)                                                                                   \
     MAP(settings, ARRAY)
 
 enum native_map_name {
@@ -39,7 +55,7 @@ enum native_map_name {
     N_NATIVE_MAPS
 };
 
-enum native_map_kind { NATIVE_HASH, NATIVE_ARRAY, NATIVE_PREFIX };
+enum native_map_kind { NATIVE_HASH, NATIVE_ARRAY, NATIVE_PREFIX, NATIVE_RECENT }; /* RECENT: BPF_MAP_TYPE_LRU_HASH. */
 
 struct native_map {
     enum native_map_kind kind;
@@ -58,11 +74,12 @@ void native_map_destroy(struct native_map *map);
  * network order; lookup finds the longest prefix that covers the key. */
 void *native_map_lookup(const struct native_map *map, const void *key);
 
-/* Returns 0, -EEXIST ('must_be_new' and it is there), -E2BIG (full, or beyond an array), -ENOMEM. */
+/* Returns 0, -EEXIST ('must_be_new' and it is there), -E2BIG (full, or beyond an array), -ENOMEM.  A RECENT that is full loses some entry
+ * instead: the kernel too does not promise which. */
 int native_map_update(struct native_map *map, const void *key, const void *value, bool must_be_new);
 int native_map_delete(struct native_map *map, const void *key); /* 0, -ENOENT, or -EINVAL for an array. */
 
-/* Calls 'visit' for each entry of a HASH or PREFIX; it may delete the visited one. */
+/* Calls 'visit' for each entry of all but an ARRAY; it may delete the visited one. */
 void native_map_visit(struct native_map *map, void (*visit)(void *key, void *value, void *context), void *context);
 
 #endif

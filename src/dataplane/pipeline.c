@@ -363,15 +363,32 @@ static int map_set_up(struct native *world, enum native_map_name name, enum nati
         [NATIVE_MAP_connections_1] = {sizeof(struct flow_key_1), sizeof(struct flow_entry_1), FLOW_SLOTS_DEFAULT},
         [NATIVE_MAP_flow_slots] = {4, sizeof(struct flow_slot), 0},
         [NATIVE_MAP_sweeper] = {4, sizeof(struct sweeper), 1},
+        [NATIVE_MAP_policies] = {4, sizeof(struct port_policy), 0},
+        [NATIVE_MAP_rules] = {sizeof(struct rules_key), sizeof(struct rules_block), 65536},
+        [NATIVE_MAP_members] = {sizeof(struct member_key), sizeof(__u64), 1048576},
+        [NATIVE_MAP_member_prefixes] = {sizeof(struct member_prefix_key), sizeof(__u64), 65536},
+        [NATIVE_MAP_router_ports] = {4, sizeof(struct router_port_record), 0},
+        [NATIVE_MAP_routes] = {sizeof(struct route_key), sizeof(struct route_value), 65536},
+        [NATIVE_MAP_next_hops] = {sizeof(struct next_hop_key), sizeof(struct next_hop_value), 65536},
+        [NATIVE_MAP_floating] = {sizeof(struct floating_key), sizeof(struct floating_value), 65536},
+        [NATIVE_MAP_external] = {sizeof(struct external_key), sizeof(struct external_value), 262144},
+        [NATIVE_MAP_forwardings] = {sizeof(struct forwarding_key), sizeof(struct external_value), 65536},
+        [NATIVE_MAP_snat] = {4, sizeof(struct snat_config), 4096},
+        [NATIVE_MAP_snat_owners] = {sizeof(struct snat_owner_key), sizeof(struct output_value), 65536},
+        [NATIVE_MAP_gateways] = {sizeof(struct flood_key), sizeof(struct output_value), 65536},
+        [NATIVE_MAP_uplinks] = {sizeof(struct uplink_key), sizeof(struct uplink_value), 256},
+        [NATIVE_MAP_aliases] = {sizeof(struct alias_key), sizeof(struct alias_value), FLOW_SLOTS_DEFAULT},
+        [NATIVE_MAP_fragments] = {sizeof(struct fragment_key), sizeof(struct fragment_value), 16384},
         [NATIVE_MAP_settings] = {4, sizeof(struct settings), 1},
     };
     uint32_t n_max = shapes[name].n_max;
 
     if (!n_max)
         n_max = name == NATIVE_MAP_hosts || name == NATIVE_MAP_host_runtime ? world->sizes.n_hosts
-                : name == NATIVE_MAP_projects   ? world->sizes.n_projects
-                : name == NATIVE_MAP_flow_slots ? world->sizes.n_flow_slots
-                                                : world->sizes.n_ports;
+                : name == NATIVE_MAP_projects     ? world->sizes.n_projects
+                : name == NATIVE_MAP_flow_slots   ? world->sizes.n_flow_slots
+                : name == NATIVE_MAP_router_ports ? world->sizes.n_router_ports
+                                                  : world->sizes.n_ports;
     return native_map_init(&world->maps[name], kind, shapes[name].key_size, shapes[name].value_size, n_max);
 }
 
@@ -387,6 +404,7 @@ int pipeline_new(const struct pipeline_sizes *sizes, struct pipeline **ret_pipel
         sizes->n_hosts ? sizes->n_hosts : MAX_HOSTS_DEFAULT,
         sizes->n_projects ? sizes->n_projects : MAX_PROJECTS_DEFAULT,
         sizes->n_flow_slots ? sizes->n_flow_slots : FLOW_SLOTS_DEFAULT,
+        sizes->n_router_ports ? sizes->n_router_ports : MAX_ROUTER_PORTS_DEFAULT,
     };
     pipeline->native.now_ns = 1000000000;
     pipeline->native.punt_space = UINT32_MAX;

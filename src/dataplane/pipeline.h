@@ -25,6 +25,7 @@ struct pipeline;
 struct pipeline_sizes {
     uint32_t n_ports, n_hosts, n_projects; /* Of the arrays; 0: the defaults of tables.h. */
     uint32_t n_flow_slots;                 /* Then settings.n_flow_slots must say the same. */
+    uint32_t n_router_ports;
 };
 
 /* Returns 0 or -ENOMEM. */

@@ -101,7 +101,7 @@ static void load(void)
     bpf_object__for_each_map(map, skeleton->obj) {
         const char *name = bpf_map__name(map);
         if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "port_counters") || streq(name, "hosts") ||
-            streq(name, "host_runtime") || streq(name, "projects"))
+            streq(name, "host_runtime") || streq(name, "projects") || streq(name, "policies") || streq(name, "router_ports"))
             bpf_map__set_max_entries(map, N_SLOTS);
         if (streq(name, "connections_1"))
             bpf_map__set_autocreate(map, adopts);
@@ -118,8 +118,9 @@ static int map_fd(const char *name)
 }
 
 static const char *const hashes[] = {"interfaces", "sources", "networks", "fdb", "learned", "movable", "neighbors", "flood", "peers",
-                                     "connections", "connections_1"};
-static const char *const arrays[] = {"ports", "port_runtime", "hosts", "host_runtime", "projects", "settings"};
+                                     "rules", "members", "member_prefixes", "routes", "next_hops", "floating", "external", "forwardings",
+                                     "snat", "snat_owners", "gateways", "uplinks", "aliases", "fragments", "connections", "connections_1"};
+static const char *const arrays[] = {"ports", "port_runtime", "hosts", "host_runtime", "projects", "policies", "router_ports", "settings"};
 
 static void empty_hash(const char *name)
 {
@@ -694,7 +695,7 @@ int main(int argc, char **argv)
     seed = argc > 2 ? strtoull(argv[2], NULL, 0) : (uint64_t)time(NULL) * 1000003 + getpid();
     random_state = seed | 1;
     make_devices();
-    if (pipeline_new(&(struct pipeline_sizes){N_SLOTS, N_SLOTS, N_SLOTS, FIXTURE_FLOW_SLOTS}, &pipeline))
+    if (pipeline_new(&(struct pipeline_sizes){N_SLOTS, N_SLOTS, N_SLOTS, FIXTURE_FLOW_SLOTS, N_SLOTS}, &pipeline))
         die("out of memory");
     for (int half = 0; half < 2; half++) {
         adopts = half;

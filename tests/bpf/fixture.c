@@ -179,7 +179,7 @@ struct pipeline *fixture_new(void)
 {
     struct pipeline *pipeline;
 
-    if (pipeline_new(&(struct pipeline_sizes){16, 16, 16, FIXTURE_FLOW_SLOTS}, &pipeline))
+    if (pipeline_new(&(struct pipeline_sizes){16, 16, 16, FIXTURE_FLOW_SLOTS, 16}, &pipeline))
         abort();
     fixture_fill(pipeline);
     return pipeline;

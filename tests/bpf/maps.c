@@ -17,7 +17,7 @@
 #include "weft/dataplane/maps.h"
 
 static const char *pin_path;
-static const struct maps_sizes sizes = {64, 64, 64};
+static const struct maps_sizes sizes = {64, 64, 64, 64};
 
 static struct maps *open_maps(void)
 {

@@ -20,6 +20,14 @@ struct address_key { /* Of 'peers'. */
         __type(key, key_type);                                                                               \
         __type(value, value_type);                                                                           \
     } name SEC(".maps")
+#define TABLE_PREFIXES(name, key_type, value_type, n)                                                        \
+    struct {                                                                                                 \
+        __uint(type, BPF_MAP_TYPE_LPM_TRIE);                                                                 \
+        __uint(map_flags, BPF_F_NO_PREALLOC);                                                                \
+        __uint(max_entries, n);                                                                              \
+        __type(key, key_type);                                                                               \
+        __type(value, value_type);                                                                           \
+    } name SEC(".maps")
 #define TABLE_ARRAY(name, value_type, n)                                                                     \
     struct {                                                                                                 \
         __uint(type, BPF_MAP_TYPE_ARRAY);                                                                    \
@@ -38,13 +46,7 @@ struct {
     __type(key, __u32);
     __type(value, struct port_counters);
 } port_counters SEC(".maps");
-struct {
-    __uint(type, BPF_MAP_TYPE_LPM_TRIE);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, 65536);
-    __type(key, struct source_key);
-    __type(value, struct source_value);
-} sources SEC(".maps");
+TABLE_PREFIXES(sources, struct source_key, struct source_value, 65536);
 TABLE_HASH(networks, __u32, struct network_value, 16384);
 TABLE_HASH(fdb, struct fdb_key, struct output_value, 262144);
 TABLE_HASH(learned, struct fdb_key, struct output_value, LEARNED_MAX);
@@ -71,6 +73,27 @@ struct { /* Not for mapping: it holds a timer. */
     __type(key, __u32);
     __type(value, struct sweeper);
 } sweeper SEC(".maps");
+TABLE_ARRAY(policies, struct port_policy, MAX_PORTS_DEFAULT);
+TABLE_HASH(rules, struct rules_key, struct rules_block, 65536);
+TABLE_HASH(members, struct member_key, __u64, 1048576);
+TABLE_PREFIXES(member_prefixes, struct member_prefix_key, __u64, 65536);
+TABLE_ARRAY(router_ports, struct router_port_record, MAX_ROUTER_PORTS_DEFAULT);
+TABLE_PREFIXES(routes, struct route_key, struct route_value, 65536);
+TABLE_HASH(next_hops, struct next_hop_key, struct next_hop_value, 65536);
+TABLE_HASH(floating, struct floating_key, struct floating_value, 65536);
+TABLE_HASH(external, struct external_key, struct external_value, 262144);
+TABLE_HASH(forwardings, struct forwarding_key, struct external_value, 65536);
+TABLE_HASH(snat, __u32, struct snat_config, 4096);
+TABLE_PREFIXES(snat_owners, struct snat_owner_key, struct output_value, 65536);
+TABLE_HASH(gateways, struct flood_key, struct output_value, 65536);
+TABLE_HASH(uplinks, struct uplink_key, struct uplink_value, 256);
+TABLE_HASH(aliases, struct alias_key, struct alias_value, FLOW_SLOTS_DEFAULT);
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 16384);
+    __type(key, struct fragment_key);
+    __type(value, struct fragment_value);
+} fragments SEC(".maps");
 TABLE_ARRAY(settings, struct settings, 1);
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
