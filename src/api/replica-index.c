@@ -141,6 +141,19 @@ static void each_property_of_rule(struct walk *walk, const struct security_group
     add_text(walk, REPLICA_RULES_BY_ADDRESS_GROUP, rule->remote_address_group_id);
 }
 
+static void each_property_of_floating_ip(struct walk *walk, const struct floating_ip *floating_ip)
+{
+    add_text(walk, REPLICA_FLOATING_IPS_BY_NETWORK, floating_ip->floating_network_id);
+    add_text(walk, REPLICA_FLOATING_IPS_BY_PORT, floating_ip->port_id);
+    add_text(walk, REPLICA_FLOATING_IPS_BY_ROUTER, floating_ip->router_id);
+}
+
+static void each_property_of_forwarding(struct walk *walk, const struct port_forwarding *forwarding)
+{
+    add_text(walk, REPLICA_FORWARDINGS_BY_FLOATING_IP, forwarding->floating_ip_id);
+    add_text(walk, REPLICA_FORWARDINGS_BY_PORT, forwarding->internal_port_id);
+}
+
 static void each_property(struct walk *walk)
 {
     const struct object *object = walk->object;
@@ -156,6 +169,12 @@ static void each_property(struct walk *walk)
         break;
     case RESOURCE_SECURITY_GROUP_RULE:
         each_property_of_rule(walk, (const struct security_group_rule *)object);
+        break;
+    case RESOURCE_FLOATING_IP:
+        each_property_of_floating_ip(walk, (const struct floating_ip *)object);
+        break;
+    case RESOURCE_PORT_FORWARDING:
+        each_property_of_forwarding(walk, (const struct port_forwarding *)object);
         break;
     default:
         break;

@@ -105,6 +105,13 @@ static enum resource_kind kind_of(enum replica_property property)
     case REPLICA_RULES_BY_REMOTE_GROUP:
     case REPLICA_RULES_BY_ADDRESS_GROUP:
         return RESOURCE_SECURITY_GROUP_RULE;
+    case REPLICA_FLOATING_IPS_BY_NETWORK:
+    case REPLICA_FLOATING_IPS_BY_PORT:
+    case REPLICA_FLOATING_IPS_BY_ROUTER:
+        return RESOURCE_FLOATING_IP;
+    case REPLICA_FORWARDINGS_BY_FLOATING_IP:
+    case REPLICA_FORWARDINGS_BY_PORT:
+        return RESOURCE_PORT_FORWARDING;
     default:
         return RESOURCE_PORT;
     }

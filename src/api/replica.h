@@ -107,6 +107,11 @@ enum replica_property {
     REPLICA_RULES_BY_GROUP,         /* The group that a rule belongs to. */
     REPLICA_RULES_BY_REMOTE_GROUP,
     REPLICA_RULES_BY_ADDRESS_GROUP,
+    REPLICA_FLOATING_IPS_BY_NETWORK, /* The external one. */
+    REPLICA_FLOATING_IPS_BY_PORT,    /* That it leads to; none while it has port forwardings. */
+    REPLICA_FLOATING_IPS_BY_ROUTER,
+    REPLICA_FORWARDINGS_BY_FLOATING_IP,
+    REPLICA_FORWARDINGS_BY_PORT,
 };
 
 /* By a property that is text (an id, a name) of one kind of objects; and how many, in constant time. */
