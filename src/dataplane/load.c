@@ -148,7 +148,7 @@ static int set_up_maps(struct maps *maps, struct error *error)
     return 0;
 }
 
-static uint32_t loaded_size(const struct maps *maps, const char *name)
+uint32_t maps_size(const struct maps *maps, const char *name)
 {
     const struct bpf_map *map = bpf_object__find_map_by_name(maps->object, name);
 
@@ -169,11 +169,10 @@ int maps_descriptor(const struct maps *maps, const char *name)
     return map ? bpf_map__fd(map) : -ENOENT;
 }
 
-static int map_array(struct maps *maps, const char *name, size_t value_size, void *ret_memory, size_t *ret_size,
-                     struct error *error)
+int maps_map_array(const struct maps *maps, const char *name, size_t value_size, void *ret_memory, size_t *ret_size, struct error *error)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t size = ((value_size + 7) / 8 * 8) * loaded_size(maps, name);
+    size_t size = ((value_size + 7) / 8 * 8) * maps_size(maps, name);
     void *memory;
 
     size = (size + page - 1) / page * page;
@@ -187,30 +186,25 @@ static int map_array(struct maps *maps, const char *name, size_t value_size, voi
 
 static int find_maps(struct maps *maps, struct error *error)
 {
-    int result;
+    int result = 0;
 
-    maps->sizes.n_ports = loaded_size(maps, "ports");
-    maps->sizes.n_hosts = loaded_size(maps, "hosts");
-    maps->sizes.n_projects = loaded_size(maps, "projects");
-    maps->sizes.n_router_ports = loaded_size(maps, "router_ports");
+    maps->sizes.n_ports = maps_size(maps, "ports");
+    maps->sizes.n_hosts = maps_size(maps, "hosts");
+    maps->sizes.n_projects = maps_size(maps, "projects");
+    maps->sizes.n_router_ports = maps_size(maps, "router_ports");
     maps->n_cpus = libbpf_num_possible_cpus();
+    if (maps->n_cpus < 0)
+        return error_set(error, maps->n_cpus, NULL, "cannot count the CPUs: %s", strerror(-maps->n_cpus));
     maps->counters_fd = maps_descriptor(maps, "port_counters");
-    maps->port_changed_ms = calloc(maps->sizes.n_ports, sizeof(uint64_t));
-    maps->host_changed_ms = calloc(maps->sizes.n_hosts, sizeof(uint64_t));
-    if (!maps->port_changed_ms || !maps->host_changed_ms || maps->n_cpus < 0)
-        return error_set(error, -ENOMEM, NULL, "out of memory");
-    for (int table = 0; table < N_DESIRED_TABLES; table++)
+    for (int table = 0; table < N_DESIRED_TABLES && result == 0; table++) {
         maps->hash_fds[table] = maps_descriptor(maps, desired_table_name(table));
-
-    result = map_array(maps, "ports", sizeof(struct port_record), &maps->ports, &maps->ports_size, error);
+        if (records_has(table))
+            result = records_open(maps, table, error);
+    }
     if (result == 0)
-        result = map_array(maps, "hosts", sizeof(struct host_record), &maps->hosts, &maps->hosts_size, error);
+        result = maps_map_array(maps, "settings", sizeof(struct settings), &maps->settings, &maps->settings_size, error);
     if (result == 0)
-        result = map_array(maps, "projects", sizeof(struct project_record), &maps->projects, &maps->projects_size, error);
-    if (result == 0)
-        result = map_array(maps, "settings", sizeof(struct settings), &maps->settings, &maps->settings_size, error);
-    if (result == 0)
-        result = map_array(maps, "port_runtime", sizeof(struct port_runtime), &maps->runtime, &maps->runtime_size, error);
+        result = maps_map_array(maps, "port_runtime", sizeof(struct port_runtime), &maps->runtime, &maps->runtime_size, error);
     return result;
 }
 
@@ -316,14 +310,11 @@ void maps_close(struct maps *maps)
 {
     if (!maps)
         return;
-    unmap(maps->ports, maps->ports_size);
-    unmap(maps->hosts, maps->hosts_size);
-    unmap(maps->projects, maps->projects_size);
+    for (int table = 0; table < N_DESIRED_TABLES; table++)
+        records_close(maps, table);
     unmap(maps->settings, maps->settings_size);
     unmap(maps->runtime, maps->runtime_size);
     weft_bpf__destroy(maps->skeleton);
-    free(maps->port_changed_ms);
-    free(maps->host_changed_ms);
     desired_clear(&maps->actual);
     free(maps);
 }

@@ -1,8 +1,9 @@
-/* What load.c (opening) and maps.c (writing) share. */
+/* What the parts of maps.h share: load.c (opening), maps.c (reading), maps-apply.c (writing), learned.c. */
 #ifndef WEFT_DATAPLANE_LOAD_H
 #define WEFT_DATAPLANE_LOAD_H
 
 #include "weft/dataplane/maps.h"
+#include "weft/dataplane/records.h"
 
 struct bpf_object;
 struct weft_bpf;
@@ -13,19 +14,26 @@ struct maps {
     struct maps_sizes sizes;
     char path[520];             /* Where the pins are. */
     bool has_previous;          /* An earlier release's connections are there. */
-    int hash_fds[N_DESIRED_TABLES]; /* Of tables that are hashes; borrowed from the object. */
+    int hash_fds[N_DESIRED_TABLES]; /* Of tables that are no arrays; borrowed from the object. */
+    struct records records[N_DESIRED_TABLES]; /* Of those that are. */
     int counters_fd;
     int n_cpus;                 /* Possible ones: the size of per-CPU values. */
-    uint8_t *ports, *hosts;     /* Mapped arrays of records. */
-    struct project_record *projects;
-    struct settings *settings;
+    struct settings *settings;  /* Mapped, as the next. */
     struct port_runtime *runtime;
-    size_t ports_size, hosts_size, projects_size, settings_size, runtime_size; /* Of the mappings, in bytes. */
-    uint64_t *port_changed_ms, *host_changed_ms;  /* By slot: when this agent last wrote the record; 0: never. */
+    size_t settings_size, runtime_size; /* Of the mappings, in bytes. */
     struct desired actual;
 };
 
+/* How many entries the map has room for. */
+uint32_t maps_size(const struct maps *maps, const char *name);
+
+/* Maps an array into memory.  Returns 0 or an error that '*error' explains. */
+int maps_map_array(const struct maps *maps, const char *name, size_t value_size, void *ret_memory, size_t *ret_size, struct error *error);
+
 /* Fills 'actual' from the kernel.  Returns 0 or -ENOMEM. */
 int maps_read_back(struct maps *maps);
+
+/* All of a map with keys, sorted.  Returns 0 or -ENOMEM. */
+int maps_read_hash(int fd, struct rows *rows);
 
 #endif

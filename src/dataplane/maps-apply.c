@@ -1,0 +1,256 @@
+/* Bringing the maps from what they hold to what is desired: see maps.h.
+ *
+ * The order of writes makes each intermediate state one that was or will be right:
+ *   1. rows that are new or changed in hashes: nothing refers to a slot before its record says where it leads, and a slot
+ *      without a record drops with a reason;
+ *   2. records of ports and hosts (the copy that is not active, then 'active');
+ *   3. rows that are gone;
+ *   4. epochs: connection entries that were decided from the old tables are decided again (concerned.h). */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "weft/base/util.h"
+#include "weft/dataplane/concerned.h"
+#include "weft/dataplane/load.h"
+
+/* ---- the difference ---------------------------------------------------------------------------------------------------- */
+
+struct difference {
+    struct maps *maps;
+    enum desired_table table;
+    bool sweep;
+    uint64_t now_ms;
+    struct desired additions;  /* Rows to write. */
+    struct desired deletions;  /* Keys; values are what was there. */
+    struct rows kept;          /* Of the current table: rows that stay as they were although desired differs. */
+    struct concerned concerned; /* Ports whose decisions change. */
+    struct maps_changes *changes;
+};
+
+/* True when the record changed too recently to be written again. */
+static bool in_grace(struct difference *difference, const void *key)
+{
+    uint64_t wait_ms = records_has(difference->table) ? records_grace_ms(difference->maps, difference->table, key, difference->now_ms) : 0;
+
+    difference->changes->retry_ms = MAX(difference->changes->retry_ms, wait_ms);
+    return wait_ms != 0;
+}
+
+static bool row_fits(const struct difference *difference, const void *key)
+{
+    return !records_has(difference->table) || records_fit(difference->maps, difference->table, key);
+}
+
+static int collect(const void *key, const void *old_value, const void *new_value, void *context)
+{
+    struct difference *difference = context;
+    enum desired_table table = difference->table;
+
+    if (!row_fits(difference, key)) {
+        difference->changes->n_failed++;
+        string_copy(difference->changes->failed_table, sizeof(difference->changes->failed_table), desired_table_name(table));
+        return 0;
+    }
+    if ((!new_value && !difference->sweep) || in_grace(difference, key))
+        return rows_add(&difference->kept, key, old_value);
+    if (concerned_mark(&difference->concerned, table, key, old_value, new_value) < 0)
+        return -ENOMEM;
+    if (!new_value) {
+        difference->changes->n_deleted++;
+        return rows_add(&difference->deletions.tables[table], key, old_value);
+    }
+    if (old_value)
+        difference->changes->n_changed++;
+    else
+        difference->changes->n_added++;
+    return rows_add(&difference->additions.tables[table], key, new_value);
+}
+
+/* ---- writing --------------------------------------------------------------------------------------------------------------- */
+
+/* Splits rows into the two arrays that the batch calls take. */
+static int split(const struct rows *rows, uint8_t **ret_keys, uint8_t **ret_values)
+{
+    uint8_t *keys = malloc(rows->n * rows->key_size), *values = malloc(rows->n * rows->value_size);
+
+    if (!keys || !values) {
+        free(keys);
+        free(values);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < rows->n; i++) {
+        memcpy(keys + i * rows->key_size, rows_key(rows, i), rows->key_size);
+        memcpy(values + i * rows->value_size, rows_value(rows, i), rows->value_size);
+    }
+    *ret_keys = keys;
+    *ret_values = values;
+    return 0;
+}
+
+/* Rows one by one, when the kernel refuses the batch or stopped in it; goes on after a row that fails. */
+static int update_each(int fd, const struct rows *rows, size_t from, struct difference *difference)
+{
+    int result = 0;
+
+    for (size_t i = from; i < rows->n; i++)
+        if (bpf_map_update_elem(fd, rows_key(rows, i), rows_value(rows, i), BPF_ANY) < 0) {
+            result = result ? result : -errno;
+            difference->changes->n_failed++;
+            string_copy(difference->changes->failed_table, sizeof(difference->changes->failed_table),
+                        desired_table_name(difference->table));
+        }
+    return result;
+}
+
+static int update_rows(int fd, const struct rows *rows, struct difference *difference)
+{
+    _cleanup_(freep) uint8_t *keys = NULL;
+    _cleanup_(freep) uint8_t *values = NULL;
+    uint32_t done = (uint32_t)rows->n;
+
+    if (rows->n < 2)
+        return update_each(fd, rows, 0, difference);
+    if (split(rows, &keys, &values) < 0)
+        return -ENOMEM;
+    if (bpf_map_update_batch(fd, keys, values, &done, NULL) == 0)
+        return 0;
+    return update_each(fd, rows, done < rows->n ? done : 0, difference);
+}
+
+static int delete_rows(int fd, const struct rows *rows)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < rows->n; i++)
+        if (bpf_map_delete_elem(fd, rows_key(rows, i)) < 0 && errno != ENOENT)
+            result = -errno;
+    return result;
+}
+
+/* What a record refers to comes before it, and goes after it. */
+static const enum desired_table record_order[] = {TABLE_PROJECTS, TABLE_HOSTS, TABLE_PORTS};
+
+/* ---- all together ------------------------------------------------------------------------------------------------------------- */
+
+/* A flood list of a network that 'desired' knows is complete, also before the replica is: rows behind its end would be
+ * second copies. */
+static bool is_stale_flood(const struct rows *flood, const void *key)
+{
+    static const uint32_t lists[] = {FLOOD_DIRECT, FLOOD_TREE, FLOOD_LOCAL};
+    struct flood_key first;
+
+    memcpy(&first, key, sizeof(first));
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+        first.index = lists[i];
+        if (rows_find(flood, &first))
+            return true;
+    }
+    return false;
+}
+
+/* What the table will hold: desired, with the rows that were held back as they are. */
+static int next_actual(struct difference *difference, const struct rows *desired, struct rows *ret)
+{
+    int error = 0;
+
+    rows_clear(ret);
+    for (size_t i = 0; i < difference->kept.n && error == 0; i++)
+        error = rows_add(ret, rows_key(&difference->kept, i), rows_value(&difference->kept, i));
+    for (size_t i = 0; i < desired->n && error == 0; i++)
+        if (row_fits(difference, rows_key(desired, i)))
+            error = rows_add(ret, rows_key(desired, i), rows_value(desired, i));
+    return error < 0 ? error : rows_sort(ret);
+}
+
+static int compare_table(struct difference *difference, const struct desired *desired, struct rows *ret_next)
+{
+    enum desired_table table = difference->table;
+    const struct rows *before = &difference->maps->actual.tables[table], *after = &desired->tables[table];
+    int error;
+
+    rows_init(&difference->kept, before->key_size, before->value_size);
+    error = rows_compare(before, after, collect, difference);
+    if (error == 0 && table == TABLE_FLOOD && !difference->sweep) {
+        struct rows kept;
+
+        rows_init(&kept, before->key_size, before->value_size);
+        for (size_t i = 0; i < difference->kept.n && error == 0; i++) {
+            const void *key = rows_key(&difference->kept, i), *value = rows_value(&difference->kept, i);
+
+            error = rows_add(is_stale_flood(after, key) ? &difference->deletions.tables[table] : &kept, key, value);
+        }
+        rows_clear(&difference->kept);
+        difference->kept = kept;
+    }
+    if (error == 0)
+        error = next_actual(difference, after, ret_next);
+    rows_clear(&difference->kept);
+    return error;
+}
+
+static void note(int *result, int error)
+{
+    if (*result == 0)
+        *result = error;
+}
+
+int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uint64_t now_ms, struct maps_changes *ret_changes)
+{
+    struct difference difference = {.maps = maps, .sweep = sweep, .now_ms = now_ms, .changes = ret_changes};
+    bool stale[N_DESIRED_TABLES] = {false};
+    struct desired next;
+    int result = 0;
+
+    *ret_changes = (struct maps_changes){0};
+    desired_init(&difference.additions);
+    desired_init(&difference.deletions);
+    desired_init(&next);
+    concerned_init(&difference.concerned, maps);
+
+    for (int table = 0; table < N_DESIRED_TABLES && result == 0; table++) {
+        difference.table = table;
+        result = compare_table(&difference, desired, &next.tables[table]);
+    }
+    if (result < 0)
+        goto finish;
+
+    for (int table = 0; table < N_DESIRED_TABLES; table++)
+        if (!records_has(table) && difference.additions.tables[table].n) {
+            int error;
+
+            difference.table = table;
+            error = update_rows(maps->hash_fds[table], &difference.additions.tables[table], &difference);
+            stale[table] = error < 0;
+            note(&result, error);
+        }
+    for (size_t i = 0; i < ARRAY_SIZE(record_order); i++)
+        records_write(maps, record_order[i], &difference.additions.tables[record_order[i]], now_ms);
+    for (int table = 0; table < N_DESIRED_TABLES; table++)
+        if (!records_has(table) && difference.deletions.tables[table].n) {
+            int error = delete_rows(maps->hash_fds[table], &difference.deletions.tables[table]);
+
+            stale[table] = stale[table] || error < 0;
+            note(&result, error);
+        }
+    for (size_t i = ARRAY_SIZE(record_order); i > 0; i--)
+        records_remove(maps, record_order[i - 1], &difference.deletions.tables[record_order[i - 1]], now_ms);
+    note(&result, concerned_bump(&difference.concerned, &next));
+
+    for (int table = 0; table < N_DESIRED_TABLES; table++) {
+        struct rows swap = maps->actual.tables[table];
+
+        maps->actual.tables[table] = next.tables[table];
+        next.tables[table] = swap;
+        if (stale[table])
+            note(&result, maps_read_hash(maps->hash_fds[table], &maps->actual.tables[table]));
+    }
+
+finish:
+    desired_clear(&difference.additions);
+    desired_clear(&difference.deletions);
+    desired_clear(&next);
+    concerned_clear(&difference.concerned);
+    return result;
+}
