@@ -514,13 +514,14 @@ enum flow_state { FLOW_NEW, FLOW_HALF_OPEN, FLOW_ESTABLISHED, FLOW_CLOSING, FLOW
 #define FLOW_SEEN_REPLY (1u << 1)
 #define FLOW_TRANSLATED (1u << 2)    /* The outside_ fields hold. */
 #define FLOW_ALIASED (1u << 3)       /* It has a place in 'aliases', which goes with it. */
+#define FLOW_ROUTED (1u << 4)        /* The workload's frames pass routers: 'router_port' and what goes with it holds. */
 #define FLOW_COUNTED (1u << 31)      /* Of 'account'. */
 #define FLOW_SCALE_UNKNOWN 15        /* 14 is the largest shift. */
 #define FLOW_TIME_SHIFT 20           /* Times are CLOCK_MONOTONIC_COARSE >> 20: about milliseconds, and wrap after 52 days. */
 struct flow_entry {
     __u8 layout;           /* FLOW_LAYOUT: entries of another layout are evaluated as new. */
     __u8 state;            /* enum flow_state */
-    __u16 flags;           /* FLOW_* */
+    __u16 flags;           /* FLOW_*; bits of a known entry change atomically (flow_flags_change). */
     __u32 stamp;           /* flow_stamp() of the port when 'output' was decided. */
     __u32 output;          /* Where the workload's frames go. */
     __u32 last_seen;       /* Of a dead entry: when it died. */
@@ -536,7 +537,7 @@ struct flow_entry {
     __u8 hops;             /* Routers on the way: what their TTL loses. */
     __u8 scales;           /* TCP window scale (RFC 7323) of the workload's side, << 4 of the other; FLOW_SCALE_UNKNOWN until its SYN. */
     __u16 window[2];       /* TCP: the largest window that each side announced, unscaled; [0] is the workload's. */
-    __u16 pad;
+    __u16 router_generation; /* Of 'router_port': its low bits. */
     __u32 sequence_end[2]; /* TCP: behind the highest sequence number that each side has sent. */
     union {
         struct {           /* IPv6. */

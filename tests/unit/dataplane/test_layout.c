@@ -64,7 +64,7 @@ static const struct layout layouts[] = {
            M(flow_entry, last_seen), M(flow_entry, remote_mac), M(flow_entry, output_generation), M(flow_entry, packets),
            M(flow_entry, bytes), M(flow_entry, generation), M(flow_entry, account),
            M(flow_entry, next_mac), M(flow_entry, router_port), M(flow_entry, hops), M(flow_entry, scales), M(flow_entry, window),
-           M(flow_entry, pad), M(flow_entry, sequence_end)),
+           M(flow_entry, router_generation), M(flow_entry, sequence_end)),
     LAYOUT(flow_entry_1, M(flow_entry_1, layout), M(flow_entry_1, state), M(flow_entry_1, flags), M(flow_entry_1, pad),
            M(flow_entry_1, slot), M(flow_entry_1, epoch), M(flow_entry_1, output), M(flow_entry_1, output_generation),
            M(flow_entry_1, generation), M(flow_entry_1, remote_mac), M(flow_entry_1, tcp_flags), M(flow_entry_1, last_seen_ns),
