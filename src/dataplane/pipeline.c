@@ -282,6 +282,11 @@ static long bpf_skb_change_proto(struct __sk_buff *skb, __be16 protocol, __u64 f
     return result;
 }
 
+static __s64 bpf_csum_update(struct __sk_buff *skb, __u32 sum)
+{
+    return -KERNEL_ENOTSUPP; /* As for every frame whose sum nobody has. */
+}
+
 static long bpf_csum_level(struct __sk_buff *skb, __u64 level)
 {
     return 0;

@@ -124,7 +124,23 @@ static __always_inline __u16 output_generation(__u32 output)
     return host ? host->generation : 0;
 }
 
-/* True when what the entry says about the workload's frames still holds. */
+/* Sets and clears FLOW_* of an entry that other CPUs may know.  The word that holds them also has 'state', which others store by itself. */
+static __always_inline void flow_flags_change(struct flow_entry *entry, __u32 set, __u32 clear)
+{
+    __u32 *word = (__u32 *)entry;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    const int shift = 16;
+#else
+    const int shift = 0;
+#endif
+
+    if (set & ~entry->flags)
+        __sync_fetch_and_or(word, set << shift);
+    if (clear & entry->flags)
+        __sync_fetch_and_and(word, ~(clear << shift));
+}
+
+/* True when what the entry says about the workload's frames still holds, but for what route_holds() says of this one. */
 static __always_inline bool flow_is_current(const struct flow_entry *entry, const struct packet *packet)
 {
     return *(const volatile __u32 *)&entry->stamp == packet->stamp && entry->output != OUTPUT_NONE &&
@@ -313,7 +329,7 @@ static __always_inline void flow_account(struct flow_entry *entry, const struct 
     entry->packets[direction] += packet->segments;
     entry->bytes[direction] += packet_wire_bytes(packet);
     if (direction && !(entry->flags & FLOW_SEEN_REPLY) && entry->flags & FLOW_LOCAL_STARTED)
-        entry->flags |= FLOW_SEEN_REPLY;
+        flow_flags_change(entry, FLOW_SEEN_REPLY, 0);
     if (packet->tuple.protocol == IPPROTO_TCP) {
         if (entry->state == FLOW_HALF_OPEN && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK)
             flow_establish(entry);
@@ -434,12 +450,44 @@ static __always_inline __u32 flow_create(const struct flow_key *key, const struc
     return STEP_CONTINUE;
 }
 
-/* A new connection, by its first frame.  'output' as for flow_remember, or FLOW_RECEIVED: the frame came to the workload.  On its
- * own for the stack's sake, which all that call each other share. */
-#define FLOW_RECEIVED (1ull << 32)
-static __noinline __u32 flow_begin(const struct packet *packet, const struct port_config *port, const struct flow_key *key, __u64 output)
+/* From packet->decision to an entry, all but its flags.  An output that may move is not kept: each frame looks it up again. */
+static __always_inline void flow_set_decision(struct flow_entry *entry, const struct packet *packet)
 {
-    bool received = output == FLOW_RECEIVED;
+    const struct decision *decision = &packet->decision;
+    __u32 output = decision->flags & DECISION_MOVES ? OUTPUT_NONE : decision->output;
+
+    entry->output = output;
+    entry->output_generation = output_generation(output);
+    mac_copy(entry->remote_mac, packet->destination);
+    if (decision->router_port) {
+        const struct router_port_config *router_port = router_port_get(decision->router_port);
+        mac_copy(entry->next_mac, decision->next_mac);
+        entry->router_port = decision->router_port;
+        entry->router_generation = router_port ? router_port->generation : 0;
+        entry->hops = decision->hops;
+    }
+}
+
+static __always_inline __u32 flow_decision_flags(const struct packet *packet)
+{
+    return packet->decision.router_port ? FLOW_ROUTED : 0;
+}
+
+/* From a current entry to packet->decision, which decision_apply() then does to the frame. */
+static __always_inline void flow_get_decision(const struct flow_entry *entry, struct packet *packet)
+{
+    packet->decision.output = entry->output;
+    if (entry->flags & FLOW_ROUTED) {
+        packet->decision.router_port = entry->router_port;
+        packet->decision.hops = entry->hops;
+        mac_copy(packet->decision.next_mac, entry->next_mac);
+    }
+}
+
+/* A new connection, by its first frame, which the workload sent or, 'received', is given.  On its own for the stack's sake, which all
+ * that call each other share. */
+static __noinline __u32 flow_begin(const struct packet *packet, const struct port_config *port, const struct flow_key *key, bool received)
+{
     struct flow_entry initial = {
         .layout = FLOW_LAYOUT,
         .state = FLOW_HALF_OPEN,
@@ -452,34 +500,30 @@ static __noinline __u32 flow_begin(const struct packet *packet, const struct por
         initial.packets[1] = packet->segments;
         initial.bytes[1] = packet_wire_bytes(packet);
     } else {
-        initial.flags = FLOW_LOCAL_STARTED;
+        initial.flags = FLOW_LOCAL_STARTED | flow_decision_flags(packet);
         initial.packets[0] = packet->segments;
         initial.bytes[0] = packet_wire_bytes(packet);
         initial.stamp = packet->stamp;
-        initial.output = output;
-        initial.output_generation = output_generation(output);
-        mac_copy(initial.remote_mac, packet->destination);
+        flow_set_decision(&initial, packet);
     }
     flow_set_addresses(&initial, packet, received);
     return flow_create(key, port, &initial);
 }
 
-/* Remembers what was decided for a frame that the port's workload sent, in 'entry' if it has one.  'output' is OUTPUT_NONE
- * where the decision must not be kept (a MAC that may move at any time). */
-static __noinline __u32 flow_remember(const struct packet *packet, const struct port_config *port, struct flow_entry *entry,
-                                      __u32 output)
+/* Remembers packet->decision for a frame that the port's workload sent, in 'entry' if it has one.  Comes before the decision is applied:
+ * the entry has the destination MAC that the workload used. */
+static __noinline __u32 flow_remember(const struct packet *packet, const struct port_config *port, struct flow_entry *entry)
 {
     struct flow_key key ON_STACK;
 
     if (!entry) {
         flow_key_make(&key, packet->slot, packet, false);
-        return flow_begin(packet, port, &key, output);
+        return flow_begin(packet, port, &key, false);
     }
     /* Off first, so that no frame is sent by a half-written decision. */
     *(volatile __u32 *)&entry->stamp = ~packet->stamp;
-    mac_copy(entry->remote_mac, packet->destination);
-    entry->output = output;
-    entry->output_generation = output_generation(output);
+    flow_set_decision(entry, packet);
+    flow_flags_change(entry, flow_decision_flags(packet), FLOW_ROUTED & ~flow_decision_flags(packet));
     entry->generation = port->generation;
     __sync_fetch_and_add(&entry->packets[0], 0); /* Orders the stores on every architecture. */
     *(volatile __u32 *)&entry->stamp = packet->stamp;
@@ -497,7 +541,7 @@ static __noinline __u32 flow_receive(const struct packet *packet, const struct p
     flow_key_make(&key, slot, packet, true);
     struct flow_entry *entry = flow_find(&key, packet, true);
     if (!entry)
-        return flow_begin(packet, port, &key, FLOW_RECEIVED);
+        return flow_begin(packet, port, &key, true);
     flow_account(entry, packet, 1);
     return STEP_CONTINUE;
 }

@@ -124,6 +124,15 @@ static __always_inline struct host_config *host_config_get(__u32 slot)
     return *(volatile __u32 *)&record->active & 1 ? &record->config[1] : &record->config[0];
 }
 
+static __always_inline struct router_port_config *router_port_get(__u32 number)
+{
+    struct router_port_record *record = map_lookup(router_ports, &number);
+
+    if (!record)
+        return NULL;
+    return *(volatile __u32 *)&record->active & 1 ? &record->config[1] : &record->config[0];
+}
+
 static __always_inline struct settings *settings_get(void)
 {
     __u32 zero = 0;

@@ -23,12 +23,11 @@ struct flow_tuple { /* From one side of a connection. */
 
 /* What is to become of a frame: filled in by routing and translation, kept in the connection entry, then done to the frame. */
 struct decision {
-    __u32 output;          /* OUTPUT_*; OUTPUT_NONE: not known yet, or not to be kept. */
-    __u32 vni;             /* Of the network where it comes out. */
-    __u16 router_port;     /* As in struct flow_entry; 0: switched, and nothing but 'output' counts. */
+    __u32 output;          /* OUTPUT_*; OUTPUT_NONE: not known yet. */
+    __u16 router_port;     /* As in struct flow_entry; 0: switched, 'hops' and 'next_mac' mean nothing. */
     __u8 hops;
     __u8 flags;            /* DECISION_* */
-#define DECISION_MOVES (1u << 0)      /* May change without a new epoch: not for the entry. */
+#define DECISION_MOVES (1u << 0)      /* 'output' may change without a new epoch: not for the entry. */
 #define DECISION_TRANSLATED (1u << 1) /* The outside_ fields hold. */
     __u8 next_mac[8];      /* The last two bytes are zero. */
     __u32 outside_local, outside_remote; /* As in struct flow_entry, as all that follows. */

@@ -20,6 +20,7 @@
 #include "weft/dataplane/bpf/flow.h"
 #include "weft/dataplane/bpf/tunnel.h"
 #include "weft/dataplane/bpf/deliver.h"
+#include "weft/dataplane/bpf/routing.h"
 #include "weft/dataplane/bpf/switching.h"
 /* clang-format on */
 
@@ -41,11 +42,24 @@ static __always_inline __u32 output_frame(struct __sk_buff *skb, struct packet *
 {
     __u32 kind = output & OUTPUT_KIND_MASK, slot = output & OUTPUT_SLOT_MASK;
 
-    if (kind == OUTPUT_LOCAL && slot != packet->slot)
+    /* Only what a router sends may go back to where it came from. */
+    if (kind == OUTPUT_LOCAL && (slot != packet->slot || packet->decision.router_port))
         return deliver_local(skb, packet, slot);
     if (kind == OUTPUT_REMOTE)
         return tunnel_send(skb, packet, slot, packet->vni, TUNNEL_WORD(TUNNEL_UNICAST, 0, 0));
     return DROP_unknown_destination;
+}
+
+/* Does to a workload's frame what packet->decision says, and sends it there.  The one way out for frames that were just decided and for those
+ * of known connections, so that they look the same. */
+static __always_inline __u32 decision_apply(struct __sk_buff *skb, struct packet *packet)
+{
+    if (packet->decision.router_port) {
+        __u32 step = route_apply(skb, packet);
+        if (step != STEP_CONTINUE)
+            return step;
+    }
+    return output_frame(skb, packet, packet->decision.output);
 }
 
 /* A frame that no valid connection entry covers. */
@@ -81,12 +95,14 @@ static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet 
     TRACE(switch, "%s is behind output %#x", trace_mac(packet->destination), output);
     if (output == OUTPUT_NONE || output == (OUTPUT_LOCAL | packet->slot))
         return DROP_unknown_destination;
+    packet->decision.output = output;
+    packet->decision.flags = moves ? DECISION_MOVES : 0;
     if (packet->flags & PACKET_HAS_FLOW) {
-        step = flow_remember(packet, port, entry, moves ? OUTPUT_NONE : output);
+        step = flow_remember(packet, port, entry);
         if (step != STEP_CONTINUE)
             return step;
     }
-    return output_frame(skb, packet, output);
+    return decision_apply(skb, packet);
 }
 
 static __always_inline __u32 workload_frame(struct __sk_buff *skb, struct packet *packet)
@@ -128,11 +144,12 @@ static __always_inline __u32 workload_frame(struct __sk_buff *skb, struct packet
         struct flow_key key ON_STACK;
         flow_key_make(&key, slot, packet, false);
         entry = flow_find(&key, packet, false);
-        if (entry && mac_same(packet->source, port->mac) && flow_is_current(entry, packet)) {
-            __u32 output = entry->output;
+        if (entry && mac_same(packet->source, port->mac) && flow_is_current(entry, packet) &&
+            (!(entry->flags & FLOW_ROUTED) || route_holds(skb, packet, entry))) {
+            flow_get_decision(entry, packet);
             flow_account(entry, packet, 0);
-            TRACE(flow, "known connection, output %#x", output);
-            return output_frame(skb, packet, output);
+            TRACE(flow, "known connection, output %#x", packet->decision.output);
+            return decision_apply(skb, packet);
         }
     }
     if (switch_is_reserved(packet->destination))
