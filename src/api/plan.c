@@ -45,6 +45,7 @@ struct plan {
     struct reservation *reservations;
     size_t n_reservations, n_allocated;
     void (*done)(struct plan *plan, struct request *request);
+    json_t *answer; /* Of plan_commit_and_answer. */
 };
 
 static void release(struct plan *plan)
@@ -73,6 +74,7 @@ static void plan_free(void *state)
     release(plan);
     free(plan->reservations);
     store_transaction_free(plan->transaction);
+    json_decref(plan->answer);
     hashmap_clear(&plan->entries);
     HASHMAP_FOREACH (node, &plan->claims)
         free(CONTAINER_OF(node, struct claim, by_key));
@@ -246,6 +248,11 @@ void plan_claim(struct plan *plan, const char *key, const char *value)
 void plan_remove(struct plan *plan, const char *key)
 {
     keep(plan, store_delete(plan->transaction, key, strlen(key)));
+}
+
+void plan_require_absent(struct plan *plan, const char *key)
+{
+    keep(plan, store_require_revision(plan->transaction, key, strlen(key), 0));
 }
 
 static int compare_text(const void *a, const void *b)
@@ -451,4 +458,17 @@ void plan_commit(struct plan *plan, void (*done)(struct plan *plan, struct reque
     }
     plan->done = done;
     request_commit(plan->request, TAKE_PTR(plan->transaction), committed);
+}
+
+static void answer(struct plan *plan, struct request *request)
+{
+    request_respond(request, HTTP_OK, TAKE_PTR(plan->answer));
+}
+
+void plan_commit_and_answer(struct plan *plan, json_t *json)
+{
+    plan->answer = json;
+    if (!json)
+        plan_fail(plan, -ENOMEM);
+    plan_commit(plan, answer);
 }

@@ -39,6 +39,8 @@ bool plan_claims(const struct plan *plan, const char *key);                    /
 void plan_put(struct plan *plan, const char *key, const char *value);
 void plan_remove(struct plan *plan, const char *key);
 
+void plan_require_absent(struct plan *plan, const char *key);
+
 /* Under 'prefix' exist no other keys than those with these endings, which this sorts. */
 void plan_require_only(struct plan *plan, const char *prefix, char **endings, size_t n_endings);
 
@@ -54,5 +56,6 @@ void plan_fail(struct plan *plan, int code);
 /* Commits; 'done' runs with the plan still there when that has succeeded and the replica has it.  When somebody was quicker
  * the request is retried; other failures are answered here. */
 void plan_commit(struct plan *plan, void (*done)(struct plan *plan, struct request *request));
+void plan_commit_and_answer(struct plan *plan, json_t *answer); /* The same; then the answer is 200 and 'answer', taken over. */
 
 #endif

@@ -49,16 +49,26 @@ int change_check_network_owner(struct change *change, const struct network *netw
 
 const struct network *change_find_network(struct change *change, const char *id)
 {
-    const struct network *network = replica_network(request_api(change->request)->replica, id);
+    return (const struct network *)resource_find(&network_resource, change->request, id, change->error);
+}
 
-    if (network && resource_is_visible(&network_resource, change->request, &network->object))
-        return network;
-    error_set_type(change->error, -ENOENT, "NetworkNotFound", NULL, "Network %s could not be found.", id);
+const struct object *resource_find(const struct resource *resource, const struct request *request, const char *id, struct error *error)
+{
+    const struct object *object = replica_get(request_api(request)->replica, resource->schema->kind, id);
+
+    if (object && resource_is_visible(resource, request, object))
+        return object;
+    error_set_type(error, -ENOENT, resource->not_found, NULL, "%s %.200s could not be found.", resource->title, id);
     return NULL;
 }
 
+const json_t *change_value(const struct change *change, const char *name)
+{
+    return json_object_get(change->body, name);
+}
+
 /* The object that the path names, if this request may see it; otherwise answers. */
-static const struct object *find_or_fail(struct request *request)
+const struct object *resource_find_or_fail(struct request *request)
 {
     const struct resource *resource = resource_of(request);
     const char *id = request_parameter(request, "id");
@@ -70,7 +80,7 @@ static const struct object *find_or_fail(struct request *request)
     return NULL;
 }
 
-static void respond_object(struct request *request, int status, const struct object *object)
+void resource_respond(struct request *request, int status, const struct object *object)
 {
     const struct resource *resource = resource_of(request);
     struct buffer buffer = {0};
@@ -88,10 +98,10 @@ static void respond_object(struct request *request, int status, const struct obj
 
 void resource_show(struct request *request)
 {
-    const struct object *object = find_or_fail(request);
+    const struct object *object = resource_find_or_fail(request);
 
     if (object)
-        respond_object(request, HTTP_OK, object);
+        resource_respond(request, HTTP_OK, object);
 }
 
 /* Answers an error whose field is inside 'where' ("port", "ports[3]"). */
@@ -108,18 +118,44 @@ static const char *current_name(const char *key)
     return streq(key, "tenant_id") ? "project_id" : key;
 }
 
-static bool is_computed(const struct resource *resource, const char *name)
+static const struct computed *computed_find(const struct resource *resource, const char *name)
 {
     for (const struct computed *computed = resource->computed; computed->name; computed++)
         if (streq(computed->name, name))
-            return true;
-    return false;
+            return computed;
+    return NULL;
+}
+
+/* May a body give it, by its flags? */
+static int check_may_give(const struct change *change, const char *key, uint32_t flags)
+{
+    if (flags & (change->before ? ATTRIBUTE_PUT : ATTRIBUTE_POST))
+        return 0;
+    return error_set(change->error, -EINVAL, key,
+                     flags & ATTRIBUTE_WRITE ? !change->before ? "it can only be changed, not given at creation"
+                                                               : "it can only be given at creation"
+                                             : "it is read-only and cannot be given");
+}
+
+/* The computed attributes are the hooks' to read; here is who may give them. */
+static int check_computed(struct change *change)
+{
+    for (const struct computed *computed = change->resource->computed; computed->name; computed++) {
+        bool is_given = change_value(change, computed->name) != NULL;
+
+        if (!is_given && !change->before && (computed->flags & ATTRIBUTE_REQUIRED))
+            return error_set(change->error, -EINVAL, computed->name, "Required attribute '%s' not specified", computed->name);
+        if (is_given && (computed->flags & ATTRIBUTE_ADMIN_WRITE) && !request_auth(change->request)->is_admin)
+            return error_set_type(change->error, -EPERM, "PolicyNotAuthorized", computed->name, "only an administrator may set it");
+    }
+    return 0;
 }
 
 /* Reads the body's attributes into change->after. */
 static int decode(struct change *change, const json_t *json)
 {
     const struct attribute *table = change->resource->schema->attributes, *attribute;
+    const struct computed *computed;
     bool create = !change->before;
     const char *key, *name;
     json_t *value;
@@ -128,19 +164,19 @@ static int decode(struct change *change, const json_t *json)
 
     if (!json_is_object(json))
         return error_set(change->error, -EINVAL, "", "'%s' is not an object", json_brief(json, brief, sizeof brief));
+    change->body = json;
     json_object_foreach ((json_t *)json, key, value) {
         name = current_name(key);
         attribute = attribute_find(table, name);
         if (!attribute || (attribute->flags & ATTRIBUTE_INTERNAL)) {
-            if (is_computed(change->resource, name))
-                return error_set(change->error, -EINVAL, key, "it is read-only and cannot be given");
-            return error_set(change->error, -EINVAL, key, "Unrecognized attribute(s) '%.100s'", key);
+            if (!(computed = computed_find(change->resource, name)))
+                return error_set(change->error, -EINVAL, key, "Unrecognized attribute(s) '%.100s'", key);
+            if ((r = check_may_give(change, key, computed->flags)) < 0)
+                return r;
+            continue;
         }
-        if (!(attribute->flags & (create ? ATTRIBUTE_POST : ATTRIBUTE_PUT)))
-            return error_set(change->error, -EINVAL, key,
-                             attribute->flags & ATTRIBUTE_WRITE ? create ? "it can only be changed, not given at creation"
-                                                                         : "it can only be given at creation"
-                                                                : "it is read-only and cannot be given");
+        if ((r = check_may_give(change, key, attribute->flags)) < 0)
+            return r;
         if (change->given >> (attribute - table) & 1 && !streq(change->after->project_id, json_string_value(value) ?: ""))
             return error_set(change->error, -EINVAL, key, "tenant_id and project_id differ");
         if ((r = attribute_decode(attribute, value, change->after, DECODE_REQUEST, change->error)) < 0)
@@ -155,7 +191,7 @@ static int decode(struct change *change, const json_t *json)
             !(create && attribute_is_default(attribute, change->after)))
             return error_set_type(change->error, -EPERM, "PolicyNotAuthorized", attribute->name,
                                   "only an administrator may set it");
-    return 0;
+    return check_computed(change);
 }
 
 /* Whose it is: the asking project's, or for an admin whoever the body says. */
@@ -178,11 +214,11 @@ static int set_project(struct change *change)
 /* A new id; of ports the first 11 characters name the tap, so these must be unused too.  Looked up here only: 40 random
  * bits given out by two servers within one round trip to the store are equal once in 10^12 pairs of requests, and
  * then both ports still work, unless the same host has both. */
-static void new_id(struct change *change)
+void resource_new_id(const struct request *request, struct object *object)
 {
     do
-        uuid_generate(change->after->id);
-    while (change->after->kind == RESOURCE_PORT && replica_port_by_tap(request_api(change->request)->replica, change->after->id));
+        uuid_generate(object->id);
+    while (object->kind == RESOURCE_PORT && replica_port_by_tap(request_api(request)->replica, object->id));
 }
 
 static int create_one(struct plan *plan, struct request *request, const json_t *json, struct error *error)
@@ -200,7 +236,7 @@ static int create_one(struct plan *plan, struct request *request, const json_t *
 
     if (!change.after)
         return -ENOMEM;
-    new_id(&change);
+    resource_new_id(request, change.after);
     if ((r = plan_create(plan, change.after)) < 0)
         return r;
     if ((r = decode(&change, json)) < 0 || (r = set_project(&change)) < 0)
@@ -223,7 +259,7 @@ static void created(struct plan *plan, struct request *request)
     int r;
 
     if (!bulk) {
-        respond_object(request, HTTP_CREATED, plan_created(plan, resource->schema->kind, NULL));
+        resource_respond(request, HTTP_CREATED, plan_created(plan, resource->schema->kind, NULL));
         return;
     }
     view_prepare(&view, resource, request);
@@ -238,7 +274,7 @@ static void created(struct plan *plan, struct request *request)
     respond_buffer(request, HTTP_CREATED, &buffer, r);
 }
 
-static void fail_change(struct request *request, int r, struct error *error, const char *where)
+void change_fail(struct request *request, int r, struct error *error, const char *where)
 {
     if (!error->code)
         error_set(error, r, NULL, r == -ENOMEM ? "Out of memory." : "%s", strerror(-r));
@@ -280,7 +316,7 @@ void resource_create(struct request *request)
         r = create_one(plan, request, json_array_get(many, i), &error);
     }
     if (r < 0)
-        fail_change(request, r, &error, where);
+        change_fail(request, r, &error, where);
     else
         plan_commit(plan, created);
 }
@@ -305,13 +341,13 @@ static int check_if_match(struct request *request, const struct object *object)
     return -1;
 }
 
-static void updated(struct plan *plan, struct request *request)
+void resource_updated(struct plan *plan, struct request *request)
 {
     const struct resource *resource = resource_of(request);
     const struct object *object = replica_get(request_api(request)->replica, resource->schema->kind, request_parameter(request, "id"));
 
     if (object) /* What all servers now have, also if a status came in between. */
-        respond_object(request, HTTP_OK, object);
+        resource_respond(request, HTTP_OK, object);
     else
         request_fail(request, HTTP_NOT_FOUND, resource->not_found, "%s %.200s could not be found.", resource->title,
                      request_parameter(request, "id"));
@@ -326,7 +362,7 @@ static bool is_unchanged(const struct resource *resource, const struct object *b
 }
 
 /* A plan that changes or deletes 'before'.  0, or -1 after having answered. */
-static int begin_change(struct change *change, struct request *request, const struct object *before, struct error *error)
+int change_begin(struct change *change, struct request *request, const struct object *before, struct error *error)
 {
     struct plan *plan = plan_new(request, request_api(request)->networking);
 
@@ -347,7 +383,7 @@ static int begin_change(struct change *change, struct request *request, const st
 void resource_update(struct request *request)
 {
     const struct resource *resource = resource_of(request);
-    const struct object *before = find_or_fail(request);
+    const struct object *before = resource_find_or_fail(request);
     struct error error = {0};
     struct change change;
     const json_t *json;
@@ -363,7 +399,7 @@ void resource_update(struct request *request)
     }
     if (check_if_match(request, before) < 0)
         return;
-    if (begin_change(&change, request, before, &error) < 0)
+    if (change_begin(&change, request, before, &error) < 0)
         return;
     change.after = plan_edit(change.plan, before);
     r = change.after ? decode(&change, json) : -ENOMEM;
@@ -373,11 +409,11 @@ void resource_update(struct request *request)
     if (r == 0)
         r = resource->update(&change);
     if (r < 0)
-        fail_change(request, r, &error, resource->schema->name);
-    else if (is_unchanged(resource, before, change.after))
-        respond_object(request, HTTP_OK, before);
+        change_fail(request, r, &error, resource->schema->name);
+    else if (!change.is_more && is_unchanged(resource, before, change.after))
+        resource_respond(request, HTTP_OK, before);
     else
-        plan_commit(change.plan, updated);
+        plan_commit(change.plan, resource_updated);
 }
 
 static void deleted(struct plan *plan, struct request *request)
@@ -388,14 +424,14 @@ static void deleted(struct plan *plan, struct request *request)
 void resource_delete(struct request *request)
 {
     const struct resource *resource = resource_of(request);
-    const struct object *before = find_or_fail(request);
+    const struct object *before = resource_find_or_fail(request);
     struct error error = {0};
     struct change change;
     int r = 0;
 
     if (!before || check_if_match(request, before) < 0)
         return;
-    if (begin_change(&change, request, before, &error) < 0)
+    if (change_begin(&change, request, before, &error) < 0)
         return;
     if (!resource_is_own(request, before) && !(resource->may_delete && resource->may_delete(request, before)))
         r = error_set_type(&error, -EPERM, "PolicyNotAuthorized", NULL, "%s %s belongs to another project.", resource->title,
@@ -403,7 +439,7 @@ void resource_delete(struct request *request)
     if (r == 0)
         r = resource->delete(&change);
     if (r < 0) {
-        fail_change(request, r, &error, resource->schema->name);
+        change_fail(request, r, &error, resource->schema->name);
         return;
     }
     plan_delete(change.plan, before);

@@ -10,11 +10,13 @@
 #include "weft/base/buffer.h"
 #include "weft/model/schema.h"
 
-/* An attribute that is not stored but worked out when it is shown. */
+/* An attribute that is not stored but worked out when it is shown.  With ATTRIBUTE_POST or ATTRIBUTE_PUT in 'flags' requests may
+ * give it: the hooks find it by change_value.  Of the other flags ATTRIBUTE_REQUIRED and ATTRIBUTE_ADMIN_WRITE count. */
 struct computed {
     const char *name;
     bool admin_read, filter;
-    int (*write)(const struct request *request, const struct object *object, struct buffer *buffer);
+    int (*write)(const struct request *request, const struct object *object, struct buffer *buffer); /* NULL: it is never shown. */
+    uint32_t flags;
 };
 
 /* A filter that compares something else than one attribute. */
@@ -40,6 +42,8 @@ struct change {
     const struct object *before; /* NULL when created. */
     struct object *after;        /* NULL when deleted. */
     uint64_t given;              /* Bit i: row i of the attribute table was in the body. */
+    bool is_more;                /* An update that changes something besides the object: it is committed even if that stays. */
+    const json_t *body;          /* What the body says of it; borrowed. */
     struct error *error;
 };
 
@@ -66,7 +70,7 @@ struct resource {
     int (*delete)(struct change *change);
 };
 
-extern const struct resource network_resource, subnet_resource, port_resource;
+extern const struct resource network_resource, subnet_resource, port_resource, router_resource;
 
 /* Handlers; the route's data is the resource. */
 void resource_list(struct request *request);
@@ -81,11 +85,27 @@ bool resource_is_visible(const struct resource *resource, const struct request *
 /* For hooks. */
 bool change_gives(const struct change *change, const char *attribute);
 
+/* What the body says of a computed attribute; NULL when it says nothing, a json_null when it says null. */
+const json_t *change_value(const struct change *change, const char *computed);
+
+/* The object called 'id' as this request may see it; NULL with the resource's "not found" in the error. */
+const struct object *resource_find(const struct resource *resource, const struct request *request, const char *id, struct error *error);
+
 /* -EPERM with the error set, when the body gives an attribute that is for owners of the network, by someone who is not. */
 int change_check_network_owner(struct change *change, const struct network *network);
 
 /* The network called 'id' as this request may see it; NULL with the error NetworkNotFound. */
 const struct network *change_find_network(struct change *change, const char *id);
+
+void resource_new_id(const struct request *request, struct object *object); /* Of an object that is made beside the path's. */
+
+/* For handlers beside the generic ones, whose route's data is the resource too.  resource_find_or_fail and change_begin have
+ * answered when they give NULL or -1; 'before' may be NULL. */
+const struct object *resource_find_or_fail(struct request *request);
+int change_begin(struct change *change, struct request *request, const struct object *before, struct error *error);
+void change_fail(struct request *request, int r, struct error *error, const char *where); /* 'where': "router"; before fields. */
+void resource_updated(struct plan *plan, struct request *request); /* For plan_commit: answers with the path's object. */
+void resource_respond(struct request *request, int status, const struct object *object);
 
 /* Which attributes a request shows: all it may, or those of its fields=. */
 struct view {

@@ -28,7 +28,7 @@ void view_prepare(struct view *view, const struct resource *resource, const stru
             wants(request, table[i].name, any))
             view->attributes |= UINT64_C(1) << i;
     for (size_t i = 0; resource->computed[i].name; i++)
-        if ((admin || !resource->computed[i].admin_read) && wants(request, resource->computed[i].name, any))
+        if (resource->computed[i].write && (admin || !resource->computed[i].admin_read) && wants(request, resource->computed[i].name, any))
             view->computed |= UINT64_C(1) << i;
     view->tenant_id = wants(request, "tenant_id", any);
 }

@@ -325,16 +325,13 @@ static void clear_elements(const struct attribute *attribute, void *elements, si
     free(elements);
 }
 
-static int decode_element(const struct attribute *table, const json_t *json, void *element, enum decode_mode mode,
-                          struct error *error)
+int attribute_decode_object(const struct attribute *table, const json_t *json, void *element, enum decode_mode mode, struct error *error)
 {
     char brief[BRIEF_SIZE];
     const char *key;
     json_t *value;
     int r;
 
-    if (is_scalar(table))
-        return attribute_decode(table, json, element, mode, error);
     if (!json_is_object(json))
         return error_set(error, -EINVAL, NULL, "'%s' is not an object", json_brief(json, brief, sizeof brief));
     for (const struct attribute *row = table; row->name; row++) {
@@ -349,6 +346,13 @@ static int decode_element(const struct attribute *table, const json_t *json, voi
             if (!attribute_find(table, key))
                 return error_set(error, -EINVAL, key, "is not a known attribute");
     return 0;
+}
+
+static int decode_element(const struct attribute *table, const json_t *json, void *element, enum decode_mode mode,
+                          struct error *error)
+{
+    return is_scalar(table) ? attribute_decode(table, json, element, mode, error)
+                            : attribute_decode_object(table, json, element, mode, error);
 }
 
 static bool elements_equal(const struct attribute *table, const void *a, const void *b)

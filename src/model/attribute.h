@@ -88,6 +88,10 @@ enum decode_mode {
 int attribute_decode(const struct attribute *attribute, const json_t *json, void *base, enum decode_mode mode,
                      struct error *error);
 
+/* Sets all rows of a table from one JSON object: what it leaves out gets its default; requests must give what is required and
+ * nothing that is in no row.  On failure '*base' may hold something already. */
+int attribute_decode_object(const struct attribute *table, const json_t *json, void *base, enum decode_mode mode, struct error *error);
+
 int attribute_set_default(const struct attribute *attribute, void *base); /* 0 or -ENOMEM. */
 bool attribute_is_default(const struct attribute *attribute, const void *base);
 

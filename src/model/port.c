@@ -46,7 +46,7 @@ static int check_vnic_type(const struct attribute *attribute, const void *value,
     return 0;
 }
 
-static const struct attribute fixed_ip[] = {
+const struct attribute fixed_ip_attributes[] = {
     {.name = "subnet_id", .type = TYPE_UUID, FIELD(struct fixed_ip, subnet_id), .help = "Of this subnet."},
     {.name = "ip_address", .type = TYPE_IP, FIELD(struct fixed_ip, address), .help = "This address; one is chosen unless given."},
     {.name = NULL},
@@ -84,7 +84,7 @@ static const struct attribute attributes[] = {
     {.name = "mac_address", .type = TYPE_MAC, FIELD(struct port, mac),
      .flags = ATTRIBUTE_WRITE | ATTRIBUTE_NETWORK_OWNER | ATTRIBUTE_FIND,
      .help = "The interface's MAC address; one is chosen unless given."},
-    {.name = "fixed_ips", LIST(struct port, fixed_ips, n_fixed_ips, fixed_ip), .maximum = FIXED_IPS_MAX,
+    {.name = "fixed_ips", LIST(struct port, fixed_ips, n_fixed_ips, fixed_ip_attributes), .maximum = FIXED_IPS_MAX,
      .flags = ATTRIBUTE_WRITE, .help = "Its addresses; one of each family unless given."},
     {.name = "device_id", .type = TYPE_STRING, FIELD(struct port, device_id), .maximum = 255,
      .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND | ATTRIBUTE_NULL_EMPTY, .help = "The server (or other device) that uses it."},
