@@ -13,6 +13,7 @@
 #include "weft/api/quotas.h"
 #include "weft/api/replica.h"
 #include "weft/api/resources.h"
+#include "weft/api/routers.h"
 #include "weft/api/vnis.h"
 #include "weft/base/util.h"
 #include "weft/http/routes.h"
@@ -51,6 +52,11 @@ static const struct route routes[] = {
     RESOURCE_ROUTES("networks", network_resource),
     RESOURCE_ROUTES("subnets", subnet_resource),
     RESOURCE_ROUTES("ports", port_resource),
+    RESOURCE_ROUTES("routers", router_resource),
+    {"PUT", "/v2.0/routers/{id}/add_router_interface", POLICY_WRITE, router_add_interface, &router_resource, 0},
+    {"PUT", "/v2.0/routers/{id}/remove_router_interface", POLICY_WRITE, router_remove_interface, &router_resource, 0},
+    {"PUT", "/v2.0/routers/{id}/add_extraroutes", POLICY_WRITE, router_add_routes, &router_resource, 0},
+    {"PUT", "/v2.0/routers/{id}/remove_extraroutes", POLICY_WRITE, router_remove_routes, &router_resource, 0},
     {"GET", "/v2.0/quotas", POLICY_ADMIN, quotas_list, NULL, 0},
     {"GET", "/v2.0/quotas/tenant", POLICY_PROJECT, quotas_whose, NULL, 0},
     {"GET", "/v2.0/quotas/project", POLICY_PROJECT, quotas_whose, NULL, 0},
@@ -75,7 +81,8 @@ static void show_index(struct request *request)
 {
     static const struct {
         const char *name, *collection;
-    } resources[] = {{"extension", "extensions"}, {"network", "networks"}, {"subnet", "subnets"}, {"port", "ports"}, {"quota", "quotas"}};
+    } resources[] = {{"extension", "extensions"}, {"network", "networks"}, {"subnet", "subnets"}, {"port", "ports"},
+                   {"router", "routers"}, {"quota", "quotas"}};
     json_t *list = json_array();
 
     for (size_t i = 0; i < ARRAY_SIZE(resources); i++) {
@@ -101,6 +108,7 @@ static void changed(const struct replica_change *change, void *context)
         ipam_port_changed(networking->ipam, (const struct port *)change->before, (const struct port *)change->after);
         break;
     case RESOURCE_SUBNET:
+    case RESOURCE_ROUTER:
         break;
     default:
         return;

@@ -104,6 +104,12 @@ static int create(struct change *change)
     return r;
 }
 
+/* A gateway, or the holder of a floating IP's address. */
+static bool leads_outside(const struct port *port)
+{
+    return port->device_owner && (streq(port->device_owner, DEVICE_ROUTER_GATEWAY) || port_is_floating_ip(port));
+}
+
 static int update(struct change *change)
 {
     const struct network *before = (const struct network *)change->before, *after = (struct network *)change->after;
@@ -112,6 +118,12 @@ static int update(struct change *change)
 
     if (r < 0)
         return r;
+    if (before->is_external && !after->is_external)
+        REPLICA_FOREACH (member, ports)
+            if (leads_outside((const struct port *)member->object))
+                return error_set_type(change->error, -EBUSY, "ExternalNetworkInUse", "router:external",
+                                      "External network %s cannot be updated to be made non-external, since it has existing gateway ports",
+                                      before->object.id);
     if (is_visible(change->request, &before->object) && !is_visible(change->request, &after->object)) {
         REPLICA_FOREACH (member, ports)
             if (!streq(member->object->project_id, before->object.project_id) &&
@@ -121,7 +133,7 @@ static int update(struct change *change)
                                       "example with port %s.", before->object.id, member->object->id);
         return ports_require_only(change->plan, before->object.id, ports);
     }
-    return 0;
+    return before->is_external && !after->is_external ? ports_require_only(change->plan, before->object.id, ports) : 0;
 }
 
 /* Its subnets go with it, and ports that only serve the network. */

@@ -152,6 +152,11 @@ bool port_is_router_interface(const struct port *port)
            streq(text_of(port->device_owner), "network:ha_router_replicated_interface");
 }
 
+bool port_is_floating_ip(const struct port *port)
+{
+    return streq(text_of(port->device_owner), DEVICE_FLOATING_IP);
+}
+
 static const char *mac_key(const struct port *port, char key[MAC_KEY_SIZE])
 {
     char text[MAC_TEXT_SIZE];
@@ -173,7 +178,7 @@ static bool mac_is_used(const struct change *change, const struct port *port)
 }
 
 /* Claims port->mac, or chooses one under the base fa:16:3e. */
-static int claim_mac(struct change *change, struct port *port, bool is_given)
+int port_claim_mac(struct change *change, struct port *port, bool is_given)
 {
     char text[MAC_TEXT_SIZE], key[MAC_KEY_SIZE];
 
@@ -391,7 +396,7 @@ static int take_implied(struct assignment *assignment)
 {
     int r;
 
-    if (port_is_router_interface(assignment->port))
+    if (port_is_router_interface(assignment->port) || port_is_floating_ip(assignment->port))
         return 0;
     for (size_t i = 0; i < assignment->subnets.n; i++) {
         const struct subnet *subnet = assignment->subnets.list[i];
@@ -407,7 +412,7 @@ static int take_implied(struct assignment *assignment)
 }
 
 /* Sets the port's fixed_ips: from what its body asks for, or, when 'is_given' is false, by default. */
-static int assign_addresses(struct change *change, struct port *port, bool is_given)
+int port_assign_addresses(struct change *change, struct port *port, bool is_given)
 {
     struct assignment assignment = {
         .change = change,
@@ -428,7 +433,7 @@ static int assign_addresses(struct change *change, struct port *port, bool is_gi
         r = take_wanted(&assignment, i);
     if (!is_given && r == 0)
         r = take_default(&assignment, 4);
-    if (!is_given && r == 0)
+    if (!is_given && r == 0 && !port_is_floating_ip(port))
         r = take_default(&assignment, 6);
     if (r == 0)
         r = take_implied(&assignment);
@@ -647,15 +652,15 @@ static int create(struct change *change)
 
     if (!network)
         return -ENOENT;
-    if ((r = check_policy(change, network)) < 0 || (r = check_dhcp_options(change, port)) < 0)
+    if ((r = check_policy(change, network)) < 0 || (r = check_dhcp_options(change, port)) < 0 || (r = port_check_managed(change)) < 0)
         return r;
     plan_guard(change->plan, &network->object);
     if (!change_gives(change, "port_security_enabled"))
         port->port_security_enabled = network->port_security_enabled;
-    if ((r = claim_mac(change, port, change_gives(change, "mac_address"))) < 0 ||
+    if ((r = port_claim_mac(change, port, change_gives(change, "mac_address"))) < 0 ||
         (r = complete_address_pairs(change, port)) < 0 || (r = merge_dhcp_options(port, NULL)) < 0)
         return r;
-    return assign_addresses(change, port, change_gives(change, "fixed_ips"));
+    return port_assign_addresses(change, port, change_gives(change, "fixed_ips"));
 }
 
 static int change_mac(struct change *change, const struct port *before, struct port *after)
@@ -669,7 +674,7 @@ static int change_mac(struct change *change, const struct port *before, struct p
                               "Unable to complete operation on port %s, port is already bound to host %s.", before->object.id,
                               before->binding_host_id);
     plan_remove(change->plan, mac_key(before, key));
-    return claim_mac(change, after, true);
+    return port_claim_mac(change, after, true);
 }
 
 static int update(struct change *change)
@@ -690,22 +695,26 @@ static int update(struct change *change)
     if ((r = complete_address_pairs(change, after)) < 0 ||
         (change_gives(change, "extra_dhcp_opts") && (r = merge_dhcp_options(after, before)) < 0))
         return r;
-    if (change_gives(change, "fixed_ips"))
-        return assign_addresses(change, after, true);
-    if (!new_mac)
-        return 0;
     /* Addresses that follow from the MAC address move with it. */
-    for (size_t i = 0; i < after->n_fixed_ips; i++) {
+    for (size_t i = 0; new_mac && !change_gives(change, "fixed_ips") && i < after->n_fixed_ips; i++) {
         const struct subnet *subnet = replica_subnet(request_api(change->request)->replica, after->fixed_ips[i].subnet_id);
         if (subnet && subnet_is_auto_address(subnet))
             after->fixed_ips[i].address = no_address;
     }
-    return assign_addresses(change, after, true);
+    if ((new_mac || change_gives(change, "fixed_ips")) && (r = port_assign_addresses(change, after, true)) < 0)
+        return r;
+    return port_check_managed(change);
 }
 
 static int delete_port(struct change *change)
 {
-    port_plan_delete(change->plan, (const struct port *)change->before);
+    const struct port *port = (const struct port *)change->before;
+
+    if (port_is_managed(request_api(change->request)->replica, port))
+        return error_set_type(change->error, -EBUSY, "ServicePortInUse", NULL,
+                              "Port %s cannot be deleted directly via the port API: has device owner %s.", port->object.id,
+                              port->device_owner);
+    port_plan_delete(change->plan, port);
     return 0;
 }
 

@@ -54,13 +54,14 @@ static void list_remove(struct replica *replica, const struct object *object)
     kind->n--;
 }
 
-/* What the host says counts only while the port is bound to it. */
+/* What the host says counts only while the port is bound to it.  A router's ports are on every host that needs them. */
 static void apply_status(struct entry *entry)
 {
     struct port *port = (struct port *)entry->object;
+    bool is_router = port->device_owner && (streq(port->device_owner, DEVICE_ROUTER_INTERFACE) || streq(port->device_owner, DEVICE_ROUTER_GATEWAY));
     bool is_its_host = entry->status_host && port->binding_host_id && streq(entry->status_host, port->binding_host_id);
 
-    port->status = is_its_host ? (enum port_status)entry->status : PORT_STATUS_DOWN;
+    port->status = is_router ? PORT_STATUS_ACTIVE : is_its_host ? (enum port_status)entry->status : PORT_STATUS_DOWN;
 }
 
 static void tell(struct replica *replica, const struct replica_change *change)

@@ -225,7 +225,7 @@ static int add_auto_addresses(struct change *change, const struct subnet *subnet
     REPLICA_FOREACH (member, ports) {
         struct port *port;
 
-        if (port_is_router_interface((const struct port *)member->object))
+        if (port_is_router_interface((const struct port *)member->object) || port_is_floating_ip((const struct port *)member->object))
             continue;
         port = (struct port *)plan_edit(change->plan, member->object);
         r = port ? port_add_auto_address(change->plan, port, subnet) : -ENOMEM;
@@ -262,6 +262,25 @@ static int create(struct change *change)
     return subnet_is_auto_address(subnet) ? add_auto_addresses(change, subnet) : 0;
 }
 
+/* A router's interface has the address, and workloads were told it. */
+static int check_gateway_is_unused(struct change *change, const struct subnet *after)
+{
+    const struct subnet *before = (const struct subnet *)change->before;
+    const struct port *port;
+    char text[IP_TEXT_SIZE], key[IPAM_KEY_SIZE];
+
+    if (!before->has_gateway || (after->has_gateway && ip_equal(&before->gateway, &after->gateway)))
+        return 0;
+    port = replica_port_by_address(request_api(change->request)->replica, before->object.id, &before->gateway);
+    if (port && port_is_router_interface(port))
+        return error_set_type(change->error, -EBUSY, "GatewayIpInUse", "gateway_ip",
+                              "Current gateway ip %s already in use by port %s. Unable to update.", ip_format(&before->gateway, text),
+                              port->object.id);
+    if (!port) /* A router may just be taking it. */
+        plan_require_absent(change->plan, ipam_key(before->object.id, &before->gateway, key));
+    return 0;
+}
+
 static int update(struct change *change)
 {
     struct subnet *subnet = (struct subnet *)change->after;
@@ -272,7 +291,7 @@ static int update(struct change *change)
         ((change_gives(change, "gateway_ip") || change_gives(change, "allocation_pools")) && (r = check_gateway(change, subnet)) < 0) ||
         (r = check_routes(change, subnet)) < 0)
         return r;
-    return 0;
+    return change_gives(change, "gateway_ip") ? check_gateway_is_unused(change, subnet) : 0;
 }
 
 /* Addresses that workloads made up themselves (SLAAC) and those of ports that only serve the network go with it. */

@@ -21,7 +21,7 @@ static const struct attribute router_attributes[] = {
      .help = "Its port there."},
     {.name = "enable_snat", .type = TYPE_BOOL, FIELD(struct router, enable_snat), .flags = ATTRIBUTE_INTERNAL, .default_json = "true",
      .help = "Addresses without a floating IP are translated to its own on the way out."},
-    {.name = "routes", LIST(struct router, routes, n_routes, route), .maximum = ROUTES_MAX, .flags = ATTRIBUTE_PUT | ATTRIBUTE_UNIQUE,
+    {.name = "routes", LIST(struct router, routes, n_routes, route), .maximum = ROUTES_MAX, .flags = ATTRIBUTE_PUT | ATTRIBUTE_UNIQUE | ATTRIBUTE_NULL_EMPTY,
      .help = "Routes beyond those of its interfaces and its gateway."},
     {.name = NULL},
 };
