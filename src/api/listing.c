@@ -323,6 +323,13 @@ static int find_candidates(struct listing *listing, const struct object *const *
             return 0;
         }
     }
+    if (listing->resource->parent) {
+        REPLICA_FOREACH (member, listing->resource->of_parent(replica, request_parameter(listing->request, "parent")))
+            if (add(listing, member->object, &n_allocated) < 0)
+                return -ENOMEM;
+        sort_by_id_and_unique(listing);
+        return 0;
+    }
     if (listing->resource->each_visible && !request_auth(listing->request)->is_admin) {
         struct collector collector = {.listing = listing};
 
@@ -497,6 +504,8 @@ void resource_list(struct request *request)
     struct view view;
     int r;
 
+    if (!resource_check_parent(request))
+        return;
     if ((r = parse_filters(&listing, &error)) < 0 || (r = parse_sort(&listing, &error)) < 0 ||
         (r = parse_page(&listing, &error)) < 0 || (r = pick_page(&listing)) < 0) {
         listing_clear(&listing);

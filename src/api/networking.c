@@ -37,12 +37,13 @@ struct networking {
 static void show_versions(struct request *request);
 static void show_index(struct request *request);
 
-#define RESOURCE_ROUTES(collection, resource)                                                                  \
-    {"GET", "/v2.0/" collection, POLICY_PROJECT, resource_list, &resource, 0},                                 \
-    {"POST", "/v2.0/" collection, POLICY_WRITE, resource_create, &resource, 0},                                \
-    {"GET", "/v2.0/" collection "/{id}", POLICY_PROJECT, resource_show, &resource, 0},                         \
-    {"PUT", "/v2.0/" collection "/{id}", POLICY_WRITE, resource_update, &resource, 0},                         \
-    {"DELETE", "/v2.0/" collection "/{id}", POLICY_WRITE, resource_delete, &resource, 0}
+#define RESOURCE_ROUTES(collection, resource) ROUTES_UNDER("/v2.0/", collection, resource)
+#define ROUTES_UNDER(path, collection, resource)                                                               \
+    {"GET", path collection, POLICY_PROJECT, resource_list, &resource, 0},                                     \
+    {"POST", path collection, POLICY_WRITE, resource_create, &resource, 0},                                    \
+    {"GET", path collection "/{id}", POLICY_PROJECT, resource_show, &resource, 0},                             \
+    {"PUT", path collection "/{id}", POLICY_WRITE, resource_update, &resource, 0},                             \
+    {"DELETE", path collection "/{id}", POLICY_WRITE, resource_delete, &resource, 0}
 
 static const struct route routes[] = {
     {"GET", "/", POLICY_PUBLIC, show_versions, NULL, 0},
@@ -52,6 +53,8 @@ static const struct route routes[] = {
     RESOURCE_ROUTES("networks", network_resource),
     RESOURCE_ROUTES("subnets", subnet_resource),
     RESOURCE_ROUTES("ports", port_resource),
+    RESOURCE_ROUTES("floatingips", floating_ip_resource),
+    ROUTES_UNDER("/v2.0/floatingips/{parent}/", "port_forwardings", port_forwarding_resource),
     RESOURCE_ROUTES("routers", router_resource),
     {"PUT", "/v2.0/routers/{id}/add_router_interface", POLICY_WRITE, router_add_interface, &router_resource, 0},
     {"PUT", "/v2.0/routers/{id}/remove_router_interface", POLICY_WRITE, router_remove_interface, &router_resource, 0},
@@ -82,7 +85,7 @@ static void show_index(struct request *request)
     static const struct {
         const char *name, *collection;
     } resources[] = {{"extension", "extensions"}, {"network", "networks"}, {"subnet", "subnets"}, {"port", "ports"},
-                   {"router", "routers"}, {"quota", "quotas"}};
+                   {"router", "routers"}, {"floatingip", "floatingips"}, {"quota", "quotas"}};
     json_t *list = json_array();
 
     for (size_t i = 0; i < ARRAY_SIZE(resources); i++) {
@@ -109,6 +112,7 @@ static void changed(const struct replica_change *change, void *context)
         break;
     case RESOURCE_SUBNET:
     case RESOURCE_ROUTER:
+    case RESOURCE_FLOATING_IP:
         break;
     default:
         return;

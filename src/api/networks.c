@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weft/api/floating-ips.h"
 #include "weft/api/ipam.h"
 #include "weft/api/ports.h"
 #include "weft/api/resources.h"
@@ -136,7 +137,16 @@ static int update(struct change *change)
     return before->is_external && !after->is_external ? ports_require_only(change->plan, before->object.id, ports) : 0;
 }
 
-/* Its subnets go with it, and ports that only serve the network. */
+/* The floating IP whose address the port holds, if it leads nowhere. */
+static const struct floating_ip *unused_floating_ip(const struct replica *replica, const struct port *port)
+{
+    const struct floating_ip *floating_ip =
+        port_is_floating_ip(port) ? (const struct floating_ip *)replica_get(replica, RESOURCE_FLOATING_IP, port->device_id) : NULL;
+
+    return floating_ip && !floating_ip->router_id[0] ? floating_ip : NULL;
+}
+
+/* Its subnets go with it, ports that only serve the network, and floating IPs that lead nowhere. */
 static int delete_network(struct change *change)
 {
     const struct network *network = (const struct network *)change->before;
@@ -145,12 +155,19 @@ static int delete_network(struct change *change)
     char key[VNI_KEY_SIZE];
 
     REPLICA_FOREACH (member, ports)
-        if (!port_is_auto_deleted((const struct port *)member->object))
+        if (!port_is_auto_deleted((const struct port *)member->object) &&
+            !unused_floating_ip(replica, (const struct port *)member->object))
             return error_set_type(change->error, -EBUSY, "NetworkInUse", NULL,
                                   "Unable to complete operation on network %s. There are one or more ports still in use on the "
                                   "network, id for these ports is %s.", network->object.id, member->object->id);
-    REPLICA_FOREACH (member, ports)
-        port_plan_delete(change->plan, (const struct port *)member->object);
+    REPLICA_FOREACH (member, ports) {
+        const struct floating_ip *floating_ip = unused_floating_ip(replica, (const struct port *)member->object);
+
+        if (floating_ip)
+            floating_ip_plan_delete(change->plan, floating_ip);
+        else
+            port_plan_delete(change->plan, (const struct port *)member->object);
+    }
     REPLICA_FOREACH (member, replica_subnets_by_network(replica, network->object.id))
         plan_delete(change->plan, member->object);
     plan_put(change->plan, vni_quarantine_key(network->vni, key), network->object.id);

@@ -106,6 +106,11 @@ struct plan *plan_new(struct request *request, struct networking *networking)
     return plan;
 }
 
+struct request *plan_request(const struct plan *plan)
+{
+    return plan->request;
+}
+
 void plan_fail(struct plan *plan, int code)
 {
     if (!plan->failure)

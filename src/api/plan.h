@@ -18,6 +18,8 @@ struct plan;
 /* The plan is the request's state from now on and is freed with it, which gives back what it reserved.  NULL when out of memory. */
 struct plan *plan_new(struct request *request, struct networking *networking);
 
+struct request *plan_request(const struct plan *plan);
+
 /* The transaction fails if 'object' changes or goes before it commits. */
 void plan_guard(struct plan *plan, const struct object *object);
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "weft/api/ipam.h"
+#include "weft/api/nat.h"
 #include "weft/api/resources.h"
 #include "weft/base/util.h"
 #include "weft/base/uuid.h"
@@ -450,6 +451,8 @@ int port_assign_addresses(struct change *change, struct port *port, bool is_give
     free(port->fixed_ips);
     port->fixed_ips = assignment.result;
     port->n_fixed_ips = assignment.n_result;
+    if (assignment.before)
+        nat_port_changed(change->plan, assignment.before, port);
     return 0;
 }
 
@@ -508,8 +511,10 @@ void port_remove_subnet(struct plan *plan, const struct port *before, const char
         else
             port->fixed_ips[kept++] = port->fixed_ips[i];
     }
-    if (port)
+    if (port) {
         port->n_fixed_ips = kept;
+        nat_port_changed(plan, before, port);
+    }
 }
 
 /* What a host said of the port ends with the port, and with its binding (replica.h). */
@@ -530,6 +535,7 @@ void port_plan_delete(struct plan *plan, const struct port *port)
     for (size_t i = 0; i < port->n_fixed_ips; i++)
         plan_remove(plan, ipam_key(port->fixed_ips[i].subnet_id, &port->fixed_ips[i].address, key));
     plan_remove(plan, mac_key(port, key));
+    nat_port_changed(plan, port, NULL);
     forget_status(plan, port);
     plan_delete(plan, &port->object);
 }

@@ -13,12 +13,13 @@
 #include "weft/base/uuid.h"
 #include "weft/model/range-set.h"
 
-const enum resource_kind quota_kinds[] = {RESOURCE_NETWORK, RESOURCE_SUBNET, RESOURCE_PORT, RESOURCE_ROUTER};
+const enum resource_kind quota_kinds[] = {RESOURCE_NETWORK, RESOURCE_SUBNET, RESOURCE_PORT, RESOURCE_ROUTER, RESOURCE_FLOATING_IP};
 const size_t quota_n_kinds = ARRAY_SIZE(quota_kinds);
 
 /* Neutron's. */
 static const struct quota_limits defaults = {
-    .limits = {[RESOURCE_NETWORK] = 100, [RESOURCE_SUBNET] = 100, [RESOURCE_PORT] = 500, [RESOURCE_HOST] = -1, [RESOURCE_ROUTER] = 10},
+    .limits = {[RESOURCE_NETWORK] = 100, [RESOURCE_SUBNET] = 100, [RESOURCE_PORT] = 500, [RESOURCE_HOST] = -1, [RESOURCE_ROUTER] = 10,
+               [RESOURCE_FLOATING_IP] = 50, [RESOURCE_PORT_FORWARDING] = -1, [RESOURCE_SNAT_BLOCK] = -1},
 };
 
 /* One project's. */

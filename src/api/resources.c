@@ -20,7 +20,20 @@ bool resource_is_own(const struct request *request, const struct object *object)
 
 bool resource_is_visible(const struct resource *resource, const struct request *request, const struct object *object)
 {
+    if (resource->parent && !streq(resource->parent_id(object), request_parameter(request, "parent")))
+        return false;
     return resource_is_own(request, object) || (resource->is_visible && resource->is_visible(request, object));
+}
+
+bool resource_check_parent(struct request *request)
+{
+    const struct resource *parent = resource_of(request)->parent;
+    struct error error = {0};
+
+    if (!parent || resource_find(parent, request, request_parameter(request, "parent"), &error))
+        return true;
+    request_fail_error(request, &error);
+    return false;
 }
 
 bool change_gives(const struct change *change, const char *name)
@@ -74,6 +87,8 @@ const struct object *resource_find_or_fail(struct request *request)
     const char *id = request_parameter(request, "id");
     const struct object *object = replica_get(request_api(request)->replica, resource->schema->kind, id);
 
+    if (!resource_check_parent(request))
+        return NULL;
     if (object && resource_is_visible(resource, request, object))
         return object;
     request_fail(request, HTTP_NOT_FOUND, resource->not_found, "%s %.200s could not be found.", resource->title, id);
@@ -291,6 +306,8 @@ void resource_create(struct request *request)
     struct plan *plan;
     int r = 0;
 
+    if (!resource_check_parent(request))
+        return;
     if (!request->body || (!one && !many) || json_object_size(request->body) != 1) {
         request_fail(request, HTTP_BAD_REQUEST, "HTTPBadRequest", "The request body must be an object with exactly one of '%s' and '%s'.",
                      name, collection);

@@ -55,6 +55,11 @@ struct resource {
     const char *not_found;                    /* "PortNotFound" */
     const char *title;                        /* "Port": begins "Port X could not be found." */
 
+    /* Of a resource inside another one: its routes have {parent} for that one's id.  Who sees that one sees these too. */
+    const struct resource *parent;
+    const char *(*parent_id)(const struct object *object);
+    const struct replica_member *(*of_parent)(const struct replica *replica, const char *parent_id);
+
     /* Beyond its owner and admins: who may see it, who may delete it.  May be NULL. */
     bool (*is_visible)(const struct request *request, const struct object *object);
     bool (*may_delete)(const struct request *request, const struct object *object);
@@ -70,7 +75,8 @@ struct resource {
     int (*delete)(struct change *change);
 };
 
-extern const struct resource network_resource, subnet_resource, port_resource, router_resource;
+extern const struct resource network_resource, subnet_resource, port_resource, router_resource,
+    floating_ip_resource, port_forwarding_resource;
 
 /* Handlers; the route's data is the resource. */
 void resource_list(struct request *request);
@@ -81,6 +87,9 @@ void resource_delete(struct request *request);
 
 bool resource_is_own(const struct request *request, const struct object *object); /* Or asked by an admin. */
 bool resource_is_visible(const struct resource *resource, const struct request *request, const struct object *object);
+
+/* The request's path names a parent that it may see (or the resource has none): else it has been answered. */
+bool resource_check_parent(struct request *request);
 
 /* For hooks. */
 bool change_gives(const struct change *change, const char *attribute);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weft/api/nat.h"
 #include "weft/api/ports.h"
 #include "weft/api/routers.h"
 #include "weft/base/util.h"
@@ -96,6 +97,10 @@ static int remove_port(struct change *change, struct router *router)
 {
     const struct port *port = replica_port(request_api(change->request)->replica, router->gateway_port_id);
 
+    if (nat_uses_router(change->plan, (const struct router *)change->before, NULL))
+        return error_set_type(change->error, -EBUSY, "RouterExternalGatewayInUseByFloatingIp", NULL,
+                              "Gateway cannot be updated for router %s, since a gateway to external network %s is required by one or more "
+                              "floating IPs.", router->object.id, router->gateway_network_id);
     if (port)
         port_plan_delete(change->plan, port);
     router->gateway_port_id[0] = router->gateway_network_id[0] = '\0';

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weft/api/nat.h"
 #include "weft/api/ports.h"
 #include "weft/api/routers.h"
 #include "weft/base/util.h"
@@ -267,6 +268,15 @@ static int find_port(struct interface *interface)
                           interface->subnet_id);
 }
 
+static int check_unused(struct interface *interface, const struct subnet *subnet)
+{
+    if (nat_uses_router(interface->change->plan, interface->router, subnet))
+        return error_set_type(interface->change->error, -EBUSY, "RouterInterfaceInUseByFloatingIP", NULL,
+                              "Router interface for subnet %s on router %s cannot be deleted, as it is required by one or more floating IPs.",
+                              subnet->object.id, interface->router->object.id);
+    return router_check_subnet_unused(interface->change, interface->router, subnet);
+}
+
 /* By its subnet only that goes from a port that several share. */
 static int remove_found(struct interface *interface)
 {
@@ -283,7 +293,7 @@ static int remove_found(struct interface *interface)
 
         if (!subnet || (!is_whole && !streq(subnet->object.id, interface->subnet_id)))
             continue;
-        if ((r = router_check_subnet_unused(interface->change, interface->router, subnet)) < 0 || (r = add_subnet(interface, subnet)) < 0)
+        if ((r = check_unused(interface, subnet)) < 0 || (r = add_subnet(interface, subnet)) < 0)
             return r;
     }
     if (is_whole)

@@ -12,12 +12,16 @@ extern const struct attribute fixed_ip_attributes[]; /* Of a struct fixed_ip. */
 #define NAME_MAX_CHARACTERS 255
 #define DESCRIPTION_MAX_CHARACTERS 255
 
-#define COMMON_ATTRIBUTES                                                                                    \
+#define ID_ATTRIBUTE                                                                                         \
     {.name = "id", .type = TYPE_UUID, FIELD(struct object, id), .flags = ATTRIBUTE_FIND,                     \
-     .help = "The object's UUID."},                                                                          \
+     .help = "The object's UUID."}
+
+#define NAME_ATTRIBUTE                                                                                       \
     {.name = "name", .type = TYPE_STRING, FIELD(struct object, name),                                        \
      .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND | ATTRIBUTE_NULL_EMPTY, .maximum = NAME_MAX_CHARACTERS,       \
-     .help = "A name for people; need not be unique."},                                                      \
+     .help = "A name for people; need not be unique."}
+
+#define OTHER_COMMON_ATTRIBUTES                                                                              \
     {.name = "description", .type = TYPE_STRING, FIELD(struct object, description),                          \
      .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND | ATTRIBUTE_NULL_EMPTY, .maximum = DESCRIPTION_MAX_CHARACTERS, \
      .help = "A remark for people."},                                                                        \
@@ -31,6 +35,9 @@ extern const struct attribute fixed_ip_attributes[]; /* Of a struct fixed_ip. */
      .help = "When it was last changed."},                                                                   \
     {.name = "quota_slot", .type = TYPE_UINT, FIELD(struct object, quota_slot), .flags = ATTRIBUTE_INTERNAL, \
      .help = "Which of its project's units of quota it holds."}
+
+#define COMMON_ATTRIBUTES ID_ATTRIBUTE, NAME_ATTRIBUTE, OTHER_COMMON_ATTRIBUTES
+#define NAMELESS_ATTRIBUTES ID_ATTRIBUTE, OTHER_COMMON_ATTRIBUTES /* Of what has no name in the API. */
 
 #define ADMIN_STATE_ATTRIBUTE                                                                                \
     {.name = "admin_state_up", .type = TYPE_BOOL, FIELD(struct object, admin_state_up),                      \

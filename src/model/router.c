@@ -36,13 +36,14 @@ const struct schema router_schema = {
 };
 
 static const struct attribute floating_ip_attributes[] = {
-    COMMON_ATTRIBUTES,
+    NAMELESS_ATTRIBUTES,
     {.name = "floating_network_id", .type = TYPE_UUID, FIELD(struct floating_ip, floating_network_id),
      .flags = ATTRIBUTE_POST | ATTRIBUTE_REQUIRED | ATTRIBUTE_FIND, .help = "The external network of the address."},
     {.name = "floating_port_id", .type = TYPE_UUID, FIELD(struct floating_ip, floating_port_id), .flags = ATTRIBUTE_INTERNAL,
      .help = "The port that holds the address."},
-    {.name = "floating_ip_address", .type = TYPE_IP, FIELD(struct floating_ip, floating_address), .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND,
-     .help = "The address; one is chosen unless given."},
+    {.name = "floating_ip_address", .type = TYPE_IP, FIELD(struct floating_ip, floating_address),
+     .flags = ATTRIBUTE_POST | ATTRIBUTE_ADMIN_WRITE | ATTRIBUTE_FIND,
+     .help = "The address; one is chosen unless given (administrators)."},
     {.name = "port_id", .type = TYPE_UUID, FIELD(struct floating_ip, port_id),
      .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE, .help = "The port that it leads to."},
     {.name = "fixed_ip_address", .type = TYPE_IP, FIELD(struct floating_ip, fixed_address), PRESENCE(struct floating_ip, has_fixed_address),
@@ -63,7 +64,7 @@ const struct schema floating_ip_schema = {
 
 /* Requests name ranges and protocols otherwise ("internal_port_range": "80:90"): the API's business. */
 static const struct attribute port_forwarding_attributes[] = {
-    COMMON_ATTRIBUTES,
+    NAMELESS_ATTRIBUTES,
     {.name = "floatingip_id", .type = TYPE_UUID, FIELD(struct port_forwarding, floating_ip_id), .flags = ATTRIBUTE_INTERNAL,
      .help = "The floating IP."},
     {.name = "internal_port_id", .type = TYPE_UUID, FIELD(struct port_forwarding, internal_port_id),

@@ -35,6 +35,10 @@ def olga(server, admin):
 
 
 def remove_all(admin):
+    for floating in admin.get("/floatingips")["floatingips"]:
+        for forwarding in floating["port_forwardings"]:
+            admin.delete(f"/floatingips/{floating['id']}/port_forwardings/{forwarding['id']}")
+        admin.delete(f"/floatingips/{floating['id']}")
     for router in admin.get("/routers")["routers"]:
         admin.put(f"/routers/{router['id']}", {"router": {"routes": []}})
         for port in admin.get(f"/ports?device_id={router['id']}&device_owner=network:router_interface")["ports"]:
