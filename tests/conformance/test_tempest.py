@@ -20,9 +20,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 EXPECTED = HERE / "expected.txt"
 MODULES = ["tempest.api.network." + name for name in (
     "test_networks", "test_networks_negative", "test_ports", "test_extra_dhcp_options", "test_allowed_address_pair", "test_extensions",
-    "test_versions", "admin.test_quotas", "admin.test_external_network_extension")]
-# Each test of these needs routers, security groups or floating IPs, and joins when they do: test_dhcp_ipv6, admin.test_negative_quotas,
-# admin.test_external_networks_negative.
+    "test_versions", "test_routers", "test_routers_negative", "test_floating_ips", "test_floating_ips_negative", "test_dhcp_ipv6",
+    "admin.test_quotas", "admin.test_external_network_extension", "admin.test_external_networks_negative", "admin.test_routers",
+    "admin.test_routers_negative", "admin.test_routers_dvr", "admin.test_floating_ips_admin_actions")]
+# Each test of these needs security groups and joins when they do: admin.test_negative_quotas.
 
 CONFIGURATION = """[DEFAULT]
 log_dir = {folder}
@@ -54,7 +55,7 @@ public_network_id = {public}
 floating_network_name = public
 [network-feature-enabled]
 api_extensions = {extensions}
-floating_ips = false
+floating_ips = true
 ipv6 = true
 ipv6_subnet_attributes = true
 """
@@ -75,6 +76,8 @@ def run_tempest(api):
     public = [network for network in api.request("GET", "/v2.0/networks?name=public")["networks"]]
     if not public:
         public = [api.request("POST", "/v2.0/networks", {"network": {"name": "public", "router:external": True}})["network"]]
+        api.request("POST", "/v2.0/subnets", {"subnet": {"network_id": public[0]["id"], "ip_version": 4, "cidr": "198.18.0.0/20",
+                                                         "enable_dhcp": False}})
     extensions = ",".join(extension["alias"] for extension in api.request("GET", "/v2.0/extensions")["extensions"])
     configuration = api.folder / "tempest.conf"
     configuration.write_text(CONFIGURATION.format(folder=api.folder, url=api.url, public=public[0]["id"], extensions=extensions,
