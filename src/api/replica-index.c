@@ -132,6 +132,8 @@ static void each_property_of_port(struct walk *walk, const struct port *port)
     }
     for (size_t i = 0; i < port->n_security_groups; i++)
         add_text(walk, REPLICA_PORTS_BY_SECURITY_GROUP, port->security_groups[i].id);
+    if (router_port_kind(port) != ROUTER_PORT_NONE)
+        add_text(walk, REPLICA_ROUTER_PORTS_BY_NETWORK, port->network_id);
 }
 
 static void each_property_of_rule(struct walk *walk, const struct security_group_rule *rule)
@@ -170,11 +172,17 @@ static void each_property(struct walk *walk)
     case RESOURCE_SECURITY_GROUP_RULE:
         each_property_of_rule(walk, (const struct security_group_rule *)object);
         break;
+    case RESOURCE_NETWORK:
+        add_text(walk, REPLICA_NETWORKS_BY_PHYSICAL_NETWORK, ((const struct network *)object)->physical_network);
+        break;
     case RESOURCE_FLOATING_IP:
         each_property_of_floating_ip(walk, (const struct floating_ip *)object);
         break;
     case RESOURCE_PORT_FORWARDING:
         each_property_of_forwarding(walk, (const struct port_forwarding *)object);
+        break;
+    case RESOURCE_SNAT_BLOCK:
+        add_text(walk, REPLICA_SNAT_BLOCKS_BY_ROUTER, ((const struct snat_block *)object)->router_id);
         break;
     default:
         break;

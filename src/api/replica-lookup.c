@@ -112,6 +112,10 @@ static enum resource_kind kind_of(enum replica_property property)
     case REPLICA_FORWARDINGS_BY_FLOATING_IP:
     case REPLICA_FORWARDINGS_BY_PORT:
         return RESOURCE_PORT_FORWARDING;
+    case REPLICA_NETWORKS_BY_PHYSICAL_NETWORK:
+        return RESOURCE_NETWORK;
+    case REPLICA_SNAT_BLOCKS_BY_ROUTER:
+        return RESOURCE_SNAT_BLOCK;
     default:
         return RESOURCE_PORT;
     }

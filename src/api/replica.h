@@ -112,6 +112,9 @@ enum replica_property {
     REPLICA_FLOATING_IPS_BY_ROUTER,
     REPLICA_FORWARDINGS_BY_FLOATING_IP,
     REPLICA_FORWARDINGS_BY_PORT,
+    REPLICA_ROUTER_PORTS_BY_NETWORK, /* The ports of routers only: interfaces and gateways. */
+    REPLICA_NETWORKS_BY_PHYSICAL_NETWORK,
+    REPLICA_SNAT_BLOCKS_BY_ROUTER,
 };
 
 /* By a property that is text (an id, a name) of one kind of objects; and how many, in constant time. */

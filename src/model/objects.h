@@ -206,6 +206,10 @@ struct address_group {
 #define DEVICE_ROUTER_GATEWAY "network:router_gateway"
 #define DEVICE_FLOATING_IP "network:floatingip"
 
+/* Which of the two a port is, if it is a router's: of that called 'device_id'. */
+enum router_port_kind { ROUTER_PORT_NONE, ROUTER_PORT_INTERFACE, ROUTER_PORT_GATEWAY };
+enum router_port_kind router_port_kind(const struct port *port);
+
 struct router {
     struct object object;
     char gateway_network_id[UUID_TEXT_SIZE]; /* external_gateway_info; "": none. */

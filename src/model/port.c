@@ -123,3 +123,12 @@ const struct schema port_schema = {
     .attributes = attributes,
     .help = "Where a workload's interface joins a network.",
 };
+
+enum router_port_kind router_port_kind(const struct port *port)
+{
+    if (!port->device_owner || !port->device_id || !*port->device_id)
+        return ROUTER_PORT_NONE;
+    if (streq(port->device_owner, DEVICE_ROUTER_INTERFACE))
+        return ROUTER_PORT_INTERFACE;
+    return streq(port->device_owner, DEVICE_ROUTER_GATEWAY) ? ROUTER_PORT_GATEWAY : ROUTER_PORT_NONE;
+}
