@@ -3,14 +3,14 @@
  * what is relevant to it, repeated changes cost one line, and when nothing is left the agent has exactly the replica's revision:
  * there "commit" is written.  Resuming is the same with the digest's difference as what is old.
  *
- * Relevance is a join: a network is relevant to a host while a port of it is bound there; with it all its subnets and
- * ports; hosts always. */
+ * What is relevant to a host: relevance.h. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "weft/api/hosts-state.h"
+#include "weft/api/relevance.h"
 #include "weft/base/buffer.h"
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
@@ -21,12 +21,6 @@
 #define KEEPALIVE_MS 5000
 #define STUCK_MS 20000               /* An agent that has not read for so long is cut; it resumes by its digest. */
 #define N_CACHED 2048                /* Encoded lines kept while several watchers want the same. */
-
-struct relevant_network {
-    struct hashmap_node node;
-    char id[UUID_TEXT_SIZE];
-    size_t n_bound;                  /* Ports of it bound to the watcher's host. */
-};
 
 struct old {
     struct hashmap_node node;
@@ -42,7 +36,8 @@ struct watcher {
     struct watcher *next;            /* Of the agent. */
     struct watcher *next_dirty;
     char *host_name;
-    struct hashmap networks;
+    struct relevance *relevance;
+    const json_t *digest;            /* While the stream begins: what the agent has. */
     struct hashmap old_by_id;
     struct old *first_old, **last_old;
     struct buffer out, control;
@@ -130,30 +125,6 @@ static int write_put(struct hosts *hosts, struct buffer *out, const struct objec
 
 /* --- What is relevant, and what is old. --- */
 
-static struct relevant_network *network_find(const struct watcher *watcher, const char *id)
-{
-    struct hashmap_node *node = hashmap_find(&watcher->networks, id, strlen(id));
-
-    return node ? CONTAINER_OF(node, struct relevant_network, node) : NULL;
-}
-
-static const char *network_of(const struct object *object)
-{
-    switch (object->kind) {
-    case RESOURCE_NETWORK: return object->id;
-    case RESOURCE_SUBNET: return ((const struct subnet *)object)->network_id;
-    case RESOURCE_PORT: return ((const struct port *)object)->network_id;
-    default: return NULL;
-    }
-}
-
-static bool is_relevant(const struct watcher *watcher, const struct object *object)
-{
-    const char *network_id = network_of(object);
-
-    return object->kind == RESOURCE_HOST || (network_id && network_find(watcher, network_id));
-}
-
 static void end_stream(struct watcher *watcher)
 {
     watcher->is_over = true;
@@ -188,80 +159,13 @@ static void mark_old(struct watcher *watcher, enum resource_kind kind, const cha
     }
 }
 
-/* What the agent has already, by id; NULL for nothing. */
-static void mark_unless_current(struct watcher *watcher, const struct object *object, const json_t *digest)
+static void mark(const struct object *object, void *context)
 {
-    const json_t *revision = digest ? json_object_get(digest, object->id) : NULL;
+    struct watcher *watcher = context;
+    const json_t *revision = watcher->digest ? json_object_get(watcher->digest, object->id) : NULL;
 
     if (!revision || (uint64_t)json_integer_value(revision) != object->store_revision)
         mark_old(watcher, object->kind, object->id);
-}
-
-static void mark_network(struct watcher *watcher, const char *network_id, const json_t *digest)
-{
-    const struct replica *replica = watcher->hosts->api->replica;
-    const struct object *network = replica_get(replica, RESOURCE_NETWORK, network_id);
-
-    if (network)
-        mark_unless_current(watcher, network, digest);
-    REPLICA_FOREACH(member, replica_subnets_by_network(replica, network_id))
-        mark_unless_current(watcher, member->object, digest);
-    REPLICA_FOREACH(member, replica_ports_by_network(replica, network_id))
-        mark_unless_current(watcher, member->object, digest);
-}
-
-static bool is_bound_here(const struct watcher *watcher, const struct object *object)
-{
-    const struct port *port = (const struct port *)object;
-
-    return port && port->binding_host_id && streq(port->binding_host_id, watcher->host_name);
-}
-
-static void bind_one(struct watcher *watcher, const char *network_id, bool mark)
-{
-    struct relevant_network *network = network_find(watcher, network_id);
-
-    if (!network) {
-        network = calloc(1, sizeof(*network));
-        if (network)
-            string_copy(network->id, sizeof(network->id), network_id);
-        if (!network || hashmap_insert(&watcher->networks, &network->node, network->id, strlen(network->id)) < 0) {
-            free(network);
-            end_stream(watcher);
-            return;
-        }
-        if (mark)
-            mark_network(watcher, network_id, NULL);
-    }
-    network->n_bound++;
-}
-
-static void unbind_one(struct watcher *watcher, const char *network_id)
-{
-    struct relevant_network *network = network_find(watcher, network_id);
-
-    if (!network || --network->n_bound > 0)
-        return;
-    mark_network(watcher, network_id, NULL);
-    hashmap_remove(&watcher->networks, &network->node);
-    free(network);
-}
-
-static void change_for(struct watcher *watcher, const struct replica_change *change)
-{
-    bool was = change->before && is_relevant(watcher, change->before);
-
-    if (change->kind == RESOURCE_PORT) {
-        bool was_bound = is_bound_here(watcher, change->before), is_bound = is_bound_here(watcher, change->after);
-
-        /* The new binding first: a port that changes within a network leaves it relevant. */
-        if (is_bound && !(was_bound && streq(network_of(change->before), network_of(change->after))))
-            bind_one(watcher, network_of(change->after), true);
-        if (was_bound && !(is_bound && streq(network_of(change->before), network_of(change->after))))
-            unbind_one(watcher, network_of(change->before));
-    }
-    if (was || (change->after && is_relevant(watcher, change->after)))
-        mark_old(watcher, change->kind, change->before ? change->before->id : change->after->id);
 }
 
 void watch_change(const struct replica_change *change, void *context)
@@ -282,7 +186,8 @@ void watch_change(const struct replica_change *change, void *context)
         return;
     HASHMAP_FOREACH(node, &hosts->agents)
         for (struct watcher *watcher = CONTAINER_OF(node, struct agent, node)->watchers; watcher; watcher = watcher->next) {
-            change_for(watcher, change);
+            if (!watcher->is_over && relevance_change(watcher->relevance, change) < 0)
+                end_stream(watcher);
             is_wanted = is_wanted || watcher->is_dirty;
         }
 
@@ -317,7 +222,7 @@ static int write_old(struct watcher *watcher, struct old *old)
 {
     const struct object *object = old->kind < RESOURCE_N_KINDS ? replica_get(watcher->hosts->api->replica, old->kind, old->id) : NULL;
 
-    if (object && is_relevant(watcher, object))
+    if (object && relevance_has(watcher->relevance, object))
         return write_put(watcher->hosts, &watcher->out, object);
     if (old->kind == RESOURCE_N_KINDS) /* Of a digest, and deleted long ago: only the id is known. */
         return buffer_printf(&watcher->out, "{\"type\":\"delete\",\"kind\":null,\"id\":\"%s\",\"revision\":%llu}\n", old->id,
@@ -447,9 +352,7 @@ static void watcher_free(struct watcher *watcher)
         free(old);
     }
     hashmap_clear(&watcher->old_by_id);
-    HASHMAP_FOREACH(node, &watcher->networks)
-        free(CONTAINER_OF(node, struct relevant_network, node));
-    hashmap_clear(&watcher->networks);
+    relevance_free(watcher->relevance);
     buffer_clear(&watcher->out);
     buffer_clear(&watcher->control);
     free(watcher->host_name);
@@ -483,26 +386,25 @@ static enum resource_kind kind_of_id(const struct replica *replica, const char *
     return RESOURCE_N_KINDS;
 }
 
-static void mark_difference(struct watcher *watcher, const json_t *digest)
+static int mark_difference(struct watcher *watcher, const struct host *host, const json_t *digest)
 {
     const struct replica *replica = watcher->hosts->api->replica;
     const char *id;
     json_t *revision;
-    size_t n;
-    const struct object *const *hosts = replica_list(replica, RESOURCE_HOST, &n);
+    int r;
 
-    for (size_t i = 0; i < n; i++)
-        mark_unless_current(watcher, hosts[i], digest);
-    REPLICA_FOREACH(member, replica_ports_by_host(replica, watcher->host_name))
-        bind_one(watcher, network_of(member->object), false);
-    HASHMAP_FOREACH(node, &watcher->networks)
-        mark_network(watcher, CONTAINER_OF(node, struct relevant_network, node)->id, digest);
+    watcher->digest = digest;
+    r = relevance_new(replica, host, mark, watcher, &watcher->relevance);
+    watcher->digest = NULL;
+    if (r < 0)
+        return r;
     json_object_foreach((json_t *)digest, id, revision) {
         enum resource_kind kind = kind_of_id(replica, id);
 
-        if (kind == RESOURCE_N_KINDS || !is_relevant(watcher, replica_get(replica, kind, id)))
+        if (kind == RESOURCE_N_KINDS || !relevance_has(watcher->relevance, replica_get(replica, kind, id)))
             mark_old(watcher, kind, id);
     }
+    return 0;
 }
 
 static int check_digest(const json_t *digest, struct error *error)
@@ -542,18 +444,21 @@ void watch_start(struct request *request)
         request_fail(request, HTTP_UNAVAILABLE, NULL, "out of memory");
         return;
     }
-    /* One stream a host: an agent that comes again has lost the other. */
-    for (struct watcher *other = agent->watchers; other; other = other->next)
-        end_stream(other);
-
     watcher->hosts = hosts;
     watcher->agent = agent;
     watcher->last_old = &watcher->first_old;
     watcher->read_ms = watcher->sent_ms = clock_monotonic_ms();
     watcher->wants_synced = true;
     watcher->is_dirty = true; /* Not in the list: what is marked now is sent before "synced". */
-    mark_difference(watcher, digest);
+    if (mark_difference(watcher, host, digest) < 0) {
+        watcher_free(watcher);
+        request_fail(request, HTTP_UNAVAILABLE, NULL, "out of memory");
+        return;
+    }
     watcher->is_dirty = false;
+    /* One stream a host: an agent that comes again has lost the other. */
+    for (struct watcher *other = agent->watchers; other; other = other->next)
+        end_stream(other);
     watcher->next = agent->watchers;
     agent->watchers = watcher;
     hosts->counters.n_watchers++;

@@ -1,8 +1,5 @@
 /* The watch stream against a deliberately naive model: random changes, agents that read a few bytes at a time, are slow, lose
- * their streams and resume by digest.  At every "commit" an agent must have exactly what the naive model says its host needs:
- *
- *     relevant(host) = every host + for each port bound to it: that port's network, all its subnets, all its ports
- */
+ * their streams and resume by digest.  At every "commit" an agent must have exactly what the naive model says its host needs. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,6 +14,7 @@
 #include <cmocka.h>
 
 #include "instance.h"
+#include "naive-relevance.h"
 #include "weft/api/replica.h"
 #include "weft/base/buffer.h"
 #include "weft/base/clock.h"
@@ -170,38 +168,13 @@ static void read_some(struct agent *agent, size_t n)
     }
 }
 
-/* --- The naive model. --- */
-
-static bool is_bound(const struct port *port, const char *name)
-{
-    return port->binding_host_id && streq(port->binding_host_id, name);
-}
-
-static const char *network_of(const struct object *object)
-{
-    return object->kind == RESOURCE_NETWORK  ? object->id
-           : object->kind == RESOURCE_SUBNET ? ((const struct subnet *)object)->network_id
-                                             : ((const struct port *)object)->network_id;
-}
-
-static bool is_relevant(const struct replica *replica, const struct object *object, const char *name)
-{
-    size_t n;
-    const struct object *const *ports = replica_list(replica, RESOURCE_PORT, &n);
-
-    if (object->kind == RESOURCE_HOST)
-        return true;
-    for (size_t i = 0; i < n; i++)
-        if (is_bound((const struct port *)ports[i], name) && streq(network_of(ports[i]), network_of(object)))
-            return true;
-    return false;
-}
-
 static void check(struct agent *agent)
 {
     const struct replica *replica = agent->instance->api.replica;
     size_t n_expected = 0;
+    struct naive naive;
 
+    naive_compute(replica, replica_host_by_name(replica, agent->name), &naive);
     for (enum resource_kind kind = 0; kind < RESOURCE_N_KINDS; kind++) {
         size_t n;
         const struct object *const *objects = replica_list(replica, kind, &n);
@@ -210,7 +183,7 @@ static void check(struct agent *agent)
             const json_t *line = json_object_get(agent->known, objects[i]->id);
             json_t *encoded;
 
-            if (!is_relevant(replica, objects[i], agent->name)) {
+            if (!naive_has(&naive, objects[i])) {
                 if (line)
                     fail_msg("seed %u: %s still has the %s %s", seed, agent->name, resource_name(kind), objects[i]->id);
                 continue;

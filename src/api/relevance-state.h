@@ -1,0 +1,76 @@
+/* Inside relevance.c, relevance-graph.c and relevance-groups.c only. */
+#ifndef WEFT_API_RELEVANCE_STATE_H
+#define WEFT_API_RELEVANCE_STATE_H
+
+#include "weft/api/relevance.h"
+#include "weft/base/hashmap.h"
+
+/* What something is counted for, by id; it is there while one of the counts is not 0. */
+struct interest {
+    struct hashmap_node node;
+    char id[UUID_TEXT_SIZE];
+    union {
+        struct {
+            size_t n_bound;        /* Its ports that are bound to the host. */
+            size_t n_interfaces;   /* Of relevant routers. */
+            size_t n_gateways;     /* Of relevant routers. */
+            bool is_uplinked;
+        } network;
+        struct {
+            size_t n_local;        /* Ports bound to the host that are in it. */
+            size_t n_named;        /* Rules of such groups that name it. */
+        } group;                   /* A security group, or (n_named only) an address group. */
+        struct {
+            struct interest *next; /* In the list at hand: to be entered, or found by a search. */
+        } router;
+    };
+    uint64_t visit;                /* The search that was here last. */
+};
+
+struct relevance {
+    const struct replica *replica;
+    relevance_mark_fn mark;
+    void *context;
+    char host_id[UUID_TEXT_SIZE];
+    char *host_name;
+    struct hashmap networks, routers, groups, address_groups; /* Of struct interest. */
+    struct interest *to_enter;     /* Routers that became relevant and whose networks are not counted yet. */
+    const struct port *overlooked; /* Of the change at hand: not an edge yet. */
+    uint64_t visit;
+    bool is_broken;                /* Out of memory. */
+};
+
+struct interest *interest_find(const struct hashmap *map, const char *id);                       /* NULL: none. */
+struct interest *interest_get(struct relevance *relevance, struct hashmap *map, const char *id); /* Made when missing; NULL: is_broken. */
+void interest_remove(struct hashmap *map, struct interest *interest);
+
+/* Marks what is not relevant.  Before a gain that is what the gain makes relevant, after a loss what the loss left without
+ * a reason: what has another reason stays as it is at the agent and costs nothing. */
+void relevance_touch(struct relevance *relevance, const struct object *object);
+void relevance_touch_all(struct relevance *relevance, const struct replica_member *first);
+
+/* relevance-graph.c: networks, routers, and what hangs on them. */
+void graph_start(struct relevance *relevance, const struct host *host);
+void graph_port_changed(struct relevance *relevance, const struct port *before, const struct port *after);
+void graph_network_changed(struct relevance *relevance, const struct network *before, const struct network *after);
+void graph_host_changed(struct relevance *relevance, const struct host *before, const struct host *after);
+/* Of a floating IP: its port forwardings are relevant when it is. */
+void graph_floating_ip_changed(struct relevance *relevance, const struct floating_ip *before, const struct floating_ip *after);
+
+bool graph_has_network(const struct relevance *relevance, const char *id);       /* The network itself and its subnets. */
+bool graph_has_ports_of(const struct relevance *relevance, const char *network_id);
+bool graph_has_router(const struct relevance *relevance, const char *id);
+bool graph_has_floating_ip(const struct relevance *relevance, const struct floating_ip *floating_ip);
+
+/* relevance-groups.c: security groups, their rules and what these name. */
+void groups_port_changed(struct relevance *relevance, const struct port *before, const struct port *after);
+void groups_rule_changed(struct relevance *relevance, const struct security_group_rule *before, const struct security_group_rule *after);
+
+bool groups_have(const struct relevance *relevance, const char *group_id);
+bool groups_have_rules_of(const struct relevance *relevance, const char *group_id);
+bool groups_have_members_of(const struct relevance *relevance, const char *group_id);
+bool groups_have_address_group(const struct relevance *relevance, const char *id);
+
+bool relevance_is_bound(const struct relevance *relevance, const struct port *port); /* To the host; NULL: no. */
+
+#endif
