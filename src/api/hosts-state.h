@@ -55,7 +55,7 @@ json_t *host_show(const struct hosts *hosts, const struct host *host);
 int host_put(struct store_transaction *transaction, const struct host *host, uint64_t require_revision);
 
 /* status.c */
-/* "tunnel_address", "underlay_mtu" and "version" of a report into 'host'; absent ones stay.  -EINVAL, -ENOMEM. */
+/* "tunnel_address", "underlay_mtu", "version" and "physical_networks" of a report into 'host'; absent ones stay.  -EINVAL, -ENOMEM. */
 int host_take_report(struct host *host, const json_t *report, struct error *error);
 /* -EEXIST when the tunnel address is that of another host, which is up. */
 int host_check_address(const struct hosts *hosts, const struct host *host, struct error *error);

@@ -165,6 +165,15 @@ static json_t *time_json(int64_t realtime_s)
     return realtime_s ? json_string(time_format(realtime_s, text)) : json_null();
 }
 
+static json_t *physical_networks_json(const struct host *host)
+{
+    json_t *names = json_array();
+
+    for (size_t i = 0; i < host->n_physical_networks; i++)
+        json_array_append_new(names, json_string(host->physical_networks[i].text));
+    return names;
+}
+
 json_t *host_show(const struct hosts *hosts, const struct host *host)
 {
     static const char *const states[] = {[HOST_STATE_NEW] = "new", [HOST_STATE_UP] = "up", [HOST_STATE_DOWN] = "down"};
@@ -172,7 +181,7 @@ json_t *host_show(const struct hosts *hosts, const struct host *host)
     const struct agent *agent = node ? CONTAINER_OF(node, struct agent, node) : NULL;
     char address[IP_TEXT_SIZE];
 
-    return json_pack("{s:s,s:s,s:s,s:b,s:s,s:o,s:i,s:o,s:I,s:o,s:b,s:I,s:I,s:o,s:o}", "id", host->object.id, "name", host->object.name,
+    return json_pack("{s:s,s:s,s:s,s:b,s:s,s:o,s:i,s:o,s:I,s:o,s:b,s:I,s:I,s:o,s:o,s:o}", "id", host->object.id, "name", host->object.name,
                      "description", host->object.description ? host->object.description : "", "admin_state_up", host->object.admin_state_up,
                      "state", states[host->state], "tunnel_address",
                      host->has_tunnel_address ? json_string(ip_format(&host->tunnel_address, address)) : json_null(), "underlay_mtu",
@@ -181,7 +190,7 @@ json_t *host_show(const struct hosts *hosts, const struct host *host)
                      "connected", agent && agent->watchers, "ports",
                      (json_int_t)replica_count_by_host(hosts->api->replica, host->object.name), "revision_number",
                      (json_int_t)host->object.revision_number, "created_at", time_json(host->object.created_at_s), "updated_at",
-                     time_json(host->object.updated_at_s));
+                     time_json(host->object.updated_at_s), "physical_networks", physical_networks_json(host));
 }
 
 int host_put(struct store_transaction *transaction, const struct host *host, uint64_t require_revision)

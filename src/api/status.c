@@ -8,8 +8,11 @@
 #include "weft/api/hosts-state.h"
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
+#include "weft/base/utf8.h"
 #include "weft/base/util.h"
 
+#define PHYSICAL_NETWORKS_MAX 64
+#define PHYSICAL_NETWORK_MAX_LENGTH 64 /* As provider:physical_network. */
 #define MIN_MTU 1280 /* IPv6 needs as much (RFC 8200, 5), and every network's MTU follows the least of all hosts. */
 
 /* Peers know a sender by its outer address, so two hosts with one would be taken for each other: by mistake, or because one
@@ -34,8 +37,56 @@ int host_check_address(const struct hosts *hosts, const struct host *host, struc
     return 0;
 }
 
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(((const struct text *)a)->text, ((const struct text *)b)->text);
+}
+
+static void free_texts(struct text *texts, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(texts[i].text);
+    free(texts);
+}
+
+/* Sorted, each once, so that a report in another order changes nothing. */
+static int take_physical_networks(struct host *host, const json_t *names, struct error *error)
+{
+    size_t n = 0, n_names = json_array_size(names);
+    struct text *texts;
+
+    if (!json_is_array(names) || n_names > PHYSICAL_NETWORKS_MAX)
+        return error_set(error, -EINVAL, "physical_networks", "a list of at most %d names is required", PHYSICAL_NETWORKS_MAX);
+    for (size_t i = 0; i < n_names; i++) {
+        const char *name = json_string_value(json_array_get(names, i));
+
+        if (!name || !*name || utf8_length(name) > PHYSICAL_NETWORK_MAX_LENGTH)
+            return error_set(error, -EINVAL, "physical_networks", "'%.100s' is not a name of 1 to %d characters", name ? name : "",
+                             PHYSICAL_NETWORK_MAX_LENGTH);
+    }
+    texts = calloc(n_names + 1, sizeof(*texts));
+    for (size_t i = 0; texts && i < n_names; i++)
+        if (!(texts[i].text = strdup(json_string_value(json_array_get(names, i))))) {
+            free_texts(texts, i);
+            texts = NULL;
+        }
+    if (!texts)
+        return error_set(error, -ENOMEM, NULL, "out of memory");
+    qsort(texts, n_names, sizeof(*texts), compare_texts);
+    for (size_t i = 0; i < n_names; i++)
+        if (n && streq(texts[n - 1].text, texts[i].text))
+            free(texts[i].text);
+        else
+            texts[n++] = texts[i];
+    free_texts(host->physical_networks, host->n_physical_networks);
+    host->physical_networks = texts;
+    host->n_physical_networks = n;
+    return 0;
+}
+
 int host_take_report(struct host *host, const json_t *report, struct error *error)
 {
+    const json_t *physical_networks = json_object_get(report, "physical_networks");
     const json_t *address = json_object_get(report, "tunnel_address"), *mtu = json_object_get(report, "underlay_mtu");
     const json_t *version = json_object_get(report, "version");
 
@@ -60,7 +111,7 @@ int host_take_report(struct host *host, const json_t *report, struct error *erro
         if (!host->version)
             return error_set(error, -ENOMEM, NULL, "out of memory");
     }
-    return 0;
+    return physical_networks ? take_physical_networks(host, physical_networks, error) : 0;
 }
 
 static bool text_equal(const char *a, const char *b)
@@ -70,6 +121,11 @@ static bool text_equal(const char *a, const char *b)
 
 static bool host_is_equal(const struct host *a, const struct host *b)
 {
+    if (a->n_physical_networks != b->n_physical_networks)
+        return false;
+    for (size_t i = 0; i < a->n_physical_networks; i++)
+        if (!streq(a->physical_networks[i].text, b->physical_networks[i].text))
+            return false;
     return a->has_tunnel_address == b->has_tunnel_address && ip_equal(&a->tunnel_address, &b->tunnel_address) &&
            a->underlay_mtu == b->underlay_mtu && a->state == b->state && text_equal(a->version, b->version);
 }

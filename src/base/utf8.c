@@ -50,3 +50,12 @@ void utf8_repair(char *text)
         text += size;
     }
 }
+
+size_t utf8_length(const char *text)
+{
+    size_t n = 0;
+
+    for (; *text; text++)
+        n += (*text & 0xc0) != 0x80;
+    return n;
+}

@@ -9,6 +9,7 @@
 
 #include "weft/base/address.h"
 #include "weft/base/clock.h"
+#include "weft/base/utf8.h"
 #include "weft/base/util.h"
 #include "weft/base/uuid.h"
 
@@ -79,15 +80,6 @@ static void uint_set(const struct attribute *attribute, void *base, uint64_t num
 static unsigned enum_get(const struct attribute *attribute, const void *base)
 {
     return uint_get(attribute, base);
-}
-
-static size_t utf8_length(const char *text)
-{
-    size_t n = 0;
-
-    for (; *text; text++)
-        n += (*text & 0xc0) != 0x80;
-    return n;
 }
 
 int boolean_parse(const char *text, bool *ret_value)

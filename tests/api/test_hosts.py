@@ -285,6 +285,25 @@ def test_report_makes_the_host_up_and_says_its_revision(admin):
     assert host["seen_at"]
 
 
+def test_report_names_the_physical_networks(admin):
+    agent = Agent(admin, "uplinked")
+
+    def shown():
+        host = admin("GET", "/weft/v1/hosts/uplinked", status=200)["host"]
+        return host["physical_networks"], host["updated_at"]
+
+    assert shown()[0] == []
+    agent.status(physical_networks=["right", "left", "right"])
+    assert shown()[0] == ["left", "right"], "sorted, each once"
+    agent.status(applied_revision=1)
+    assert shown()[0] == ["left", "right"], "what a report does not say stays"
+    stream = agent.watch()
+    own = [line["object"] for line in stream.until("commit") if line["type"] == "put" and line["object"]["id"] == agent.host["id"]]
+    assert own[0]["physical_networks"] == ["left", "right"]
+    agent.status(physical_networks=[])
+    assert shown()[0] == []
+
+
 def test_applied_revision_passes_what_is_irrelevant_and_waits_for_what_is_not(server, admin):
     """A deleted network's VNI is in quarantine until this has passed its deletion on every host that is up."""
     agent = Agent(admin, name())
@@ -318,21 +337,26 @@ def test_applied_revision_passes_what_is_irrelevant_and_waits_for_what_is_not(se
 
 def test_heartbeat_writes_nothing(server, admin):
     agent = Agent(admin, name())
-    agent.status(applied_revision=1, ports={})
+    agent.status(applied_revision=1, ports={}, physical_networks=["a", "b"])
 
     def revision():
         return requests.get(server.metrics_url + "/metrics", timeout=5).text.split("\nweft_store_revision ")[1].split()[0]
 
     before = revision()
     for i in range(5):
-        agent.status(applied_revision=i + 2, tunnel_address=agent.address, underlay_mtu=1500, version="0.1", ports={})
+        agent.status(applied_revision=i + 2, tunnel_address=agent.address, underlay_mtu=1500, version="0.1", ports={},
+                     physical_networks=["b", "a"])
     assert revision() == before
 
 
 @pytest.mark.parametrize("report,field", [({"applied_revision": "x"}, "applied_revision"), ({"applied_revision": -1}, "applied_revision"),
                                           ({"tunnel_address": "10.0.0.300"}, "tunnel_address"), ({"tunnel_address": "224.0.0.1"}, "tunnel_address"),
                                           ({"underlay_mtu": 70000}, "underlay_mtu"), ({"underlay_mtu": -1}, "underlay_mtu"), ({"underlay_mtu": 1279}, "underlay_mtu"),
-                                          ({"underlay_mtu": "1500"}, "underlay_mtu"), ({"version": 1}, "version"), ({"ports": []}, "ports"),
+                                          ({"underlay_mtu": "1500"}, "underlay_mtu"), ({"version": 1}, "version"),
+                                          ({"physical_networks": "left"}, "physical_networks"), ({"physical_networks": [""]}, "physical_networks"),
+                                          ({"physical_networks": [1]}, "physical_networks"), ({"physical_networks": ["x" * 65]}, "physical_networks"),
+                                          ({"physical_networks": [str(i) for i in range(65)]}, "physical_networks"),
+                                          ({"ports": []}, "ports"),
                                           ({"ports": {"x": "UP"}}, "ports")])
 def test_malformed_report_names_the_field(admin, report, field):
     agent = Agent(admin, name())
