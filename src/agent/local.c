@@ -1,6 +1,6 @@
 /* Slots and plugs: see local.h.  The journal's lines:
  *     plug INTERFACE PORT [forced]     unplug INTERFACE
- *     port NUMBER ID          host NUMBER NAME         project NUMBER ID
+ *     port NUMBER ID          host NUMBER NAME         project NUMBER ID       group NUMBER ID
  *     free KIND NUMBER */
 #include "weft/agent/local.h"
 
@@ -14,7 +14,7 @@
 #include "weft/base/cleanup.h"
 #include "weft/base/file.h"
 
-static const char *const kind_names[N_SLOT_KINDS] = {"port", "host", "project"};
+static const char *const kind_names[N_SLOT_KINDS] = {"port", "host", "project", "group"};
 
 /* ---- the journal ------------------------------------------------------------------------------------------------------- */
 

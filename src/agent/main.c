@@ -277,7 +277,7 @@ static int open_data_plane(struct error *error)
 static int open_state(struct error *error)
 {
     struct maps_sizes sizes = maps_sizes(agent.maps);
-    uint32_t limits[N_SLOT_KINDS] = {sizes.n_ports, sizes.n_hosts, sizes.n_projects};
+    uint32_t limits[N_SLOT_KINDS] = {sizes.n_ports, sizes.n_hosts, sizes.n_projects, MAX_GROUPS};
     char path[700];
     int result;
 

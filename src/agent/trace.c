@@ -16,7 +16,7 @@
 static int copy_rows(struct pipeline *pipeline, enum desired_table table, const struct rows *rows)
 {
     for (size_t i = 0; i < rows->n; i++) {
-        uint8_t key[64], value[64]; /* Rows lie unaligned. */
+        uint8_t key[64], value[1024]; /* Rows lie unaligned. */
         int result;
 
         memcpy(key, rows_key(rows, i), rows->key_size);
@@ -45,7 +45,7 @@ static int copy_records(const struct maps *maps, struct pipeline *pipeline)
     static const struct {
         enum desired_table of;
         const char *table;
-    } arrays[] = {{TABLE_PORTS, "ports"}, {TABLE_PORTS, "port_runtime"}, {TABLE_HOSTS, "hosts"}, {TABLE_HOSTS, "host_runtime"}, {TABLE_PROJECTS, "projects"}};
+    } arrays[] = {{TABLE_PORTS, "ports"}, {TABLE_PORTS, "port_runtime"}, {TABLE_POLICIES, "policies"}, {TABLE_HOSTS, "hosts"}, {TABLE_HOSTS, "host_runtime"}, {TABLE_PROJECTS, "projects"}};
     int result = copy_element(maps, pipeline, "settings", 0);
 
     for (size_t i = 0; i < ARRAY_SIZE(arrays) && result == 0; i++) {
@@ -92,7 +92,7 @@ static int fill(const struct agent *agent, struct pipeline *pipeline, uint32_t s
     int result = copy_records(agent->maps, pipeline);
 
     for (int table = 0; table < N_DESIRED_TABLES && result == 0; table++)
-        if (table != TABLE_PORTS && table != TABLE_HOSTS && table != TABLE_PROJECTS)
+        if (!desired_table_is_array(table))
             result = copy_rows(pipeline, table, &actual->tables[table]);
     if (result == 0)
         result = copy_written(agent->maps, pipeline, "learned", 0);

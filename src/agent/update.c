@@ -8,11 +8,11 @@
 #include <string.h>
 
 #include "weft/agent/agent.h"
+#include "weft/agent/gather.h"
 #include "weft/agent/host-use.h"
 #include "weft/agent/serve.h"
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
-#include "weft/compiler/compiler.h"
 #include "weft/dataplane/attach.h"
 
 #define ATTACH_RETRY_MS 1000
@@ -35,251 +35,11 @@ const struct port *agent_model_port(const struct agent *agent, const struct agen
     return (const struct port *)replica_find(&agent->replica, RESOURCE_PORT, port->id);
 }
 
-/* ---- ports of this host ------------------------------------------------------------------------------------------------- */
-
-static struct agent_port *add_port(struct agent *agent, const struct port *model)
-{
-    struct slot *slot = local_slot(&agent->local, SLOT_PORT, model->object.id);
-    struct agent_port *port;
-
-    if (!slot) {
-        log_error("port %s gets no slot: all %u of this host are in use (max-ports)", model->object.id,
-                  maps_sizes(agent->maps).n_ports - 1);
-        return NULL;
-    }
-    port = calloc(1, sizeof(*port));
-    if (!port)
-        return NULL;
-    string_copy(port->id, sizeof(port->id), model->object.id);
-    port->slot = slot->number;
-    port->generation = maps_port_generation(agent->maps, slot->number) + (slot->is_new ? 1 : 0);
-    if (slot->is_new)
-        maps_port_counters_reset(agent->maps, slot->number);
-    slot->is_new = false;
-    if (hashmap_insert(&agent->ports, &port->by_id, port->id, strlen(port->id)) < 0) {
-        free(port);
-        return NULL;
-    }
-    agent->port_by_slot[port->slot] = port;
-    return port;
-}
-
-/* The interface that a person plugged, else the one named after the port. */
-static const struct link *find_interface(const struct agent *agent, const char *port_id)
-{
-    const struct plug *plug = local_plug_of_port(&agent->local, port_id);
-    char name[16];
-
-    if (plug)
-        return links_find_name(&agent->links, plug->interface);
-    snprintf(name, sizeof(name), TAP_PREFIX "%.*s", TAP_ID_SIZE, port_id);
-    return local_plug_of_interface(&agent->local, name) ? NULL : links_find_name(&agent->links, name);
-}
-
-static struct agent_port *update_port(struct agent *agent, const struct port *model)
-{
-    struct agent_port *port = agent_find_port(agent, model->object.id);
-    const struct link *link;
-    struct slot *project;
-
-    if (!port)
-        port = add_port(agent, model);
-    if (!port)
-        return NULL;
-    local_slot(&agent->local, SLOT_PORT, port->id); /* Marks it. */
-    project = local_slot(&agent->local, SLOT_PROJECT, model->object.project_id[0] ? model->object.project_id : "-");
-    port->project = project ? project->number : 0;
-    port->seen = true;
-    link = find_interface(agent, port->id);
-    port->ifindex = link ? link->ifindex : 0;
-    if (link) {
-        port->incarnation = link->incarnation;
-        string_copy(port->interface, sizeof(port->interface), link->name);
-        port->is_veth = streq(link->kind, "veth") && link->peer_elsewhere;
-    }
-    return port;
-}
-
-/* ---- other hosts -------------------------------------------------------------------------------------------------------------- */
-
-static struct agent_host *update_host(struct agent *agent, const struct host *model)
-{
-    const char *name = model->object.name;
-    struct hashmap_node *node = hashmap_find(&agent->hosts, name, strlen(name));
-    struct agent_host *host = node ? CONTAINER_OF(node, struct agent_host, by_name) : NULL;
-    struct slot *slot = local_slot(&agent->local, SLOT_HOST, name);
-
-    if (!slot) {
-        log_error("host '%s' gets no slot: all %u are in use (max-hosts)", name, maps_sizes(agent->maps).n_hosts - 1);
-        return NULL;
-    }
-    if (!host) {
-        host = calloc(1, sizeof(*host));
-        if (!host)
-            return NULL;
-        string_copy(host->name, sizeof(host->name), name);
-        host->slot = slot->number;
-        host->generation = maps_host_generation(agent->maps, slot->number) + (slot->is_new ? 1 : 0);
-        slot->is_new = false;
-        if (hashmap_insert(&agent->hosts, &host->by_name, host->name, strlen(host->name)) < 0) {
-            free(host);
-            return NULL;
-        }
-    }
-    if (!host->resolved || !ip_equal(&host->address, &model->tunnel_address)) {
-        host->address = model->tunnel_address;
-        host->path = (struct host_config){.generation = host->generation};
-        underlay_resolve(&agent->underlay, &agent->tunnel_address, &host->address, &host->path);
-        host->resolved = true;
-    }
-    host->seen = true;
-    return host;
-}
-
 void agent_underlay_changed(struct agent *agent)
 {
     HASHMAP_FOREACH(node, &agent->hosts)
         CONTAINER_OF(node, struct agent_host, by_name)->resolved = false;
     agent_schedule_update(agent);
-}
-
-/* ---- the snapshot ----------------------------------------------------------------------------------------------------------------- */
-
-/* How much of the host's tables of connections and of learned MACs one of 'n' projects may fill: something is always left for the next one, and no
- * project has so little that it shows. */
-static uint32_t share_of(uint32_t table_size, size_t n)
-{
-    return MAX(table_size / ((uint32_t)n + 1), table_size / 16);
-}
-
-static struct project_limits limits_of_project(const struct agent *agent, size_t n)
-{
-    uint32_t flows = share_of(FLOW_SLOTS_DEFAULT, n), macs = share_of(LEARNED_MAX, n);
-
-    if (agent->options.max_project_macs)
-        macs = (uint32_t)agent->options.max_project_macs;
-    return (struct project_limits){.max_half_open = flows / 4, .max_established = flows - flows / 4, .max_learned = macs};
-}
-
-struct gathered {
-    struct snapshot snapshot;
-    const struct network **networks;
-    uint32_t *network_projects;
-    const struct subnet **subnets;
-    struct compile_port *ports;
-    struct compile_host *hosts;
-    struct compile_project *projects;
-};
-
-static void gathered_clear(struct gathered *gathered)
-{
-    free(gathered->networks);
-    free(gathered->network_projects);
-    free(gathered->subnets);
-    free(gathered->ports);
-    free(gathered->hosts);
-    free(gathered->projects);
-}
-
-static uint32_t project_index(struct agent *agent, const struct object *object)
-{
-    const struct slot *project = local_slot(&agent->local, SLOT_PROJECT, object->project_id[0] ? object->project_id : "-");
-
-    return project ? project->number : 0;
-}
-
-static void gather_network(struct agent *agent, struct gathered *gathered, const struct network *model)
-{
-    size_t i = gathered->snapshot.n_networks++;
-
-    gathered->networks[i] = model;
-    gathered->network_projects[i] = project_index(agent, &model->object);
-}
-
-static void gather_port(struct agent *agent, struct gathered *gathered, const struct port *model)
-{
-    struct compile_port entry = {.port = model};
-
-    if (model->binding_host_id && streq(model->binding_host_id, agent->options.host)) {
-        const struct agent_port *port = update_port(agent, model);
-
-        if (port) {
-            entry.slot = port->slot;
-            entry.generation = port->generation;
-            entry.ifindex = port->ifindex;
-            entry.project = port->project;
-            entry.is_veth = port->is_veth;
-        }
-    }
-    gathered->ports[gathered->snapshot.n_ports++] = entry;
-}
-
-static void gather_host(struct agent *agent, struct gathered *gathered, const struct host *model)
-{
-    struct compile_host entry = {.host = model};
-
-    if (!model->object.name)
-        return;
-    if (!streq(model->object.name, agent->options.host) && model->has_tunnel_address) {
-        const struct agent_host *host = update_host(agent, model);
-
-        if (host) {
-            entry.slot = host->slot;
-            entry.path = host->path;
-        }
-    }
-    gathered->hosts[gathered->snapshot.n_hosts++] = entry;
-}
-
-static int gather(struct agent *agent, struct gathered *gathered)
-{
-    const struct replica *replica = &agent->replica;
-    struct snapshot *snapshot = &gathered->snapshot;
-
-    *gathered = (struct gathered){
-        .networks = calloc(replica->n_by_kind[RESOURCE_NETWORK] + 1, sizeof(*gathered->networks)),
-        .network_projects = calloc(replica->n_by_kind[RESOURCE_NETWORK] + 1, sizeof(*gathered->network_projects)),
-        .subnets = calloc(replica->n_by_kind[RESOURCE_SUBNET] + 1, sizeof(*gathered->subnets)),
-        .ports = calloc(replica->n_by_kind[RESOURCE_PORT] + 1, sizeof(*gathered->ports)),
-        .hosts = calloc(replica->n_by_kind[RESOURCE_HOST] + 1, sizeof(*gathered->hosts)),
-    };
-    if (!gathered->networks || !gathered->network_projects || !gathered->subnets || !gathered->ports || !gathered->hosts)
-        return -ENOMEM;
-    snapshot->host_name = agent->options.host;
-    snapshot->tunnel_address = agent->tunnel_address;
-    HASHMAP_FOREACH(node, &replica->by_id) {
-        const struct object *object = CONTAINER_OF(node, struct replica_entry, by_id)->object;
-
-        if (object->kind == RESOURCE_NETWORK)
-            gather_network(agent, gathered, (const struct network *)object);
-        else if (object->kind == RESOURCE_SUBNET)
-            gathered->subnets[snapshot->n_subnets++] = (const struct subnet *)object;
-        else if (object->kind == RESOURCE_PORT)
-            gather_port(agent, gathered, (const struct port *)object);
-        else if (object->kind == RESOURCE_HOST)
-            gather_host(agent, gathered, (const struct host *)object);
-    }
-
-    const struct hashmap *projects = &agent->local.slots[SLOT_PROJECT].by_name;
-    struct project_limits limits = limits_of_project(agent, projects->n_nodes);
-
-    gathered->projects = calloc(projects->n_nodes + 2, sizeof(*gathered->projects));
-    if (!gathered->projects)
-        return -ENOMEM;
-    /* Index 0 is for projects beyond the table: they share its limits. */
-    gathered->projects[snapshot->n_projects++] = (struct compile_project){0, limits};
-    HASHMAP_FOREACH(node, projects) {
-        const struct slot *slot = CONTAINER_OF(node, struct slot, by_name);
-
-        gathered->projects[snapshot->n_projects++] = (struct compile_project){slot->number, limits};
-    }
-    snapshot->networks = gathered->networks;
-    snapshot->network_projects = gathered->network_projects;
-    snapshot->subnets = gathered->subnets;
-    snapshot->ports = gathered->ports;
-    snapshot->hosts = gathered->hosts;
-    snapshot->projects = gathered->projects;
-    return 0;
 }
 
 /* ---- interfaces ----------------------------------------------------------------------------------------------------------------------- */
@@ -595,7 +355,7 @@ static void update(struct agent *agent)
         HASHMAP_FOREACH(node, &agent->hosts)
             CONTAINER_OF(node, struct agent_host, by_name)->resolved = false;
     }
-    result = gather(agent, &gathered);
+    result = agent_gather(agent, &gathered);
     if (result == 0)
         result = compile(&gathered.snapshot, &agent->desired);
     gathered_clear(&gathered);

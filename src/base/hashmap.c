@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "weft/base/siphash.h"
 #include "weft/base/uuid.h"
 
 static uint64_t secret[2];
@@ -13,46 +14,12 @@ static void make_secret(void)
     random_bytes(secret, sizeof secret);
 }
 
-#define ROTATE(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
-#define SIP_ROUND                                                                                            \
-    do {                                                                                                     \
-        v0 += v1, v1 = ROTATE(v1, 13), v1 ^= v0, v0 = ROTATE(v0, 32);                                        \
-        v2 += v3, v3 = ROTATE(v3, 16), v3 ^= v2;                                                             \
-        v0 += v3, v3 = ROTATE(v3, 21), v3 ^= v0;                                                             \
-        v2 += v1, v1 = ROTATE(v1, 17), v1 ^= v2, v2 = ROTATE(v2, 32);                                        \
-    } while (0)
-
-/* SipHash-1-3 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012, with 1 and 3 rounds). */
 static uint32_t hash_bytes(const void *key, size_t size)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    const unsigned char *next = key;
-    uint64_t v0, v1, v2, v3, word, tail = (uint64_t)size << 56;
 
     pthread_once(&once, make_secret);
-    v0 = secret[0] ^ 0x736f6d6570736575u;
-    v1 = secret[1] ^ 0x646f72616e646f6du;
-    v2 = secret[0] ^ 0x6c7967656e657261u;
-    v3 = secret[1] ^ 0x7465646279746573u;
-    for (; size >= 8; size -= 8, next += 8) {
-        memcpy(&word, next, 8);
-        v3 ^= word;
-        SIP_ROUND;
-        v0 ^= word;
-    }
-    word = 0;
-    if (size > 0)
-        memcpy(&word, next, size);
-    tail |= word;
-    v3 ^= tail;
-    SIP_ROUND;
-    v0 ^= tail;
-    v2 ^= 0xff;
-    SIP_ROUND;
-    SIP_ROUND;
-    SIP_ROUND;
-    word = v0 ^ v1 ^ v2 ^ v3;
-    return (uint32_t)(word ^ word >> 32);
+    return siphash(secret, key, size);
 }
 
 static struct hashmap_node *find(const struct hashmap *map, const void *key, size_t key_size, uint32_t hash)

@@ -27,6 +27,8 @@ int compile(const struct snapshot *snapshot, struct desired *ret)
     if (error == 0)
         error = compile_ports(&index, ret);
     if (error == 0)
+        error = compile_security(&index, ret);
+    if (error == 0)
         error = compile_switching(&index, ret);
     if (error == 0)
         error = compile_services(&index, ret);

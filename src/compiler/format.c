@@ -7,6 +7,7 @@
 
 #include "weft/base/address.h"
 #include "weft/base/util.h"
+#include "weft/compiler/format-tables.h"
 
 static const char *ip_text(const __u8 address[16], char text[IP_TEXT_SIZE])
 {
@@ -38,7 +39,7 @@ static const char *output_text(__u32 output, char *text, size_t size)
 
 static int format_port(const struct port_config *c, struct buffer *buffer)
 {
-    static const char *const flags[] = {"security", "up", "peer", "dhcp4", "dhcp6", "ra", "policy", "learn"};
+    static const char *const flags[] = {"security", "up", "peer", "dhcp4", "dhcp6", "ra", "ingress-policy", "learn", "egress-policy"};
     char mac[MAC_TEXT_SIZE], ip4[IP_TEXT_SIZE], ip6[IP_TEXT_SIZE];
     int error = buffer_printf(buffer, " interface %u vni %u project %u mac %s mtu %u ip4 %s ip6 %s generation %u flags", c->ifindex,
                               c->vni, c->project, mac_text(c->mac, mac), c->mtu, ip_text(c->ip4, ip4), ip_text(c->ip6, ip6),
@@ -87,11 +88,6 @@ static int format_flood(const struct flood_key *k, const struct output_value *v,
         return buffer_printf(buffer, " %u %s = %u", k->vni, index ? "key" : "tree", v->output);
     return buffer_printf(buffer, " %u %s %u = %s", k->vni, lists[list >> 30], index, output_text(v->output, output, sizeof(output)));
 }
-
-/* 'key' and 'value' lie unaligned in their row: copied into the struct first. */
-#define LOAD(type, name, from)                                                                               \
-    type name;                                                                                               \
-    memcpy(&name, from, sizeof(name))
 
 int format_row(enum desired_table table, const void *key, const void *value, struct buffer *buffer)
 {
@@ -173,6 +169,12 @@ int format_row(enum desired_table table, const void *key, const void *value, str
                               v.max_learned);
         break;
     }
+    case TABLE_POLICIES:
+    case TABLE_RULES:
+    case TABLE_MEMBERS:
+    case TABLE_MEMBER_PREFIXES:
+        error = format_security_row(table, key, value, buffer);
+        break;
     case N_DESIRED_TABLES:
         return -EINVAL;
     }

@@ -93,3 +93,15 @@ uint32_t compile_output(const struct compile_index *index, const struct compile_
 
     return host && host->slot ? OUTPUT_REMOTE | host->slot : OUTPUT_NONE;
 }
+
+uint32_t compile_object_number(const struct object *object)
+{
+    uint32_t number = 0;
+
+    for (size_t i = 0; i < 8 && object->id[i]; i++) {
+        char digit = object->id[i];
+
+        number = number << 4 | (uint32_t)(digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10);
+    }
+    return number;
+}

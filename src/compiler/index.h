@@ -38,4 +38,7 @@ const struct compile_host *compile_find_host(const struct compile_index *index, 
 /* Where frames for 'port' go: OUTPUT_*. */
 uint32_t compile_output(const struct compile_index *index, const struct compile_port *port);
 
+/* The first 32 bits of the object's id: what tables name it by, for people and to tell it from others. */
+uint32_t compile_object_number(const struct object *object);
+
 #endif

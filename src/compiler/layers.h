@@ -7,6 +7,9 @@
 /* Port records and the anti-spoofing table: ports.c.  Return 0 or -ENOMEM. */
 int compile_ports(struct compile_index *index, struct desired *desired);
 
+/* Rule sets, who has which, and the members of groups: security.c. */
+int compile_security(struct compile_index *index, struct desired *desired);
+
 /* Layer 2: networks, FDB, neighbors, flood lists: switching.c. */
 int compile_switching(struct compile_index *index, struct desired *desired);
 
@@ -18,6 +21,9 @@ int compile_underlay(struct compile_index *index, struct desired *desired);
 
 /* May the port use MACs that are not its own? */
 bool compile_port_may_learn(const struct port *port);
+
+/* Do security groups decide what the port may send and be sent?  Without any nothing passes. */
+bool compile_port_has_policy(const struct port *port);
 
 /* The host's place in the ring of hosts (tables.h): underlay.c. */
 uint32_t compile_flood_key(const struct ip_address *tunnel_address);

@@ -11,6 +11,8 @@ static uint32_t security_flags(const struct port *port)
 
     if (compile_port_may_learn(port))
         flags |= PORT_MAY_LEARN;
+    if (compile_port_has_policy(port))
+        flags |= PORT_EGRESS_POLICY | PORT_INGRESS_POLICY;
     return flags;
 }
 

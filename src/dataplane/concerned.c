@@ -11,12 +11,14 @@ void concerned_init(struct concerned *concerned, struct maps *maps)
     concerned->maps = maps;
     rows_init(&concerned->vnis, sizeof(uint32_t), 0);
     rows_init(&concerned->slots, sizeof(uint32_t), 0);
+    rows_init(&concerned->groups, sizeof(uint32_t), 0);
 }
 
 void concerned_clear(struct concerned *concerned)
 {
     rows_clear(&concerned->vnis);
     rows_clear(&concerned->slots);
+    rows_clear(&concerned->groups);
 }
 
 static int mark(struct rows *set, const void *value)
@@ -50,6 +52,11 @@ int concerned_mark(struct concerned *concerned, enum desired_table table, const 
     }
     case TABLE_SOURCES:
         return mark(&concerned->slots, (const uint8_t *)key + offsetof(struct source_key, slot));
+    case TABLE_MEMBERS: /* A new one allows more, and what is allowed goes on. */
+        return new_value ? 0 : mark(&concerned->groups, key);
+    case TABLE_MEMBER_PREFIXES:
+        return new_value ? 0 : mark(&concerned->groups, (const uint8_t *)key + offsetof(struct member_prefix_key, group));
+    case TABLE_POLICIES:
     case TABLE_PORTS:
         return old_value ? mark(&concerned->slots, key) : 0;
     default:
@@ -57,11 +64,50 @@ int concerned_mark(struct concerned *concerned, enum desired_table table, const 
     }
 }
 
+/* Does a rule of the block name a group that lost a member? */
+static bool names_group(const struct concerned *concerned, const struct rules_block *block)
+{
+    for (uint32_t i = 0; i < block->n && i < RULES_PER_BLOCK; i++)
+        if (block->rules[i].flags & (RULE_GROUP | RULE_GROUP_PREFIXES) && rows_find(&concerned->groups, &block->rules[i].group))
+            return true;
+    return false;
+}
+
+/* From groups to the ports whose rules name them: a walk over the rules and policies, not over members. */
+static int mark_ports_of_groups(struct concerned *concerned, const struct desired *now)
+{
+    const struct rows *rules = &now->tables[TABLE_RULES], *policies = &now->tables[TABLE_POLICIES];
+    struct rows sets;
+    int error = rows_sort(&concerned->groups);
+
+    rows_init(&sets, sizeof(uint32_t), 0);
+    for (size_t i = 0; concerned->groups.n && i < rules->n && error == 0; i++) {
+        struct rules_block block;
+
+        memcpy(&block, rows_value(rules, i), sizeof(block));
+        if (names_group(concerned, &block))
+            error = mark(&sets, &block.set);
+    }
+    if (error == 0)
+        error = rows_sort(&sets);
+    for (size_t i = 0; sets.n && i < policies->n && error == 0; i++) {
+        struct port_policy policy;
+
+        memcpy(&policy, rows_value(policies, i), sizeof(policy));
+        if (rows_find(&sets, &policy.rule_set[POLICY_EGRESS]) || rows_find(&sets, &policy.rule_set[POLICY_INGRESS]))
+            error = mark(&concerned->slots, rows_key(policies, i));
+    }
+    rows_clear(&sets);
+    return error;
+}
+
 int concerned_bump(struct concerned *concerned, const struct desired *now)
 {
     const struct rows *ports = &now->tables[TABLE_PORTS];
-    int error = rows_sort(&concerned->vnis);
+    int error = mark_ports_of_groups(concerned, now);
 
+    if (error == 0)
+        error = rows_sort(&concerned->vnis);
     if (error == 0)
         error = rows_sort(&concerned->slots);
     if (error < 0 || (!concerned->vnis.n && !concerned->slots.n))

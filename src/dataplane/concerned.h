@@ -11,6 +11,7 @@ struct concerned {
     struct maps *maps;
     struct rows vnis;  /* Networks whose ports are. */
     struct rows slots; /* Ports. */
+    struct rows groups; /* Groups that have lost a member: ports whose rules name them. */
 };
 
 void concerned_init(struct concerned *concerned, struct maps *maps);

@@ -5,22 +5,29 @@
 #ifndef WEFT_DATAPLANE_DESIRED_H
 #define WEFT_DATAPLANE_DESIRED_H
 
+#include <stdbool.h>
+
 #include "weft/base/rows.h"
 #include "weft/dataplane/tables.h"
 
-/* Key and value of each. */
+/* Key and value of each, and what kind of map it is: a hash, prefixes (longest match), or an array that is mapped into memory.  Rows are written
+ * in this order, and what is compared first is here first (maps-apply.c). */
 #define DESIRED_TABLES(X)                                                                                    \
-    X(INTERFACES, interfaces, __u32, __u32)                          /* ifindex -> port slot */             \
-    X(SOURCES, sources, struct source_key, struct source_value)                                              \
-    X(NETWORKS, networks, __u32, struct network_value)               /* by VNI */                           \
-    X(FDB, fdb, struct fdb_key, struct output_value)                                                         \
-    X(MOVABLE, movable, struct movable_key, struct output_value)                                             \
-    X(NEIGHBORS, neighbors, struct neighbor_key, struct neighbor_value)                                      \
-    X(FLOOD, flood, struct flood_key, struct output_value)                                                   \
-    X(PEERS, peers, struct peer_key, struct peer_value)                                                      \
-    X(PORTS, ports, __u32, struct port_config)                       /* by port slot */                     \
-    X(HOSTS, hosts, __u32, struct host_config)                       /* by host slot */                     \
-    X(PROJECTS, projects, __u32, struct project_limits)              /* by project index */
+    X(INTERFACES, interfaces, __u32, __u32, HASH)                    /* ifindex -> port slot */             \
+    X(SOURCES, sources, struct source_key, struct source_value, PREFIXES)                                    \
+    X(NETWORKS, networks, __u32, struct network_value, HASH)         /* by VNI */                           \
+    X(FDB, fdb, struct fdb_key, struct output_value, HASH)                                                   \
+    X(MOVABLE, movable, struct movable_key, struct output_value, HASH)                                       \
+    X(NEIGHBORS, neighbors, struct neighbor_key, struct neighbor_value, HASH)                                \
+    X(FLOOD, flood, struct flood_key, struct output_value, HASH)                                             \
+    X(PEERS, peers, struct peer_key, struct peer_value, HASH)                                                \
+    X(POLICIES, policies, __u32, struct port_policy, ARRAY)          /* by port slot */                     \
+    X(RULES, rules, struct rules_key, struct rules_block, HASH)                                              \
+    X(MEMBERS, members, struct member_key, __u64, HASH)                                                      \
+    X(MEMBER_PREFIXES, member_prefixes, struct member_prefix_key, __u64, PREFIXES)                           \
+    X(PORTS, ports, __u32, struct port_config, ARRAY)                /* by port slot */                     \
+    X(HOSTS, hosts, __u32, struct host_config, ARRAY)                /* by host slot */                     \
+    X(PROJECTS, projects, __u32, struct project_limits, ARRAY)       /* by project index */
 
 struct peer_key {
     __u8 address[16];
@@ -31,7 +38,7 @@ struct project_limits {
 };
 
 enum desired_table {
-#define X(id, name, key, value) TABLE_##id,
+#define X(id, name, key, value, kind) TABLE_##id,
     DESIRED_TABLES(X)
 #undef X
         N_DESIRED_TABLES
@@ -43,7 +50,7 @@ struct desired {
 
 static inline void desired_init(struct desired *desired)
 {
-#define X(id, name, key, value) rows_init(&desired->tables[TABLE_##id], sizeof(key), sizeof(value));
+#define X(id, name, key, value, kind) rows_init(&desired->tables[TABLE_##id], sizeof(key), sizeof(value));
     DESIRED_TABLES(X)
 #undef X
 }
@@ -57,11 +64,22 @@ static inline void desired_clear(struct desired *desired)
 static inline const char *desired_table_name(enum desired_table table)
 {
     static const char *const names[] = {
-#define X(id, name, key, value) #name,
+#define X(id, name, key, value, kind) #name,
         DESIRED_TABLES(X)
 #undef X
     };
     return names[table];
+}
+
+static inline bool desired_table_is_array(enum desired_table table)
+{
+    enum { HASH, PREFIXES, ARRAY };
+    static const uint8_t kinds[] = {
+#define X(id, name, key, value, kind) kind,
+        DESIRED_TABLES(X)
+#undef X
+    };
+    return kinds[table] == ARRAY;
 }
 
 #endif

@@ -198,7 +198,7 @@ static int find_maps(struct maps *maps, struct error *error)
     maps->counters_fd = maps_descriptor(maps, "port_counters");
     for (int table = 0; table < N_DESIRED_TABLES && result == 0; table++) {
         maps->hash_fds[table] = maps_descriptor(maps, desired_table_name(table));
-        if (records_has(table))
+        if (desired_table_is_array(table))
             result = records_open(maps, table, error);
     }
     if (result == 0)

@@ -3,8 +3,8 @@
  * The order of writes makes each intermediate state one that was or will be right:
  *   1. rows that are new or changed in hashes: nothing refers to a slot before its record says where it leads, and a slot
  *      without a record drops with a reason;
- *   2. records of ports and hosts (the copy that is not active, then 'active');
- *   3. rows that are gone;
+ *   2. records of ports and hosts (the copy that is not active, then 'active'), before a port's the word that says which its rule sets are;
+ *   3. rows that are gone; rule sets only when no program can be in the middle of them any more;
  *   4. epochs: connection entries that were decided from the old tables are decided again (concerned.h). */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -32,15 +32,31 @@ struct difference {
 /* True when the record changed too recently to be written again. */
 static bool in_grace(struct difference *difference, const void *key)
 {
-    uint64_t wait_ms = records_has(difference->table) ? records_grace_ms(difference->maps, difference->table, key, difference->now_ms) : 0;
+    uint64_t wait_ms = desired_table_is_array(difference->table) ? records_grace_ms(difference->maps, difference->table, key, difference->now_ms) : 0;
 
+    difference->changes->retry_ms = MAX(difference->changes->retry_ms, wait_ms);
+    return wait_ms != 0;
+}
+
+/* A program reads a policy's word once and then the blocks of its set: they stay for a moment after the word has changed. */
+static bool may_be_read(struct difference *difference)
+{
+    const struct maps *maps = difference->maps;
+    uint64_t wait_ms = 0;
+
+    if (difference->table != TABLE_RULES)
+        return false;
+    if (difference->additions.tables[TABLE_POLICIES].n || difference->deletions.tables[TABLE_POLICIES].n)
+        wait_ms = RECORD_GRACE_MS;
+    else if (maps->policies_changed_ms && difference->now_ms < maps->policies_changed_ms + RECORD_GRACE_MS)
+        wait_ms = maps->policies_changed_ms + RECORD_GRACE_MS - difference->now_ms;
     difference->changes->retry_ms = MAX(difference->changes->retry_ms, wait_ms);
     return wait_ms != 0;
 }
 
 static bool row_fits(const struct difference *difference, const void *key)
 {
-    return !records_has(difference->table) || records_fit(difference->maps, difference->table, key);
+    return !desired_table_is_array(difference->table) || records_fit(difference->maps, difference->table, key);
 }
 
 static int collect(const void *key, const void *old_value, const void *new_value, void *context)
@@ -53,7 +69,7 @@ static int collect(const void *key, const void *old_value, const void *new_value
         string_copy(difference->changes->failed_table, sizeof(difference->changes->failed_table), desired_table_name(table));
         return 0;
     }
-    if ((!new_value && !difference->sweep) || in_grace(difference, key))
+    if ((!new_value && (!difference->sweep || may_be_read(difference))) || in_grace(difference, key))
         return rows_add(&difference->kept, key, old_value);
     if (concerned_mark(&difference->concerned, table, key, old_value, new_value) < 0)
         return -ENOMEM;
@@ -130,7 +146,7 @@ static int delete_rows(int fd, const struct rows *rows)
 }
 
 /* What a record refers to comes before it, and goes after it. */
-static const enum desired_table record_order[] = {TABLE_PROJECTS, TABLE_HOSTS, TABLE_PORTS};
+static const enum desired_table record_order[] = {TABLE_PROJECTS, TABLE_HOSTS, TABLE_POLICIES, TABLE_PORTS};
 
 /* ---- all together ------------------------------------------------------------------------------------------------------------- */
 
@@ -217,7 +233,7 @@ int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uin
         goto finish;
 
     for (int table = 0; table < N_DESIRED_TABLES; table++)
-        if (!records_has(table) && difference.additions.tables[table].n) {
+        if (!desired_table_is_array(table) && difference.additions.tables[table].n) {
             int error;
 
             difference.table = table;
@@ -225,10 +241,12 @@ int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uin
             stale[table] = error < 0;
             note(&result, error);
         }
+    if (difference.additions.tables[TABLE_POLICIES].n || difference.deletions.tables[TABLE_POLICIES].n)
+        maps->policies_changed_ms = now_ms;
     for (size_t i = 0; i < ARRAY_SIZE(record_order); i++)
         records_write(maps, record_order[i], &difference.additions.tables[record_order[i]], now_ms);
     for (int table = 0; table < N_DESIRED_TABLES; table++)
-        if (!records_has(table) && difference.deletions.tables[table].n) {
+        if (!desired_table_is_array(table) && difference.deletions.tables[table].n) {
             int error = delete_rows(maps->hash_fds[table], &difference.deletions.tables[table]);
 
             stale[table] = stale[table] || error < 0;

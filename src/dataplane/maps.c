@@ -32,7 +32,7 @@ int maps_read_back(struct maps *maps)
 {
     for (int table = 0; table < N_DESIRED_TABLES; table++) {
         struct rows *rows = &maps->actual.tables[table];
-        int error = records_has(table) ? records_read(maps, table, rows) : maps_read_hash(maps->hash_fds[table], rows);
+        int error = desired_table_is_array(table) ? records_read(maps, table, rows) : maps_read_hash(maps->hash_fds[table], rows);
 
         if (error < 0)
             return error;

@@ -27,16 +27,12 @@ struct shape {
 static const struct shape shapes[N_DESIRED_TABLES] = {
     [TABLE_PORTS] = DOUBLE(port, vni),
     [TABLE_HOSTS] = DOUBLE(host, remote),
+    [TABLE_POLICIES] = {.size = sizeof(struct port_policy)},
     [TABLE_PROJECTS] = {.size = sizeof(struct project_record)},
 };
 
 _Static_assert(offsetof(struct port_record, config) == RECORD_HEADER && offsetof(struct host_record, config) == RECORD_HEADER,
                "one kind of double record");
-
-bool records_has(enum desired_table table)
-{
-    return shapes[table].size != 0;
-}
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------ */
 
@@ -120,13 +116,24 @@ struct project_record *records_project(const struct maps *maps, uint32_t index)
     return (struct project_record *)element(maps, TABLE_PROJECTS, index);
 }
 
-static void write_limits(struct maps *maps, uint32_t index, const struct project_limits *limits)
+static void write_limits(struct maps *maps, uint32_t index, const void *row)
 {
     struct project_record *record = records_project(maps, index);
+    struct project_limits limits; /* Rows lie unaligned. */
 
-    __atomic_store_n(&record->max_half_open, limits->max_half_open, __ATOMIC_RELAXED);
-    __atomic_store_n(&record->max_established, limits->max_established, __ATOMIC_RELAXED);
-    __atomic_store_n(&record->max_learned, limits->max_learned, __ATOMIC_RELAXED);
+    memcpy(&limits, row, sizeof(limits));
+    __atomic_store_n(&record->max_half_open, limits.max_half_open, __ATOMIC_RELAXED);
+    __atomic_store_n(&record->max_established, limits.max_established, __ATOMIC_RELAXED);
+    __atomic_store_n(&record->max_learned, limits.max_learned, __ATOMIC_RELAXED);
+}
+
+/* One word, so that a reader has the two sets of one policy. */
+static void write_policy(struct maps *maps, uint32_t slot, const void *row)
+{
+    uint64_t word;
+
+    memcpy(&word, row, sizeof(word));
+    __atomic_store_n((uint64_t *)element(maps, TABLE_POLICIES, slot), word, __ATOMIC_RELEASE);
 }
 
 /* ---- rows -------------------------------------------------------------------------------------------------------------------- */
@@ -143,10 +150,21 @@ static int read_projects(const struct maps *maps, struct rows *rows)
     return 0;
 }
 
+static int read_policies(const struct maps *maps, struct rows *rows)
+{
+    for (uint32_t slot = 1; slot < maps->records[TABLE_POLICIES].n; slot++) {
+        const struct port_policy *policy = (const struct port_policy *)element(maps, TABLE_POLICIES, slot);
+
+        if ((policy->rule_set[0] || policy->rule_set[1]) && rows_add(rows, &slot, policy) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 int records_read(const struct maps *maps, enum desired_table table, struct rows *rows)
 {
     rows_clear(rows);
-    if (table == TABLE_PROJECTS && read_projects(maps, rows) < 0)
+    if ((table == TABLE_PROJECTS && read_projects(maps, rows) < 0) || (table == TABLE_POLICIES && read_policies(maps, rows) < 0))
         return -ENOMEM;
     for (uint32_t index = 1; shapes[table].config_size && index < maps->records[table].n; index++)
         if (!is_free(maps, table, index) && rows_add(rows, &index, active_copy(maps, table, index)) < 0)
@@ -158,12 +176,12 @@ bool records_fit(const struct maps *maps, enum desired_table table, const void *
 {
     uint32_t index = index_of(key);
 
-    return index < maps->records[table].n && (index || !shapes[table].config_size);
+    return index < maps->records[table].n && (index || table == TABLE_PROJECTS);
 }
 
 uint64_t records_grace_ms(const struct maps *maps, enum desired_table table, const void *key, uint64_t now_ms)
 {
-    uint64_t changed_ms = maps->records[table].changed_ms[index_of(key)];
+    uint64_t changed_ms = !shapes[table].config_size ? 0 : maps->records[table].changed_ms[index_of(key)];
 
     return !changed_ms || now_ms >= changed_ms + RECORD_GRACE_MS ? 0 : changed_ms + RECORD_GRACE_MS - now_ms;
 }
@@ -172,14 +190,13 @@ void records_write(struct maps *maps, enum desired_table table, const struct row
 {
     for (size_t i = 0; i < rows->n; i++) {
         uint32_t index = index_of(rows_key(rows, i));
-        struct project_limits limits;
 
-        if (table == TABLE_PROJECTS) {
-            memcpy(&limits, rows_value(rows, i), sizeof(limits));
-            write_limits(maps, index, &limits);
-        } else {
+        if (table == TABLE_PROJECTS)
+            write_limits(maps, index, rows_value(rows, i));
+        else if (table == TABLE_POLICIES)
+            write_policy(maps, index, rows_value(rows, i));
+        else
             write_copy(maps, table, index, rows_value(rows, i), now_ms);
-        }
     }
 }
 
@@ -190,7 +207,9 @@ void records_remove(struct maps *maps, enum desired_table table, const struct ro
         uint8_t empty[128] = {0};
 
         if (table == TABLE_PROJECTS) {
-            write_limits(maps, index, &(struct project_limits){0});
+            write_limits(maps, index, empty);
+        } else if (table == TABLE_POLICIES) {
+            write_policy(maps, index, empty);
         } else {
             memcpy(empty + shapes[table].generation, active_copy(maps, table, index) + shapes[table].generation, sizeof(uint32_t));
             write_copy(maps, table, index, empty, now_ms);

@@ -1,5 +1,5 @@
-/* The tables that are arrays in mapped memory: double records (tables.h) of ports and hosts, and the limits of projects.  Rows of
- * 'struct desired' go in and come out.  Internal. */
+/* The tables that are arrays in mapped memory: double records (tables.h) of ports and hosts, the words of policies, the limits of projects.  Rows
+ * of 'struct desired' go in and come out.  Internal. */
 #ifndef WEFT_DATAPLANE_RECORDS_H
 #define WEFT_DATAPLANE_RECORDS_H
 
@@ -10,16 +10,12 @@
 
 struct maps;
 
-/* An array of double records, or of words that are written one by one. */
 struct records {
     uint8_t *memory;       /* Mapped. */
     size_t memory_size;    /* Of the mapping, in bytes. */
     uint32_t n;            /* Elements. */
     uint64_t *changed_ms;  /* Double records, by index: when this agent last wrote the record; 0: never. */
 };
-
-/* Is the table an array?  Else it is a map with keys. */
-bool records_has(enum desired_table table);
 
 /* Maps the table's array into memory.  Returns 0 or an error that '*error' explains. */
 int records_open(struct maps *maps, enum desired_table table, struct error *error);
@@ -28,7 +24,7 @@ void records_close(struct maps *maps, enum desired_table table);
 /* Fills 'rows' with the elements that are in use.  Returns 0 or -ENOMEM. */
 int records_read(const struct maps *maps, enum desired_table table, struct rows *rows);
 
-/* Is there an element for the key?  Element 0 of double records means none. */
+/* Is there an element for the key?  Element 0 means none, except of projects. */
 bool records_fit(const struct maps *maps, enum desired_table table, const void *key);
 
 /* In so many ms the element may be written again; 0: now. */

@@ -49,6 +49,12 @@ static void random_rows(struct desired *desired, unsigned n)
         struct peer_key peer = {.address = {10, 1, 0, (uint8_t)(rand() % 30)}};
         struct peer_value peer_value = {.host = slot};
         struct project_limits limits = {1 + (uint32_t)rand() % 9, 5, (uint32_t)rand() % 3};
+        struct port_policy policy = {{(uint32_t)rand() % 3, 1 + (uint32_t)rand() % 9}};
+        struct rules_key rules = {1 + (uint32_t)rand() % 9, (uint32_t)rand() % 2};
+        struct rules_block block = {.set = rules.set, .index = rules.index, .n = 1 + (uint32_t)rand() % 2};
+        struct member_key member = {.group = vni, .address = {10, 0, 0, (uint8_t)(rand() % 40)}};
+        struct member_prefix_key prefix = {.prefix_length = 32 + 8 * (1 + (uint32_t)rand() % 16), .group = vni};
+        __u64 group = vni;
 
         rows_add(&desired->tables[TABLE_PORTS], &slot, &port);
         rows_add(&desired->tables[TABLE_HOSTS], &slot, &host);
@@ -61,6 +67,10 @@ static void random_rows(struct desired *desired, unsigned n)
         rows_add(&desired->tables[TABLE_NETWORKS], &vni, &network);
         rows_add(&desired->tables[TABLE_PEERS], &peer, &peer_value);
         rows_add(&desired->tables[TABLE_PROJECTS], &slot, &limits);
+        rows_add(&desired->tables[TABLE_POLICIES], &slot, &policy);
+        rows_add(&desired->tables[TABLE_RULES], &rules, &block);
+        rows_add(&desired->tables[TABLE_MEMBERS], &member, &group);
+        rows_add(&desired->tables[TABLE_MEMBER_PREFIXES], &prefix, &group);
     }
     for (int table = 0; table < N_DESIRED_TABLES; table++)
         assert_int_equal(0, rows_sort(&desired->tables[table]));
@@ -185,6 +195,149 @@ static void a_row_beyond_the_tables_is_refused_and_the_others_are_written(void *
     assert_int_equal(1, maps_actual(maps)->tables[TABLE_PORTS].n);
     desired_clear(&desired);
     assert_int_equal(0, maps_apply(maps, &desired, true, 800000, &changes));
+    maps_close(maps);
+}
+
+/* ---- which ports are evaluated again ------------------------------------------------------------------------------------- */
+
+static uint32_t epoch_of(const struct maps *maps, uint32_t slot)
+{
+    struct port_record record;
+
+    assert_int_equal(0, bpf_map_lookup_elem(maps_descriptor(maps, "ports"), &slot, &record));
+    return record.epoch;
+}
+
+#define N_EPOCHS 8
+
+static void read_epochs(const struct maps *maps, uint32_t epochs[N_EPOCHS])
+{
+    for (uint32_t slot = 0; slot < N_EPOCHS; slot++)
+        epochs[slot] = epoch_of(maps, slot);
+}
+
+/* Applies, and says as bits which of the first slots were bumped. */
+static unsigned bumped_by(struct maps *maps, struct desired *desired, uint64_t *now_ms)
+{
+    uint32_t before[N_EPOCHS], after[N_EPOCHS];
+    unsigned bumped = 0;
+
+    for (int table = 0; table < N_DESIRED_TABLES; table++)
+        assert_int_equal(0, rows_sort(&desired->tables[table]));
+    read_epochs(maps, before);
+    *now_ms += 1000;
+    apply(maps, desired, now_ms);
+    read_epochs(maps, after);
+    for (uint32_t slot = 0; slot < N_EPOCHS; slot++)
+        bumped |= (after[slot] != before[slot]) << slot;
+    return bumped;
+}
+
+static void add_port(struct desired *desired, uint32_t slot, uint32_t vni)
+{
+    struct port_config port = {.ifindex = 100 + slot, .vni = vni, .generation = 1};
+
+    rows_add(&desired->tables[TABLE_PORTS], &slot, &port);
+}
+
+static void add_policy(struct desired *desired, uint32_t slot, uint32_t egress, uint32_t ingress)
+{
+    struct port_policy policy = {{egress, ingress}};
+
+    rows_add(&desired->tables[TABLE_POLICIES], &slot, &policy);
+}
+
+/* A set of one rule, which names a group or, with 0, none. */
+static void add_set(struct desired *desired, uint32_t set, uint32_t group)
+{
+    struct rules_key key = {set, 0};
+    struct rules_block block = {.set = set, .n = 1, .rules = {{.flags = RULE_IPV4 | (group ? RULE_GROUP : 0), .group = group}}};
+
+    rows_add(&desired->tables[TABLE_RULES], &key, &block);
+}
+
+static void add_member(struct desired *desired, uint32_t group, uint8_t last)
+{
+    struct member_key key = {.group = group, .address = {[10] = 0xff, 0xff, 10, 0, 0, last}};
+    __u64 value = group;
+
+    rows_add(&desired->tables[TABLE_MEMBERS], &key, &value);
+}
+
+/* Four ports: 1 and 2 with sets that name group 7, 3 with one that does not, 4 without policy. */
+static void policy_world(struct desired *desired, unsigned members)
+{
+    desired_clear(desired);
+    for (uint32_t slot = 1; slot <= 4; slot++)
+        add_port(desired, slot, 9);
+    add_set(desired, 50, 7);
+    add_set(desired, 51, 0);
+    add_policy(desired, 1, 50, 0);
+    add_policy(desired, 2, 51, 50);
+    add_policy(desired, 3, 51, 51);
+    for (uint8_t i = 0; i < 8; i++)
+        if (members & 1u << i)
+            add_member(desired, 7, i);
+}
+
+static void policies_bump_the_ports_that_they_concern(void **state)
+{
+    struct maps *maps = open_maps();
+    struct desired desired;
+    uint64_t now_ms = 3000000;
+
+    desired_init(&desired);
+    policy_world(&desired, 3);
+    bumped_by(maps, &desired, &now_ms);
+    assert_int_equal(0, bumped_by(maps, &desired, &now_ms));
+    policy_world(&desired, 7); /* One more allows more. */
+    assert_int_equal(0, bumped_by(maps, &desired, &now_ms));
+    policy_world(&desired, 6); /* One less. */
+    assert_int_equal(1 << 1 | 1 << 2, bumped_by(maps, &desired, &now_ms));
+    policy_world(&desired, 6); /* Another set for one port. */
+    add_set(&desired, 52, 0);
+    rows_clear(&desired.tables[TABLE_POLICIES]);
+    add_policy(&desired, 1, 50, 0);
+    add_policy(&desired, 2, 51, 50);
+    add_policy(&desired, 3, 52, 51);
+    assert_int_equal(1 << 3, bumped_by(maps, &desired, &now_ms));
+    rows_clear(&desired.tables[TABLE_POLICIES]); /* Nothing is allowed any more. */
+    add_policy(&desired, 1, 50, 0);
+    add_policy(&desired, 2, 51, 50);
+    assert_int_equal(1 << 3, bumped_by(maps, &desired, &now_ms));
+    desired_clear(&desired);
+    apply(maps, &desired, &now_ms);
+    maps_close(maps);
+}
+
+/* A program may be in the middle of it. */
+static void a_rule_set_stays_for_a_moment_after_the_last_policy_that_named_it(void **state)
+{
+    struct maps *maps = open_maps();
+    struct maps_changes changes;
+    struct desired desired;
+    struct rules_key key = {50, 0};
+    struct rules_block block;
+    uint64_t now_ms = 4000000;
+    int rules = maps_descriptor(maps, "rules");
+
+    desired_init(&desired);
+    policy_world(&desired, 1);
+    bumped_by(maps, &desired, &now_ms);
+    now_ms += 1000;
+    desired_clear(&desired);
+    for (uint32_t slot = 1; slot <= 4; slot++)
+        add_port(&desired, slot, 9);
+    assert_int_equal(0, maps_apply(maps, &desired, true, now_ms, &changes));
+    assert_int_equal(RECORD_GRACE_MS, changes.retry_ms);
+    assert_int_equal(0, bpf_map_lookup_elem(rules, &key, &block));
+    assert_int_equal(0, maps_apply(maps, &desired, true, now_ms + 1, &changes));
+    assert_int_equal(RECORD_GRACE_MS - 1, changes.retry_ms);
+    assert_int_equal(0, maps_apply(maps, &desired, true, now_ms + RECORD_GRACE_MS, &changes));
+    assert_int_equal(0, changes.retry_ms);
+    assert_true(bpf_map_lookup_elem(rules, &key, &block) < 0);
+    desired_clear(&desired);
+    assert_int_equal(0, maps_apply(maps, &desired, true, now_ms + 1000, &changes));
     maps_close(maps);
 }
 
@@ -350,6 +503,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(nothing_is_deleted_without_sweep),
         cmocka_unit_test(a_record_is_not_changed_twice_within_the_grace),
         cmocka_unit_test(a_row_beyond_the_tables_is_refused_and_the_others_are_written),
+        cmocka_unit_test(policies_bump_the_ports_that_they_concern),
+        cmocka_unit_test(a_rule_set_stays_for_a_moment_after_the_last_policy_that_named_it),
         cmocka_unit_test(learned_macs_without_a_claim_are_swept),
         cmocka_unit_test(a_project_at_its_limit_is_forgotten),
         cmocka_unit_test(an_output_at_its_limit_is_forgotten),

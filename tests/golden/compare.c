@@ -91,8 +91,12 @@ int main(int argc, char **argv)
     static struct compile_port ports[MAX_OBJECTS];
     static struct compile_host hosts[MAX_OBJECTS];
     static struct compile_project projects[MAX_OBJECTS];
+    static struct compile_security_group groups[MAX_OBJECTS];
+    static const struct security_group_rule *rules[MAX_OBJECTS];
+    static struct compile_address_group address_groups[MAX_OBJECTS];
     struct object *objects[MAX_OBJECTS];
-    struct snapshot snapshot = {.networks = networks, .network_projects = network_projects, .subnets = subnets, .ports = ports, .hosts = hosts, .projects = projects};
+    struct snapshot snapshot = {.networks = networks, .network_projects = network_projects, .subnets = subnets, .ports = ports, .hosts = hosts, .projects = projects,
+                                .security_groups = groups, .security_group_rules = rules, .address_groups = address_groups};
     struct desired desired;
     struct buffer text = {0};
     size_t index;
@@ -125,6 +129,12 @@ int main(int argc, char **argv)
             ports[snapshot.n_ports++] = port_facts(objects[index], facts);
         else if (kind == RESOURCE_HOST)
             hosts[snapshot.n_hosts++] = host_facts(objects[index], facts);
+        else if (kind == RESOURCE_SECURITY_GROUP)
+            groups[snapshot.n_security_groups++] = (struct compile_security_group){(struct security_group *)objects[index], number(facts, "number")};
+        else if (kind == RESOURCE_SECURITY_GROUP_RULE)
+            rules[snapshot.n_security_group_rules++] = (struct security_group_rule *)objects[index];
+        else if (kind == RESOURCE_ADDRESS_GROUP)
+            address_groups[snapshot.n_address_groups++] = (struct compile_address_group){(struct address_group *)objects[index], number(facts, "number")};
     }
     json_array_foreach (json_object_get(input, "projects"), index, entry)
         projects[snapshot.n_projects++] = (struct compile_project){

@@ -1,0 +1,295 @@
+/* Gathering what is compiled: see gather.h. */
+#include "weft/agent/gather.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "weft/base/log.h"
+
+/* ---- ports of this host ------------------------------------------------------------------------------------------------- */
+
+static struct agent_port *add_port(struct agent *agent, const struct port *model)
+{
+    struct slot *slot = local_slot(&agent->local, SLOT_PORT, model->object.id);
+    struct agent_port *port;
+
+    if (!slot) {
+        log_error("port %s gets no slot: all %u of this host are in use (max-ports)", model->object.id,
+                  maps_sizes(agent->maps).n_ports - 1);
+        return NULL;
+    }
+    port = calloc(1, sizeof(*port));
+    if (!port)
+        return NULL;
+    string_copy(port->id, sizeof(port->id), model->object.id);
+    port->slot = slot->number;
+    port->generation = maps_port_generation(agent->maps, slot->number) + (slot->is_new ? 1 : 0);
+    if (slot->is_new)
+        maps_port_counters_reset(agent->maps, slot->number);
+    slot->is_new = false;
+    if (hashmap_insert(&agent->ports, &port->by_id, port->id, strlen(port->id)) < 0) {
+        free(port);
+        return NULL;
+    }
+    agent->port_by_slot[port->slot] = port;
+    return port;
+}
+
+/* The interface that a person plugged, else the one named after the port. */
+static const struct link *find_interface(const struct agent *agent, const char *port_id)
+{
+    const struct plug *plug = local_plug_of_port(&agent->local, port_id);
+    char name[16];
+
+    if (plug)
+        return links_find_name(&agent->links, plug->interface);
+    snprintf(name, sizeof(name), TAP_PREFIX "%.*s", TAP_ID_SIZE, port_id);
+    return local_plug_of_interface(&agent->local, name) ? NULL : links_find_name(&agent->links, name);
+}
+
+static struct agent_port *update_port(struct agent *agent, const struct port *model)
+{
+    struct agent_port *port = agent_find_port(agent, model->object.id);
+    const struct link *link;
+    struct slot *project;
+
+    if (!port)
+        port = add_port(agent, model);
+    if (!port)
+        return NULL;
+    local_slot(&agent->local, SLOT_PORT, port->id); /* Marks it. */
+    project = local_slot(&agent->local, SLOT_PROJECT, model->object.project_id[0] ? model->object.project_id : "-");
+    port->project = project ? project->number : 0;
+    port->seen = true;
+    link = find_interface(agent, port->id);
+    port->ifindex = link ? link->ifindex : 0;
+    if (link) {
+        port->incarnation = link->incarnation;
+        string_copy(port->interface, sizeof(port->interface), link->name);
+        port->is_veth = streq(link->kind, "veth") && link->peer_elsewhere;
+    }
+    return port;
+}
+
+/* ---- other hosts -------------------------------------------------------------------------------------------------------------- */
+
+static struct agent_host *update_host(struct agent *agent, const struct host *model)
+{
+    const char *name = model->object.name;
+    struct hashmap_node *node = hashmap_find(&agent->hosts, name, strlen(name));
+    struct agent_host *host = node ? CONTAINER_OF(node, struct agent_host, by_name) : NULL;
+    struct slot *slot = local_slot(&agent->local, SLOT_HOST, name);
+
+    if (!slot) {
+        log_error("host '%s' gets no slot: all %u are in use (max-hosts)", name, maps_sizes(agent->maps).n_hosts - 1);
+        return NULL;
+    }
+    if (!host) {
+        host = calloc(1, sizeof(*host));
+        if (!host)
+            return NULL;
+        string_copy(host->name, sizeof(host->name), name);
+        host->slot = slot->number;
+        host->generation = maps_host_generation(agent->maps, slot->number) + (slot->is_new ? 1 : 0);
+        slot->is_new = false;
+        if (hashmap_insert(&agent->hosts, &host->by_name, host->name, strlen(host->name)) < 0) {
+            free(host);
+            return NULL;
+        }
+    }
+    if (!host->resolved || !ip_equal(&host->address, &model->tunnel_address)) {
+        host->address = model->tunnel_address;
+        host->path = (struct host_config){.generation = host->generation};
+        underlay_resolve(&agent->underlay, &agent->tunnel_address, &host->address, &host->path);
+        host->resolved = true;
+    }
+    host->seen = true;
+    return host;
+}
+
+/* ---- the snapshot ----------------------------------------------------------------------------------------------------------------- */
+
+/* How much of the host's tables of connections and of learned MACs one of 'n' projects may fill: something is always left for the next one, and no
+ * project has so little that it shows. */
+static uint32_t share_of(uint32_t table_size, size_t n)
+{
+    return MAX(table_size / ((uint32_t)n + 1), table_size / 16);
+}
+
+static struct project_limits limits_of_project(const struct agent *agent, size_t n)
+{
+    uint32_t flows = share_of(FLOW_SLOTS_DEFAULT, n), macs = share_of(LEARNED_MAX, n);
+
+    if (agent->options.max_project_macs)
+        macs = (uint32_t)agent->options.max_project_macs;
+    return (struct project_limits){.max_half_open = flows / 4, .max_established = flows - flows / 4, .max_learned = macs};
+}
+
+void gathered_clear(struct gathered *gathered)
+{
+    free(gathered->networks);
+    free(gathered->network_projects);
+    free(gathered->subnets);
+    free(gathered->ports);
+    free(gathered->hosts);
+    free(gathered->projects);
+    free(gathered->security_groups);
+    free(gathered->security_group_rules);
+    free(gathered->address_groups);
+}
+
+static uint32_t project_index(struct agent *agent, const struct object *object)
+{
+    const struct slot *project = local_slot(&agent->local, SLOT_PROJECT, object->project_id[0] ? object->project_id : "-");
+
+    return project ? project->number : 0;
+}
+
+static void gather_network(struct agent *agent, struct gathered *gathered, const struct network *model)
+{
+    size_t i = gathered->snapshot.n_networks++;
+
+    gathered->networks[i] = model;
+    gathered->network_projects[i] = project_index(agent, &model->object);
+}
+
+static void gather_port(struct agent *agent, struct gathered *gathered, const struct port *model)
+{
+    struct compile_port entry = {.port = model};
+
+    if (model->binding_host_id && streq(model->binding_host_id, agent->options.host)) {
+        const struct agent_port *port = update_port(agent, model);
+
+        if (port) {
+            entry.slot = port->slot;
+            entry.generation = port->generation;
+            entry.ifindex = port->ifindex;
+            entry.project = port->project;
+            entry.is_veth = port->is_veth;
+        }
+    }
+    gathered->ports[gathered->snapshot.n_ports++] = entry;
+}
+
+static void gather_host(struct agent *agent, struct gathered *gathered, const struct host *model)
+{
+    struct compile_host entry = {.host = model};
+
+    if (!model->object.name)
+        return;
+    if (!streq(model->object.name, agent->options.host) && model->has_tunnel_address) {
+        const struct agent_host *host = update_host(agent, model);
+
+        if (host) {
+            entry.slot = host->slot;
+            entry.path = host->path;
+        }
+    }
+    gathered->hosts[gathered->snapshot.n_hosts++] = entry;
+}
+
+/* Security groups and address groups share one series of numbers; 0 when all are taken: then rules cannot name the group. */
+static uint32_t group_number(struct agent *agent, const struct object *object)
+{
+    const struct slot *slot = local_slot(&agent->local, SLOT_GROUP, object->id);
+
+    if (!slot)
+        log_error("group %s gets no number: all %d are in use", object->id, MAX_GROUPS - 1);
+    return slot ? slot->number : 0;
+}
+
+static void gather_object(struct agent *agent, struct gathered *gathered, const struct object *object)
+{
+    struct snapshot *snapshot = &gathered->snapshot;
+
+    switch (object->kind) {
+    case RESOURCE_NETWORK:
+        gather_network(agent, gathered, (const struct network *)object);
+        break;
+    case RESOURCE_SUBNET:
+        gathered->subnets[snapshot->n_subnets++] = (const struct subnet *)object;
+        break;
+    case RESOURCE_PORT:
+        gather_port(agent, gathered, (const struct port *)object);
+        break;
+    case RESOURCE_HOST:
+        gather_host(agent, gathered, (const struct host *)object);
+        break;
+    case RESOURCE_SECURITY_GROUP:
+        gathered->security_groups[snapshot->n_security_groups++] =
+            (struct compile_security_group){(const struct security_group *)object, group_number(agent, object)};
+        break;
+    case RESOURCE_SECURITY_GROUP_RULE:
+        gathered->security_group_rules[snapshot->n_security_group_rules++] = (const struct security_group_rule *)object;
+        break;
+    case RESOURCE_ADDRESS_GROUP:
+        gathered->address_groups[snapshot->n_address_groups++] =
+            (struct compile_address_group){(const struct address_group *)object, group_number(agent, object)};
+        break;
+    default:
+        break;
+    }
+}
+
+/* Index 0 is for projects beyond the table: they share its limits. */
+static int gather_projects(struct agent *agent, struct gathered *gathered)
+{
+    const struct hashmap *projects = &agent->local.slots[SLOT_PROJECT].by_name;
+    struct project_limits limits = limits_of_project(agent, projects->n_nodes);
+    size_t *n = &gathered->snapshot.n_projects;
+
+    gathered->projects = calloc(projects->n_nodes + 2, sizeof(*gathered->projects));
+    if (!gathered->projects)
+        return -ENOMEM;
+    gathered->projects[(*n)++] = (struct compile_project){0, limits};
+    HASHMAP_FOREACH(node, projects) {
+        const struct slot *slot = CONTAINER_OF(node, struct slot, by_name);
+
+        gathered->projects[(*n)++] = (struct compile_project){slot->number, limits};
+    }
+    return 0;
+}
+
+/* Room for all of a kind.  'ret_array' is the address of a pointer. */
+static bool make_array(const struct replica *replica, enum resource_kind kind, size_t size, void *ret_array)
+{
+    void *array = calloc(replica->n_by_kind[kind] + 1, size);
+
+    memcpy(ret_array, &array, sizeof(array));
+    return array != NULL;
+}
+
+int agent_gather(struct agent *agent, struct gathered *gathered)
+{
+    const struct replica *replica = &agent->replica;
+    struct snapshot *snapshot = &gathered->snapshot;
+
+    *gathered = (struct gathered){0};
+    if (!make_array(replica, RESOURCE_NETWORK, sizeof(*gathered->networks), &gathered->networks) ||
+        !make_array(replica, RESOURCE_NETWORK, sizeof(*gathered->network_projects), &gathered->network_projects) ||
+        !make_array(replica, RESOURCE_SUBNET, sizeof(*gathered->subnets), &gathered->subnets) ||
+        !make_array(replica, RESOURCE_PORT, sizeof(*gathered->ports), &gathered->ports) ||
+        !make_array(replica, RESOURCE_HOST, sizeof(*gathered->hosts), &gathered->hosts) ||
+        !make_array(replica, RESOURCE_SECURITY_GROUP, sizeof(*gathered->security_groups), &gathered->security_groups) ||
+        !make_array(replica, RESOURCE_SECURITY_GROUP_RULE, sizeof(*gathered->security_group_rules), &gathered->security_group_rules) ||
+        !make_array(replica, RESOURCE_ADDRESS_GROUP, sizeof(*gathered->address_groups), &gathered->address_groups))
+        return -ENOMEM;
+    snapshot->host_name = agent->options.host;
+    snapshot->tunnel_address = agent->tunnel_address;
+    HASHMAP_FOREACH(node, &replica->by_id)
+        gather_object(agent, gathered, CONTAINER_OF(node, struct replica_entry, by_id)->object);
+    if (gather_projects(agent, gathered) < 0)
+        return -ENOMEM;
+    snapshot->networks = gathered->networks;
+    snapshot->network_projects = gathered->network_projects;
+    snapshot->subnets = gathered->subnets;
+    snapshot->ports = gathered->ports;
+    snapshot->hosts = gathered->hosts;
+    snapshot->projects = gathered->projects;
+    snapshot->security_groups = gathered->security_groups;
+    snapshot->security_group_rules = gathered->security_group_rules;
+    snapshot->address_groups = gathered->address_groups;
+    return 0;
+}

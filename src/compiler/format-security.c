@@ -1,0 +1,78 @@
+/* Policies, rules and members as text. */
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "weft/base/address.h"
+#include "weft/compiler/format-tables.h"
+
+/* 'bits' counts in 128, as in the tables. */
+static const char *prefix_text(const __u8 bytes[16], uint32_t bits, char text[PREFIX_TEXT_SIZE])
+{
+    struct ip_prefix prefix;
+
+    memcpy(prefix.address.bytes, bytes, sizeof(prefix.address.bytes));
+    prefix.length = (uint8_t)(ip_is_v4(&prefix.address) ? bits - 96 : bits);
+    return prefix_format(&prefix, text);
+}
+
+static int format_ports(const struct rule *rule, struct buffer *buffer)
+{
+    if (rule->protocol != IPPROTO_ICMP && rule->protocol != IPPROTO_ICMPV6)
+        return buffer_printf(buffer, " ports %u-%u", rule->port_min, rule->port_max);
+    if (rule->port_max == 0xffff)
+        return buffer_printf(buffer, " type %u", rule->port_min);
+    return buffer_printf(buffer, " type %u code %u", rule->port_min, rule->port_max);
+}
+
+static int format_rule(const struct rule *rule, struct buffer *buffer)
+{
+    char text[PREFIX_TEXT_SIZE];
+    int error = buffer_printf(buffer, " [%s", rule->flags & RULE_IPV6 ? "ipv6" : "ipv4");
+
+    if (rule->flags & RULE_PROTOCOL && error == 0)
+        error = buffer_printf(buffer, " protocol %u", rule->protocol);
+    if (rule->flags & RULE_PORTS && error == 0)
+        error = format_ports(rule, buffer);
+    if (rule->prefix_length && error == 0)
+        error = buffer_printf(buffer, " with %s", prefix_text(rule->address, rule->prefix_length, text));
+    if (rule->flags & (RULE_GROUP | RULE_GROUP_PREFIXES) && error == 0)
+        error = buffer_printf(buffer, " with group %u%s", rule->group, rule->flags & RULE_GROUP_PREFIXES ? " and its prefixes" : "");
+    if (rule->flags & RULE_STATELESS && error == 0)
+        error = buffer_append_string(buffer, " stateless");
+    return error < 0 ? error : buffer_printf(buffer, ", rule %08x]", rule->number);
+}
+
+static int format_block(const struct rules_block *block, struct buffer *buffer)
+{
+    int error = buffer_printf(buffer, " %08x %u =", block->set, block->index);
+
+    for (uint32_t i = 0; i < block->n && i < RULES_PER_BLOCK && error == 0; i++)
+        error = format_rule(&block->rules[i], buffer);
+    return error;
+}
+
+int format_security_row(enum desired_table table, const void *key, const void *value, struct buffer *buffer)
+{
+    char text[PREFIX_TEXT_SIZE];
+
+    if (table == TABLE_POLICIES) {
+        LOAD(__u32, slot, key);
+        LOAD(struct port_policy, policy, value);
+        return buffer_printf(buffer, " %u = egress %08x ingress %08x", slot, policy.rule_set[POLICY_EGRESS], policy.rule_set[POLICY_INGRESS]);
+    }
+    if (table == TABLE_RULES) {
+        LOAD(struct rules_block, block, value);
+        return format_block(&block, buffer);
+    }
+    if (table == TABLE_MEMBERS) {
+        LOAD(struct member_key, member, key);
+        struct ip_address address;
+
+        memcpy(address.bytes, member.address, sizeof(address.bytes));
+        return buffer_printf(buffer, " %u %s", member.group, ip_format(&address, text));
+    }
+
+    LOAD(struct member_prefix_key, member, key);
+    return buffer_printf(buffer, " %u %s", member.group, prefix_text(member.address, member.prefix_length - 32, text));
+}

@@ -1,0 +1,131 @@
+/* Contents and their names: see rule-sets.h. */
+#include "weft/compiler/rule-sets.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "weft/base/siphash.h"
+
+/* One key for all hosts and releases: a restarted or upgraded agent finds the sets that it wants in the maps already. */
+static const uint64_t content_key[2] = {0x7765667472756c65, 0x636f6e74656e7473};
+
+/* How much a rule asks of a packet; those that leave no connection entry come after all others. */
+static unsigned strictness(const struct rule *rule)
+{
+    unsigned flags = rule->flags;
+
+    return !!(flags & RULE_PROTOCOL) + !!(flags & RULE_PORTS) + !!rule->prefix_length +
+           2 * !!(flags & (RULE_GROUP | RULE_GROUP_PREFIXES)) + 16 * !!(flags & RULE_STATELESS);
+}
+
+static int compare_rules(const void *a, const void *b)
+{
+    unsigned x = strictness(a), y = strictness(b);
+
+    return x != y ? (x < y ? -1 : 1) : memcmp(a, b, sizeof(struct rule));
+}
+
+/* 'number', the last member, is for people. */
+static bool says_the_same(const struct rule *a, const struct rule *b)
+{
+    return memcmp(a, b, offsetof(struct rule, number)) == 0;
+}
+
+static int add_set(struct rule_sets *sets, const struct rule *rules, size_t n, uint32_t hash, struct rule_set **ret)
+{
+    struct rule_set *set;
+
+    if (sets->n == sets->capacity) {
+        size_t capacity = sets->capacity ? sets->capacity * 2 : 16;
+        struct rule_set **grown = reallocarray(sets->sets, capacity, sizeof(*grown));
+
+        if (!grown)
+            return -ENOMEM;
+        sets->sets = grown;
+        sets->capacity = capacity;
+    }
+    set = calloc(1, sizeof(*set) + n * sizeof(*rules));
+    if (!set)
+        return -ENOMEM;
+    set->hash = hash;
+    set->n = n;
+    memcpy(set->rules, rules, n * sizeof(*rules));
+    if (hashmap_insert(&sets->by_content, &set->by_content, set->rules, n * sizeof(*rules)) < 0) {
+        free(set);
+        return -ENOMEM;
+    }
+    sets->sets[sets->n++] = set;
+    *ret = set;
+    return 0;
+}
+
+int rule_sets_add(struct rule_sets *sets, struct rule *rules, size_t n, struct rule_set **ret)
+{
+    const struct hashmap_node *node;
+    size_t kept = 0;
+
+    *ret = NULL;
+    if (!n)
+        return 0;
+    qsort(rules, n, sizeof(*rules), compare_rules);
+    for (size_t i = 0; i < n; i++)
+        if (!kept || !says_the_same(&rules[kept - 1], &rules[i]))
+            rules[kept++] = rules[i];
+    node = hashmap_find(&sets->by_content, rules, kept * sizeof(*rules));
+    if (node) {
+        *ret = CONTAINER_OF(node, struct rule_set, by_content);
+        return 0;
+    }
+    return add_set(sets, rules, kept, siphash(content_key, rules, kept * sizeof(*rules)), ret);
+}
+
+static int compare_sets(const void *a, const void *b)
+{
+    const struct rule_set *x = *(struct rule_set *const *)a, *y = *(struct rule_set *const *)b;
+
+    if (x->hash != y->hash)
+        return x->hash < y->hash ? -1 : 1;
+    if (x->n != y->n)
+        return x->n < y->n ? -1 : 1;
+    return memcmp(x->rules, y->rules, x->n * sizeof(*x->rules));
+}
+
+void rule_sets_name(struct rule_sets *sets)
+{
+    uint32_t last = 0;
+
+    if (sets->n)
+        qsort(sets->sets, sets->n, sizeof(*sets->sets), compare_sets);
+    for (size_t i = 0; i < sets->n; i++) {
+        uint32_t wanted = sets->sets[i]->hash >> 1; /* 31 bits, so that counting on never wraps; 0 means no rules. */
+
+        last = sets->sets[i]->id = wanted > last ? wanted : last + 1;
+    }
+}
+
+int rule_sets_rows(const struct rule_sets *sets, struct rows *rows)
+{
+    for (size_t i = 0; i < sets->n; i++) {
+        const struct rule_set *set = sets->sets[i];
+
+        for (size_t first = 0; first < set->n; first += RULES_PER_BLOCK) {
+            struct rules_key key = {set->id, (uint32_t)(first / RULES_PER_BLOCK)};
+            struct rules_block block = {.set = key.set, .index = key.index, .n = (uint32_t)MIN(set->n - first, RULES_PER_BLOCK)};
+
+            memcpy(block.rules, set->rules + first, block.n * sizeof(*block.rules));
+            if (rows_add(rows, &key, &block) < 0)
+                return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
+void rule_sets_clear(struct rule_sets *sets)
+{
+    for (size_t i = 0; i < sets->n; i++)
+        free(sets->sets[i]);
+    free(sets->sets);
+    hashmap_clear(&sets->by_content);
+    *sets = (struct rule_sets){0};
+}
