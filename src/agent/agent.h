@@ -22,7 +22,7 @@
 struct agent_options {
     char *host, *api, *state_dir, *pin_path, *socket, *underlay, *tunnel_address, *join_token_file, *api_ca, *log_level,
         *metrics_listen;
-    uint64_t max_ports, max_hosts, max_project_macs, flood_fan_out, relay_rate;
+    uint64_t max_ports, max_hosts, max_router_ports, max_project_macs, flood_fan_out, relay_rate;
 };
 
 /* A port that is bound to this host. */

@@ -138,6 +138,7 @@ void gathered_clear(struct gathered *gathered)
     free(gathered->security_groups);
     free(gathered->security_group_rules);
     free(gathered->address_groups);
+    free(gathered->routers);
 }
 
 static uint32_t project_index(struct agent *agent, const struct object *object)
@@ -155,6 +156,28 @@ static void gather_network(struct agent *agent, struct gathered *gathered, const
     gathered->network_projects[i] = project_index(agent, &model->object);
 }
 
+static bool is_router_port(const struct port *model)
+{
+    return model->device_owner && (streq(model->device_owner, DEVICE_ROUTER_INTERFACE) || streq(model->device_owner, DEVICE_ROUTER_GATEWAY));
+}
+
+/* Connection entries remember the number, and tell by the generation that it is another port's by now. */
+static void number_router_port(struct agent *agent, struct compile_port *entry)
+{
+    struct slot *slot = local_slot(&agent->local, SLOT_ROUTER_PORT, entry->port->object.id);
+
+    if (!slot) {
+        log_error("port %s of a router gets no number: all %u are in use (max-router-ports)", entry->port->object.id,
+                  maps_sizes(agent->maps).n_router_ports - 1);
+        return;
+    }
+    if (!slot->generation)
+        slot->generation = maps_router_port_generation(agent->maps, slot->number) + (slot->is_new ? 1 : 0);
+    slot->is_new = false;
+    entry->router_port = slot->number;
+    entry->router_port_generation = slot->generation;
+}
+
 static void gather_port(struct agent *agent, struct gathered *gathered, const struct port *model)
 {
     struct compile_port entry = {.port = model};
@@ -170,6 +193,8 @@ static void gather_port(struct agent *agent, struct gathered *gathered, const st
             entry.is_veth = port->is_veth;
         }
     }
+    if (is_router_port(model))
+        number_router_port(agent, &entry);
     gathered->ports[gathered->snapshot.n_ports++] = entry;
 }
 
@@ -200,6 +225,16 @@ static uint32_t group_number(struct agent *agent, const struct object *object)
     return slot ? slot->number : 0;
 }
 
+/* 0 when all are taken: then it does nothing here. */
+static uint32_t router_number(struct agent *agent, const struct object *object)
+{
+    const struct slot *slot = local_slot(&agent->local, SLOT_ROUTER, object->id);
+
+    if (!slot)
+        log_error("router %s gets no number: all %d are in use", object->id, MAX_ROUTERS - 1);
+    return slot ? slot->number : 0;
+}
+
 static void gather_object(struct agent *agent, struct gathered *gathered, const struct object *object)
 {
     struct snapshot *snapshot = &gathered->snapshot;
@@ -223,6 +258,9 @@ static void gather_object(struct agent *agent, struct gathered *gathered, const 
         break;
     case RESOURCE_SECURITY_GROUP_RULE:
         gathered->security_group_rules[snapshot->n_security_group_rules++] = (const struct security_group_rule *)object;
+        break;
+    case RESOURCE_ROUTER:
+        gathered->routers[snapshot->n_routers++] = (struct compile_router){(const struct router *)object, router_number(agent, object)};
         break;
     case RESOURCE_ADDRESS_GROUP:
         gathered->address_groups[snapshot->n_address_groups++] =
@@ -274,7 +312,8 @@ int agent_gather(struct agent *agent, struct gathered *gathered)
         !make_array(replica, RESOURCE_HOST, sizeof(*gathered->hosts), &gathered->hosts) ||
         !make_array(replica, RESOURCE_SECURITY_GROUP, sizeof(*gathered->security_groups), &gathered->security_groups) ||
         !make_array(replica, RESOURCE_SECURITY_GROUP_RULE, sizeof(*gathered->security_group_rules), &gathered->security_group_rules) ||
-        !make_array(replica, RESOURCE_ADDRESS_GROUP, sizeof(*gathered->address_groups), &gathered->address_groups))
+        !make_array(replica, RESOURCE_ADDRESS_GROUP, sizeof(*gathered->address_groups), &gathered->address_groups) ||
+        !make_array(replica, RESOURCE_ROUTER, sizeof(*gathered->routers), &gathered->routers))
         return -ENOMEM;
     snapshot->host_name = agent->options.host;
     snapshot->tunnel_address = agent->tunnel_address;
@@ -291,5 +330,6 @@ int agent_gather(struct agent *agent, struct gathered *gathered)
     snapshot->security_groups = gathered->security_groups;
     snapshot->security_group_rules = gathered->security_group_rules;
     snapshot->address_groups = gathered->address_groups;
+    snapshot->routers = gathered->routers;
     return 0;
 }

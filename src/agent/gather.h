@@ -17,6 +17,7 @@ struct gathered {
     struct compile_security_group *security_groups;
     const struct security_group_rule **security_group_rules;
     struct compile_address_group *address_groups;
+    struct compile_router *routers;
 };
 
 /* Fills '*gathered', gives numbers to what has none and marks those in use, brings agent->ports and agent->hosts up to date.  Returns 0 or

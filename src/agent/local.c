@@ -1,6 +1,7 @@
 /* Slots and plugs: see local.h.  The journal's lines:
  *     plug INTERFACE PORT [forced]     unplug INTERFACE
  *     port NUMBER ID          host NUMBER NAME         project NUMBER ID       group NUMBER ID
+ *     router-port NUMBER ID   router NUMBER ID
  *     free KIND NUMBER */
 #include "weft/agent/local.h"
 
@@ -14,7 +15,7 @@
 #include "weft/base/cleanup.h"
 #include "weft/base/file.h"
 
-static const char *const kind_names[N_SLOT_KINDS] = {"port", "host", "project", "group"};
+static const char *const kind_names[N_SLOT_KINDS] = {"port", "host", "project", "group", "router-port", "router"};
 
 /* ---- the journal ------------------------------------------------------------------------------------------------------- */
 

@@ -1,4 +1,4 @@
-/* What only this host knows and remembers: which number in the tables belongs to which port, host, project and group, and which
+/* What only this host knows and remembers: which number in the tables belongs to which port, host, project, group and router, and which
  * interface a person plugged into which port.
  *
  * Remembered in a journal in the state directory, appended before the tables change, so that a restarted agent gives
@@ -13,13 +13,15 @@
 #define TAP_PREFIX "tap"
 #define TAP_ID_SIZE 11 /* Characters of the port id in a tap's name: Nova's convention. */
 
-enum slot_kind { SLOT_PORT, SLOT_HOST, SLOT_PROJECT, SLOT_GROUP, N_SLOT_KINDS };
+enum slot_kind { SLOT_PORT, SLOT_HOST, SLOT_PROJECT, SLOT_GROUP, SLOT_ROUTER_PORT, SLOT_ROUTER, N_SLOT_KINDS };
 #define MAX_GROUPS 65536 /* Security groups and address groups that concern this host. */
+#define MAX_ROUTERS 65536
 
 struct slot {
     struct hashmap_node by_name;
-    char name[256];      /* A port's id, a host's name, a project's id, a group's id. */
+    char name[256];      /* The object's id; a host's name. */
     uint32_t number;
+    uint32_t generation; /* Of router ports; 0: not known yet. */
     bool in_use;         /* Seen in the present round of marking. */
     bool is_new;         /* Given out since the journal was read: its generation is to be raised. */
 };

@@ -32,6 +32,8 @@ static const struct option_spec options[] = {
     {"tunnel-address", OPTION_STRING, &agent.options.tunnel_address, "ADDRESS", "of this host's tunnels (the one towards the API)"},
     {"max-ports", OPTION_NUMBER, &agent.options.max_ports, "NUMBER", "ports on this host, once created (4096)"},
     {"max-hosts", OPTION_NUMBER, &agent.options.max_hosts, "NUMBER", "other hosts, once created (4096)"},
+    {"max-router-ports", OPTION_NUMBER, &agent.options.max_router_ports, "NUMBER",
+     "ports of routers that concern this host, once created (16384)"},
     {"max-project-macs", OPTION_NUMBER, &agent.options.max_project_macs, "NUMBER",
      "MACs learned in the networks of one project (a share of 65536)"},
     {"flood-fan-out", OPTION_NUMBER, &agent.options.flood_fan_out, "NUMBER", "hosts that a broadcast is sent to, each of which passes it on (64)"},
@@ -73,6 +75,9 @@ static int complete_options(struct agent_options *o, struct error *error)
         return error_set(error, -ERANGE, "max-ports", "max-ports: '%llu' is more than 1000000", (unsigned long long)o->max_ports);
     if (o->max_hosts > 100000)
         return error_set(error, -ERANGE, "max-hosts", "max-hosts: '%llu' is more than 100000", (unsigned long long)o->max_hosts);
+    if (o->max_router_ports > 65536)
+        return error_set(error, -ERANGE, "max-router-ports", "max-router-ports: '%llu' is more than 65536",
+                         (unsigned long long)o->max_router_ports);
     if (!o->flood_fan_out)
         o->flood_fan_out = FLOOD_FAN_OUT_DEFAULT;
     if (o->flood_fan_out < FLOOD_FAN_OUT_MIN || o->flood_fan_out > FLOOD_FAN_OUT_MAX)
@@ -244,7 +249,7 @@ static void stop(uv_signal_t *signal, int number)
 
 static int open_data_plane(struct error *error)
 {
-    struct maps_sizes sizes = {(uint32_t)agent.options.max_ports, (uint32_t)agent.options.max_hosts, 0, 0};
+    struct maps_sizes sizes = {(uint32_t)agent.options.max_ports, (uint32_t)agent.options.max_hosts, 0, (uint32_t)agent.options.max_router_ports};
     struct settings settings = {
         .tunnel_port = TUNNEL_PORT,
         .flood_fan_out = (uint16_t)agent.options.flood_fan_out,
@@ -277,7 +282,7 @@ static int open_data_plane(struct error *error)
 static int open_state(struct error *error)
 {
     struct maps_sizes sizes = maps_sizes(agent.maps);
-    uint32_t limits[N_SLOT_KINDS] = {sizes.n_ports, sizes.n_hosts, sizes.n_projects, MAX_GROUPS};
+    uint32_t limits[N_SLOT_KINDS] = {sizes.n_ports, sizes.n_hosts, sizes.n_projects, MAX_GROUPS, sizes.n_router_ports, MAX_ROUTERS};
     char path[700];
     int result;
 

@@ -45,7 +45,7 @@ static int copy_records(const struct maps *maps, struct pipeline *pipeline)
     static const struct {
         enum desired_table of;
         const char *table;
-    } arrays[] = {{TABLE_PORTS, "ports"}, {TABLE_PORTS, "port_runtime"}, {TABLE_POLICIES, "policies"}, {TABLE_HOSTS, "hosts"}, {TABLE_HOSTS, "host_runtime"}, {TABLE_PROJECTS, "projects"}};
+    } arrays[] = {{TABLE_PORTS, "ports"}, {TABLE_PORTS, "port_runtime"}, {TABLE_POLICIES, "policies"}, {TABLE_ROUTER_PORTS, "router_ports"}, {TABLE_HOSTS, "hosts"}, {TABLE_HOSTS, "host_runtime"}, {TABLE_PROJECTS, "projects"}};
     int result = copy_element(maps, pipeline, "settings", 0);
 
     for (size_t i = 0; i < ARRAY_SIZE(arrays) && result == 0; i++) {

@@ -29,6 +29,8 @@ int compile(const struct snapshot *snapshot, struct desired *ret)
     if (error == 0)
         error = compile_security(&index, ret);
     if (error == 0)
+        error = compile_routing(&index, ret);
+    if (error == 0)
         error = compile_switching(&index, ret);
     if (error == 0)
         error = compile_services(&index, ret);

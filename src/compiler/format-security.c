@@ -1,20 +1,7 @@
 /* Policies, rules and members as text. */
 #include <netinet/in.h>
-#include <stdio.h>
-#include <string.h>
 
-#include "weft/base/address.h"
 #include "weft/compiler/format-tables.h"
-
-/* 'bits' counts in 128, as in the tables. */
-static const char *prefix_text(const __u8 bytes[16], uint32_t bits, char text[PREFIX_TEXT_SIZE])
-{
-    struct ip_prefix prefix;
-
-    memcpy(prefix.address.bytes, bytes, sizeof(prefix.address.bytes));
-    prefix.length = (uint8_t)(ip_is_v4(&prefix.address) ? bits - 96 : bits);
-    return prefix_format(&prefix, text);
-}
 
 static int format_ports(const struct rule *rule, struct buffer *buffer)
 {

@@ -2,9 +2,23 @@
 #ifndef WEFT_COMPILER_FORMAT_TABLES_H
 #define WEFT_COMPILER_FORMAT_TABLES_H
 
+#include <string.h>
+
+#include "weft/base/address.h"
 #include "weft/base/buffer.h"
 #include "weft/dataplane/desired.h"
 
+/* 'bits' counts in 128, as in the tables. */
+static inline const char *prefix_text(const __u8 bytes[16], uint32_t bits, char text[PREFIX_TEXT_SIZE])
+{
+    struct ip_prefix prefix;
+
+    memcpy(prefix.address.bytes, bytes, sizeof(prefix.address.bytes));
+    prefix.length = (uint8_t)(ip_is_v4(&prefix.address) ? bits - 96 : bits);
+    return prefix_format(&prefix, text);
+}
+
+int format_routing_row(enum desired_table table, const void *key, const void *value, struct buffer *buffer);
 int format_security_row(enum desired_table table, const void *key, const void *value, struct buffer *buffer);
 
 /* 'key' and 'value' lie unaligned in their row: copied into a variable first. */

@@ -33,6 +33,10 @@ static const char *output_text(__u32 output, char *text, size_t size)
         kind = "local";
     else if ((output & OUTPUT_KIND_MASK) == OUTPUT_REMOTE)
         kind = "remote";
+    else if ((output & OUTPUT_KIND_MASK) == OUTPUT_ROUTER)
+        kind = "router";
+    else if ((output & OUTPUT_KIND_MASK) == OUTPUT_UPLINK)
+        kind = "uplink";
     snprintf(text, size, "%s %u", kind, output & OUTPUT_SLOT_MASK);
     return text;
 }
@@ -174,6 +178,11 @@ int format_row(enum desired_table table, const void *key, const void *value, str
     case TABLE_MEMBERS:
     case TABLE_MEMBER_PREFIXES:
         error = format_security_row(table, key, value, buffer);
+        break;
+    case TABLE_NEXT_HOPS:
+    case TABLE_ROUTES:
+    case TABLE_ROUTER_PORTS:
+        error = format_routing_row(table, key, value, buffer);
         break;
     case N_DESIRED_TABLES:
         return -EINVAL;

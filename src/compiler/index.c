@@ -5,16 +5,88 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Brings the subnets of each network together: counts, places, fills. */
+static void gather_subnets(struct compile_index *index)
+{
+    const struct snapshot *snapshot = index->snapshot;
+    size_t next = 0;
+
+    for (size_t i = 0; i < snapshot->n_subnets; i++) {
+        struct compile_network *network = compile_find_network(index, snapshot->subnets[i]->network_id);
+
+        if (network)
+            network->n_subnets++;
+    }
+    for (size_t i = 0; i < snapshot->n_networks; i++) {
+        index->network_array[i].first_subnet = next;
+        next += index->network_array[i].n_subnets;
+        index->network_array[i].n_subnets = 0;
+    }
+    for (size_t i = 0; i < snapshot->n_subnets; i++) {
+        struct compile_network *network = compile_find_network(index, snapshot->subnets[i]->network_id);
+
+        if (network)
+            index->subnets_by_network[network->first_subnet + network->n_subnets++] = snapshot->subnets[i];
+    }
+}
+
+static struct compile_router_entry *router_of(const struct compile_index *index, const struct compile_port *port)
+{
+    return port->router_port && port->port->device_id ? (struct compile_router_entry *)compile_find_router(index, port->port->device_id) : NULL;
+}
+
+static int compare_ports(const void *a, const void *b)
+{
+    const struct compile_port *x = *(const struct compile_port *const *)a, *y = *(const struct compile_port *const *)b;
+
+    return strcmp(x->port->object.id, y->port->object.id);
+}
+
+/* The same with the ports of each router, which come in the order of their ids. */
+static int gather_router_ports(struct compile_index *index)
+{
+    const struct snapshot *snapshot = index->snapshot;
+    size_t next = 0;
+
+    for (size_t i = 0; i < snapshot->n_ports; i++) {
+        struct compile_router_entry *router = router_of(index, &snapshot->ports[i]);
+
+        if (router)
+            router->n_ports++;
+    }
+    for (size_t i = 0; i < snapshot->n_routers; i++) {
+        index->router_array[i].first_port = next;
+        next += index->router_array[i].n_ports;
+        index->router_array[i].n_ports = 0;
+    }
+    index->ports_by_router = calloc(next + 1, sizeof(*index->ports_by_router));
+    if (!index->ports_by_router)
+        return -ENOMEM;
+    for (size_t i = 0; i < snapshot->n_ports; i++) {
+        struct compile_router_entry *router = router_of(index, &snapshot->ports[i]);
+
+        if (router)
+            index->ports_by_router[router->first_port + router->n_ports++] = &snapshot->ports[i];
+    }
+    for (size_t i = 0; i < snapshot->n_routers; i++)
+        if (index->router_array[i].n_ports > 1)
+            qsort(index->ports_by_router + index->router_array[i].first_port, index->router_array[i].n_ports,
+                  sizeof(*index->ports_by_router), compare_ports);
+    return 0;
+}
+
 int compile_index_build(const struct snapshot *snapshot, struct compile_index *ret)
 {
     *ret = (struct compile_index){.snapshot = snapshot};
     ret->network_array = calloc(snapshot->n_networks + 1, sizeof(*ret->network_array));
     ret->subnet_array = calloc(snapshot->n_subnets + 1, sizeof(*ret->subnet_array));
+    ret->subnets_by_network = calloc(snapshot->n_subnets + 1, sizeof(*ret->subnets_by_network));
+    ret->router_array = calloc(snapshot->n_routers + 1, sizeof(*ret->router_array));
     ret->host_nodes = calloc(snapshot->n_hosts + 1, sizeof(*ret->host_nodes));
     for (size_t i = 0; i < snapshot->n_hosts; i++)
         ret->n_host_slots = MAX(ret->n_host_slots, snapshot->hosts[i].slot + 1);
     ret->host_by_slot = calloc(ret->n_host_slots + 1, sizeof(*ret->host_by_slot));
-    if (!ret->network_array || !ret->subnet_array || !ret->host_nodes || !ret->host_by_slot)
+    if (!ret->network_array || !ret->subnet_array || !ret->subnets_by_network || !ret->router_array || !ret->host_nodes || !ret->host_by_slot)
         goto no_memory;
 
     for (size_t i = 0; i < snapshot->n_networks; i++) {
@@ -31,6 +103,16 @@ int compile_index_build(const struct snapshot *snapshot, struct compile_index *r
         if (hashmap_insert(&ret->subnets, &entry->by_id, entry->subnet->object.id, UUID_TEXT_SIZE - 1) == -ENOMEM)
             goto no_memory;
     }
+    gather_subnets(ret);
+    for (size_t i = 0; i < snapshot->n_routers; i++) {
+        struct compile_router_entry *entry = &ret->router_array[i];
+
+        entry->router = &snapshot->routers[i];
+        if (hashmap_insert(&ret->routers, &entry->by_id, entry->router->router->object.id, UUID_TEXT_SIZE - 1) == -ENOMEM)
+            goto no_memory;
+    }
+    if (snapshot->n_routers && gather_router_ports(ret) < 0)
+        goto no_memory;
     for (size_t i = 0; i < snapshot->n_hosts; i++) {
         const char *name = snapshot->hosts[i].host->object.name;
 
@@ -51,11 +133,15 @@ void compile_index_clear(struct compile_index *index)
         free(index->network_array[i].outputs);
     free(index->network_array);
     free(index->subnet_array);
+    free(index->subnets_by_network);
+    free(index->router_array);
+    free(index->ports_by_router);
     free(index->host_nodes);
     free(index->host_by_slot);
     hashmap_clear(&index->networks);
     hashmap_clear(&index->subnets);
     hashmap_clear(&index->hosts);
+    hashmap_clear(&index->routers);
     *index = (struct compile_index){0};
 }
 
@@ -73,6 +159,18 @@ const struct subnet *compile_find_subnet(const struct compile_index *index, cons
     return node ? CONTAINER_OF(node, struct compile_subnet, by_id)->subnet : NULL;
 }
 
+const struct compile_router_entry *compile_find_router(const struct compile_index *index, const char *id)
+{
+    struct hashmap_node *node = hashmap_find(&index->routers, id, strlen(id));
+
+    return node ? CONTAINER_OF(node, struct compile_router_entry, by_id) : NULL;
+}
+
+bool compile_is_gateway(const struct port *port)
+{
+    return port->device_owner && streq(port->device_owner, DEVICE_ROUTER_GATEWAY);
+}
+
 const struct compile_host *compile_find_host(const struct compile_index *index, const char *name)
 {
     struct hashmap_node *node = hashmap_find(&index->hosts, name, strlen(name));
@@ -84,6 +182,8 @@ uint32_t compile_output(const struct compile_index *index, const struct compile_
 {
     const char *binding = port->port->binding_host_id;
 
+    if (port->router_port)
+        return OUTPUT_ROUTER | port->router_port;
     if (!binding || !binding[0])
         return OUTPUT_NONE;
     if (streq(binding, index->snapshot->host_name))

@@ -8,6 +8,7 @@
 struct compile_network {
     struct hashmap_node by_id;
     const struct network *network;
+    size_t first_subnet, n_subnets; /* In subnets_by_network. */
     bool may_learn;             /* Some port may use addresses that the model does not name. */
     uint32_t *outputs;          /* Who gets a copy of broadcast: one of each, unsorted until the end. */
     size_t n_outputs, n_outputs_capacity;
@@ -18,10 +19,19 @@ struct compile_subnet {
     const struct subnet *subnet;
 };
 
+struct compile_router_entry {
+    struct hashmap_node by_id;
+    const struct compile_router *router;
+    size_t first_port, n_ports; /* In ports_by_router. */
+};
+
 struct compile_index {
-    struct hashmap networks, subnets, hosts;
+    struct hashmap networks, subnets, hosts, routers;
     struct compile_network *network_array;
     struct compile_subnet *subnet_array;
+    const struct subnet **subnets_by_network; /* Those of a network together. */
+    struct compile_router_entry *router_array;
+    const struct compile_port **ports_by_router; /* Those of a router together, by id. */
     struct hashmap_node *host_nodes; /* Parallel to snapshot->hosts; keyed by name. */
     const struct compile_host **host_by_slot;
     uint32_t n_host_slots;
@@ -33,10 +43,23 @@ void compile_index_clear(struct compile_index *index);
 
 struct compile_network *compile_find_network(const struct compile_index *index, const char *id);
 const struct subnet *compile_find_subnet(const struct compile_index *index, const char *id);
+const struct compile_router_entry *compile_find_router(const struct compile_index *index, const char *id);
 const struct compile_host *compile_find_host(const struct compile_index *index, const char *name);
 
 /* Where frames for 'port' go: OUTPUT_*. */
 uint32_t compile_output(const struct compile_index *index, const struct compile_port *port);
+
+/* Does the port connect its router to an external network? */
+bool compile_is_gateway(const struct port *port);
+
+/* Names from hashes of what they name: 31 bits, never 0; where several have one hash, the next number that is free.  To be called in the order
+ * of the hashes, each time with the id before (first 0). */
+static inline uint32_t compile_id_from_hash(uint32_t hash, uint32_t last)
+{
+    uint32_t wanted = hash >> 1; /* So that counting on never wraps. */
+
+    return wanted > last ? wanted : last + 1;
+}
 
 /* The first 32 bits of the object's id: what tables name it by, for people and to tell it from others. */
 uint32_t compile_object_number(const struct object *object);

@@ -10,6 +10,9 @@ int compile_ports(struct compile_index *index, struct desired *desired);
 /* Rule sets, who has which, and the members of groups: security.c. */
 int compile_security(struct compile_index *index, struct desired *desired);
 
+/* Routers' ports, routes, groups of next hops: routing.c. */
+int compile_routing(struct compile_index *index, struct desired *desired);
+
 /* Layer 2: networks, FDB, neighbors, flood lists: switching.c. */
 int compile_switching(struct compile_index *index, struct desired *desired);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "weft/base/siphash.h"
+#include "weft/compiler/index.h"
 
 /* One key for all hosts and releases: a restarted or upgraded agent finds the sets that it wants in the maps already. */
 static const uint64_t content_key[2] = {0x7765667472756c65, 0x636f6e74656e7473};
@@ -97,11 +98,8 @@ void rule_sets_name(struct rule_sets *sets)
 
     if (sets->n)
         qsort(sets->sets, sets->n, sizeof(*sets->sets), compare_sets);
-    for (size_t i = 0; i < sets->n; i++) {
-        uint32_t wanted = sets->sets[i]->hash >> 1; /* 31 bits, so that counting on never wraps; 0 means no rules. */
-
-        last = sets->sets[i]->id = wanted > last ? wanted : last + 1;
-    }
+    for (size_t i = 0; i < sets->n; i++)
+        last = sets->sets[i]->id = compile_id_from_hash(sets->sets[i]->hash, last);
 }
 
 int rule_sets_rows(const struct rule_sets *sets, struct rows *rows)

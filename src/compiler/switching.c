@@ -92,8 +92,8 @@ static int add_port(struct compile_index *index, const struct compile_port *entr
 
     uint32_t vni = network->network->vni;
 
-    if (add_fdb(desired, vni, port->mac.bytes, output) < 0 || add_flood_output(network, output) < 0)
-        return -ENOMEM;
+    if (add_fdb(desired, vni, port->mac.bytes, output) < 0 || (!entry->router_port && add_flood_output(network, output) < 0))
+        return -ENOMEM; /* A router has no use for broadcast: what it is asked by broadcast is answered from 'neighbors'. */
     for (size_t i = 0; i < port->n_fixed_ips; i++) {
         const struct ip_address *address = &port->fixed_ips[i].address;
         struct ip_address link_local = ip_from_eui64(&link_local_prefix, &port->mac);
@@ -103,6 +103,8 @@ static int add_port(struct compile_index *index, const struct compile_port *entr
             (!ip_is_v4(address) && add_neighbor(desired, vni, &link_local, port->mac.bytes) < 0))
             return -ENOMEM;
     }
+    if (entry->router_port)
+        return 0; /* Sends nothing of its own. */
     if (!port->port_security_enabled || port->n_allowed_address_pairs)
         network->may_learn = true;
     return add_movables(port, vni, output, desired);

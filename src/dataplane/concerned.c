@@ -4,26 +4,42 @@
 #include <errno.h>
 #include <string.h>
 
+#include "weft/base/util.h"
 #include "weft/dataplane/load.h"
+
+#define SETS(c) {&(c)->slots, &(c)->vnis, &(c)->reached, &(c)->routers, &(c)->hop_groups, &(c)->groups}
 
 void concerned_init(struct concerned *concerned, struct maps *maps)
 {
+    struct rows *const sets[] = SETS(concerned);
+
     concerned->maps = maps;
-    rows_init(&concerned->vnis, sizeof(uint32_t), 0);
-    rows_init(&concerned->slots, sizeof(uint32_t), 0);
-    rows_init(&concerned->groups, sizeof(uint32_t), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
+        rows_init(sets[i], sizeof(uint32_t), 0);
 }
 
 void concerned_clear(struct concerned *concerned)
 {
-    rows_clear(&concerned->vnis);
-    rows_clear(&concerned->slots);
-    rows_clear(&concerned->groups);
+    struct rows *const sets[] = SETS(concerned);
+
+    for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
+        rows_clear(sets[i]);
 }
 
 static int mark(struct rows *set, const void *value)
 {
     return rows_add(set, value, NULL);
+}
+
+/* A new one only leads where nothing led; its routes are rows of their own. */
+static int mark_router_port(struct concerned *concerned, const void *old_value, const void *new_value)
+{
+    const void *const values[] = {old_value, new_value};
+
+    for (size_t i = 0; old_value && i < ARRAY_SIZE(values); i++)
+        if (values[i] && mark(&concerned->routers, (const uint8_t *)values[i] + offsetof(struct router_port_config, router)) < 0)
+            return -ENOMEM;
+    return 0;
 }
 
 /* Which connection entries may have been decided differently?  A row that only appears changes no decision (there was
@@ -52,6 +68,14 @@ int concerned_mark(struct concerned *concerned, enum desired_table table, const 
     }
     case TABLE_SOURCES:
         return mark(&concerned->slots, (const uint8_t *)key + offsetof(struct source_key, slot));
+    case TABLE_NEIGHBORS: /* Switching takes the MAC that the sender wrote; routing finds it here. */
+        return old_value ? mark(&concerned->reached, key) : 0;
+    case TABLE_ROUTER_PORTS:
+        return mark_router_port(concerned, old_value, new_value);
+    case TABLE_ROUTES: /* Also one that is new: it may be longer than the one that was taken. */
+        return mark(&concerned->routers, (const uint8_t *)key + offsetof(struct route_key, router));
+    case TABLE_NEXT_HOPS:
+        return old_value ? mark(&concerned->hop_groups, key) : 0;
     case TABLE_MEMBERS: /* A new one allows more, and what is allowed goes on. */
         return new_value ? 0 : mark(&concerned->groups, key);
     case TABLE_MEMBER_PREFIXES:
@@ -106,6 +130,8 @@ int concerned_bump(struct concerned *concerned, const struct desired *now)
     const struct rows *ports = &now->tables[TABLE_PORTS];
     int error = mark_ports_of_groups(concerned, now);
 
+    if (error == 0)
+        error = concerned_follow_routers(concerned, now);
     if (error == 0)
         error = rows_sort(&concerned->vnis);
     if (error == 0)

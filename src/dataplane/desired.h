@@ -25,6 +25,9 @@
     X(RULES, rules, struct rules_key, struct rules_block, HASH)                                              \
     X(MEMBERS, members, struct member_key, __u64, HASH)                                                      \
     X(MEMBER_PREFIXES, member_prefixes, struct member_prefix_key, __u64, PREFIXES)                           \
+    X(NEXT_HOPS, next_hops, struct next_hop_key, struct next_hop_value, HASH)                                \
+    X(ROUTES, routes, struct route_key, struct route_value, PREFIXES)                                        \
+    X(ROUTER_PORTS, router_ports, __u32, struct router_port_config, ARRAY) /* by number */                   \
     X(PORTS, ports, __u32, struct port_config, ARRAY)                /* by port slot */                     \
     X(HOSTS, hosts, __u32, struct host_config, ARRAY)                /* by host slot */                     \
     X(PROJECTS, projects, __u32, struct project_limits, ARRAY)       /* by project index */

@@ -3,7 +3,7 @@
  * The order of writes makes each intermediate state one that was or will be right:
  *   1. rows that are new or changed in hashes: nothing refers to a slot before its record says where it leads, and a slot
  *      without a record drops with a reason;
- *   2. records of ports and hosts (the copy that is not active, then 'active'), before a port's the word that says which its rule sets are;
+ *   2. records of ports, hosts and router ports (the copy that is not active, then 'active'), before a port's the word that says which its rule sets are;
  *   3. rows that are gone; rule sets only when no program can be in the middle of them any more;
  *   4. epochs: connection entries that were decided from the old tables are decided again (concerned.h). */
 #include <bpf/bpf.h>
@@ -146,7 +146,7 @@ static int delete_rows(int fd, const struct rows *rows)
 }
 
 /* What a record refers to comes before it, and goes after it. */
-static const enum desired_table record_order[] = {TABLE_PROJECTS, TABLE_HOSTS, TABLE_POLICIES, TABLE_PORTS};
+static const enum desired_table record_order[] = {TABLE_PROJECTS, TABLE_HOSTS, TABLE_ROUTER_PORTS, TABLE_POLICIES, TABLE_PORTS};
 
 /* ---- all together ------------------------------------------------------------------------------------------------------------- */
 
@@ -245,7 +245,7 @@ int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uin
         maps->policies_changed_ms = now_ms;
     for (size_t i = 0; i < ARRAY_SIZE(record_order); i++)
         records_write(maps, record_order[i], &difference.additions.tables[record_order[i]], now_ms);
-    for (int table = 0; table < N_DESIRED_TABLES; table++)
+    for (int table = N_DESIRED_TABLES - 1; table >= 0; table--) /* What refers to others goes before them. */
         if (!desired_table_is_array(table) && difference.deletions.tables[table].n) {
             int error = delete_rows(maps->hash_fds[table], &difference.deletions.tables[table]);
 

@@ -50,6 +50,11 @@ uint32_t maps_port_generation(const struct maps *maps, uint32_t slot)
     return records_generation(maps, TABLE_PORTS, slot);
 }
 
+uint32_t maps_router_port_generation(const struct maps *maps, uint32_t number)
+{
+    return records_generation(maps, TABLE_ROUTER_PORTS, number);
+}
+
 uint32_t maps_host_generation(const struct maps *maps, uint32_t slot)
 {
     return records_generation(maps, TABLE_HOSTS, slot);

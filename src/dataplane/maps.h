@@ -60,9 +60,10 @@ void maps_project_learned(const struct maps *maps, uint32_t index, uint32_t *ret
 /* What the maps hold, as far as the agent writes them.  Borrowed until the next maps_apply. */
 const struct desired *maps_actual(const struct maps *maps);
 
-/* The generation that the record of a port or host slot holds, also when the slot is free. */
+/* The generation that the record of a port, host or router port holds, also when it is free. */
 uint32_t maps_port_generation(const struct maps *maps, uint32_t slot);
 uint32_t maps_host_generation(const struct maps *maps, uint32_t slot);
+uint32_t maps_router_port_generation(const struct maps *maps, uint32_t number);
 
 /* The sum over all CPUs.  Returns 0 or -errno. */
 int maps_port_counters(const struct maps *maps, uint32_t slot, struct port_counters *ret_counters);

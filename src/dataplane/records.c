@@ -27,11 +27,13 @@ struct shape {
 static const struct shape shapes[N_DESIRED_TABLES] = {
     [TABLE_PORTS] = DOUBLE(port, vni),
     [TABLE_HOSTS] = DOUBLE(host, remote),
+    [TABLE_ROUTER_PORTS] = DOUBLE(router_port, vni),
     [TABLE_POLICIES] = {.size = sizeof(struct port_policy)},
     [TABLE_PROJECTS] = {.size = sizeof(struct project_record)},
 };
 
-_Static_assert(offsetof(struct port_record, config) == RECORD_HEADER && offsetof(struct host_record, config) == RECORD_HEADER,
+_Static_assert(offsetof(struct port_record, config) == RECORD_HEADER && offsetof(struct host_record, config) == RECORD_HEADER &&
+                   offsetof(struct router_port_record, config) == RECORD_HEADER,
                "one kind of double record");
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------ */

@@ -1,4 +1,4 @@
-/* The tables that are arrays in mapped memory: double records (tables.h) of ports and hosts, the words of policies, the limits of projects.  Rows
+/* The tables that are arrays in mapped memory: double records (tables.h) of ports, hosts and router ports, the words of policies, the limits of projects.  Rows
  * of 'struct desired' go in and come out.  Internal. */
 #ifndef WEFT_DATAPLANE_RECORDS_H
 #define WEFT_DATAPLANE_RECORDS_H

@@ -12,22 +12,9 @@
 #include <bpf/bpf.h>
 #include <cmocka.h>
 
+#include "loader.h"
 #include "weft/base/clock.h"
 #include "weft/base/util.h"
-#include "weft/dataplane/maps.h"
-
-static const char *pin_path;
-static const struct maps_sizes sizes = {64, 64, 64, 64};
-
-static struct maps *open_maps(void)
-{
-    struct error error = {0};
-    struct maps *maps = NULL;
-
-    if (maps_open(pin_path, &sizes, &maps, &error) < 0)
-        fail_msg("%s", error.message);
-    return maps;
-}
 
 /* Keys from a small space, so that rows come, change and go. */
 static void random_rows(struct desired *desired, unsigned n)
@@ -55,6 +42,11 @@ static void random_rows(struct desired *desired, unsigned n)
         struct member_key member = {.group = vni, .address = {10, 0, 0, (uint8_t)(rand() % 40)}};
         struct member_prefix_key prefix = {.prefix_length = 32 + 8 * (1 + (uint32_t)rand() % 16), .group = vni};
         __u64 group = vni;
+        struct router_port_config router_port = {.flags = (uint32_t)rand() % 2, .router = vni, .vni = vni, .generation = 1 + (uint32_t)rand() % 3};
+        struct route_key route_key = {.prefix_length = 32 + 8 * (1 + (uint32_t)rand() % 16), .router = vni};
+        struct route_value route = {.router = vni, .flags = rand() % 2 ? ROUTE_MANY : 0, .port = slot};
+        struct next_hop_key hop_key = {.group = slot, .bucket = (uint32_t)rand() % 2};
+        struct next_hop_value hop = {.group = slot, .port = vni};
 
         rows_add(&desired->tables[TABLE_PORTS], &slot, &port);
         rows_add(&desired->tables[TABLE_HOSTS], &slot, &host);
@@ -71,6 +63,9 @@ static void random_rows(struct desired *desired, unsigned n)
         rows_add(&desired->tables[TABLE_RULES], &rules, &block);
         rows_add(&desired->tables[TABLE_MEMBERS], &member, &group);
         rows_add(&desired->tables[TABLE_MEMBER_PREFIXES], &prefix, &group);
+        rows_add(&desired->tables[TABLE_ROUTER_PORTS], &slot, &router_port);
+        rows_add(&desired->tables[TABLE_ROUTES], &route_key, &route);
+        rows_add(&desired->tables[TABLE_NEXT_HOPS], &hop_key, &hop);
     }
     for (int table = 0; table < N_DESIRED_TABLES; table++)
         assert_int_equal(0, rows_sort(&desired->tables[table]));
@@ -86,21 +81,9 @@ static void assert_same(const struct desired *expected, const struct desired *ac
     }
 }
 
-/* Applies until nothing is held back by the grace of records.  Time is given, so nobody waits. */
-static void apply(struct maps *maps, const struct desired *desired, uint64_t *now_ms)
-{
-    struct maps_changes changes;
-
-    do {
-        assert_int_equal(0, maps_apply(maps, desired, true, *now_ms, &changes));
-        assert_int_equal(0, changes.n_failed);
-        *now_ms += changes.retry_ms;
-    } while (changes.retry_ms);
-}
-
 static void the_kernel_holds_what_is_desired(void **state)
 {
-    struct maps *maps = open_maps();
+    struct maps *maps = loader_open();
     struct maps_changes changes;
     struct desired desired;
     uint64_t now_ms = 1000;
@@ -110,25 +93,25 @@ static void the_kernel_holds_what_is_desired(void **state)
         struct maps *again;
 
         random_rows(&desired, (unsigned)rand() % 80);
-        apply(maps, &desired, &now_ms);
+        loader_apply(maps, &desired, &now_ms);
         assert_same(&desired, maps_actual(maps));
         assert_int_equal(0, maps_apply(maps, &desired, true, now_ms, &changes));
         assert_int_equal(0, changes.n_added + changes.n_changed + changes.n_deleted);
         if (round % 10)
             continue;
-        again = open_maps(); /* What another agent finds: the pins say the same. */
+        again = loader_open(); /* What another agent finds: the pins say the same. */
         assert_same(&desired, maps_actual(again));
         maps_close(again);
     }
     desired_clear(&desired);
-    apply(maps, &desired, &now_ms);
+    loader_apply(maps, &desired, &now_ms);
     assert_same(&desired, maps_actual(maps));
     maps_close(maps);
 }
 
 static void nothing_is_deleted_without_sweep(void **state)
 {
-    struct maps *maps = open_maps();
+    struct maps *maps = loader_open();
     struct desired first, second;
     struct maps_changes changes;
     uint64_t now_ms = 100000;
@@ -136,11 +119,11 @@ static void nothing_is_deleted_without_sweep(void **state)
     desired_init(&first);
     desired_init(&second);
     random_rows(&first, 50);
-    apply(maps, &first, &now_ms);
+    loader_apply(maps, &first, &now_ms);
     assert_int_equal(0, maps_apply(maps, &second, false, now_ms + 1000, &changes));
     assert_int_equal(0, changes.n_deleted);
     assert_same(&first, maps_actual(maps));
-    apply(maps, &second, &now_ms);
+    loader_apply(maps, &second, &now_ms);
     assert_same(&second, maps_actual(maps));
     desired_clear(&first);
     maps_close(maps);
@@ -148,7 +131,7 @@ static void nothing_is_deleted_without_sweep(void **state)
 
 static void a_record_is_not_changed_twice_within_the_grace(void **state)
 {
-    struct maps *maps = open_maps();
+    struct maps *maps = loader_open();
     struct maps_changes changes;
     struct desired desired;
     uint32_t slot = 7;
@@ -172,7 +155,7 @@ static void a_record_is_not_changed_twice_within_the_grace(void **state)
     assert_int_equal(0, maps_apply(maps, &desired, true, 600000, &changes));
     assert_int_equal(1, changes.n_deleted);
     maps_close(maps);
-    maps = open_maps();
+    maps = loader_open();
     assert_int_equal(0, maps_actual(maps)->tables[TABLE_PORTS].n);
     assert_int_equal(3, maps_port_generation(maps, slot));
     maps_close(maps);
@@ -180,7 +163,7 @@ static void a_record_is_not_changed_twice_within_the_grace(void **state)
 
 static void a_row_beyond_the_tables_is_refused_and_the_others_are_written(void **state)
 {
-    struct maps *maps = open_maps();
+    struct maps *maps = loader_open();
     struct maps_changes changes;
     struct desired desired;
     uint32_t far = 64, near = 3;
@@ -198,149 +181,6 @@ static void a_row_beyond_the_tables_is_refused_and_the_others_are_written(void *
     maps_close(maps);
 }
 
-/* ---- which ports are evaluated again ------------------------------------------------------------------------------------- */
-
-static uint32_t epoch_of(const struct maps *maps, uint32_t slot)
-{
-    struct port_record record;
-
-    assert_int_equal(0, bpf_map_lookup_elem(maps_descriptor(maps, "ports"), &slot, &record));
-    return record.epoch;
-}
-
-#define N_EPOCHS 8
-
-static void read_epochs(const struct maps *maps, uint32_t epochs[N_EPOCHS])
-{
-    for (uint32_t slot = 0; slot < N_EPOCHS; slot++)
-        epochs[slot] = epoch_of(maps, slot);
-}
-
-/* Applies, and says as bits which of the first slots were bumped. */
-static unsigned bumped_by(struct maps *maps, struct desired *desired, uint64_t *now_ms)
-{
-    uint32_t before[N_EPOCHS], after[N_EPOCHS];
-    unsigned bumped = 0;
-
-    for (int table = 0; table < N_DESIRED_TABLES; table++)
-        assert_int_equal(0, rows_sort(&desired->tables[table]));
-    read_epochs(maps, before);
-    *now_ms += 1000;
-    apply(maps, desired, now_ms);
-    read_epochs(maps, after);
-    for (uint32_t slot = 0; slot < N_EPOCHS; slot++)
-        bumped |= (after[slot] != before[slot]) << slot;
-    return bumped;
-}
-
-static void add_port(struct desired *desired, uint32_t slot, uint32_t vni)
-{
-    struct port_config port = {.ifindex = 100 + slot, .vni = vni, .generation = 1};
-
-    rows_add(&desired->tables[TABLE_PORTS], &slot, &port);
-}
-
-static void add_policy(struct desired *desired, uint32_t slot, uint32_t egress, uint32_t ingress)
-{
-    struct port_policy policy = {{egress, ingress}};
-
-    rows_add(&desired->tables[TABLE_POLICIES], &slot, &policy);
-}
-
-/* A set of one rule, which names a group or, with 0, none. */
-static void add_set(struct desired *desired, uint32_t set, uint32_t group)
-{
-    struct rules_key key = {set, 0};
-    struct rules_block block = {.set = set, .n = 1, .rules = {{.flags = RULE_IPV4 | (group ? RULE_GROUP : 0), .group = group}}};
-
-    rows_add(&desired->tables[TABLE_RULES], &key, &block);
-}
-
-static void add_member(struct desired *desired, uint32_t group, uint8_t last)
-{
-    struct member_key key = {.group = group, .address = {[10] = 0xff, 0xff, 10, 0, 0, last}};
-    __u64 value = group;
-
-    rows_add(&desired->tables[TABLE_MEMBERS], &key, &value);
-}
-
-/* Four ports: 1 and 2 with sets that name group 7, 3 with one that does not, 4 without policy. */
-static void policy_world(struct desired *desired, unsigned members)
-{
-    desired_clear(desired);
-    for (uint32_t slot = 1; slot <= 4; slot++)
-        add_port(desired, slot, 9);
-    add_set(desired, 50, 7);
-    add_set(desired, 51, 0);
-    add_policy(desired, 1, 50, 0);
-    add_policy(desired, 2, 51, 50);
-    add_policy(desired, 3, 51, 51);
-    for (uint8_t i = 0; i < 8; i++)
-        if (members & 1u << i)
-            add_member(desired, 7, i);
-}
-
-static void policies_bump_the_ports_that_they_concern(void **state)
-{
-    struct maps *maps = open_maps();
-    struct desired desired;
-    uint64_t now_ms = 3000000;
-
-    desired_init(&desired);
-    policy_world(&desired, 3);
-    bumped_by(maps, &desired, &now_ms);
-    assert_int_equal(0, bumped_by(maps, &desired, &now_ms));
-    policy_world(&desired, 7); /* One more allows more. */
-    assert_int_equal(0, bumped_by(maps, &desired, &now_ms));
-    policy_world(&desired, 6); /* One less. */
-    assert_int_equal(1 << 1 | 1 << 2, bumped_by(maps, &desired, &now_ms));
-    policy_world(&desired, 6); /* Another set for one port. */
-    add_set(&desired, 52, 0);
-    rows_clear(&desired.tables[TABLE_POLICIES]);
-    add_policy(&desired, 1, 50, 0);
-    add_policy(&desired, 2, 51, 50);
-    add_policy(&desired, 3, 52, 51);
-    assert_int_equal(1 << 3, bumped_by(maps, &desired, &now_ms));
-    rows_clear(&desired.tables[TABLE_POLICIES]); /* Nothing is allowed any more. */
-    add_policy(&desired, 1, 50, 0);
-    add_policy(&desired, 2, 51, 50);
-    assert_int_equal(1 << 3, bumped_by(maps, &desired, &now_ms));
-    desired_clear(&desired);
-    apply(maps, &desired, &now_ms);
-    maps_close(maps);
-}
-
-/* A program may be in the middle of it. */
-static void a_rule_set_stays_for_a_moment_after_the_last_policy_that_named_it(void **state)
-{
-    struct maps *maps = open_maps();
-    struct maps_changes changes;
-    struct desired desired;
-    struct rules_key key = {50, 0};
-    struct rules_block block;
-    uint64_t now_ms = 4000000;
-    int rules = maps_descriptor(maps, "rules");
-
-    desired_init(&desired);
-    policy_world(&desired, 1);
-    bumped_by(maps, &desired, &now_ms);
-    now_ms += 1000;
-    desired_clear(&desired);
-    for (uint32_t slot = 1; slot <= 4; slot++)
-        add_port(&desired, slot, 9);
-    assert_int_equal(0, maps_apply(maps, &desired, true, now_ms, &changes));
-    assert_int_equal(RECORD_GRACE_MS, changes.retry_ms);
-    assert_int_equal(0, bpf_map_lookup_elem(rules, &key, &block));
-    assert_int_equal(0, maps_apply(maps, &desired, true, now_ms + 1, &changes));
-    assert_int_equal(RECORD_GRACE_MS - 1, changes.retry_ms);
-    assert_int_equal(0, maps_apply(maps, &desired, true, now_ms + RECORD_GRACE_MS, &changes));
-    assert_int_equal(0, changes.retry_ms);
-    assert_true(bpf_map_lookup_elem(rules, &key, &block) < 0);
-    desired_clear(&desired);
-    assert_int_equal(0, maps_apply(maps, &desired, true, now_ms + 1000, &changes));
-    maps_close(maps);
-}
-
 /* Network 'vni' is of the project with that index, which may have so many learned MACs. */
 static void add_project(struct desired *desired, uint32_t vni, uint32_t project, uint32_t max_learned)
 {
@@ -353,7 +193,7 @@ static void add_project(struct desired *desired, uint32_t vni, uint32_t project,
 
 static void learned_macs_without_a_claim_are_swept(void **state)
 {
-    struct maps *maps = open_maps();
+    struct maps *maps = loader_open();
     struct maps_changes changes;
     struct desired desired;
     int fd = maps_descriptor(maps, "learned"), runtime = maps_descriptor(maps, "port_runtime");
@@ -386,7 +226,7 @@ static void learned_macs_without_a_claim_are_swept(void **state)
 /* Else a port would be deaf for ever after 256 MACs, and a tenant could fill the table of all. */
 static void an_output_at_its_limit_is_forgotten(void **state)
 {
-    struct maps *maps = open_maps();
+    struct maps *maps = loader_open();
     struct maps_changes changes;
     struct desired desired;
     int fd = maps_descriptor(maps, "learned");
@@ -426,7 +266,7 @@ static void an_output_at_its_limit_is_forgotten(void **state)
 /* Over all its networks, ports and hosts; the other project keeps what it has. */
 static void a_project_at_its_limit_is_forgotten(void **state)
 {
-    struct maps *maps = open_maps();
+    struct maps *maps = loader_open();
     struct maps_changes changes;
     struct desired desired;
     int fd = maps_descriptor(maps, "learned");
@@ -470,7 +310,7 @@ static void a_project_at_its_limit_is_forgotten(void **state)
 /* Printed, not judged. */
 static void a_thousand_ports_are_timed(void **state)
 {
-    struct maps *maps = open_maps();
+    struct maps *maps = loader_open();
     struct maps_changes changes;
     struct desired desired;
     uint64_t start_ns;
@@ -503,21 +343,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(nothing_is_deleted_without_sweep),
         cmocka_unit_test(a_record_is_not_changed_twice_within_the_grace),
         cmocka_unit_test(a_row_beyond_the_tables_is_refused_and_the_others_are_written),
-        cmocka_unit_test(policies_bump_the_ports_that_they_concern),
-        cmocka_unit_test(a_rule_set_stays_for_a_moment_after_the_last_policy_that_named_it),
         cmocka_unit_test(learned_macs_without_a_claim_are_swept),
         cmocka_unit_test(a_project_at_its_limit_is_forgotten),
         cmocka_unit_test(an_output_at_its_limit_is_forgotten),
         cmocka_unit_test(a_thousand_ports_are_timed),
     };
-    unsigned seed = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : (unsigned)time(NULL);
 
-    if (argc < 2) {
-        fprintf(stderr, "usage: maps PIN-PATH [SEED]\n");
-        return 1;
-    }
-    pin_path = argv[1];
-    printf("seed %u\n", seed);
-    srand(seed);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return loader_main(argc, argv, tests, ARRAY_SIZE(tests));
 }

@@ -1,4 +1,4 @@
-"""The loader against a real kernel: see maps.c."""
+"""The loader against a real kernel: see maps.c and epochs.c."""
 
 import os
 import pathlib
@@ -12,10 +12,11 @@ BUILD = pathlib.Path(os.environ.get("WEFT_BUILD", ROOT / "build" / "release"))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root for BPF")
-def test_the_loader_brings_the_maps_to_what_is_desired():
-    path = f"/sys/fs/bpf/wft{os.getpid()}-maps"
+@pytest.mark.parametrize("program", ["maps", "epochs"])
+def test_the_loader_brings_the_maps_to_what_is_desired(program):
+    path = f"/sys/fs/bpf/wft{os.getpid()}-{program}"
     try:
-        done = subprocess.run([BUILD / "tests/bpf/maps", path], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([BUILD / "tests/bpf" / program, path], capture_output=True, text=True, timeout=120)
     finally:
         shutil.rmtree(path, ignore_errors=True)
     print(done.stdout, done.stderr)

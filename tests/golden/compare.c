@@ -62,6 +62,8 @@ static struct compile_port port_facts(const struct object *object, const json_t 
         .generation = number(facts, "generation"),
         .ifindex = number(facts, "ifindex"),
         .project = number(facts, "project"),
+        .router_port = number(facts, "router_port"),
+        .router_port_generation = number(facts, "router_port_generation"),
         .is_veth = json_is_true(json_object_get(facts, "veth")),
     };
 }
@@ -94,9 +96,11 @@ int main(int argc, char **argv)
     static struct compile_security_group groups[MAX_OBJECTS];
     static const struct security_group_rule *rules[MAX_OBJECTS];
     static struct compile_address_group address_groups[MAX_OBJECTS];
+    static struct compile_router routers[MAX_OBJECTS];
     struct object *objects[MAX_OBJECTS];
     struct snapshot snapshot = {.networks = networks, .network_projects = network_projects, .subnets = subnets, .ports = ports, .hosts = hosts, .projects = projects,
-                                .security_groups = groups, .security_group_rules = rules, .address_groups = address_groups};
+                                .security_groups = groups, .security_group_rules = rules, .address_groups = address_groups,
+                                .routers = routers};
     struct desired desired;
     struct buffer text = {0};
     size_t index;
@@ -133,6 +137,8 @@ int main(int argc, char **argv)
             groups[snapshot.n_security_groups++] = (struct compile_security_group){(struct security_group *)objects[index], number(facts, "number")};
         else if (kind == RESOURCE_SECURITY_GROUP_RULE)
             rules[snapshot.n_security_group_rules++] = (struct security_group_rule *)objects[index];
+        else if (kind == RESOURCE_ROUTER)
+            routers[snapshot.n_routers++] = (struct compile_router){(struct router *)objects[index], number(facts, "number")};
         else if (kind == RESOURCE_ADDRESS_GROUP)
             address_groups[snapshot.n_address_groups++] = (struct compile_address_group){(struct address_group *)objects[index], number(facts, "number")};
     }

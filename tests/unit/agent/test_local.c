@@ -20,7 +20,7 @@
 #define PORT_B "bbbbbbbb-0000-4000-8000-000000000002"
 
 static char path[] = "/tmp/weft-local-XXXXXX";
-static const uint32_t limits[N_SLOT_KINDS] = {16, 16, 16, 16};
+static const uint32_t limits[N_SLOT_KINDS] = {16, 16, 16, 16, 16, 16};
 
 static void reopen(struct local *local, bool first)
 {

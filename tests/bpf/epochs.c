@@ -1,0 +1,293 @@
+/* Which ports' connections are evaluated again after which change of the tables, on a real kernel.  Run by test_maps.py as root: epochs PIN-PATH. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <cmocka.h>
+
+#include "loader.h"
+#include "weft/base/util.h"
+
+static uint32_t epoch_of(const struct maps *maps, uint32_t slot)
+{
+    struct port_record record;
+
+    assert_int_equal(0, bpf_map_lookup_elem(maps_descriptor(maps, "ports"), &slot, &record));
+    return record.epoch;
+}
+
+#define N_EPOCHS 8
+
+static void read_epochs(const struct maps *maps, uint32_t epochs[N_EPOCHS])
+{
+    for (uint32_t slot = 0; slot < N_EPOCHS; slot++)
+        epochs[slot] = epoch_of(maps, slot);
+}
+
+/* Applies, and says as bits which of the first slots were bumped. */
+static unsigned bumped_by(struct maps *maps, struct desired *desired, uint64_t *now_ms)
+{
+    uint32_t before[N_EPOCHS], after[N_EPOCHS];
+    unsigned bumped = 0;
+
+    for (int table = 0; table < N_DESIRED_TABLES; table++)
+        assert_int_equal(0, rows_sort(&desired->tables[table]));
+    read_epochs(maps, before);
+    *now_ms += 1000;
+    loader_apply(maps, desired, now_ms);
+    read_epochs(maps, after);
+    for (uint32_t slot = 0; slot < N_EPOCHS; slot++)
+        bumped |= (after[slot] != before[slot]) << slot;
+    return bumped;
+}
+
+static void add_port(struct desired *desired, uint32_t slot, uint32_t vni)
+{
+    struct port_config port = {.ifindex = 100 + slot, .vni = vni, .generation = 1};
+
+    rows_add(&desired->tables[TABLE_PORTS], &slot, &port);
+}
+
+static void add_policy(struct desired *desired, uint32_t slot, uint32_t egress, uint32_t ingress)
+{
+    struct port_policy policy = {{egress, ingress}};
+
+    rows_add(&desired->tables[TABLE_POLICIES], &slot, &policy);
+}
+
+/* A set of one rule, which names a group or, with 0, none. */
+static void add_set(struct desired *desired, uint32_t set, uint32_t group)
+{
+    struct rules_key key = {set, 0};
+    struct rules_block block = {.set = set, .n = 1, .rules = {{.flags = RULE_IPV4 | (group ? RULE_GROUP : 0), .group = group}}};
+
+    rows_add(&desired->tables[TABLE_RULES], &key, &block);
+}
+
+static void add_member(struct desired *desired, uint32_t group, uint8_t last)
+{
+    struct member_key key = {.group = group, .address = {[10] = 0xff, 0xff, 10, 0, 0, last}};
+    __u64 value = group;
+
+    rows_add(&desired->tables[TABLE_MEMBERS], &key, &value);
+}
+
+/* Four ports: 1 and 2 with sets that name group 7, 3 with one that does not, 4 without policy. */
+static void policy_world(struct desired *desired, unsigned members)
+{
+    desired_clear(desired);
+    for (uint32_t slot = 1; slot <= 4; slot++)
+        add_port(desired, slot, 9);
+    add_set(desired, 50, 7);
+    add_set(desired, 51, 0);
+    add_policy(desired, 1, 50, 0);
+    add_policy(desired, 2, 51, 50);
+    add_policy(desired, 3, 51, 51);
+    for (uint8_t i = 0; i < 8; i++)
+        if (members & 1u << i)
+            add_member(desired, 7, i);
+}
+
+static void policies_bump_the_ports_that_they_concern(void **state)
+{
+    struct maps *maps = loader_open();
+    struct desired desired;
+    uint64_t now_ms = 3000000;
+
+    desired_init(&desired);
+    policy_world(&desired, 3);
+    bumped_by(maps, &desired, &now_ms);
+    assert_int_equal(0, bumped_by(maps, &desired, &now_ms));
+    policy_world(&desired, 7); /* One more allows more. */
+    assert_int_equal(0, bumped_by(maps, &desired, &now_ms));
+    policy_world(&desired, 6); /* One less. */
+    assert_int_equal(1 << 1 | 1 << 2, bumped_by(maps, &desired, &now_ms));
+    policy_world(&desired, 6); /* Another set for one port. */
+    add_set(&desired, 52, 0);
+    rows_clear(&desired.tables[TABLE_POLICIES]);
+    add_policy(&desired, 1, 50, 0);
+    add_policy(&desired, 2, 51, 50);
+    add_policy(&desired, 3, 52, 51);
+    assert_int_equal(1 << 3, bumped_by(maps, &desired, &now_ms));
+    rows_clear(&desired.tables[TABLE_POLICIES]); /* Nothing is allowed any more. */
+    add_policy(&desired, 1, 50, 0);
+    add_policy(&desired, 2, 51, 50);
+    assert_int_equal(1 << 3, bumped_by(maps, &desired, &now_ms));
+    desired_clear(&desired);
+    loader_apply(maps, &desired, &now_ms);
+    maps_close(maps);
+}
+
+/* A program may be in the middle of it. */
+static void a_rule_set_stays_for_a_moment_after_the_last_policy_that_named_it(void **state)
+{
+    struct maps *maps = loader_open();
+    struct maps_changes changes;
+    struct desired desired;
+    struct rules_key key = {50, 0};
+    struct rules_block block;
+    uint64_t now_ms = 4000000;
+    int rules = maps_descriptor(maps, "rules");
+
+    desired_init(&desired);
+    policy_world(&desired, 1);
+    bumped_by(maps, &desired, &now_ms);
+    now_ms += 1000;
+    desired_clear(&desired);
+    for (uint32_t slot = 1; slot <= 4; slot++)
+        add_port(&desired, slot, 9);
+    assert_int_equal(0, maps_apply(maps, &desired, true, now_ms, &changes));
+    assert_int_equal(RECORD_GRACE_MS, changes.retry_ms);
+    assert_int_equal(0, bpf_map_lookup_elem(rules, &key, &block));
+    assert_int_equal(0, maps_apply(maps, &desired, true, now_ms + 1, &changes));
+    assert_int_equal(RECORD_GRACE_MS - 1, changes.retry_ms);
+    assert_int_equal(0, maps_apply(maps, &desired, true, now_ms + RECORD_GRACE_MS, &changes));
+    assert_int_equal(0, changes.retry_ms);
+    assert_true(bpf_map_lookup_elem(rules, &key, &block) < 0);
+    desired_clear(&desired);
+    assert_int_equal(0, maps_apply(maps, &desired, true, now_ms + 1000, &changes));
+    maps_close(maps);
+}
+
+/* ---- routers ----------------------------------------------------------------------------------------------------------------- */
+
+/*    port 1      port 2      port 3       port 4       port 5       port 6
+ *   network 9 r1 network 10 r2 network 11 network 12 r3 external 20  network 13 */
+static void router_world(struct desired *desired)
+{
+    static const struct {
+        uint32_t router, vni, flags;
+    } ports[] = {{1, 9, ROUTER_PORT_UP}, {1, 10, ROUTER_PORT_UP}, {2, 10, ROUTER_PORT_UP}, {2, 11, ROUTER_PORT_UP},
+                 {3, 12, ROUTER_PORT_UP}, {3, 20, ROUTER_PORT_UP | ROUTER_PORT_EXTERNAL}};
+    static const uint32_t vnis[] = {9, 10, 11, 12, 20, 13};
+
+    desired_clear(desired);
+    for (uint32_t i = 0; i < ARRAY_SIZE(vnis); i++) {
+        struct network_value network = {.vni = vnis[i]};
+
+        add_port(desired, 1 + i, vnis[i]);
+        rows_add(&desired->tables[TABLE_NETWORKS], &vnis[i], &network);
+    }
+    for (uint32_t i = 0; i < ARRAY_SIZE(ports); i++) {
+        struct router_port_config config = {.router = ports[i].router, .vni = ports[i].vni, .flags = ports[i].flags, .generation = 1};
+        uint32_t number = 1 + i;
+
+        rows_add(&desired->tables[TABLE_ROUTER_PORTS], &number, &config);
+    }
+}
+
+static void add_fdb(struct desired *desired, uint32_t vni, uint32_t output)
+{
+    struct fdb_key key = {.vni = vni, .mac = {2, 0, 0, 0, 0, 7}};
+    struct output_value value = {vni, output};
+
+    rows_add(&desired->tables[TABLE_FDB], &key, &value);
+}
+
+static void add_neighbor(struct desired *desired, uint32_t vni, uint8_t mac)
+{
+    struct neighbor_key key = {.vni = vni, .address = {[10] = 0xff, 0xff, 10, 0, 0, 7}};
+    struct neighbor_value value = {.check = (uint16_t)vni, .mac = {2, 0, 0, 0, 0, mac}};
+
+    rows_add(&desired->tables[TABLE_NEIGHBORS], &key, &value);
+}
+
+static void add_route(struct desired *desired, uint32_t router, uint8_t net, uint32_t flags, uint32_t port)
+{
+    struct route_key key = {.prefix_length = 32 + 96 + 24, .router = router, .address = {[10] = 0xff, 0xff, 10, 0, net, 0}};
+    struct route_value value = {.router = router, .flags = flags, .port = port};
+
+    rows_add(&desired->tables[TABLE_ROUTES], &key, &value);
+}
+
+static void add_next_hop(struct desired *desired, uint32_t group, uint8_t last)
+{
+    struct next_hop_key key = {group, 0};
+    struct next_hop_value value = {.group = group, .port = 5, .next_hop = {[10] = 0xff, 0xff, 10, 0, 0, last}};
+
+    rows_add(&desired->tables[TABLE_NEXT_HOPS], &key, &value);
+}
+
+#define BEHIND_1_AND_2 (1u << 1 | 1u << 2 | 1u << 3)
+
+static void what_a_network_says_concerns_who_reaches_it_through_routers(void **state)
+{
+    struct maps *maps = loader_open();
+    struct desired desired;
+    uint64_t now_ms = 5000000;
+
+    desired_init(&desired);
+    for (uint32_t output = 4; output <= 5; output++) {
+        router_world(&desired); /* At first everything is new. */
+        add_fdb(&desired, 11, OUTPUT_REMOTE | output);
+        assert_int_equal(output == 4 ? 0 : BEHIND_1_AND_2, bumped_by(maps, &desired, &now_ms));
+    }
+    for (uint32_t output = 4; output <= 5; output++) {
+        router_world(&desired);
+        add_fdb(&desired, 11, OUTPUT_REMOTE | 5);
+        add_fdb(&desired, 20, OUTPUT_REMOTE | output); /* Of the external network: its own port, and those behind gateways. */
+        assert_int_equal(output == 4 ? 0 : 1 << 4 | 1 << 5, bumped_by(maps, &desired, &now_ms));
+    }
+    router_world(&desired); /* Both are gone. */
+    assert_int_equal(BEHIND_1_AND_2 | 1 << 4 | 1 << 5, bumped_by(maps, &desired, &now_ms));
+    for (uint8_t mac = 1; mac <= 2; mac++) {
+        router_world(&desired);
+        add_neighbor(&desired, 12, mac);
+        add_neighbor(&desired, 13, mac); /* No router leads there, and switching does not ask. */
+        assert_int_equal(mac == 1 ? 0 : 1 << 4, bumped_by(maps, &desired, &now_ms));
+    }
+    desired_clear(&desired);
+    loader_apply(maps, &desired, &now_ms);
+    maps_close(maps);
+}
+
+static void what_a_router_does_concerns_all_that_hangs_together_with_it(void **state)
+{
+    struct maps *maps = loader_open();
+    struct desired desired;
+    uint64_t now_ms = 6000000;
+
+    desired_init(&desired);
+    router_world(&desired);
+    bumped_by(maps, &desired, &now_ms);
+    add_route(&desired, 1, 1, 0, 2); /* Also a new one may be better than what was taken. */
+    assert_int_equal(BEHIND_1_AND_2, bumped_by(maps, &desired, &now_ms));
+    for (uint8_t last = 1; last <= 2; last++) {
+        router_world(&desired);
+        add_route(&desired, 1, 1, 0, 2);
+        add_route(&desired, 3, 1, ROUTE_MANY, 77);
+        add_next_hop(&desired, 77, last);
+        assert_int_equal(1 << 4, bumped_by(maps, &desired, &now_ms));
+    }
+    router_world(&desired); /* The two routes are gone. */
+    assert_int_equal(BEHIND_1_AND_2 | 1 << 4, bumped_by(maps, &desired, &now_ms));
+
+    uint32_t number = 4;
+    struct router_port_config *port = (struct router_port_config *)rows_find(&desired.tables[TABLE_ROUTER_PORTS], &number);
+    const struct router_port_config down = {.router = 2, .vni = 11, .generation = 1};
+
+    memcpy(port, &down, sizeof(down)); /* Router 2 loses network 11: it hung there before. */
+    assert_int_equal(BEHIND_1_AND_2, bumped_by(maps, &desired, &now_ms));
+    desired.tables[TABLE_ROUTER_PORTS].n = 3; /* And the port is deleted, with router 3's. */
+    assert_int_equal(BEHIND_1_AND_2 | 1 << 4, bumped_by(maps, &desired, &now_ms));
+    router_world(&desired); /* New ports lead where nothing led. */
+    assert_int_equal(0, bumped_by(maps, &desired, &now_ms));
+    desired_clear(&desired);
+    loader_apply(maps, &desired, &now_ms);
+    maps_close(maps);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(policies_bump_the_ports_that_they_concern),
+        cmocka_unit_test(a_rule_set_stays_for_a_moment_after_the_last_policy_that_named_it),
+        cmocka_unit_test(what_a_network_says_concerns_who_reaches_it_through_routers),
+        cmocka_unit_test(what_a_router_does_concerns_all_that_hangs_together_with_it),
+    };
+
+    return loader_main(argc, argv, tests, ARRAY_SIZE(tests));
+}
