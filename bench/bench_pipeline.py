@@ -12,6 +12,11 @@ GOALS = {
     "from_workload, IPv6 to a local port, hit, 1 flow": ("<=", 130),
     "from_workload, to a local port, hit, 100000 flows": ("<=", 330),
     "from_workload, to a local port, miss": ("<=", 1000),
+    "from_workload, to a local port, policy, hit, 1 flow": ("<=", 130),
+    "from_workload, to a local port, policy, hit, 100000 flows": ("<=", 330),
+    "from_workload, to a local port, miss, 100 rules": ("<=", 1000),
+    "from_workload, TCP to a local port, policy, hit, 1 flow": ("<=", 130),
+    "from_workload, TCP to a local port, policy, hit, 100000 flows": ("<=", 330),
 }
 
 

@@ -88,6 +88,17 @@ static void forget_connections(void)
         bpf_map_delete_elem(map_fd("connections"), key);
     }
     copy_entry((void *)&project, &record, "projects");
+
+    /* The sweeper would take a dozen seconds to find out. */
+    static struct flow_slot slots[FLOW_SLOTS_DEFAULT];
+    static uint32_t keys[FLOW_SLOTS_DEFAULT];
+    uint32_t n = FLOW_SLOTS_DEFAULT;
+    LIBBPF_OPTS(bpf_map_batch_opts, options);
+
+    for (uint32_t i = 0; i < n; i++)
+        keys[i] = i;
+    if (bpf_map_update_batch(map_fd("flow_slots"), keys, slots, &n, &options))
+        die("flow_slots");
 }
 
 /* Nanoseconds a run of 'program', directly or behind 'restore'. */
@@ -112,6 +123,35 @@ static double run(const struct bpf_program *program, const struct frame *frame, 
     return options.duration;
 }
 
+/* Port 1 sends under 'n' rules of which the last fits, or under none.  They are what people write: protocol, ports and a prefix. */
+static void set_rules(uint32_t n)
+{
+    struct pipeline *pipeline = fixture_new();
+    struct port_record record;
+    struct rule rules[100];
+    const uint32_t slot = 1;
+
+    for (uint32_t i = 0; i < n; i++) {
+        rules[i] = (struct rule){.flags = RULE_IPV4 | RULE_PROTOCOL | RULE_PORTS, .protocol = i % 2 ? 6 : 17, .port_min = 3000 + i, .port_max = 3000 + i};
+        if (i + 1 == n)
+            rules[i] = (struct rule){.flags = RULE_IPV4};
+        else if (i % 3 == 0)
+            rules[i] = (struct rule){.flags = RULE_IPV4, .prefix_length = 96 + 24, .address = {[10] = 255, 255, 192, 0, 2}};
+    }
+    pipeline_clear(pipeline, "rules");
+    fixture_rules(pipeline, 2, rules, n);
+    pipeline_visit(pipeline, "rules", copy_entry, "rules");
+    fixture_policy(pipeline, slot, n ? 2 : 0, 0);
+    copy_entry((void *)&slot, pipeline_lookup(pipeline, "policies", &slot), "policies");
+    if (bpf_map_lookup_elem(map_fd("ports"), &slot, &record))
+        die("ports");
+    record.config[record.active].flags &= ~PORT_POLICY;
+    if (n)
+        record.config[record.active].flags |= PORT_EGRESS_POLICY;
+    copy_entry((void *)&slot, &record, "ports");
+    pipeline_free(pipeline);
+}
+
 struct measurement {
     const char *name;
     const char *frame;
@@ -122,12 +162,23 @@ struct measurement {
     uint32_t n_flows;
     bool misses;         /* Each frame is a new connection: as many runs as flows. */
     uint32_t mark;
+    uint32_t n_rules;    /* The sending port has security groups, and the last of so many rules lets the frame out. */
 };
 
 static const struct measurement measurements[] = {
     {"from_workload, to a local port, hit, 1 flow", "A>B ip 10.0.0.1>10.0.0.2 udp 1000>2000 +20", 0, TC_ACT_REDIRECT},
     {"from_workload, to a local port, hit, 100000 flows", "A>B ip 10.0.0.1>10.0.0.2 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .n_flows = 100000},
     {"from_workload, to a local port, miss", "A>B ip 10.0.0.1>10.0.0.2 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .n_flows = 100000, .misses = true},
+    {"from_workload, to a local port, policy, hit, 1 flow", "A>B ip 10.0.0.1>10.0.0.2 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .n_rules = 100},
+    {"from_workload, to a local port, policy, hit, 100000 flows", "A>B ip 10.0.0.1>10.0.0.2 udp 1000>2000 +20", 0, TC_ACT_REDIRECT,
+     .n_flows = 100000, .n_rules = 1},
+    {"from_workload, to a local port, miss, 1 rule", "A>B ip 10.0.0.1>10.0.0.2 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .n_flows = 100000,
+     .misses = true, .n_rules = 1},
+    {"from_workload, to a local port, miss, 100 rules", "A>B ip 10.0.0.1>10.0.0.2 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .n_flows = 100000,
+     .misses = true, .n_rules = 100},
+    {"from_workload, TCP to a local port, policy, hit, 1 flow", "A>B ip 10.0.0.1>10.0.0.2 tcp 1000>2000 A +20", 0, TC_ACT_REDIRECT, .n_rules = 1},
+    {"from_workload, TCP to a local port, policy, hit, 100000 flows", "A>B ip 10.0.0.1>10.0.0.2 tcp 1000>2000 A +20", 0, TC_ACT_REDIRECT,
+     .n_flows = 100000, .n_rules = 1},
     {"from_workload, TCP to a local port, hit, 1 flow", "A>B ip 10.0.0.1>10.0.0.2 tcp 1000>2000 A +20", 0, TC_ACT_REDIRECT},
     {"from_workload, IPv6 to a local port, hit, 1 flow", "A>B ip6 fd01::1>fd01::2 udp 1000>2000 +20", 0, TC_ACT_REDIRECT},
     {"from_workload, to a host, hit, 1 flow", "A>M ip 10.0.0.1>10.0.0.101 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .restores = true, .grows = 50},
@@ -154,6 +205,7 @@ static double measure(const struct measurement *measurement)
     uint32_t repeat = measurement->misses ? measurement->n_flows : MAX(n_runs, measurement->n_flows);
     double cost, base, undo = 0;
 
+    set_rules(measurement->n_rules);
     frame_parse(measurement->frame, &frame);
     if (measurement->program == 1)
         memset(frame.bytes, 0, 6); /* The loopback device's own address. */

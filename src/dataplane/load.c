@@ -126,7 +126,7 @@ static int set_up_maps(struct maps *maps, struct error *error)
         const char *name = bpf_map__name(map);
         char path[600];
 
-        if (strchr(name, '.')) /* .rodata, .bss: belong to the program, not to the data. */
+        if (strchr(name, '.') || streq(name, "scratch")) /* .rodata, .bss: belong to the program, not to the data. */
             continue;
         pin_file(maps, name, path);
         if (streq(name, "connections_1")) {

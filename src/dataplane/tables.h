@@ -62,6 +62,7 @@
  *   fragments      LRU hash      struct fragment_key -> struct fragment_value 16384
  *   settings       array, mmap   0 -> struct settings              1
  *   punt           ring buffer   struct punt_event                 1 MiB
+ *   scratch        per-CPU array 0 -> struct scratch (bpf/maps.h)  1, not pinned
  *
  * None of the hashes is preallocated.  The programs, all of them tc classifiers with direct action:
  *
@@ -109,6 +110,7 @@ enum drop_reason {
 #define PORT_INGRESS_POLICY (1u << 6) /* Delivery needs the connection entry of this port too. */
 #define PORT_MAY_LEARN (1u << 7)      /* Has allowed address pairs with other MACs, or no port security. */
 #define PORT_EGRESS_POLICY (1u << 8)  /* What the workload sends must be allowed by 'policies'. */
+#define PORT_POLICY (PORT_INGRESS_POLICY | PORT_EGRESS_POLICY)
 
 struct port_config {
     __u32 ifindex;      /* Of the host's end; 0: the slot is not plugged, deliver nothing. */
@@ -268,7 +270,7 @@ struct rules_key {
 #define RULE_PORTS (1u << 3)       /* The destination port is in the range; ICMP: the type is port_min and, if port_max is no 0xffff, the code port_max. */
 #define RULE_GROUP (1u << 4)       /* The other side's address is in 'members' for 'group', */
 #define RULE_GROUP_PREFIXES (1u << 5) /* or in 'member_prefixes'. */
-#define RULE_STATELESS (1u << 6)   /* No connection entry comes of it, so answers need a rule of their own. */
+#define RULE_STATELESS (1u << 6)   /* No connection entry comes of it, so answers need a rule of their own.  Others that fit come first. */
 #define RULE_DENY (1u << 7)        /* Firewall policies only, where the first that fits decides. */
 #define RULE_LOG (1u << 8)
 struct rule {
@@ -299,7 +301,8 @@ struct member_prefix_key {
     __u32 group;
     __u8 address[16];
 };
-/* Values: the group again, as one __u64. */
+/* Values: the group again, as one __u64.  A short prefix of IPv6 covers IPv4's mapped addresses, which it does not mean: so the upper half of a
+ * prefix's value is RULE_IPV4 or RULE_IPV6, or 0 where that does not matter. */
 
 /* ---- routers ------------------------------------------------------------------------------------------------------------------ */
 
@@ -507,7 +510,17 @@ struct flow_key {
 };
 _Static_assert(sizeof(struct flow_key) == 16, "no implicit padding in a key");
 
-enum flow_state { FLOW_NEW, FLOW_HALF_OPEN, FLOW_ESTABLISHED, FLOW_CLOSING, FLOW_DEAD };
+/* TCP has all of them; others are half open, established, dead. */
+enum flow_state {
+    FLOW_NEW,
+    FLOW_HALF_OPEN,   /* Not acknowledged by both sides yet. */
+    FLOW_ESTABLISHED,
+    FLOW_CLOSING,     /* Both sides have sent a FIN (ports without policy: one has, or a RST). */
+    FLOW_DEAD,        /* About to be deleted: as good as not there. */
+    FLOW_HALF_CLOSED, /* One side has sent a FIN, and may still receive. */
+    FLOW_TIME_WAIT,   /* Both FINs are acknowledged. */
+    FLOW_RESET,       /* By a RST. */
+};
 
 #define FLOW_LAYOUT 2
 #define FLOW_LOCAL_STARTED (1u << 0) /* The local workload sent the first packet. */
@@ -515,6 +528,12 @@ enum flow_state { FLOW_NEW, FLOW_HALF_OPEN, FLOW_ESTABLISHED, FLOW_CLOSING, FLOW
 #define FLOW_TRANSLATED (1u << 2)    /* The outside_ fields hold. */
 #define FLOW_ALIASED (1u << 3)       /* It has a place in 'aliases', which goes with it. */
 #define FLOW_ROUTED (1u << 4)        /* The workload's frames pass routers: 'router_port' and what goes with it holds. */
+#define FLOW_GUESSED (1u << 5)       /* The port had no policy when it was made, so that who began it is a guess. */
+#define FLOW_FIN (1u << 6)           /* TCP, << side: it has sent its FIN, */
+#define FLOW_FIN_ACKED (1u << 8)     /* << side: which the other one has acknowledged. */
+#define FLOW_TRACKED (1u << 10)      /* << side: its 'sequence_end' and 'window' hold. */
+#define FLOW_SYN_AGAIN (1u << 12)    /* A SYN came from who began it, in the middle: the other side's answer tells who is right. */
+#define FLOW_RESET_SEEN (1u << 13)   /* A RST that may have been for somebody: the rest of its life is short. */
 #define FLOW_COUNTED (1u << 31)      /* Of 'account'. */
 #define FLOW_SCALE_UNKNOWN 15        /* 14 is the largest shift. */
 #define FLOW_TIME_SHIFT 20           /* Times are CLOCK_MONOTONIC_COARSE >> 20: about milliseconds, and wrap after 52 days. */

@@ -245,6 +245,44 @@ static void random_previous(struct pipeline *pipeline)
     }
 }
 
+/* Rule sets of up to three blocks, whose rules fit what random frames have; some blocks are another set's. */
+static void random_policies(struct pipeline *pipeline)
+{
+    static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6, 47};
+    static const uint16_t ports[] = {0, 1, 2, 8, 128, 1000};
+
+    for (uint32_t set = 2; set < 6; set++) {
+        struct rule rules[3 * RULES_PER_BLOCK];
+        uint32_t n = random_below(ARRAY_SIZE(rules));
+        for (uint32_t i = 0; i < n; i++) {
+            bool ipv6 = chance(40);
+            rules[i] = (struct rule){.flags = (ipv6 ? RULE_IPV6 : RULE_IPV4) | (chance(70) ? RULE_PROTOCOL : 0) | (chance(60) ? RULE_PORTS : 0) |
+                                     (chance(15) ? RULE_GROUP : 0) | (chance(10) ? RULE_GROUP_PREFIXES : 0) | (chance(10) ? RULE_STATELESS : 0) |
+                                     (chance(1) ? RULE_DENY : 0),
+                                     .protocol = PICK(protocols), .port_min = PICK(ports), .group = random_below(3), .number = i,
+                                     .prefix_length = chance(60) ? 0 : random_below(129)};
+            rules[i].port_max = chance(20) ? 0xffff : rules[i].port_min + random_below(3);
+            frame_address(ipv6 ? PICK(ipv6s) : PICK(ipv4s), rules[i].address);
+        }
+        fixture_rules(pipeline, set, rules, n);
+        if (chance(5))
+            ((struct rules_block *)pipeline_lookup(pipeline, "rules", &(struct rules_key){set, 0}))->set++;
+    }
+    for (uint32_t group = 0; group < 3; group++) {
+        struct member_key member = {.group = group};
+        struct member_prefix_key prefix = {.prefix_length = 32 + random_below(129), .group = group};
+        uint64_t value = chance(95) ? group : 9;
+        frame_address(chance(50) ? PICK(ipv6s) : PICK(ipv4s), member.address);
+        frame_address(chance(50) ? PICK(ipv6s) : PICK(ipv4s), prefix.address);
+        pipeline_update(pipeline, "members", &member, &value);
+        value |= (uint64_t)random_below(3) << 32;
+        pipeline_update(pipeline, "member_prefixes", &prefix, &value);
+    }
+    for (uint32_t slot = 1; slot < 9; slot++)
+        if (chance(35))
+            fixture_policy(pipeline, slot, random_below(6), random_below(6));
+}
+
 static void random_world(struct pipeline *pipeline)
 {
     char mac[2] = "";
@@ -256,7 +294,7 @@ static void random_world(struct pipeline *pipeline)
     for (uint32_t slot = 1; slot < 9; slot++) {
         struct port_config *port = fixture_port(pipeline, slot);
         struct port_runtime *runtime = pipeline_lookup(pipeline, "port_runtime", &slot);
-        for (int bit = 0; bit < 8; bit++)
+        for (int bit = 0; bit < 9; bit++)
             if (chance(10))
                 port->flags ^= 1u << bit;
         port->flags |= chance(80) ? PORT_ADMIN_UP : 0;
@@ -295,8 +333,22 @@ static void random_world(struct pipeline *pipeline)
         if (chance(5))
             pipeline_delete(pipeline, "networks", &vni);
     }
+    if (chance(60))
+        random_policies(pipeline);
     if (adopts && chance(80))
         random_previous(pipeline);
+}
+
+/* A port gets other rule sets, and with them another epoch: its connections are judged again. */
+static void random_epoch(struct pipeline *pipeline)
+{
+    uint32_t slot = 1 + random_below(8);
+    struct port_record *record = pipeline_lookup(pipeline, "ports", &slot);
+
+    fixture_policy(pipeline, slot, random_below(6), random_below(6));
+    record->epoch++;
+    copy_entry(&slot, record, "ports");
+    copy_entry(&slot, pipeline_lookup(pipeline, "policies", &slot), "policies");
 }
 
 static void add_text(char *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -708,6 +760,8 @@ int main(int argc, char **argv)
                 random_world(pipeline);
                 copy_tables(pipeline);
             }
+            if (chance(3))
+                random_epoch(pipeline);
             random_frame(&test);
             run_both(pipeline, &test, ring);
         }

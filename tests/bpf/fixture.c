@@ -24,6 +24,22 @@ struct host_config *fixture_host(struct pipeline *pipeline, uint32_t slot)
     return &record->config[record->active];
 }
 
+void fixture_rules(struct pipeline *pipeline, uint32_t set, const struct rule *rules, uint32_t n)
+{
+    for (uint32_t index = 0; index == 0 || index * RULES_PER_BLOCK < n; index++) {
+        struct rules_block block = {.set = set, .index = index};
+        for (uint32_t i = index * RULES_PER_BLOCK; i < n && block.n < RULES_PER_BLOCK; i++)
+            block.rules[block.n++] = rules[i];
+        put(pipeline, "rules", &(struct rules_key){set, index}, &block);
+    }
+}
+
+void fixture_policy(struct pipeline *pipeline, uint32_t slot, uint32_t egress, uint32_t ingress)
+{
+    fixture_port(pipeline, slot)->flags |= PORT_POLICY;
+    put(pipeline, "policies", &slot, &(struct port_policy){{egress, ingress}});
+}
+
 struct port_counters *fixture_counters(struct pipeline *pipeline, uint32_t slot)
 {
     return pipeline_lookup(pipeline, "port_counters", &slot);
@@ -122,7 +138,10 @@ void fixture_fill(struct pipeline *pipeline)
     add_port(pipeline, 6, 7, "F", "10.0.0.6", NULL, secure);
     fixture_port(pipeline, 6)->ifindex = 0;
     add_port(pipeline, 7, 9, "G", "10.0.0.7", NULL, secure | PORT_MAY_LEARN);
-    add_port(pipeline, 8, 7, "H", "10.0.0.8", "fd01::8", secure | PORT_INGRESS_POLICY);
+    add_port(pipeline, 8, 7, "H", "10.0.0.8", "fd01::8", secure);
+    static const struct rule all[] = {{.flags = RULE_IPV4 | RULE_GROUP | RULE_GROUP_PREFIXES, .group = 5}, {.flags = RULE_IPV4, .number = 0xa4}, {.flags = RULE_IPV6, .number = 0xa6}};
+    fixture_rules(pipeline, FIXTURE_ALLOW_ALL, all, sizeof(all) / sizeof(all[0]));
+    fixture_policy(pipeline, 8, FIXTURE_ALLOW_ALL, FIXTURE_ALLOW_ALL);
     add_pair(pipeline, 7, "10.9.0.0", 96 + 16, "V");
     add_pair(pipeline, 1, "10.1.0.0", 96 + 16, "A");
 

@@ -8,7 +8,7 @@
  *   5     105        7        E    10.0.0.5               administratively down
  *   6     -          7        F    10.0.0.6               not plugged
  *   7     107        9        G    10.0.0.7               alone in its network; allowed pair 10.9.0.0/16 with MAC V; may learn
- *   8     108        7        H    10.0.0.8               has an ingress policy
+ *   8     108        7        H    10.0.0.8, fd01::8      has security groups that allow all
  *
  *   host 1: 192.0.2.1 > 192.0.2.2, MACs known          has port M (10.0.0.101, fd01::101) of network 7
  *   host 2: 2001:db8::1 > 2001:db8::2, by neighbor      has port N (10.0.0.102) of network 7
@@ -36,6 +36,11 @@ void fixture_fdb(struct pipeline *pipeline, const char *table, uint32_t vni, con
 void fixture_nine_hosts(struct pipeline *pipeline);
 bool fixture_is_in_tree(struct pipeline *pipeline, uint32_t vni, uint32_t index);
 void fixture_flood(struct pipeline *pipeline, uint32_t vni, uint32_t index, uint32_t output);
+
+/* Security groups.  A set of 'n' rules replaces an earlier one of its number as far as it goes. */
+#define FIXTURE_ALLOW_ALL 1u
+void fixture_rules(struct pipeline *pipeline, uint32_t set, const struct rule *rules, uint32_t n);
+void fixture_policy(struct pipeline *pipeline, uint32_t slot, uint32_t egress, uint32_t ingress);
 struct port_counters *fixture_counters(struct pipeline *pipeline, uint32_t slot);
 
 #endif

@@ -68,6 +68,15 @@ static void check(struct pipeline *pipeline, enum pipeline_program program, cons
     }
 }
 
+/* A bit of the port's flags, or the next to them: another security group.  The port's connections are judged again. */
+static void change_port(struct pipeline *pipeline, uint32_t slot, uint32_t flag)
+{
+    fixture_port(pipeline, slot)->flags ^= flag & 0x1ff;
+    if (flag & ~0x1ffu)
+        fixture_policy(pipeline, slot, flag & 0x200 ? FIXTURE_ALLOW_ALL : 0, flag & 0x400 ? FIXTURE_ALLOW_ALL : 0);
+    ((struct port_record *)pipeline_lookup(pipeline, "ports", &slot))->epoch++;
+}
+
 static void run_one(struct pipeline *pipeline, uint8_t what, uint8_t where, const uint8_t *bytes, uint32_t size)
 {
     enum pipeline_program program = what & 3;
@@ -79,7 +88,7 @@ static void run_one(struct pipeline *pipeline, uint8_t what, uint8_t where, cons
     if (what & 128)
         fixture_nine_hosts(pipeline);
     if (what & 64)
-        fixture_port(pipeline, 1 + where % 8)->flags ^= 1u << (where >> 3 & 7);
+        change_port(pipeline, 1 + where % 8, 1u << (where >> 3));
     switch (program) {
     case PIPELINE_FROM_WORKLOAD:
         frame.ifindex = 100 + where % 10;

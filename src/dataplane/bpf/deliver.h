@@ -8,8 +8,8 @@
 
 static __always_inline __u32 deliver_local(struct __sk_buff *skb, struct packet *packet, __u32 slot)
 {
-    __u32 unused;
-    const struct port_config *port = port_config_get(slot, &unused);
+    __u32 epoch;
+    const struct port_config *port = port_config_get(slot, &epoch);
 
     /* The network is compared whatever said "this slot": a stale answer must never cross into another tenant. */
     if (!port || !slot || port->vni != packet->vni)
@@ -19,7 +19,7 @@ static __always_inline __u32 deliver_local(struct __sk_buff *skb, struct packet 
         return DROP_destination_down;
     }
     if (port->flags & PORT_INGRESS_POLICY) {
-        __u32 step = flow_receive(packet, port, slot);
+        __u32 step = flow_receive(packet, port, slot, flow_stamp(epoch, port->generation));
         if (step != STEP_CONTINUE) {
             packet->drop_slot = slot;
             return step;

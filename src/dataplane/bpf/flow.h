@@ -14,6 +14,9 @@
  * bpf_timer_init() may have no memory (Linux 6.18 takes it without waiting for a lock: seen to fail for nine entries of ten
  * in a burst of new connections), and a hundred thousand timers cost more than the walk.
  *
+ * What the port's policy said of the connection's first packet is in the entry too, and as old as its epoch: then whichever of the two
+ * directions comes next has the first packet judged again (flow_allowed), and ends the connection if it would not be let in any more.
+ *
  * Admission is by project: so many half-open, so many established.  Over the limit a port without stateful policy is
  * served without an entry: it loses speed, nothing else.
  *
@@ -27,6 +30,7 @@
 
 #include "weft/dataplane/bpf/counters.h"
 #include "weft/dataplane/bpf/parse.h"
+#include "weft/dataplane/bpf/policy.h"
 
 #define FLOW_DEAD_TIME 10         /* As 'last_seen': 10 ms. */
 #define FLOW_ASSURED_PACKETS 3
@@ -341,24 +345,81 @@ static __always_inline void flow_account(struct flow_entry *entry, const struct 
     }
 }
 
-/* Makes an entry, and sees to its end.  False: another CPU was faster; or the last connection of this name died and was not swept
- * yet; or there is no room. */
-static __noinline bool flow_insert(const struct flow_key *key, const struct flow_entry *initial)
+/* From established back to half open, for admission. */
+static __always_inline void flow_unestablish(struct flow_entry *entry)
+{
+    __u32 account = entry->account, index = account & ~FLOW_COUNTED;
+    struct project_record *project = map_lookup(projects, &index);
+
+    if (project && account & FLOW_COUNTED && __sync_val_compare_and_swap(&entry->account, account, index) == account) {
+        __sync_fetch_and_add(&project->n_established, -1);
+        __sync_fetch_and_add(&project->n_half_open, 1);
+    }
+}
+
+/* Another connection of the same name in the entry's place.  What it is called outside stays. */
+static __noinline void flow_restart(struct flow_entry *entry, const struct flow_entry *initial)
+{
+    const __u32 kept = FLOW_TRANSLATED | FLOW_ALIASED;
+
+    *(volatile __u32 *)&entry->stamp = ~initial->stamp;
+    flow_unestablish(entry);
+    flow_flags_change(entry, initial->flags, ~(__u32)initial->flags & ~kept & 0xffff);
+    entry->output = initial->output;
+    entry->output_generation = initial->output_generation;
+    mac_copy(entry->remote_mac, initial->remote_mac);
+    entry->last_seen = initial->last_seen;
+    entry->packets[0] = initial->packets[0];
+    entry->packets[1] = initial->packets[1];
+    entry->bytes[0] = initial->bytes[0];
+    entry->bytes[1] = initial->bytes[1];
+    entry->generation = initial->generation;
+    mac_copy(entry->next_mac, initial->next_mac);
+    entry->router_port = initial->router_port;
+    entry->router_generation = initial->router_generation;
+    entry->hops = initial->hops;
+    entry->scales = initial->scales;
+    entry->window[0] = initial->window[0];
+    entry->window[1] = initial->window[1];
+    entry->sequence_end[0] = initial->sequence_end[0];
+    entry->sequence_end[1] = initial->sequence_end[1];
+    __sync_fetch_and_add(&entry->packets[0], 0); /* Orders the stores on every architecture. */
+    *(volatile __u8 *)&entry->state = initial->state;
+    *(volatile __u32 *)&entry->stamp = initial->stamp;
+}
+
+enum flow_place { PLACE_NONE, PLACE_NEW, PLACE_OLD };
+
+/* Makes an entry, and sees to its end.  PLACE_OLD: there is one of this name already, because another CPU was faster, or because the last
+ * connection has just died, whose place this one takes: a reader that still holds it does not come to another name's.  PLACE_NONE: there is
+ * no room. */
+static __noinline __u32 flow_insert(const struct flow_key *key, const struct flow_entry *initial)
 {
     /* The slot first: an entry that others may have found must not be deleted at once. */
     struct flow_slot *slot = flow_claim_slot(key);
+    __u32 place = PLACE_NONE;
 
     if (!slot)
-        return false;
-    bool done = !map_insert(connections, key, initial);
-    if (!done) {
-        const struct flow_entry *old = map_lookup(connections, key);
+        return PLACE_NONE;
+    if (!map_insert(connections, key, initial)) {
+        place = PLACE_NEW;
+    } else {
+        struct flow_entry *old = map_lookup(connections, key);
+        if (old && key->owner & FLOW_KEY_IPV6 && !(address_equal(old->local, initial->local) && address_equal(old->remote, initial->remote)))
+            place = PLACE_NONE; /* The hashes meet. */
+        else if (old && old->state != FLOW_DEAD)
+            place = PLACE_OLD;
+        else if (old && flow_age(initial->last_seen, old->last_seen) < FLOW_DEAD_TIME - 2 && !(old->flags & (FLOW_TRANSLATED | FLOW_ALIASED))) {
+            flow_restart(old, initial); /* The sweeper leaves it alone for a while yet. */
+            place = PLACE_OLD;
+        }
         if (old && old->state == FLOW_DEAD && flow_age(initial->last_seen, old->last_seen) >= FLOW_DEAD_TIME)
             flow_remove(key, old);
-        done = !map_insert(connections, key, initial);
+        if (place == PLACE_NONE && !map_insert(connections, key, initial))
+            place = PLACE_NEW;
     }
-    *(volatile __u32 *)&slot->state = done ? SLOT_USED : SLOT_FREE;
-    return done;
+    *(volatile __u32 *)&slot->state = place == PLACE_NEW ? SLOT_USED : SLOT_FREE;
+    return place;
 }
 
 /* The entry of an earlier release (previous.h), if there is one and it is ours to take over. */
@@ -384,7 +445,12 @@ static __noinline struct flow_entry_1 *flow_claim_previous(const struct flow_key
 static __noinline struct flow_entry *flow_adopt(struct flow_entry_1 *old, const struct flow_key *key, const struct packet *packet,
                                                 bool received, __u32 project)
 {
-    struct flow_entry initial = {
+    struct scratch *scratch = scratch_get();
+
+    if (!scratch)
+        return NULL;
+    struct flow_entry *initial = &scratch->entry;
+    *initial = (struct flow_entry){
         .layout = FLOW_LAYOUT,
         .state = old->state,
         .flags = old->flags,
@@ -398,15 +464,15 @@ static __noinline struct flow_entry *flow_adopt(struct flow_entry_1 *old, const 
         .account = project | (old->counted_established ? FLOW_COUNTED : 0),
     };
 
-    mac_copy(initial.remote_mac, old->remote_mac);
-    flow_set_addresses(&initial, packet, received);
+    mac_copy(initial->remote_mac, old->remote_mac);
+    flow_set_addresses(initial, packet, received);
     old->last_seen_ns = time_ns();
     old->state = FLOW_DEAD;
-    if (!flow_insert(key, &initial))
+    if (flow_insert(key, initial) != PLACE_NEW)
         return NULL;
     struct project_record *record = map_lookup(projects, &project);
     if (record)
-        __sync_fetch_and_add(initial.account & FLOW_COUNTED ? &record->n_established : &record->n_half_open, 1);
+        __sync_fetch_and_add(initial->account & FLOW_COUNTED ? &record->n_established : &record->n_half_open, 1);
     TRACE(flow, "an earlier release's entry is taken over");
     return map_lookup(connections, key);
 }
@@ -435,17 +501,18 @@ static __always_inline __u32 flow_create(const struct flow_key *key, const struc
 {
     __u32 index = port->project;
     struct project_record *project = map_lookup(projects, &index);
-    __u32 refused = port->flags & PORT_INGRESS_POLICY ? DROP_connection_limit : STEP_CONTINUE;
+    __u32 refused = port->flags & PORT_POLICY ? DROP_connection_limit : STEP_CONTINUE;
 
     if (!project || project->n_half_open >= project->max_half_open) {
         TRACE(flow, "no entry: the project has %u half-open connections, its limit", project ? project->n_half_open : 0);
         return refused;
     }
     __sync_fetch_and_add(&project->n_half_open, 1);
-    if (!flow_insert(key, initial)) {
+    __u32 place = flow_insert(key, initial);
+    if (place != PLACE_NEW)
         __sync_fetch_and_add(&project->n_half_open, -1);
+    if (place == PLACE_NONE)
         return refused;
-    }
     TRACE(flow, "entry made");
     return STEP_CONTINUE;
 }
@@ -484,30 +551,64 @@ static __always_inline void flow_get_decision(const struct flow_entry *entry, st
     }
 }
 
-/* A new connection, by its first frame, which the workload sent or, 'received', is given.  On its own for the stack's sake, which all
- * that call each other share. */
-static __noinline __u32 flow_begin(const struct packet *packet, const struct port_config *port, const struct flow_key *key, bool received)
+/* Which side of the connection its packet is from: 0 the local workload's. */
+static __always_inline __u32 flow_side(bool received)
 {
-    struct flow_entry initial = {
+    return received ? 1 : 0;
+}
+
+/* Is the packet one that answers, so that the connection, if nobody has heard of it yet, was begun by the other side? */
+static __always_inline bool flow_answers(const struct packet *packet)
+{
+    if (packet->tuple.protocol == IPPROTO_TCP)
+        return (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
+    return (packet->tuple.protocol == IPPROTO_ICMP && packet->icmp_type == ICMP_ECHO_REPLY_TYPE) ||
+           (packet->tuple.protocol == IPPROTO_ICMPV6 && packet->icmp_type == ICMPV6_ECHO_REPLY_TYPE);
+}
+
+/* A new connection, by its first frame, which the workload sent or, 'received', is given; 'stamp' is of the port whose connection it is.
+ * On its own for the stack's sake, which all that call each other share. */
+static __noinline __u32 flow_begin(const struct packet *packet, const struct port_config *port, const struct flow_key *key, bool received,
+                                   __u32 stamp)
+{
+    struct scratch *scratch = scratch_get();
+    __u32 side = flow_side(received);
+
+    if (!scratch)
+        return DROP_connection_limit;
+    struct flow_entry *initial = &scratch->entry;
+    *initial = (struct flow_entry){
         .layout = FLOW_LAYOUT,
         .state = FLOW_HALF_OPEN,
+        .flags = received == flow_answers(packet) ? FLOW_LOCAL_STARTED : 0,
+        .stamp = stamp,
         .last_seen = flow_now(),
         .account = port->project,
         .generation = port->generation,
     };
-
-    if (received) {
-        initial.packets[1] = packet->segments;
-        initial.bytes[1] = packet_wire_bytes(packet);
-    } else {
-        initial.flags = FLOW_LOCAL_STARTED | flow_decision_flags(packet);
-        initial.packets[0] = packet->segments;
-        initial.bytes[0] = packet_wire_bytes(packet);
-        initial.stamp = packet->stamp;
-        flow_set_decision(&initial, packet);
+    if (!(port->flags & PORT_POLICY))
+        initial->flags |= FLOW_GUESSED;
+    if (!received) {
+        initial->flags |= flow_decision_flags(packet);
+        flow_set_decision(initial, packet);
     }
-    flow_set_addresses(&initial, packet, received);
-    return flow_create(key, port, &initial);
+    initial->packets[side] = packet->segments;
+    initial->bytes[side] = packet_wire_bytes(packet);
+    flow_set_addresses(initial, packet, received);
+    return flow_create(key, port, initial);
+}
+
+/* The decision that was kept is as good as 'stamp'.  Of two CPUs with decisions of different epochs one may have had the last word about the
+ * output and the other one about the stamp: then neither holds. */
+static __always_inline void flow_set_stamp(struct flow_entry *entry, __u32 stamp)
+{
+    __u32 output = entry->output;
+
+    __sync_fetch_and_add(&entry->packets[0], 0); /* Orders the stores on every architecture. */
+    *(volatile __u32 *)&entry->stamp = stamp;
+    __sync_fetch_and_add(&entry->packets[0], 0);
+    if (*(volatile __u32 *)&entry->output != output)
+        *(volatile __u32 *)&entry->stamp = ~stamp;
 }
 
 /* Remembers packet->decision for a frame that the port's workload sent, in 'entry' if it has one.  Comes before the decision is applied:
@@ -518,30 +619,107 @@ static __noinline __u32 flow_remember(const struct packet *packet, const struct 
 
     if (!entry) {
         flow_key_make(&key, packet->slot, packet, false);
-        return flow_begin(packet, port, &key, false);
+        return flow_begin(packet, port, &key, false, packet->stamp);
     }
     /* Off first, so that no frame is sent by a half-written decision. */
     *(volatile __u32 *)&entry->stamp = ~packet->stamp;
     flow_set_decision(entry, packet);
     flow_flags_change(entry, flow_decision_flags(packet), FLOW_ROUTED & ~flow_decision_flags(packet));
     entry->generation = port->generation;
-    __sync_fetch_and_add(&entry->packets[0], 0); /* Orders the stores on every architecture. */
-    *(volatile __u32 *)&entry->stamp = packet->stamp;
+    flow_set_stamp(entry, packet->stamp);
     flow_account(entry, packet, 0);
     return STEP_CONTINUE;
 }
 
-/* The receiving port's side of the connection, where that port asks for it. */
-static __noinline __u32 flow_receive(const struct packet *packet, const struct port_config *port, __u32 slot)
+/* Ends a connection: from now on nobody finds its entry, which the sweeper removes. */
+static __always_inline void flow_end(struct flow_entry *entry)
+{
+    entry->last_seen = flow_now();
+    *(volatile __u8 *)&entry->state = FLOW_DEAD;
+}
+
+/* Judges a packet that belongs to no connection.  Notes it in the packet when nothing is to be remembered of it. */
+static __always_inline __u32 flow_judge(struct packet *packet, const struct port_config *port, __u32 slot, bool received)
+{
+    __u32 direction = received ? POLICY_INGRESS : POLICY_EGRESS, verdict = POLICY_DENIES;
+
+    /* Nobody asked for this echo. */
+    if (packet->tuple.protocol == IPPROTO_TCP || !flow_answers(packet))
+        verdict = policy_of(packet, port, slot, direction | (received ? POLICY_RECEIVED : 0));
+    if (verdict == POLICY_DENIES)
+        return policy_reason(direction);
+    if (verdict == POLICY_STATELESS)
+        packet->flags |= PACKET_STATELESS;
+    return STEP_CONTINUE;
+}
+
+/* Is the connection, whose entry is of an earlier epoch, still let in or out as its first packet was?  If not, it ends here. */
+static __noinline __u32 flow_judge_again(struct packet *packet, const struct port_config *port, struct flow_entry *entry, __u32 slot,
+                                         bool received)
+{
+    __u32 direction = entry->flags & FLOW_LOCAL_STARTED ? POLICY_EGRESS : POLICY_INGRESS, how = received ? POLICY_RECEIVED : 0;
+    __u32 verdict = policy_of(packet, port, slot, direction | how);
+
+    if (entry->flags & FLOW_GUESSED) {
+        if (verdict == POLICY_DENIES) {
+            direction ^= POLICY_EGRESS ^ POLICY_INGRESS;
+            verdict = policy_of(packet, port, slot, direction | how);
+        }
+        if (direction == POLICY_EGRESS)
+            flow_flags_change(entry, FLOW_LOCAL_STARTED, FLOW_GUESSED);
+        else
+            flow_flags_change(entry, 0, FLOW_GUESSED | FLOW_LOCAL_STARTED);
+    }
+    if (verdict == POLICY_ALLOWS)
+        return STEP_CONTINUE;
+    TRACE(flow, "the connection is not allowed any more");
+    flow_end(entry);
+    if (verdict == POLICY_DENIES)
+        return policy_reason(direction);
+    packet->flags |= PACKET_STATELESS;
+    return flow_judge(packet, port, slot, received);
+}
+
+/* Do the security groups of the sending port let the frame out?  'entry' is that of its connection, or NULL. */
+CHECKED_ALONE __u32 flow_send(struct packet *packet, const struct port_config *port, struct flow_entry *entry)
+{
+    if (!packet || !port)
+        return DROP_no_port;
+    if (policy_exempts(packet, false) || (entry && *(volatile __u32 *)&entry->stamp == packet->stamp))
+        return STEP_CONTINUE;
+    return entry ? flow_judge_again(packet, port, entry, packet->slot, false) : flow_judge(packet, port, packet->slot, false);
+}
+
+/* The receiving port's side: do its security groups let the frame in?  'stamp' is that port's.  What a frame received makes of an entry is
+ * no output: only a frame that the workload sends decides where it goes. */
+CHECKED_ALONE __u32 flow_receive(struct packet *packet, const struct port_config *port, __u32 slot, __u32 stamp)
 {
     struct flow_key key ON_STACK;
+    struct flow_entry *entry = NULL;
+    __u32 step;
 
-    if (!(packet->flags & PACKET_HAS_FLOW))
+    if (!packet || !port)
+        return DROP_no_port;
+    if (policy_exempts(packet, true))
         return STEP_CONTINUE;
-    flow_key_make(&key, slot, packet, true);
-    struct flow_entry *entry = flow_find(&key, packet, true);
-    if (!entry)
-        return flow_begin(packet, port, &key, true);
+    packet->flags &= ~PACKET_STATELESS;
+    if (packet->flags & PACKET_HAS_FLOW) {
+        flow_key_make(&key, slot, packet, true);
+        entry = flow_find(&key, packet, true);
+    }
+    if (!entry) {
+        step = flow_judge(packet, port, slot, true);
+        if (step != STEP_CONTINUE || !(packet->flags & PACKET_HAS_FLOW) || packet->flags & PACKET_STATELESS)
+            return step;
+        return flow_begin(packet, port, &key, true, stamp);
+    }
+    if (*(volatile __u32 *)&entry->stamp != stamp) {
+        step = flow_judge_again(packet, port, entry, slot, true);
+        if (step != STEP_CONTINUE || packet->flags & PACKET_STATELESS)
+            return step;
+        *(volatile __u32 *)&entry->output = OUTPUT_NONE;
+        flow_set_stamp(entry, stamp);
+    }
     flow_account(entry, packet, 1);
     return STEP_CONTINUE;
 }

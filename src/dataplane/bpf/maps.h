@@ -10,6 +10,47 @@ struct address_key { /* Of 'peers'. */
     __u8 bytes[16];
 };
 
+/* What would take too much of the 512 bytes of stack that a program has with all that it calls.  Each CPU's own, and each load's: nothing in
+ * it outlives the step that uses it. */
+struct policy_search {
+    __u8 address[16];  /* The other side's; */
+    __u64 high, low;   /* the same as numbers. */
+    __u32 set;
+    __u32 verdict;     /* enum policy_verdict */
+    __u32 number;      /* Of the rule. */
+    __u16 family;      /* RULE_IPV4 or RULE_IPV6 */
+    __u16 port;        /* Destination, host order; ICMP: the type. */
+    __u8 protocol, code;
+    __u8 is_icmp;
+    __u8 pad;
+};
+struct flood_state {
+    __u64 wire_bytes;
+    __u32 vni;
+    __u32 slot;        /* Who sent it: gets no copy. */
+    __u32 segments;
+    __u32 tunnel_ifindex;
+    __u32 budget;      /* Copies that may still be made, */
+    __u32 n_spent;     /* that were charged: those that relays make too, */
+    __u32 n_copies;    /* and that were made here. */
+    __u32 n_refused;   /* By the policy of who would have got them. */
+    __u32 is_exhausted;
+    __u32 list;        /* FLOOD_DIRECT or FLOOD_TREE. */
+    __u32 key;         /* This host's. */
+    __u32 hops;
+    __u32 n_hosts;     /* Of the tree: those from the list's first on that are ours to reach, */
+    __u32 end;         /* all before this key. */
+    __u32 fan_out;
+    __u32 position;    /* In the list: the first host of the next stretch, */
+    __u32 next;        /* and its slot. */
+    __u32 low, high;   /* Of a search. */
+};
+struct scratch {
+    struct flow_entry entry;     /* A new one. */
+    struct policy_search search; /* policy.h */
+    struct flood_state flood;    /* switching.h */
+};
+
 #ifdef __bpf__
 
 #define TABLE_HASH(name, key_type, value_type, n)                                                            \
@@ -99,8 +140,31 @@ struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
     __uint(max_entries, 1 << 20);
 } punt SEC(".maps");
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct scratch);
+} scratch SEC(".maps");
+
+static __always_inline struct scratch *scratch_get(void)
+{
+    __u32 zero = 0;
+
+    return bpf_map_lookup_elem(&scratch, &zero);
+}
+
 /* Keeps the type in the object's BTF, for the layout test. */
 struct punt_event punt_event_layout SEC(".bss");
+
+#else
+
+static struct scratch *scratch_get(void)
+{
+    static __thread struct scratch scratch;
+
+    return &scratch;
+}
 
 #endif
 

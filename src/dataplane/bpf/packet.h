@@ -11,6 +11,7 @@
 #define PACKET_FRAGMENT (1u << 3)       /* First or later. */
 #define PACKET_HAS_FLOW (1u << 4)       /* The tuple names a connection. */
 #define PACKET_FROM_TUNNEL (1u << 5)
+#define PACKET_STATELESS (1u << 6)      /* Policy let it pass by a rule that makes no connection. */
 
 #define ON_STACK __attribute__((aligned(8))) /* The verifier wants aligned access there. */
 
@@ -50,6 +51,8 @@ struct packet {
     __u8 tcp_flags;
     __u8 icmp_type;        /* Of ICMP and ICMPv6. */
     __u16 segments;        /* Frames on the wire: more than one for GSO. */
+    __u8 icmp_code;
+    __u8 pad[3];
     struct decision decision;
 };
 

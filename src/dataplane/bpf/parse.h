@@ -57,6 +57,7 @@ static __always_inline __u32 parse_l4(const struct __sk_buff *skb, struct packet
             return DROP_truncated;
         __u8 type = header[0];
         packet->icmp_type = type;
+        packet->icmp_code = header[1];
         bool echo = protocol == IPPROTO_ICMP ? type == ICMP_ECHO_TYPE || type == ICMP_ECHO_REPLY_TYPE
                                              : type == ICMPV6_ECHO_TYPE || type == ICMPV6_ECHO_REPLY_TYPE;
         if (!echo)

@@ -5,6 +5,7 @@
 
 #include "weft/dataplane/bpf/counters.h"
 #include "weft/dataplane/bpf/deliver.h"
+#include "weft/dataplane/bpf/policy.h"
 #include "weft/dataplane/bpf/tunnel.h"
 
 /* Where a MAC is; '*ret_moves' says that the answer may change without a new epoch. */
@@ -103,26 +104,11 @@ static __always_inline bool switch_is_reserved(const __u8 *mac)
 
 /* ---- copies for everybody ------------------------------------------------------------------------------------------------ */
 
-struct flood_state {
+/* What the loops over copies work on: 'struct flood_state' is in scratch memory, which cannot hold pointers. */
+struct flood_run {
     struct __sk_buff *skb;
-    __u64 wire_bytes;
-    __u32 vni;
-    __u32 slot;        /* Who sent it: gets no copy. */
-    __u32 segments;
-    __u32 tunnel_ifindex;
-    __u32 budget;      /* Copies that may still be made, */
-    __u32 n_spent;     /* that were charged: those that relays make too, */
-    __u32 n_copies;    /* and that were made here. */
-    __u32 is_exhausted;
-    __u32 list;        /* FLOOD_DIRECT or FLOOD_TREE. */
-    __u32 key;         /* This host's. */
-    __u32 hops;
-    __u32 n_hosts;     /* Of the tree: those from the list's first on that are ours to reach, */
-    __u32 end;         /* all before this key. */
-    __u32 fan_out;
-    __u32 position;    /* In the list: the first host of the next stretch, */
-    __u32 next;        /* and its slot. */
-    __u32 low, high;   /* Of a search. */
+    const struct packet *packet;
+    struct flood_state *state;
 };
 
 static __always_inline __u32 flood_row(__u32 vni, __u32 index)
@@ -137,8 +123,9 @@ static __always_inline __u32 ring_distance(__u32 from, __u32 to)
     return (to - from) & FLOOD_KEY_MASK;
 }
 
-static long flood_local(__u32 index, struct flood_state *state)
+static long flood_local(__u32 index, struct flood_run *run)
 {
+    struct flood_state *state = run->state;
     __u32 output = flood_row(state->vni, FLOOD_LOCAL | index), slot = output & OUTPUT_SLOT_MASK, unused;
 
     if (output == OUTPUT_NONE)
@@ -151,8 +138,17 @@ static long flood_local(__u32 index, struct flood_state *state)
         state->is_exhausted = 1;
         return 1;
     }
+    /* By the packet alone, whoever asked for it: there is no connection with everybody.  Looking costs what a copy costs. */
+    if (port->flags & PORT_INGRESS_POLICY && !policy_exempts(run->packet, true) &&
+        policy_judge(run->packet, slot, POLICY_INGRESS | POLICY_RECEIVED) == POLICY_DENIES) {
+        state->budget--;
+        state->n_spent++;
+        state->n_refused++;
+        count_drop(slot, DROP_policy_ingress);
+        return 0;
+    }
     __u32 ifindex = port->ifindex;
-    if (bpf_clone_redirect(state->skb, ifindex, 0) < 0)
+    if (bpf_clone_redirect(run->skb, ifindex, 0) < 0)
         return 0; /* No such device.  A copy that is lost later was still made. */
     state->budget--;
     state->n_spent++;
@@ -163,20 +159,23 @@ static long flood_local(__u32 index, struct flood_state *state)
 }
 
 /* A copy for to_tunnel. */
-static __always_inline bool flood_send(struct flood_state *state, __u32 slot, __u32 word)
+static __always_inline bool flood_send(struct flood_run *run, __u32 slot, __u32 word)
 {
-    state->skb->mark = TUNNEL_MARK | slot;
-    state->skb->priority = state->vni;
-    state->skb->cb[0] = word;
-    if (bpf_clone_redirect(state->skb, state->tunnel_ifindex, 0) < 0)
+    struct flood_state *state = run->state;
+
+    run->skb->mark = TUNNEL_MARK | slot;
+    run->skb->priority = state->vni;
+    run->skb->cb[0] = word;
+    if (bpf_clone_redirect(run->skb, state->tunnel_ifindex, 0) < 0)
         return false;
     state->n_copies++;
     return true;
 }
 
 /* Each host of a list by itself. */
-static long flood_host(__u32 index, struct flood_state *state)
+static long flood_host(__u32 index, struct flood_run *run)
 {
+    struct flood_state *state = run->state;
     __u32 output = flood_row(state->vni, state->list | index), slot = output & OUTPUT_SLOT_MASK;
 
     if (output == OUTPUT_NONE)
@@ -187,7 +186,7 @@ static long flood_host(__u32 index, struct flood_state *state)
         state->is_exhausted = 1;
         return 1;
     }
-    if (!flood_send(state, slot, TUNNEL_WORD(TUNNEL_FLOOD, state->hops, 0)))
+    if (!flood_send(run, slot, TUNNEL_WORD(TUNNEL_FLOOD, state->hops, 0)))
         return 0;
     state->budget--;
     state->n_spent++;
@@ -197,8 +196,9 @@ static long flood_host(__u32 index, struct flood_state *state)
 
 /* One stretch of the tree.  Where it ends is read once, as the beginning of the next one, so that stretches do not overlap even while the
  * list is being rewritten. */
-static long flood_stretch(__u32 index, struct flood_state *state)
+static long flood_stretch(__u32 index, struct flood_run *run)
 {
+    struct flood_state *state = run->state;
     __u32 from = state->position, to = (__u64)(index + 1) * state->n_hosts / state->fan_out, slot = state->next, end = state->end;
     bool is_last = index + 1 >= state->fan_out;
 
@@ -215,14 +215,16 @@ static long flood_stretch(__u32 index, struct flood_state *state)
     }
     state->position = to;
     bool is_alone = to == from + 1;
-    flood_send(state, slot, is_alone ? TUNNEL_WORD(TUNNEL_FLOOD, state->hops, 0) : TUNNEL_WORD(TUNNEL_RELAYED, state->hops, end));
+    flood_send(run, slot, is_alone ? TUNNEL_WORD(TUNNEL_FLOOD, state->hops, 0) : TUNNEL_WORD(TUNNEL_RELAYED, state->hops, end));
     TRACE(flood, "copy to host slot %u, for it and %u hosts behind it", slot, to - from - 1);
     return is_last;
 }
 
 /* Towards the first 'n_hosts' of the tree, which are all before 'end'. */
-static __always_inline void flood_tree(struct flood_state *state)
+static __always_inline void flood_tree(struct flood_run *run)
 {
+    struct flood_state *state = run->state;
+
     if (state->n_hosts > state->budget) {
         state->is_exhausted = 1;
         state->n_hosts = state->budget;
@@ -235,37 +237,39 @@ static __always_inline void flood_tree(struct flood_state *state)
     if (!state->n_hosts || (output & OUTPUT_KIND_MASK) != OUTPUT_REMOTE)
         return;
     state->next = output & OUTPUT_SLOT_MASK;
-    state->position = frame_unknown(0);
+    state->position = 0;
     state->budget -= state->n_hosts;
     state->n_spent += state->n_hosts;
-    frame_loop(state->fan_out, flood_stretch, state);
+    frame_loop(state->fan_out, flood_stretch, run);
 }
 
 /* From a port here to all hosts.  What each host can place by itself goes down the tree.  A MAC that may move is learned by the host that
  * the copy comes from: such a frame, and any in a network of few hosts, goes from here to each. */
-static __always_inline void flood_to_hosts(struct flood_state *state, const __u8 *source)
+static __always_inline void flood_to_hosts(struct flood_run *run, const __u8 *source)
 {
+    struct flood_state *state = run->state;
     struct fdb_key key = {.vni = state->vni};
     __u32 n = flood_row(state->vni, FLOOD_FACTS);
 
     mac_copy(key.mac, source);
     bool is_placed = output_of(map_lookup(fdb, &key), state->vni) != OUTPUT_NONE;
     state->list = FLOOD_DIRECT;
-    frame_loop(FLOOD_LIST_MAX, flood_host, state);
+    frame_loop(FLOOD_LIST_MAX, flood_host, run);
     if (!is_placed || n <= state->fan_out) {
         state->list = FLOOD_TREE;
-        frame_loop(FLOOD_LIST_MAX, flood_host, state);
+        frame_loop(FLOOD_LIST_MAX, flood_host, run);
         return;
     }
     state->n_hosts = n;
     state->end = flood_row(state->vni, FLOOD_FACTS | 1);
     state->hops = 1;
-    flood_tree(state);
+    flood_tree(run);
 }
 
 /* A step of the search for how many hosts of the tree are before 'end'. */
-static long flood_search(__u32 index, struct flood_state *state)
+static long flood_search(__u32 index, struct flood_run *run)
 {
+    struct flood_state *state = run->state;
     __u32 middle = (state->low + state->high) / 2;
 
     if (state->low >= state->high)
@@ -281,20 +285,22 @@ static long flood_search(__u32 index, struct flood_state *state)
 }
 
 /* From another host to those of the stretch that it left to us. */
-static __always_inline void flood_onwards(struct flood_state *state, const struct tunnel_frame *from)
+static __always_inline void flood_onwards(struct flood_run *run, const struct tunnel_frame *from)
 {
+    struct flood_state *state = run->state;
+
     state->key = flood_row(state->vni, FLOOD_FACTS | 1);
     state->end = from->argument;
     state->hops = from->hops + 1;
-    state->low = frame_unknown(0);
+    state->low = 0;
     state->high = flood_row(state->vni, FLOOD_FACTS);
-    frame_loop(FLOOD_KEY_BITS + 1, flood_search, state);
+    frame_loop(FLOOD_KEY_BITS + 1, flood_search, run);
     state->n_hosts = state->low;
     if (state->n_hosts > state->fan_out) {
-        flood_tree(state);
+        flood_tree(run);
     } else {
         state->list = FLOOD_TREE;
-        frame_loop(state->n_hosts, flood_host, state);
+        frame_loop(state->n_hosts, flood_host, run);
     }
 }
 
@@ -308,63 +314,64 @@ static __noinline __u32 switch_flood(struct __sk_buff *skb, const struct packet 
     const struct settings *settings = settings_get();
     __u64 *bucket = NULL, tokens = 0;
     __u32 slot = packet->slot, reason = DROP_bum_budget;
-    struct flood_state state = {
-        .skb = skb,
+    struct scratch *scratch = scratch_get();
+
+    if (!settings || !scratch || !packet->segments)
+        return DROP_no_buffer;
+    struct flood_state *state = &scratch->flood;
+    struct flood_run run = {.skb = skb, .packet = packet, .state = state};
+    *state = (struct flood_state){
         .wire_bytes = packet_wire_bytes(packet),
         .vni = packet->vni,
         .slot = slot,
         .segments = packet->segments,
-        .budget = frame_unknown(FLOOD_LIST_MAX),
-        .n_spent = frame_unknown(0),
-        .n_copies = frame_unknown(0),
-        .is_exhausted = frame_unknown(0),
+        .budget = FLOOD_LIST_MAX,
     };
-
-    if (!settings || !state.segments)
-        return DROP_no_buffer;
-    state.tunnel_ifindex = settings->tunnel_ifindex;
-    state.fan_out = settings->flood_fan_out ? settings->flood_fan_out : FLOOD_FAN_OUT_DEFAULT;
+    state->tunnel_ifindex = settings->tunnel_ifindex;
+    state->fan_out = settings->flood_fan_out ? settings->flood_fan_out : FLOOD_FAN_OUT_DEFAULT;
     if (port) {
         struct port_runtime *runtime = map_lookup(port_runtime, &slot);
         if (!runtime)
             return DROP_bum_budget;
         bucket = &runtime->bum_tokens;
         tokens = bucket_refill(&runtime->bum_time_ns, bucket, port->bum_rate, port->bum_burst);
-        __u64 copies = tokens / state.segments;
+        __u64 copies = tokens / state->segments;
         if (!copies)
             return DROP_bum_budget;
-        if (copies < state.budget)
-            state.budget = copies;
+        if (copies < state->budget)
+            state->budget = copies;
     }
-    frame_loop(FLOOD_LIST_MAX, flood_local, &state);
+    frame_loop(FLOOD_LIST_MAX, flood_local, &run);
     if (port) {
-        flood_to_hosts(&state, packet->source);
+        flood_to_hosts(&run, packet->source);
     } else if (from && from->kind == TUNNEL_RELAYED && from->hops < FLOOD_MAX_HOPS) {
         __u32 host = from->host;
         struct host_runtime *runtime = map_lookup(host_runtime, &host);
         reason = DROP_relay_budget;
-        state.budget = 0;
-        state.n_spent = frame_unknown(0);
+        state->budget = 0;
+        state->n_spent = 0;
         if (runtime) {
             bucket = &runtime->relay_tokens;
             tokens = bucket_refill(&runtime->relay_time_ns, bucket, settings->relay_rate, settings->relay_burst);
-            __u64 copies = tokens / state.segments;
-            state.budget = copies < FLOOD_LIST_MAX ? copies : FLOOD_LIST_MAX;
+            __u64 copies = tokens / state->segments;
+            state->budget = copies < FLOOD_LIST_MAX ? copies : FLOOD_LIST_MAX;
         }
-        flood_onwards(&state, from);
+        flood_onwards(&run, from);
     } else if (from && from->kind == TUNNEL_RELAYED) {
         reason = DROP_tunnel_header; /* No tree is so deep. */
-        state.is_exhausted = 1;
+        state->is_exhausted = 1;
     }
     if (bucket)
-        *bucket = tokens - (__u64)state.n_spent * state.segments;
-    if (state.is_exhausted && !state.n_copies)
+        *bucket = tokens - (__u64)state->n_spent * state->segments;
+    if (state->is_exhausted && !state->n_copies)
         return reason;
-    if (!state.n_copies)
+    if (!state->n_copies && state->n_refused)
+        return VERDICT(TC_ACT_STOLEN); /* Counted where it was refused. */
+    if (!state->n_copies)
         return DROP_flood_empty;
-    if (state.is_exhausted)
+    if (state->is_exhausted)
         count_drop(slot, reason); /* The rest of the copies. */
-    TRACE(flood, "%u copies", state.n_copies);
+    TRACE(flood, "%u copies", state->n_copies);
     return VERDICT(TC_ACT_STOLEN);
 }
 

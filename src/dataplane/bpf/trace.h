@@ -13,6 +13,7 @@
     STAGE(parse)                                                                                             \
     STAGE(flow)                                                                                              \
     STAGE(security)                                                                                          \
+    STAGE(policy)                                                                                            \
     STAGE(neighbor)                                                                                          \
     STAGE(punt)                                                                                              \
     STAGE(learn)                                                                                             \

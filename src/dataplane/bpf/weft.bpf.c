@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The data plane's programs: the packet's story in order.
  *
- *   a workload's frame   from_workload: port -> parse -> connection entry -> [ security -> ARP/ND -> punt -> learn -> switch ]
+ *   a workload's frame   from_workload: port -> parse -> connection entry -> [ security -> ARP/ND -> punt -> learn -> policy -> switch ]
  *                        -> deliver here | encapsulate and out of the underlay | flood | drop with a reason
  *   a tunnelled frame    from_underlay: outer headers -> peer -> switch -> strip -> deliver | flood to local ports, and on to other hosts
  *   a flooded copy       to_tunnel, on the tunnel device's egress: encapsulate -> out of the underlay
@@ -17,6 +17,7 @@
 #include "weft/dataplane/bpf/security.h"
 #include "weft/dataplane/bpf/neighbor.h"
 #include "weft/dataplane/bpf/punt.h"
+#include "weft/dataplane/bpf/policy.h"
 #include "weft/dataplane/bpf/flow.h"
 #include "weft/dataplane/bpf/tunnel.h"
 #include "weft/dataplane/bpf/deliver.h"
@@ -88,6 +89,11 @@ static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet 
         if (step != STEP_CONTINUE)
             return step;
     }
+    if (port->flags & PORT_POLICY) {
+        step = flow_send(packet, port, entry);
+        if (step != STEP_CONTINUE)
+            return step;
+    }
     if (packet->destination[0] & 1)
         return switch_flood(skb, packet, port, NULL);
 
@@ -97,7 +103,7 @@ static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet 
         return DROP_unknown_destination;
     packet->decision.output = output;
     packet->decision.flags = moves ? DECISION_MOVES : 0;
-    if (packet->flags & PACKET_HAS_FLOW) {
+    if (packet->flags & PACKET_HAS_FLOW && !(packet->flags & PACKET_STATELESS)) {
         step = flow_remember(packet, port, entry);
         if (step != STEP_CONTINUE)
             return step;
@@ -187,6 +193,8 @@ static __always_inline __u32 underlay_frame(struct __sk_buff *skb, struct packet
         if (!outer.hops && outer.kind == TUNNEL_FLOOD) /* Else the host that it comes from is not its sender's. */
             switch_learn(packet, OUTPUT_REMOTE | outer.host);
         step = tunnel_strip(skb, packet, outer.overhead);
+        if (step == STEP_CONTINUE)
+            step = parse_whole(skb, packet); /* Ports with policy judge it. */
         if (step != STEP_CONTINUE)
             return step;
         step = switch_flood(skb, packet, NULL, &outer);
@@ -205,7 +213,6 @@ static __always_inline __u32 underlay_frame(struct __sk_buff *skb, struct packet
     const struct port_config *port = port_config_get(slot, &unused);
     if (port && port->flags & PORT_INGRESS_POLICY) {
         step = parse_whole(skb, packet);
-        packet->flags |= PACKET_FROM_TUNNEL;
         if (step != STEP_CONTINUE)
             return step;
     }

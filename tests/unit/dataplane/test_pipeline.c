@@ -153,6 +153,12 @@ static void project_full(struct pipeline *pipeline, struct pipeline_frame *frame
     record->max_half_open = 0;
 }
 
+static void no_rules(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    fixture_policy(pipeline, 1, 0, 0);
+    fixture_policy(pipeline, 8, 0, 0);
+}
+
 static void learned_at_4(struct pipeline *pipeline, struct pipeline_frame *frame)
 {
     fixture_fdb(pipeline, "learned", 7, "W", OUTPUT_LOCAL | 4);
@@ -228,6 +234,10 @@ static const struct packet_case cases[] = {
     {"headers_outside_of_the_linear_part", 1, WELL, TO_PORT(2), .arrange = headers_in_pieces},
     {"ingress_policy_makes_an_entry", 1, "A>H ip 10.0.0.1>10.0.0.8 udp 1>2", TO_PORT(8)},
     {"ingress_policy_without_an_entry", 1, "A>H ip 10.0.0.1>10.0.0.8 udp 1>2", DROPS(connection_limit, 8), .arrange = project_full},
+    {"policy_lets_nothing_out", 1, WELL, DROPS(policy_egress, 1), .arrange = no_rules},
+    {"policy_lets_nothing_in", 2, "B>H ip 10.0.0.2>10.0.0.8 udp 1>2", DROPS(policy_ingress, 8), .arrange = no_rules},
+    {"policy_lets_no_broadcast_out", 1, "A>* ip 10.0.0.1>10.0.0.255 udp 1>2", DROPS(policy_egress, 1), .arrange = no_rules},
+    {"policy_concerns_no_arp", 1, "A>B arp reply A 10.0.0.1 10.0.0.2", TO_PORT(2), .arrange = no_rules},
     {"no_policy_no_entry_still_passes", 1, WELL, TO_PORT(2), .arrange = project_full},
 
     /* ---- broken frames ---- */
@@ -848,11 +858,16 @@ static void dead_name_can_be_used_again(void **state)
 
     send(pipeline, 1, TCP("R"), PIPELINE_DELIVERED);
     only_entry(pipeline)->state = FLOW_DEAD;
-    send(pipeline, 1, TCP("S"), PIPELINE_DELIVERED); /* At once: without an entry, a reader may still hold the old one. */
+    send(pipeline, 1, TCP("S"), PIPELINE_DELIVERED); /* At once: in the old one's place. */
+    assert_int_equal(only_entry(pipeline)->state, FLOW_HALF_OPEN);
+    assert_int_equal(only_entry(pipeline)->packets[0], 1);
+    assert_int_equal(project_of(pipeline)->n_half_open, 1);
+    only_entry(pipeline)->state = FLOW_DEAD;
+    only_entry(pipeline)->last_seen -= 9; /* About to be swept: without an entry. */
+    send(pipeline, 1, TCP("S"), PIPELINE_DELIVERED);
     assert_int_equal(only_entry(pipeline)->state, FLOW_DEAD);
-    pipeline_advance(pipeline, 1 * SECOND + 20000000);
-    if (only_entry(pipeline))
-        send(pipeline, 1, TCP("S"), PIPELINE_DELIVERED);
+    only_entry(pipeline)->last_seen -= 1; /* Nobody can hold it any more. */
+    send(pipeline, 1, TCP("S"), PIPELINE_DELIVERED);
     send(pipeline, 1, TCP("A"), PIPELINE_DELIVERED);
     assert_int_equal(only_entry(pipeline)->state, FLOW_ESTABLISHED);
     assert_int_equal(project_of(pipeline)->n_half_open, 0);
@@ -1032,6 +1047,7 @@ static const struct {
     {16, 21, "A>B ip 10.0.0.1>10.0.0.2 tcp 1>2 S +300"},     {16, 21, "A>B ip 10.0.0.1>10.0.0.2 udp 1>2 +300"},
     {16, 21, "A>B ip 10.0.0.1>10.0.0.2 icmp 8 1 +300"},      {16, 41, "A>B ip6 fd01::1>fd01::2 hopopts udp 1>2 +300"},
     {2, 1, "A>* arp request A 10.0.0.1 10.0.0.1"},           {2, 2, "A>* ip 10.0.0.1>10.0.0.255 udp 1>2"},
+    {64, 88, "H>B ip 10.0.0.8>10.0.0.2 udp 1>2"},            {64, 88, "A>* ip 10.0.0.1>10.0.0.255 udp 1>2"},
     {3, 1, "O>H ip 192.0.2.1>192.0.2.2 udp 1>2"},            {32, 1, "A>B ip 10.0.0.1>10.0.0.2 tcp 1>2 S"},
 };
 
@@ -1056,7 +1072,7 @@ static int write_seeds(const char *folder)
         if (!file)
             return 1;
         frame_parse(more_seeds[i].frame, &frame);
-        write_seed(file, 0, 1, &frame);
+        write_seed(file, 0, more_seeds[i].frame[0] == 'H' ? 8 : 1, &frame);
         write_seed(file, more_seeds[i].what, more_seeds[i].where, &frame);
         fclose(file);
     }

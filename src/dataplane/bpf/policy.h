@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Security groups: what a port's rules let its workload send and receive.
+ *
+ * A port has two rule sets ('policies'), each a list of blocks of rules ('rules').  A packet passes when a rule fits it; the first packet of
+ * a connection is judged and the connection's entry remembers it (flow.h).  A set never changes: a port that gets other rules
+ * gets another set, and the old one is deleted afterwards.  Whoever still reads the old one may find less than there was; then, if
+ * that came to a refusal, the port's new set is asked.
+ *
+ * What a workload cannot be without passes always, as in Neutron's own drivers: ARP; discovery of neighbors and routers and the multicast
+ * listener query (RFC 4861, RFC 2710); DHCP from client to server and back.  Port security has seen to it before that no workload
+ * answers for others, and what the platform itself tells a workload does not come this way. */
+#ifndef WEFT_BPF_POLICY_H
+#define WEFT_BPF_POLICY_H
+
+#include "weft/dataplane/bpf/parse.h"
+#include "weft/dataplane/bpf/security.h"
+
+#define POLICY_BLOCKS_MAX 65536
+#define MLD_QUERY 130
+
+enum policy_verdict {
+    POLICY_DENIES,
+    POLICY_ALLOWS,
+    POLICY_STATELESS, /* This packet, and nothing follows from it. */
+};
+
+/* What to judge, beside the packet: an enum policy_direction, and whether the packet is one that the port receives.  The two differ for
+ * a packet that answers: its connection is judged as it was begun. */
+#define POLICY_RECEIVED 2u
+
+static __noinline bool policy_is_member(const struct policy_search *search, __u32 group, __u32 flags)
+{
+    if (flags & RULE_GROUP) {
+        struct member_key key ON_STACK = {.group = group};
+        address_copy(key.address, search->address);
+        const __u64 *member = map_lookup(members, &key);
+        if (member && *(const volatile __u64 *)member == group)
+            return true;
+    }
+    if (flags & RULE_GROUP_PREFIXES) {
+        struct member_prefix_key key ON_STACK = {.prefix_length = 32 + 128, .group = group};
+        address_copy(key.address, search->address);
+        const __u64 *member = map_lookup(member_prefixes, &key);
+        __u64 value = member ? *(const volatile __u64 *)member : 0;
+        if (member && (__u32)value == group && (!(value >> 32) || value >> 32 == search->family))
+            return true;
+    }
+    return false;
+}
+
+static __always_inline bool policy_fits(const struct policy_search *search, const struct rule *rule)
+{
+    __u32 flags = rule->flags, length = rule->prefix_length;
+
+    if (!(flags & search->family) || (flags & RULE_PROTOCOL && rule->protocol != search->protocol))
+        return false;
+    if (flags & RULE_PORTS) {
+        if (search->is_icmp) {
+            if (search->port != rule->port_min || (rule->port_max != 0xffff && rule->port_max != search->code))
+                return false;
+        } else if (search->port < rule->port_min || search->port > rule->port_max) {
+            return false;
+        }
+    }
+    if (length) {
+        __u64 high = bpf_be64_to_cpu(load64(rule->address)) ^ search->high, low = bpf_be64_to_cpu(load64(rule->address + 8)) ^ search->low;
+        if (length < 64 ? high >> (64 - length) : high || (length > 64 && low >> ((128 - length) & 63)))
+            return false;
+    }
+    return !(flags & (RULE_GROUP | RULE_GROUP_PREFIXES)) || policy_is_member(search, rule->group, flags);
+}
+
+static long policy_block(__u32 index, void *context)
+{
+    struct policy_search *search = *(struct policy_search **)context;
+    struct rules_key key = {.set = search->set, .index = index};
+    const struct rules_block *block = map_lookup(rules, &key);
+
+    if (!block || block->set != key.set || block->index != index)
+        return 1;
+    __u32 n = block->n;
+#pragma GCC unroll 1
+    for (__u32 i = 0; i < RULES_PER_BLOCK; i++) {
+        if (i >= n)
+            return 1;
+        const struct rule *rule = &block->rules[i];
+        if (!policy_fits(search, rule))
+            continue;
+        __u32 flags = rule->flags, number = rule->number;
+        if (*(const volatile __u32 *)&block->set != key.set || *(const volatile __u32 *)&block->index != index)
+            return 1; /* Was deleted under us, and is another set's. */
+        if (flags & RULE_DENY)
+            return 1;
+        search->number = number;
+        search->verdict = POLICY_ALLOWS;
+        if (!(flags & RULE_STATELESS))
+            return 1;
+        search->verdict = POLICY_STATELESS; /* Unless a later one makes a connection. */
+    }
+    return 0;
+}
+
+/* The rule set of a port. */
+static __always_inline __u32 policy_set(__u32 slot, __u32 direction)
+{
+    const struct port_policy *policy = map_lookup(policies, &slot);
+    union {
+        __u64 word;
+        struct port_policy policy;
+    } copy = {.word = policy ? *(const volatile __u64 *)policy : 0};
+
+    return direction == POLICY_INGRESS ? copy.policy.rule_set[POLICY_INGRESS] : copy.policy.rule_set[POLICY_EGRESS];
+}
+
+/* Does the port's policy allow the packet, or the connection that it belongs to?  'how' is a direction | POLICY_RECEIVED.  Returns an
+ * enum policy_verdict. */
+CHECKED_ALONE __u32 policy_judge(const struct packet *packet, __u32 slot, __u32 how)
+{
+    if (!packet)
+        return POLICY_DENIES;
+    __u32 direction = how & 1;
+    bool received = how & POLICY_RECEIVED, outwards = direction == POLICY_EGRESS;
+    bool has_flow = packet->flags & PACKET_HAS_FLOW;
+    struct scratch *scratch = scratch_get();
+
+    if (!scratch || !(packet->flags & (PACKET_IPV4 | PACKET_IPV6)))
+        return POLICY_DENIES;
+    struct policy_search *search = &scratch->search;
+    *search = (struct policy_search){
+        .family = packet->flags & PACKET_IPV6 ? RULE_IPV6 : RULE_IPV4,
+        .protocol = packet->tuple.protocol,
+        .set = policy_set(slot, direction),
+        .verdict = POLICY_DENIES,
+    };
+    if (received)
+        address_copy(search->address, packet->tuple.local);
+    else
+        address_copy(search->address, packet->tuple.remote);
+    search->high = bpf_be64_to_cpu(load64(search->address));
+    search->low = bpf_be64_to_cpu(load64(search->address + 8));
+    search->is_icmp = search->protocol == IPPROTO_ICMP || search->protocol == IPPROTO_ICMPV6;
+    if (search->is_icmp) {
+        search->port = has_flow ? bpf_ntohs(packet->tuple.remote_port) : packet->icmp_type; /* Of an echo, the request's type. */
+        search->code = packet->icmp_code;
+    } else {
+        search->port = bpf_ntohs(outwards == received ? packet->tuple.local_port : packet->tuple.remote_port);
+    }
+    frame_loop(POLICY_BLOCKS_MAX, policy_block, &search);
+    __u32 set = policy_set(slot, direction);
+    if (search->verdict == POLICY_DENIES && set != search->set) {
+        search->set = set;
+        frame_loop(POLICY_BLOCKS_MAX, policy_block, &search);
+    }
+    if (search->verdict == POLICY_DENIES)
+        TRACE(policy, "%s: no rule lets it pass", outwards ? "egress" : "ingress");
+    else
+        TRACE(policy, "%s: rule %08x lets it pass%s", outwards ? "egress" : "ingress", search->number,
+              search->verdict == POLICY_STATELESS ? ", and no answer" : "");
+    return search->verdict;
+}
+
+/* Is it of the kinds that pass whatever the rules say? */
+static __always_inline bool policy_exempts(const struct packet *packet, bool received)
+{
+    if (packet->ethertype == bpf_htons(ETH_P_ARP))
+        return true;
+    if (packet->flags & PACKET_FRAGMENT)
+        return false;
+    if (packet->flags & PACKET_IPV6 && packet->tuple.protocol == IPPROTO_ICMPV6) {
+        __u8 type = packet->icmp_type;
+        return type == ND_SOLICITATION || type == ND_ADVERTISEMENT || type == MLD_QUERY || (type == ND_ROUTER_SOLICITATION && !received);
+    }
+    if (packet->tuple.protocol == IPPROTO_UDP) {
+        __u16 server = packet->flags & PACKET_IPV6 ? bpf_htons(DHCP6_SERVER_PORT) : bpf_htons(DHCP4_SERVER_PORT);
+        __u16 client = packet->flags & PACKET_IPV6 ? bpf_htons(DHCP6_CLIENT_PORT) : bpf_htons(DHCP4_CLIENT_PORT);
+        return received ? packet->tuple.local_port == server && packet->tuple.remote_port == client
+                        : packet->tuple.local_port == client && packet->tuple.remote_port == server;
+    }
+    return false;
+}
+
+/* The port's word about a direction that it may have no policy for. */
+static __always_inline __u32 policy_of(const struct packet *packet, const struct port_config *port, __u32 slot, __u32 how)
+{
+    __u32 flag = how & POLICY_INGRESS ? PORT_INGRESS_POLICY : PORT_EGRESS_POLICY;
+
+    return port->flags & flag ? policy_judge(packet, slot, how) : POLICY_ALLOWS;
+}
+
+static __always_inline __u32 policy_reason(__u32 direction)
+{
+    return direction == POLICY_INGRESS ? DROP_policy_ingress : DROP_policy_egress;
+}
+
+#endif
