@@ -138,7 +138,7 @@ static int on_event(void *context, void *data, size_t size)
     uint8_t reply[REPLY_MAX];
 
     punt->counters.events++;
-    if (size < sizeof(*event) || event->size > sizeof(event->frame)) {
+    if (size < PUNT_EVENT_FIRST_SIZE || event->size > sizeof(event->frame)) {
         punt->counters.malformed++;
         return 0;
     }

@@ -282,6 +282,21 @@ static long bpf_skb_change_proto(struct __sk_buff *skb, __be16 protocol, __u64 f
     return result;
 }
 
+static long bpf_l4_csum_replace(struct __sk_buff *skb, __u32 offset, __u64 from, __u64 to, __u64 flags)
+{
+    __u32 sum;
+
+    if (flags != 2 || offset > 0xffff || offset + 2 > skb->len)
+        return -EINVAL;
+    sum = (__u16)~load16(native_frame(skb)->bytes + offset) + (__u16)~from + (__u16)to;
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    store16(native_frame(skb)->bytes + offset, ~sum);
+    if (native_frame(skb)->linear < offset + 2)
+        native_frame(skb)->linear = offset + 2;
+    return frame_resize(skb, 0, 0); /* Pointers are void. */
+}
+
 static __s64 bpf_csum_update(struct __sk_buff *skb, __u32 sum)
 {
     return -KERNEL_ENOTSUPP; /* As for every frame whose sum nobody has. */

@@ -647,6 +647,9 @@ enum punt_reason {
     PUNT_DHCP6,
     PUNT_ROUTER_SOLICITATION,
     PUNT_TOO_BIG, /* Was dropped; 'frame' is its beginning.  To be answered by ICMP (RFC 1191, RFC 8201). */
+    PUNT_TTL,         /* As these two: time exceeded, and destination unreachable with 'code' (RFC 792, RFC 4443). */
+    PUNT_UNREACHABLE,
+    PUNT_FRAGMENT,    /* Decided and rewritten, but to be cut to 'mtu' (RFC 791, 2.3) and sent to 'output' of 'vni'. */
 };
 #define PUNT_MAX_FRAME 1600
 struct punt_event {
@@ -654,7 +657,17 @@ struct punt_event {
     __u16 reason;          /* enum punt_reason */
     __u16 size;            /* Bytes of 'frame' in use. */
     __u8 frame[PUNT_MAX_FRAME];
+    /* What follows came later: an event of an older program ends here. */
+    __u8 source[16];       /* That router port's address of the frame's family; zero: it has none, or no router. */
+    __u32 output;          /* FRAGMENT: OUTPUT_LOCAL or OUTPUT_REMOTE. */
+    __u16 router_port;     /* Who speaks is the router that the frame came to here; 0: none, and errors are in the destination's name. */
+    __u16 mtu;             /* Of the router port where it does not fit; 0: of the sender's network. */
+    __u8 code;             /* UNREACHABLE: enum unreachable_code. */
+    __u8 hops;             /* Routers before that one: what the TTL had lost by then. */
+    __u8 pad[2];
 };
+#define PUNT_EVENT_FIRST_SIZE __builtin_offsetof(struct punt_event, source)
+enum unreachable_code { UNREACHABLE_NET, UNREACHABLE_HOST, UNREACHABLE_PROTOCOL, UNREACHABLE_PORT }; /* As ICMP's (RFC 792). */
 
 /* ---- the tunnel header ----------------------------------------------------------------------------------------------------------- */
 

@@ -82,7 +82,7 @@ static void make_devices(void)
 {
     if (unshare(CLONE_NEWNET))
         die("cannot make a network namespace: %s", strerror(errno));
-    for (unsigned index = 101; index <= 110; index++)
+    for (unsigned index = 101; index <= 111; index++)
         shell("ip link add name p%u index %u type veth peer name q%u index %u && ip link set p%u up && ip link set q%u up", index,
               index, index, index + 300, index, index);
     for (unsigned index = TUNNEL_IFINDEX; index <= UNDERLAY_IFINDEX; index++)
@@ -176,18 +176,24 @@ static void copy_tables(struct pipeline *pipeline)
 
 /* ---- random tables and frames --------------------------------------------------------------------------------------------- */
 
-static const char macs[] = "ABDEFGHMNOVWXYZ";
+static const char macs[] = "ABDEFGHMNOVWXYZJKPRSTU";
 static const char *const ipv4s[] = {"10.0.0.1", "10.0.0.2", "10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.7", "10.0.0.8", "10.0.0.101",
-                                    "10.0.0.102", "10.1.2.3", "10.9.0.1", "10.0.0.99", "0.0.0.0", "224.0.0.5", "255.255.255.255"};
+                                    "10.0.0.102", "10.1.2.3", "10.9.0.1", "10.0.0.99", "0.0.0.0", "224.0.0.5", "255.255.255.255", "10.0.1.1", "10.0.2.1",
+                                    "10.0.0.254", "10.0.1.101"};
 static const char *const ipv6s[] = {"fd01::1", "fd01::2", "fd01::8", "fd01::101", "fe80::ff:fe00:41", "fe80::1", "::", "ff02::1",
-                                    "ff02::1:ff00:2", "fd01::99"};
+                                    "ff02::1:ff00:2", "fd01::99", "fd02::1", "fd03::1", "fd01::254", "fd02::101"};
+/* Where routers may be asked to send something. */
+static const char *const far4s[] = {"10.0.1.1", "10.0.1.1", "10.0.2.1", "10.0.2.1", "10.0.0.1", "10.0.0.2", "10.0.1.101", "10.0.1.254", "10.0.2.254",
+                                    "10.0.0.254", "10.0.1.77", "10.7.0.1", "10.8.0.1", "10.8.0.9", "10.99.0.1", "169.254.0.1", "224.0.0.9"};
+static const char *const far6s[] = {"fd02::1", "fd02::1", "fd03::1", "fd03::1", "fd01::1", "fd01::2", "fd02::101", "fd02::254", "fd03::254",
+                                    "fd01::254", "fd02::77", "fd99::1", "fe80::ff:fe00:52", "fe80::1", "::ffff:10.0.1.1"};
 static const char *const outers[] = {"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "2001:db8::1", "2001:db8::2", "2001:db8::9"};
 #define PICK(array) ((array)[random_below(ARRAY_SIZE(array))])
 #define PICK_MAC() (macs[random_below(sizeof(macs) - 1)])
 
 static uint32_t random_output(void)
 {
-    uint32_t kinds[] = {OUTPUT_LOCAL, OUTPUT_REMOTE, OUTPUT_LOCAL, OUTPUT_NONE};
+    uint32_t kinds[] = {OUTPUT_LOCAL, OUTPUT_REMOTE, OUTPUT_LOCAL, OUTPUT_NONE, OUTPUT_ROUTER};
 
     return PICK(kinds) | random_below(10);
 }
@@ -283,21 +289,56 @@ static void random_policies(struct pipeline *pipeline)
             fixture_policy(pipeline, slot, random_below(6), random_below(6));
 }
 
+/* Routers that are mostly right: what is down, narrow, missing or goes in circles is the exception. */
+static void random_routers(struct pipeline *pipeline)
+{
+    static const uint16_t mtus[] = {576, 1280, 1400, 1450, 9000};
+
+    for (uint32_t number = 0; number < 10; number++) {
+        struct router_port_config *port = fixture_router_port(pipeline, number);
+        if (chance(10))
+            port->flags ^= ROUTER_PORT_UP << random_below(3);
+        if (chance(30))
+            port->mtu = PICK(mtus);
+        if (chance(10))
+            port->router = random_below(4);
+        if (chance(10))
+            memset(chance(50) ? port->ip4 : port->ip6, 0, 16);
+    }
+    for (int i = random_below(6); i > 0; i--) {
+        bool ipv6 = chance(40);
+        const char *prefix = ipv6 ? PICK(far6s) : PICK(far4s), *next = ipv6 ? PICK(far6s) : PICK(far4s);
+        static const uint32_t flags[] = {0, 0, 0, 0, ROUTE_LOCAL, ROUTE_MANY};
+        fixture_route(pipeline, 1 + random_below(3), prefix, random_below(ipv6 ? 129 : 33), PICK(flags), random_below(8),
+                      chance(70) ? next : NULL);
+    }
+    for (int i = random_below(40); i > 0; i--) {
+        struct next_hop_key key = {5, random_below(NEXT_HOP_BUCKETS)};
+        struct next_hop_value *hop = pipeline_lookup(pipeline, "next_hops", &key);
+        if (hop && chance(20))
+            pipeline_delete(pipeline, "next_hops", &key);
+        else if (hop)
+            hop->port = random_below(6);
+    }
+    if (chance(30))
+        fixture_neighbor(pipeline, 10 + random_below(2), PICK(far4s), "T");
+}
+
 static void random_world(struct pipeline *pipeline)
 {
     char mac[2] = "";
-    static const uint16_t mtus[] = {576, 1280, 1450, 1500};
+    static const uint16_t mtus[] = {576, 1280, 1450, 1500, 9000};
     static const uint16_t underlay_mtus[] = {600, 1500, 1520, 9000};
 
     pipeline_clear(pipeline, NULL);
     fixture_fill(pipeline);
-    for (uint32_t slot = 1; slot < 9; slot++) {
+    for (uint32_t slot = 1; slot < 12; slot++) {
         struct port_config *port = fixture_port(pipeline, slot);
         struct port_runtime *runtime = pipeline_lookup(pipeline, "port_runtime", &slot);
         for (int bit = 0; bit < 9; bit++)
             if (chance(10))
                 port->flags ^= 1u << bit;
-        port->flags |= chance(80) ? PORT_ADMIN_UP : 0;
+        port->flags |= chance(80) ? PORT_ADMIN_UP : 0; /* Nobody uses slot 9. */
         port->mtu = chance(60) ? 1450 : PICK(mtus);
         port->bum_rate = chance(95);
         port->punt_rate = chance(95);
@@ -335,6 +376,7 @@ static void random_world(struct pipeline *pipeline)
     }
     if (chance(60))
         random_policies(pipeline);
+    random_routers(pipeline);
     if (adopts && chance(80))
         random_previous(pipeline);
 }
@@ -482,6 +524,36 @@ static void honest_inner(char *text, uint32_t slot)
     add_l4(text, ipv6);
 }
 
+/* For a router, from who has one; '*ret_slot' is the sender. */
+static void routed_inner(char *text, uint32_t *ret_slot)
+{
+    static const struct {
+        uint32_t slot;
+        char mac, gateways[3];
+        const char *ip4, *ip6;
+    } senders[] = {{1, 'A', "RR", "10.0.0.1", "fd01::1"}, {2, 'B', "RR", "10.0.0.2", "fd01::2"}, {8, 'H', "RR", "10.0.0.8", "fd01::8"},
+                   {10, 'J', "ST", "10.0.1.1", "fd02::1"}, {11, 'K', "UU", "10.0.2.1", "fd03::1"}};
+    unsigned i = random_below(ARRAY_SIZE(senders));
+    bool ipv6 = chance(40);
+
+    *ret_slot = senders[i].slot;
+    add_text(text, "%c>%c %s %s>%s", senders[i].mac, senders[i].gateways[random_below(2)], ipv6 ? "ip6" : "ip",
+             ipv6 ? senders[i].ip6 : senders[i].ip4, ipv6 ? PICK(far6s) : PICK(far4s));
+    if (chance(25))
+        add_text(text, " ttl=%u", chance(80) ? random_below(5) : random_below(256));
+    if (!ipv6 && chance(30))
+        add_text(text, " df");
+    if (!ipv6 && chance(5))
+        add_text(text, " options");
+    if (chance(5))
+        add_text(text, " frag=%u", random_below(4));
+    if (chance(20)) {
+        add_text(text, ipv6 ? " icmp6 128 %u +%u" : " icmp 8 %u +%u", random_below(3), random_below(1500));
+        return;
+    }
+    add_l4(text, ipv6);
+}
+
 struct test_frame {
     struct frame frame;
     enum pipeline_program program;
@@ -498,7 +570,10 @@ static void random_frame(struct test_frame *ret)
     ret->input = (struct pipeline_frame){.ifindex = 100 + slot};
     if (which < 70) {
         ret->program = PIPELINE_FROM_WORKLOAD;
-        if (chance(60))
+        if (chance(30)) {
+            routed_inner(ret->text, &slot);
+            ret->input.ifindex = 100 + slot;
+        } else if (chance(60))
             honest_inner(ret->text, slot);
         else
             random_inner(ret->text, port_macs[slot - 1]);

@@ -59,7 +59,7 @@ void fixture_flood(struct pipeline *pipeline, uint32_t vni, uint32_t index, uint
     put(pipeline, "flood", &(struct flood_key){vni, index}, &(struct output_value){vni, output});
 }
 
-static void add_neighbor(struct pipeline *pipeline, uint32_t vni, const char *address, const char *mac)
+void fixture_neighbor(struct pipeline *pipeline, uint32_t vni, const char *address, const char *mac)
 {
     struct neighbor_key key = {.vni = vni};
     struct neighbor_value value = {.check = vni};
@@ -67,6 +67,70 @@ static void add_neighbor(struct pipeline *pipeline, uint32_t vni, const char *ad
     frame_address(address, key.address);
     frame_mac(mac, value.mac);
     put(pipeline, "neighbors", &key, &value);
+}
+
+struct router_port_config *fixture_router_port(struct pipeline *pipeline, uint32_t number)
+{
+    struct router_port_record *record = pipeline_lookup(pipeline, "router_ports", &number);
+
+    return &record->config[record->active];
+}
+
+void fixture_route(struct pipeline *pipeline, uint32_t router, const char *prefix, uint32_t length, uint32_t flags, uint32_t port,
+                   const char *next_hop)
+{
+    struct route_key key = {.prefix_length = 32 + length + (strchr(prefix, ':') ? 0 : 96), .router = router};
+    struct route_value value = {.router = router, .flags = flags, .port = port};
+
+    frame_address(prefix, key.address);
+    for (uint32_t bit = key.prefix_length - 32; bit < 128; bit++) /* One prefix, one key: the kernel's table sees to that itself. */
+        key.address[bit / 8] &= ~(0x80 >> bit % 8);
+    if (next_hop)
+        frame_address(next_hop, value.next_hop);
+    put(pipeline, "routes", &key, &value);
+}
+
+void fixture_add_router_port(struct pipeline *pipeline, uint32_t number, uint32_t router, uint32_t vni, const char *mac, const char *ip4,
+                             const char *ip6, uint16_t mtu)
+{
+    struct router_port_record *record = pipeline_lookup(pipeline, "router_ports", &number);
+    struct router_port_config *config = &record->config[1];
+
+    record->active = 1;
+    *config = (struct router_port_config){.flags = ROUTER_PORT_UP, .router = router, .vni = vni, .generation = number + 90, .mtu = mtu};
+    frame_mac(mac, config->mac);
+    frame_address(ip4, config->ip4);
+    frame_address(ip6, config->ip6);
+    fixture_fdb(pipeline, "fdb", vni, mac, OUTPUT_ROUTER | number);
+    fixture_neighbor(pipeline, vni, ip4, mac);
+    fixture_neighbor(pipeline, vni, ip6, mac);
+    fixture_route(pipeline, router, ip4, 32, ROUTE_LOCAL, number, NULL);
+    fixture_route(pipeline, router, ip6, 128, ROUTE_LOCAL, number, NULL);
+    fixture_route(pipeline, router, ip4, 24, 0, number, NULL);
+    fixture_route(pipeline, router, ip6, 64, 0, number, NULL);
+}
+
+static void add_routers(struct pipeline *pipeline)
+{
+    fixture_add_router_port(pipeline, 1, 1, 7, "R", "10.0.0.254", "fd01::254", 1450);
+    fixture_add_router_port(pipeline, 2, 1, 10, "S", "10.0.1.254", "fd02::254", 1400);
+    fixture_add_router_port(pipeline, 3, 2, 10, "T", "10.0.1.253", "fd02::253", 1400);
+    fixture_add_router_port(pipeline, 4, 2, 11, "U", "10.0.2.254", "fd03::254", 1450);
+    fixture_route(pipeline, 1, "10.0.2.0", 24, 0, 2, "10.0.1.253");
+    fixture_route(pipeline, 1, "fd03::", 64, 0, 2, "fd02::253");
+    fixture_route(pipeline, 1, "10.7.0.0", 16, 0, 2, "10.0.1.99");
+    fixture_route(pipeline, 1, "10.8.0.0", 16, ROUTE_MANY, 5, NULL);
+    fixture_route(pipeline, 2, "10.8.0.0", 16, 0, 4, "10.0.2.1");
+    fixture_route(pipeline, 2, "0.0.0.0", 0, 0, 3, "10.0.1.254");
+    fixture_route(pipeline, 2, "::", 0, 0, 3, "fd02::254");
+    for (uint32_t bucket = 0; bucket < NEXT_HOP_BUCKETS; bucket++) {
+        struct next_hop_value hop = {.group = 5, .port = 2};
+        frame_address(bucket % 2 ? "10.0.1.253" : "10.0.1.1", hop.next_hop);
+        put(pipeline, "next_hops", &(struct next_hop_key){5, bucket}, &hop);
+    }
+    fixture_fdb(pipeline, "fdb", 10, "P", OUTPUT_REMOTE | 1);
+    fixture_neighbor(pipeline, 10, "10.0.1.101", "P");
+    fixture_neighbor(pipeline, 10, "fd02::101", "P");
 }
 
 static void add_port(struct pipeline *pipeline, uint32_t slot, uint32_t vni, const char *mac, const char *ip4, const char *ip6,
@@ -86,9 +150,9 @@ static void add_port(struct pipeline *pipeline, uint32_t slot, uint32_t vni, con
         frame_address(ip6, config->ip6);
     put(pipeline, "interfaces", &ifindex, &slot);
     fixture_fdb(pipeline, "fdb", vni, mac, OUTPUT_LOCAL | slot);
-    add_neighbor(pipeline, vni, ip4, mac);
+    fixture_neighbor(pipeline, vni, ip4, mac);
     if (ip6)
-        add_neighbor(pipeline, vni, ip6, mac);
+        fixture_neighbor(pipeline, vni, ip6, mac);
 }
 
 static void add_host(struct pipeline *pipeline, uint32_t slot, const char *local, const char *remote, bool reachable, bool known)
@@ -142,6 +206,9 @@ void fixture_fill(struct pipeline *pipeline)
     static const struct rule all[] = {{.flags = RULE_IPV4 | RULE_GROUP | RULE_GROUP_PREFIXES, .group = 5}, {.flags = RULE_IPV4, .number = 0xa4}, {.flags = RULE_IPV6, .number = 0xa6}};
     fixture_rules(pipeline, FIXTURE_ALLOW_ALL, all, sizeof(all) / sizeof(all[0]));
     fixture_policy(pipeline, 8, FIXTURE_ALLOW_ALL, FIXTURE_ALLOW_ALL);
+    add_port(pipeline, 10, 10, "J", "10.0.1.1", "fd02::1", secure | PORT_REDIRECT_PEER);
+    fixture_port(pipeline, 10)->mtu = 1400;
+    add_port(pipeline, 11, 11, "K", "10.0.2.1", "fd03::1", secure | PORT_REDIRECT_PEER);
     add_pair(pipeline, 7, "10.9.0.0", 96 + 16, "V");
     add_pair(pipeline, 1, "10.1.0.0", 96 + 16, "A");
 
@@ -151,10 +218,10 @@ void fixture_fill(struct pipeline *pipeline)
     fixture_fdb(pipeline, "fdb", 7, "M", OUTPUT_REMOTE | 1);
     fixture_fdb(pipeline, "fdb", 7, "N", OUTPUT_REMOTE | 2);
     fixture_fdb(pipeline, "fdb", 7, "O", OUTPUT_REMOTE | 3);
-    add_neighbor(pipeline, 7, "10.0.0.101", "M");
-    add_neighbor(pipeline, 7, "fd01::101", "M");
+    fixture_neighbor(pipeline, 7, "10.0.0.101", "M");
+    fixture_neighbor(pipeline, 7, "fd01::101", "M");
 
-    for (uint32_t vni = 7; vni <= 9; vni++) {
+    for (uint32_t vni = 7; vni <= 11; vni++) {
         put(pipeline, "networks", &vni, &(struct network_value){vni, 0, (__u16)vni});
         struct project_record project = {.max_half_open = 1000, .max_established = 1000, .max_learned = 1000};
         put(pipeline, "projects", &vni, &project);
@@ -176,6 +243,7 @@ void fixture_fill(struct pipeline *pipeline)
     movable.vni = 9;
     movable.output = OUTPUT_LOCAL | 7;
     put(pipeline, "movable", &movable, &(struct output_value){9, OUTPUT_LOCAL | 7});
+    add_routers(pipeline);
 }
 
 void fixture_nine_hosts(struct pipeline *pipeline)

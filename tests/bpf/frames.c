@@ -15,7 +15,7 @@ struct builder {
     uint32_t type;           /* Offset of the Ethernet type. */
     uint32_t ipv4, ipv6;     /* Offsets of headers; 0: none. */
     uint32_t next;           /* Offset of the byte that names the next protocol. */
-    uint32_t udp, icmp6;
+    uint32_t udp, icmp, icmp6;
     char *rest;
 };
 
@@ -194,6 +194,8 @@ static void add_icmp(struct builder *builder, uint8_t protocol)
     set_next(builder, protocol);
     if (protocol == 58)
         builder->icmp6 = builder->frame->size;
+    else
+        builder->icmp = builder->frame->size;
     uint8_t *header = append(builder, 8);
     header[0] = strtoul(word(builder), NULL, 0);
     put16(header + 4, strtoul(word(builder), NULL, 0));
@@ -265,6 +267,8 @@ static void finish(struct builder *builder)
     }
     if (builder->ipv6)
         put16(bytes + builder->ipv6 + 4, size - builder->ipv6 - 40);
+    if (builder->icmp)
+        put16(bytes + builder->icmp + 2, fold(sum16(bytes + builder->icmp, size - builder->icmp)));
     if (builder->icmp6) {
         uint32_t length = size - builder->icmp6;
         put16(bytes + builder->icmp6 + 2,

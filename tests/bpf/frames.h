@@ -16,7 +16,7 @@
  *   cut=N                the frame ends after N bytes
  *   set=OFFSET:BYTE      overwrites one byte (both in any base that strtoul takes)
  *   outer S>D VNI KIND   first word: the rest is inside our tunnel, the outer headers have no checksum but IPv4's
- * Lengths and IPv4, ICMPv6 checksums are right unless overwritten. */
+ * Lengths and IPv4, ICMP, ICMPv6 checksums are right unless overwritten. */
 #ifndef WEFT_TESTS_FRAMES_H
 #define WEFT_TESTS_FRAMES_H
 

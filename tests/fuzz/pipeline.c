@@ -2,12 +2,12 @@
  * of tests/bpf/fixture.h.  An input is a list of records:
  *
  *   1 byte   what: bits 0-1 the program, bit 2 a tag in the metadata, bit 3 GSO, bit 4 a short linear part, bit 5 time passes,
- *            bit 6 a port's flags change, bit 7 the network is on nine other hosts
+ *            bit 6 flags of a port and a router port change, bit 7 the network is on nine other hosts
  *   1 byte   where: the interface (or, for to_tunnel, the host)
  *   2 bytes  the frame's size, then the frame
  *
  * Beyond memory errors it must hold that: a frame of a workload is never left to the host's own stack; nothing that came by
- * tunnel leaves by one, but what is to be passed on, and that with one hop more; no frame gets to a port of another network; every drop is counted under exactly one reason. */
+ * tunnel leaves by one, but what is to be passed on, and that with one hop more; no frame gets to a port of a network that no router joins to the sender's; every drop is counted under exactly one reason. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,10 +50,16 @@ static void check_passed_on(const struct pipeline_frame *frame, const struct pip
     REQUIRE((after >> 4 == TUNNEL_RELAYED || after >> 4 == TUNNEL_FLOOD) && (after & 15) == (before & 15) + 1);
 }
 
+/* By the fixture's routers. */
+static bool is_joined(uint32_t vni)
+{
+    return vni == 7 || vni == 10 || vni == 11;
+}
+
 static void check(struct pipeline *pipeline, enum pipeline_program program, const struct pipeline_frame *frame,
                   const struct pipeline_result *result, uint64_t n_drops)
 {
-    uint32_t sender = program == PIPELINE_FROM_WORKLOAD && frame->ifindex > 100 && frame->ifindex < 109 ? frame->ifindex - 100 : 0;
+    uint32_t sender = program == PIPELINE_FROM_WORKLOAD && frame->ifindex > 100 && frame->ifindex < 112 ? frame->ifindex - 100 : 0;
 
     if (program == PIPELINE_FROM_WORKLOAD)
         REQUIRE(result->action != TC_ACT_OK);
@@ -63,8 +69,10 @@ static void check(struct pipeline *pipeline, enum pipeline_program program, cons
         const struct pipeline_output *output = &result->outputs[i];
         if (program == PIPELINE_FROM_UNDERLAY && output->way != PIPELINE_PUNT && output->host_slot)
             check_passed_on(frame, output);
-        if (sender && output->port_slot)
-            REQUIRE(fixture_port(pipeline, sender)->vni == fixture_port(pipeline, output->port_slot)->vni);
+        if (sender && output->port_slot) {
+            uint32_t from = fixture_port(pipeline, sender)->vni, to = fixture_port(pipeline, output->port_slot)->vni;
+            REQUIRE(from == to || (is_joined(from) && is_joined(to)));
+        }
     }
 }
 
@@ -87,11 +95,13 @@ static void run_one(struct pipeline *pipeline, uint8_t what, uint8_t where, cons
 
     if (what & 128)
         fixture_nine_hosts(pipeline);
-    if (what & 64)
+    if (what & 64) {
         change_port(pipeline, 1 + where % 8, 1u << (where >> 3));
+        fixture_router_port(pipeline, 1 + where % 4)->flags ^= ROUTER_PORT_UP << (where >> 3 & 1);
+    }
     switch (program) {
     case PIPELINE_FROM_WORKLOAD:
-        frame.ifindex = 100 + where % 10;
+        frame.ifindex = 100 + where % 12;
         break;
     case PIPELINE_FROM_UNDERLAY:
         frame.ifindex = UNDERLAY_IFINDEX;

@@ -5,6 +5,7 @@
 #define WEFT_BPF_DELIVER_H
 
 #include "weft/dataplane/bpf/flow.h"
+#include "weft/dataplane/bpf/punt.h"
 
 static __always_inline __u32 deliver_local(struct __sk_buff *skb, struct packet *packet, __u32 slot)
 {
@@ -25,6 +26,8 @@ static __always_inline __u32 deliver_local(struct __sk_buff *skb, struct packet 
             return step;
         }
     }
+    if (packet->decision.flags & DECISION_FRAGMENT)
+        return punt_fragment(skb, packet);
     count_received(slot, packet->segments, packet_wire_bytes(packet));
     TRACE(deliver, "port slot %u, interface %u", slot, port->ifindex);
     /* redirect_peer hands the frame to the stack of the other side as it is, so skb->protocol must be right; the device's

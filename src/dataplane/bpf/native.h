@@ -117,6 +117,7 @@ static long bpf_skb_adjust_room(struct __sk_buff *skb, __s32 difference, __u32 m
 static long bpf_skb_change_head(struct __sk_buff *skb, __u32 size, __u64 flags);
 static long bpf_skb_change_tail(struct __sk_buff *skb, __u32 size, __u64 flags);
 static long bpf_skb_change_proto(struct __sk_buff *skb, __be16 protocol, __u64 flags);
+static long bpf_l4_csum_replace(struct __sk_buff *skb, __u32 offset, __u64 from, __u64 to, __u64 flags);
 static __s64 bpf_csum_update(struct __sk_buff *skb, __u32 sum);
 static long bpf_csum_level(struct __sk_buff *skb, __u64 level);
 static long bpf_clone_redirect(struct __sk_buff *skb, __u32 ifindex, __u64 flags);

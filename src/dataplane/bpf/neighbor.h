@@ -115,6 +115,10 @@ CHECKED_ALONE __u32 neighbor_nd(struct __sk_buff *skb, const struct packet *pack
             return DROP_no_buffer;
     }
     bool unspecified = address_is_zero(packet->tuple.local);
+    struct fdb_key key ON_STACK = {.vni = packet->vni};
+    mac_copy(key.mac, mac);
+    /* A host that is told that its default router is none forgets it (RFC 4861, 7.2.5). */
+    bool is_router = (output_of(map_lookup(fdb, &key), packet->vni) & OUTPUT_KIND_MASK) == OUTPUT_ROUTER;
     if (unspecified) { /* Duplicate address detection: tell everybody. */
         store16(frame, bpf_htons(0x3333));
         store32(frame + 2, bpf_htonl(1));
@@ -136,7 +140,7 @@ CHECKED_ALONE __u32 neighbor_nd(struct __sk_buff *skb, const struct packet *pack
     }
     store16(ipv6 + 40, bpf_htons(ND_ADVERTISEMENT << 8));
     store16(ipv6 + 42, 0);
-    store32(ipv6 + 44, bpf_htonl(unspecified ? 0x20000000 : 0x60000000)); /* Override; solicited. */
+    store32(ipv6 + 44, bpf_htonl((unspecified ? 0x20000000 : 0x60000000) | (is_router ? 0x80000000 : 0))); /* Override; solicited. */
     address_copy(ipv6 + 48, target);
     store16(ipv6 + 64, bpf_htons(0x0201)); /* Target link-layer address. */
     mac_copy(ipv6 + 66, mac);

@@ -28,9 +28,13 @@ struct decision {
     __u16 router_port;     /* As in struct flow_entry; 0: switched, 'hops' and 'next_mac' mean nothing. */
     __u8 hops;
     __u8 flags;            /* DECISION_* */
-#define DECISION_MOVES (1u << 0)      /* 'output' may change without a new epoch: not for the entry. */
+#define DECISION_MOVES (1u << 0)      /* Of this frame only, not for the entry: 'output' may change without a new epoch, or the next
+                                       * frame may not fit. */
+#define DECISION_FRAGMENT (1u << 2)   /* The agent has to cut it to 'mtu'. */
 #define DECISION_TRANSLATED (1u << 1) /* The outside_ fields hold. */
     __u8 next_mac[8];      /* The last two bytes are zero. */
+    __u16 mtu;             /* Routed: the smallest on the way. */
+    __u16 pad;
     __u32 outside_local, outside_remote; /* As in struct flow_entry, as all that follows. */
     __u16 outside_local_port, outside_remote_port;
     __u32 object, gateway;

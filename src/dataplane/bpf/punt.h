@@ -1,18 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* What is rare goes to the agent by ring buffer, under the port's budget: DHCP, router solicitations, and the beginning of
- * a frame that was too big, so that its sender gets an ICMP error. */
+/* What is rare goes to the agent by ring buffer, under the port's budget: DHCP, router solicitations, the beginning of a frame that its
+ * sender has to get an ICMP error for, and frames to be fragmented. */
 #ifndef WEFT_BPF_PUNT_H
 #define WEFT_BPF_PUNT_H
 
 #include "weft/dataplane/bpf/counters.h"
 #include "weft/dataplane/bpf/security.h"
 
-/* Returns VERDICT(TC_ACT_STOLEN), or why the agent did not get it. */
-CHECKED_ALONE __u32 punt_frame(struct __sk_buff *skb, const struct packet *packet, const struct port_config *port, __u32 reason)
+/* A reason, with the code of an ICMP error, and the MTU where it did not fit. */
+#define PUNT_WORD(reason, code, mtu) ((__u32)(mtu) << 16 | (__u32)(code) << 8 | (__u32)(reason))
+
+static __always_inline void punt_router(struct punt_event *event, const struct packet *packet, __u32 word)
+{
+    __u32 number = packet->decision.router_port;
+    const struct router_port_config *router_port = router_port_get(number);
+
+    event->output = packet->decision.output;
+    event->router_port = number;
+    event->mtu = word >> 16;
+    event->code = word >> 8;
+    event->hops = packet->decision.hops;
+    store16(event->pad, 0);
+    store64(event->source, 0);
+    store64(event->source + 8, 0);
+    if (number && router_port)
+        address_copy(event->source, packet->flags & PACKET_IPV4 ? router_port->ip4 : router_port->ip6);
+}
+
+/* 'word' is a PUNT_WORD.  Returns VERDICT(TC_ACT_STOLEN), or why the agent did not get it. */
+CHECKED_ALONE __u32 punt_frame(struct __sk_buff *skb, const struct packet *packet, const struct port_config *port, __u32 word)
 {
     if (!packet || !port)
         return DROP_no_port;
-    __u32 slot = packet->slot;
+    __u32 slot = packet->slot, reason = word & 0xff;
     struct port_runtime *runtime = map_lookup(port_runtime, &slot);
     __u64 tokens = 0;
 
@@ -22,7 +42,9 @@ CHECKED_ALONE __u32 punt_frame(struct __sk_buff *skb, const struct packet *packe
         return DROP_punt_budget;
     __u32 size = packet->size;
     if (size > PUNT_MAX_FRAME) {
-        if (reason != PUNT_TOO_BIG)
+        if (reason == PUNT_FRAGMENT)
+            return DROP_not_fragmented;
+        if (reason != PUNT_TOO_BIG && reason != PUNT_TTL && reason != PUNT_UNREACHABLE)
             return DROP_too_big;
         size = PUNT_MAX_FRAME;
     }
@@ -35,6 +57,7 @@ CHECKED_ALONE __u32 punt_frame(struct __sk_buff *skb, const struct packet *packe
     event->vni = packet->vni;
     event->reason = reason;
     event->size = size;
+    punt_router(event, packet, word);
 #ifdef __bpf__
     asm volatile("" : "+r"(size)); /* The verifier shall see the bounds below, which clang knows to hold. */
 #endif
@@ -45,6 +68,15 @@ CHECKED_ALONE __u32 punt_frame(struct __sk_buff *skb, const struct packet *packe
     map_ring_submit(event);
     TRACE(punt, "to the agent, reason %u", reason);
     return VERDICT(TC_ACT_STOLEN);
+}
+
+/* A frame that is ready to leave but for its size: the agent cuts it and sends the pieces. */
+static __noinline __u32 punt_fragment(struct __sk_buff *skb, const struct packet *packet)
+{
+    __u32 unused;
+    const struct port_config *port = port_config_get(packet->slot, &unused);
+
+    return punt_frame(skb, packet, port, PUNT_WORD(PUNT_FRAGMENT, 0, packet->decision.mtu));
 }
 
 /* What this frame would be punted as; 0: it is not. */
@@ -77,7 +109,7 @@ static __noinline __u32 punt_too_big(struct __sk_buff *skb, const struct packet 
         tell = header && header[6] & 0x40; /* Do not fragment. */
     }
     if (tell && !(packet->destination[0] & 1))
-        punt_frame(skb, packet, port, PUNT_TOO_BIG);
+        punt_frame(skb, packet, port, PUNT_WORD(PUNT_TOO_BIG, 0, 0));
     return DROP_too_big;
 }
 

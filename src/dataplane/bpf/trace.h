@@ -18,6 +18,7 @@
     STAGE(punt)                                                                                              \
     STAGE(learn)                                                                                             \
     STAGE(switch)                                                                                            \
+    STAGE(route)                                                                                             \
     STAGE(flood)                                                                                             \
     STAGE(deliver)                                                                                           \
     STAGE(encapsulate)                                                                                       \

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The data plane's programs: the packet's story in order.
  *
- *   a workload's frame   from_workload: port -> parse -> connection entry -> [ security -> ARP/ND -> punt -> learn -> policy -> switch ]
- *                        -> deliver here | encapsulate and out of the underlay | flood | drop with a reason
+ *   a workload's frame   from_workload: port -> parse -> connection entry -> [ security -> ARP/ND -> punt -> learn -> policy -> switch -> route ]
+ *                        -> rewrite -> deliver here | encapsulate and out of the underlay | flood | drop with a reason
  *   a tunnelled frame    from_underlay: outer headers -> peer -> switch -> strip -> deliver | flood to local ports, and on to other hosts
  *   a flooded copy       to_tunnel, on the tunnel device's egress: encapsulate -> out of the underlay
  *   one more hop         through_neighbor, on the tunnel device's ingress: see tunnel_send
@@ -21,8 +21,9 @@
 #include "weft/dataplane/bpf/flow.h"
 #include "weft/dataplane/bpf/tunnel.h"
 #include "weft/dataplane/bpf/deliver.h"
-#include "weft/dataplane/bpf/routing.h"
 #include "weft/dataplane/bpf/switching.h"
+#include "weft/dataplane/bpf/routing.h"
+#include "weft/dataplane/bpf/router-icmp.h"
 /* clang-format on */
 
 #ifdef __bpf__
@@ -46,6 +47,8 @@ static __always_inline __u32 output_frame(struct __sk_buff *skb, struct packet *
     /* Only what a router sends may go back to where it came from. */
     if (kind == OUTPUT_LOCAL && (slot != packet->slot || packet->decision.router_port))
         return deliver_local(skb, packet, slot);
+    if (kind == OUTPUT_REMOTE && packet->decision.flags & DECISION_FRAGMENT)
+        return punt_fragment(skb, packet);
     if (kind == OUTPUT_REMOTE)
         return tunnel_send(skb, packet, slot, packet->vni, TUNNEL_WORD(TUNNEL_UNICAST, 0, 0));
     return DROP_unknown_destination;
@@ -101,8 +104,14 @@ static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet 
     TRACE(switch, "%s is behind output %#x", trace_mac(packet->destination), output);
     if (output == OUTPUT_NONE || output == (OUTPUT_LOCAL | packet->slot))
         return DROP_unknown_destination;
-    packet->decision.output = output;
-    packet->decision.flags = moves ? DECISION_MOVES : 0;
+    if ((output & OUTPUT_KIND_MASK) == OUTPUT_ROUTER) {
+        step = router_frame(skb, packet, port, output & OUTPUT_SLOT_MASK);
+        if (step != STEP_CONTINUE)
+            return step;
+    } else {
+        packet->decision.output = output;
+        packet->decision.flags = moves ? DECISION_MOVES : 0;
+    }
     if (packet->flags & PACKET_HAS_FLOW && !(packet->flags & PACKET_STATELESS)) {
         step = flow_remember(packet, port, entry);
         if (step != STEP_CONTINUE)

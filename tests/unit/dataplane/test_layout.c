@@ -110,7 +110,8 @@ static const struct layout layouts[] = {
            M(settings, tunnel_port), M(settings, flood_fan_out), M(settings, n_flow_slots), M(settings, timeout_s), M(settings, hash_seed),
            M(settings, relay_rate), M(settings, relay_burst)),
     LAYOUT(punt_event, M(punt_event, slot), M(punt_event, ifindex), M(punt_event, vni), M(punt_event, reason), M(punt_event, size),
-           M(punt_event, frame)),
+           M(punt_event, frame), M(punt_event, source), M(punt_event, output), M(punt_event, router_port), M(punt_event, mtu),
+           M(punt_event, code), M(punt_event, hops), M(punt_event, pad)),
 };
 
 static struct btf *btf;
