@@ -10,10 +10,13 @@
 
 #include "weft/base/cleanup.h"
 #include "weft/base/log.h"
+#include "weft/base/util.h"
 #include "weft/dataplane/tables.h"
 #include "weft/model/virtual-server.h"
 #include "weft/services/dhcp/options.h"
-#include "weft/services/icmp/too_big.h"
+#include "weft/services/icmp/error.h"
+#include "weft/services/ip/fragment.h"
+#include "weft/services/ip/reset.h"
 
 #define TICK_MS 1000
 #define SCAN_PORTS 256 /* Looked at in one tick after a change, so that a host with many ports is not held up. */
@@ -31,6 +34,8 @@ struct punt {
     int n_open; /* Handles whose close callback is still to come. */
     struct ring_buffer *ring;
     int socket;
+    int tunnel_socket; /* For the tunnel device: each frame with its own mark and priority. */
+    uint32_t tunnel_ifindex;
     uint32_t n_slots;
     struct advertised *advertised; /* By slot. */
     uint32_t scan_next, scan_left; /* Slots to look at because objects changed. */
@@ -38,10 +43,11 @@ struct punt {
     punt_find find;
     void *context;
     struct punt_counters counters;
-    struct service_config config; /* Scratch: rebuilt for each request. */
+    struct service_config config; /* Scratch: rebuilt for each request, as is */
+    struct punt_event event;      /* the event, with zeros where an older program said nothing. */
 };
 
-static bool send_frame(struct punt *punt, uint32_t ifindex, const char *port_id, const uint8_t *frame, int size)
+static bool send_from(int fd, uint32_t ifindex, const uint8_t *frame, int size)
 {
     struct sockaddr_ll to = {
         .sll_family = AF_PACKET,
@@ -50,7 +56,12 @@ static bool send_frame(struct punt *punt, uint32_t ifindex, const char *port_id,
         .sll_halen = ETH_ALEN,
     };
     memcpy(to.sll_addr, frame, ETH_ALEN);
-    if (sendto(punt->socket, frame, (size_t)size, 0, (struct sockaddr *)&to, sizeof(to)) == size)
+    return sendto(fd, frame, (size_t)size, 0, (struct sockaddr *)&to, sizeof(to)) == size;
+}
+
+static bool send_frame(struct punt *punt, uint32_t ifindex, const char *port_id, const uint8_t *frame, int size)
+{
+    if (send_from(punt->socket, ifindex, frame, size))
         return true;
     punt->counters.send_errors++;
     log_warning("port %s: cannot send a reply out of interface %u: %s", port_id, ifindex, strerror(errno));
@@ -108,6 +119,38 @@ static int answer_dhcp6(struct punt *punt, const char *port_id, const struct pun
     return size;
 }
 
+/* 'event' is complete here: what an older program did not say is zero. */
+static int answer_error(struct punt *punt, const struct punt_event *event, enum icmp_error_kind kind, uint8_t *reply)
+{
+    static const struct ip_prefix link_local = {{{0xfe, 0x80}}, 64};
+    struct icmp_error error = {.kind = kind, .code = event->code, .mtu = event->mtu ? event->mtu : punt->config.ra.mtu,
+                               .source_mac = VIRTUAL_SERVER_MAC, .hops = event->hops};
+    bool is_ipv6 = event->size > 14 && event->frame[14] >> 4 == 6;
+    if (event->router_port) {
+        memcpy(error.source_mac.bytes, event->frame, sizeof(error.source_mac.bytes));
+        memcpy(error.source.bytes, event->source, sizeof(error.source.bytes));
+        if (ip_is_zero(&error.source) && is_ipv6 && !event->hops) /* Of a router without a global address: good on its link. */
+            error.source = ip_from_eui64(&link_local, &error.source_mac);
+        if (ip_is_zero(&error.source))
+            return 0;
+    }
+    int size = icmp_error_reply(&error, event->frame, event->size, reply, REPLY_MAX);
+    return size == -EPROTONOSUPPORT ? 0 : size; /* Understood, and not to be answered. */
+}
+
+static int answer_unreachable(struct punt *punt, const struct punt_event *event, uint8_t *reply)
+{
+    int size = event->code == UNREACHABLE_PORT ? tcp_reset_reply(event->frame, event->size, event->hops, reply, REPLY_MAX)
+                                               : -EPROTONOSUPPORT;
+    if (size != -EPROTONOSUPPORT) { /* TCP has its own way to refuse. */
+        punt->counters.resets += size > 0;
+        return size;
+    }
+    size = answer_error(punt, event, ICMP_UNREACHABLE, reply);
+    punt->counters.unreachable += size > 0;
+    return size;
+}
+
 static int answer(struct punt *punt, const char *port_id, const struct punt_event *event, uint8_t *reply)
 {
     int size;
@@ -121,29 +164,81 @@ static int answer(struct punt *punt, const char *port_id, const struct punt_even
         punt->counters.ra += size > 0;
         return size;
     case PUNT_TOO_BIG:
-        size = too_big_reply(&VIRTUAL_SERVER_MAC, punt->config.ra.mtu, event->frame, event->size, reply, REPLY_MAX);
+        size = answer_error(punt, event, ICMP_TOO_BIG, reply);
         punt->counters.too_big += size > 0;
         return size;
+    case PUNT_TTL:
+        size = answer_error(punt, event, ICMP_TIME_EXCEEDED, reply);
+        punt->counters.time_exceeded += size > 0;
+        return size;
+    case PUNT_UNREACHABLE:
+        return answer_unreachable(punt, event, reply);
     default: /* Of a newer data plane. */
         return -EPROTONOSUPPORT;
     }
+}
+
+/* ---- fragments ------------------------------------------------------------------------------------------------- */
+
+/* To a port of this host, if it is still of the network that the data plane meant. */
+static bool send_piece_here(struct punt *punt, const struct punt_event *event, const uint8_t *piece, int size)
+{
+    struct punt_port port;
+    if (punt->find(punt->context, event->output & OUTPUT_SLOT_MASK, &port) < 0 ||
+        port.objects.network->vni != event->vni)
+        return false;
+    return send_frame(punt, port.ifindex, port.objects.port->object.id, piece, size);
+}
+
+static bool send_piece_there(struct punt *punt, const struct punt_event *event, const uint8_t *piece, int size)
+{
+    uint32_t mark = TUNNEL_MARK | (event->output & OUTPUT_SLOT_MASK), priority = event->vni;
+    if (setsockopt(punt->tunnel_socket, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0 ||
+        setsockopt(punt->tunnel_socket, SOL_SOCKET, SO_PRIORITY, &priority, sizeof(priority)) < 0 ||
+        !send_from(punt->tunnel_socket, punt->tunnel_ifindex, piece, size)) {
+        punt->counters.send_errors++;
+        log_warning("cannot send a fragment by the tunnel device: %s", strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+static void fragment(struct punt *punt, const struct punt_event *event)
+{
+    uint8_t piece[PUNT_MAX_FRAME];
+    uint32_t kind = event->output & OUTPUT_KIND_MASK;
+    bool is_sent = kind == OUTPUT_LOCAL || kind == OUTPUT_REMOTE;
+    int size;
+    for (unsigned i = 0; (size = ipv4_fragment(event->frame, event->size, event->mtu, i, piece, sizeof(piece))) > 0; i++)
+        is_sent = is_sent && (kind == OUTPUT_LOCAL ? send_piece_here(punt, event, piece, size)
+                                                   : send_piece_there(punt, event, piece, size));
+    punt->counters.malformed += size < 0;
+    punt->counters.fragmented += size == 0 && is_sent;
 }
 
 /* The slot may have been given to another port since the event was written: the interface tells. */
 static int on_event(void *context, void *data, size_t size)
 {
     struct punt *punt = context;
-    const struct punt_event *event = data;
+    struct punt_event *event = &punt->event;
     struct punt_port port;
     uint8_t reply[REPLY_MAX];
 
     punt->counters.events++;
+    if (size >= PUNT_EVENT_FIRST_SIZE) {
+        memset(event, 0, sizeof(*event));
+        memcpy(event, data, MIN(size, sizeof(*event)));
+    }
     if (size < PUNT_EVENT_FIRST_SIZE || event->size > sizeof(event->frame)) {
         punt->counters.malformed++;
         return 0;
     }
     if (punt->find(punt->context, event->slot, &port) < 0 || port.ifindex != event->ifindex) {
         punt->counters.unknown_port++;
+        return 0;
+    }
+    if (event->reason == PUNT_FRAGMENT) {
+        fragment(punt, event);
         return 0;
     }
     service_config_build(&port.objects, &punt->config);
@@ -247,6 +342,8 @@ static void destroy(struct punt *punt)
     ring_buffer__free(punt->ring);
     if (punt->socket >= 0)
         close(punt->socket);
+    if (punt->tunnel_socket >= 0)
+        close(punt->tunnel_socket);
     free(punt->advertised);
     free(punt);
 }
@@ -259,8 +356,8 @@ static void on_closed(uv_handle_t *handle)
         destroy(punt);
 }
 
-int punt_new(uv_loop_t *loop, int ring_fd, uint32_t n_slots, punt_find find, void *context, struct punt **ret,
-             struct error *error)
+int punt_new(uv_loop_t *loop, int ring_fd, uint32_t n_slots, uint32_t tunnel_ifindex, punt_find find, void *context,
+             struct punt **ret, struct error *error)
 {
     _cleanup_(destroyp) struct punt *punt = calloc(1, sizeof(*punt));
     if (!punt)
@@ -268,12 +365,14 @@ int punt_new(uv_loop_t *loop, int ring_fd, uint32_t n_slots, punt_find find, voi
     punt->find = find;
     punt->context = context;
     punt->n_slots = n_slots;
-    punt->socket = -1;
+    punt->tunnel_ifindex = tunnel_ifindex;
+    punt->socket = punt->tunnel_socket = -1;
     punt->advertised = calloc(n_slots ? n_slots : 1, sizeof(*punt->advertised));
     if (!punt->advertised)
         return error_set(error, -ENOMEM, NULL, "out of memory");
     punt->socket = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); /* Protocol 0: receives nothing. */
-    if (punt->socket < 0)
+    punt->tunnel_socket = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (punt->socket < 0 || punt->tunnel_socket < 0)
         return error_set(error, -errno, NULL, "cannot open a packet socket: %s", strerror(errno));
     punt->ring = ring_buffer__new(ring_fd, on_event, punt, NULL);
     if (!punt->ring)

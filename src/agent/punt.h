@@ -1,6 +1,7 @@
-/* What the data plane leaves to the agent: DHCP, router solicitations and packets that are too big come out of the ring
- * buffer 'punt', are answered by the services layer from the agent's own replica, and the answer goes out of the
- * workload's interface.  Nothing is asked of the API, so leases are renewed while it is away.
+/* What the data plane leaves to the agent: DHCP, router solicitations and packets that their sender must get an ICMP error (or, for a closed
+ * TCP port, a reset) for come out of the ring buffer 'punt', are answered by the services layer from the agent's own replica, and
+ * the answer goes out of the workload's interface.  Packets that a router has to fragment are cut, and the pieces go where the data plane
+ * says: to a port here, or by the tunnel device to a host.  Nothing is asked of the API, so leases are renewed while it is away.
  *
  * Frames leave through one AF_PACKET socket of the network namespace the process is in when punt_new() is called, bound
  * to no interface and receiving nothing: each is sent to an ifindex.  All is in the loop's thread. */
@@ -27,7 +28,8 @@ typedef int (*punt_find)(void *context, uint32_t slot, struct punt_port *ret);
 struct punt_counters {
     uint64_t events;  /* Taken from the ring. */
     uint64_t replies; /* Sent, of which: */
-    uint64_t dhcp4, dhcp6, ra, too_big;
+    uint64_t dhcp4, dhcp6, ra, too_big, time_exceeded, unreachable, resets;
+    uint64_t fragmented;     /* Packets that were cut and sent on. */
     uint64_t advertisements; /* Unsolicited ones sent. */
     uint64_t refused;        /* DHCPNAKs, among 'dhcp4'. */
     uint64_t silent;         /* Understood, and nothing to say. */
@@ -36,10 +38,10 @@ struct punt_counters {
     uint64_t send_errors;
 };
 
-/* Serves the ring buffer map 'ring_fd' (borrowed) and advertises to the ports in slots 1..'n_slots'-1.
- * Returns 0 and '*ret', or -errno with '*error'. */
-int punt_new(uv_loop_t *loop, int ring_fd, uint32_t n_slots, punt_find find, void *context, struct punt **ret,
-             struct error *error);
+/* Serves the ring buffer map 'ring_fd' (borrowed) and advertises to the ports in slots 1..'n_slots'-1; 'tunnel_ifindex' is the tunnel
+ * device.  Returns 0 and '*ret', or -errno with '*error'. */
+int punt_new(uv_loop_t *loop, int ring_fd, uint32_t n_slots, uint32_t tunnel_ifindex, punt_find find, void *context,
+             struct punt **ret, struct error *error);
 
 /* Stops; its handles close in the loop, which has to run on for that, and the memory is freed then.  NULL is fine. */
 void punt_free(struct punt *punt);

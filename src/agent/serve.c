@@ -119,8 +119,8 @@ int serve_start(struct agent *agent, struct error *error)
     agent->serve = calloc(1, sizeof(*agent->serve));
     if (!agent->serve)
         return error_set(error, -ENOMEM, NULL, "out of memory");
-    return punt_new(&agent->loop, maps_descriptor(agent->maps, "punt"), maps_sizes(agent->maps).n_ports, find_port,
-                    agent, &agent->punt, error);
+    return punt_new(&agent->loop, maps_descriptor(agent->maps, "punt"), maps_sizes(agent->maps).n_ports,
+                    agent->tunnel_ifindex, find_port, agent, &agent->punt, error);
 }
 
 void serve_stop(struct agent *agent)
@@ -152,10 +152,12 @@ json_t *serve_status(const struct agent *agent)
     struct punt_counters zero = {0};
     const struct punt_counters *counters = agent->punt ? punt_counters(agent->punt) : &zero;
 
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "events",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "events",
                      (json_int_t)counters->events, "replies", (json_int_t)counters->replies, "dhcp4",
                      (json_int_t)counters->dhcp4, "dhcp6", (json_int_t)counters->dhcp6, "ra", (json_int_t)counters->ra,
-                     "too_big", (json_int_t)counters->too_big, "advertisements", (json_int_t)counters->advertisements,
+                     "too_big", (json_int_t)counters->too_big, "time_exceeded", (json_int_t)counters->time_exceeded,
+                     "unreachable", (json_int_t)counters->unreachable, "resets", (json_int_t)counters->resets, "fragmented",
+                     (json_int_t)counters->fragmented, "advertisements", (json_int_t)counters->advertisements,
                      "refused", (json_int_t)counters->refused, "silent", (json_int_t)counters->silent, "malformed",
                      (json_int_t)counters->malformed, "unknown_port", (json_int_t)counters->unknown_port, "send_errors",
                      (json_int_t)counters->send_errors);

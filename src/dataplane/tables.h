@@ -681,6 +681,10 @@ enum unreachable_code { UNREACHABLE_NET, UNREACHABLE_HOST, UNREACHABLE_PROTOCOL,
 #define TUNNEL_VERSION 1
 enum tunnel_kind { TUNNEL_UNICAST, TUNNEL_FLOOD, TUNNEL_DIRECT_RETURN, TUNNEL_MIRROR, TUNNEL_RELAYED };
 #define TUNNEL_WORD(kind, hops, argument) ((__u32)(argument) << 8 | (__u32)(hops) << 4 | (__u32)(kind)) /* skb->cb[0] of a copy. */
+/* What the tunnel device sends for us has this mark | the host's slot (bits that the stack's own frames there do not have: its multicast
+ * listener reports come with arbitrary marks), the VNI as its priority and a TUNNEL_WORD in skb->cb[0], which is 0 for a packet socket's. */
+#define TUNNEL_MARK 0x57e00000u
+#define TUNNEL_MARK_MASK 0xfff00000u
 #define TUNNEL_OVERHEAD_IPV4 50 /* Bytes: outer Ethernet is not counted, inner is. */
 #define TUNNEL_OVERHEAD_IPV6 70
 

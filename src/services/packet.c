@@ -47,16 +47,30 @@ static uint16_t sum_fold(uint32_t sum)
     return (uint16_t)~sum;
 }
 
-/* With the pseudo header (RFC 768; RFC 8200, 8.1).  The mapped form of an IPv4 address would add 0xffff twice, so its
- * four bytes are taken. */
+uint16_t packet_checksum(const uint8_t *bytes, size_t size)
+{
+    return sum_fold(sum_bytes(0, bytes, size));
+}
+
+/* The mapped form of an IPv4 address would add 0xffff twice, so its four bytes are taken. */
+static uint32_t sum_pseudo_header(const struct ip_address *source, const struct ip_address *destination, uint8_t protocol,
+                                  size_t size)
+{
+    size_t skip = ip_is_v4(source) ? 12 : 0;
+    uint32_t sum = sum_bytes(protocol + (uint32_t)size, source->bytes + skip, 16 - skip);
+    return sum_bytes(sum, destination->bytes + skip, 16 - skip);
+}
+
+uint16_t pseudo_header_sum(const struct ip_address *source, const struct ip_address *destination, uint8_t protocol,
+                           size_t size)
+{
+    return (uint16_t)~sum_fold(sum_pseudo_header(source, destination, protocol, size));
+}
+
 static uint16_t transport_checksum(const struct ip_address *source, const struct ip_address *destination,
                                    uint8_t protocol, const uint8_t *bytes, size_t size)
 {
-    size_t skip = ip_is_v4(source) ? 12 : 0;
-    uint32_t sum = protocol + (uint32_t)size;
-    sum = sum_bytes(sum, source->bytes + skip, 16 - skip);
-    sum = sum_bytes(sum, destination->bytes + skip, 16 - skip);
-    return sum_fold(sum_bytes(sum, bytes, size));
+    return sum_fold(sum_bytes(sum_pseudo_header(source, destination, protocol, size), bytes, size));
 }
 
 /* ---- parsing --------------------------------------------------------------------------------------------------- */
@@ -204,6 +218,8 @@ int frame_end(struct writer *writer)
         put_be16(message + 4, (uint16_t)size);
         uint16_t checksum = transport_checksum(&source, &destination, protocol, message, size);
         put_be16(message + 6, checksum ? checksum : 0xffff); /* Zero would say "none" (RFC 768). */
+    } else if (protocol == PROTOCOL_TCP) {
+        put_be16(message + 16, transport_checksum(&source, &destination, protocol, message, size));
     } else if (v4) {
         put_be16(message + 2, sum_fold(sum_bytes(0, message, size))); /* ICMP: no pseudo header (RFC 792). */
     } else {

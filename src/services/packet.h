@@ -20,6 +20,8 @@ int writer_domain(struct writer *writer, const char *name);
 
 #define ETHERNET_IPV4 0x0800
 #define ETHERNET_IPV6 0x86dd
+#define PROTOCOL_ICMP 1
+#define PROTOCOL_TCP 6
 #define PROTOCOL_UDP 17
 #define PROTOCOL_ICMPV6 58
 
@@ -39,10 +41,20 @@ struct frame {
  * extension headers, VLAN tags). */
 int frame_parse(const void *bytes, size_t size, struct frame *ret);
 
-/* Writes the headers (all but 'payload' is used; ICMP over IPv4 is fine here), then the caller writes the message, then
- * frame_end fills in lengths and checksums.  The writer must be empty before.  frame_end returns the frame's size, or
- * -ENOBUFS. */
+/* Writes the headers (all but 'payload' is used; ICMP over IPv4 is fine here, and TCP, whose header the caller writes), then the caller
+ * writes the message, then frame_end fills in lengths and checksums.  The writer must be empty before.  frame_end returns the
+ * frame's size, or -ENOBUFS. */
 void frame_begin(struct writer *writer, const struct frame *headers);
 int frame_end(struct writer *writer);
+
+/* ---- checksums (RFC 1071) -------------------------------------------------------------------------------------- */
+
+/* Over 'bytes': 0 when one that is right is among them. */
+uint16_t packet_checksum(const uint8_t *bytes, size_t size);
+
+/* What a checksum field holds that a device is still to fill in: the sum, not inverted, of the pseudo header (RFC 768; RFC 8200, 8.1) of a
+ * message of 'size' bytes. */
+uint16_t pseudo_header_sum(const struct ip_address *source, const struct ip_address *destination, uint8_t protocol,
+                           size_t size);
 
 #endif

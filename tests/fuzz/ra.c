@@ -1,10 +1,12 @@
-/* Router solicitations and packets that are too big, under any frame.  The first byte chooses the configuration.
+/* Router solicitations, ICMP errors, resets and fragments, of any frame.  The first byte chooses the configuration.
  *
  * An ICMPv6 checksum is a wall for random changes, so it is filled in here. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "weft/services/icmp/too_big.h"
+#include "weft/services/icmp/error.h"
+#include "weft/services/ip/fragment.h"
+#include "weft/services/ip/reset.h"
 #include "weft/services/packet.h"
 #include "weft/services/ra/ra.h"
 
@@ -19,6 +21,22 @@ static void fill_in_checksum(uint8_t *frame, size_t size)
     frame[56] = frame[57] = 0;
     struct writer writer = {.data = frame, .size = size, .capacity = size};
     if (frame_end(&writer) < 0)
+        abort();
+}
+
+/* Together they have the packet's bytes, each once. */
+static void check_fragments(const uint8_t *bytes, size_t size, uint16_t mtu)
+{
+    uint8_t piece[2000];
+    size_t sum = 0, whole = size < 34 ? 0 : (size_t)(bytes[16] << 8 | bytes[17]) - (bytes[14] & 15) * 4u;
+    int result;
+
+    for (unsigned i = 0; (result = ipv4_fragment(bytes, size, mtu, i, piece, sizeof(piece))) > 0; i++) {
+        if (result > 14 + mtu)
+            abort();
+        sum += (size_t)result - 14 - (piece[14] & 15) * 4u;
+    }
+    if (result == 0 && sum != whole)
         abort();
 }
 
@@ -47,9 +65,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     memcpy(copy, data, size);
 
-    int result = too_big_reply(&config.server_mac, 1450, copy + 1, size - 1, reply, sizeof(reply));
-    if (result > 0 && (result < 14 + 20 + 8 + 20 || result > TOO_BIG_REPLY_MAX))
+    struct icmp_error error = {.kind = data[0] % 3, .code = data[0] / 3 % 4, .mtu = 1450, .source_mac = config.server_mac,
+                               .hops = data[0] / 12 % 9};
+    int result = icmp_error_reply(&error, copy + 1, size - 1, reply, sizeof(reply));
+    if (result > 0 && (result < 14 + 20 + 8 + 20 || result > ICMP_ERROR_MAX))
         abort();
+    result = tcp_reset_reply(copy + 1, size - 1, error.hops, reply, sizeof(reply));
+    if (result > TCP_RESET_MAX)
+        abort();
+    check_fragments(copy + 1, size - 1, 68 + data[0] * 4);
     fill_in_checksum(copy + 1, size - 1);
     result = ra_respond(&config, copy + 1, size - 1, reply, sizeof(reply));
     if (result > 0 && (frame_parse(reply, (size_t)result, &frame) < 0 || frame.hop_limit != 255))

@@ -15,10 +15,6 @@
 #include "weft/dataplane/bpf/counters.h"
 #include "weft/dataplane/bpf/parse.h"
 
-/* The mark of frames that the tunnel device carries for us: the host's slot, and bits that the stack's own frames there do
- * not have (its multicast listener reports come with arbitrary marks). */
-#define TUNNEL_MARK 0x57e00000u
-#define TUNNEL_MARK_MASK 0xfff00000u
 #define TUNNEL_UDP_SIZE 8
 #define TUNNEL_VXLAN_SIZE 8
 #define ERROR_ALREADY (-114) /* EALREADY: the frame is marked as encapsulated. */
