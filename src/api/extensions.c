@@ -10,6 +10,7 @@ struct extension {
 };
 
 static const struct extension extensions[] = {
+    {"address-group", "Address group", "Prefixes that security group rules name together", "2020-07-15T10:00:00-00:00"},
     {"allowed-address-pairs", "Allowed Address Pairs", "Addresses that a port may use besides its own", "2012-07-23T10:00:00-00:00"},
     {"binding", "Port Binding", "On which host a port is, and how it is attached", "2014-02-03T10:00:00-00:00"},
     {"empty-string-filtering", "Empty String Filtering", "name= finds what has no name", "2018-05-01T10:00:00-00:00"},
@@ -32,6 +33,8 @@ static const struct extension extensions[] = {
     {"net-mtu-writable", "Network MTU (writable)", "A network's MTU may be set", "2017-07-12T00:00:00-00:00"},
     {"pagination", "Pagination support", "limit, marker, page_reverse and links", "2016-06-12T00:00:00-00:00"},
     {"port-security", "Port Security", "Whether a port's source addresses are checked", "2012-07-23T10:00:00-00:00"},
+    {"port-security-groups-filtering", "Port filtering on security groups", "security_groups= finds a group's ports",
+     "2018-01-09T09:00:00-00:00"},
     {"project-id", "project_id field enabled", "project_id beside tenant_id", "2016-09-09T09:09:09-09:09"},
     {"provider", "Provider Network", "How a network is carried, for administrators", "2012-09-07T10:00:00-00:00"},
     {"quota_details", "Quota details management support", "What of a quota is used", "2017-02-10T10:00:00-00:00"},
@@ -39,10 +42,20 @@ static const struct extension extensions[] = {
     {"revision-if-match", "If-Match constraints based on revision_number", "A change only of the revision that was read",
      "2016-12-11T00:00:00-00:00"},
     {"router", "Neutron L3 Router", "Routers and floating IPs", "2012-07-20T10:00:00-00:00"},
+    {"security-group", "security-group", "What ports may send and be sent", "2012-10-05T10:00:00-00:00"},
+    {"security-groups-default-rules", "Default rules for security groups", "Templates of the rules that new security groups get",
+     "2022-12-19T10:00:00-00:00"},
+    {"security-groups-normalized-cidr", "Normalized CIDR field for security group rules", "normalized_cidr: remote_ip_prefix without host bits",
+     "2020-07-28T10:00:00-00:00"},
+    {"security-groups-remote-address-group", "Remote address group id field for security group rules",
+     "The other side of a rule may be an address group", "2020-08-25T10:00:00-00:00"},
+    {"security-groups-rules-belongs-to-default-sg", "Security group rule belongs to the project's default security group",
+     "belongs_to_default_sg of rules", "2023-05-23T10:00:00-00:00"},
     {"sorting", "Sorting support", "sort_key and sort_dir", "2016-06-12T00:00:00-00:00"},
     {"standard-attr-description", "standard-attr-description", "A description of every resource", "2016-02-10T10:00:00-00:00"},
     {"standard-attr-revisions", "Resource revision numbers", "revision_number grows with each change", "2016-04-11T10:00:00-00:00"},
     {"standard-attr-timestamp", "Resource timestamps", "created_at, updated_at and changed_since", "2016-09-12T10:00:00-00:00"},
+    {"stateful-security-group", "Stateful security group", "Whether answers of allowed connections pass", "2019-11-26T09:00:00-00:00"},
 };
 
 static json_t *encode(const struct extension *extension)

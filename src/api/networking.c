@@ -14,6 +14,7 @@
 #include "weft/api/replica.h"
 #include "weft/api/resources.h"
 #include "weft/api/routers.h"
+#include "weft/api/security.h"
 #include "weft/api/vnis.h"
 #include "weft/base/util.h"
 #include "weft/http/routes.h"
@@ -32,6 +33,7 @@ struct networking {
     struct vnis *vnis;
     struct replica_listener listener;
     uv_timer_t sweep;
+    bool has_rule_templates;
 };
 
 static void show_versions(struct request *request);
@@ -60,6 +62,22 @@ static const struct route routes[] = {
     {"PUT", "/v2.0/routers/{id}/remove_router_interface", POLICY_WRITE, router_remove_interface, &router_resource, 0},
     {"PUT", "/v2.0/routers/{id}/add_extraroutes", POLICY_WRITE, router_add_routes, &router_resource, 0},
     {"PUT", "/v2.0/routers/{id}/remove_extraroutes", POLICY_WRITE, router_remove_routes, &router_resource, 0},
+    {"GET", "/v2.0/security-groups", POLICY_PROJECT, security_list, &security_group_resource, 0},
+    {"POST", "/v2.0/security-groups", POLICY_WRITE, resource_create, &security_group_resource, 0},
+    {"GET", "/v2.0/security-groups/{id}", POLICY_PROJECT, resource_show, &security_group_resource, 0},
+    {"PUT", "/v2.0/security-groups/{id}", POLICY_WRITE, resource_update, &security_group_resource, 0},
+    {"DELETE", "/v2.0/security-groups/{id}", POLICY_WRITE, resource_delete, &security_group_resource, 0},
+    {"GET", "/v2.0/security-group-rules", POLICY_PROJECT, security_list, &security_group_rule_resource, 0},
+    {"POST", "/v2.0/security-group-rules", POLICY_WRITE, resource_create, &security_group_rule_resource, 0},
+    {"GET", "/v2.0/security-group-rules/{id}", POLICY_PROJECT, resource_show, &security_group_rule_resource, 0},
+    {"DELETE", "/v2.0/security-group-rules/{id}", POLICY_WRITE, resource_delete, &security_group_rule_resource, 0},
+    {"GET", "/v2.0/default-security-group-rules", POLICY_PROJECT, default_rules_list, &default_rule_resource, 0},
+    {"POST", "/v2.0/default-security-group-rules", POLICY_ADMIN, default_rules_create, &default_rule_resource, 0},
+    {"GET", "/v2.0/default-security-group-rules/{id}", POLICY_PROJECT, default_rules_show, &default_rule_resource, 0},
+    {"DELETE", "/v2.0/default-security-group-rules/{id}", POLICY_ADMIN, default_rules_delete, &default_rule_resource, 0},
+    RESOURCE_ROUTES("address-groups", address_group_resource),
+    {"PUT", "/v2.0/address-groups/{id}/add_addresses", POLICY_WRITE, address_group_add, &address_group_resource, 0},
+    {"PUT", "/v2.0/address-groups/{id}/remove_addresses", POLICY_WRITE, address_group_remove, &address_group_resource, 0},
     {"GET", "/v2.0/quotas", POLICY_ADMIN, quotas_list, NULL, 0},
     {"GET", "/v2.0/quotas/tenant", POLICY_PROJECT, quotas_whose, NULL, 0},
     {"GET", "/v2.0/quotas/project", POLICY_PROJECT, quotas_whose, NULL, 0},
@@ -85,7 +103,10 @@ static void show_index(struct request *request)
     static const struct {
         const char *name, *collection;
     } resources[] = {{"extension", "extensions"}, {"network", "networks"}, {"subnet", "subnets"}, {"port", "ports"},
-                   {"router", "routers"}, {"floatingip", "floatingips"}, {"quota", "quotas"}};
+                   {"router", "routers"}, {"floatingip", "floatingips"},
+                   {"security_group", "security-groups"}, {"security_group_rule", "security-group-rules"},
+                   {"default_security_group_rule", "default-security-group-rules"}, {"address_group", "address-groups"},
+                   {"quota", "quotas"}};
     json_t *list = json_array();
 
     for (size_t i = 0; i < ARRAY_SIZE(resources); i++) {
@@ -113,11 +134,18 @@ static void changed(const struct replica_change *change, void *context)
     case RESOURCE_SUBNET:
     case RESOURCE_ROUTER:
     case RESOURCE_FLOATING_IP:
+    case RESOURCE_SECURITY_GROUP:
+    case RESOURCE_SECURITY_GROUP_RULE:
         break;
     default:
         return;
     }
     quota_object_changed(networking->quota, change->before, change->after);
+}
+
+static void templates_changed(const struct store_item *item, void *context)
+{
+    ((struct networking *)context)->has_rule_templates = item->value != NULL;
 }
 
 static void sweep(uv_timer_t *timer)
@@ -138,6 +166,7 @@ int networking_new(struct api *api, struct networking **ret_networking)
     if ((r = ipam_new(&networking->ipam)) < 0 || (r = quota_new(&networking->quota)) < 0 || (r = vnis_new(&networking->vnis)) < 0 ||
         (r = routes_add(api->service.routes, routes, ARRAY_SIZE(routes))) < 0 ||
         (r = replica_follow(api->replica, "quarantine/vni/", vnis_quarantine_changed, networking->vnis)) < 0 ||
+        (r = replica_follow(api->replica, SECURITY_TEMPLATES_KEY, templates_changed, networking)) < 0 ||
         (r = replica_follow(api->replica, QUOTA_LIMITS_PREFIX, quota_limits_changed, networking->quota)) < 0)
         return r;
     networking->listener.change = changed;
@@ -180,6 +209,11 @@ struct quota *networking_quota(struct networking *networking)
 struct vnis *networking_vnis(struct networking *networking)
 {
     return networking->vnis;
+}
+
+bool networking_has_rule_templates(const struct networking *networking)
+{
+    return networking->has_rule_templates;
 }
 
 uint16_t networking_max_mtu(const struct networking *networking)

@@ -28,6 +28,9 @@ struct ipam *networking_ipam(struct networking *networking);
 struct quota *networking_quota(struct networking *networking);
 struct vnis *networking_vnis(struct networking *networking);
 
+/* Have the templates of security group rules become objects (security.h)? */
+bool networking_has_rule_templates(const struct networking *networking);
+
 /* The largest MTU a tenant's network may have: what every known host's underlay carries, less the tunnel's headers. */
 uint16_t networking_max_mtu(const struct networking *networking);
 

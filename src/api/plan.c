@@ -18,7 +18,7 @@ struct entry {
     char key[REPLICA_KEY_SIZE];
     uint64_t revision;     /* Seen; 0 for a new object. */
     struct object *after;  /* Owned; NULL while only guarded, or deleted. */
-    bool is_deleted, is_created;
+    bool is_deleted, is_created, is_implied;
     struct entry *next;
 };
 
@@ -195,6 +195,15 @@ int plan_create(struct plan *plan, struct object *object)
     return 0;
 }
 
+int plan_create_implied(struct plan *plan, struct object *object)
+{
+    int r = plan_create(plan, object);
+
+    if (r == 0)
+        find(plan, object->kind, object->id)->is_implied = true;
+    return r;
+}
+
 void plan_delete(struct plan *plan, const struct object *object)
 {
     struct entry *entry = get(plan, object->kind, object->id, object->store_revision);
@@ -209,13 +218,23 @@ void plan_delete(struct plan *plan, const struct object *object)
         plan_remove(plan, quota_unit_key(object->project_id, object->kind, object->quota_slot, key));
 }
 
-const struct object *plan_created(const struct plan *plan, enum resource_kind kind, const struct object *previous)
+static const struct object *next_created(const struct plan *plan, enum resource_kind kind, const struct object *previous, bool is_implied)
 {
     const struct entry *entry = previous ? find(plan, kind, previous->id)->next : plan->first;
 
-    while (entry && !(entry->is_created && entry->after->kind == kind))
+    while (entry && !(entry->is_created && entry->after->kind == kind && entry->is_implied == is_implied))
         entry = entry->next;
     return entry ? entry->after : NULL;
+}
+
+const struct object *plan_created(const struct plan *plan, enum resource_kind kind, const struct object *previous)
+{
+    return next_created(plan, kind, previous, false);
+}
+
+const struct object *plan_implied(const struct plan *plan, enum resource_kind kind, const struct object *previous)
+{
+    return next_created(plan, kind, previous, true);
 }
 
 static void keep(struct plan *plan, int r)

@@ -30,10 +30,12 @@ struct object *plan_edit(struct plan *plan, const struct object *object);
 const struct object *plan_current(const struct plan *plan, const struct object *object);
 
 int plan_create(struct plan *plan, struct object *object); /* Taken over; readable until the plan is freed.  0 or -ENOMEM. */
+int plan_create_implied(struct plan *plan, struct object *object); /* What nobody asked for but what is created needs. */
 void plan_delete(struct plan *plan, const struct object *object);
 
-/* Visits what the plan creates, of 'kind'. */
+/* Visits what the plan creates, of 'kind': what was asked for, and what is implied. */
 const struct object *plan_created(const struct plan *plan, enum resource_kind kind, const struct object *previous);
+const struct object *plan_implied(const struct plan *plan, enum resource_kind kind, const struct object *previous);
 
 /* Keys beside the objects. */
 void plan_claim(struct plan *plan, const char *key, const char *value); /* Must not exist. */

@@ -13,6 +13,7 @@
 #include "weft/api/ipam.h"
 #include "weft/api/nat.h"
 #include "weft/api/resources.h"
+#include "weft/api/security.h"
 #include "weft/base/util.h"
 #include "weft/base/uuid.h"
 #include "weft/model/resources.h"
@@ -97,7 +98,24 @@ static bool fixed_ips_match(const struct object *object, const char *const *valu
     return false;
 }
 
+static int check_groups_filter(const char *value, struct error *error)
+{
+    return 0;
+}
+
+static bool groups_match(const struct object *object, const char *const *values, size_t n)
+{
+    const struct port *port = (const struct port *)object;
+
+    for (size_t i = 0; i < port->n_security_groups; i++)
+        for (size_t j = 0; j < n; j++)
+            if (streq(port->security_groups[i].id, values[j]))
+                return true;
+    return false;
+}
+
 static const struct special_filter special_filters[] = {
+    {"security_groups", check_groups_filter, groups_match},
     {"fixed_ips", check_fixed_ips_filter, fixed_ips_match},
     {NULL, NULL, NULL},
 };
@@ -119,6 +137,7 @@ static const struct indexed_filter indexed_filters[] = {
     {"device_id", replica_ports_by_device},
     {"mac_address", by_mac},
     {"binding:host_id", replica_ports_by_host},
+    {"security_groups", replica_ports_by_security_group},
     {"name", by_name},
     {NULL, NULL},
 };
@@ -537,6 +556,7 @@ void port_plan_delete(struct plan *plan, const struct port *port)
     plan_remove(plan, mac_key(port, key));
     nat_port_changed(plan, port, NULL);
     forget_status(plan, port);
+    security_of_deleted_port(plan, port);
     plan_delete(plan, &port->object);
 }
 
@@ -664,7 +684,8 @@ static int create(struct change *change)
     if (!change_gives(change, "port_security_enabled"))
         port->port_security_enabled = network->port_security_enabled;
     if ((r = port_claim_mac(change, port, change_gives(change, "mac_address"))) < 0 ||
-        (r = complete_address_pairs(change, port)) < 0 || (r = merge_dhcp_options(port, NULL)) < 0)
+        (r = complete_address_pairs(change, port)) < 0 || (r = merge_dhcp_options(port, NULL)) < 0 ||
+        (r = security_of_port(change, port, NULL)) < 0)
         return r;
     return port_assign_addresses(change, port, change_gives(change, "fixed_ips"));
 }
@@ -698,7 +719,7 @@ static int update(struct change *change)
     if ((r = check_policy(change, network)) < 0 || (r = check_dhcp_options(change, after)) < 0 ||
         (new_mac && (r = change_mac(change, before, after)) < 0))
         return r;
-    if ((r = complete_address_pairs(change, after)) < 0 ||
+    if ((r = complete_address_pairs(change, after)) < 0 || (r = security_of_port(change, after, before)) < 0 ||
         (change_gives(change, "extra_dhcp_opts") && (r = merge_dhcp_options(after, before)) < 0))
         return r;
     /* Addresses that follow from the MAC address move with it. */

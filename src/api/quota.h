@@ -1,4 +1,4 @@
-/* Quotas: how many networks, subnets and ports a project may have.
+/* Quotas: how many networks, subnets, ports and so on a project may have.
  *
  * Every object of a project with a limit holds one unit, a number in 1..limit, by the store's key
  * quota/unit/<project>/<resource>/<number>, written with the object and deleted with it: no two objects can hold the

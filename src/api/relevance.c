@@ -170,6 +170,7 @@ bool relevance_has(const struct relevance *relevance, const struct object *objec
         return has_forwarding(relevance, (const struct port_forwarding *)object);
     case RESOURCE_SNAT_BLOCK:
         return graph_has_router(relevance, ((const struct snat_block *)object)->router_id);
+    case RESOURCE_DEFAULT_RULE: /* The API's own business. */
     case RESOURCE_N_KINDS:
         break;
     }

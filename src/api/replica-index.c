@@ -1,6 +1,7 @@
 #include "weft/api/replica-index.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -138,6 +139,10 @@ static void each_property_of_port(struct walk *walk, const struct port *port)
 
 static void each_property_of_rule(struct walk *walk, const struct security_group_rule *rule)
 {
+    char text[UUID_TEXT_SIZE + RULE_TEXT_SIZE], rest[RULE_TEXT_SIZE];
+
+    snprintf(text, sizeof text, "%s/%s", rule->security_group_id, security_group_rule_text(rule, rest));
+    add_text(walk, REPLICA_RULE_BY_TEXT, text);
     add_text(walk, REPLICA_RULES_BY_GROUP, rule->security_group_id);
     add_text(walk, REPLICA_RULES_BY_REMOTE_GROUP, rule->remote_group_id);
     add_text(walk, REPLICA_RULES_BY_ADDRESS_GROUP, rule->remote_address_group_id);
@@ -183,6 +188,14 @@ static void each_property(struct walk *walk)
         break;
     case RESOURCE_SNAT_BLOCK:
         add_text(walk, REPLICA_SNAT_BLOCKS_BY_ROUTER, ((const struct snat_block *)object)->router_id);
+        break;
+    case RESOURCE_SECURITY_GROUP:
+        if (((const struct security_group *)object)->is_default)
+            add_text(walk, REPLICA_DEFAULT_GROUP, object->project_id);
+        break;
+    case RESOURCE_DEFAULT_RULE:
+        add_text(walk, REPLICA_DEFAULT_RULES_BY_REMOTE_GROUP, ((const struct security_group_rule *)object)->remote_group_id);
+        add_text(walk, REPLICA_DEFAULT_RULES_BY_ADDRESS_GROUP, ((const struct security_group_rule *)object)->remote_address_group_id);
         break;
     default:
         break;

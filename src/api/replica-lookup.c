@@ -104,6 +104,7 @@ static enum resource_kind kind_of(enum replica_property property)
     case REPLICA_RULES_BY_GROUP:
     case REPLICA_RULES_BY_REMOTE_GROUP:
     case REPLICA_RULES_BY_ADDRESS_GROUP:
+    case REPLICA_RULE_BY_TEXT:
         return RESOURCE_SECURITY_GROUP_RULE;
     case REPLICA_FLOATING_IPS_BY_NETWORK:
     case REPLICA_FLOATING_IPS_BY_PORT:
@@ -116,6 +117,11 @@ static enum resource_kind kind_of(enum replica_property property)
         return RESOURCE_NETWORK;
     case REPLICA_SNAT_BLOCKS_BY_ROUTER:
         return RESOURCE_SNAT_BLOCK;
+    case REPLICA_DEFAULT_GROUP:
+        return RESOURCE_SECURITY_GROUP;
+    case REPLICA_DEFAULT_RULES_BY_REMOTE_GROUP:
+    case REPLICA_DEFAULT_RULES_BY_ADDRESS_GROUP:
+        return RESOURCE_DEFAULT_RULE;
     default:
         return RESOURCE_PORT;
     }

@@ -115,6 +115,10 @@ enum replica_property {
     REPLICA_ROUTER_PORTS_BY_NETWORK, /* The ports of routers only: interfaces and gateways. */
     REPLICA_NETWORKS_BY_PHYSICAL_NETWORK,
     REPLICA_SNAT_BLOCKS_BY_ROUTER,
+    REPLICA_RULE_BY_TEXT,           /* "<group>/" and security_group_rule_text(): one. */
+    REPLICA_DEFAULT_GROUP,          /* Of a project: one. */
+    REPLICA_DEFAULT_RULES_BY_REMOTE_GROUP,
+    REPLICA_DEFAULT_RULES_BY_ADDRESS_GROUP,
 };
 
 /* By a property that is text (an id, a name) of one kind of objects; and how many, in constant time. */

@@ -166,6 +166,17 @@ static int check_computed(struct change *change)
     return 0;
 }
 
+/* What decoding failed with, in the resource's own words if it has any. */
+static int refuse(struct change *change, const char *name, const json_t *value, int r)
+{
+    struct error error = {0};
+
+    if (r != -EINVAL || !change->resource->refuse || change->resource->refuse(name, value, &error) == 0)
+        return r;
+    *change->error = error;
+    return error.code;
+}
+
 /* Reads the body's attributes into change->after. */
 static int decode(struct change *change, const json_t *json)
 {
@@ -195,7 +206,7 @@ static int decode(struct change *change, const json_t *json)
         if (change->given >> (attribute - table) & 1 && !streq(change->after->project_id, json_string_value(value) ?: ""))
             return error_set(change->error, -EINVAL, key, "tenant_id and project_id differ");
         if ((r = attribute_decode(attribute, value, change->after, DECODE_REQUEST, change->error)) < 0)
-            return r;
+            return refuse(change, name, value, r);
         change->given |= UINT64_C(1) << (attribute - table);
     }
     for (attribute = table; attribute->name && create; attribute++)

@@ -71,6 +71,10 @@ struct resource {
     /* Check and complete: 0, or a negative code with change->error set (see resource_error_*), or -EALREADY when the
      * failure is in the plan.  'after' of a create has been decoded, has its project and is the plan's already. */
     int (*create)(struct change *change);
+
+    /* Says in its own words what is wrong with a value that the attribute's type does not take: a code with '*error' set, or 0 when
+     * it has none.  May be NULL. */
+    int (*refuse)(const char *attribute, const json_t *value, struct error *error);
     int (*update)(struct change *change);
     int (*delete)(struct change *change);
 };
@@ -122,6 +126,7 @@ struct view {
     bool tenant_id;                /* project_id's old name. */
 };
 void view_prepare(struct view *view, const struct resource *resource, const struct request *request);
+void view_prepare_whole(struct view *view, const struct resource *resource, const struct request *request); /* Whatever fields= says. */
 int view_write(const struct view *view, const struct resource *resource, const struct request *request,
                const struct object *object, struct buffer *buffer); /* 0 or -ENOMEM. */
 

@@ -9,6 +9,7 @@
 #include "weft/api/nat.h"
 #include "weft/api/ports.h"
 #include "weft/api/routers.h"
+#include "weft/api/security.h"
 #include "weft/base/util.h"
 
 struct interface {
@@ -230,6 +231,7 @@ static int add_by_port(struct interface *interface)
     free(after->device_owner);
     after->device_id = strdup(interface->router->object.id);
     after->device_owner = strdup(DEVICE_ROUTER_INTERFACE);
+    security_leave(change->plan, after);
     return after->device_id && after->device_owner ? 0 : -ENOMEM;
 }
 

@@ -15,14 +15,13 @@ static bool wants(const struct request *request, const char *name, bool any)
     return false;
 }
 
-void view_prepare(struct view *view, const struct resource *resource, const struct request *request)
+/* 'any': only what fields= names. */
+static void prepare(struct view *view, const struct resource *resource, const struct request *request, bool any)
 {
     const struct attribute *table = resource->schema->attributes;
-    bool admin = request_auth(request)->is_admin, any = false;
+    bool admin = request_auth(request)->is_admin;
 
     *view = (struct view){0};
-    for (size_t i = 0; i < request->n_query; i++)
-        any |= streq(request->query[i].name, "fields") && *request->query[i].value;
     for (size_t i = 0; table[i].name; i++)
         if (!(table[i].flags & ATTRIBUTE_INTERNAL) && (admin || !(table[i].flags & ATTRIBUTE_ADMIN_READ)) &&
             wants(request, table[i].name, any))
@@ -30,7 +29,21 @@ void view_prepare(struct view *view, const struct resource *resource, const stru
     for (size_t i = 0; resource->computed[i].name; i++)
         if (resource->computed[i].write && (admin || !resource->computed[i].admin_read) && wants(request, resource->computed[i].name, any))
             view->computed |= UINT64_C(1) << i;
-    view->tenant_id = wants(request, "tenant_id", any);
+    view->tenant_id = attribute_find(table, "project_id") && wants(request, "tenant_id", any);
+}
+
+void view_prepare(struct view *view, const struct resource *resource, const struct request *request)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < request->n_query; i++)
+        any |= streq(request->query[i].name, "fields") && *request->query[i].value;
+    prepare(view, resource, request, any);
+}
+
+void view_prepare_whole(struct view *view, const struct resource *resource, const struct request *request)
+{
+    prepare(view, resource, request, false);
 }
 
 static bool write_key(struct buffer *buffer, bool *first, const char *name)
@@ -50,6 +63,14 @@ static bool write_key(struct buffer *buffer, bool *first, const char *name)
     return false;
 }
 
+/* A list that is null for us is empty for those who ask. */
+static int write_attribute(const struct attribute *attribute, const struct object *object, struct buffer *buffer)
+{
+    if (attribute->type == TYPE_LIST && (attribute->flags & ATTRIBUTE_NULL_EMPTY) && attribute_is_null(attribute, object))
+        return buffer_append(buffer, "[]", 2);
+    return attribute_write(attribute, object, buffer);
+}
+
 int view_write(const struct view *view, const struct resource *resource, const struct request *request,
                const struct object *object, struct buffer *buffer)
 {
@@ -58,7 +79,7 @@ int view_write(const struct view *view, const struct resource *resource, const s
 
     for (size_t i = 0; table[i].name && !bad; i++)
         if (view->attributes >> i & 1)
-            bad = write_key(buffer, &first, table[i].name) || attribute_write(&table[i], object, buffer);
+            bad = write_key(buffer, &first, table[i].name) || write_attribute(&table[i], object, buffer);
     for (size_t i = 0; resource->computed[i].name && !bad; i++)
         if (view->computed >> i & 1)
             bad = write_key(buffer, &first, resource->computed[i].name) || resource->computed[i].write(request, object, buffer);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -136,7 +137,12 @@ static int decode_string(const struct attribute *attribute, const json_t *json, 
 {
     char **member = at(attribute, base), *copy = NULL;
     const char *text = json_string_value(json);
+    char number[24];
 
+    if (json_is_integer(json) && (attribute->flags & ATTRIBUTE_OR_NUMBER)) {
+        snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(json));
+        text = number;
+    }
     if (!text)
         return refuse(error, attribute, json, "is not a string");
     if (mode == DECODE_REQUEST && attribute->maximum && utf8_length(text) > attribute->maximum)
@@ -250,7 +256,7 @@ static int decode_ip(const struct attribute *attribute, const json_t *json, void
 
 static int decode_prefix(const struct attribute *attribute, const json_t *json, void *base, struct error *error)
 {
-    bool bare = attribute->type == TYPE_ADDRESS_OR_PREFIX;
+    bool bare = attribute->type != TYPE_PREFIX || (attribute->flags & ATTRIBUTE_HOST_BITS);
     struct ip_prefix prefix;
     char why[96], text[PREFIX_TEXT_SIZE];
     int r;
@@ -265,6 +271,13 @@ static int decode_prefix(const struct attribute *attribute, const json_t *json, 
     if (r < 0)
         return refuse(error, attribute, json, bare ? "is neither an IP address nor a prefix" : "is not an IP prefix");
     memcpy(at(attribute, base), &prefix, sizeof prefix);
+    if (attribute->type == TYPE_PREFIX_AS_WRITTEN) {
+        const char *written = json_string_value(json);
+        char address[IP_TEXT_SIZE];
+
+        snprintf(address, sizeof address, "%.*s", (int)strcspn(written, "/"), written); /* Fits: it was parsed. */
+        return ip_parse(address, (struct ip_address *)((char *)at(attribute, base) + sizeof prefix));
+    }
     return 0;
 }
 
@@ -274,7 +287,8 @@ static int decode_enum(const struct attribute *attribute, const json_t *json, vo
     size_t used = strlen(why);
 
     for (uint32_t i = 0; i < attribute->n_values && json_is_string(json); i++)
-        if (attribute->values[i] && streq(attribute->values[i], json_string_value(json))) {
+        if (attribute->values[i] && (streq(attribute->values[i], json_string_value(json)) ||
+                                     (attribute->flags & ATTRIBUTE_ANY_CASE && !strcasecmp(attribute->values[i], json_string_value(json))))) {
             uint_set(attribute, base, i);
             return 0;
         }
@@ -425,6 +439,7 @@ static int decode_value(const struct attribute *attribute, const json_t *json, v
         return decode_ip(attribute, json, base, mode, error);
     case TYPE_PREFIX:
     case TYPE_ADDRESS_OR_PREFIX:
+    case TYPE_PREFIX_AS_WRITTEN:
         return decode_prefix(attribute, json, base, error);
     case TYPE_ENUM:
         return decode_enum(attribute, json, base, error);
@@ -565,6 +580,14 @@ static int write_list(const struct attribute *attribute, const void *base, struc
     return bad || buffer_append(buffer, "]", 1) ? -ENOMEM : 0;
 }
 
+static const char *format_as_written(const struct ip_prefix *prefix, char text[PREFIX_TEXT_SIZE])
+{
+    char address[IP_TEXT_SIZE];
+
+    snprintf(text, PREFIX_TEXT_SIZE, "%s/%u", ip_format((const struct ip_address *)(prefix + 1), address), prefix->length);
+    return text;
+}
+
 int attribute_write(const struct attribute *attribute, const void *base, struct buffer *buffer)
 {
     char text[PREFIX_TEXT_SIZE];
@@ -580,6 +603,8 @@ int attribute_write(const struct attribute *attribute, const void *base, struct 
             return attribute->flags & ATTRIBUTE_NULLABLE ? buffer_append(buffer, "null", 4) : buffer_append(buffer, "\"\"", 2);
         return json_write_string(buffer, string);
     case TYPE_TEXT:
+        if (!*(const char *)member && (attribute->flags & ATTRIBUTE_NULLABLE))
+            return buffer_append(buffer, "null", 4);
         return json_write_string(buffer, member);
     case TYPE_BOOL:
         return *(const bool *)member ? buffer_append(buffer, "true", 4) : buffer_append(buffer, "false", 5);
@@ -599,6 +624,8 @@ int attribute_write(const struct attribute *attribute, const void *base, struct 
         if (prefix_bits(member) == 128)
             return write_quoted(buffer, ip_format(&((const struct ip_prefix *)member)->address, text));
         return write_quoted(buffer, prefix_format(member, text));
+    case TYPE_PREFIX_AS_WRITTEN:
+        return write_quoted(buffer, format_as_written(member, text));
     case TYPE_ENUM:
         string = enum_get(attribute, base) < attribute->n_values ? attribute->values[enum_get(attribute, base)] : NULL;
         return string ? write_quoted(buffer, string) : buffer_append(buffer, "null", 4);
@@ -667,6 +694,11 @@ int attribute_copy(const struct attribute *attribute, void *to, const void *from
     return 0;
 }
 
+bool attribute_is_null(const struct attribute *attribute, const void *base)
+{
+    return !is_present(attribute, base);
+}
+
 bool attribute_equal(const struct attribute *attribute, const void *a, const void *b)
 {
     const void *x = at(attribute, a), *y = at(attribute, b);
@@ -732,6 +764,7 @@ int attribute_compare(const struct attribute *attribute, const void *a, const vo
         return memcmp(x, y, attribute->size);
     case TYPE_PREFIX:
     case TYPE_ADDRESS_OR_PREFIX:
+    case TYPE_PREFIX_AS_WRITTEN:
         order = ip_compare(x, y);
         return order ? order : ORDER(prefix_bits(x), prefix_bits(y));
     case TYPE_ENUM:
@@ -779,6 +812,7 @@ bool attribute_matches(const struct attribute *attribute, const void *base, cons
         return ip_parse(text, &wanted.address) == 0 && ip_equal(&wanted.address, member);
     case TYPE_PREFIX:
     case TYPE_ADDRESS_OR_PREFIX:
+    case TYPE_PREFIX_AS_WRITTEN:
         return prefix_parse_host(text, &wanted.prefix) == 0 && ip_equal(&wanted.prefix.address, member) &&
                prefix_bits(&wanted.prefix) == prefix_bits(member);
     case TYPE_ENUM:

@@ -29,6 +29,7 @@ enum attribute_type {
     TYPE_IP,      /* struct ip_address; all zero bytes are "not given". */
     TYPE_PREFIX,  /* struct ip_prefix, "10.0.0.0/24" */
     TYPE_ADDRESS_OR_PREFIX, /* struct ip_prefix; written without a length when it is a single address. */
+    TYPE_PREFIX_AS_WRITTEN, /* struct ip_prefix and, behind it, the struct ip_address that was written: "10.0.0.5/24". */
     TYPE_ENUM,    /* An enum; 'values' in its order, where a NULL is JSON's null. */
     TYPE_LIST,    /* A pointer to an owned array and a count; 'element' describes the elements. */
     TYPE_JSON,    /* char *, owned: a JSON object as compact text; NULL is {}. */
@@ -49,6 +50,9 @@ enum attribute_flags {
     ATTRIBUTE_ZERO = 1 << 11,         /* 0.0.0.0 and :: are acceptable addresses. */
     ATTRIBUTE_NULL_EMPTY = 1 << 12,   /* null is taken, and means empty; it is never shown. */
     ATTRIBUTE_DERIVED = 1 << 13,      /* Shown, but not part of the stored form (read from it if there). */
+    ATTRIBUTE_ANY_CASE = 1 << 14,     /* An enum's value in any case. */
+    ATTRIBUTE_OR_NUMBER = 1 << 15,    /* A string for which a number is taken too. */
+    ATTRIBUTE_HOST_BITS = 1 << 16,    /* Of a prefix the length may be missing, and bits behind it set: they are cleared. */
 };
 #define ATTRIBUTE_WRITE (ATTRIBUTE_POST | ATTRIBUTE_PUT)
 #define ATTRIBUTE_FIND (ATTRIBUTE_FILTER | ATTRIBUTE_SORT)
@@ -101,6 +105,7 @@ int attribute_write(const struct attribute *attribute, const void *base, struct 
 void attribute_clear(const struct attribute *attribute, void *base); /* Frees and zeroes. */
 int attribute_copy(const struct attribute *attribute, void *to, const void *from); /* 'to' is overwritten, not freed. */
 bool attribute_equal(const struct attribute *attribute, const void *a, const void *b);
+bool attribute_is_null(const struct attribute *attribute, const void *base); /* By its 'presence'. */
 
 /* Order for sorting: as memcmp; unset comes first. */
 int attribute_compare(const struct attribute *attribute, const void *a, const void *b);

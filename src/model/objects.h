@@ -25,6 +25,7 @@ enum resource_kind {
     RESOURCE_FLOATING_IP,
     RESOURCE_PORT_FORWARDING,
     RESOURCE_SNAT_BLOCK,
+    RESOURCE_DEFAULT_RULE,
     RESOURCE_N_KINDS,
 };
 
@@ -169,6 +170,7 @@ struct host {
 struct security_group {
     struct object object;      /* The project's group called "default" always exists. */
     bool stateful;             /* Answers of allowed connections pass.  False: each packet is judged by itself. */
+    bool is_default;           /* The project's group called "default". */
 };
 
 enum rule_direction { RULE_INGRESS, RULE_EGRESS }; /* To the workload, from it. */
@@ -183,13 +185,26 @@ struct security_group_rule {
     uint16_t port_min, port_max; /* ICMP: type and code. */
     bool has_remote_prefix;
     struct ip_prefix remote_prefix;
+    struct ip_address remote_address;             /* Of the prefix, as written: with its host bits.  Nobody but the API wants to know. */
     char remote_group_id[UUID_TEXT_SIZE];         /* "": none.  At most one of the three remotes is given. */
     char remote_address_group_id[UUID_TEXT_SIZE];
 };
 
 /* The IP protocol number that a name or number stands for with this IP version (Neutron's names; "icmp" with IPv6 is 58, as
- * "ipv6-icmp" and "icmpv6" are), -1 for NULL or "any" (any protocol), -EINVAL for what is neither. */
+ * "ipv6-icmp" and "icmpv6" are), -1 for NULL, "any" or what stands for 0 (any protocol), -EINVAL for what is neither. */
 int protocol_number(const char *text, uint8_t ip_version);
+
+/* What the rule says, in one form, so that two rules of a group that say the same are found: "ingress/4/6/80-443/group/<id>". */
+#define RULE_TEXT_SIZE 160
+const char *security_group_rule_text(const struct security_group_rule *rule, char text[RULE_TEXT_SIZE]);
+
+/* A rule that new groups get: copied into each.  Its remote_group_id may be DEFAULT_RULE_PARENT, the new group itself; its
+ * security_group_id is "". */
+#define DEFAULT_RULE_PARENT "PARENT"
+struct default_rule {
+    struct security_group_rule rule;
+    bool used_in_default_sg, used_in_non_default_sg;
+};
 
 /* Prefixes with a name, for rules. */
 struct address_group {

@@ -101,7 +101,7 @@ static const struct attribute attributes[] = {
     {.name = "extra_dhcp_opts", LIST(struct port, extra_dhcp_opts, n_extra_dhcp_opts, extra_dhcp_option),
      .maximum = DHCP_OPTIONS_MAX, .flags = ATTRIBUTE_WRITE | ATTRIBUTE_NULL_EMPTY, .help = "More DHCP options for it."},
     {.name = "security_groups", LIST(struct port, security_groups, n_security_groups, security_group_id),
-     PRESENCE(struct port, has_security_groups), .maximum = SECURITY_GROUPS_MAX, .flags = ATTRIBUTE_INTERNAL | ATTRIBUTE_NULLABLE,
+     PRESENCE(struct port, has_security_groups), .maximum = SECURITY_GROUPS_MAX, .flags = ATTRIBUTE_WRITE | ATTRIBUTE_NULL_EMPTY,
      .help = "What it may send and be sent."},
     {.name = "binding:host_id", .type = TYPE_STRING, FIELD(struct port, binding_host_id), .maximum = 255,
      .flags = ATTRIBUTE_WRITE | ATTRIBUTE_ADMIN_WRITE | ATTRIBUTE_ADMIN_READ | ATTRIBUTE_FIND | ATTRIBUTE_NULL_EMPTY,

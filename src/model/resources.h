@@ -5,7 +5,7 @@
 #include "weft/model/schema.h"
 
 extern const struct schema network_schema, subnet_schema, port_schema, host_schema, security_group_schema, security_group_rule_schema,
-    address_group_schema, router_schema, floating_ip_schema, port_forwarding_schema, snat_block_schema;
+    address_group_schema, default_rule_schema, router_schema, floating_ip_schema, port_forwarding_schema, snat_block_schema;
 
 extern const struct attribute fixed_ip_attributes[]; /* Of a struct fixed_ip. */
 
@@ -21,12 +21,16 @@ extern const struct attribute fixed_ip_attributes[]; /* Of a struct fixed_ip. */
      .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND | ATTRIBUTE_NULL_EMPTY, .maximum = NAME_MAX_CHARACTERS,       \
      .help = "A name for people; need not be unique."}
 
-#define OTHER_COMMON_ATTRIBUTES                                                                              \
+#define DESCRIPTION_ATTRIBUTE                                                                                \
     {.name = "description", .type = TYPE_STRING, FIELD(struct object, description),                          \
      .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND | ATTRIBUTE_NULL_EMPTY, .maximum = DESCRIPTION_MAX_CHARACTERS, \
-     .help = "A remark for people."},                                                                        \
+     .help = "A remark for people."}
+
+#define PROJECT_ATTRIBUTE                                                                                    \
     {.name = "project_id", .type = TYPE_TEXT, FIELD(struct object, project_id),                              \
-     .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND, .help = "The project it belongs to."},                        \
+     .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND, .help = "The project it belongs to."}
+
+#define HISTORY_ATTRIBUTES                                                                                   \
     {.name = "revision_number", .type = TYPE_UINT, FIELD(struct object, revision_number),                    \
      .flags = ATTRIBUTE_FIND, .help = "Grows with each change."},                                            \
     {.name = "created_at", .type = TYPE_TIME, FIELD(struct object, created_at_s), .flags = ATTRIBUTE_FIND,   \
@@ -36,6 +40,7 @@ extern const struct attribute fixed_ip_attributes[]; /* Of a struct fixed_ip. */
     {.name = "quota_slot", .type = TYPE_UINT, FIELD(struct object, quota_slot), .flags = ATTRIBUTE_INTERNAL, \
      .help = "Which of its project's units of quota it holds."}
 
+#define OTHER_COMMON_ATTRIBUTES DESCRIPTION_ATTRIBUTE, PROJECT_ATTRIBUTE, HISTORY_ATTRIBUTES
 #define COMMON_ATTRIBUTES ID_ATTRIBUTE, NAME_ATTRIBUTE, OTHER_COMMON_ATTRIBUTES
 #define NAMELESS_ATTRIBUTES ID_ATTRIBUTE, OTHER_COMMON_ATTRIBUTES /* Of what has no name in the API. */
 

@@ -1,7 +1,9 @@
 /* The resources of the ports' firewall: security groups, their rules, address groups. */
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -15,6 +17,8 @@ static const struct attribute group_attributes[] = {
     COMMON_ATTRIBUTES,
     {.name = "stateful", .type = TYPE_BOOL, FIELD(struct security_group, stateful), .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND,
      .default_json = "true", .help = "Answers of allowed connections pass; false judges each packet by itself."},
+    {.name = "is_default", .type = TYPE_BOOL, FIELD(struct security_group, is_default), .flags = ATTRIBUTE_INTERNAL,
+     .help = "It is its project's group called \"default\"."},
     {.name = NULL},
 };
 
@@ -29,29 +33,43 @@ const struct schema security_group_schema = {
 
 static const char *const directions[] = {[RULE_INGRESS] = "ingress", [RULE_EGRESS] = "egress"};
 
+static const char *const ethertypes[] = {[4] = "IPv4", [6] = "IPv6"};
+
+static_assert(offsetof(struct security_group_rule, remote_address) == offsetof(struct security_group_rule, remote_prefix) + sizeof(struct ip_prefix),
+              "TYPE_PREFIX_AS_WRITTEN");
+
+/* What rules and their templates have in common; a template begins with a rule. */
+#define RULE_ATTRIBUTES                                                                                      \
+    ID_ATTRIBUTE, DESCRIPTION_ATTRIBUTE, HISTORY_ATTRIBUTES,                                                 \
+    {.name = "direction", .type = TYPE_ENUM, FIELD(struct security_group_rule, direction), VALUES(directions), \
+     .flags = ATTRIBUTE_POST | ATTRIBUTE_REQUIRED | ATTRIBUTE_FIND,                                          \
+     .help = "ingress: to the workload; egress: from it."},                                                  \
+    {.name = "ip_version", .type = TYPE_UINT, FIELD(struct security_group_rule, ip_version), .minimum = 4, .maximum = 6, \
+     .flags = ATTRIBUTE_INTERNAL, .default_json = "4", .help = "4 or 6: what ethertype says."},              \
+    {.name = "ethertype", .type = TYPE_ENUM, FIELD(struct security_group_rule, ip_version), VALUES(ethertypes), \
+     .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND | ATTRIBUTE_DERIVED | ATTRIBUTE_ANY_CASE, .help = "IPv4 or IPv6; IPv4 unless given."}, \
+    {.name = "protocol", .type = TYPE_STRING, FIELD(struct security_group_rule, protocol), .maximum = 40,    \
+     .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE | ATTRIBUTE_OR_NUMBER,                    \
+     .help = "A name or number; any unless given."},                                                         \
+    {.name = "port_range_min", .type = TYPE_UINT, FIELD(struct security_group_rule, port_min), .maximum = 65535, \
+     PRESENCE(struct security_group_rule, has_port_min), .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE, \
+     .help = "The first port, or the ICMP type."},                                                           \
+    {.name = "port_range_max", .type = TYPE_UINT, FIELD(struct security_group_rule, port_max), .maximum = 65535, \
+     PRESENCE(struct security_group_rule, has_port_max), .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE, \
+     .help = "The last port, or the ICMP code."},                                                            \
+    {.name = "remote_ip_prefix", .type = TYPE_PREFIX_AS_WRITTEN, .offset = offsetof(struct security_group_rule, remote_prefix), \
+     .size = sizeof(struct ip_prefix) + sizeof(struct ip_address), PRESENCE(struct security_group_rule, has_remote_prefix), \
+     .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE, .help = "The other side's addresses."},  \
+    {.name = "remote_address_group_id", .type = TYPE_UUID, FIELD(struct security_group_rule, remote_address_group_id), \
+     .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE, .help = "The other side is in this address group."}
+
 static const struct attribute rule_attributes[] = {
-    COMMON_ATTRIBUTES,
+    RULE_ATTRIBUTES,
+    PROJECT_ATTRIBUTE,
     {.name = "security_group_id", .type = TYPE_UUID, FIELD(struct security_group_rule, security_group_id),
      .flags = ATTRIBUTE_POST | ATTRIBUTE_REQUIRED | ATTRIBUTE_FIND, .help = "The group that it belongs to."},
-    {.name = "direction", .type = TYPE_ENUM, FIELD(struct security_group_rule, direction), VALUES(directions),
-     .flags = ATTRIBUTE_POST | ATTRIBUTE_REQUIRED | ATTRIBUTE_FIND, .help = "ingress: to the workload; egress: from it."},
-    {.name = "ip_version", .type = TYPE_UINT, FIELD(struct security_group_rule, ip_version), .minimum = 4, .maximum = 6,
-     .flags = ATTRIBUTE_INTERNAL, .default_json = "4", .help = "4 or 6: what ethertype says."},
-    {.name = "protocol", .type = TYPE_STRING, FIELD(struct security_group_rule, protocol), .maximum = 40,
-     .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE, .help = "A name or number; any unless given."},
-    {.name = "port_range_min", .type = TYPE_UINT, FIELD(struct security_group_rule, port_min), .maximum = 65535,
-     PRESENCE(struct security_group_rule, has_port_min), .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE,
-     .help = "The first port, or the ICMP type."},
-    {.name = "port_range_max", .type = TYPE_UINT, FIELD(struct security_group_rule, port_max), .maximum = 65535,
-     PRESENCE(struct security_group_rule, has_port_max), .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE,
-     .help = "The last port, or the ICMP code."},
-    {.name = "remote_ip_prefix", .type = TYPE_ADDRESS_OR_PREFIX, FIELD(struct security_group_rule, remote_prefix),
-     PRESENCE(struct security_group_rule, has_remote_prefix), .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE,
-     .help = "The other side's addresses."},
     {.name = "remote_group_id", .type = TYPE_UUID, FIELD(struct security_group_rule, remote_group_id),
      .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE, .help = "The other side is a port of this security group."},
-    {.name = "remote_address_group_id", .type = TYPE_UUID, FIELD(struct security_group_rule, remote_address_group_id),
-     .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE, .help = "The other side is in this address group."},
     {.name = NULL},
 };
 
@@ -64,15 +82,36 @@ const struct schema security_group_rule_schema = {
     .help = "Something that the ports of a security group may send or be sent.",
 };
 
+static const struct attribute default_rule_attributes[] = {
+    RULE_ATTRIBUTES,
+    {.name = "remote_group_id", .type = TYPE_TEXT, FIELD(struct security_group_rule, remote_group_id),
+     .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE,
+     .help = "The other side is a port of this security group; PARENT: of the new group."},
+    {.name = "used_in_default_sg", .type = TYPE_BOOL, FIELD(struct default_rule, used_in_default_sg),
+     .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND, .default_json = "false", .help = "Projects' default groups get it."},
+    {.name = "used_in_non_default_sg", .type = TYPE_BOOL, FIELD(struct default_rule, used_in_non_default_sg),
+     .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND, .default_json = "true", .help = "All other new groups get it."},
+    {.name = NULL},
+};
+
+const struct schema default_rule_schema = {
+    .kind = RESOURCE_DEFAULT_RULE,
+    .name = "default_security_group_rule",
+    .collection = "default_security_group_rules",
+    .size = sizeof(struct default_rule),
+    .attributes = default_rule_attributes,
+    .help = "A rule that new security groups get.",
+};
+
 static const struct attribute address_prefix[] = {
-    {.name = "", .type = TYPE_PREFIX, .offset = 0, .size = sizeof(struct ip_prefix)},
+    {.name = "", .type = TYPE_PREFIX, .offset = 0, .size = sizeof(struct ip_prefix), .flags = ATTRIBUTE_HOST_BITS},
     {.name = NULL},
 };
 
 static const struct attribute address_group_attributes[] = {
     COMMON_ATTRIBUTES,
     {.name = "addresses", LIST(struct address_group, addresses, n_addresses, address_prefix), .maximum = ADDRESSES_MAX,
-     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_UNIQUE, .help = "Its prefixes."},
+     .flags = ATTRIBUTE_POST, .help = "Its prefixes."},
     {.name = NULL},
 };
 
@@ -109,5 +148,28 @@ int protocol_number(const char *text, uint8_t ip_version)
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         if (strcasecmp(names[i].name, text) == 0)
             number = names[i].number;
+    if (number == 0)
+        return -1;
     return number == IPPROTO_ICMP && ip_version == 6 ? IPPROTO_ICMPV6 : number;
+}
+
+/* 0.0.0.0/0 and ::/0 say no more than no prefix does. */
+static const char *remote_text(const struct security_group_rule *rule, char text[PREFIX_TEXT_SIZE])
+{
+    return rule->has_remote_prefix && rule->remote_prefix.length > 0 ? prefix_format(&rule->remote_prefix, text) : "";
+}
+
+const char *security_group_rule_text(const struct security_group_rule *rule, char text[RULE_TEXT_SIZE])
+{
+    char min[8] = "", max[8] = "", prefix[PREFIX_TEXT_SIZE];
+
+    if (rule->has_port_min)
+        snprintf(min, sizeof min, "%u", rule->port_min);
+    if (rule->has_port_max)
+        snprintf(max, sizeof max, "%u", rule->port_max);
+    snprintf(text, RULE_TEXT_SIZE, "%s/%u/%d/%s-%s/%s%s%s%s%s", directions[rule->direction], rule->ip_version,
+             protocol_number(rule->protocol, rule->ip_version), min, max, remote_text(rule, prefix),
+             rule->remote_group_id[0] ? "group/" : "", rule->remote_group_id,
+             rule->remote_address_group_id[0] ? "address-group/" : "", rule->remote_address_group_id);
+    return text;
 }

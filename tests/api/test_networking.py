@@ -160,6 +160,9 @@ def remove_all(admin):
     for kind in ("ports", "subnets", "networks"):
         for thing in admin.get(f"/{kind}?fields=id")[kind]:
             admin.delete(f"/{kind}/{thing['id']}")
+    for group in admin.get("/security-groups?fields=id&fields=name")["security_groups"]:
+        if group["name"] != "default":
+            admin.delete(f"/security-groups/{group['id']}")
     for quota in admin.get("/quotas")["quotas"]:
         admin.delete(f"/quotas/{quota['project_id']}")
 
@@ -309,7 +312,7 @@ def test_allowed_address_pairs_and_port_security(alice):
                                              {"ip_address": "10.0.0.9", "mac_address": "fa:16:3e:00:00:09"}]
     path = f"/ports/{port['id']}"
     alice.refused("PUT", path, 409, "AddressPairAndPortSecurityRequired", body={"port": {"port_security_enabled": False}})
-    changed = alice.put(path, {"port": {"port_security_enabled": False, "allowed_address_pairs": []}})["port"]
+    changed = alice.put(path, {"port": {"port_security_enabled": False, "allowed_address_pairs": [], "security_groups": []}})["port"]
     assert changed["port_security_enabled"] is False
     loose = alice.network(port_security_enabled=False)
     assert alice.port(loose)["port_security_enabled"] is False
@@ -510,7 +513,8 @@ PORT_ERRORS = [
     ({"binding:profile": {"x": "y" * 5000}}, "HTTPBadRequest", "port.binding:profile", "exceeds"),
     ({"binding:vnic_type": "direct"}, "HTTPBadRequest", "port.binding:vnic_type", "'direct'"),
     ({"binding:vif_type": "ovs"}, "HTTPBadRequest", "port.binding:vif_type", "read-only"),
-    ({"security_groups": []}, "HTTPBadRequest", "port.security_groups", "Unrecognized"),
+    ({"security_groups": "all"}, "HTTPBadRequest", "port.security_groups", "'all'"),
+    ({"security_groups": ["all"]}, "HTTPBadRequest", "port.security_groups[0]", "'all' is not a UUID"),
 ]
 
 

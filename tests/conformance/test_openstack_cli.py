@@ -104,7 +104,7 @@ def test_port_lifecycle(openstack, network):
     shown = openstack("port show cli-port")
     assert (shown["binding_host_id"], shown["description"], shown["admin_state_up"]) == ("compute-1", "moved", False)
     assert field(shown, "allowed_address_pairs") == []
-    openstack("port set cli-port --disable-port-security")
+    openstack("port set cli-port --no-security-group --disable-port-security")
     assert openstack("port show cli-port")["port_security_enabled"] is False
     openstack("port unset cli-port --fixed-ip subnet=cli-subnet,ip-address=10.78.0.50")
     assert field(openstack("port show cli-port"), "fixed_ips") == []

@@ -139,6 +139,7 @@ bool naive_has(const struct naive *naive, const struct object *object)
         return has(&naive->local_groups, ((const struct security_group_rule *)object)->security_group_id);
     case RESOURCE_ADDRESS_GROUP:
         return has(&naive->address_groups, object->id);
+    case RESOURCE_DEFAULT_RULE:
     case RESOURCE_N_KINDS:
         break;
     }

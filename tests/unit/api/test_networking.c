@@ -97,7 +97,7 @@ static int race(struct pair *pair, int n, const char *method, const char *target
 /* --- What must always hold, read from the store. --- */
 
 struct census {
-    json_t *networks, *subnets, *ports; /* By id: the stored form. */
+    json_t *networks, *subnets, *ports, *groups, *rules; /* By id: the stored form. */
     json_t *keys;                       /* The other keys of networking: true. */
 };
 
@@ -112,12 +112,16 @@ static int count_item(const struct store_item *item, void *context)
         into = census->subnets;
     else if (!strncmp(item->key, "object/port/", 12))
         into = census->ports;
+    else if (!strncmp(item->key, "object/security_group/", 22))
+        into = census->groups;
+    else if (!strncmp(item->key, "object/security_group_rule/", 27))
+        into = census->rules;
     if (into) {
         value = json_loadb(item->value, item->value_size, 0, NULL);
         assert_non_null(value);
         json_object_set_new(into, strrchr(item->key, '/') + 1, value);
     } else if (!strncmp(item->key, "ipam/", 5) || !strncmp(item->key, "mac/", 4) || !strncmp(item->key, "vni/", 4) ||
-               !strncmp(item->key, "quarantine/vni/", 15) || !strncmp(item->key, "quota/unit/", 11)) {
+               !strncmp(item->key, "quarantine/vni/", 15) || !strncmp(item->key, "quota/unit/", 11) || !strncmp(item->key, "security-group/", 15)) {
         json_object_set_new(census->keys, item->key, json_true());
     }
     return 0;
@@ -145,9 +149,51 @@ static void expect_unit(struct census *census, const json_t *object, const char 
     expect_key(census, key);
 }
 
+/* "security-group/port/<group>/<port>": who is in it, or names it, and that it exists. */
+static void expect_group(struct census *census, const char *what, const char *group_id, const char *id)
+{
+    char key[200];
+
+    if (!json_object_get(census->groups, group_id))
+        fail_msg("%s %s names security group %s, which is gone", what, id, group_id);
+    snprintf(key, sizeof key, "security-group/%s/%s/%s", what, group_id, id);
+    expect_key(census, key);
+}
+
+static void check_groups(struct census *census)
+{
+    const char *id;
+    json_t *object, *group_id;
+    size_t i;
+
+    json_object_foreach (census->ports, id, object)
+        json_array_foreach (json_object_get(object, "security_groups"), i, group_id)
+            expect_group(census, "port", json_string_value(group_id), id);
+    json_object_foreach (census->rules, id, object) {
+        struct object *rule = NULL;
+        char rest[RULE_TEXT_SIZE];
+
+        assert_int_equal(0, object_decode(RESOURCE_SECURITY_GROUP_RULE, object, &rule, NULL));
+        expect_group(census, "rule", text(object, "security_group_id"), security_group_rule_text((struct security_group_rule *)rule, rest));
+        if (text(object, "remote_group_id"))
+            expect_group(census, "remote", text(object, "remote_group_id"), id);
+        expect_unit(census, object, "security_group_rule");
+        object_free(rule);
+    }
+    json_object_foreach (census->groups, id, object) {
+        char key[200];
+
+        expect_unit(census, object, "security_group");
+        if (!json_is_true(json_object_get(object, "is_default")))
+            continue;
+        snprintf(key, sizeof key, "security-group/default/%s", text(object, "project_id"));
+        expect_key(census, key);
+    }
+}
+
 static void check_store(struct pair *pair)
 {
-    struct census census = {json_object(), json_object(), json_object(), json_object()};
+    struct census census = {json_object(), json_object(), json_object(), json_object(), json_object(), json_object()};
     const char *id, *other_id, *key;
     json_t *object, *other, *fixed_ip;
     size_t i;
@@ -195,6 +241,7 @@ static void check_store(struct pair *pair)
         expect_key(&census, text_key);
         expect_unit(&census, object, "network");
     }
+    check_groups(&census);
     /* What is left is in quarantine, both keys of it. */
     json_object_foreach (census.keys, key, object)
         if (!strncmp(key, "quarantine/", 11)) {
@@ -209,6 +256,8 @@ static void check_store(struct pair *pair)
     json_decref(census.networks);
     json_decref(census.subnets);
     json_decref(census.ports);
+    json_decref(census.groups);
+    json_decref(census.rules);
     json_decref(census.keys);
 }
 
@@ -266,18 +315,79 @@ static void only_one_gets_what_all_want(void **state)
     pair_free(pair);
 }
 
-/* A random request about the networks, subnets and ports that server A knows. */
-static void start_random(struct pair *pair, struct exchange *exchange, char ids[3][64][UUID_TEXT_SIZE], const size_t n_ids[3])
+static void one_default_group_for_all(void **state)
 {
-    static const char *const collections[] = {"networks", "subnets", "ports"};
+    struct pair *pair = pair_new();
+    char network[UUID_TEXT_SIZE], group[UUID_TEXT_SIZE], body[300];
+    struct exchange exchanges[10] = {0};
+    json_t *json = NULL;
+
+    create(pair, "/v2.0/networks", "{\"network\":{}}", network);
+    snprintf(body, sizeof body, "{\"port\":{\"network_id\":\"%s\"}}", network);
+    for (size_t i = 0; i < ARRAY_SIZE(exchanges); i++)
+        exchange_start(&exchanges[i], pair->both[i % 2], i % 3 ? "POST" : "GET", i % 3 ? "/v2.0/ports" : "/v2.0/security-groups", i % 3 ? body : NULL);
+    instances_run(pair->both, 2, exchanges, ARRAY_SIZE(exchanges));
+    for (size_t i = 0; i < ARRAY_SIZE(exchanges); i++) {
+        assert_int_equal(i % 3 ? 201 : 200, exchanges[i].status);
+        exchange_clear(&exchanges[i]);
+    }
+    assert_int_equal(200, instance_call(&pair->a, "GET", "/v2.0/security-groups", NULL, &json));
+    assert_int_equal(1, json_array_size(json_object_get(json, "security_groups")));
+    json_decref(json);
+    check_store(pair);
+
+    create(pair, "/v2.0/security-groups", "{\"security_group\":{}}", group);
+    snprintf(body, sizeof body, "{\"security_group_rule\":{\"security_group_id\":\"%s\",\"direction\":\"ingress\",\"protocol\":\"tcp\"}}", group);
+    assert_int_equal(1, race(pair, 10, "POST", "/v2.0/security-group-rules", body, 201, 409));
+    assert_true(commits_counters(pair->a.api.commits).n_conflicts + commits_counters(pair->b.api.commits).n_conflicts > 0);
+    check_store(pair);
+    pair_free(pair);
+}
+
+#define N_KINDS 4
+
+/* About security groups: made, given rules, given to ports. */
+static void start_random_of_groups(struct instance *server, struct exchange *exchange, const char *group, const char *other, const char *port)
+{
+    static const char *const protocols[] = {"tcp", "udp", "6", "gre"};
+    char target[120], body[400], more[80] = "";
+
+    switch (random() % 4) {
+    case 0:
+        exchange_start(exchange, server, "POST", "/v2.0/security-groups", "{\"security_group\":{}}");
+        return;
+    case 1:
+        snprintf(target, sizeof target, "/v2.0/ports/%s", port);
+        snprintf(body, sizeof body, "{\"port\":{\"security_groups\":[\"%s\",\"%s\"]}}", group, other);
+        exchange_start(exchange, server, "PUT", target, body);
+        return;
+    default:
+        if (random() % 2)
+            snprintf(more, sizeof more, ",\"remote_group_id\":\"%s\"", other);
+        snprintf(body, sizeof body, "{\"security_group_rule\":{\"security_group_id\":\"%s\",\"direction\":\"ingress\",\"protocol\":\"%s\"%s}}",
+                 group, protocols[random() % 4], more);
+        exchange_start(exchange, server, "POST", "/v2.0/security-group-rules", body);
+    }
+}
+
+/* A random request about the networks, subnets, ports and security groups that server A knows. */
+static void start_random(struct pair *pair, struct exchange *exchange, char ids[N_KINDS][64][UUID_TEXT_SIZE], const size_t n_ids[N_KINDS])
+{
+    static const char *const collections[] = {"networks", "subnets", "ports", "security-groups"};
     static const char *const cidrs[] = {"10.0.0.0/28", "10.0.0.0/29", "10.0.1.0/28", "10.0.2.0/24"};
     struct instance *server = pair->both[random() % 2];
     char target[120], body[400], more[160] = "";
-    int kind = random() % 3;
+    int kind = random() % N_KINDS;
     const char *network = n_ids[0] ? ids[0][random() % n_ids[0]] : "00000000-0000-4000-8000-000000000000";
     const char *subnet = n_ids[1] ? ids[1][random() % n_ids[1]] : network;
 
-    switch (random() % 10) {
+    switch (random() % 12) {
+    case 10:
+    case 11:
+        if (n_ids[2] == 0 || n_ids[3] == 0)
+            break;
+        start_random_of_groups(server, exchange, ids[3][random() % n_ids[3]], ids[3][random() % n_ids[3]], ids[2][random() % n_ids[2]]);
+        return;
     case 0:
         exchange_start(exchange, server, "POST", "/v2.0/networks", "{\"network\":{}}");
         return;
@@ -326,16 +436,17 @@ static void start_random(struct pair *pair, struct exchange *exchange, char ids[
     exchange_start(exchange, server, "DELETE", target, NULL);
 }
 
-static void list_ids(struct pair *pair, char ids[3][64][UUID_TEXT_SIZE], size_t n_ids[3])
+static void list_ids(struct pair *pair, char ids[N_KINDS][64][UUID_TEXT_SIZE], size_t n_ids[N_KINDS])
 {
-    static const char *const collections[] = {"networks", "subnets", "ports"};
+    static const char *const collections[] = {"networks", "subnets", "ports", "security_groups"};
+    static const char *const paths[] = {"networks", "subnets", "ports", "security-groups"};
     char target[60];
     size_t i;
 
-    for (int kind = 0; kind < 3; kind++) {
+    for (int kind = 0; kind < N_KINDS; kind++) {
         json_t *json = NULL, *object;
 
-        snprintf(target, sizeof target, "/v2.0/%s?fields=id&limit=64", collections[kind]);
+        snprintf(target, sizeof target, "/v2.0/%s?fields=id&limit=64", paths[kind]);
         assert_int_equal(200, instance_call(&pair->a, "GET", target, NULL, &json));
         n_ids[kind] = 0;
         json_array_foreach (json_object_get(json, collections[kind]), i, object)
@@ -346,9 +457,9 @@ static void list_ids(struct pair *pair, char ids[3][64][UUID_TEXT_SIZE], size_t 
 
 static void random_requests_on_both_servers_keep_the_store_whole(void **state)
 {
-    static char ids[3][64][UUID_TEXT_SIZE];
+    static char ids[N_KINDS][64][UUID_TEXT_SIZE];
     struct pair *pair = pair_new();
-    size_t n_ids[3];
+    size_t n_ids[N_KINDS];
     unsigned seed = time(NULL);
     int counts[600] = {0};
 
@@ -387,6 +498,7 @@ int main(void)
         cmocka_unit_test(servers_share_a_small_subnet_without_collision),
         cmocka_unit_test(servers_together_stay_within_the_quota),
         cmocka_unit_test(only_one_gets_what_all_want),
+        cmocka_unit_test(one_default_group_for_all),
         cmocka_unit_test(random_requests_on_both_servers_keep_the_store_whole),
     };
 

@@ -97,6 +97,13 @@ static void objects_survive_a_round_trip(void **state)
                "{\"id\":\"" ID "\",\"security_group_id\":\"" NETWORK "\",\"direction\":\"egress\",\"ip_version\":6,\"protocol\":\"tcp\","
                "\"port_range_min\":0,\"port_range_max\":null,\"remote_ip_prefix\":\"2001:db8::/32\",\"remote_group_id\":null,"
                "\"remote_address_group_id\":\"" ID "\"}");
+    round_trip(RESOURCE_SECURITY_GROUP_RULE,
+               "{\"id\":\"" ID "\",\"security_group_id\":\"" NETWORK "\",\"direction\":\"ingress\",\"protocol\":\"6\","
+               "\"remote_ip_prefix\":\"10.1.2.3/8\",\"remote_group_id\":\"" ID "\"}");
+    round_trip(RESOURCE_DEFAULT_RULE,
+               "{\"id\":\"" ID "\",\"direction\":\"ingress\",\"ip_version\":6,\"remote_group_id\":\"PARENT\",\"used_in_default_sg\":true,"
+               "\"used_in_non_default_sg\":false}");
+    round_trip(RESOURCE_DEFAULT_RULE, "{\"id\":\"" ID "\",\"direction\":\"egress\",\"remote_group_id\":null}");
     round_trip(RESOURCE_ADDRESS_GROUP, "{\"id\":\"" ID "\",\"addresses\":[\"10.0.0.0/8\",\"2001:db8::1/128\"]}");
     round_trip(RESOURCE_ROUTER,
                "{\"id\":\"" ID "\",\"admin_state_up\":false,\"gateway_network_id\":\"" NETWORK "\",\"gateway_port_id\":\"" ID "\","
@@ -330,13 +337,62 @@ static void protocols_have_names_and_numbers(void **state)
         uint8_t ip_version;
         int number;
     } cases[] = {
-        {NULL, 4, -1}, {"", 4, -1}, {"any", 6, -1}, {"tcp", 4, 6}, {"TCP", 6, 6}, {"17", 4, 17}, {"0", 4, 0}, {"255", 6, 255},
+        {NULL, 4, -1}, {"", 4, -1}, {"any", 6, -1}, {"tcp", 4, 6}, {"TCP", 6, 6}, {"17", 4, 17}, {"0", 4, -1}, {"hopopt", 6, -1}, {"ip", 4, -1}, {"255", 6, 255},
         {"256", 4, -EINVAL}, {"1000", 4, -EINVAL}, {"-1", 4, -EINVAL}, {"6 ", 4, -EINVAL}, {"tcpx", 4, -EINVAL}, {"icmp", 4, 1},
         {"icmp", 6, 58}, {"1", 6, 58}, {"icmpv6", 6, 58}, {"ipv6-icmp", 6, 58}, {"58", 6, 58}, {"sctp", 4, 132}, {"vrrp", 4, 112},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
         assert_int_equal(cases[i].number, protocol_number(cases[i].text, cases[i].ip_version));
+}
+
+static void rules_that_say_the_same_have_the_same_text(void **state)
+{
+    static const struct {
+        const char *rule, *text;
+    } cases[] = {
+        {"\"direction\":\"ingress\"", "ingress/4/-1/-/"},
+        {"\"direction\":\"ingress\",\"protocol\":\"any\",\"remote_ip_prefix\":\"0.0.0.0/0\"", "ingress/4/-1/-/"},
+        {"\"direction\":\"egress\",\"ip_version\":6,\"remote_ip_prefix\":\"::/0\"", "egress/6/-1/-/"},
+        {"\"direction\":\"egress\",\"ip_version\":6,\"protocol\":\"icmp\",\"port_range_min\":0", "egress/6/58/0-/"},
+        {"\"direction\":\"egress\",\"ip_version\":6,\"protocol\":\"58\",\"port_range_min\":0,\"port_range_max\":0", "egress/6/58/0-0/"},
+        {"\"direction\":\"ingress\",\"protocol\":\"tcp\",\"port_range_min\":1,\"port_range_max\":65535,\"remote_ip_prefix\":\"10.1.2.3/8\"",
+         "ingress/4/6/1-65535/10.0.0.0/8"},
+        {"\"direction\":\"ingress\",\"remote_group_id\":\"" NETWORK "\"", "ingress/4/-1/-/group/" NETWORK},
+        {"\"direction\":\"ingress\",\"remote_address_group_id\":\"" NETWORK "\"", "ingress/4/-1/-/address-group/" NETWORK},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char json_text[512], text[RULE_TEXT_SIZE];
+        struct object *object = NULL;
+        json_t *json;
+
+        snprintf(json_text, sizeof json_text, "{\"id\":\"" ID "\",\"security_group_id\":\"" ID "\",%s}", cases[i].rule);
+        json = parse(json_text);
+        assert_int_equal(0, object_decode(RESOURCE_SECURITY_GROUP_RULE, json, &object, NULL));
+        assert_string_equal(cases[i].text, security_group_rule_text((struct security_group_rule *)object, text));
+        object_free(object);
+        json_decref(json);
+    }
+}
+
+static void prefixes_are_kept_as_they_were_written(void **state)
+{
+    json_t *json = parse("{\"id\":\"" ID "\",\"direction\":\"ingress\",\"remote_ip_prefix\":\"10.1.2.3/8\"}"), *again;
+    struct object *object = NULL;
+    char text[PREFIX_TEXT_SIZE];
+
+    assert_int_equal(0, object_decode(RESOURCE_SECURITY_GROUP_RULE, json, &object, NULL));
+    struct security_group_rule *rule = (struct security_group_rule *)object;
+    assert_true(rule->has_remote_prefix);
+    assert_string_equal("10.0.0.0/8", prefix_format(&rule->remote_prefix, text));
+    assert_string_equal("10.1.2.3", ip_format(&rule->remote_address, text));
+    assert_int_equal(4, rule->ip_version);
+    assert_non_null(again = object_encode(object));
+    assert_null(json_object_get(again, "ethertype")); /* Only ip_version is stored. */
+    json_decref(again);
+    object_free(object);
+    json_decref(json);
 }
 
 int main(void)
@@ -353,6 +409,8 @@ int main(void)
         cmocka_unit_test(filters_compare_by_type),
         cmocka_unit_test(names_of_resources_resolve),
         cmocka_unit_test(protocols_have_names_and_numbers),
+        cmocka_unit_test(rules_that_say_the_same_have_the_same_text),
+        cmocka_unit_test(prefixes_are_kept_as_they_were_written),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
