@@ -37,6 +37,9 @@ enum completion {
     COMPLETE_PROJECT,
     COMPLETE_USER,
     COMPLETE_ROLE,
+    COMPLETE_SECURITY_GROUP,
+    COMPLETE_SECURITY_GROUP_RULE,
+    COMPLETE_ADDRESS_GROUP,
     COMPLETE_FABRIC_SWITCH, /* From here on: names weft-fabric lists. */
     COMPLETE_FABRIC_HOST,
     COMPLETE_FABRIC_END,    /* A host or a switch. */
@@ -57,6 +60,9 @@ enum encoding {
     ENCODE_NETWORK,        /* A name or id, sent as id. */
     ENCODE_SUBNET,
     ENCODE_PROJECT,
+    ENCODE_SECURITY_GROUP,
+    ENCODE_SECURITY_GROUP_ITEM, /* One more item of a list of ids. */
+    ENCODE_ADDRESS_GROUP,
     ENCODE_POOL,           /* FIRST-LAST */
     ENCODE_HOST_ROUTE,     /* DESTINATION=NEXTHOP */
     ENCODE_FIXED_IP,       /* ADDRESS, or subnet=S[,ip=A] */

@@ -9,6 +9,7 @@
 #include "weft/cli/lab.h"
 #include "weft/cli/ports.h"
 #include "weft/cli/resource.h"
+#include "weft/cli/security.h"
 #include "weft/cli/trace.h"
 
 /* A flag whose value is one attribute; one that takes no value; one that the command reads itself. */
@@ -156,6 +157,9 @@ static const struct flag port_attributes[] = {
     SWITCH("no-allowed-address", "no other addresses", ENCODE_EMPTY_LIST, "allowed_address_pairs"),
     ITEM("dhcp-option", "NAME=VALUE", "extra DHCP option, then ,ip-version=6; repeat", ENCODE_DHCP_OPTION,
          "extra_dhcp_opts"),
+    {.name = "security-group", .type = FLAG_REPEATED, .placeholder = "GROUP", .help = "what it may send and be sent (default); repeat",
+     .completion = COMPLETE_SECURITY_GROUP, .encoding = ENCODE_SECURITY_GROUP_ITEM, .attribute = "security_groups"},
+    SWITCH("no-security-group", "in no group: nothing passes", ENCODE_EMPTY_LIST, "security_groups"),
     END,
 };
 static const struct flag port_filters[] = {
@@ -165,6 +169,38 @@ static const struct flag port_filters[] = {
     ATTRIBUTE("device-id", "ID", "only of this device", ENCODE_STRING, "device_id"),
     CHOICE("status", "STATUS", "only in this state", "ACTIVE DOWN BUILD ERROR", ENCODE_STRING, "status"),
     ITEM("fixed-ip", "ADDRESS", "only with this address", ENCODE_FIXED_IP_FILTER, "fixed_ips"),
+    {.name = "security-group", .type = FLAG_REPEATED, .placeholder = "GROUP", .help = "only in this security group",
+     .completion = COMPLETE_SECURITY_GROUP, .encoding = ENCODE_SECURITY_GROUP_ITEM, .attribute = "security_groups"},
+    END,
+};
+
+static const struct flag security_group_attributes[] = {
+    SWITCH("stateful", "answers of allowed connections pass (as unless said)", ENCODE_TRUE, "stateful"),
+    SWITCH("stateless", "each packet is judged by itself", ENCODE_FALSE, "stateful"),
+    END,
+};
+static const struct flag security_rule_flags[] = {
+    CHOICE("direction", "DIRECTION", "to the workload (as unless said) or from it", "ingress egress", ENCODE_STRING, "direction"),
+    CHOICE("ethertype", "FAMILY", "follows from --remote when left out", "IPv4 IPv6", ENCODE_STRING, "ethertype"),
+    ATTRIBUTE("protocol", "PROTOCOL", "a name (tcp) or a number; any when left out", ENCODE_STRING, "protocol"),
+    OWN("port", "PORT[-LAST]", "of the side that is called", COMPLETE_NOTHING),
+    ATTRIBUTE("icmp-type", "NUMBER", "with an ICMP protocol", ENCODE_NUMBER, "port_range_min"),
+    ATTRIBUTE("icmp-code", "NUMBER", "with an ICMP type", ENCODE_NUMBER, "port_range_max"),
+    ATTRIBUTE("remote", "PREFIX", "the other side's addresses", ENCODE_STRING, "remote_ip_prefix"),
+    NAMED("remote-group", "GROUP", "the other side is in this security group", COMPLETE_SECURITY_GROUP, ENCODE_SECURITY_GROUP, "remote_group_id"),
+    NAMED("remote-address-group", "GROUP", "the other side is in this address group", COMPLETE_ADDRESS_GROUP, ENCODE_ADDRESS_GROUP,
+          "remote_address_group_id"),
+    END,
+};
+static const struct flag security_rule_filters[] = {
+    CHOICE("direction", "DIRECTION", "only in this direction", "ingress egress", ENCODE_STRING, "direction"),
+    CHOICE("ethertype", "FAMILY", "only of this family", "IPv4 IPv6", ENCODE_STRING, "ethertype"),
+    ATTRIBUTE("protocol", "PROTOCOL", "only of this protocol, as it was given", ENCODE_STRING, "protocol"),
+    NAMED("project", "PROJECT", "only of this project", COMPLETE_PROJECT, ENCODE_PROJECT, "project_id"),
+    END,
+};
+static const struct flag address_group_attributes[] = {
+    ITEM("address", "PREFIX", "a prefix or an address; repeat", ENCODE_STRING_ITEM, "addresses"),
     END,
 };
 
@@ -232,6 +268,8 @@ static const struct flag quota_attributes[] = {
     ATTRIBUTE("network", "NUMBER", "networks; -1 is no limit", ENCODE_NUMBER, "network"),
     ATTRIBUTE("subnet", "NUMBER", "subnets", ENCODE_NUMBER, "subnet"),
     ATTRIBUTE("port", "NUMBER", "ports", ENCODE_NUMBER, "port"),
+    ATTRIBUTE("security-group", "NUMBER", "security groups", ENCODE_NUMBER, "security_group"),
+    ATTRIBUTE("security-group-rule", "NUMBER", "rules of security groups", ENCODE_NUMBER, "security_group_rule"),
     END,
 };
 
@@ -315,6 +353,45 @@ const struct command commands[] = {
      .arguments = {{.name = "PORT", .completion = COMPLETE_PORT}}, .flags = {libvirt_flags}, .run = run_port_libvirt_xml,
      .details = "For 'virsh attach-device' or a domain's <devices>.  libvirt makes the tap; the agent finds it by its name\n"
                 "once the port is bound to its host."},
+
+    {.name = "security-group create", .help = "Create a security group", .arguments = {{.name = "NAME"}},
+     .flags = {security_group_attributes, common_attributes, owner}, .run = run_create, .resource = &resource_security_group,
+     .details = "What a port may send and be sent is the union of its groups' rules.  A new group lets everything out and nothing in."},
+    {.name = "security-group list", .help = "List security groups", .flags = {filters}, .run = run_list, .resource = &resource_security_group},
+    {.name = "security-group show", .help = "Show a security group and its rules",
+     .arguments = {{.name = "GROUP", .completion = COMPLETE_SECURITY_GROUP}}, .run = run_show, .resource = &resource_security_group},
+    {.name = "security-group set", .help = "Change a security group", .arguments = {{.name = "GROUP", .completion = COMPLETE_SECURITY_GROUP}},
+     .flags = {change, security_group_attributes, common_attributes}, .run = run_set, .resource = &resource_security_group,
+     .details = "Whether it is stateful cannot change while a port is in it."},
+    {.name = "security-group delete", .help = "Delete security groups and their rules",
+     .arguments = {{.name = "GROUP", .is_rest = true, .completion = COMPLETE_SECURITY_GROUP}}, .run = run_delete,
+     .resource = &resource_security_group},
+    {.name = "security-group rule create", .help = "Let something pass", .arguments = {{.name = "GROUP", .completion = COMPLETE_SECURITY_GROUP}},
+     .flags = {security_rule_flags, common_attributes, owner}, .run = run_security_rule_create},
+    {.name = "security-group rule list", .help = "List rules",
+     .arguments = {{.name = "GROUP", .is_optional = true, .completion = COMPLETE_SECURITY_GROUP}}, .flags = {security_rule_filters},
+     .run = run_security_rule_list},
+    {.name = "security-group rule show", .help = "Show a rule", .arguments = {{.name = "RULE", .completion = COMPLETE_SECURITY_GROUP_RULE}},
+     .run = run_show, .resource = &resource_security_group_rule},
+    {.name = "security-group rule delete", .help = "Delete rules",
+     .arguments = {{.name = "RULE", .is_rest = true, .completion = COMPLETE_SECURITY_GROUP_RULE}}, .run = run_delete,
+     .resource = &resource_security_group_rule},
+
+    {.name = "address-group create", .help = "Create an address group, for rules to name", .arguments = {{.name = "NAME"}},
+     .flags = {address_group_attributes, common_attributes, owner}, .run = run_create, .resource = &resource_address_group},
+    {.name = "address-group list", .help = "List address groups", .flags = {filters}, .run = run_list, .resource = &resource_address_group},
+    {.name = "address-group show", .help = "Show an address group", .arguments = {{.name = "GROUP", .completion = COMPLETE_ADDRESS_GROUP}},
+     .run = run_show, .resource = &resource_address_group},
+    {.name = "address-group set", .help = "Change an address group's name and description",
+     .arguments = {{.name = "GROUP", .completion = COMPLETE_ADDRESS_GROUP}}, .flags = {change, common_attributes}, .run = run_set,
+     .resource = &resource_address_group},
+    {.name = "address-group add", .help = "Add addresses to an address group",
+     .arguments = {{.name = "GROUP", .completion = COMPLETE_ADDRESS_GROUP}, {.name = "PREFIX", .is_rest = true}}, .run = run_address_group_add},
+    {.name = "address-group remove", .help = "Take addresses out of an address group",
+     .arguments = {{.name = "GROUP", .completion = COMPLETE_ADDRESS_GROUP}, {.name = "PREFIX", .is_rest = true}}, .run = run_address_group_remove},
+    {.name = "address-group delete", .help = "Delete address groups",
+     .arguments = {{.name = "GROUP", .is_rest = true, .completion = COMPLETE_ADDRESS_GROUP}}, .run = run_delete,
+     .resource = &resource_address_group},
 
     {.name = "host create", .help = "Make a host known, and a token for it to join with", .arguments = {{.name = "NAME"}},
      .flags = {common_attributes}, .run = run_create, .resource = &resource_host},

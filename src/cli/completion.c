@@ -137,7 +137,8 @@ static void offer_values(struct query *query, enum completion completion, const 
     static const struct resource *const resources[] = {
         [COMPLETE_NETWORK] = &resource_network, [COMPLETE_SUBNET] = &resource_subnet, [COMPLETE_PORT] = &resource_port,
         [COMPLETE_HOST] = &resource_host,       [COMPLETE_PROJECT] = &resource_project, [COMPLETE_USER] = &resource_user,
-        [COMPLETE_ROLE] = &resource_role,
+        [COMPLETE_ROLE] = &resource_role,       [COMPLETE_SECURITY_GROUP] = &resource_security_group,
+        [COMPLETE_SECURITY_GROUP_RULE] = &resource_security_group_rule, [COMPLETE_ADDRESS_GROUP] = &resource_address_group,
     };
 
     if (choices)

@@ -173,6 +173,7 @@ static bool is_list(enum encoding encoding)
     switch (encoding) {
     case ENCODE_EMPTY_LIST:
     case ENCODE_STRING_ITEM:
+    case ENCODE_SECURITY_GROUP_ITEM:
     case ENCODE_POOL:
     case ENCODE_HOST_ROUTE:
     case ENCODE_FIXED_IP:
@@ -228,6 +229,11 @@ static int encode(struct call *call, const struct flag_value *value, json_t **re
         return encode_reference(call, value, &resource_subnet, value->text, ret);
     case ENCODE_PROJECT:
         return encode_reference(call, value, &resource_project, value->text, ret);
+    case ENCODE_SECURITY_GROUP:
+    case ENCODE_SECURITY_GROUP_ITEM:
+        return encode_reference(call, value, &resource_security_group, value->text, ret);
+    case ENCODE_ADDRESS_GROUP:
+        return encode_reference(call, value, &resource_address_group, value->text, ret);
     case ENCODE_POOL:
         return encode_pool(call, value, ret);
     case ENCODE_HOST_ROUTE:

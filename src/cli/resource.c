@@ -22,6 +22,11 @@ const char *resource_string(const json_t *object, const char *attribute)
     return text ? text : "";
 }
 
+const char *resource_path(const struct resource *resource)
+{
+    return resource->path ? resource->path : resource->collection;
+}
+
 const char *resource_id(const json_t *object)
 {
     return resource_string(object, "id");
@@ -80,7 +85,7 @@ static int list_pages(struct session *session, const struct resource *resource, 
     _cleanup_(json_decrefp) json_t *all = json_array();
     _cleanup_(freep) char *path = NULL;
 
-    if (!all || text_format(&path, "/%s%s%s", resource->collection, query && *query ? "?" : "", query ? query : "") < 0)
+    if (!all || text_format(&path, "/%s%s%s", resource_path(resource), query && *query ? "?" : "", query ? query : "") < 0)
         return -ENOMEM;
     for (int page = 0; page < MAX_PAGES; page++) {
         _cleanup_(json_decrefp) json_t *answer = NULL, *part = NULL;
@@ -163,7 +168,7 @@ int resource_find(struct session *session, const struct resource *resource, cons
     if (!*name_or_id)
         return error_set(error, -EINVAL, resource->name, "%s: '' is neither a name nor an id", resource->name);
     if (looks_like_id(name_or_id)) {
-        r = resource_get(session, resource->service, &answer, &cause, "/%s/%s", resource->collection, name_or_id);
+        r = resource_get(session, resource->service, &answer, &cause, "/%s/%s", resource_path(resource), name_or_id);
         if (r >= 0)
             return unwrap(answer, resource->name, ret, error);
         if (r != -ENOENT) {
@@ -171,6 +176,8 @@ int resource_find(struct session *session, const struct resource *resource, cons
             return r;
         }
     }
+    if (resource->is_nameless)
+        return error_set(error, -ENOENT, resource->name, "there is no %s '%s'", resource->name, name_or_id);
     return find_by_name(session, resource, name_or_id, ret, error);
 }
 
@@ -195,7 +202,7 @@ int resource_update(struct session *session, const struct resource *resource, co
 {
     _cleanup_(freep) char *path = NULL;
 
-    if (text_format(&path, "/%s/%s", resource->collection, id) < 0)
+    if (text_format(&path, "/%s/%s", resource_path(resource), id) < 0)
         return -ENOMEM;
     return send_object(session, resource, resource->update_method, path, changes, NULL, ret, error);
 }
@@ -217,7 +224,7 @@ int run_create(struct call *call)
         r = resource->complete(call, attributes);
     if (r < 0)
         return r;
-    snprintf(path, sizeof path, "/%s", resource->collection);
+    snprintf(path, sizeof path, "/%s", resource_path(resource));
     r = send_object(call->session, resource, "POST", path, attributes, NULL, &created, &call->error);
     return r < 0 ? r : output_object(call, created);
 }
@@ -269,7 +276,7 @@ int run_set(struct call *call)
     r = resource_find(call->session, resource, call_argument(call, 0), &object, &call->error);
     if (r < 0)
         return r;
-    if (text_format(&path, "/%s/%s", resource->collection, resource_id(object)) < 0)
+    if (text_format(&path, "/%s/%s", resource_path(resource), resource_id(object)) < 0)
         return -ENOMEM;
     if (revision)
         snprintf(header, sizeof header, "If-Match: revision_number=%s", revision);
@@ -288,7 +295,7 @@ static int delete_one(struct call *call, const char *name_or_id, struct error *e
     r = resource_find(call->session, resource, name_or_id, &object, error);
     if (r < 0)
         return r;
-    if (text_format(&path, "/%s/%s", resource->collection, resource_id(object)) < 0)
+    if (text_format(&path, "/%s/%s", resource_path(resource), resource_id(object)) < 0)
         return -ENOMEM;
     return session_request(call->session, resource->service, "DELETE", path, NULL, NULL, error);
 }

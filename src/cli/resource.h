@@ -16,10 +16,15 @@ struct resource {
     const char *update_method; /* "PUT", Identity: "PATCH". */
     bool is_paged;          /* The API pages its lists. */
     int (*complete)(struct call *call, json_t *attributes); /* What 'create' adds to the flags' attributes; or NULL. */
+    const char *path;       /* "security-groups", where it is not the collection's name; or NULL. */
+    bool is_nameless;       /* Found by id only. */
 };
 
 extern const struct resource resource_network, resource_subnet, resource_port, resource_host, resource_project,
-    resource_user, resource_role;
+    resource_user, resource_role, resource_security_group, resource_security_group_rule, resource_address_group;
+
+/* Where the API has them: "security-groups". */
+const char *resource_path(const struct resource *resource);
 
 /* Finds the one of that name or id.  Stores the whole object in '*ret' (owned by the caller).
  * Returns 0; -ENOENT when there is none; -ENOTUNIQ when the name is not unique; else as session_request. */

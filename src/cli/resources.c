@@ -74,3 +74,27 @@ static const struct column role_columns[] = {{"id", "ID"}, {"name", "NAME"}, {NU
 const struct resource resource_role = {
     "role", "roles", SERVICE_IDENTITY, role_columns, "PATCH", false,
 };
+
+static const struct column security_group_columns[] = {
+    {"id", "ID"}, {"name", "NAME"}, {"description", "DESCRIPTION"}, {"stateful", "STATEFUL"}, {"project_id", "PROJECT"}, {NULL, NULL},
+};
+const struct resource resource_security_group = {
+    "security_group", "security_groups", SERVICE_NETWORK, security_group_columns, "PUT", true, .path = "security-groups",
+};
+
+static const struct column security_group_rule_columns[] = {
+    {"id", "ID"}, {"direction", "DIRECTION"}, {"ethertype", "ETHERTYPE"}, {"protocol", "PROTOCOL"}, {"port_range_min", "FROM"},
+    {"port_range_max", "TO"}, {"remote_ip_prefix", "REMOTE PREFIX"}, {"remote_group_id", "REMOTE GROUP"},
+    {"remote_address_group_id", "REMOTE ADDRESS GROUP"}, {"security_group_id", "SECURITY GROUP"}, {NULL, NULL},
+};
+const struct resource resource_security_group_rule = {
+    "security_group_rule", "security_group_rules", SERVICE_NETWORK, security_group_rule_columns, "PUT", true,
+    .path = "security-group-rules", .is_nameless = true,
+};
+
+static const struct column address_group_columns[] = {
+    {"id", "ID"}, {"name", "NAME"}, {"addresses", "ADDRESSES"}, {"description", "DESCRIPTION"}, {NULL, NULL},
+};
+const struct resource resource_address_group = {
+    "address_group", "address_groups", SERVICE_NETWORK, address_group_columns, "PUT", true, .path = "address-groups",
+};

@@ -183,3 +183,63 @@ def test_completion_knows_what_is_there(weft):
     weft("network", "create", "completed")
     assert weft("__complete", "3", "weft", "network", "show", "comp").split() == ["completed"]
     weft("network", "delete", "completed")
+
+
+def test_a_security_group_from_beginning_to_end(member):
+    group = member.json("security-group", "create", "web", "--description", "d")
+    assert (group["stateful"], group["description"]) == (True, "d")
+    rule = member.json("security-group", "rule", "create", "web", "--protocol", "tcp", "--port", "80-443", "--remote", "10.0.0.0/8")
+    assert (rule["direction"], rule["ethertype"], rule["port_range_min"], rule["port_range_max"]) == ("ingress", "IPv4", 80, 443)
+    assert member.json("security-group", "rule", "create", "web", "--remote", "2001:db8::/32", "--direction", "egress")["ethertype"] == "IPv6"
+    ping = member.json("security-group", "rule", "create", "web", "--protocol", "icmp", "--icmp-type", "8", "--icmp-code", "0",
+                       "--remote-group", "default")
+    assert (ping["port_range_min"], ping["port_range_max"]) == (8, 0)
+    assert ping["remote_group_id"] == member.json("security-group", "show", "default")["id"]
+    assert len(member.json("security-group", "rule", "list", "web")) == 5
+    assert [r["id"] for r in member.json("security-group", "rule", "list", "web", "--protocol", "tcp")] == [rule["id"]]
+    assert "10.0.0.0/8" in member("security-group", "rule", "list", "web") and "web" in member("security-group", "list")
+    code, said = member.refused("security-group", "rule", "create", "web", "--port", "http", "--protocol", "tcp")
+    assert code == 1 and "--port: 'http'" in said
+    assert "already exists" in member.refused("security-group", "rule", "create", "web", "--protocol", "tcp", "--port", "80-443", "--remote",
+                                              "10.0.0.0/8")[1]
+    member("network", "create", "net")
+    port = member.json("port", "create", "p", "--network", "net", "--security-group", "web", "--security-group", "default")
+    assert port["security_groups"] == [group["id"], ping["remote_group_id"]]
+    assert [p["name"] for p in member.json("port", "list", "--security-group", "web")] == ["p"]
+    assert "in use" in member.refused("security-group", "delete", "web")[1]
+    assert member.json("port", "set", "p", "--no-security-group")["security_groups"] == []
+    assert member.json("security-group", "set", "web", "--stateless", "--name", "www")["stateful"] is False
+    assert member.json("security-group", "rule", "show", rule["id"])["protocol"] == "tcp"
+    member("security-group", "rule", "delete", rule["id"])
+    assert member.refused("security-group", "rule", "show", rule["id"])[0] == 3
+    assert member.refused("security-group", "rule", "show", "tcp")[0] == 3
+    member("port", "delete", "p")
+    member("network", "delete", "net")
+    member("security-group", "delete", "www")
+
+
+def test_an_address_group_from_beginning_to_end(member):
+    made = member.json("address-group", "create", "office", "--address", "192.0.2.0/24", "--address", "2001:db8::1")
+    assert made["addresses"] == ["192.0.2.0/24", "2001:db8::1/128"]
+    assert member.json("address-group", "add", "office", "198.51.100.0/24", "203.0.113.9")["addresses"] == [
+        "192.0.2.0/24", "198.51.100.0/24", "203.0.113.9/32", "2001:db8::1/128"]
+    assert "already exist" in member.refused("address-group", "add", "office", "192.0.2.0/24")[1]
+    member("address-group", "remove", "office", "203.0.113.9", "198.51.100.0/24")
+    member("security-group", "create", "web")
+    rule = member.json("security-group", "rule", "create", "web", "--remote-address-group", "office")
+    assert rule["remote_address_group_id"] == made["id"]
+    assert "in use" in member.refused("address-group", "delete", "office")[1]
+    member("security-group", "delete", "web")
+    assert member.json("address-group", "set", "office", "--name", "offices")["name"] == "offices"
+    assert "192.0.2.0/24" in member("address-group", "list")
+    member("address-group", "delete", "offices")
+    assert member.json("address-group", "list") == []
+
+
+def test_completion_knows_security_groups(member):
+    member("security-group", "create", "web")
+    for words in (("security-group", "show", ""), ("port", "create", "p", "--security-group", "")):
+        offered = member("__complete", len(words), "weft", *words).split()
+        assert {"web", "default"} <= set(offered), words
+    assert "rule" in member("__complete", 2, "weft", "security-group", "").split()
+    member("security-group", "delete", "web")
