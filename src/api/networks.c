@@ -1,6 +1,6 @@
 /* Networks: a VNI, an MTU, and who may see them.
  *
- * Keys: object/network/<id>, vni/<n>.  A subnet that is added or removed rewrites its network, so that everything that
+ * Keys: object/network/<id>, those of provider.h.  A subnet that is added or removed rewrites its network, so that everything that
  * looked at the set of subnets (another subnet, a port that takes addresses) notices. */
 #include <errno.h>
 #include <stdio.h>
@@ -10,8 +10,8 @@
 #include "weft/api/floating-ips.h"
 #include "weft/api/ipam.h"
 #include "weft/api/ports.h"
+#include "weft/api/provider.h"
 #include "weft/api/resources.h"
-#include "weft/api/vnis.h"
 #include "weft/base/util.h"
 #include "weft/model/resources.h"
 
@@ -40,6 +40,8 @@ static int write_empty_list(const struct request *request, const struct object *
 static const struct computed computed[] = {
     {.name = "status", .filter = true, .write = write_status},
     {.name = "subnets", .write = write_subnets},
+    {.name = "provider:segmentation_id", .admin_read = true, .filter = true, .write = provider_write_segmentation_id,
+     .flags = ATTRIBUTE_POST | ATTRIBUTE_ADMIN_WRITE},
     {.name = "availability_zone_hints", .write = write_empty_list},
     {.name = "availability_zones", .write = write_empty_list},
     {.name = NULL},
@@ -77,32 +79,11 @@ static int create(struct change *change)
     struct network *network = (struct network *)change->after;
     int r;
 
-    if (network->network_type != NETWORK_TYPE_VXLAN)
-        return error_set_type(change->error, -EINVAL, "InvalidInput", "provider:network_type",
-                              "'%s' networks are not served yet; vxlan is", network->network_type == NETWORK_TYPE_FLAT ? "flat" : "vlan");
-    if (network->physical_network)
-        return error_set_type(change->error, -EINVAL, "InvalidInput", "provider:physical_network",
-                              "'%s' was given for a vxlan network, which has none", network->physical_network);
     if ((r = check_mtu(change, network)) < 0)
         return r;
     if (!change_gives(change, "mtu"))
-        network->mtu = networking_max_mtu(change->networking);
-    if (!network->vni) {
-        r = plan_choose_vni(change->plan, &network->vni);
-        if (r == -ENOSPC)
-            return error_set_type(change->error, -EBUSY, "NoNetworkAvailable", NULL,
-                                  "Unable to create the network. No tenant network is available for allocation.");
-        return r;
-    }
-    r = plan_reserve_vni(change->plan, network->vni);
-    if (r == -EEXIST)
-        return error_set_type(change->error, -EEXIST, "TunnelIdInUse", "provider:segmentation_id",
-                              "Unable to create the network. The tunnel ID %u is in use.", network->vni);
-    if (r == -EBUSY)
-        return error_set_type(change->error, -EEXIST, "TunnelIdInUse", "provider:segmentation_id",
-                              "The tunnel ID %u was in use until just now and hosts may still send under it; try again soon.",
-                              network->vni);
-    return r;
+        network->mtu = provider_mtu(change, network);
+    return provider_take_segment(change, network);
 }
 
 /* A gateway, or the holder of a floating IP's address. */
@@ -152,7 +133,6 @@ static int delete_network(struct change *change)
     const struct network *network = (const struct network *)change->before;
     const struct replica *replica = request_api(change->request)->replica;
     const struct replica_member *ports = replica_ports_by_network(replica, network->object.id);
-    char key[VNI_KEY_SIZE];
 
     REPLICA_FOREACH (member, ports)
         if (!port_is_auto_deleted((const struct port *)member->object) &&
@@ -170,7 +150,7 @@ static int delete_network(struct change *change)
     }
     REPLICA_FOREACH (member, replica_subnets_by_network(replica, network->object.id))
         plan_delete(change->plan, member->object);
-    plan_put(change->plan, vni_quarantine_key(network->vni, key), network->object.id);
+    provider_leave_segment(change->plan, network);
     return ports_require_only(change->plan, network->object.id, ports);
 }
 

@@ -1,4 +1,4 @@
-/* The network resource: one tenant's layer-2 segment. */
+/* The network resource: one tenant's layer-2 segment, or a physical one. */
 #include "weft/model/resources.h"
 
 static const char *const network_types[] = {[NETWORK_TYPE_VXLAN] = "vxlan", [NETWORK_TYPE_FLAT] = "flat", [NETWORK_TYPE_VLAN] = "vlan"};
@@ -25,13 +25,13 @@ static const struct attribute attributes[] = {
      .flags = ATTRIBUTE_INTERNAL, .help = "The DNS domain of its ports."},
     {.name = "provider:network_type", .type = TYPE_ENUM, FIELD(struct network, network_type), VALUES(network_types),
      .flags = ATTRIBUTE_POST | ATTRIBUTE_ADMIN_WRITE | ATTRIBUTE_ADMIN_READ | ATTRIBUTE_FIND, .default_json = "\"vxlan\"",
-     .help = "How hosts carry it: vxlan."},
+     .help = "vxlan: between hosts only; flat, vlan: a physical network too."},
     {.name = "provider:physical_network", .type = TYPE_STRING, FIELD(struct network, physical_network), .maximum = 64,
      .flags = ATTRIBUTE_POST | ATTRIBUTE_ADMIN_WRITE | ATTRIBUTE_ADMIN_READ | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE,
-     .help = "The physical network below it; none with vxlan."},
+     .help = "The physical network below it, by the name that hosts give their uplinks; none with vxlan."},
+    /* What is stored under this name is the VNI, which every network has.  What the API calls so depends on the type: networks.c. */
     {.name = "provider:segmentation_id", .type = TYPE_UINT, FIELD(struct network, vni), .minimum = 1, .maximum = 0xffffff,
-     .flags = ATTRIBUTE_POST | ATTRIBUTE_ADMIN_WRITE | ATTRIBUTE_ADMIN_READ | ATTRIBUTE_FIND | ATTRIBUTE_NULL_EMPTY,
-     .help = "The VXLAN network identifier; one is chosen unless given."},
+     .flags = ATTRIBUTE_INTERNAL | ATTRIBUTE_NULL_EMPTY, .help = "The VXLAN network identifier; one is chosen unless given."},
     {.name = "vlan_id", .type = TYPE_UINT, FIELD(struct network, vlan_id), .maximum = 4094, .flags = ATTRIBUTE_INTERNAL,
      .help = "The VLAN of a VLAN network."},
     {.name = NULL},
