@@ -9,6 +9,7 @@
 #include "weft/api/extensions.h"
 #include "weft/api/hosts.h"
 #include "weft/api/ipam.h"
+#include "weft/api/quarantine.h"
 #include "weft/api/quota.h"
 #include "weft/api/quotas.h"
 #include "weft/api/replica.h"
@@ -16,6 +17,7 @@
 #include "weft/api/routers.h"
 #include "weft/api/security.h"
 #include "weft/api/vnis.h"
+#include "weft/base/clock.h"
 #include "weft/base/util.h"
 #include "weft/http/routes.h"
 
@@ -30,6 +32,7 @@ struct networking {
     struct api *api;
     struct ipam *ipam;
     struct quota *quota;
+    struct quarantine *quarantine;
     struct vnis *vnis;
     struct replica_listener listener;
     uv_timer_t sweep;
@@ -152,7 +155,7 @@ static void sweep(uv_timer_t *timer)
 {
     struct networking *networking = timer->data;
 
-    vnis_sweep(networking->vnis, hosts_applied_revision(networking->api->hosts), networking->api->store);
+    quarantine_sweep(networking->quarantine, hosts_applied_revision(networking->api->hosts), clock_realtime_s(), networking->api->store);
 }
 
 int networking_new(struct api *api, struct networking **ret_networking)
@@ -163,10 +166,11 @@ int networking_new(struct api *api, struct networking **ret_networking)
     if (!networking)
         return -ENOMEM;
     networking->api = api;
-    if ((r = ipam_new(&networking->ipam)) < 0 || (r = quota_new(&networking->quota)) < 0 || (r = vnis_new(&networking->vnis)) < 0 ||
+    if ((r = ipam_new(&networking->ipam)) < 0 || (r = quota_new(&networking->quota)) < 0 ||
+        (r = quarantine_new(&networking->quarantine)) < 0 || (r = vnis_new(networking->quarantine, &networking->vnis)) < 0 ||
         (r = routes_add(api->service.routes, routes, ARRAY_SIZE(routes))) < 0 ||
-        (r = replica_follow(api->replica, "quarantine/vni/", vnis_quarantine_changed, networking->vnis)) < 0 ||
         (r = replica_follow(api->replica, SECURITY_TEMPLATES_KEY, templates_changed, networking)) < 0 ||
+        (r = replica_follow(api->replica, QUARANTINE_PREFIX, quarantine_changed, networking->quarantine)) < 0 ||
         (r = replica_follow(api->replica, QUOTA_LIMITS_PREFIX, quota_limits_changed, networking->quota)) < 0)
         return r;
     networking->listener.change = changed;
@@ -193,6 +197,7 @@ void networking_free(struct networking *networking)
     ipam_free(networking->ipam);
     quota_free(networking->quota);
     vnis_free(networking->vnis);
+    quarantine_free(networking->quarantine);
     free(networking);
 }
 

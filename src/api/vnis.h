@@ -1,23 +1,22 @@
 /* VXLAN network identifiers: which are taken, and which may not be used again yet.
  *
- * The store's key vni/<n> holds one.  Deleting a network leaves it and adds quarantine/vni/<n>: a host that has not yet
- * heard of the deletion may still send frames under the number.  Once every live host has applied the deleting
- * revision both keys go. */
+ * The store's key vni/<n> holds one.  Deleting a network leaves it, in quarantine (quarantine.h): a host that has not yet
+ * heard of the deletion may still send frames under the number. */
 #ifndef WEFT_API_VNIS_H
 #define WEFT_API_VNIS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "weft/api/quarantine.h"
 #include "weft/base/cleanup.h"
-#include "weft/store/store.h"
 
 struct vnis;
 
 #define VNI_KEY_SIZE 32
 #define VNI_MAX 0xffffffu
 
-int vnis_new(struct vnis **ret_vnis);
+int vnis_new(const struct quarantine *quarantine, struct vnis **ret_vnis); /* Borrowed. */
 void vnis_free(struct vnis *vnis);
 DEFINE_CLEANUP(struct vnis *, vnis_free);
 
@@ -29,9 +28,5 @@ int vnis_reserve(struct vnis *vnis, uint32_t vni);      /* -EEXIST when a networ
 void vnis_release(struct vnis *vnis, uint32_t vni);     /* Reserved or not. */
 
 void vnis_network_changed(struct vnis *vnis, uint32_t before, uint32_t after); /* 0: none. */
-void vnis_quarantine_changed(const struct store_item *item, void *vnis);       /* For replica_follow of "quarantine/vni/". */
-
-/* Ends the quarantine of those whose deletion every live host has applied (hosts_applied_revision). */
-void vnis_sweep(struct vnis *vnis, uint64_t applied_revision, struct store *store);
 
 #endif
