@@ -139,6 +139,9 @@ void gathered_clear(struct gathered *gathered)
     free(gathered->security_group_rules);
     free(gathered->address_groups);
     free(gathered->routers);
+    free(gathered->floating_ips);
+    free(gathered->port_forwardings);
+    free(gathered->snat_blocks);
 }
 
 static uint32_t project_index(struct agent *agent, const struct object *object)
@@ -262,6 +265,15 @@ static void gather_object(struct agent *agent, struct gathered *gathered, const 
     case RESOURCE_ROUTER:
         gathered->routers[snapshot->n_routers++] = (struct compile_router){(const struct router *)object, router_number(agent, object)};
         break;
+    case RESOURCE_FLOATING_IP:
+        gathered->floating_ips[snapshot->n_floating_ips++] = (const struct floating_ip *)object;
+        break;
+    case RESOURCE_PORT_FORWARDING:
+        gathered->port_forwardings[snapshot->n_port_forwardings++] = (const struct port_forwarding *)object;
+        break;
+    case RESOURCE_SNAT_BLOCK:
+        gathered->snat_blocks[snapshot->n_snat_blocks++] = (const struct snat_block *)object;
+        break;
     case RESOURCE_ADDRESS_GROUP:
         gathered->address_groups[snapshot->n_address_groups++] =
             (struct compile_address_group){(const struct address_group *)object, group_number(agent, object)};
@@ -313,7 +325,10 @@ int agent_gather(struct agent *agent, struct gathered *gathered)
         !make_array(replica, RESOURCE_SECURITY_GROUP, sizeof(*gathered->security_groups), &gathered->security_groups) ||
         !make_array(replica, RESOURCE_SECURITY_GROUP_RULE, sizeof(*gathered->security_group_rules), &gathered->security_group_rules) ||
         !make_array(replica, RESOURCE_ADDRESS_GROUP, sizeof(*gathered->address_groups), &gathered->address_groups) ||
-        !make_array(replica, RESOURCE_ROUTER, sizeof(*gathered->routers), &gathered->routers))
+        !make_array(replica, RESOURCE_ROUTER, sizeof(*gathered->routers), &gathered->routers) ||
+        !make_array(replica, RESOURCE_FLOATING_IP, sizeof(*gathered->floating_ips), &gathered->floating_ips) ||
+        !make_array(replica, RESOURCE_PORT_FORWARDING, sizeof(*gathered->port_forwardings), &gathered->port_forwardings) ||
+        !make_array(replica, RESOURCE_SNAT_BLOCK, sizeof(*gathered->snat_blocks), &gathered->snat_blocks))
         return -ENOMEM;
     snapshot->host_name = agent->options.host;
     snapshot->tunnel_address = agent->tunnel_address;
@@ -331,5 +346,8 @@ int agent_gather(struct agent *agent, struct gathered *gathered)
     snapshot->security_group_rules = gathered->security_group_rules;
     snapshot->address_groups = gathered->address_groups;
     snapshot->routers = gathered->routers;
+    snapshot->floating_ips = gathered->floating_ips;
+    snapshot->port_forwardings = gathered->port_forwardings;
+    snapshot->snat_blocks = gathered->snat_blocks;
     return 0;
 }

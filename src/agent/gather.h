@@ -18,6 +18,9 @@ struct gathered {
     const struct security_group_rule **security_group_rules;
     struct compile_address_group *address_groups;
     struct compile_router *routers;
+    const struct floating_ip **floating_ips;
+    const struct port_forwarding **port_forwardings;
+    const struct snat_block **snat_blocks;
 };
 
 /* Fills '*gathered', gives numbers to what has none and marks those in use, brings agent->ports and agent->hosts up to date.  Returns 0 or

@@ -35,6 +35,8 @@ int compile(const struct snapshot *snapshot, struct desired *ret)
     if (error == 0)
         error = compile_services(&index, ret);
     if (error == 0)
+        error = compile_nat(&index, ret);
+    if (error == 0)
         error = compile_underlay(&index, ret);
     for (int i = 0; error == 0 && i < N_DESIRED_TABLES; i++)
         error = rows_sort(&ret->tables[i]);

@@ -25,7 +25,7 @@ static const char *mac_text(const __u8 mac[6], char text[MAC_TEXT_SIZE])
     return mac_format(&address, text);
 }
 
-static const char *output_text(__u32 output, char *text, size_t size)
+const char *output_text(__u32 output, char *text, size_t size)
 {
     const char *kind = "none";
 
@@ -183,6 +183,15 @@ int format_row(enum desired_table table, const void *key, const void *value, str
     case TABLE_ROUTES:
     case TABLE_ROUTER_PORTS:
         error = format_routing_row(table, key, value, buffer);
+        break;
+    case TABLE_FLOATING:
+    case TABLE_SNAT:
+    case TABLE_SNAT_OWNERS:
+    case TABLE_FORWARDINGS:
+    case TABLE_EXTERNAL:
+    case TABLE_UPLINKS:
+    case TABLE_GATEWAYS:
+        error = format_nat_row(table, key, value, buffer);
         break;
     case N_DESIRED_TABLES:
         return -EINVAL;

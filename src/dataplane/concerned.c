@@ -42,6 +42,43 @@ static int mark_router_port(struct concerned *concerned, const void *old_value, 
     return 0;
 }
 
+/* Who answers for the address is no matter of connections. */
+static bool leads_the_same_way(const void *old_value, const void *new_value)
+{
+    struct external_value a, b;
+
+    memcpy(&a, old_value, sizeof(a));
+    memcpy(&b, new_value, sizeof(b));
+    a.flags = b.flags = 0;
+    return memcmp(&a, &b, sizeof(a)) == 0;
+}
+
+/* Blocks that come only serve new connections. */
+static bool has_all_blocks(const void *old_value, const void *new_value)
+{
+    struct snat_config a, b;
+
+    memcpy(&a, old_value, sizeof(a));
+    memcpy(&b, new_value, sizeof(b));
+    for (uint32_t i = 0; i < a.n_blocks && i < SNAT_BLOCKS_MAX; i++) {
+        bool is_there = false;
+
+        for (uint32_t k = 0; k < b.n_blocks && k < SNAT_BLOCKS_MAX; k++)
+            is_there |= memcmp(&a.blocks[i], &b.blocks[k], sizeof(a.blocks[i])) == 0;
+        if (!is_there)
+            return false;
+    }
+    return a.address == b.address && a.vni == b.vni && a.object == b.object;
+}
+
+/* The router whose port had the number before. */
+static int mark_router_of_port(struct concerned *concerned, const void *number)
+{
+    const uint8_t *port = rows_find(&concerned->maps->actual.tables[TABLE_ROUTER_PORTS], number);
+
+    return port ? mark(&concerned->routers, port + offsetof(struct router_port_config, router)) : 0;
+}
+
 /* Which connection entries may have been decided differently?  A row that only appears changes no decision (there was
  * none: the frame was dropped), unless a learned MAC stood in its place. */
 int concerned_mark(struct concerned *concerned, enum desired_table table, const void *key, const void *old_value, const void *new_value)
@@ -76,6 +113,19 @@ int concerned_mark(struct concerned *concerned, enum desired_table table, const 
         return mark(&concerned->routers, (const uint8_t *)key + offsetof(struct route_key, router));
     case TABLE_NEXT_HOPS:
         return old_value ? mark(&concerned->hop_groups, key) : 0;
+    case TABLE_FLOATING:
+        return mark(&concerned->slots, key);
+    case TABLE_EXTERNAL:
+    case TABLE_FORWARDINGS:
+        return old_value && (!new_value || !leads_the_same_way(old_value, new_value)) ? mark(&concerned->reached, key) : 0;
+    case TABLE_SNAT:
+        return old_value && (!new_value || !has_all_blocks(old_value, new_value)) ? mark_router_of_port(concerned, key) : 0;
+    case TABLE_SNAT_OWNERS:
+        return old_value ? mark(&concerned->reached, (const uint8_t *)key + offsetof(struct snat_owner_key, vni)) : 0;
+    case TABLE_GATEWAYS: /* Also a new one: it gets a share of what the others had. */
+        return mark(&concerned->reached, key);
+    case TABLE_UPLINKS:
+        return mark(&concerned->reached, (const uint8_t *)(new_value ? new_value : old_value) + offsetof(struct uplink_value, vni));
     case TABLE_MEMBERS: /* A new one allows more, and what is allowed goes on. */
         return new_value ? 0 : mark(&concerned->groups, key);
     case TABLE_MEMBER_PREFIXES:

@@ -27,6 +27,13 @@
     X(MEMBER_PREFIXES, member_prefixes, struct member_prefix_key, __u64, PREFIXES)                           \
     X(NEXT_HOPS, next_hops, struct next_hop_key, struct next_hop_value, HASH)                                \
     X(ROUTES, routes, struct route_key, struct route_value, PREFIXES)                                        \
+    X(FLOATING, floating, struct floating_key, struct floating_value, HASH)                                  \
+    X(SNAT, snat, __u32, struct snat_config, HASH)                   /* by the gateway's router port */     \
+    X(SNAT_OWNERS, snat_owners, struct snat_owner_key, struct output_value, PREFIXES)                        \
+    X(FORWARDINGS, forwardings, struct forwarding_key, struct external_value, HASH)                          \
+    X(EXTERNAL, external, struct external_key, struct external_value, HASH)                                  \
+    X(UPLINKS, uplinks, struct uplink_key, struct uplink_value, HASH)                                        \
+    X(GATEWAYS, gateways, struct flood_key, struct output_value, HASH)                                       \
     X(ROUTER_PORTS, router_ports, __u32, struct router_port_config, ARRAY) /* by number */                   \
     X(PORTS, ports, __u32, struct port_config, ARRAY)                /* by port slot */                     \
     X(HOSTS, hosts, __u32, struct host_config, ARRAY)                /* by host slot */                     \

@@ -280,6 +280,71 @@ static void what_a_router_does_concerns_all_that_hangs_together_with_it(void **s
     maps_close(maps);
 }
 
+/* ---- external networks --------------------------------------------------------------------------------------------------------- */
+
+static void add_external(struct desired *desired, uint32_t output, uint32_t flags)
+{
+    struct external_key key = {20, 0x0100007f};
+    struct external_value value = {.vni = 20, .kind = EXTERNAL_FLOATING, .output = output, .flags = flags};
+
+    rows_add(&desired->tables[TABLE_EXTERNAL], &key, &value);
+}
+
+static void add_blocks(struct desired *desired, uint32_t n, uint16_t first)
+{
+    uint32_t gateway = 6;
+    struct snat_config value = {.router_port = gateway, .address = 9, .vni = 20, .n_blocks = n};
+
+    for (uint32_t i = 0; i < n; i++)
+        value.blocks[i].first = (uint16_t)(first + 64 * i), value.blocks[i].size = 64;
+    rows_add(&desired->tables[TABLE_SNAT], &gateway, &value);
+}
+
+static void what_is_outside_concerns_the_networks_behind_the_gateways_there(void **state)
+{
+    const unsigned behind_gateways = 1 << 4 | 1 << 5;
+    struct maps *maps = loader_open();
+    struct desired desired;
+    uint64_t now_ms = 7000000;
+
+    desired_init(&desired);
+    router_world(&desired);
+    bumped_by(maps, &desired, &now_ms);
+    add_external(&desired, OUTPUT_REMOTE | 1, 0); /* Nobody had the address. */
+    add_blocks(&desired, 1, 1024);
+    assert_int_equal(0, bumped_by(maps, &desired, &now_ms));
+    router_world(&desired);
+    add_external(&desired, OUTPUT_REMOTE | 1, EXTERNAL_ANNOUNCED); /* No matter of connections; and one more block serves new ones. */
+    add_blocks(&desired, 2, 1024);
+    assert_int_equal(0, bumped_by(maps, &desired, &now_ms));
+    router_world(&desired);
+    add_external(&desired, OUTPUT_REMOTE | 2, EXTERNAL_ANNOUNCED); /* Moved. */
+    add_blocks(&desired, 2, 1024);
+    assert_int_equal(behind_gateways, bumped_by(maps, &desired, &now_ms));
+    router_world(&desired);
+    add_external(&desired, OUTPUT_REMOTE | 2, EXTERNAL_ANNOUNCED);
+    add_blocks(&desired, 2, 1024 + 64); /* The first block is gone. */
+    assert_int_equal(1 << 4, bumped_by(maps, &desired, &now_ms));
+    router_world(&desired);
+    add_blocks(&desired, 2, 1024 + 64); /* The address is nobody's any more. */
+    assert_int_equal(behind_gateways, bumped_by(maps, &desired, &now_ms));
+
+    struct floating_key key = {.slot = 2, .address = 7};
+    struct floating_value value = {.slot = 2};
+
+    rows_add(&desired.tables[TABLE_FLOATING], &key, &value);
+    assert_int_equal(1 << 2, bumped_by(maps, &desired, &now_ms));
+
+    struct flood_key gateway = {20, 0};
+    struct output_value host = {20, OUTPUT_REMOTE | 1};
+
+    rows_add(&desired.tables[TABLE_GATEWAYS], &gateway, &host); /* Takes over a share. */
+    assert_int_equal(behind_gateways, bumped_by(maps, &desired, &now_ms));
+    desired_clear(&desired);
+    loader_apply(maps, &desired, &now_ms);
+    maps_close(maps);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +352,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_rule_set_stays_for_a_moment_after_the_last_policy_that_named_it),
         cmocka_unit_test(what_a_network_says_concerns_who_reaches_it_through_routers),
         cmocka_unit_test(what_a_router_does_concerns_all_that_hangs_together_with_it),
+        cmocka_unit_test(what_is_outside_concerns_the_networks_behind_the_gateways_there),
     };
 
     return loader_main(argc, argv, tests, ARRAY_SIZE(tests));

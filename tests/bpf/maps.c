@@ -16,6 +16,29 @@
 #include "weft/base/clock.h"
 #include "weft/base/util.h"
 
+static void random_external_rows(struct desired *desired, uint32_t vni, uint32_t slot)
+{
+    struct floating_key floating = {slot, (uint32_t)rand() % 9};
+    struct floating_value floating_value = {slot, (uint32_t)rand(), vni, 1};
+    struct external_key external = {vni, (uint32_t)rand() % 30};
+    struct external_value external_value = {.vni = vni, .kind = EXTERNAL_FLOATING, .output = OUTPUT_LOCAL | slot};
+    struct forwarding_key forwarding = {.vni = vni, .port = (uint16_t)(rand() % 9), .protocol = 6};
+    struct snat_config snat = {.router_port = slot, .vni = vni, .n_blocks = (uint32_t)rand() % 3};
+    struct snat_owner_key owner = {.prefix_length = 64 + (uint32_t)rand() % 17, .vni = vni};
+    struct flood_key gateway = {vni, (uint32_t)rand() % 3};
+    struct output_value output = {vni, OUTPUT_REMOTE | slot};
+    struct uplink_key uplink = {(uint32_t)rand() % 9, vni};
+    struct uplink_value uplink_value = {.ifindex = uplink.ifindex, .vlan = vni, .vni = vni};
+
+    rows_add(&desired->tables[TABLE_FLOATING], &floating, &floating_value);
+    rows_add(&desired->tables[TABLE_EXTERNAL], &external, &external_value);
+    rows_add(&desired->tables[TABLE_FORWARDINGS], &forwarding, &external_value);
+    rows_add(&desired->tables[TABLE_SNAT], &slot, &snat);
+    rows_add(&desired->tables[TABLE_SNAT_OWNERS], &owner, &output);
+    rows_add(&desired->tables[TABLE_GATEWAYS], &gateway, &output);
+    rows_add(&desired->tables[TABLE_UPLINKS], &uplink, &uplink_value);
+}
+
 /* Keys from a small space, so that rows come, change and go. */
 static void random_rows(struct desired *desired, unsigned n)
 {
@@ -66,6 +89,7 @@ static void random_rows(struct desired *desired, unsigned n)
         rows_add(&desired->tables[TABLE_ROUTER_PORTS], &slot, &router_port);
         rows_add(&desired->tables[TABLE_ROUTES], &route_key, &route);
         rows_add(&desired->tables[TABLE_NEXT_HOPS], &hop_key, &hop);
+        random_external_rows(desired, vni, slot);
     }
     for (int table = 0; table < N_DESIRED_TABLES; table++)
         assert_int_equal(0, rows_sort(&desired->tables[table]));

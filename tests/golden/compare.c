@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "weft/base/cleanup.h"
+#include "weft/base/util.h"
 #include "weft/compiler/compiler.h"
 #include "weft/compiler/format.h"
 #include "weft/model/schema.h"
@@ -97,10 +98,16 @@ int main(int argc, char **argv)
     static const struct security_group_rule *rules[MAX_OBJECTS];
     static struct compile_address_group address_groups[MAX_OBJECTS];
     static struct compile_router routers[MAX_OBJECTS];
+    static const struct floating_ip *floating_ips[MAX_OBJECTS];
+    static const struct port_forwarding *forwardings[MAX_OBJECTS];
+    static const struct snat_block *blocks[MAX_OBJECTS];
+    static struct compile_uplink uplinks[MAX_OBJECTS];
+    static struct compile_outside_neighbor neighbors[MAX_OBJECTS];
     struct object *objects[MAX_OBJECTS];
     struct snapshot snapshot = {.networks = networks, .network_projects = network_projects, .subnets = subnets, .ports = ports, .hosts = hosts, .projects = projects,
                                 .security_groups = groups, .security_group_rules = rules, .address_groups = address_groups,
-                                .routers = routers};
+                                .routers = routers, .floating_ips = floating_ips, .port_forwardings = forwardings, .snat_blocks = blocks,
+                                .uplinks = uplinks, .outside_neighbors = neighbors};
     struct desired desired;
     struct buffer text = {0};
     size_t index;
@@ -139,12 +146,33 @@ int main(int argc, char **argv)
             rules[snapshot.n_security_group_rules++] = (struct security_group_rule *)objects[index];
         else if (kind == RESOURCE_ROUTER)
             routers[snapshot.n_routers++] = (struct compile_router){(struct router *)objects[index], number(facts, "number")};
+        else if (kind == RESOURCE_FLOATING_IP)
+            floating_ips[snapshot.n_floating_ips++] = (struct floating_ip *)objects[index];
+        else if (kind == RESOURCE_PORT_FORWARDING)
+            forwardings[snapshot.n_port_forwardings++] = (struct port_forwarding *)objects[index];
+        else if (kind == RESOURCE_SNAT_BLOCK)
+            blocks[snapshot.n_snat_blocks++] = (struct snat_block *)objects[index];
         else if (kind == RESOURCE_ADDRESS_GROUP)
             address_groups[snapshot.n_address_groups++] = (struct compile_address_group){(struct address_group *)objects[index], number(facts, "number")};
     }
     json_array_foreach (json_object_get(input, "projects"), index, entry)
         projects[snapshot.n_projects++] = (struct compile_project){
             number(entry, "index"), {number(entry, "max_half_open"), number(entry, "max_established"), number(entry, "max_learned")}};
+
+    json_array_foreach (json_object_get(input, "uplinks"), index, entry) {
+        struct compile_uplink *uplink = &uplinks[snapshot.n_uplinks++];
+
+        *uplink = (struct compile_uplink){.physical_network = json_string_value(json_object_get(entry, "physical_network")),
+                                          .ifindex = number(entry, "ifindex"), .mtu = (uint16_t)number(entry, "mtu")};
+        parse_mac(entry, "mac", uplink->mac.bytes);
+    }
+    json_array_foreach (json_object_get(input, "outside_neighbors"), index, entry) {
+        struct compile_outside_neighbor *neighbor = &neighbors[snapshot.n_outside_neighbors++];
+
+        string_copy(neighbor->network_id, sizeof(neighbor->network_id), json_string_value(json_object_get(entry, "network_id")));
+        parse_ip(entry, "address", neighbor->address.bytes);
+        parse_mac(entry, "mac", neighbor->mac.bytes);
+    }
 
     desired_init(&desired);
     if (compile(&snapshot, &desired) < 0 || format_desired(&desired, &text) < 0)

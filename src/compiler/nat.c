@@ -1,0 +1,504 @@
+/* External networks: who has which of their addresses, what leaves under which name, and by whose uplink.
+ *
+ * All hosts compute the same from the same objects: which of the gateways (live hosts with an uplink of the network) answers for an address
+ * is decided by each for itself, and they agree. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "weft/base/siphash.h"
+#include "weft/compiler/layers.h"
+
+/* The live hosts with an uplink into a physical network. */
+struct physical {
+    const char *name;
+    const struct compile_uplink *uplink; /* This host's; NULL: none. */
+    const struct compile_host **hosts;
+    size_t n_hosts;
+};
+
+struct nat {
+    const struct compile_index *index;
+    struct desired *desired;
+    struct hashmap ports;             /* By id; nodes parallel to the snapshot's ports. */
+    struct hashmap_node *port_nodes;
+    struct physical *physicals;       /* One for each name that some network has. */
+    size_t n_physicals;
+    const struct snat_block **blocks; /* Those of a router together, by first port. */
+};
+
+static __u32 ipv4_of(const struct ip_address *address)
+{
+    __u32 wire;
+
+    memcpy(&wire, address->bytes + 12, sizeof(wire));
+    return wire;
+}
+
+/* ---- finding ----------------------------------------------------------------------------------------------------------------- */
+
+static int index_ports(struct nat *nat)
+{
+    const struct snapshot *snapshot = nat->index->snapshot;
+
+    nat->port_nodes = calloc(snapshot->n_ports + 1, sizeof(*nat->port_nodes));
+    if (!nat->port_nodes || hashmap_reserve(&nat->ports, snapshot->n_ports) < 0)
+        return -ENOMEM;
+    for (size_t i = 0; i < snapshot->n_ports; i++)
+        if (hashmap_insert(&nat->ports, &nat->port_nodes[i], snapshot->ports[i].port->object.id, UUID_TEXT_SIZE - 1) == -ENOMEM)
+            return -ENOMEM;
+    return 0;
+}
+
+static const struct compile_port *find_port(const struct nat *nat, const char *id)
+{
+    struct hashmap_node *node = id[0] ? hashmap_find(&nat->ports, id, strlen(id)) : NULL;
+
+    return node ? &nat->index->snapshot->ports[node - nat->port_nodes] : NULL;
+}
+
+/* The router's port on the external network; NULL: none, or none that we know. */
+static const struct compile_port *find_gateway(const struct nat *nat, const char *router_id, const char *network_id)
+{
+    const struct compile_router_entry *router = router_id[0] ? compile_find_router(nat->index, router_id) : NULL;
+
+    for (size_t i = 0; router && i < router->n_ports; i++) {
+        const struct compile_port *port = nat->index->ports_by_router[router->first_port + i];
+
+        if (compile_is_gateway(port->port) && streq(port->port->network_id, network_id))
+            return port;
+    }
+    return NULL;
+}
+
+static const struct ip_address *first_ipv4(const struct port *port)
+{
+    for (size_t i = 0; i < port->n_fixed_ips; i++)
+        if (ip_is_v4(&port->fixed_ips[i].address))
+            return &port->fixed_ips[i].address;
+    return NULL;
+}
+
+/* ---- gateways ------------------------------------------------------------------------------------------------------------------ */
+
+static bool host_is_in(const struct host *host, const char *physical_network)
+{
+    for (size_t i = 0; i < host->n_physical_networks; i++)
+        if (streq(host->physical_networks[i].text, physical_network))
+            return true;
+    return false;
+}
+
+static int compare_hosts(const void *a, const void *b)
+{
+    const struct compile_host *x = *(const struct compile_host *const *)a, *y = *(const struct compile_host *const *)b;
+
+    return strcmp(x->host->object.name, y->host->object.name);
+}
+
+static const struct physical *find_physical(const struct nat *nat, const struct network *network)
+{
+    for (size_t i = 0; network->physical_network && i < nat->n_physicals; i++)
+        if (streq(nat->physicals[i].name, network->physical_network))
+            return &nat->physicals[i];
+    return NULL;
+}
+
+static int find_gateways(const struct snapshot *snapshot, struct physical *physical)
+{
+    physical->hosts = calloc(snapshot->n_hosts + 1, sizeof(*physical->hosts));
+    if (!physical->hosts)
+        return -ENOMEM;
+    for (size_t i = 0; i < snapshot->n_hosts; i++)
+        if (snapshot->hosts[i].host->object.name && snapshot->hosts[i].host->state == HOST_STATE_UP &&
+            host_is_in(snapshot->hosts[i].host, physical->name))
+            physical->hosts[physical->n_hosts++] = &snapshot->hosts[i];
+    if (physical->n_hosts)
+        qsort(physical->hosts, physical->n_hosts, sizeof(*physical->hosts), compare_hosts);
+    for (size_t i = 0; i < snapshot->n_uplinks && !physical->uplink; i++)
+        if (streq(snapshot->uplinks[i].physical_network, physical->name))
+            physical->uplink = &snapshot->uplinks[i];
+    return 0;
+}
+
+static int find_physicals(struct nat *nat)
+{
+    const struct snapshot *snapshot = nat->index->snapshot;
+
+    nat->physicals = calloc(snapshot->n_networks + 1, sizeof(*nat->physicals));
+    if (!nat->physicals)
+        return -ENOMEM;
+    for (size_t i = 0; i < snapshot->n_networks; i++) {
+        struct physical *physical = &nat->physicals[nat->n_physicals];
+
+        if (!snapshot->networks[i]->physical_network || find_physical(nat, snapshot->networks[i]))
+            continue;
+        physical->name = snapshot->networks[i]->physical_network;
+        nat->n_physicals++;
+        if (find_gateways(snapshot, physical) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* Does this host answer for the address?  'at_home' is the host that has what is behind it: if that is a gateway, nobody else is on the way.
+ * Else rendezvous: of all gateways the one that scores best for the address, so that one that comes or goes moves only its own. */
+static bool is_announced_here(const struct nat *nat, const struct network *network, const struct ip_address *address, const char *at_home)
+{
+    static const uint64_t key[2] = {0x7765667467617465, 0x776179616e6e6f75};
+    const struct physical *physical = find_physical(nat, network);
+    const char *best = NULL;
+    uint32_t best_score = 0;
+
+    if (!physical || !physical->uplink)
+        return false;
+    for (size_t i = 0; i < physical->n_hosts; i++) {
+        const char *name = physical->hosts[i]->host->object.name;
+        struct {
+            uint32_t vni, host;
+            uint8_t address[16];
+        } text = {.vni = network->vni, .host = siphash(key, name, strlen(name))};
+        uint32_t score;
+
+        if (at_home && streq(name, at_home))
+            return streq(name, nat->index->snapshot->host_name);
+        memcpy(text.address, address->bytes, sizeof(text.address));
+        score = siphash(key, &text, sizeof(text));
+        if (!best || score > best_score) {
+            best = name;
+            best_score = score;
+        }
+    }
+    return best && streq(best, nat->index->snapshot->host_name);
+}
+
+static int add_uplink(struct nat *nat, const struct network *network, uint32_t project, const struct compile_uplink *uplink)
+{
+    struct uplink_key key = {uplink->ifindex, network->vlan_id}, by_vni = {UPLINK_BY_VNI, network->vni};
+    struct uplink_value value = {.ifindex = uplink->ifindex, .vlan = network->vlan_id, .vni = network->vni, .project = project,
+                                 .mtu = MIN(uplink->mtu, network->mtu)};
+    struct rows *rows = &nat->desired->tables[TABLE_UPLINKS];
+
+    memcpy(value.mac, uplink->mac.bytes, sizeof(value.mac));
+    return rows_add(rows, &key, &value) < 0 || rows_add(rows, &by_vni, &value) < 0 ? -ENOMEM : 0;
+}
+
+/* The other gateways: for this host's workloads, when it has no uplink itself. */
+static int add_gateways(struct nat *nat, uint32_t vni, const struct physical *physical)
+{
+    struct rows *rows = &nat->desired->tables[TABLE_GATEWAYS];
+    uint32_t n = 0;
+
+    for (size_t i = 0; i < physical->n_hosts; i++) {
+        struct flood_key key = {vni, n};
+        struct output_value value = {vni, OUTPUT_REMOTE | physical->hosts[i]->slot};
+
+        if (!physical->hosts[i]->slot)
+            continue;
+        n++;
+        if (rows_add(rows, &key, &value) < 0)
+            return -ENOMEM;
+    }
+
+    struct flood_key key = {vni, GATEWAYS_FACTS};
+    struct output_value value = {vni, n};
+
+    return n ? rows_add(rows, &key, &value) : 0;
+}
+
+static int add_physical_networks(struct nat *nat)
+{
+    const struct snapshot *snapshot = nat->index->snapshot;
+
+    for (size_t i = 0; i < snapshot->n_networks; i++) {
+        const struct network *network = snapshot->networks[i];
+        const struct physical *physical = find_physical(nat, network);
+
+        if (!physical)
+            continue;
+        if (add_gateways(nat, network->vni, physical) < 0 ||
+            (physical->uplink &&
+             add_uplink(nat, network, snapshot->network_projects ? snapshot->network_projects[i] : 0, physical->uplink) < 0))
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* ---- addresses ------------------------------------------------------------------------------------------------------------------- */
+
+static int add_external(struct nat *nat, const struct network *network, const struct ip_address *address, struct external_value value,
+                        const char *at_home)
+{
+    struct external_key key = {network->vni, ipv4_of(address)};
+
+    value.vni = network->vni;
+    if (is_announced_here(nat, network, address, at_home))
+        value.flags |= EXTERNAL_ANNOUNCED;
+    return rows_add(&nat->desired->tables[TABLE_EXTERNAL], &key, &value);
+}
+
+/* Who is on the external network itself reaches a floating IP through the router that knows it. */
+static int add_neighbor(struct nat *nat, uint32_t vni, const struct ip_address *address, const struct mac_address *mac)
+{
+    struct neighbor_key key = {.vni = vni};
+    struct neighbor_value value = {.check = (uint16_t)vni};
+
+    memcpy(key.address, address->bytes, sizeof(key.address));
+    memcpy(value.mac, mac->bytes, sizeof(value.mac));
+    return rows_add(&nat->desired->tables[TABLE_NEIGHBORS], &key, &value);
+}
+
+static int add_floating_ip(struct nat *nat, const struct floating_ip *model)
+{
+    const struct compile_network *network = compile_find_network(nat->index, model->floating_network_id);
+    const struct compile_port *port = find_port(nat, model->port_id), *gateway;
+    const struct ip_address *fixed = model->has_fixed_address ? &model->fixed_address : port ? first_ipv4(port->port) : NULL;
+    struct external_value value = {.kind = EXTERNAL_FLOATING, .object = compile_object_number(&model->object)};
+
+    gateway = find_gateway(nat, model->router_id, model->floating_network_id);
+    if (!network || !port || !gateway || !fixed || !ip_is_v4(fixed) || !ip_is_v4(&model->floating_address))
+        return 0;
+    value.output = compile_output(nat->index, port);
+    value.router_port = gateway->router_port;
+    if (port->slot) {
+        struct floating_key key = {port->slot, ipv4_of(fixed)};
+        struct floating_value row = {port->slot, ipv4_of(&model->floating_address), gateway->router_port, value.object};
+
+        value.address = ipv4_of(fixed);
+        if (rows_add(&nat->desired->tables[TABLE_FLOATING], &key, &row) < 0)
+            return -ENOMEM;
+    }
+    if (add_neighbor(nat, network->network->vni, &model->floating_address, &gateway->port->mac) < 0)
+        return -ENOMEM;
+    return add_external(nat, network->network, &model->floating_address, value, port->port->binding_host_id);
+}
+
+/* ---- port forwardings -------------------------------------------------------------------------------------------------------------- */
+
+static int compare_floating_ips(const void *a, const void *b)
+{
+    const struct floating_ip *x = *(const struct floating_ip *const *)a, *y = *(const struct floating_ip *const *)b;
+
+    return strcmp(x->object.id, y->object.id);
+}
+
+static int find_by_id(const void *id, const void *element)
+{
+    return strcmp(id, (*(const struct floating_ip *const *)element)->object.id);
+}
+
+static int add_forwarding(struct nat *nat, const struct port_forwarding *model, const struct floating_ip *floating_ip)
+{
+    const struct compile_network *network = compile_find_network(nat->index, floating_ip->floating_network_id);
+    const struct compile_port *port = find_port(nat, model->internal_port_id);
+    const struct compile_port *gateway = find_gateway(nat, floating_ip->router_id, floating_ip->floating_network_id);
+    struct external_value value = {.kind = EXTERNAL_FORWARDED, .port = model->internal_first, .first = model->external_first,
+                                   .object = compile_object_number(&model->object)};
+
+    if (!network || !port || !gateway || !ip_is_v4(&model->internal_address))
+        return 0;
+    value.vni = network->network->vni;
+    value.output = compile_output(nat->index, port);
+    value.router_port = gateway->router_port;
+    if (port->slot)
+        value.address = ipv4_of(&model->internal_address);
+    for (uint32_t number = model->external_first; number <= model->external_last; number++) {
+        struct forwarding_key key = {.vni = value.vni, .address = ipv4_of(&floating_ip->floating_address), .port = htons((uint16_t)number),
+                                     .protocol = model->protocol};
+
+        if (rows_add(&nat->desired->tables[TABLE_FORWARDINGS], &key, &value) < 0)
+            return -ENOMEM;
+    }
+
+    struct external_value address = {.kind = EXTERNAL_FORWARDED, .router_port = gateway->router_port,
+                                     .object = compile_object_number(&floating_ip->object)};
+
+    if (add_neighbor(nat, value.vni, &floating_ip->floating_address, &gateway->port->mac) < 0)
+        return -ENOMEM;
+    return add_external(nat, network->network, &floating_ip->floating_address, address, NULL);
+}
+
+static int add_forwardings(struct nat *nat)
+{
+    const struct snapshot *snapshot = nat->index->snapshot;
+    const struct floating_ip **sorted = calloc(snapshot->n_floating_ips + 1, sizeof(*sorted));
+    int error = sorted ? 0 : -ENOMEM;
+
+    if (error == 0 && snapshot->n_floating_ips) {
+        memcpy(sorted, snapshot->floating_ips, snapshot->n_floating_ips * sizeof(*sorted));
+        qsort(sorted, snapshot->n_floating_ips, sizeof(*sorted), compare_floating_ips);
+    }
+    for (size_t i = 0; i < snapshot->n_port_forwardings && error == 0; i++) {
+        const struct port_forwarding *model = snapshot->port_forwardings[i];
+        const struct floating_ip *const *found =
+            bsearch(model->floating_ip_id, sorted, snapshot->n_floating_ips, sizeof(*sorted), find_by_id);
+
+        if (found && !(*found)->port_id[0]) /* Of a port as a whole: that comes first. */
+            error = add_forwarding(nat, model, *found);
+    }
+    free(sorted);
+    return error;
+}
+
+/* ---- routers' addresses --------------------------------------------------------------------------------------------------------------- */
+
+static int compare_blocks(const void *a, const void *b)
+{
+    const struct snat_block *x = *(const struct snat_block *const *)a, *y = *(const struct snat_block *const *)b;
+    int order = strcmp(x->router_id, y->router_id);
+
+    return order ? order : x->first_port < y->first_port ? -1 : x->first_port > y->first_port;
+}
+
+static bool block_is_valid(const struct snat_block *block)
+{
+    return block->n_ports && !(block->n_ports & (block->n_ports - 1)) && block->first_port % block->n_ports == 0 && block->host &&
+           ip_is_v4(&block->address);
+}
+
+/* Whose the ports of the block are, for gateways. */
+static int add_owner(struct nat *nat, uint32_t vni, const struct snat_block *block)
+{
+    const struct compile_host *host = compile_find_host(nat->index, block->host);
+    bool is_here = streq(block->host, nat->index->snapshot->host_name);
+    struct snat_owner_key key = {.prefix_length = 64 + 16 - (uint32_t)__builtin_ctz(block->n_ports), .vni = vni,
+                                 .address = ipv4_of(&block->address), .port = htons(block->first_port)};
+    struct output_value value = {vni, is_here ? OUTPUT_LOCAL : host && host->slot ? OUTPUT_REMOTE | host->slot : OUTPUT_NONE};
+
+    return value.output == OUTPUT_NONE ? 0 : rows_add(&nat->desired->tables[TABLE_SNAT_OWNERS], &key, &value);
+}
+
+/* The blocks of the router's address, which begin at 'blocks': who owns them all, and which are this host's. */
+static int add_blocks(struct nat *nat, const struct router *router, const struct compile_port *gateway, const struct network *network,
+                      const struct ip_address *address, const struct snat_block *const *blocks, size_t n)
+{
+    struct snat_config config = {.router_port = gateway->router_port, .address = ipv4_of(address), .vni = network->vni,
+                                 .object = compile_object_number(&router->object)};
+
+    for (size_t i = 0; i < n; i++) {
+        const struct snat_block *block = blocks[i];
+
+        if (!block_is_valid(block) || !streq(block->network_id, network->object.id) || !ip_equal(&block->address, address))
+            continue;
+        if (add_owner(nat, network->vni, block) < 0)
+            return -ENOMEM;
+        if (streq(block->host, nat->index->snapshot->host_name) && config.n_blocks < SNAT_BLOCKS_MAX) {
+            config.blocks[config.n_blocks].first = block->first_port;
+            config.blocks[config.n_blocks++].size = block->n_ports;
+        }
+    }
+    return config.n_blocks ? rows_add(&nat->desired->tables[TABLE_SNAT], &gateway->router_port, &config) : 0;
+}
+
+static int add_router(struct nat *nat, const struct compile_router_entry *entry, const struct snat_block *const *blocks, size_t n_blocks)
+{
+    const struct router *router = entry->router->router;
+
+    for (size_t i = 0; i < entry->n_ports; i++) {
+        const struct compile_port *gateway = nat->index->ports_by_router[entry->first_port + i];
+        const struct compile_network *network = compile_find_network(nat->index, gateway->port->network_id);
+        const struct ip_address *address = first_ipv4(gateway->port);
+
+        if (!compile_is_gateway(gateway->port) || !network)
+            continue;
+        for (size_t k = 0; k < gateway->port->n_fixed_ips; k++) {
+            struct external_value value = {.kind = EXTERNAL_ROUTER, .router_port = gateway->router_port,
+                                           .object = compile_object_number(&router->object)};
+
+            if (ip_is_v4(&gateway->port->fixed_ips[k].address) &&
+                add_external(nat, network->network, &gateway->port->fixed_ips[k].address, value, NULL) < 0)
+                return -ENOMEM;
+        }
+        if (address && router->enable_snat && add_blocks(nat, router, gateway, network->network, address, blocks, n_blocks) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* Where the blocks of a router begin in the sorted array, by bisection. */
+static size_t first_block(const struct nat *nat, const char *router_id)
+{
+    size_t low = 0, high = nat->index->snapshot->n_snat_blocks;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+
+        if (strcmp(nat->blocks[middle]->router_id, router_id) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static int add_routers(struct nat *nat)
+{
+    const struct snapshot *snapshot = nat->index->snapshot;
+
+    nat->blocks = calloc(snapshot->n_snat_blocks + 1, sizeof(*nat->blocks));
+    if (!nat->blocks)
+        return -ENOMEM;
+    if (snapshot->n_snat_blocks) {
+        memcpy(nat->blocks, snapshot->snat_blocks, snapshot->n_snat_blocks * sizeof(*nat->blocks));
+        qsort(nat->blocks, snapshot->n_snat_blocks, sizeof(*nat->blocks), compare_blocks);
+    }
+    for (size_t i = 0; i < snapshot->n_routers; i++) {
+        const struct compile_router_entry *router = &nat->index->router_array[i];
+        size_t first = first_block(nat, router->router->router->object.id), n = 0;
+
+        while (first + n < snapshot->n_snat_blocks && streq(nat->blocks[first + n]->router_id, router->router->router->object.id))
+            n++;
+        if (router->router->number && add_router(nat, router, nat->blocks + first, n) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* ---- all together ------------------------------------------------------------------------------------------------------------------------- */
+
+static int add_outside_neighbors(struct nat *nat)
+{
+    const struct snapshot *snapshot = nat->index->snapshot;
+
+    for (size_t i = 0; i < snapshot->n_outside_neighbors; i++) {
+        const struct compile_outside_neighbor *neighbor = &snapshot->outside_neighbors[i];
+        const struct compile_network *network = compile_find_network(nat->index, neighbor->network_id);
+
+        if (network && add_neighbor(nat, network->network->vni, &neighbor->address, &neighbor->mac) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static void nat_clear(struct nat *nat)
+{
+    for (size_t i = 0; i < nat->n_physicals; i++)
+        free(nat->physicals[i].hosts);
+    free(nat->physicals);
+    free(nat->port_nodes);
+    free(nat->blocks);
+    hashmap_clear(&nat->ports);
+}
+
+int compile_nat(struct compile_index *index, struct desired *desired)
+{
+    const struct snapshot *snapshot = index->snapshot;
+    struct nat nat = {.index = index, .desired = desired};
+    int error = find_physicals(&nat);
+
+    if (error == 0)
+        error = add_physical_networks(&nat);
+    if (error == 0 && snapshot->n_floating_ips)
+        error = index_ports(&nat);
+    for (size_t i = 0; i < snapshot->n_floating_ips && error == 0; i++)
+        error = add_floating_ip(&nat, snapshot->floating_ips[i]);
+    if (error == 0)
+        error = add_forwardings(&nat);
+    if (error == 0)
+        error = add_routers(&nat);
+    if (error == 0)
+        error = add_outside_neighbors(&nat);
+    nat_clear(&nat);
+    return error;
+}
