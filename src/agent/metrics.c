@@ -20,6 +20,15 @@ struct metrics {
 
 /* ---- the text ------------------------------------------------------------------------------------------------------------ */
 
+static void write_tables(const struct agent *agent, struct buffer *text)
+{
+    const struct desired *actual = maps_actual(agent->maps);
+
+    prometheus_begin(text, "weft_agent_table_rows", "gauge", "Rows of the data plane's tables that the agent writes.");
+    for (int table = 0; table < N_DESIRED_TABLES; table++)
+        prometheus_sample(text, "weft_agent_table_rows", (double)actual->tables[table].n, "table", desired_table_name(table), NULL);
+}
+
 static void write_ports(const struct agent *agent, struct buffer *text)
 {
     static const struct {
@@ -94,6 +103,7 @@ static int write_metrics(void *context, struct buffer *text)
     prometheus_single(text, "weft_agent_update_milliseconds", "gauge", "What the last update of the data plane took.", (double)agent->update_took_ms);
     prometheus_single(text, "weft_agent_punted_total", "counter", "Packets that the data plane left to the agent.", (double)punt->events);
     prometheus_single(text, "weft_agent_replies_total", "counter", "DHCP, router advertisement and ICMP answers sent.", (double)punt->replies);
+    write_tables(agent, text);
     write_ports(agent, text);
     write_drops(agent, text);
     return text->data ? 0 : -ENOMEM;

@@ -1,5 +1,5 @@
-/* Sorted rows: see rows.h.  Sorting is a merge sort on the rows themselves, after a look whether they are sorted already
- * (the compiler's input order makes that common). */
+/* Sorted rows: see rows.h.  After a look whether they are sorted already, few rows are merge-sorted and many sorted by the bytes of their keys, from
+ * the last to the first (LSD radix sort), without those bytes that all keys have in common: most keys differ in a few. */
 #include "weft/base/rows.h"
 
 #include <errno.h>
@@ -15,6 +15,11 @@ void rows_clear(struct rows *rows)
 {
     free(rows->data);
     rows_init(rows, rows->key_size, rows->value_size);
+}
+
+void rows_reset(struct rows *rows)
+{
+    rows->n = 0;
 }
 
 int rows_add(struct rows *rows, const void *key, const void *value)
@@ -75,6 +80,59 @@ static int merge_sort(struct rows *rows)
     return 0;
 }
 
+#define RADIX_MIN_ROWS 128
+
+/* One byte of the keys: 'order' is what the bytes behind it came to, 'counts' how often each value is there. */
+static void sort_by_byte(const uint8_t *byte, size_t stride, size_t n, const uint32_t counts[256], const uint32_t *order, uint32_t *ret_order)
+{
+    uint32_t places[256], next = 0;
+
+    for (size_t value = 0; value < 256; value++) {
+        places[value] = next;
+        next += counts[value];
+    }
+    for (size_t i = 0; i < n; i++)
+        ret_order[places[byte[order[i] * stride]]++] = order[i];
+}
+
+static int radix_sort(struct rows *rows)
+{
+    size_t stride = rows_stride(rows), n = rows->n;
+    uint32_t(*counts)[256] = calloc(rows->key_size, sizeof(*counts));
+    uint32_t *order = malloc(2 * n * sizeof(*order)), *other = order ? order + n : NULL;
+    uint32_t *memory = order;
+    uint8_t *sorted = malloc(n * stride);
+
+    if (!counts || !order || !sorted) {
+        free(counts);
+        free(memory);
+        free(sorted);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t *key = rows_key(rows, i);
+
+        order[i] = (uint32_t)i;
+        for (uint32_t byte = 0; byte < rows->key_size; byte++)
+            counts[byte][key[byte]]++;
+    }
+    for (uint32_t byte = rows->key_size; byte-- > 0;) {
+        if (counts[byte][rows->data[byte]] == n)
+            continue;
+        sort_by_byte(rows->data + byte, stride, n, counts[byte], order, other);
+        uint32_t *swap = order;
+        order = other;
+        other = swap;
+    }
+    for (size_t i = 0; i < n; i++)
+        memcpy(sorted + i * stride, rows_key(rows, order[i]), stride);
+    memcpy(rows->data, sorted, n * stride);
+    free(counts);
+    free(memory);
+    free(sorted);
+    return 0;
+}
+
 int rows_sort(struct rows *rows)
 {
     size_t stride = rows_stride(rows), kept = 0;
@@ -83,7 +141,7 @@ int rows_sort(struct rows *rows)
     for (size_t i = 1; i < rows->n && sorted; i++)
         sorted = memcmp(rows_key(rows, i - 1), rows_key(rows, i), rows->key_size) <= 0;
     if (!sorted) {
-        int error = merge_sort(rows);
+        int error = rows->n < RADIX_MIN_ROWS || rows->n > UINT32_MAX ? merge_sort(rows) : radix_sort(rows);
 
         if (error < 0)
             return error;

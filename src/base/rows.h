@@ -17,6 +17,8 @@ struct rows {
 void rows_init(struct rows *rows, uint32_t key_size, uint32_t value_size);
 void rows_clear(struct rows *rows); /* Frees; sizes stay, so that it can be filled again. */
 
+void rows_reset(struct rows *rows); /* No rows; the memory stays, so that filling it again costs none. */
+
 /* Appends a row; 'value' may be NULL for zeros.  Returns 0 or -ENOMEM. */
 int rows_add(struct rows *rows, const void *key, const void *value);
 

@@ -18,10 +18,12 @@ int compile(const struct snapshot *snapshot, struct desired *ret)
     struct compile_index index;
     int error;
 
-    desired_clear(ret);
+    desired_reset(ret);
     error = compile_index_build(snapshot, &index);
-    if (error < 0)
+    if (error < 0) {
+        desired_clear(ret);
         return error;
+    }
 
     error = compile_projects(snapshot, ret);
     if (error == 0)

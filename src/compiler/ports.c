@@ -171,9 +171,9 @@ int compile_ports(struct compile_index *index, struct desired *desired)
 {
     for (size_t i = 0; i < index->snapshot->n_ports; i++) {
         const struct compile_port *entry = &index->snapshot->ports[i];
-        const struct compile_network *network = compile_find_network(index, entry->port->network_id);
+        const struct compile_network *network = entry->slot ? compile_find_network(index, entry->port->network_id) : NULL;
 
-        if (!entry->slot || !network)
+        if (!network)
             continue;
         if (add_record(index, entry, network->network, desired) < 0)
             return -ENOMEM;

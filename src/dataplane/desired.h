@@ -71,6 +71,12 @@ static inline void desired_clear(struct desired *desired)
         rows_clear(&desired->tables[i]);
 }
 
+static inline void desired_reset(struct desired *desired) /* As rows_reset(). */
+{
+    for (int i = 0; i < N_DESIRED_TABLES; i++)
+        rows_reset(&desired->tables[i]);
+}
+
 static inline const char *desired_table_name(enum desired_table table)
 {
     static const char *const names[] = {

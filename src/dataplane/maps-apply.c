@@ -171,6 +171,8 @@ static int next_actual(struct difference *difference, const struct rows *desired
 {
     int error = 0;
 
+    if (!difference->kept.n && !desired_table_is_array(difference->table))
+        return rows_copy(desired, ret);
     rows_clear(ret);
     for (size_t i = 0; i < difference->kept.n && error == 0; i++)
         error = rows_add(ret, rows_key(&difference->kept, i), rows_value(&difference->kept, i));
@@ -180,12 +182,22 @@ static int next_actual(struct difference *difference, const struct rows *desired
     return error < 0 ? error : rows_sort(ret);
 }
 
-static int compare_table(struct difference *difference, const struct desired *desired, struct rows *ret_next)
+/* Most tables, most of the time. */
+static bool rows_same(const struct rows *a, const struct rows *b)
+{
+    return a->n == b->n && (!a->n || memcmp(a->data, b->data, a->n * rows_stride(a)) == 0);
+}
+
+/* 'ret_is_same': there is nothing to do, and '*ret_next' is left empty. */
+static int compare_table(struct difference *difference, const struct desired *desired, struct rows *ret_next, bool *ret_is_same)
 {
     enum desired_table table = difference->table;
     const struct rows *before = &difference->maps->actual.tables[table], *after = &desired->tables[table];
     int error;
 
+    *ret_is_same = rows_same(before, after);
+    if (*ret_is_same)
+        return 0;
     rows_init(&difference->kept, before->key_size, before->value_size);
     error = rows_compare(before, after, collect, difference);
     if (error == 0 && table == TABLE_FLOOD && !difference->sweep) {
@@ -215,8 +227,8 @@ static void note(int *result, int error)
 int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uint64_t now_ms, struct maps_changes *ret_changes)
 {
     struct difference difference = {.maps = maps, .sweep = sweep, .now_ms = now_ms, .changes = ret_changes};
-    bool stale[N_DESIRED_TABLES] = {false};
-    struct desired next;
+    bool stale[N_DESIRED_TABLES] = {false}, same[N_DESIRED_TABLES] = {false};
+    struct desired next, now; /* 'now' borrows. */
     int result = 0;
 
     *ret_changes = (struct maps_changes){0};
@@ -227,7 +239,7 @@ int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uin
 
     for (int table = 0; table < N_DESIRED_TABLES && result == 0; table++) {
         difference.table = table;
-        result = compare_table(&difference, desired, &next.tables[table]);
+        result = compare_table(&difference, desired, &next.tables[table], &same[table]);
     }
     if (result < 0)
         goto finish;
@@ -254,11 +266,15 @@ int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uin
         }
     for (size_t i = ARRAY_SIZE(record_order); i > 0; i--)
         records_remove(maps, record_order[i - 1], &difference.deletions.tables[record_order[i - 1]], now_ms);
-    note(&result, concerned_bump(&difference.concerned, &next));
+    for (int table = 0; table < N_DESIRED_TABLES; table++)
+        now.tables[table] = same[table] ? maps->actual.tables[table] : next.tables[table];
+    note(&result, concerned_bump(&difference.concerned, &now));
 
     for (int table = 0; table < N_DESIRED_TABLES; table++) {
         struct rows swap = maps->actual.tables[table];
 
+        if (same[table])
+            continue;
         maps->actual.tables[table] = next.tables[table];
         next.tables[table] = swap;
         if (stale[table])

@@ -36,6 +36,42 @@ static void fill(struct rows *rows, struct naive *naive, unsigned n)
     assert_int_equal(0, rows_sort(rows));
 }
 
+/* Keys of several bytes, of which some are the same in all, few rows and many: as qsort of them, with the first of equals. */
+static void rows_of_any_number_are_in_the_order_of_their_keys(void **state)
+{
+    static const uint32_t sizes[] = {1, 2, 127, 128, 129, 1000, 5000};
+
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+        for (uint32_t varying = 1; varying < 64; varying = varying * 2 + 1) {
+            struct rows rows;
+            uint8_t *first = calloc(1, 1 << 12); /* By the key's varying bits: where the first row with it was, plus one. */
+
+            rows_init(&rows, 6, 4);
+            for (uint32_t n = 0; n < sizes[i]; n++) {
+                uint8_t a = (uint8_t)((uint32_t)rand() & varying), b = (uint8_t)((uint32_t)rand() & 63);
+                uint8_t key[6] = {7, a, 7, 7, b, 9};
+
+                assert_int_equal(0, rows_add(&rows, key, &n));
+                if (!first[a << 6 | b])
+                    first[a << 6 | b] = (uint8_t)(n % 251 + 1);
+            }
+            assert_int_equal(0, rows_sort(&rows));
+            for (size_t n = 0; n < rows.n; n++) {
+                const uint8_t *key = rows_key(&rows, n);
+                uint32_t value;
+
+                memcpy(&value, rows_value(&rows, n), sizeof(value));
+                assert_int_equal(first[key[1] << 6 | key[4]], value % 251 + 1);
+                assert_true(n == 0 || memcmp(rows_key(&rows, n - 1), key, 6) < 0);
+                first[key[1] << 6 | key[4]] = 0;
+            }
+            for (size_t k = 0; k < 1 << 12; k++)
+                assert_int_equal(0, first[k]); /* None is missing. */
+            free(first);
+            rows_clear(&rows);
+        }
+}
+
 static void sorted_rows_find_what_was_added_first(void **state)
 {
     for (unsigned round = 0; round < 200; round++) {
@@ -100,6 +136,7 @@ static void comparing_visits_exactly_the_differences(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_of_any_number_are_in_the_order_of_their_keys),
         cmocka_unit_test(sorted_rows_find_what_was_added_first),
         cmocka_unit_test(comparing_visits_exactly_the_differences),
     };
