@@ -89,7 +89,7 @@ static uint32_t wanted_size(const struct maps *maps, const char *name)
         return maps->sizes.n_hosts;
     if (streq(name, "projects"))
         return maps->sizes.n_projects;
-    if (streq(name, "router_ports"))
+    if (streq(name, "router_ports") || streq(name, "router_port_runtime"))
         return maps->sizes.n_router_ports;
     return 0; /* As the program says. */
 }
@@ -126,7 +126,7 @@ static int set_up_maps(struct maps *maps, struct error *error)
         const char *name = bpf_map__name(map);
         char path[600];
 
-        if (strchr(name, '.') || streq(name, "scratch")) /* .rodata, .bss: belong to the program, not to the data. */
+        if (strchr(name, '.') || streq(name, "scratch") || streq(name, "packets")) /* .rodata, .bss: belong to the program, not to the data. */
             continue;
         pin_file(maps, name, path);
         if (streq(name, "connections_1")) {

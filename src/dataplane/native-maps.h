@@ -34,6 +34,7 @@
     MAP(rules, HASH)                                                                                         \
     MAP(members, HASH)                                                                                       \
     MAP(member_prefixes, PREFIX)                                                                             \
+    MAP(router_port_runtime, ARRAY)                                                                          \
     MAP(router_ports, ARRAY)                                                                                 \
     MAP(routes, PREFIX)                                                                                      \
     MAP(next_hops, HASH)                                                                                     \

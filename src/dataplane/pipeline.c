@@ -145,6 +145,13 @@ static const char *trace_address(const __u8 *bytes)
     return ip_format(&address, trace_buffer());
 }
 
+static const char *trace_ipv4(__u32 bytes)
+{
+    struct ip_address address = ip_from_v4(ntohl(bytes));
+
+    return ip_format(&address, trace_buffer());
+}
+
 static const char *trace_reason(__u32 reason)
 {
     static const char *const texts[] = {
@@ -282,19 +289,62 @@ static long bpf_skb_change_proto(struct __sk_buff *skb, __be16 protocol, __u64 f
     return result;
 }
 
+static __u32 csum_add(__u32 a, __u32 b)
+{
+    __u32 sum = a + b;
+
+    return sum + (sum < b);
+}
+
+static __u16 csum_fold(__u32 sum)
+{
+    sum = (sum & 0xffff) + (sum >> 16);
+    return (__u16)~((sum & 0xffff) + (sum >> 16));
+}
+
+/* As the kernel's inet_proto_csum_replace2(), 4() and by_diff(). */
 static long bpf_l4_csum_replace(struct __sk_buff *skb, __u32 offset, __u64 from, __u64 to, __u64 flags)
 {
-    __u32 sum;
+    const __u64 known = BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0 | BPF_F_HDR_FIELD_MASK;
+    bool is_pseudo = flags & BPF_F_PSEUDO_HDR, is_mangled_0 = flags & BPF_F_MARK_MANGLED_0;
+    __u32 size = flags & BPF_F_HDR_FIELD_MASK;
+    __u16 before, after;
 
-    if (flags != 2 || offset > 0xffff || offset + 2 > skb->len)
+    if (flags & ~known || (size != 0 && size != 2 && size != 4) || (!size && from) || offset > 0xffff || offset & 1)
         return -EINVAL;
-    sum = (__u16)~load16(native_frame(skb)->bytes + offset) + (__u16)~from + (__u16)to;
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    store16(native_frame(skb)->bytes + offset, ~sum);
+    if (offset + 2 > skb->len)
+        return -EFAULT;
     if (native_frame(skb)->linear < offset + 2)
         native_frame(skb)->linear = offset + 2;
+    before = after = load16(native_frame(skb)->bytes + offset);
+    if (before || !is_mangled_0) {
+        __u32 change = size ? csum_add((__u32)to, ~(__u32)from) : (__u32)to;
+        if (!native_frame(skb)->checksum_partial)
+            after = csum_fold(csum_add(~(__u32)before, change));
+        else if (is_pseudo)
+            after = (__u16)~csum_fold(csum_add(before, change));
+        if (is_mangled_0 && !after)
+            after = 0xffff;
+        store16(native_frame(skb)->bytes + offset, after);
+    }
     return frame_resize(skb, 0, 0); /* Pointers are void. */
+}
+
+static long bpf_skb_vlan_push(struct __sk_buff *skb, __be16 protocol, __u16 tag)
+{
+    skb->vlan_present = 1;
+    skb->vlan_proto = protocol;
+    skb->vlan_tci = tag;
+    return frame_resize(skb, 0, 0);
+}
+
+/* Of what is in the metadata: nothing else is asked for. */
+static long bpf_skb_vlan_pop(struct __sk_buff *skb)
+{
+    skb->vlan_present = 0;
+    skb->vlan_proto = 0;
+    skb->vlan_tci = 0;
+    return frame_resize(skb, 0, 0);
 }
 
 static __s64 bpf_csum_update(struct __sk_buff *skb, __u32 sum)
@@ -388,6 +438,7 @@ static int map_set_up(struct native *world, enum native_map_name name, enum nati
         [NATIVE_MAP_members] = {sizeof(struct member_key), sizeof(__u64), 1048576},
         [NATIVE_MAP_member_prefixes] = {sizeof(struct member_prefix_key), sizeof(__u64), 65536},
         [NATIVE_MAP_router_ports] = {4, sizeof(struct router_port_record), 0},
+        [NATIVE_MAP_router_port_runtime] = {4, sizeof(struct router_port_runtime), 0},
         [NATIVE_MAP_routes] = {sizeof(struct route_key), sizeof(struct route_value), 65536},
         [NATIVE_MAP_next_hops] = {sizeof(struct next_hop_key), sizeof(struct next_hop_value), 65536},
         [NATIVE_MAP_floating] = {sizeof(struct floating_key), sizeof(struct floating_value), 65536},
@@ -407,7 +458,8 @@ static int map_set_up(struct native *world, enum native_map_name name, enum nati
         n_max = name == NATIVE_MAP_hosts || name == NATIVE_MAP_host_runtime ? world->sizes.n_hosts
                 : name == NATIVE_MAP_projects     ? world->sizes.n_projects
                 : name == NATIVE_MAP_flow_slots   ? world->sizes.n_flow_slots
-                : name == NATIVE_MAP_router_ports ? world->sizes.n_router_ports
+                : name == NATIVE_MAP_router_ports || name == NATIVE_MAP_router_port_runtime
+                      ? world->sizes.n_router_ports
                                                   : world->sizes.n_ports;
     return native_map_init(&world->maps[name], kind, shapes[name].key_size, shapes[name].value_size, n_max);
 }
@@ -585,25 +637,28 @@ static bool result_has(const struct pipeline_result *result, enum pipeline_way w
 static void judge(struct pipeline_result *result, uint32_t ifindex)
 {
     const struct settings *settings = settings_get();
-    bool to_port = false;
+    bool to_port = false, to_host = false;
 
     for (size_t i = 0; i < result->n_outputs; i++) {
         struct pipeline_output *output = &result->outputs[i];
         if (output->way == PIPELINE_PUNT)
             continue;
         if (settings && output->ifindex == settings->tunnel_ifindex)
-            continue; /* On its way; pipeline_trace() follows. */
-        output->port_slot = port_of_interface(output->ifindex);
-        if (!output->port_slot)
+            to_host = true; /* On its way; pipeline_trace() follows. */
+        else
+            output->port_slot = port_of_interface(output->ifindex);
+        if (!output->port_slot && !to_host)
             output->host_slot = host_of_frame(native, output->bytes, output->size);
+        to_host |= output->host_slot != 0;
         to_port |= output->way != PIPELINE_CLONE && output->port_slot;
     }
     switch (result->action) {
     case TC_ACT_OK:
+    case TC_ACT_UNSPEC:
         result->verdict = PIPELINE_PASSED;
         break;
     case TC_ACT_REDIRECT:
-        result->verdict = !to_port                                         ? PIPELINE_TUNNELLED
+        result->verdict = !to_port                                         ? to_host ? PIPELINE_TUNNELLED : PIPELINE_OUTSIDE
                           : native->redirect.way == PIPELINE_REDIRECT &&
                                     native->redirect.ifindex == ifindex ? PIPELINE_ANSWERED
                                                                          : PIPELINE_DELIVERED;
@@ -635,6 +690,8 @@ static int run_program(enum pipeline_program program, struct __sk_buff *skb)
         return from_workload(skb);
     case PIPELINE_FROM_UNDERLAY:
         return from_underlay(skb);
+    case PIPELINE_FROM_UPLINK:
+        return from_uplink(skb);
     case PIPELINE_TO_TUNNEL:
         return to_tunnel(skb);
     case PIPELINE_THROUGH_NEIGHBOR:
@@ -656,10 +713,13 @@ int pipeline_run(struct pipeline *pipeline, enum pipeline_program program, const
             .gso_size = frame->gso_size,
             .gso_segs = frame->gso_segs,
             .vlan_present = frame->vlan_present,
+            .vlan_tci = frame->vlan_present ? frame->vlan : 0,
+            .vlan_proto = frame->vlan_present ? htons(ETH_P_8021Q) : 0,
             .pkt_type = frame->not_for_host ? PACKET_OTHERHOST : PACKET_HOST,
         },
         .linear = frame->linear && frame->linear < frame->size ? frame->linear : frame->size,
         .gso_tcp = frame->gso_tcp,
+        .checksum_partial = frame->checksum_partial,
     };
     struct pipeline_result result = {0};
     uint64_t before[N_DROP_REASONS];
@@ -688,6 +748,7 @@ int pipeline_run(struct pipeline *pipeline, enum pipeline_program program, const
             output->mark = copy.skb.mark;
             output->priority = copy.skb.priority;
             output->control = copy.skb.cb[0];
+            output->vlan = copy.skb.vlan_present ? copy.skb.vlan_tci : 0;
             memcpy(output->next_hop, native->redirect.next_hop, 16);
         }
     }
@@ -784,7 +845,7 @@ const char *pipeline_verdict_name(enum pipeline_verdict verdict)
     static const char *const names[] = {
         [PIPELINE_PASSED] = "passed",       [PIPELINE_DROPPED] = "dropped", [PIPELINE_DELIVERED] = "delivered",
         [PIPELINE_TUNNELLED] = "tunnelled", [PIPELINE_FLOODED] = "flooded", [PIPELINE_PUNTED] = "punted",
-        [PIPELINE_ANSWERED] = "answered",
+        [PIPELINE_ANSWERED] = "answered",   [PIPELINE_OUTSIDE] = "sent outside",
     };
 
     return names[verdict];

@@ -59,7 +59,8 @@ void pipeline_set_punt_space(struct pipeline *pipeline, uint32_t n_events);
 
 /* ---- running one frame --------------------------------------------------------------------------------------------------- */
 
-enum pipeline_program { PIPELINE_FROM_WORKLOAD, PIPELINE_FROM_UNDERLAY, PIPELINE_TO_TUNNEL, PIPELINE_THROUGH_NEIGHBOR };
+enum pipeline_program { PIPELINE_FROM_WORKLOAD, PIPELINE_FROM_UNDERLAY, PIPELINE_TO_TUNNEL, PIPELINE_THROUGH_NEIGHBOR,
+                        PIPELINE_FROM_UPLINK };
 
 struct pipeline_frame {
     const void *bytes;     /* From the destination MAC on; borrowed. */
@@ -69,18 +70,21 @@ struct pipeline_frame {
     uint32_t gso_size, gso_segs; /* Of a frame that is yet to be cut. */
     bool gso_tcp;
     uint32_t linear;       /* Bytes that the kernel has in one piece; 0: all. */
-    bool vlan_present;     /* The tag is in the metadata. */
+    bool vlan_present;     /* A tag is in the metadata: 'vlan'. */
+    uint16_t vlan;
+    bool checksum_partial; /* TCP's or UDP's is to be finished by the device: the field has the sum of the pseudo header. */
     bool not_for_host;     /* The destination MAC is not the device's: skb->pkt_type is not PACKET_HOST. */
 };
 
 enum pipeline_verdict {
-    PIPELINE_PASSED,    /* Left to the host's own stack: only from_underlay does that. */
+    PIPELINE_PASSED,    /* Left to the host's own stack: only from_underlay and from_uplink do that. */
     PIPELINE_DROPPED,
     PIPELINE_DELIVERED, /* To one local port. */
     PIPELINE_TUNNELLED, /* To one host. */
     PIPELINE_FLOODED,
     PIPELINE_PUNTED,
     PIPELINE_ANSWERED,  /* The frame became its own answer. */
+    PIPELINE_OUTSIDE,   /* Out of an uplink. */
 };
 
 struct pipeline_step {
@@ -97,6 +101,7 @@ struct pipeline_output {
     uint32_t port_slot;    /* The port that gets it; 0: none of this host. */
     uint32_t host_slot;    /* The host that gets it, in its tunnel header; 0: not tunnelled. */
     uint32_t mark, priority, control;
+    uint16_t vlan;         /* The tag in its metadata; 0: none. */
     uint8_t next_hop[16];  /* Of REDIRECT_NEIGHBOR. */
     uint8_t *bytes;        /* PUNT: a struct punt_event. */
     uint32_t size;

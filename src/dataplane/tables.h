@@ -49,6 +49,7 @@
  *   members        hash          struct member_key -> __u64 (group)  1048576
  *   member_prefixes LPM          struct member_prefix_key -> __u64 (group) 65536
  *   router_ports   array, mmap   router port -> struct router_port_record MAX_ROUTER_PORTS_DEFAULT
+ *   router_port_runtime array, mmap router port -> struct router_port_runtime MAX_ROUTER_PORTS_DEFAULT
  *   routes         LPM           struct route_key -> struct route_value 65536
  *   next_hops      hash          struct next_hop_key -> struct next_hop_value 65536
  *   floating       hash          struct floating_key -> struct floating_value 65536
@@ -63,11 +64,13 @@
  *   settings       array, mmap   0 -> struct settings              1
  *   punt           ring buffer   struct punt_event                 1 MiB
  *   scratch        per-CPU array 0 -> struct scratch (bpf/maps.h)  1, not pinned
+ *   packets        per-CPU array program -> struct packet (bpf/packet.h) 3, not pinned
  *
  * None of the hashes is preallocated.  The programs, all of them tc classifiers with direct action:
  *
  *   from_workload     ingress of the host's end of each plugged tap or veth
  *   from_underlay     ingress of each underlay device
+ *   from_uplink       ingress of each device into a physical network, behind from_underlay where it is both
  *   to_tunnel         egress of the tunnel device: gives copies of flooded frames their header
  *   through_neighbor  ingress of the tunnel device: sends what cannot use bpf_redirect_neigh at once (frames that are
  *                     neither IPv4 nor IPv6 inside) to the next hop */
@@ -314,6 +317,7 @@ _Static_assert(MAX_ROUTER_PORTS_DEFAULT <= 65536, "flow_entry holds a router por
 #define ROUTER_PORT_UP (1u << 0)         /* The router's admin_state_up, and the port's. */
 #define ROUTER_PORT_EXTERNAL (1u << 1)   /* On an external network: what leaves here is translated (if the router does that) */
 #define ROUTER_PORT_SNAT (1u << 2)       /* to a floating IP or, with this flag, to the router's address. */
+#define ROUTER_PORT_ANNOUNCED (1u << 3)  /* This host answers for its IPv6 addresses on its uplink. */
 struct router_port_config {
     __u32 flags;         /* ROUTER_PORT_* */
     __u32 router;        /* Number of the router: the routing table. */
@@ -331,6 +335,12 @@ struct router_port_record {
     struct router_port_config config[2];
 };
 
+/* What the data plane itself writes for a router port; array by its number. */
+struct router_port_runtime {
+    __u64 n_names;       /* Gateways: connections with a place in 'aliases', */
+    __u64 n_exhausted;   /* and those that got none. */
+};
+
 /* A routing table: longest prefix first, then what was compiled as best. */
 struct route_key {
     __u32 prefix_length; /* 32 + 0..128; IPv4 adds 96. */
@@ -339,6 +349,9 @@ struct route_key {
 };
 #define ROUTE_LOCAL (1u << 0)            /* An address of the router itself. */
 #define ROUTE_MANY (1u << 1)             /* 'port' is the number of a group in 'next_hops', and next_hop unused. */
+/* 'router' of the table that says who routes what arrives from outside on an external network: 'port' is the router's port there.  A
+ * ROUTE_LOCAL in it is an address of this host, which such a prefix does not take from it. */
+#define ROUTER_OUTSIDE 0x80000000u       /* | vni */
 struct route_value {                     /* Replaced whole. */
     __u32 router;        /* Repeats the key. */
     __u32 flags;         /* ROUTE_* */
@@ -401,6 +414,7 @@ enum external_kind {
     EXTERNAL_FLOATING = 1, /* A floating IP: 'output' is its port or the port's host. */
     EXTERNAL_FORWARDED,    /* A floating IP with port forwardings: see 'forwardings'. */
     EXTERNAL_ROUTER,       /* A router's gateway address: SNAT (snat_owners), or the router itself answers. */
+    EXTERNAL_HOST,         /* This host's own, whoever else claims it: what comes for it from an uplink is left alone. */
 };
 struct external_value {
     __u32 vni;           /* Repeats the key. */
@@ -534,6 +548,7 @@ enum flow_state {
 #define FLOW_TRACKED (1u << 10)      /* << side: its 'sequence_end' and 'window' hold. */
 #define FLOW_SYN_AGAIN (1u << 12)    /* A SYN came from who began it, in the middle: the other side's answer tells who is right. */
 #define FLOW_RESET_SEEN (1u << 13)   /* A RST that may have been for somebody: the rest of its life is short. */
+#define FLOW_BOUND (1u << 14)        /* Only an entry can tell what it is called outside. */
 #define FLOW_COUNTED (1u << 31)      /* Of 'account'. */
 #define FLOW_SCALE_UNKNOWN 15        /* 14 is the largest shift. */
 #define FLOW_TIME_SHIFT 20           /* Times are CLOCK_MONOTONIC_COARSE >> 20: about milliseconds, and wrap after 52 days. */
@@ -567,7 +582,8 @@ struct flow_entry {
             __u16 outside_local_port, outside_remote_port;
             __u32 object;  /* By whose right (first 32 bits of its id). */
             __u32 gateway; /* Router port of the gateway that it is translated at. */
-            __u32 reserved[3];
+            __u32 outside_vni; /* The network where it is called so. */
+            __u32 reserved[2];
         };
     };
 };
@@ -650,6 +666,8 @@ enum punt_reason {
     PUNT_TTL,         /* As these two: time exceeded, and destination unreachable with 'code' (RFC 792, RFC 4443). */
     PUNT_UNREACHABLE,
     PUNT_FRAGMENT,    /* Decided and rewritten, but to be cut to 'mtu' (RFC 791, 2.3) and sent to 'output' of 'vni'. */
+    PUNT_NEIGHBOR,    /* To leave by the uplink of 'vni', but for the MAC of 'next_hop', which is not known. */
+    PUNT_NEIGHBOR_SEEN, /* Came in by an uplink of 'vni', and says who has an address. */
 };
 #define PUNT_MAX_FRAME 1600
 struct punt_event {
@@ -665,6 +683,7 @@ struct punt_event {
     __u8 code;             /* UNREACHABLE: enum unreachable_code. */
     __u8 hops;             /* Routers before that one: what the TTL had lost by then. */
     __u8 pad[2];
+    __u8 next_hop[16];     /* NEIGHBOR. */
 };
 #define PUNT_EVENT_FIRST_SIZE __builtin_offsetof(struct punt_event, source)
 enum unreachable_code { UNREACHABLE_NET, UNREACHABLE_HOST, UNREACHABLE_PROTOCOL, UNREACHABLE_PORT }; /* As ICMP's (RFC 792). */

@@ -22,7 +22,7 @@
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
 
-#include "fixture.h"
+#include "fixture-external.h"
 #include "weft/dataplane/previous.h"
 #include "weft/base/util.h"
 #include "weft/dataplane/weft.skel.h"
@@ -82,7 +82,7 @@ static void make_devices(void)
 {
     if (unshare(CLONE_NEWNET))
         die("cannot make a network namespace: %s", strerror(errno));
-    for (unsigned index = 101; index <= 111; index++)
+    for (unsigned index = 101; index <= UPLINK_IFINDEX; index++)
         shell("ip link add name p%u index %u type veth peer name q%u index %u && ip link set p%u up && ip link set q%u up", index,
               index, index, index + 300, index, index);
     for (unsigned index = TUNNEL_IFINDEX; index <= UNDERLAY_IFINDEX; index++)
@@ -101,7 +101,8 @@ static void load(void)
     bpf_object__for_each_map(map, skeleton->obj) {
         const char *name = bpf_map__name(map);
         if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "port_counters") || streq(name, "hosts") ||
-            streq(name, "host_runtime") || streq(name, "projects") || streq(name, "policies") || streq(name, "router_ports"))
+            streq(name, "host_runtime") || streq(name, "projects") || streq(name, "policies") || streq(name, "router_ports") ||
+            streq(name, "router_port_runtime"))
             bpf_map__set_max_entries(map, N_SLOTS);
         if (streq(name, "connections_1"))
             bpf_map__set_autocreate(map, adopts);
@@ -120,7 +121,8 @@ static int map_fd(const char *name)
 static const char *const hashes[] = {"interfaces", "sources", "networks", "fdb", "learned", "movable", "neighbors", "flood", "peers",
                                      "rules", "members", "member_prefixes", "routes", "next_hops", "floating", "external", "forwardings",
                                      "snat", "snat_owners", "gateways", "uplinks", "aliases", "fragments", "connections", "connections_1"};
-static const char *const arrays[] = {"ports", "port_runtime", "hosts", "host_runtime", "projects", "policies", "router_ports", "settings"};
+static const char *const arrays[] = {"ports", "port_runtime", "hosts", "host_runtime", "projects", "policies", "router_ports", "router_port_runtime",
+                                     "settings"};
 
 static void empty_hash(const char *name)
 {
@@ -324,6 +326,50 @@ static void random_routers(struct pipeline *pipeline)
         fixture_neighbor(pipeline, 10 + random_below(2), PICK(far4s), "T");
 }
 
+/* An external network, of which something may be missing or wrong.  Its blocks are small, so that answers meet connections. */
+static void random_external(struct pipeline *pipeline)
+{
+    static const char *const addresses[] = {"203.0.113.10", "203.0.113.12", "203.0.113.13", "203.0.113.14", "203.0.113.20", "203.0.113.23"};
+    static const uint32_t flags[] = {ROUTER_PORT_SNAT, ROUTER_PORT_SNAT, ROUTER_PORT_UP, ROUTER_PORT_EXTERNAL};
+    const uint32_t nobody = 0, workload = 12;
+    struct port_runtime *runtime = pipeline_lookup(pipeline, "port_runtime", &nobody);
+
+    fixture_external(pipeline);
+    runtime->punt_time_ns = FAR_FUTURE_NS;
+    runtime->punt_tokens = random_below(60);
+    runtime = pipeline_lookup(pipeline, "port_runtime", &workload);
+    runtime->punt_time_ns = runtime->bum_time_ns = FAR_FUTURE_NS;
+    runtime->punt_tokens = runtime->bum_tokens = random_below(60);
+    for (uint32_t port = 5; port <= 7; port += 2) {
+        struct snat_config *config = pipeline_lookup(pipeline, "snat", &port);
+        config->blocks[0].size = 2u << random_below(3);
+        config->n_blocks = chance(90) ? 1 : random_below(3);
+        config->blocks[1].first = 2048;
+        config->blocks[1].size = 2;
+        if (chance(20))
+            fixture_router_port(pipeline, port)->flags ^= PICK(flags);
+        if (chance(10))
+            fixture_router_port(pipeline, port)->mtu = 1000;
+    }
+    if (chance(20)) {
+        struct external_value *value = fixture_external_find(pipeline, 20, PICK(addresses));
+        value->kind = 1 + random_below(4);
+        value->output = random_output();
+        value->object ^= chance(50);
+    }
+    if (chance(20))
+        pipeline_delete(pipeline, "uplinks", &(struct uplink_key){chance(50) ? UPLINK_IFINDEX : UPLINK_BY_VNI, chance(50) ? 0 : 20});
+    if (chance(30)) { /* A tag to push. */
+        struct uplink_value *uplink = pipeline_lookup(pipeline, "uplinks", &(struct uplink_key){UPLINK_BY_VNI, 20});
+        if (uplink)
+            uplink->vlan = 5;
+    }
+    if (chance(10))
+        pipeline_delete(pipeline, "gateways", &(struct flood_key){20, random_below(2)});
+    if (chance(20))
+        fixture_floating(pipeline, 2, "10.0.0.2", "203.0.113.15", chance(50) ? 5 : 7, 0x115);
+}
+
 static void random_world(struct pipeline *pipeline)
 {
     char mac[2] = "";
@@ -377,6 +423,8 @@ static void random_world(struct pipeline *pipeline)
     if (chance(60))
         random_policies(pipeline);
     random_routers(pipeline);
+    if (chance(80))
+        random_external(pipeline);
     if (adopts && chance(80))
         random_previous(pipeline);
 }
@@ -561,6 +609,123 @@ struct test_frame {
     char text[600];
 };
 
+static const char *const outside[] = {"192.0.2.200", "192.0.2.200", "203.0.113.1", "203.0.113.77", "203.0.113.200"};
+static const char *const ours[] = {"203.0.113.10", "203.0.113.10", "203.0.113.12", "203.0.113.13", "203.0.113.14", "203.0.113.20",
+                                   "203.0.113.23", "203.0.113.101", "203.0.113.99", "203.0.113.15"};
+
+/* Ports as they are at the outer and the inner end. */
+static unsigned outer_port(void)
+{
+    static const unsigned ports[] = {80, 53, 8080, 8081, 9000, 5003, 2048, 4000};
+
+    return chance(60) ? 1024 + random_below(8) : PICK(ports);
+}
+
+static void external_l4(char *text, bool arrives)
+{
+    static const unsigned far[] = {80, 53, 4000};
+    static const char *const flags[] = {"S", "SA", "A", "A", "FA", "R"};
+    unsigned remote = PICK(far), local = arrives ? outer_port() : 1000 + random_below(4), from = arrives ? remote : local,
+             to = arrives ? local : remote;
+
+    switch (random_below(9)) {
+    case 0:
+    case 1:
+    case 2:
+        add_text(text, " tcp %u>%u %s +%u", from, to, PICK(flags), random_below(60));
+        break;
+    case 3:
+    case 4:
+    case 5:
+        add_text(text, " %s %u>%u +%u", chance(85) ? "udp" : chance(50) ? "udplite" : "sctp", from, to, random_below(60));
+        break;
+    case 6:
+    case 7:
+        add_text(text, " icmp %u %u +%u", chance(50) ? 0 : 8, local, random_below(60));
+        break;
+    default:
+        add_text(text, " proto %u +%u", chance(50) ? 47 : 1, random_below(60));
+    }
+}
+
+/* A packet between somebody outside and an address of ours, or an error about one. */
+static void arriving(char *text)
+{
+    const char *here = PICK(ours), *there = chance(85) ? PICK(outside) : PICK(ours);
+
+    add_text(text, " ip %s>%s", there, here);
+    if (chance(4))
+        add_text(text, " ttl=%u", random_below(3));
+    if (chance(4))
+        add_text(text, " options");
+    if (chance(4))
+        add_text(text, chance(50) ? " more" : " frag=3");
+    if (chance(20)) {
+        add_text(text, " icmp %u 0 quote ip %s>%s", chance(80) ? 3 : 11, chance(90) ? here : PICK(ours), there);
+        if (chance(10))
+            add_text(text, " options");
+        external_l4(text, false);
+        return;
+    }
+    external_l4(text, true);
+}
+
+static void leaving(char *text, struct test_frame *ret)
+{
+    static const struct {
+        uint32_t slot;
+        const char *macs, *address;
+    } senders[] = {{1, "A>R", "10.0.0.1"}, {1, "A>R", "10.0.0.1"}, {2, "B>R", "10.0.0.2"}, {3, "B>c", "10.0.0.2"}, {8, "H>R", "10.0.0.8"},
+                   {10, "J>S", "10.0.1.1"}, {12, "e>g", "203.0.113.77"}, {12, "e>h", "203.0.113.77"}};
+    uint32_t i = random_below(ARRAY_SIZE(senders));
+    const char *to = chance(50) ? PICK(outside) : PICK(ours);
+
+    ret->input.ifindex = 100 + senders[i].slot;
+    if (chance(10)) {
+        add_text(text, "%s ip6 fd01::1>2001:db8:77::%u udp 1>2 +9", senders[i].macs, random_below(3));
+        return;
+    }
+    add_text(text, "%s ip %s>%s", senders[i].macs, senders[i].address, to);
+    if (chance(4))
+        add_text(text, " ttl=%u", random_below(3));
+    if (chance(15)) {
+        add_text(text, " icmp 3 0 quote ip %s>%s", to, senders[i].address);
+        external_l4(text, chance(50));
+    } else {
+        external_l4(text, chance(30)); /* What is from a server, too. */
+    }
+}
+
+/* Answers to connections of ours have ports that were chosen, and are asked for here by chance. */
+static void external_frame(struct test_frame *ret)
+{
+    switch (random_below(8)) {
+    case 0:
+    case 1:
+    case 2:
+        ret->program = PIPELINE_FROM_WORKLOAD;
+        leaving(ret->text, ret);
+        break;
+    case 3:
+        ret->program = PIPELINE_FROM_UNDERLAY;
+        ret->input.ifindex = UNDERLAY_IFINDEX;
+        add_text(ret->text, "outer 192.0.2.2>192.0.2.1 20 0/%u %c>02:57:45:46:54:00", random_below(3), "xghe"[random_below(4)]);
+        arriving(ret->text);
+        break;
+    default:
+        ret->program = PIPELINE_FROM_UPLINK;
+        ret->input.ifindex = chance(97) ? UPLINK_IFINDEX : UNDERLAY_IFINDEX;
+        if (chance(10))
+            add_text(ret->text, "y>%c arp %s y %s %s", chance(50) ? '*' : 'u', chance(70) ? "request" : "reply", PICK(outside), chance(80) ? PICK(ours) : PICK(outside));
+        else if (chance(10))
+            random_inner(ret->text, 'x');
+        else {
+            add_text(ret->text, "x>%c", chance(95) ? 'u' : 'y');
+            arriving(ret->text);
+        }
+    }
+}
+
 static void random_frame(struct test_frame *ret)
 {
     static const char port_macs[] = "ABBDEFGH";
@@ -568,7 +733,9 @@ static void random_frame(struct test_frame *ret)
 
     ret->text[0] = 0;
     ret->input = (struct pipeline_frame){.ifindex = 100 + slot};
-    if (which < 70) {
+    if (chance(35)) {
+        external_frame(ret);
+    } else if (which < 70) {
         ret->program = PIPELINE_FROM_WORKLOAD;
         if (chance(30)) {
             routed_inner(ret->text, &slot);
@@ -636,7 +803,7 @@ static int take_punt(void *context, void *data, size_t size)
 
 static void explain(const struct test_frame *test, const struct pipeline_result *result)
 {
-    static const char *const programs[] = {"from_workload", "from_underlay", "to_tunnel", "through_neighbor"};
+    static const char *const programs[] = {"from_workload", "from_underlay", "to_tunnel", "through_neighbor", "from_uplink"};
 
     fprintf(stderr, "frame: %s\nprogram %s, interface %u, %u bytes, gso %u/%u, mark %#x, priority %u\n", test->text,
             programs[test->program], test->input.ifindex, test->frame.size, test->input.gso_size, test->input.gso_segs, test->input.mark,
@@ -712,13 +879,15 @@ static void compare_entry(void *key, void *value, void *context)
         a->last_seen_ns = b->last_seen_ns = 0;
         size = sizeof(*a);
     }
+    if (streq(context, "aliases"))
+        size = sizeof(struct alias_value);
     if (memcmp(kernel, value, size) != 0)
         die("map '%s': entries differ", (const char *)context);
 }
 
 static void compare_maps(struct pipeline *pipeline)
 {
-    static const char *const written[] = {"connections", "learned", "connections_1"};
+    static const char *const written[] = {"connections", "learned", "aliases", "connections_1"};
     uint8_t key[64], next[64];
 
     for (size_t i = 0; i < ARRAY_SIZE(written) - !adopts; i++) {
@@ -735,6 +904,10 @@ static void compare_maps(struct pipeline *pipeline)
         struct port_runtime runtime;
         struct host_runtime host;
         struct project_record project;
+        struct router_port_runtime names;
+        bpf_map_lookup_elem(map_fd("router_port_runtime"), &slot, &names);
+        if (memcmp(&names, pipeline_lookup(pipeline, "router_port_runtime", &slot), sizeof(names)) != 0)
+            die("router_port_runtime of %u differs", slot);
         bpf_map_lookup_elem(map_fd("host_runtime"), &slot, &host);
         if (memcmp(&host, pipeline_lookup(pipeline, "host_runtime", &slot), sizeof(host)) != 0)
             die("host_runtime of slot %u differs", slot);
@@ -754,6 +927,7 @@ static int program_fd(enum pipeline_program program)
         skeleton->progs.from_underlay,
         skeleton->progs.to_tunnel,
         skeleton->progs.through_neighbor,
+        skeleton->progs.from_uplink,
     };
 
     return bpf_program__fd(programs[program]);
@@ -848,7 +1022,7 @@ int main(int argc, char **argv)
     printf("differential: %u frames are the same in the kernel and natively; %u refused by TEST_RUN; seed %llu\n", n_frames - n_refused,
            n_refused, (unsigned long long)seed);
     printf("  connections taken over from an earlier release: %u\n", n_adopted);
-    for (int i = 0; i <= PIPELINE_ANSWERED; i++)
+    for (int i = 0; i <= PIPELINE_OUTSIDE; i++)
         printf("  %-10s %u\n", pipeline_verdict_name(i), verdicts[i]);
     for (int i = 1; i < N_DROP_REASONS; i++)
         printf("  dropped, %-20s %u\n", names[i], reasons[i]);

@@ -15,7 +15,9 @@ struct builder {
     uint32_t type;           /* Offset of the Ethernet type. */
     uint32_t ipv4, ipv6;     /* Offsets of headers; 0: none. */
     uint32_t next;           /* Offset of the byte that names the next protocol. */
-    uint32_t udp, icmp, icmp6;
+    uint32_t udp, icmp6;
+    uint32_t l4, checksum;   /* Offsets of an IPv4 packet's L4 header, and of its checksum. */
+    struct { uint32_t ipv4, l4, checksum; } quoting; /* The ICMP error around what is being written. */
     char *rest;
 };
 
@@ -169,6 +171,13 @@ static void set_fragment(struct builder *builder, unsigned offset, bool more)
     put16(field, (field[0] << 8 | field[1]) | offset << 3 | more);
 }
 
+/* The L4 header begins here; IPv6's checksums are other functions'. */
+static void set_checksum(struct builder *builder, uint32_t offset)
+{
+    builder->l4 = builder->ipv4 ? builder->frame->size : 0;
+    builder->checksum = builder->l4 + offset;
+}
+
 static void add_ports(struct builder *builder, uint8_t protocol, uint32_t size)
 {
     char *source, *destination;
@@ -177,8 +186,11 @@ static void add_ports(struct builder *builder, uint8_t protocol, uint32_t size)
     set_next(builder, protocol);
     if (protocol == 17)
         builder->udp = builder->frame->size;
+    set_checksum(builder, protocol == 6 ? 16 : 6);
     header = append(builder, size);
     pair(word(builder), &source, &destination);
+    if (protocol == 136)
+        put16(header + 4, 8); /* The checksum covers the header. */
     put16(header, strtoul(source, NULL, 0));
     put16(header + 2, strtoul(destination, NULL, 0));
     if (protocol == 6) {
@@ -195,7 +207,7 @@ static void add_icmp(struct builder *builder, uint8_t protocol)
     if (protocol == 58)
         builder->icmp6 = builder->frame->size;
     else
-        builder->icmp = builder->frame->size;
+        set_checksum(builder, 2);
     uint8_t *header = append(builder, 8);
     header[0] = strtoul(word(builder), NULL, 0);
     put16(header + 4, strtoul(word(builder), NULL, 0));
@@ -252,6 +264,21 @@ static uint16_t fold(uint32_t sum)
     return ~sum;
 }
 
+static void finish_ipv4(uint8_t *bytes, uint32_t size, uint32_t ipv4, uint32_t l4, uint32_t checksum)
+{
+    uint8_t *header = bytes + ipv4, protocol = header[9];
+    uint32_t length = size - l4, covered = protocol == 136 ? 8 : length, sum;
+
+    put16(header + 2, size - ipv4);
+    put16(header + 10, 0);
+    put16(header + 10, fold(sum16(header, (header[0] & 15) * 4)));
+    if (!l4 || protocol == 132)
+        return;
+    sum = protocol == 1 ? 0 : sum16(header + 12, 8) + protocol + length;
+    sum = fold(sum + sum16(bytes + l4, covered));
+    put16(bytes + checksum, sum || protocol == 6 || protocol == 1 ? sum : 0xffff);
+}
+
 static void finish(struct builder *builder)
 {
     uint8_t *bytes = builder->frame->bytes;
@@ -259,16 +286,12 @@ static void finish(struct builder *builder)
 
     if (builder->udp)
         put16(bytes + builder->udp + 4, size - builder->udp);
-    if (builder->ipv4) {
-        uint8_t *header = bytes + builder->ipv4;
-        put16(header + 2, size - builder->ipv4);
-        put16(header + 10, 0);
-        put16(header + 10, fold(sum16(header, (header[0] & 15) * 4)));
-    }
+    if (builder->ipv4)
+        finish_ipv4(bytes, size, builder->ipv4, builder->l4, builder->checksum);
+    if (builder->quoting.ipv4)
+        finish_ipv4(bytes, size, builder->quoting.ipv4, builder->quoting.l4, builder->quoting.checksum);
     if (builder->ipv6)
         put16(bytes + builder->ipv6 + 4, size - builder->ipv6 - 40);
-    if (builder->icmp)
-        put16(bytes + builder->icmp + 2, fold(sum16(bytes + builder->icmp, size - builder->icmp)));
     if (builder->icmp6) {
         uint32_t length = size - builder->icmp6;
         put16(bytes + builder->icmp6 + 2,
@@ -361,6 +384,15 @@ static void add_word(struct builder *builder, char *text)
         add_ports(builder, 17, 8);
     } else if (strcmp(text, "tcp") == 0) {
         add_ports(builder, 6, 20);
+    } else if (strcmp(text, "sctp") == 0) {
+        add_ports(builder, 132, 12);
+    } else if (strcmp(text, "udplite") == 0) {
+        add_ports(builder, 136, 8);
+    } else if (strcmp(text, "quote") == 0) {
+        builder->quoting.ipv4 = builder->ipv4;
+        builder->quoting.l4 = builder->l4;
+        builder->quoting.checksum = builder->checksum;
+        builder->ipv4 = builder->l4 = builder->udp = builder->next = 0;
     } else if (strcmp(text, "icmp") == 0) {
         add_icmp(builder, 1);
     } else if (strcmp(text, "icmp6") == 0) {

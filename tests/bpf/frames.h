@@ -9,14 +9,15 @@
  *   type=0x88cc          no known protocol
  *   ip S>D, ip6 S>D      options before the next header: ttl=N, df, frag=N (offset in 8 bytes), more, options (IPv4: 4 bytes
  *                        of them), hopopts (IPv6: an empty hop-by-hop header)
- *   udp S>D, tcp S>D FLAGS (any of SAFR), icmp TYPE ID, icmp6 TYPE ID, proto N
+ *   udp S>D, udplite S>D, sctp S>D, tcp S>D FLAGS (any of SAFR), icmp TYPE ID, icmp6 TYPE ID, proto N
+ *   quote                what follows is the packet that this ICMP error is about, from its "ip" on
  *   ns TARGET MAC, na TARGET MAC, rs MAC    ICMPv6 discovery with its link-layer option; MAC '-' leaves it out
  *   arp OP SHA SPA TPA   OP: request or reply
  *   +N                   N bytes of payload
  *   cut=N                the frame ends after N bytes
  *   set=OFFSET:BYTE      overwrites one byte (both in any base that strtoul takes)
  *   outer S>D VNI KIND   first word: the rest is inside our tunnel, the outer headers have no checksum but IPv4's
- * Lengths and IPv4, ICMP, ICMPv6 checksums are right unless overwritten. */
+ * Lengths and checksums of IPv4, of what is in IPv4 (but SCTP's), and of ICMPv6 are right unless overwritten. */
 #ifndef WEFT_TESTS_FRAMES_H
 #define WEFT_TESTS_FRAMES_H
 

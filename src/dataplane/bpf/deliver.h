@@ -19,7 +19,7 @@ static __always_inline __u32 deliver_local(struct __sk_buff *skb, struct packet 
         packet->drop_slot = slot;
         return DROP_destination_down;
     }
-    if (port->flags & PORT_INGRESS_POLICY) {
+    if (port->flags & PORT_INGRESS_POLICY || packet->decision.flags & DECISION_TRANSLATED) {
         __u32 step = flow_receive(packet, port, slot, flow_stamp(epoch, port->generation));
         if (step != STEP_CONTINUE) {
             packet->drop_slot = slot;

@@ -192,11 +192,39 @@ static __always_inline __u32 flow_slots_mask(void)
     return (n ? n : FLOW_SLOTS_DEFAULT) - 1;
 }
 
+static __always_inline void router_port_count(__u32 number, __s64 n_names, __u64 n_exhausted)
+{
+    struct router_port_runtime *runtime = map_lookup(router_port_runtime, &number);
+
+    if (!runtime)
+        return;
+    if (n_names)
+        __sync_fetch_and_add(&runtime->n_names, n_names);
+    if (n_exhausted)
+        __sync_fetch_and_add(&runtime->n_exhausted, n_exhausted);
+}
+
+/* Frees the name that the entry has outside.  Only the entry's: it was inserted where there was none, and whoever else wants it waits. */
+static __noinline void flow_alias_delete(const struct alias_key *name, const struct flow_key *key, __u32 gateway)
+{
+    const struct alias_value *alias = map_lookup(aliases, name);
+
+    if (alias && alias->key.owner == key->owner && alias->key.local == key->local && alias->key.remote == key->remote &&
+        alias->key.local_port == key->local_port && alias->key.remote_port == key->remote_port && map_delete(aliases, name) == 0)
+        router_port_count(gateway, -1, 0);
+}
+
 /* Removes an entry that has been dead for a tick; whoever succeeds gives back its place. */
 static __always_inline void flow_remove(const struct flow_key *key, const struct flow_entry *entry)
 {
     __u32 account = entry->account;
 
+    if (entry->flags & FLOW_ALIASED) {
+        struct alias_key name ON_STACK = {.vni_protocol = entry->outside_vni << 8 | key->owner >> 24, .address = entry->outside_local,
+                                          .remote = entry->outside_remote, .port = entry->outside_local_port,
+                                          .remote_port = entry->outside_remote_port};
+        flow_alias_delete(&name, key, entry->gateway);
+    }
     if (map_delete(connections, key) == 0)
         flow_release(account);
 }
@@ -501,7 +529,8 @@ static __always_inline __u32 flow_create(const struct flow_key *key, const struc
 {
     __u32 index = port->project;
     struct project_record *project = map_lookup(projects, &index);
-    __u32 refused = port->flags & PORT_POLICY ? DROP_connection_limit : STEP_CONTINUE;
+    bool is_bound = initial->flags & FLOW_BOUND;
+    __u32 refused = port->flags & PORT_POLICY || is_bound ? DROP_connection_limit : STEP_CONTINUE;
 
     if (!project || project->n_half_open >= project->max_half_open) {
         TRACE(flow, "no entry: the project has %u half-open connections, its limit", project ? project->n_half_open : 0);
@@ -515,6 +544,28 @@ static __always_inline __u32 flow_create(const struct flow_key *key, const struc
         return refused;
     TRACE(flow, "entry made");
     return STEP_CONTINUE;
+}
+
+static __always_inline void flow_set_translation(struct flow_entry *entry, const struct decision *decision)
+{
+    if (!(decision->flags & DECISION_TRANSLATED))
+        return;
+    entry->outside_local = decision->outside_local;
+    entry->outside_remote = decision->outside_remote;
+    entry->outside_local_port = decision->outside_local_port;
+    entry->outside_remote_port = decision->outside_remote_port;
+    entry->object = decision->object;
+    entry->gateway = decision->gateway;
+    entry->outside_vni = decision->outside_vni;
+}
+
+static __always_inline void flow_get_translation(const struct flow_entry *entry, struct decision *decision)
+{
+    decision->flags |= DECISION_TRANSLATED;
+    decision->outside_local = entry->outside_local;
+    decision->outside_remote = entry->outside_remote;
+    decision->outside_local_port = entry->outside_local_port;
+    decision->outside_remote_port = entry->outside_remote_port;
 }
 
 /* From packet->decision to an entry, all but its flags.  An output that may move is not kept: each frame looks it up again. */
@@ -533,11 +584,15 @@ static __always_inline void flow_set_decision(struct flow_entry *entry, const st
         entry->router_generation = router_port ? router_port->generation : 0;
         entry->hops = decision->hops;
     }
+    flow_set_translation(entry, decision);
 }
 
 static __always_inline __u32 flow_decision_flags(const struct packet *packet)
 {
-    return packet->decision.router_port ? FLOW_ROUTED : 0;
+    __u32 flags = packet->decision.flags;
+
+    return (packet->decision.router_port ? FLOW_ROUTED : 0) | (flags & DECISION_TRANSLATED ? FLOW_TRANSLATED : 0) |
+           (flags & DECISION_ALIASED ? FLOW_ALIASED : 0) | (flags & DECISION_BOUND ? FLOW_BOUND : 0);
 }
 
 /* From a current entry to packet->decision, which decision_apply() then does to the frame. */
@@ -549,6 +604,8 @@ static __always_inline void flow_get_decision(const struct flow_entry *entry, st
         packet->decision.hops = entry->hops;
         mac_copy(packet->decision.next_mac, entry->next_mac);
     }
+    if (entry->flags & FLOW_TRANSLATED)
+        flow_get_translation(entry, &packet->decision);
 }
 
 /* Which side of the connection its packet is from: 0 the local workload's. */
@@ -591,6 +648,9 @@ static __noinline __u32 flow_begin(const struct packet *packet, const struct por
     if (!received) {
         initial->flags |= flow_decision_flags(packet);
         flow_set_decision(initial, packet);
+    } else {
+        initial->flags |= flow_decision_flags(packet) & ~FLOW_ROUTED; /* How the workload's answers get out, they say. */
+        flow_set_translation(initial, &packet->decision);
     }
     initial->packets[side] = packet->segments;
     initial->bytes[side] = packet_wire_bytes(packet);
@@ -709,7 +769,7 @@ CHECKED_ALONE __u32 flow_receive(struct packet *packet, const struct port_config
     }
     if (!entry) {
         step = flow_judge(packet, port, slot, true);
-        if (step != STEP_CONTINUE || !(packet->flags & PACKET_HAS_FLOW) || packet->flags & PACKET_STATELESS)
+        if (step != STEP_CONTINUE || !(packet->flags & PACKET_HAS_FLOW) || (packet->flags & PACKET_STATELESS && !(packet->decision.flags & DECISION_BOUND)))
             return step;
         return flow_begin(packet, port, &key, true, stamp);
     }

@@ -119,6 +119,7 @@ TABLE_HASH(rules, struct rules_key, struct rules_block, 65536);
 TABLE_HASH(members, struct member_key, __u64, 1048576);
 TABLE_PREFIXES(member_prefixes, struct member_prefix_key, __u64, 65536);
 TABLE_ARRAY(router_ports, struct router_port_record, MAX_ROUTER_PORTS_DEFAULT);
+TABLE_ARRAY(router_port_runtime, struct router_port_runtime, MAX_ROUTER_PORTS_DEFAULT);
 TABLE_PREFIXES(routes, struct route_key, struct route_value, 65536);
 TABLE_HASH(next_hops, struct next_hop_key, struct next_hop_value, 65536);
 TABLE_HASH(floating, struct floating_key, struct floating_value, 65536);

@@ -49,6 +49,7 @@ struct native_frame {
     __u32 linear;         /* How many of them programs can reach directly. */
     bool encapsulated;    /* As skb->encapsulation. */
     bool gso_tcp;
+    bool checksum_partial;
 };
 
 struct native; /* Maps, time, and what a run did. */
@@ -63,6 +64,7 @@ static void native_ring_submit(void *event);
 static void native_ring_discard(void *event);
 static const char *trace_mac(const __u8 *mac);
 static const char *trace_address(const __u8 *address);
+static const char *trace_ipv4(__u32 address);
 static const char *trace_reason(__u32 reason);
 
 /* NATIVE_MAP_ports and so on, so that a map that does not exist does not compile. */
@@ -118,6 +120,8 @@ static long bpf_skb_change_head(struct __sk_buff *skb, __u32 size, __u64 flags);
 static long bpf_skb_change_tail(struct __sk_buff *skb, __u32 size, __u64 flags);
 static long bpf_skb_change_proto(struct __sk_buff *skb, __be16 protocol, __u64 flags);
 static long bpf_l4_csum_replace(struct __sk_buff *skb, __u32 offset, __u64 from, __u64 to, __u64 flags);
+static long bpf_skb_vlan_push(struct __sk_buff *skb, __be16 protocol, __u16 tag);
+static long bpf_skb_vlan_pop(struct __sk_buff *skb);
 static __s64 bpf_csum_update(struct __sk_buff *skb, __u32 sum);
 static long bpf_csum_level(struct __sk_buff *skb, __u64 level);
 static long bpf_clone_redirect(struct __sk_buff *skb, __u32 ifindex, __u64 flags);

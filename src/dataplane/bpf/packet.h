@@ -32,12 +32,15 @@ struct decision {
                                        * frame may not fit. */
 #define DECISION_FRAGMENT (1u << 2)   /* The agent has to cut it to 'mtu'. */
 #define DECISION_TRANSLATED (1u << 1) /* The outside_ fields hold. */
+#define DECISION_ALIASED (1u << 3)    /* A new connection's: the name is taken in 'aliases', */
+#define DECISION_BOUND (1u << 4)      /* and without an entry nobody could find it by it. */
     __u8 next_mac[8];      /* The last two bytes are zero. */
     __u16 mtu;             /* Routed: the smallest on the way. */
     __u16 pad;
     __u32 outside_local, outside_remote; /* As in struct flow_entry, as all that follows. */
     __u16 outside_local_port, outside_remote_port;
     __u32 object, gateway;
+    __u32 outside_vni;
 };
 
 struct packet {
@@ -59,6 +62,33 @@ struct packet {
     __u8 pad[3];
     struct decision decision;
 };
+
+/* Where a program has its packet: a whole chain of calls has 512 bytes of stack, and this takes a third of it.  One for each program of a
+ * CPU, since one may run while another waits for it: a copy that is sent to the tunnel device meets to_tunnel, which has its own on its stack. */
+enum packet_owner { PACKET_OF_WORKLOAD, PACKET_OF_UNDERLAY, PACKET_OF_UPLINK, N_PACKETS };
+#ifdef __bpf__
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, N_PACKETS);
+    __type(key, __u32);
+    __type(value, struct packet);
+} packets SEC(".maps");
+#define packet_memory(index) bpf_map_lookup_elem(&packets, index)
+#else
+static __thread struct packet native_packets[N_PACKETS];
+#define packet_memory(index) (&native_packets[*(index)])
+#endif
+
+/* An empty one. */
+static __always_inline struct packet *packet_new(enum packet_owner owner)
+{
+    __u32 index = owner;
+    struct packet *packet = packet_memory(&index);
+
+    if (packet)
+        __builtin_memset(packet, 0, sizeof(*packet));
+    return packet;
+}
 
 static __always_inline bool mac_same(const void *a, const void *b)
 {

@@ -27,20 +27,11 @@ static __always_inline void punt_router(struct punt_event *event, const struct p
         address_copy(event->source, packet->flags & PACKET_IPV4 ? router_port->ip4 : router_port->ip6);
 }
 
-/* 'word' is a PUNT_WORD.  Returns VERDICT(TC_ACT_STOLEN), or why the agent did not get it. */
-CHECKED_ALONE __u32 punt_frame(struct __sk_buff *skb, const struct packet *packet, const struct port_config *port, __u32 word)
+/* Hands the frame over; the budget was the caller's business.  'word' and what is returned as for punt_frame. */
+static __always_inline __u32 punt_write(struct __sk_buff *skb, const struct packet *packet, __u32 word, const __u8 *next_hop)
 {
-    if (!packet || !port)
-        return DROP_no_port;
-    __u32 slot = packet->slot, reason = word & 0xff;
-    struct port_runtime *runtime = map_lookup(port_runtime, &slot);
-    __u64 tokens = 0;
+    __u32 slot = packet->slot, size = packet->size, reason = word & 0xff;
 
-    if (runtime)
-        tokens = bucket_refill(&runtime->punt_time_ns, &runtime->punt_tokens, port->punt_rate, port->punt_burst);
-    if (!tokens)
-        return DROP_punt_budget;
-    __u32 size = packet->size;
     if (size > PUNT_MAX_FRAME) {
         if (reason == PUNT_FRAGMENT)
             return DROP_not_fragmented;
@@ -48,7 +39,6 @@ CHECKED_ALONE __u32 punt_frame(struct __sk_buff *skb, const struct packet *packe
             return DROP_too_big;
         size = PUNT_MAX_FRAME;
     }
-    runtime->punt_tokens = tokens - 1; /* Not one less than it holds: another CPU may have taken the last, and less than none is many. */
     struct punt_event *event = map_ring_reserve(punt, sizeof(struct punt_event));
     if (!event)
         return DROP_punt_full;
@@ -58,6 +48,7 @@ CHECKED_ALONE __u32 punt_frame(struct __sk_buff *skb, const struct packet *packe
     event->reason = reason;
     event->size = size;
     punt_router(event, packet, word);
+    address_copy(event->next_hop, next_hop);
 #ifdef __bpf__
     asm volatile("" : "+r"(size)); /* The verifier shall see the bounds below, which clang knows to hold. */
 #endif
@@ -68,6 +59,24 @@ CHECKED_ALONE __u32 punt_frame(struct __sk_buff *skb, const struct packet *packe
     map_ring_submit(event);
     TRACE(punt, "to the agent, reason %u", reason);
     return VERDICT(TC_ACT_STOLEN);
+}
+
+/* 'word' is a PUNT_WORD.  Returns VERDICT(TC_ACT_STOLEN), or why the agent did not get it. */
+CHECKED_ALONE __u32 punt_frame(struct __sk_buff *skb, const struct packet *packet, const struct port_config *port, __u32 word)
+{
+    if (!packet || !port)
+        return DROP_no_port;
+    __u32 slot = packet->slot;
+    struct port_runtime *runtime = map_lookup(port_runtime, &slot);
+    const __u8 nowhere[16] ON_STACK = {};
+    __u64 tokens = 0;
+
+    if (runtime)
+        tokens = bucket_refill(&runtime->punt_time_ns, &runtime->punt_tokens, port->punt_rate, port->punt_burst);
+    if (!tokens)
+        return DROP_punt_budget;
+    runtime->punt_tokens = tokens - 1; /* Not one less than it holds: another CPU may have taken the last, and less than none is many. */
+    return punt_write(skb, packet, word, nowhere);
 }
 
 /* A frame that is ready to leave but for its size: the agent cuts it and sends the pieces. */

@@ -85,15 +85,16 @@ static __always_inline __u32 router_error(const struct packet *packet, __u32 rea
     return 0;
 }
 
-/* Takes a workload's packet for router port 'ingress' through the routers.  STEP_CONTINUE: packet->decision says where it comes out. */
+/* Takes a workload's packet for router port 'ingress' through the routers.  STEP_CONTINUE: packet->decision says where it comes out;
+ * ROUTE_LEAVES: through which port on an external network. */
 CHECKED_ALONE __u32 router_frame(struct __sk_buff *skb, struct packet *packet, const struct port_config *port, __u32 ingress)
 {
     if (!packet || !port || !(packet->flags & (PACKET_IPV4 | PACKET_IPV6)))
         return DROP_not_routable;
     __u32 step = route_walk(skb, packet, ingress);
 
-    if (step == STEP_CONTINUE)
-        return STEP_CONTINUE;
+    if (step == STEP_CONTINUE || step == ROUTE_LEAVES)
+        return step;
     if (step == ROUTE_IS_LOCAL) {
         if (router_is_asked_for_echo(packet))
             return router_echo(skb, packet);

@@ -83,8 +83,18 @@ static __always_inline bool route_find(__u32 router, const struct packet *packet
     return ret->flags & ROUTE_LOCAL || address_is_ipv4(ret->address) == !!(packet->flags & PACKET_IPV4);
 }
 
+/* Is this address of a router also what workloads behind it are called outside?  Then only echo requests are for the router itself. */
+static __always_inline bool route_is_shared(const struct packet *packet, __u32 number)
+{
+    const struct router_port_config *port = router_port_get(number);
+
+    return port && port->flags & ROUTER_PORT_EXTERNAL && port->flags & ROUTER_PORT_SNAT && packet->flags & PACKET_IPV4 &&
+           !(packet->tuple.protocol == IPPROTO_ICMP && !(packet->flags & PACKET_LATER_FRAGMENT) && packet->icmp_type == ICMP_ECHO_TYPE);
+}
+
 /* What the walk ends with, beside STEP_CONTINUE and drop reasons. */
 #define ROUTE_IS_LOCAL 0x201u /* For an address of the router. */
+#define ROUTE_LEAVES 0x202u   /* Through a port on an external network, decision.router_port: outside.h goes on. */
 
 struct route_state {
     struct packet *packet;
@@ -116,7 +126,7 @@ static long route_step(__u32 index, void *context)
         return 1;
     state->step = DROP_no_route;
     bool has_route = route_find(in->router, packet, &hop);
-    if (has_route && hop.flags & ROUTE_LOCAL) {
+    if (has_route && hop.flags & ROUTE_LOCAL && !route_is_shared(packet, hop.port)) {
         state->step = ROUTE_IS_LOCAL;
         return 1;
     }
@@ -133,13 +143,17 @@ static long route_step(__u32 index, void *context)
         state->step = DROP_router_down;
         return 1;
     }
-    if (out->flags & ROUTER_PORT_EXTERNAL)
-        return 1; /* Here its address would be translated. */
     if (packet->decision.mtu > out->mtu)
         packet->decision.mtu = out->mtu;
     state->step = DROP_too_big;
     if (state->size > out->mtu && !state->may_fragment)
         return 1;
+    if (out->flags & ROUTER_PORT_EXTERNAL) {
+        packet->decision.hops++;
+        packet->decision.router_port = hop.port;
+        state->step = ROUTE_LEAVES;
+        return 1;
+    }
     state->step = DROP_unknown_next_hop;
     if (!neighbor_find(out->vni, hop.address, packet->decision.next_mac))
         return 1;

@@ -19,6 +19,8 @@
     STAGE(learn)                                                                                             \
     STAGE(switch)                                                                                            \
     STAGE(route)                                                                                             \
+    STAGE(translate)                                                                                         \
+    STAGE(uplink)                                                                                            \
     STAGE(flood)                                                                                             \
     STAGE(deliver)                                                                                           \
     STAGE(encapsulate)                                                                                       \

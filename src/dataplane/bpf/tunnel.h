@@ -163,7 +163,7 @@ struct tunnel_frame { /* What the outer headers say. */
     __u32 overhead;
 };
 
-#define TUNNEL_NOT_OURS VERDICT(TC_ACT_OK)
+#define TUNNEL_NOT_OURS NOT_OURS
 
 /* Reads and checks the outer headers, and the inner Ethernet header into 'packet'. */
 static __always_inline __u32 tunnel_receive(struct __sk_buff *skb, struct packet *packet, struct tunnel_frame *ret)

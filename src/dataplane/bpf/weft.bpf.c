@@ -3,6 +3,7 @@
  *
  *   a workload's frame   from_workload: port -> parse -> connection entry -> [ security -> ARP/ND -> punt -> learn -> policy -> switch -> route ]
  *                        -> rewrite -> deliver here | encapsulate and out of the underlay | flood | drop with a reason
+ *   a frame from outside from_uplink: VLAN -> ours? -> ARP | whose address -> translate -> deliver | on to its host
  *   a tunnelled frame    from_underlay: outer headers -> peer -> switch -> strip -> deliver | flood to local ports, and on to other hosts
  *   a flooded copy       to_tunnel, on the tunnel device's egress: encapsulate -> out of the underlay
  *   one more hop         through_neighbor, on the tunnel device's ingress: see tunnel_send
@@ -24,6 +25,7 @@
 #include "weft/dataplane/bpf/switching.h"
 #include "weft/dataplane/bpf/routing.h"
 #include "weft/dataplane/bpf/router-icmp.h"
+#include "weft/dataplane/bpf/outside.h"
 /* clang-format on */
 
 #ifdef __bpf__
@@ -34,7 +36,7 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 static __always_inline int conclude(const struct packet *packet, __u32 step)
 {
     if (step & STEP_DONE)
-        return step & 0xff;
+        return step == NOT_OURS ? TC_ACT_UNSPEC : (int)(step & 0xff);
     TRACE(drop, "%s", trace_reason(step));
     count_drop(packet->drop_slot, step);
     return TC_ACT_SHOT;
@@ -45,6 +47,10 @@ static __always_inline __u32 output_frame(struct __sk_buff *skb, struct packet *
     __u32 kind = output & OUTPUT_KIND_MASK, slot = output & OUTPUT_SLOT_MASK;
 
     /* Only what a router sends may go back to where it came from. */
+    if (output == OUTPUT_ARRIVES && packet->decision.router_port)
+        return outside_to_ours(skb, packet);
+    if (kind == OUTPUT_UPLINK)
+        return uplink_send(skb, packet);
     if (kind == OUTPUT_LOCAL && (slot != packet->slot || packet->decision.router_port))
         return deliver_local(skb, packet, slot);
     if (kind == OUTPUT_REMOTE && packet->decision.flags & DECISION_FRAGMENT)
@@ -62,6 +68,11 @@ static __always_inline __u32 decision_apply(struct __sk_buff *skb, struct packet
         __u32 step = route_apply(skb, packet);
         if (step != STEP_CONTINUE)
             return step;
+        if (packet->decision.flags & DECISION_TRANSLATED) {
+            step = nat_apply(skb, packet);
+            if (step != STEP_CONTINUE)
+                return step;
+        }
     }
     return output_frame(skb, packet, packet->decision.output);
 }
@@ -105,17 +116,23 @@ static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet 
     if (output == OUTPUT_NONE || output == (OUTPUT_LOCAL | packet->slot))
         return DROP_unknown_destination;
     if ((output & OUTPUT_KIND_MASK) == OUTPUT_ROUTER) {
-        step = router_frame(skb, packet, port, output & OUTPUT_SLOT_MASK);
+        step = outside_enter(skb, packet, output & OUTPUT_SLOT_MASK);
+        if (step != STEP_CONTINUE)
+            step = router_frame(skb, packet, port, output & OUTPUT_SLOT_MASK);
+        if (step == ROUTE_LEAVES)
+            step = outside_decide(skb, packet, port, entry);
         if (step != STEP_CONTINUE)
             return step;
     } else {
         packet->decision.output = output;
         packet->decision.flags = moves ? DECISION_MOVES : 0;
     }
-    if (packet->flags & PACKET_HAS_FLOW && !(packet->flags & PACKET_STATELESS)) {
+    if (packet->flags & PACKET_HAS_FLOW && (!(packet->flags & PACKET_STATELESS) || packet->decision.flags & DECISION_BOUND)) {
         step = flow_remember(packet, port, entry);
-        if (step != STEP_CONTINUE)
+        if (step != STEP_CONTINUE) {
+            nat_give_up(packet);
             return step;
+        }
     }
     return decision_apply(skb, packet);
 }
@@ -174,9 +191,9 @@ static __always_inline __u32 workload_frame(struct __sk_buff *skb, struct packet
 
 PROGRAM int from_workload(struct __sk_buff *skb)
 {
-    struct packet packet = {};
+    struct packet *packet = packet_new(PACKET_OF_WORKLOAD);
 
-    return conclude(&packet, workload_frame(skb, &packet));
+    return packet ? conclude(packet, workload_frame(skb, packet)) : TC_ACT_SHOT;
 }
 
 /* Why a tunnelled frame found nobody: is the network unknown here, or only the MAC? */
@@ -210,6 +227,11 @@ static __always_inline __u32 underlay_frame(struct __sk_buff *skb, struct packet
         return step == DROP_flood_empty ? underlay_unknown(packet->vni) : step;
     }
 
+    if (mac_same(packet->destination, outside_mac)) {
+        step = tunnel_strip(skb, packet, outer.overhead);
+        return step == STEP_CONTINUE ? outside_from_tunnel(skb, packet, outer.hops) : step;
+    }
+
     /* Only a local port can be the destination of what came by tunnel, whatever the tables say: no loops. */
     __u32 output = switch_lookup(packet->vni, packet->destination, &moves);
     TRACE(switch, "%s is behind output %#x", trace_mac(packet->destination), output);
@@ -230,9 +252,17 @@ static __always_inline __u32 underlay_frame(struct __sk_buff *skb, struct packet
 
 PROGRAM int from_underlay(struct __sk_buff *skb)
 {
-    struct packet packet = {};
+    struct packet *packet = packet_new(PACKET_OF_UNDERLAY);
 
-    return conclude(&packet, underlay_frame(skb, &packet));
+    return packet ? conclude(packet, underlay_frame(skb, packet)) : TC_ACT_SHOT;
+}
+
+/* A frame of a physical network.  See uplink.h. */
+PROGRAM int from_uplink(struct __sk_buff *skb)
+{
+    struct packet *packet = packet_new(PACKET_OF_UPLINK);
+
+    return packet ? conclude(packet, uplink_frame(skb, packet)) : TC_ACT_UNSPEC;
 }
 
 /* A copy that switch_flood sent towards a host: its slot is in the mark, the network in the priority, kind, hops and argument in cb. */

@@ -137,5 +137,6 @@ static __always_inline bool frame_pull(struct __sk_buff *skb, __u32 size)
 #define STEP_CONTINUE 0u
 #define STEP_DONE 0x100u
 #define VERDICT(action) (STEP_DONE | (__u32)(action))
+#define NOT_OURS (STEP_DONE | 0xff) /* TC_ACT_UNSPEC: to the next program on the device, or the host's stack. */
 
 #endif

@@ -25,5 +25,7 @@ struct packet_case {
 
 extern const struct packet_case routing_cases[];
 extern const size_t n_routing_cases;
+extern const struct packet_case nat_cases[];
+extern const size_t n_nat_cases;
 
 #endif

@@ -25,11 +25,6 @@ static void port_2_down(struct pipeline *pipeline, struct pipeline_frame *frame)
     fixture_router_port(pipeline, 2)->flags = 0;
 }
 
-static void port_2_external(struct pipeline *pipeline, struct pipeline_frame *frame)
-{
-    fixture_router_port(pipeline, 2)->flags |= ROUTER_PORT_EXTERNAL;
-}
-
 static void port_2_has_no_record(struct pipeline *pipeline, struct pipeline_frame *frame)
 {
     fixture_route(pipeline, 1, "10.0.1.0", 24, 0, 99999, NULL);
@@ -127,7 +122,6 @@ const struct packet_case routing_cases[] = {
     {"no_route_for_a_later_fragment", 1, "A>R ip 10.0.0.1>10.99.0.1 frag=5 +20", DROPS(no_route, 1)},
     {"an_ipv6_default_route_is_not_ipv4s", 1, "A>R ip 10.0.0.1>10.99.0.1 udp 1>2", DROPS(no_route, 1), .n_outputs = 1, .arrange = ipv6_default_only},
     {"a_group_without_buckets_is_no_route", 1, "A>R ip 10.0.0.1>10.8.0.1 udp 1>2", DROPS(no_route, 1), .n_outputs = 1, .arrange = group_without_buckets},
-    {"an_external_network_is_not_served_yet", 1, "A>R ip 10.0.0.1>10.0.1.1 udp 1>2", DROPS(no_route, 1), .n_outputs = 1, .arrange = port_2_external},
     {"nobody_has_the_destination", 1, "A>R ip 10.0.0.1>10.0.1.77 udp 1>2", DROPS(unknown_next_hop, 1), .n_outputs = 1},
     {"nobody_has_the_next_hop", 1, "A>R ip 10.0.0.1>10.7.0.1 udp 1>2", DROPS(unknown_next_hop, 1), .n_outputs = 1},
     {"nothing_is_behind_the_next_hops_mac", 1, "A>R ip 10.0.0.1>10.0.1.1 udp 1>2", DROPS(unknown_next_hop, 1), .n_outputs = 1,

@@ -80,6 +80,7 @@ static const struct layout layouts[] = {
            M(router_port_config, generation), M(router_port_config, mac), M(router_port_config, mtu), M(router_port_config, ip4),
            M(router_port_config, ip6), M(router_port_config, rule_set)),
     LAYOUT(router_port_record, M(router_port_record, active), M(router_port_record, pad), M(router_port_record, config)),
+    LAYOUT(router_port_runtime, M(router_port_runtime, n_names), M(router_port_runtime, n_exhausted)),
     LAYOUT(route_key, M(route_key, prefix_length), M(route_key, router), M(route_key, address)),
     LAYOUT(route_value, M(route_value, router), M(route_value, flags), M(route_value, port), M(route_value, next_hop)),
     LAYOUT(next_hop_key, M(next_hop_key, group), M(next_hop_key, bucket)),
@@ -111,7 +112,7 @@ static const struct layout layouts[] = {
            M(settings, relay_rate), M(settings, relay_burst)),
     LAYOUT(punt_event, M(punt_event, slot), M(punt_event, ifindex), M(punt_event, vni), M(punt_event, reason), M(punt_event, size),
            M(punt_event, frame), M(punt_event, source), M(punt_event, output), M(punt_event, router_port), M(punt_event, mtu),
-           M(punt_event, code), M(punt_event, hops), M(punt_event, pad)),
+           M(punt_event, code), M(punt_event, hops), M(punt_event, pad), M(punt_event, next_hop)),
 };
 
 static struct btf *btf;
@@ -154,7 +155,7 @@ static void every_map_of_tables_h_is_in_the_object(void **state)
     int id = btf__find_by_name_kind(btf, ".maps", BTF_KIND_DATASEC);
 
     assert_true(id > 0);
-    assert_int_equal(btf_vlen(btf__type_by_id(btf, id)), 38);
+    assert_int_equal(btf_vlen(btf__type_by_id(btf, id)), 40);
 }
 
 int main(int argc, char **argv)

@@ -388,7 +388,7 @@ static const struct packet_case cases[] = {
 static const struct {
     const struct packet_case *cases;
     const size_t *n;
-} tables[] = {{cases, &(const size_t){ARRAY_SIZE(cases)}}, {routing_cases, &n_routing_cases}};
+} tables[] = {{cases, &(const size_t){ARRAY_SIZE(cases)}}, {routing_cases, &n_routing_cases}, {nat_cases, &n_nat_cases}};
 
 /* Of all tables; NULL behind the last. */
 static const struct packet_case *case_at(size_t index)
@@ -463,6 +463,9 @@ static void run_case(void **state)
             assert_true(result.outputs[i].port_slot != test->port || !test->port);
         if (test->reason)
             assert_int_equal(fixture_counters(pipeline, test->port)->drops[test->reason], 1);
+        break;
+    case PIPELINE_OUTSIDE: /* test_nat.c's. */
+        assert_int_equal(only_output(&result)->port_slot, 0);
         break;
     case PIPELINE_PASSED:
         assert_int_equal(result.n_outputs, 0);

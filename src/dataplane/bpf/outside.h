@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* From a router to an external network: who gets the packet there.
+ *
+ * An address of ours on that network, if 'external' says so; a port of ours in the network itself; else somebody outside, reached by this
+ * host's uplink or, where it has none, by that of a gateway, which finds the next hop again in the same router's table.  Gateways are
+ * chosen by a hash of the addresses, so that a connection keeps its way. */
+#ifndef WEFT_BPF_OUTSIDE_H
+#define WEFT_BPF_OUTSIDE_H
+
+#include "weft/dataplane/bpf/uplink.h"
+
+/* Of several, by the addresses. */
+static __always_inline __u32 outside_gateway(__u32 vni, const struct packet *packet)
+{
+    struct flood_key key = {.vni = vni, .index = GATEWAYS_FACTS};
+    __u32 n = output_of(map_lookup(gateways, &key), vni);
+
+    if (!n)
+        return OUTPUT_NONE;
+    __u64 hash = flow_hash(packet->tuple.local, packet->tuple.remote) * 0x9e3779b97f4a7c15ull;
+    key.index = (__u32)(hash >> 40) % n;
+    return output_of(map_lookup(gateways, &key), vni);
+}
+
+/* A packet of the workload in packet->slot leaves the last router on its way, through packet->decision.router_port: where to, and as whom. */
+CHECKED_ALONE __u32 outside_decide(struct __sk_buff *skb, struct packet *packet, const struct port_config *port, struct flow_entry *entry)
+{
+    if (!packet || !port)
+        return DROP_no_port;
+    struct decision *decision = &packet->decision;
+    struct uplink_value uplink ON_STACK = {};
+    struct route_hop hop = {};
+    __u32 number = decision->router_port;
+    const struct router_port_config *out = router_port_get(number);
+    bool moves;
+
+    if (!out)
+        return DROP_router_down;
+    __u32 vni = out->vni;
+    if (packet->flags & PACKET_IPV4) {
+        __u32 step = nat_leave(skb, packet, port, number, entry);
+        if (step != STEP_CONTINUE)
+            return step;
+        if (external_find(vni, load32(packet->tuple.remote + 12))) {
+            decision->output = OUTPUT_ARRIVES;
+            return STEP_CONTINUE;
+        }
+    }
+    __u32 step = STEP_CONTINUE;
+    if (!route_find(out->router, packet, &hop)) {
+        step = DROP_no_route;
+    } else if (neighbor_find(vni, hop.address, decision->next_mac) &&
+               (decision->output = switch_lookup(vni, decision->next_mac, &moves)) != OUTPUT_NONE) {
+        if ((decision->output & OUTPUT_KIND_MASK) == OUTPUT_ROUTER)
+            step = DROP_unknown_next_hop;
+        else if (moves)
+            decision->flags |= DECISION_MOVES;
+    } else if (uplink_of_network(vni, &uplink)) {
+        decision->output = OUTPUT_UPLINK;
+        if (mac_is_zero(decision->next_mac))
+            decision->flags |= DECISION_MOVES;
+    } else {
+        decision->output = outside_gateway(vni, packet);
+        mac_copy(decision->next_mac, outside_mac);
+        if (decision->output == OUTPUT_NONE)
+            step = DROP_no_uplink;
+    }
+    if (step != STEP_CONTINUE)
+        nat_give_up(packet);
+    else
+        TRACE(route, "leaves through router port %u: output %#x", number, decision->output);
+    return step;
+}
+
+/* A workload that is itself on an external network has sent to router port 'number' there: is it for an address of ours?  Else STEP_DONE: the router routes it. */
+static __always_inline __u32 outside_enter(struct __sk_buff *skb, struct packet *packet, __u32 number)
+{
+    const struct router_port_config *in = router_port_get(number);
+
+    if (!in || !(in->flags & ROUTER_PORT_EXTERNAL) || !(in->flags & ROUTER_PORT_UP) || !(packet->flags & PACKET_IPV4) ||
+        !external_find(in->vni, load32(packet->tuple.remote + 12)))
+        return STEP_DONE;
+    packet->decision.output = OUTPUT_ARRIVES;
+    packet->decision.router_port = number;
+    mac_copy(packet->decision.next_mac, outside_mac);
+    return STEP_CONTINUE;
+}
+
+/* A packet for somebody outside that another host sent to this gateway.  Only routers may: its source MAC is one's. */
+CHECKED_ALONE __u32 outside_relay(struct __sk_buff *skb, struct packet *packet)
+{
+    struct route_hop hop = {};
+    bool moves;
+
+    if (!packet)
+        return DROP_no_port;
+    __u32 vni = packet->vni, output = switch_lookup(vni, packet->source, &moves), number = output & OUTPUT_SLOT_MASK;
+    const struct router_port_config *out = router_port_get(number);
+    if ((output & OUTPUT_KIND_MASK) != OUTPUT_ROUTER || !out || out->vni != vni || !(out->flags & ROUTER_PORT_EXTERNAL))
+        return DROP_unknown_translation;
+    if (!(out->flags & ROUTER_PORT_UP))
+        return DROP_router_down;
+    packet->decision.router_port = number;
+    if (!route_find(out->router, packet, &hop) || hop.port != number || hop.flags & ROUTE_LOCAL)
+        return DROP_no_route;
+    store32(packet->destination, 0);
+    store16(packet->destination + 4, 0);
+    neighbor_find(vni, hop.address, packet->destination);
+    return uplink_send(skb, packet);
+}
+
+/* A frame from another host to OUTSIDE_MAC, without its outer headers. */
+static __always_inline __u32 outside_from_tunnel(struct __sk_buff *skb, struct packet *packet, __u32 hops)
+{
+    __u32 step = parse_whole(skb, packet);
+
+    packet->flags |= PACKET_FROM_TUNNEL;
+    if (step != STEP_CONTINUE)
+        return step;
+    step = external_arrive(skb, packet, hops + 1);
+    if (step == ARRIVAL_ECHO)
+        return DROP_unknown_translation; /* Nobody here knows the way to who asked. */
+    return step == STEP_CONTINUE ? outside_relay(skb, packet) : step;
+}
+
+/* A workload of this host asked a router for an echo by an address on an external network, and is not known by another name there. */
+static __noinline __u32 outside_echo_back(struct __sk_buff *skb, const struct packet *packet)
+{
+    __u32 unused;
+    const struct port_config *port = port_config_get(packet->slot, &unused);
+    unsigned char *frame = frame_at(skb, 0, ETH_HLEN);
+
+    if (!port || !frame)
+        return DROP_no_buffer;
+    mac_copy(frame, port->mac);
+    count_received(packet->slot, packet->segments, packet_wire_bytes(packet));
+    return VERDICT(bpf_redirect(skb->ifindex, 0));
+}
+
+/* A workload's packet to an address of ours on an external network, as that network sees it. */
+static __always_inline __u32 outside_to_ours(struct __sk_buff *skb, struct packet *packet)
+{
+    __u32 step = external_arrive(skb, packet, 0);
+
+    if (step == ARRIVAL_ECHO)
+        return outside_echo_back(skb, packet);
+    return step == STEP_CONTINUE ? DROP_unknown_translation : step;
+}
+
+#endif

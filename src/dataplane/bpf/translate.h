@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Other addresses and ports in an IPv4 frame, and in the packet that an ICMP error quotes.
+ *
+ * Checksums are updated, not computed (RFC 1624, equation 3).  IPv4's own, ICMP's, and those inside a quoted packet are changed here.
+ * Those of TCP and UDP go through bpf_l4_csum_replace, which alone knows how far the kernel has got with them: of a frame whose checksum
+ * is still to be finished the field holds the sum of the pseudo header, which the ports are no part of.  A UDP checksum of zero is
+ * none and stays none; one that comes out as zero is written as 0xffff (RFC 768; RFC 3828 for UDP-Lite).  SCTP's checksum does not cover
+ * the addresses (RFC 9260, 6.8) but the ports: being a CRC of all of the packet, it leaves SCTP with the ports it has. */
+#ifndef WEFT_BPF_TRANSLATE_H
+#define WEFT_BPF_TRANSLATE_H
+
+#include "weft/dataplane/bpf/parse.h"
+
+#define ICMP_UNREACHABLE_TYPE 3
+#define ICMP_SOURCE_QUENCH_TYPE 4
+#define ICMP_REDIRECT_TYPE 5
+#define ICMP_TIME_EXCEEDED_TYPE 11
+#define ICMP_PARAMETER_TYPE 12
+
+/* What the ends of a packet become.  Ports are as in struct flow_tuple: of an ICMP echo, 'source_port' is the identifier. */
+struct rewrite {
+    __u32 source, destination;
+    __u16 source_port, destination_port;
+};
+
+/* The packet that an ICMP error is about, as much as is quoted of it. */
+struct quoted {
+    __u32 source, destination;
+    __u16 source_port, destination_port; /* As in struct rewrite. */
+    __u16 l3, l4;
+    __u8 protocol;
+    __u8 has_checksum; /* That of its L4 header is quoted too. */
+    __u8 pad[2];
+};
+
+/* ---- sums of 16-bit words, in the order of the wire ------------------------------------------------------------------------- */
+
+static __always_inline __u32 sum_change16(__u32 sum, __u16 from, __u16 to)
+{
+    return sum + (__u16)~from + to;
+}
+
+static __always_inline __u32 sum_change32(__u32 sum, __u32 from, __u32 to)
+{
+    return sum + (__u16)~from + (__u16)(~from >> 16) + (__u16)to + (to >> 16);
+}
+
+static __always_inline __u32 sum_fold(__u32 sum)
+{
+    sum = (sum & 0xffff) + (sum >> 16);
+    return (sum & 0xffff) + (sum >> 16);
+}
+
+/* The checksum of a header in which words changed by 'sum'. */
+static __always_inline __u16 checksum_changed(__u16 checksum, __u32 sum)
+{
+    return ~sum_fold(sum + (__u16)~checksum);
+}
+
+/* ---- the frame itself -------------------------------------------------------------------------------------------------------- */
+
+static __always_inline bool translate_has_ports(__u8 protocol)
+{
+    return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE || protocol == IPPROTO_SCTP;
+}
+
+/* Where the L4 header has a checksum over the pseudo header; 0: nowhere. */
+static __always_inline __u32 translate_checksum_at(__u8 protocol)
+{
+    return protocol == IPPROTO_TCP ? 16 : protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE ? 6 : 0;
+}
+
+/* Can connections of this protocol be told apart by another port? */
+static __always_inline bool translate_can_change_port(__u8 protocol)
+{
+    return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE || protocol == IPPROTO_ICMP;
+}
+
+/* Gives the frame the ends of 'to', and 'packet' too.  Needs what parse_frame found; an ICMP error keeps its ports, being without. */
+CHECKED_ALONE __u32 translate_frame(struct __sk_buff *skb, struct packet *packet, const struct rewrite *to)
+{
+    if (!packet || !to)
+        return DROP_no_port;
+    struct rewrite ends = *to;
+    __u8 protocol = packet->tuple.protocol;
+    bool has_l4 = packet->flags & PACKET_HAS_FLOW && !(packet->flags & PACKET_LATER_FRAGMENT);
+    bool has_ports = has_l4 && translate_has_ports(protocol), has_identifier = has_l4 && protocol == IPPROTO_ICMP;
+    __u32 l4 = packet->l4, checksum_at = has_l4 ? translate_checksum_at(protocol) : 0;
+    unsigned char *header = frame_at(skb, ETH_HLEN, 20);
+
+    if (!header || !(packet->flags & PACKET_IPV4))
+        return DROP_truncated;
+    __u32 addresses = sum_change32(sum_change32(0, load32(header + 12), ends.source), load32(header + 16), ends.destination), ports = 0;
+    store16(header + 10, checksum_changed(load16(header + 10), addresses));
+    store32(header + 12, ends.source);
+    store32(header + 16, ends.destination);
+    address_map_ipv4(packet->tuple.local, ends.source);
+    address_map_ipv4(packet->tuple.remote, ends.destination);
+
+    if (has_ports) {
+        header = frame_at(skb, l4, 4);
+        if (!header)
+            return DROP_truncated;
+        __u16 source = load16(header), destination = load16(header + 2);
+        bool same = source == ends.source_port && destination == ends.destination_port;
+        if (!same && protocol == IPPROTO_SCTP)
+            return DROP_untranslatable;
+        ports = same ? 0 : sum_change16(sum_change16(0, source, ends.source_port), destination, ends.destination_port);
+        store16(header, ends.source_port);
+        store16(header + 2, ends.destination_port);
+        packet->tuple.local_port = ends.source_port;
+        packet->tuple.remote_port = ends.destination_port;
+    } else if (has_identifier) {
+        header = frame_at(skb, l4, 8);
+        if (!header)
+            return DROP_truncated;
+        ports = sum_change16(0, load16(header + 4), ends.source_port);
+        store16(header + 4, ends.source_port);
+        packet->tuple.local_port = ends.source_port;
+        return bpf_l4_csum_replace(skb, l4 + 2, 0, sum_fold(ports), 0) ? DROP_no_buffer : STEP_CONTINUE;
+    }
+    if (!checksum_at)
+        return STEP_CONTINUE;
+    __u64 flags = protocol == IPPROTO_TCP ? 0 : BPF_F_MARK_MANGLED_0;
+    if (bpf_l4_csum_replace(skb, l4 + checksum_at, 0, sum_fold(addresses), flags | BPF_F_PSEUDO_HDR) ||
+        (ports && bpf_l4_csum_replace(skb, l4 + checksum_at, 0, sum_fold(ports), flags)))
+        return DROP_no_buffer;
+    return STEP_CONTINUE;
+}
+
+/* ---- ICMP errors ---------------------------------------------------------------------------------------------------------------- */
+
+static __always_inline bool packet_is_icmp_error(const struct packet *packet)
+{
+    __u8 type = packet->icmp_type;
+
+    return packet->flags & PACKET_IPV4 && packet->tuple.protocol == IPPROTO_ICMP && !(packet->flags & PACKET_LATER_FRAGMENT) &&
+           (type == ICMP_UNREACHABLE_TYPE || type == ICMP_SOURCE_QUENCH_TYPE || type == ICMP_REDIRECT_TYPE ||
+            type == ICMP_TIME_EXCEEDED_TYPE || type == ICMP_PARAMETER_TYPE);
+}
+
+/* What the error quotes.  False: not enough, or no first fragment, or nothing that names a connection. */
+CHECKED_ALONE bool translate_quoted(struct __sk_buff *skb, const struct packet *packet, struct quoted *ret)
+{
+    if (!packet || !ret)
+        return false;
+    __u32 l3 = packet->l4 + 8u;
+    const unsigned char *header = frame_at(skb, l3, 28);
+
+    if (!header && frame_pull(skb, 256))
+        header = frame_at(skb, l3, 28);
+    if (!header || header[0] >> 4 != 4 || (header[0] & 15) < 5 || load16(header + 6) & bpf_htons(0x1fff))
+        return false;
+    __u8 protocol = header[9];
+    __u32 l4 = l3 + (header[0] & 15) * 4;
+    ret->source = load32(header + 12);
+    ret->destination = load32(header + 16);
+    ret->protocol = protocol;
+    ret->l3 = l3;
+    ret->l4 = l4;
+    ret->has_checksum = 0;
+    header = frame_at(skb, l4, 8);
+    if (!header)
+        return false;
+    if (translate_has_ports(protocol)) {
+        ret->source_port = load16(header);
+        ret->destination_port = load16(header + 2);
+        __u32 checksum_at = translate_checksum_at(protocol);
+        ret->has_checksum = checksum_at && frame_at(skb, l4 + checksum_at, 2);
+        return true;
+    }
+    if (protocol == IPPROTO_ICMP && (header[0] == ICMP_ECHO_TYPE || header[0] == ICMP_ECHO_REPLY_TYPE)) {
+        ret->source_port = load16(header + 4);
+        ret->destination_port = bpf_htons(ICMP_ECHO_TYPE);
+        return true;
+    }
+    return protocol != IPPROTO_ICMP;
+}
+
+/* Gives the packet that an error quotes the ends of 'to', so that the error is about what its receiver knows.  The error's own ends are
+ * translate_frame's. */
+CHECKED_ALONE __u32 translate_error(struct __sk_buff *skb, const struct packet *packet, const struct quoted *quoted, const struct rewrite *to)
+{
+    if (!packet || !quoted || !to)
+        return DROP_no_port;
+    struct rewrite ends = *to;
+    __u8 protocol = quoted->protocol;
+    __u32 l4 = quoted->l4, checksum_at = translate_checksum_at(protocol);
+    unsigned char *header = frame_at(skb, quoted->l3, 20);
+
+    if (!header)
+        return DROP_truncated;
+    /* Of the header and its checksum together nothing changes for ICMP's checksum: that the one makes up for the other is its sense.
+     * So only what follows from the L4 header counts there. */
+    __u32 addresses = sum_change32(sum_change32(0, quoted->source, ends.source), quoted->destination, ends.destination), change = 0;
+    store16(header + 10, checksum_changed(load16(header + 10), addresses));
+    store32(header + 12, ends.source);
+    store32(header + 16, ends.destination);
+    header = frame_at(skb, l4, 8);
+    if (!header)
+        return DROP_truncated;
+    if (translate_has_ports(protocol)) {
+        if (protocol == IPPROTO_SCTP && (quoted->source_port != ends.source_port || quoted->destination_port != ends.destination_port))
+            return DROP_untranslatable;
+        change = sum_change16(sum_change16(0, quoted->source_port, ends.source_port), quoted->destination_port, ends.destination_port);
+        store16(header, ends.source_port);
+        store16(header + 2, ends.destination_port);
+        if (quoted->has_checksum) {
+            header = frame_at(skb, l4 + checksum_at, 2);
+            if (!header)
+                return DROP_truncated;
+            __u16 before = load16(header), after = checksum_changed(before, sum_fold(addresses) + change);
+            if (before || protocol == IPPROTO_TCP) {
+                after = after || protocol == IPPROTO_TCP ? after : 0xffff;
+                store16(header, after);
+                change = sum_change16(change, before, after);
+            }
+        }
+    } else if (protocol == IPPROTO_ICMP) {
+        __u32 identifier = sum_change16(0, quoted->source_port, ends.source_port);
+        __u16 before = load16(header + 2), after = checksum_changed(before, identifier);
+        store16(header + 2, after);
+        store16(header + 4, ends.source_port);
+        change = sum_change16(identifier, before, after);
+    }
+    header = frame_at(skb, packet->l4, 4);
+    if (!header)
+        return DROP_truncated;
+    store16(header + 2, checksum_changed(load16(header + 2), change));
+    return STEP_CONTINUE;
+}
+
+#endif

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The devices of this host into physical networks.
+ *
+ * In: a device may carry the host's own addresses, and the tunnels, too.  So a frame is ours only if its VLAN is one of our networks' and it
+ * is IP for an address of ours there, or asks for one; everything else passes to the host's stack as it came.  What only
+ * tells something (ARP replies, advertisements) is shown to the agent and passes too.
+ *
+ * Out: the network outside knows all our addresses by the device's own MAC; those of routers never leave. */
+#ifndef WEFT_BPF_UPLINK_H
+#define WEFT_BPF_UPLINK_H
+
+#include "weft/dataplane/bpf/external.h"
+#include "weft/dataplane/bpf/neighbor.h"
+
+#define UPLINK_PUNT_RATE 1000 /* What the agent is shown of all uplinks, a second; and as a burst. */
+#define UPLINK_PUNT_BURST 1000
+
+/* A copy of the row: it is replaced whole, and may be another's while it is read. */
+static __always_inline bool uplink_read(const struct uplink_value *value, struct uplink_value *ret)
+{
+    if (!value)
+        return false;
+    ret->ifindex = value->ifindex;
+    ret->vlan = value->vlan;
+    ret->vni = value->vni;
+    ret->project = value->project;
+    mac_copy(ret->mac, value->mac);
+    ret->mtu = value->mtu;
+    return true;
+}
+
+static __always_inline bool uplink_of_network(__u32 vni, struct uplink_value *ret)
+{
+    struct uplink_key key = {.ifindex = UPLINK_BY_VNI, .vlan = vni};
+
+    return uplink_read(map_lookup(uplinks, &key), ret) && ret->vni == vni;
+}
+
+static __always_inline __u32 uplink_transmit(struct __sk_buff *skb, const struct uplink_value *uplink)
+{
+    if (uplink->vlan && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), uplink->vlan))
+        return DROP_no_buffer;
+    return VERDICT(bpf_redirect(uplink->ifindex, 0));
+}
+
+/* Shows the agent a frame of an uplink, or one that is complete but for the MAC of its next hop. */
+CHECKED_ALONE __u32 uplink_punt(struct __sk_buff *skb, const struct packet *packet, __u32 reason)
+{
+    const __u32 nobody = 0;
+    struct route_hop hop = {};
+    struct port_runtime *runtime = map_lookup(port_runtime, &nobody);
+    __u64 tokens = 0;
+
+    if (!packet)
+        return DROP_no_port;
+    if (runtime)
+        tokens = bucket_refill(&runtime->punt_time_ns, &runtime->punt_tokens, UPLINK_PUNT_RATE, UPLINK_PUNT_BURST);
+    if (!tokens)
+        return DROP_punt_budget;
+    runtime->punt_tokens = tokens - 1;
+    if (reason == PUNT_NEIGHBOR) {
+        const struct router_port_config *out = router_port_get(packet->decision.router_port);
+        if (!out || !route_find(out->router, packet, &hop))
+            return DROP_no_route;
+    }
+    return punt_write(skb, packet, PUNT_WORD(reason, 0, 0), hop.address);
+}
+
+/* ---- out ------------------------------------------------------------------------------------------------------------------------------- */
+
+/* Out of this host's uplink of packet->vni, to the station with packet->destination; that is zero when its MAC is not known yet: then the
+ * agent finds it, and sends the frame. */
+CHECKED_ALONE __u32 uplink_send(struct __sk_buff *skb, struct packet *packet)
+{
+    struct uplink_value uplink ON_STACK = {};
+
+    if (!packet || !uplink_of_network(packet->vni, &uplink))
+        return DROP_no_uplink;
+    if (packet_l3_size(skb, packet) > uplink.mtu)
+        return DROP_too_big;
+    unsigned char *frame = frame_at(skb, 0, ETH_HLEN);
+    if (!frame)
+        return DROP_truncated;
+    mac_copy(frame, packet->destination);
+    mac_copy(frame + 6, uplink.mac);
+    if (mac_is_zero(packet->destination)) {
+        TRACE(uplink, "the next hop's MAC is not known: the agent asks for it");
+        return uplink_punt(skb, packet, PUNT_NEIGHBOR);
+    }
+    TRACE(uplink, "out of interface %u, VLAN %u, to %s", uplink.ifindex, uplink.vlan, trace_mac(packet->destination));
+    return uplink_transmit(skb, &uplink);
+}
+
+/* ---- in -------------------------------------------------------------------------------------------------------------------------------- */
+
+/* Takes the VLAN's tag off; only from frames that are ours. */
+static __always_inline __u32 uplink_untag(struct __sk_buff *skb, const struct uplink_value *uplink)
+{
+    return (skb->vlan_present || uplink->vlan) && bpf_skb_vlan_pop(skb) ? DROP_no_buffer : STEP_CONTINUE;
+}
+
+static __always_inline bool external_announced(__u32 vni, __u32 address)
+{
+    const struct external_value *value = external_find(vni, address);
+
+    return value && value->kind != EXTERNAL_HOST && value->flags & EXTERNAL_ANNOUNCED;
+}
+
+/* Does the network know a station by this address already? */
+static __always_inline bool uplink_is_neighbor(__u32 vni, const __u8 *address)
+{
+    __u8 mac[8] ON_STACK;
+
+    return neighbor_find(vni, address, mac);
+}
+
+CHECKED_ALONE __u32 uplink_arp(struct __sk_buff *skb, const struct packet *packet, const struct uplink_value *uplink)
+{
+    struct arp_frame arp = {};
+    __u8 sender[16] ON_STACK;
+
+    if (!packet || !uplink || !arp_read(skb, &arp))
+        return NOT_OURS;
+    address_map_ipv4(sender, arp.sender);
+    if (arp.operation == 2 || arp.sender == arp.target) {
+        /* An answer, maybe to the agent, or a station that has moved.  The host may want to know, too. */
+        if ((arp.operation == 2 && mac_same(packet->destination, uplink->mac)) || uplink_is_neighbor(packet->vni, sender))
+            uplink_punt(skb, packet, PUNT_NEIGHBOR_SEEN);
+        return NOT_OURS;
+    }
+    if (arp.operation != 1 || !external_announced(packet->vni, arp.target) || mac_same(arp.sender_mac, uplink->mac))
+        return NOT_OURS;
+    __u32 step = uplink_untag(skb, uplink);
+    unsigned char *frame = frame_at(skb, 0, ETH_HLEN + 28);
+    if (step != STEP_CONTINUE || !frame)
+        return DROP_no_buffer;
+    mac_copy(frame, arp.sender_mac);
+    mac_copy(frame + 6, uplink->mac);
+    store16(frame + 20, bpf_htons(2));
+    mac_copy(frame + 22, uplink->mac);
+    store32(frame + 28, arp.target);
+    mac_copy(frame + 32, arp.sender_mac);
+    store32(frame + 38, arp.sender);
+    TRACE(uplink, "ARP answered: %s is here", trace_ipv4(arp.target));
+    return uplink_transmit(skb, uplink);
+}
+
+/* IPv4 for an address of ours. */
+static __always_inline __u32 uplink_ipv4(struct __sk_buff *skb, struct packet *packet, const struct uplink_value *uplink)
+{
+    const struct external_value *value = external_find(packet->vni, load32(packet->tuple.remote + 12));
+
+    if (!value || value->kind == EXTERNAL_HOST)
+        return NOT_OURS;
+    __u32 step = uplink_untag(skb, uplink);
+    if (step == STEP_CONTINUE)
+        step = external_arrive(skb, packet, 0);
+    if (step == ARRIVAL_ECHO) { /* Back to who asked, by the way it came. */
+        mac_copy(packet->destination, packet->source);
+        return uplink_send(skb, packet);
+    }
+    return step == STEP_CONTINUE ? DROP_unknown_translation : step;
+}
+
+/* Which of our networks the frame came from. */
+static __always_inline bool uplink_find(const struct __sk_buff *skb, const struct packet *packet, struct uplink_value *ret)
+{
+    struct uplink_key key = {.ifindex = skb->ifindex};
+
+    if (skb->vlan_present) {
+        if (skb->vlan_proto != bpf_htons(ETH_P_8021Q) || packet->ethertype == bpf_htons(ETH_P_8021Q))
+            return false;
+        key.vlan = skb->vlan_tci & 0xfff;
+    }
+    return uplink_read(map_lookup(uplinks, &key), ret) && ret->ifindex == key.ifindex && ret->vlan == key.vlan;
+}
+
+static __always_inline __u32 uplink_frame(struct __sk_buff *skb, struct packet *packet)
+{
+    struct uplink_value uplink ON_STACK = {};
+
+    if (parse_ethernet(skb, packet) != STEP_CONTINUE || !uplink_find(skb, packet, &uplink) ||
+        (!(packet->destination[0] & 1) && !mac_same(packet->destination, uplink.mac)) || parse_whole(skb, packet) != STEP_CONTINUE)
+        return NOT_OURS;
+    packet->vni = uplink.vni;
+    if (packet->ethertype == bpf_htons(ETH_P_ARP))
+        return uplink_arp(skb, packet, &uplink);
+    if (!mac_same(packet->destination, uplink.mac))
+        return NOT_OURS;
+    if (packet->flags & PACKET_IPV4)
+        return uplink_ipv4(skb, packet, &uplink);
+    return NOT_OURS;
+}
+
+#endif
