@@ -33,6 +33,8 @@ enum completion {
     COMPLETE_NETWORK,      /* From here on: names the API lists. */
     COMPLETE_SUBNET,
     COMPLETE_PORT,
+    COMPLETE_ROUTER,
+    COMPLETE_FLOATING_IP,
     COMPLETE_HOST,
     COMPLETE_PROJECT,
     COMPLETE_USER,
@@ -55,10 +57,13 @@ enum encoding {
     ENCODE_TRUE,           /* The flag takes no value. */
     ENCODE_FALSE,
     ENCODE_BOOLEAN,        /* "true" or "false". */
-    ENCODE_EMPTY_LIST,     /* The flag takes no value. */
+    ENCODE_NULL,           /* The flag takes no value. */
+    ENCODE_EMPTY_LIST,     /* The same. */
     ENCODE_STRING_ITEM,    /* One more item of a list. */
     ENCODE_NETWORK,        /* A name or id, sent as id. */
     ENCODE_SUBNET,
+    ENCODE_PORT,
+    ENCODE_ROUTER,
     ENCODE_PROJECT,
     ENCODE_SECURITY_GROUP,
     ENCODE_SECURITY_GROUP_ITEM, /* One more item of a list of ids. */
@@ -86,7 +91,7 @@ struct flag {
     enum completion completion;
     const char *choices;   /* Words with single spaces between, or NULL. */
     enum encoding encoding;
-    const char *attribute; /* The API's name of what it sets; NULL with ENCODE_NONE. */
+    const char *attribute; /* The API's name of what it sets, "a.b" for b in the object a; NULL with ENCODE_NONE. */
 };
 
 struct argument {

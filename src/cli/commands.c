@@ -10,6 +10,7 @@
 #include "weft/cli/ports.h"
 #include "weft/cli/resource.h"
 #include "weft/cli/security.h"
+#include "weft/cli/routing.h"
 #include "weft/cli/trace.h"
 
 /* A flag whose value is one attribute; one that takes no value; one that the command reads itself. */
@@ -81,8 +82,11 @@ static const struct flag change[] = {
     OWN("if-revision", "NUMBER", "only if revision_number is still this", COMPLETE_NOTHING),
     END,
 };
-static const struct flag filters[] = {
+static const struct flag name_filter[] = {
     ATTRIBUTE("name", "NAME", "only of this name", ENCODE_STRING, "name"),
+    END,
+};
+static const struct flag filters[] = {
     NAMED("project", "PROJECT", "only of this project", COMPLETE_PROJECT, ENCODE_PROJECT, "project_id"),
     ATTRIBUTE("limit", "NUMBER", "at most so many", ENCODE_NUMBER, "limit"),
     ATTRIBUTE("marker", "ID", "begin behind this one", ENCODE_STRING, "marker"),
@@ -102,6 +106,9 @@ static const struct flag network_attributes[] = {
     END,
 };
 static const struct flag network_create_attributes[] = {
+    CHOICE("type", "TYPE", "how hosts carry it (administrators)", "vxlan flat vlan", ENCODE_STRING, "provider:network_type"),
+    ATTRIBUTE("physical-network", "NAME", "with flat and vlan: the hosts' name of it", ENCODE_STRING, "provider:physical_network"),
+    ATTRIBUTE("vlan", "NUMBER", "with vlan: 1 to 4094", ENCODE_NUMBER, "provider:segmentation_id"),
     ATTRIBUTE("vni", "NUMBER", "VXLAN network identifier (administrators)", ENCODE_NUMBER, "provider:segmentation_id"),
     END,
 };
@@ -204,6 +211,66 @@ static const struct flag address_group_attributes[] = {
     END,
 };
 
+static const struct flag router_gateway[] = {
+    NAMED("external-network", "NETWORK", "leads to this external network", COMPLETE_NETWORK, ENCODE_NETWORK,
+          "external_gateway_info.network_id"),
+    ITEM("external-address", "ADDRESS", "its address there, or subnet=S[,ip=A]; repeat (administrators)", ENCODE_FIXED_IP,
+         "external_gateway_info.external_fixed_ips"),
+    SWITCH("snat", "translate to its external address (administrators)", ENCODE_TRUE, "external_gateway_info.enable_snat"),
+    SWITCH("no-snat", "do not (administrators)", ENCODE_FALSE, "external_gateway_info.enable_snat"),
+    END,
+};
+static const struct flag router_set_attributes[] = {
+    SWITCH("no-external-network", "leads nowhere", ENCODE_NULL, "external_gateway_info"),
+    ITEM("route", "PREFIX=NEXTHOP", "route beyond its ports' subnets; repeat", ENCODE_HOST_ROUTE, "routes"),
+    SWITCH("no-route", "no such routes", ENCODE_EMPTY_LIST, "routes"),
+    END,
+};
+static const struct flag interface_flags[] = {
+    NAMED("subnet", "SUBNET", "by this subnet's gateway address", COMPLETE_SUBNET, ENCODE_SUBNET, "subnet_id"),
+    NAMED("port", "PORT", "by this port", COMPLETE_PORT, ENCODE_PORT, "port_id"),
+    END,
+};
+static const struct flag floating_ip_create_attributes[] = {
+    NAMED("network", "NETWORK", "the external network of the address (required)", COMPLETE_NETWORK, ENCODE_NETWORK,
+          "floating_network_id"),
+    ATTRIBUTE("address", "ADDRESS", "this address (administrators)", ENCODE_STRING, "floating_ip_address"),
+    NAMED("subnet", "SUBNET", "an address of this subnet", COMPLETE_SUBNET, ENCODE_SUBNET, "subnet_id"),
+    END,
+};
+static const struct flag floating_ip_attributes[] = {
+    NAMED("port", "PORT", "the port that it leads to", COMPLETE_PORT, ENCODE_PORT, "port_id"),
+    ATTRIBUTE("fixed-address", "ADDRESS", "which of the port's addresses", ENCODE_STRING, "fixed_ip_address"),
+    END,
+};
+static const struct flag floating_ip_set_attributes[] = {
+    SWITCH("no-port", "leads nowhere", ENCODE_NULL, "port_id"),
+    OWN("if-revision", "NUMBER", "only if revision_number is still this", COMPLETE_NOTHING),
+    END,
+};
+static const struct flag floating_ip_filters[] = {
+    NAMED("network", "NETWORK", "only of this external network", COMPLETE_NETWORK, ENCODE_NETWORK, "floating_network_id"),
+    NAMED("router", "ROUTER", "only through this router", COMPLETE_ROUTER, ENCODE_ROUTER, "router_id"),
+    NAMED("port", "PORT", "only to this port", COMPLETE_PORT, ENCODE_PORT, "port_id"),
+    ATTRIBUTE("address", "ADDRESS", "only this address", ENCODE_STRING, "floating_ip_address"),
+    ATTRIBUTE("fixed-address", "ADDRESS", "only to this address", ENCODE_STRING, "fixed_ip_address"),
+    CHOICE("status", "STATUS", "only in this state", "ACTIVE DOWN", ENCODE_STRING, "status"),
+    END,
+};
+static const struct flag forwarding_flags[] = {
+    CHOICE("protocol", "PROTOCOL", "of the connections", "tcp udp", ENCODE_STRING, "protocol"),
+    OWN("external", "PORT", "number of the floating IP, or FIRST-LAST", COMPLETE_NOTHING),
+    NAMED("port", "PORT", "the port that it leads to", COMPLETE_PORT, ENCODE_PORT, "internal_port_id"),
+    ATTRIBUTE("address", "ADDRESS", "which of the port's addresses", ENCODE_STRING, "internal_ip_address"),
+    OWN("internal", "PORT", "number there, or FIRST-LAST (the external one)", COMPLETE_NOTHING),
+    END,
+};
+static const struct flag forwarding_filters[] = {
+    CHOICE("protocol", "PROTOCOL", "only of this protocol", "tcp udp", ENCODE_STRING, "protocol"),
+    NAMED("port", "PORT", "only to this port", COMPLETE_PORT, ENCODE_PORT, "internal_port_id"),
+    END,
+};
+
 static const struct flag plug_flags[] = {
     OWN_SWITCH("force", "also a device with addresses or routes of the host"),
     OWN_SWITCH("no-wait", "do not wait until traffic can flow"),
@@ -270,6 +337,8 @@ static const struct flag quota_attributes[] = {
     ATTRIBUTE("port", "NUMBER", "ports", ENCODE_NUMBER, "port"),
     ATTRIBUTE("security-group", "NUMBER", "security groups", ENCODE_NUMBER, "security_group"),
     ATTRIBUTE("security-group-rule", "NUMBER", "rules of security groups", ENCODE_NUMBER, "security_group_rule"),
+    ATTRIBUTE("router", "NUMBER", "routers", ENCODE_NUMBER, "router"),
+    ATTRIBUTE("floating-ip", "NUMBER", "floating IPs", ENCODE_NUMBER, "floatingip"),
     END,
 };
 
@@ -301,7 +370,8 @@ const struct command commands[] = {
      .flags = {network_attributes, network_create_attributes, state_attributes, common_attributes, owner},
      .run = run_create,
      .resource = &resource_network},
-    {.name = "network list", .help = "List networks", .flags = {filters}, .run = run_list, .resource = &resource_network},
+    {.name = "network list", .help = "List networks", .flags = {name_filter, filters}, .run = run_list,
+     .resource = &resource_network},
     {.name = "network show", .help = "Show a network", .arguments = {{.name = "NETWORK", .completion = COMPLETE_NETWORK}},
      .run = run_show, .resource = &resource_network},
     {.name = "network set", .help = "Change a network",
@@ -315,7 +385,7 @@ const struct command commands[] = {
     {.name = "subnet create", .help = "Create a subnet", .arguments = {{.name = "NAME"}},
      .flags = {subnet_create_attributes, subnet_attributes, common_attributes, owner}, .run = run_create,
      .resource = &resource_subnet},
-    {.name = "subnet list", .help = "List subnets", .flags = {subnet_filters, filters}, .run = run_list,
+    {.name = "subnet list", .help = "List subnets", .flags = {subnet_filters, name_filter, filters}, .run = run_list,
      .resource = &resource_subnet},
     {.name = "subnet show", .help = "Show a subnet", .arguments = {{.name = "SUBNET", .completion = COMPLETE_SUBNET}},
      .run = run_show, .resource = &resource_subnet},
@@ -329,7 +399,7 @@ const struct command commands[] = {
     {.name = "port create", .help = "Create a port", .arguments = {{.name = "NAME"}},
      .flags = {port_create_attributes, port_attributes, state_attributes, common_attributes, owner}, .run = run_create,
      .resource = &resource_port},
-    {.name = "port list", .help = "List ports", .flags = {port_filters, filters}, .run = run_list,
+    {.name = "port list", .help = "List ports", .flags = {port_filters, name_filter, filters}, .run = run_list,
      .resource = &resource_port},
     {.name = "port show", .help = "Show a port", .arguments = {{.name = "PORT", .completion = COMPLETE_PORT}},
      .run = run_show, .resource = &resource_port},
@@ -357,7 +427,7 @@ const struct command commands[] = {
     {.name = "security-group create", .help = "Create a security group", .arguments = {{.name = "NAME"}},
      .flags = {security_group_attributes, common_attributes, owner}, .run = run_create, .resource = &resource_security_group,
      .details = "What a port may send and be sent is the union of its groups' rules.  A new group lets everything out and nothing in."},
-    {.name = "security-group list", .help = "List security groups", .flags = {filters}, .run = run_list, .resource = &resource_security_group},
+    {.name = "security-group list", .help = "List security groups", .flags = {name_filter, filters}, .run = run_list, .resource = &resource_security_group},
     {.name = "security-group show", .help = "Show a security group and its rules",
      .arguments = {{.name = "GROUP", .completion = COMPLETE_SECURITY_GROUP}}, .run = run_show, .resource = &resource_security_group},
     {.name = "security-group set", .help = "Change a security group", .arguments = {{.name = "GROUP", .completion = COMPLETE_SECURITY_GROUP}},
@@ -379,7 +449,7 @@ const struct command commands[] = {
 
     {.name = "address-group create", .help = "Create an address group, for rules to name", .arguments = {{.name = "NAME"}},
      .flags = {address_group_attributes, common_attributes, owner}, .run = run_create, .resource = &resource_address_group},
-    {.name = "address-group list", .help = "List address groups", .flags = {filters}, .run = run_list, .resource = &resource_address_group},
+    {.name = "address-group list", .help = "List address groups", .flags = {name_filter, filters}, .run = run_list, .resource = &resource_address_group},
     {.name = "address-group show", .help = "Show an address group", .arguments = {{.name = "GROUP", .completion = COMPLETE_ADDRESS_GROUP}},
      .run = run_show, .resource = &resource_address_group},
     {.name = "address-group set", .help = "Change an address group's name and description",
@@ -392,6 +462,60 @@ const struct command commands[] = {
     {.name = "address-group delete", .help = "Delete address groups",
      .arguments = {{.name = "GROUP", .is_rest = true, .completion = COMPLETE_ADDRESS_GROUP}}, .run = run_delete,
      .resource = &resource_address_group},
+    {.name = "router create", .help = "Create a router", .arguments = {{.name = "NAME"}},
+     .flags = {router_gateway, state_attributes, common_attributes, owner}, .run = run_create, .resource = &resource_router},
+    {.name = "router list", .help = "List routers", .flags = {name_filter, filters}, .run = run_list, .resource = &resource_router},
+    {.name = "router show", .help = "Show a router", .arguments = {{.name = "ROUTER", .completion = COMPLETE_ROUTER}},
+     .run = run_show, .resource = &resource_router},
+    {.name = "router set", .help = "Change a router", .arguments = {{.name = "ROUTER", .completion = COMPLETE_ROUTER}},
+     .flags = {change, router_gateway, router_set_attributes, state_attributes, common_attributes}, .run = run_set,
+     .resource = &resource_router, .details = SET_DETAILS},
+    {.name = "router delete", .help = "Delete routers",
+     .arguments = {{.name = "ROUTER", .is_rest = true, .completion = COMPLETE_ROUTER}}, .run = run_delete,
+     .resource = &resource_router},
+    {.name = "router add-interface", .help = "Join a subnet to a router",
+     .arguments = {{.name = "ROUTER", .completion = COMPLETE_ROUTER}}, .flags = {interface_flags}, .run = run_router_add_interface,
+     .details = "One of --subnet and --port is needed.  The router takes the subnet's gateway address, or that of the port."},
+    {.name = "router remove-interface", .help = "Part a subnet from a router",
+     .arguments = {{.name = "ROUTER", .completion = COMPLETE_ROUTER}}, .flags = {interface_flags}, .run = run_router_remove_interface,
+     .details = "The interface's port is deleted, also one that was given."},
+    {.name = "router add-route", .help = "Add routes to a router",
+     .arguments = {{.name = "ROUTER", .completion = COMPLETE_ROUTER}, {.name = "PREFIX=NEXTHOP", .is_rest = true}},
+     .run = run_router_add_route},
+    {.name = "router remove-route", .help = "Take routes from a router",
+     .arguments = {{.name = "ROUTER", .completion = COMPLETE_ROUTER}, {.name = "PREFIX=NEXTHOP", .is_rest = true}},
+     .run = run_router_remove_route},
+
+    {.name = "floating-ip create", .help = "Take an address of an external network",
+     .flags = {floating_ip_create_attributes, floating_ip_attributes, common_attributes, owner}, .run = run_create,
+     .resource = &resource_floating_ip},
+    {.name = "floating-ip list", .help = "List floating IPs", .flags = {floating_ip_filters, filters}, .run = run_list,
+     .resource = &resource_floating_ip},
+    {.name = "floating-ip show", .help = "Show a floating IP",
+     .arguments = {{.name = "FLOATING-IP", .completion = COMPLETE_FLOATING_IP}}, .run = run_show, .resource = &resource_floating_ip},
+    {.name = "floating-ip set", .help = "Change where a floating IP leads",
+     .arguments = {{.name = "FLOATING-IP", .completion = COMPLETE_FLOATING_IP}},
+     .flags = {floating_ip_attributes, floating_ip_set_attributes, common_attributes}, .run = run_set,
+     .resource = &resource_floating_ip, .details = SET_DETAILS},
+    {.name = "floating-ip delete", .help = "Give addresses back",
+     .arguments = {{.name = "FLOATING-IP", .is_rest = true, .completion = COMPLETE_FLOATING_IP}}, .run = run_delete,
+     .resource = &resource_floating_ip},
+
+    {.name = "port-forwarding create", .help = "Forward a port of a floating IP",
+     .arguments = {{.name = "FLOATING-IP", .completion = COMPLETE_FLOATING_IP}}, .flags = {forwarding_flags, common_attributes},
+     .run = run_forwarding_create,
+     .details = "--protocol, --external and --port are needed.  Of a port with several IPv4 addresses the first one is taken."},
+    {.name = "port-forwarding list", .help = "List the port forwardings of a floating IP",
+     .arguments = {{.name = "FLOATING-IP", .completion = COMPLETE_FLOATING_IP}}, .flags = {forwarding_filters},
+     .run = run_forwarding_list},
+    {.name = "port-forwarding show", .help = "Show a port forwarding",
+     .arguments = {{.name = "FLOATING-IP", .completion = COMPLETE_FLOATING_IP}, {.name = "ID"}}, .run = run_forwarding_show},
+    {.name = "port-forwarding set", .help = "Change a port forwarding",
+     .arguments = {{.name = "FLOATING-IP", .completion = COMPLETE_FLOATING_IP}, {.name = "ID"}},
+     .flags = {forwarding_flags, common_attributes}, .run = run_forwarding_set, .details = SET_DETAILS},
+    {.name = "port-forwarding delete", .help = "Delete port forwardings",
+     .arguments = {{.name = "FLOATING-IP", .completion = COMPLETE_FLOATING_IP}, {.name = "ID", .is_rest = true}},
+     .run = run_forwarding_delete},
 
     {.name = "host create", .help = "Make a host known, and a token for it to join with", .arguments = {{.name = "NAME"}},
      .flags = {common_attributes}, .run = run_create, .resource = &resource_host},

@@ -80,7 +80,7 @@ static void offer_names(struct query *query, const struct resource *resource)
     if (resource_list(session, resource, NULL, &objects, &ignored) < 0)
         return;
     json_array_foreach (objects, i, object) {
-        const char *name = resource_string(object, "name");
+        const char *name = resource_name(resource, object);
 
         offer(query, *name ? name : resource_id(object), strlen(*name ? name : resource_id(object)));
     }
@@ -136,6 +136,7 @@ static void offer_values(struct query *query, enum completion completion, const 
 {
     static const struct resource *const resources[] = {
         [COMPLETE_NETWORK] = &resource_network, [COMPLETE_SUBNET] = &resource_subnet, [COMPLETE_PORT] = &resource_port,
+        [COMPLETE_ROUTER] = &resource_router,   [COMPLETE_FLOATING_IP] = &resource_floating_ip,
         [COMPLETE_HOST] = &resource_host,       [COMPLETE_PROJECT] = &resource_project, [COMPLETE_USER] = &resource_user,
         [COMPLETE_ROLE] = &resource_role,       [COMPLETE_SECURITY_GROUP] = &resource_security_group,
         [COMPLETE_SECURITY_GROUP_RULE] = &resource_security_group_rule, [COMPLETE_ADDRESS_GROUP] = &resource_address_group,

@@ -212,6 +212,9 @@ static int encode(struct call *call, const struct flag_value *value, json_t **re
         *ret = json_integer(negative ? -(json_int_t)number : (json_int_t)number);
         return 0;
     }
+    case ENCODE_NULL:
+        *ret = json_null();
+        return 0;
     case ENCODE_TRUE:
         *ret = json_true();
         return 0;
@@ -227,6 +230,10 @@ static int encode(struct call *call, const struct flag_value *value, json_t **re
         return encode_reference(call, value, &resource_network, value->text, ret);
     case ENCODE_SUBNET:
         return encode_reference(call, value, &resource_subnet, value->text, ret);
+    case ENCODE_PORT:
+        return encode_reference(call, value, &resource_port, value->text, ret);
+    case ENCODE_ROUTER:
+        return encode_reference(call, value, &resource_router, value->text, ret);
     case ENCODE_PROJECT:
         return encode_reference(call, value, &resource_project, value->text, ret);
     case ENCODE_SECURITY_GROUP:
@@ -251,18 +258,43 @@ static int encode(struct call *call, const struct flag_value *value, json_t **re
     return -EINVAL;
 }
 
+/* The object that has the attribute, and the attribute's name in it.  NULL when out of memory. */
+static json_t *holder(json_t *object, const char *attribute, const char **ret_name)
+{
+    const char *dot = strchr(attribute, '.');
+    _cleanup_(freep) char *outer = NULL;
+    json_t *inner;
+
+    *ret_name = attribute;
+    if (!dot)
+        return object;
+    *ret_name = dot + 1;
+    outer = strndup(attribute, (size_t)(dot - attribute));
+    if (!outer)
+        return NULL;
+    inner = json_object_get(object, outer);
+    if (json_is_object(inner))
+        return inner;
+    inner = json_object();
+    json_object_set_new(object, outer, inner);
+    return inner;
+}
+
 int request_attributes(struct call *call, json_t *object)
 {
     for (size_t i = 0; i < call->n_values; i++) {
         const struct flag_value *value = &call->values[i];
         const struct flag *flag = value->flag;
-        json_t *encoded, *list;
+        json_t *encoded, *list, *at;
+        const char *name;
         int r;
 
         if (!flag->attribute)
             continue;
+        if (!(at = holder(object, flag->attribute, &name)))
+            return -ENOMEM;
         if (flag->encoding == ENCODE_EMPTY_LIST) {
-            json_object_set_new(object, flag->attribute, json_array());
+            json_object_set_new(at, name, json_array());
             continue;
         }
         r = encode(call, value, &encoded);
@@ -271,13 +303,13 @@ int request_attributes(struct call *call, json_t *object)
         if (!encoded)
             return -ENOMEM;
         if (!is_list(flag->encoding)) {
-            json_object_set_new(object, flag->attribute, encoded);
+            json_object_set_new(at, name, encoded);
             continue;
         }
-        list = json_object_get(object, flag->attribute);
+        list = json_object_get(at, name);
         if (!json_is_array(list)) {
             list = json_array();
-            json_object_set_new(object, flag->attribute, list);
+            json_object_set_new(at, name, list);
         }
         json_array_append_new(list, encoded);
     }

@@ -32,6 +32,11 @@ const char *resource_id(const json_t *object)
     return resource_string(object, "id");
 }
 
+const char *resource_name(const struct resource *resource, const json_t *object)
+{
+    return resource_string(object, resource->name_attribute ? resource->name_attribute : "name");
+}
+
 /* Takes what stands under 'key' out of an answer. */
 static int unwrap(json_t *answer, const char *key, json_t **ret, struct error *error)
 {
@@ -138,14 +143,14 @@ static int find_by_name(struct session *session, const struct resource *resource
     size_t i, n = 0;
     int r;
 
-    if (!escaped || text_format(&query, "name=%s", escaped) < 0)
+    if (!escaped || text_format(&query, "%s=%s", resource->name_attribute ? resource->name_attribute : "name", escaped) < 0)
         return -ENOMEM;
     r = resource_list(session, resource, query, &found, error);
     if (r < 0)
         return r;
     /* Compared again: not every list filters by name. */
     json_array_foreach (found, i, object)
-        if (streq(resource_string(object, "name"), name)) {
+        if (streq(resource_name(resource, object), name)) {
             match = (json_t *)object;
             n++;
         }
@@ -274,6 +279,8 @@ int run_set(struct call *call)
         return error_set(&call->error, -EINVAL, "options", "nothing to change was given; see 'weft %s --help'",
                          call->command->name);
     r = resource_find(call->session, resource, call_argument(call, 0), &object, &call->error);
+    if (r >= 0 && resource->complete_change)
+        r = resource->complete_change(call, object, changes);
     if (r < 0)
         return r;
     if (text_format(&path, "/%s/%s", resource_path(resource), resource_id(object)) < 0)

@@ -18,10 +18,12 @@ struct resource {
     int (*complete)(struct call *call, json_t *attributes); /* What 'create' adds to the flags' attributes; or NULL. */
     const char *path;       /* "security-groups", where it is not the collection's name; or NULL. */
     bool is_nameless;       /* Found by id only. */
+    int (*complete_change)(struct call *call, const json_t *before, json_t *changes); /* As 'complete', for 'set'. */
+    const char *name_attribute; /* By which people know it; NULL: "name". */
 };
 
-extern const struct resource resource_network, resource_subnet, resource_port, resource_host, resource_project,
-    resource_user, resource_role, resource_security_group, resource_security_group_rule, resource_address_group;
+extern const struct resource resource_network, resource_subnet, resource_port, resource_router, resource_floating_ip, resource_host,
+    resource_project, resource_user, resource_role, resource_security_group, resource_security_group_rule, resource_address_group;
 
 /* Where the API has them: "security-groups". */
 const char *resource_path(const struct resource *resource);
@@ -30,6 +32,7 @@ const char *resource_path(const struct resource *resource);
  * Returns 0; -ENOENT when there is none; -ENOTUNIQ when the name is not unique; else as session_request. */
 int resource_find(struct session *session, const struct resource *resource, const char *name_or_id, json_t **ret,
                   struct error *error);
+const char *resource_name(const struct resource *resource, const json_t *object); /* "" while it has none. */
 const char *resource_id(const json_t *object);
 const char *resource_string(const json_t *object, const char *attribute); /* "" when it is not there. */
 

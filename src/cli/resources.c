@@ -48,6 +48,36 @@ const struct resource resource_port = {
     "port", "ports", SERVICE_NETWORK, port_columns, "PUT", true,
 };
 
+static const struct column router_columns[] = {
+    {"id", "ID"}, {"name", "NAME"}, {"status", "STATUS"}, {"admin_state_up", "UP"}, {"external_gateway_info", "GATEWAY"}, {NULL, NULL},
+};
+
+/* A gateway is replaced as a whole: what is not given of it stays by being said again. */
+static int complete_router_change(struct call *call, const json_t *before, json_t *changes)
+{
+    json_t *info = json_object_get(changes, "external_gateway_info");
+    const json_t *old = json_object_get(before, "external_gateway_info");
+
+    if (!json_is_object(info) || json_object_get(info, "network_id"))
+        return 0;
+    if (!json_is_object(old))
+        return error_set(&call->error, -EINVAL, "external-network", "router '%s' has no external network yet: use --external-network",
+                         resource_string(before, "name"));
+    return json_object_set(info, "network_id", json_object_get(old, "network_id")) < 0 ? -ENOMEM : 0;
+}
+
+const struct resource resource_router = {
+    "router", "routers", SERVICE_NETWORK, router_columns, "PUT", true, .complete_change = complete_router_change,
+};
+
+static const struct column floating_ip_columns[] = {
+    {"id", "ID"}, {"floating_ip_address", "ADDRESS"}, {"status", "STATUS"}, {"fixed_ip_address", "LEADS TO"}, {"port_id", "PORT"},
+    {NULL, NULL},
+};
+const struct resource resource_floating_ip = {
+    "floatingip", "floatingips", SERVICE_NETWORK, floating_ip_columns, "PUT", true, .name_attribute = "floating_ip_address",
+};
+
 static const struct column host_columns[] = {
     {"id", "ID"}, {"name", "NAME"}, {"state", "STATE"}, {"tunnel_address", "TUNNEL ADDRESS"}, {"underlay_mtu", "MTU"},
     {"version", "VERSION"}, {NULL, NULL},

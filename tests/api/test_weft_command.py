@@ -243,3 +243,74 @@ def test_completion_knows_security_groups(member):
         assert {"web", "default"} <= set(offered), words
     assert "rule" in member("__complete", 2, "weft", "security-group", "").split()
     member("security-group", "delete", "web")
+
+
+def test_routers_and_floating_ips(weft, member):
+    weft("network", "create", "ext", "--external")
+    weft("subnet", "create", "ext-v4", "--network", "ext", "--cidr", "203.0.113.0/24", "--no-dhcp")
+    member("network", "create", "net")
+    member("subnet", "create", "four", "--network", "net", "--cidr", "10.0.0.0/24")
+    router = member.json("router", "create", "r", "--external-network", "ext", "--description", "d")
+    assert (router["name"], router["description"], router["external_gateway_info"]["enable_snat"]) == ("r", "d", True)
+    interface = member.json("router", "add-interface", "r", "--subnet", "four")
+    assert interface["id"] == router["id"] and member.json("port", "show", interface["port_id"])["device_id"] == router["id"]
+    routes = member.json("router", "add-route", "r", "192.0.2.0/24=10.0.0.9", "198.51.100.0/24=10.0.0.9")["routes"]
+    assert len(routes) == 2
+    assert member.json("router", "remove-route", "r", "192.0.2.0/24=10.0.0.9")["routes"] == routes[1:]
+    assert member.json("router", "set", "r", "--route", "192.0.2.0/24=10.0.0.8")["routes"] == [
+        {"destination": "192.0.2.0/24", "nexthop": "10.0.0.8"}]
+    assert member.refused("router", "add-route", "r", "x") == (1, "weft: 'x' is not PREFIX=NEXTHOP")
+    status, message = member.refused("router", "remove-interface", "r", "--subnet", "four")
+    assert status == 1 and "required by one or more routes" in message
+    assert member.json("router", "set", "r", "--no-route", "--name", "s")["routes"] == []
+    # SNAT is the administrator's; the rest of the gateway stays.
+    assert member.refused("router", "set", "s", "--no-snat")[0] == 4
+    off = weft.json("router", "set", "s", "--no-snat")["external_gateway_info"]
+    assert (off["enable_snat"], off["network_id"]) == (False, router["external_gateway_info"]["network_id"])
+    moved = weft.json("router", "set", "s", "--external-address", "203.0.113.50")["external_gateway_info"]
+    assert [fixed["ip_address"] for fixed in moved["external_fixed_ips"]] == ["203.0.113.50"]
+    assert [r["name"] for r in member.json("router", "list", "--name", "s")] == ["s"]
+
+    port = member.json("port", "create", "p", "--network", "net")
+    floating = member.json("floating-ip", "create", "--network", "ext", "--port", "p")
+    address = floating["floating_ip_address"]
+    assert floating["fixed_ip_address"] == port["fixed_ips"][0]["ip_address"]
+    assert member.json("floating-ip", "show", address)["id"] == floating["id"]
+    assert [f["id"] for f in member.json("floating-ip", "list", "--router", "s", "--port", "p", "--status", "ACTIVE")] == [floating["id"]]
+    assert member.json("floating-ip", "set", address, "--no-port", "--description", "x")["port_id"] is None
+    assert member.json("floating-ip", "set", address, "--port", "p", "--fixed-address", floating["fixed_ip_address"])["port_id"] == port["id"]
+    member("floating-ip", "set", address, "--no-port")
+    assert address in member("floating-ip", "list")
+    assert member.refused("floating-ip", "show", "192.0.2.1") == (3, "weft: there is no floatingip '192.0.2.1'")
+
+    web = member.json("port-forwarding", "create", address, "--protocol", "tcp", "--external", "80", "--port", "p", "--internal", "8080")
+    assert (web["external_port"], web["internal_port"]) == (80, 8080)
+    many = member.json("port-forwarding", "create", address, "--protocol", "udp", "--external", "1000-1009", "--port", "p")
+    assert many["external_port_range"] == many["internal_port_range"] == "1000:1009"
+    assert len(member.json("port-forwarding", "list", address)) == 2
+    assert [f["id"] for f in member.json("port-forwarding", "list", address, "--protocol", "udp")] == [many["id"]]
+    assert member.json("port-forwarding", "set", address, web["id"], "--external", "81")["external_port"] == 81
+    assert member.json("port-forwarding", "show", address, web["id"])["internal_port"] == 8080
+    assert member.refused("port-forwarding", "create", address, "--protocol", "tcp", "--external", "x", "--port", "p") == (
+        1, "weft: --external: 'x' is not a port from 1 to 65535, or FIRST-LAST")
+    assert member.refused("port-forwarding", "set", address, web["id"])[0] == 1
+    member("port-forwarding", "delete", address, web["id"], many["id"])
+    member("floating-ip", "delete", address)
+    assert member.json("floating-ip", "list") == []
+
+    completed = member.run("__complete", "3", "weft", "router", "show", "").stdout
+    assert completed == "s\n"
+    member("router", "set", "s", "--no-external-network")
+    member("router", "remove-interface", "s", "--port", interface["port_id"])
+    status, message = member.refused("router", "set", "s", "--no-snat")
+    assert (status, message) == (1, "weft: router 's' has no external network yet: use --external-network")
+    assert member.refused("router", "add-interface", "s")[0] == 1
+    member("router", "delete", "s")
+    weft("network", "delete", "ext")
+
+
+def test_provider_networks(weft):
+    network = weft.json("network", "create", "wire", "--type", "vlan", "--physical-network", "physnet1", "--vlan", "77", "--external")
+    assert (network["provider:network_type"], network["provider:physical_network"], network["provider:segmentation_id"]) == (
+        "vlan", "physnet1", 77)
+    weft("network", "delete", "wire")
