@@ -29,7 +29,7 @@ class Server:
         self.log = open(self.folder / "api.log", "wb")
         self.process = subprocess.Popen(
             [str(PROGRAM), f"--listen=127.0.0.1:{self.port}", f"--store={self.folder}/weft.db",
-             f"--bootstrap-file={password_file}"],
+             f"--bootstrap-file={password_file}", "--password-operations=1", "--password-memory-kib=1024"],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT)
         self.token = None
 

@@ -1,8 +1,11 @@
 """Debian's 'openstack' command, unchanged, against weft-api: create, list, show, set, unset and delete."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
+from unittest import mock
 
 import pytest
 
@@ -11,24 +14,39 @@ import server
 
 @pytest.fixture(scope="module")
 def openstack(api):
-    """A function: openstack("network list") -> decoded JSON, None where the command prints nothing."""
+    """A function: openstack("network list") -> decoded JSON, None where the command prints nothing.
+
+    The command's main() runs in this process: most of what /usr/bin/openstack takes is its imports."""
+    from openstackclient import shell
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(api.folder), "LC_ALL": "C.UTF-8",
                    "OS_AUTH_URL": f"{api.url}/identity/v3", "OS_IDENTITY_API_VERSION": "3", "OS_USERNAME": "admin",
                    "OS_PASSWORD": server.PASSWORD, "OS_PROJECT_NAME": "admin", "OS_USER_DOMAIN_NAME": "Default",
                    "OS_PROJECT_DOMAIN_NAME": "Default"}
 
-    def call(text, *more, fails=False):
+    def call(text, *more, fails=False, verb_at=None):
         words = text.split()
-        prints = words[1] in ("create", "list", "show")
-        command = ["/usr/bin/python3", "/usr/bin/openstack", *words[:2], *(["-f", "json"] if prints else []), *words[2:], *more]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, stdin=subprocess.DEVNULL)
+        verb_at = verb_at or (2 if words[0] == "floating" else 1)
+        prints = words[verb_at] in ("create", "list", "show")
+        arguments = [*words[:verb_at + 1], *(["-f", "json"] if prints else []), *words[verb_at + 1:], *more]
+        out, errors = io.StringIO(), io.StringIO()
+        with (mock.patch.dict(os.environ, environment, clear=True), contextlib.redirect_stdout(out),
+              contextlib.redirect_stderr(errors)):
+            status = shell.main(arguments)
         if fails:
-            assert done.returncode != 0, f"'{text}' was expected to fail: {done.stdout}"
-            return done.stderr
-        assert done.returncode == 0, f"openstack {text}: {done.stdout}{done.stderr}"
-        return json.loads(done.stdout) if prints else None
+            assert status != 0, f"'{text}' was expected to fail: {out.getvalue()}"
+            return errors.getvalue()
+        assert status == 0, f"openstack {text}: {out.getvalue()}{errors.getvalue()}"
+        return json.loads(out.getvalue()) if prints else None
 
     return call
+
+
+def test_the_program_itself(api):
+    done = subprocess.run(["/usr/bin/python3", "/usr/bin/openstack", "--os-auth-url", f"{api.url}/identity/v3", "--os-username", "admin",
+                           "--os-password", server.PASSWORD, "--os-project-name", "admin", "--os-user-domain-name", "Default",
+                           "--os-project-domain-name", "Default", "network", "list", "-f", "json"], capture_output=True, text=True,
+                          env={"PATH": "/usr/bin:/bin", "HOME": str(api.folder)}, timeout=60)
+    assert done.returncode == 0 and isinstance(json.loads(done.stdout), list)
 
 
 def field(item, name):
@@ -114,9 +132,105 @@ def test_port_lifecycle(openstack, network):
     assert "cli-port" not in names(openstack("port list"))
 
 
+@pytest.fixture
+def outside(openstack, api):
+    made = openstack(f"network create cli-outside-{os.getpid()} --external --provider-network-type vlan "
+                     "--provider-physical-network physnet1 --provider-segment 77")
+    assert (made["provider:network_type"], made["provider:physical_network"], made["provider:segmentation_id"]) == ("vlan", "physnet1", 77)
+    openstack(f"subnet create cli-outside-v4 --network {made['name']} --subnet-range 203.0.113.0/24 --no-dhcp")
+    yield made["name"]
+    for floating_ip in api.request("GET", f"/v2.0/floatingips?floating_network_id={made['id']}")["floatingips"]:  # Of a test that failed.
+        for forwarding in floating_ip["port_forwardings"]:
+            api.request("DELETE", f"/v2.0/floatingips/{floating_ip['id']}/port_forwardings/{forwarding['id']}")
+        api.request("DELETE", f"/v2.0/floatingips/{floating_ip['id']}")
+    openstack(f"network delete {made['name']}")
+
+
+@pytest.fixture
+def router(openstack, api, network, outside):
+    """Between the two, with the subnet cli-subnet inside."""
+    openstack(f"subnet create cli-subnet --network {network} --subnet-range 10.79.0.0/24")
+    made = openstack("router create cli-router --description first")
+    openstack(f"router set cli-router --external-gateway {outside}")
+    openstack("router add subnet cli-router cli-subnet")
+    yield made
+    path = f"/v2.0/routers/{made['id']}"
+    api.request("PUT", path, {"router": {"routes": []}})
+    for port in api.request("GET", f"/v2.0/ports?device_id={made['id']}&device_owner=network:router_interface")["ports"]:
+        api.request("PUT", path + "/remove_router_interface", {"port_id": port["id"]})
+    api.request("DELETE", path)
+
+
+def test_router_lifecycle(openstack, router, network, outside):
+    shown = openstack("router show cli-router")
+    assert (shown["id"], shown["description"], shown["status"]) == (router["id"], "first", "ACTIVE")
+    assert field(shown, "external_gateway_info")["enable_snat"] is True
+    assert [item["ip_address"] for item in field(shown, "interfaces_info")] == ["10.79.0.1"]
+    assert "cli-router" in names(openstack("router list"))
+    openstack("router set cli-router --disable --description second --route destination=192.0.2.0/24,gateway=10.79.0.9")
+    shown = openstack("router show cli-router")
+    assert (shown["description"], shown["admin_state_up"]) == ("second", False)
+    assert field(shown, "routes") == [{"destination": "192.0.2.0/24", "nexthop": "10.79.0.9"}]
+    openstack("router add route cli-router --route destination=198.51.100.0/24,gateway=10.79.0.9")
+    openstack("router remove route cli-router --route destination=192.0.2.0/24,gateway=10.79.0.9")
+    assert [route["destination"] for route in field(openstack("router show cli-router"), "routes")] == ["198.51.100.0/24"]
+    assert "routes" in openstack("router remove subnet cli-router cli-subnet", fails=True)
+    openstack("router set cli-router --no-route")
+    openstack(f"router set cli-router --external-gateway {outside} --disable-snat --fixed-ip ip-address=203.0.113.99")
+    info = field(openstack("router show cli-router"), "external_gateway_info")
+    assert info["enable_snat"] is False and [fixed["ip_address"] for fixed in info["external_fixed_ips"]] == ["203.0.113.99"]
+    openstack("router unset cli-router --external-gateway")
+    assert openstack("router show cli-router")["external_gateway_info"] is None
+    port = openstack(f"port create cli-interface --network {network}")
+    assert "already has a port on subnet" in openstack(f"router add port cli-router {port['id']}", fails=True)
+    openstack("router remove subnet cli-router cli-subnet")
+    openstack(f"router add port cli-router {port['id']}")
+    openstack(f"router remove port cli-router {port['id']}")
+
+
+def test_floating_ip_lifecycle(openstack, router, network, outside):
+    port = openstack(f"port create cli-port --network {network}")
+    fixed, = [item["ip_address"] for item in field(port, "fixed_ips")]
+    made = openstack(f"floating ip create {outside} --port cli-port --description first")
+    address = made["floating_ip_address"]
+    assert (made["fixed_ip_address"], made["router_id"], made["status"]) == (fixed, router["id"], "ACTIVE")
+    assert [item["Floating IP Address"] for item in openstack("floating ip list --port cli-port")] == [address]
+    assert "required by one or more floating IPs" in openstack("router remove subnet cli-router cli-subnet", fails=True)
+    openstack(f"floating ip unset {address} --port")
+    assert openstack(f"floating ip show {address}")["port_id"] is None
+    openstack(f"floating ip set {address} --port cli-port --fixed-ip-address {fixed}")
+    assert openstack(f"floating ip show {address}")["fixed_ip_address"] == fixed
+    openstack(f"floating ip unset {address} --port")
+    chosen = openstack(f"floating ip create {outside} --floating-ip-address 203.0.113.200 --subnet cli-outside-v4")
+    assert chosen["floating_ip_address"] == "203.0.113.200"
+    openstack("floating ip delete 203.0.113.200")
+    openstack(f"floating ip delete {address}")
+    assert openstack("floating ip list") == []
+
+
+def test_port_forwarding_lifecycle(openstack, router, network, outside):
+    port = openstack(f"port create cli-port --network {network}")
+    fixed, = [item["ip_address"] for item in field(port, "fixed_ips")]
+    address = openstack(f"floating ip create {outside}")["floating_ip_address"]
+
+    def forwarding(verb, text="", fails=False):  # 'openstack' has the verb last here.
+        return openstack(f"floating ip port forwarding {verb} {address} {text}", verb_at=4, fails=fails)
+
+    made = forwarding("create", f"--port cli-port --internal-ip-address {fixed} --internal-protocol-port 8080 --external-protocol-port 80 "
+                                "--protocol tcp --description web")
+    assert (made["external_port"], made["internal_port"], made["protocol"], made["description"]) == (80, 8080, "tcp", "web")
+    assert [item["ID"] for item in forwarding("list", "--port cli-port --protocol tcp")] == [made["id"]]
+    forwarding("set", f"{made['id']} --external-protocol-port 81")
+    assert forwarding("show", made["id"])["external_port"] == 81
+    assert "in use by Port Forwarding" in openstack(f"floating ip delete {address}", fails=True)
+    forwarding("delete", made["id"])
+    openstack(f"floating ip delete {address}")
+
+
 def test_extension_and_agentless_lists(openstack):
     aliases = {extension["Alias"] for extension in openstack("extension list --network")}
-    assert {"binding", "external-net", "extra_dhcp_opt", "allowed-address-pairs", "port-security"} <= aliases
+    assert {"binding", "external-net", "extra_dhcp_opt", "allowed-address-pairs", "port-security", "router", "extraroute-atomic",
+            "floating-ip-port-forwarding"} <= aliases
 
 
 def test_wrong_password_is_refused(openstack, api):
