@@ -8,6 +8,7 @@
 #include "weft/api/commits.h"
 #include "weft/api/hosts.h"
 #include "weft/api/identity.h"
+#include "weft/api/networking.h"
 #include "weft/api/replica.h"
 #include "weft/http/counters.h"
 #include "weft/http/prometheus.h"
@@ -29,6 +30,7 @@ int metrics_write(const struct api *api, struct buffer *buffer)
 {
     struct commits_counters commits = commits_counters(api->commits);
     struct hosts_counters hosts = hosts_counters(api->hosts);
+    struct snat_counters snat = networking_snat_counters(api->networking);
     struct identity_counters identity = identity_counters(api->identity);
 
     prometheus_begin(buffer, "weft_api_build_info", "gauge", "The version.");
@@ -60,6 +62,13 @@ int metrics_write(const struct api *api, struct buffer *buffer)
     prometheus_single(buffer, "weft_watchers", "gauge", "Open watch streams.", (double)hosts.n_watchers);
     prometheus_single(buffer, "weft_watch_bytes_total", "counter", "Bytes sent on watch streams.", (double)hosts.n_bytes);
     prometheus_single(buffer, "weft_watch_cut_total", "counter", "Watch streams cut because the agent did not read.", (double)hosts.n_cut);
+    prometheus_single(buffer, "weft_snat_ports_given", "gauge", "Ports of routers' addresses that hosts translate to.", (double)snat.ports_given);
+    prometheus_single(buffer, "weft_snat_ports_in_use", "gauge", "Of these, held by connections: what hosts last reported to this server.",
+                      (double)snat.ports_in_use);
+    prometheus_single(buffer, "weft_snat_exhausted_addresses", "gauge", "Addresses that have too few ports for what hosts need.",
+                      (double)snat.n_exhausted);
+    prometheus_single(buffer, "weft_snat_refused_blocks_total", "counter", "Blocks of ports that could not be given.", (double)snat.n_refused);
+    prometheus_single(buffer, "weft_snat_failed_connections_total", "counter", "Connections that hosts had no port for.", (double)snat.n_failed);
     prometheus_single(buffer, "weft_identity_tokens", "gauge", "Tokens that have not expired.", (double)identity.n_tokens);
     prometheus_single(buffer, "weft_identity_logins_total", "counter", "Tokens issued.", (double)identity.n_logins);
     prometheus_single(buffer, "weft_identity_failed_logins_total", "counter", "Logins refused.", (double)identity.n_failed_logins);

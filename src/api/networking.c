@@ -22,6 +22,7 @@
 #include "weft/http/routes.h"
 
 #define SWEEP_INTERVAL_MS 2000
+#define SNAT_DELAY_MS 20 /* Changes within it are looked at together. */
 #define UNDERLAY_MTU_DEFAULT 1500
 /* Inner Ethernet 14, VXLAN 8, UDP 8, and the outer IP header. */
 #define TUNNEL_OVERHEAD_V4 (14 + 8 + 8 + 20)
@@ -34,13 +35,15 @@ struct networking {
     struct quota *quota;
     struct quarantine *quarantine;
     struct vnis *vnis;
+    struct snat_blocks *snat;
     struct replica_listener listener;
-    uv_timer_t sweep;
+    uv_timer_t sweep, snat_timer;
     bool has_rule_templates;
 };
 
 static void show_versions(struct request *request);
 static void show_index(struct request *request);
+static void show_snat(struct request *request);
 
 #define RESOURCE_ROUTES(collection, resource) ROUTES_UNDER("/v2.0/", collection, resource)
 #define ROUTES_UNDER(path, collection, resource)                                                               \
@@ -81,6 +84,7 @@ static const struct route routes[] = {
     RESOURCE_ROUTES("address-groups", address_group_resource),
     {"PUT", "/v2.0/address-groups/{id}/add_addresses", POLICY_WRITE, address_group_add, &address_group_resource, 0},
     {"PUT", "/v2.0/address-groups/{id}/remove_addresses", POLICY_WRITE, address_group_remove, &address_group_resource, 0},
+    {"GET", "/weft/v1/routers/{id}/snat", POLICY_ADMIN, show_snat, NULL, 0},
     {"GET", "/v2.0/quotas", POLICY_ADMIN, quotas_list, NULL, 0},
     {"GET", "/v2.0/quotas/tenant", POLICY_PROJECT, quotas_whose, NULL, 0},
     {"GET", "/v2.0/quotas/project", POLICY_PROJECT, quotas_whose, NULL, 0},
@@ -151,10 +155,50 @@ static void templates_changed(const struct store_item *item, void *context)
     ((struct networking *)context)->has_rule_templates = item->value != NULL;
 }
 
+static void show_snat(struct request *request)
+{
+    struct networking *networking = request_api(request)->networking;
+    const struct object *router = replica_get(networking->api->replica, RESOURCE_ROUTER, request->parameters[0]);
+
+    if (router)
+        request_respond(request, HTTP_OK, json_pack("{s:o}", "snat", snat_blocks_show(networking->snat, (const struct router *)router)));
+    else
+        request_fail(request, HTTP_NOT_FOUND, "RouterNotFound", "Router %.100s could not be found", request->parameters[0]);
+}
+
+static void look_at_snat(uv_timer_t *timer)
+{
+    struct networking *networking = timer->data;
+
+    snat_blocks_pass(networking->snat, clock_monotonic_ms(), clock_realtime_s());
+    if (snat_blocks_is_dirty(networking->snat)) /* What the last pass wanted is under way, or there is more. */
+        uv_timer_start(timer, look_at_snat, SNAT_DELAY_MS, 0);
+}
+
+static void committed(uint64_t revision, void *context)
+{
+    struct networking *networking = context;
+
+    if (snat_blocks_is_dirty(networking->snat) && !uv_is_active((uv_handle_t *)&networking->snat_timer))
+        uv_timer_start(&networking->snat_timer, look_at_snat, SNAT_DELAY_MS, 0);
+}
+
+void networking_snat_report(struct networking *networking, const char *host_name, const json_t *report)
+{
+    snat_blocks_report(networking->snat, host_name, report, clock_monotonic_ms());
+    committed(0, networking);
+}
+
+struct snat_counters networking_snat_counters(const struct networking *networking)
+{
+    return snat_blocks_counters(networking->snat);
+}
+
 static void sweep(uv_timer_t *timer)
 {
     struct networking *networking = timer->data;
 
+    look_at_snat(&networking->snat_timer);
     quarantine_sweep(networking->quarantine, hosts_applied_revision(networking->api->hosts), clock_realtime_s(), networking->api->store);
 }
 
@@ -168,26 +212,33 @@ int networking_new(struct api *api, struct networking **ret_networking)
     networking->api = api;
     if ((r = ipam_new(&networking->ipam)) < 0 || (r = quota_new(&networking->quota)) < 0 ||
         (r = quarantine_new(&networking->quarantine)) < 0 || (r = vnis_new(networking->quarantine, &networking->vnis)) < 0 ||
+        (r = snat_blocks_new(api->replica, api->commits, &networking->snat)) < 0 ||
         (r = routes_add(api->service.routes, routes, ARRAY_SIZE(routes))) < 0 ||
         (r = replica_follow(api->replica, SECURITY_TEMPLATES_KEY, templates_changed, networking)) < 0 ||
         (r = replica_follow(api->replica, QUARANTINE_PREFIX, quarantine_changed, networking->quarantine)) < 0 ||
         (r = replica_follow(api->replica, QUOTA_LIMITS_PREFIX, quota_limits_changed, networking->quota)) < 0)
         return r;
     networking->listener.change = changed;
+    networking->listener.commit = committed;
     networking->listener.context = networking;
     replica_listen(api->replica, &networking->listener);
     uv_timer_init(api->loop, &networking->sweep);
     networking->sweep.data = networking;
     uv_timer_start(&networking->sweep, sweep, SWEEP_INTERVAL_MS, SWEEP_INTERVAL_MS);
     uv_unref((uv_handle_t *)&networking->sweep);
+    uv_timer_init(api->loop, &networking->snat_timer);
+    networking->snat_timer.data = networking;
+    uv_unref((uv_handle_t *)&networking->snat_timer);
     *ret_networking = TAKE_PTR(networking);
     return 0;
 }
 
 void networking_stop(struct networking *networking)
 {
-    if (networking && !uv_is_closing((uv_handle_t *)&networking->sweep))
-        uv_close((uv_handle_t *)&networking->sweep, NULL);
+    if (!networking || uv_is_closing((uv_handle_t *)&networking->sweep))
+        return;
+    uv_close((uv_handle_t *)&networking->sweep, NULL);
+    uv_close((uv_handle_t *)&networking->snat_timer, NULL);
 }
 
 void networking_free(struct networking *networking)
@@ -197,6 +248,7 @@ void networking_free(struct networking *networking)
     ipam_free(networking->ipam);
     quota_free(networking->quota);
     vnis_free(networking->vnis);
+    snat_blocks_free(networking->snat);
     quarantine_free(networking->quarantine);
     free(networking);
 }

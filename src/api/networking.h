@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "weft/api/api.h"
+#include "weft/api/snat-blocks.h"
 #include "weft/base/cleanup.h"
 
 struct networking;
@@ -30,6 +31,10 @@ struct vnis *networking_vnis(struct networking *networking);
 
 /* Have the templates of security group rules become objects (security.h)? */
 bool networking_has_rule_templates(const struct networking *networking);
+
+/* What a host's agent says about the translated ports that it uses: a checked "snat_usage" (snat-usage.h). */
+void networking_snat_report(struct networking *networking, const char *host_name, const json_t *report);
+struct snat_counters networking_snat_counters(const struct networking *networking);
 
 /* The largest MTU a tenant's network may have: what every known host's underlay carries, less the tunnel's headers. */
 uint16_t networking_max_mtu(const struct networking *networking);

@@ -6,6 +6,7 @@
 
 #include "weft/api/commits.h"
 #include "weft/api/hosts-state.h"
+#include "weft/api/networking.h"
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
 #include "weft/base/utf8.h"
@@ -199,7 +200,7 @@ void status_put(struct request *request)
     struct hosts *hosts = request_api(request)->hosts;
     const struct host *host = replica_host(request_api(request)->replica, request_auth(request)->host_id);
     struct agent *agent = host ? agent_get(hosts, host->object.id) : NULL;
-    const json_t *applied = json_object_get(request->body, "applied_revision");
+    const json_t *applied = json_object_get(request->body, "applied_revision"), *snat_usage = json_object_get(request->body, "snat_usage");
     _cleanup_(object_freep) struct object *object = host ? object_copy(&host->object) : NULL;
     _cleanup_(store_transaction_freep) struct store_transaction *transaction = NULL;
     struct host *after = (struct host *)object;
@@ -219,6 +220,8 @@ void status_put(struct request *request)
     r = host_take_report(after, request->body, &error);
     if (r == 0)
         r = host_check_address(hosts, after, &error);
+    if (r == 0 && snat_usage)
+        r = snat_usages_check(snat_usage, &error);
     if (r == 0)
         r = put_ports(hosts, host, json_object_get(request->body, "ports"), json_is_true(json_object_get(request->body, "all_ports")), transaction,
                       &n_ports, &error);
@@ -231,6 +234,8 @@ void status_put(struct request *request)
     agent->seen_at_s = clock_realtime_s();
     if (applied)
         agent->applied_revision = (uint64_t)json_integer_value(applied);
+    if (snat_usage)
+        networking_snat_report(hosts->api->networking, host->object.name, snat_usage);
     if (host->state != HOST_STATE_UP)
         log_info("host '%s' is up", host->object.name);
     after->state = HOST_STATE_UP;
