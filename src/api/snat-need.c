@@ -25,7 +25,6 @@ struct place {
 struct component {
     struct component *next;
     struct snat_hosts hosts;
-    size_t capacity;
 };
 
 struct visited {
@@ -146,35 +145,25 @@ void snat_need_port_changed(struct snat_need *need, const struct port *before, c
 
 /* --- What is joined. --- */
 
-static int add_host(struct component *component, const struct host *host)
-{
-    if (component->hosts.n == component->capacity) {
-        size_t capacity = component->capacity ? 2 * component->capacity : 8;
-        const struct host **grown = reallocarray(component->hosts.list, capacity, sizeof(*grown));
-
-        if (!grown)
-            return -ENOMEM;
-        component->hosts.list = grown;
-        component->capacity = capacity;
-    }
-    component->hosts.list[component->hosts.n++] = host;
-    return 0;
-}
-
 static int add_hosts_of(struct snat_need *need, struct component *component, const char *network_id)
 {
     const struct place *place = place_find(need, network_id);
-    int r = 0;
+    struct snat_hosts *hosts = &component->hosts;
+    const struct host **grown;
 
     if (!place)
         return 0;
+    grown = reallocarray(hosts->list, hosts->n + place->hosts.n_nodes, sizeof(*grown));
+    if (!grown)
+        return -ENOMEM;
+    hosts->list = grown;
     HASHMAP_FOREACH(node, &place->hosts) {
         const struct host *host = replica_host_by_name(need->replica, CONTAINER_OF(node, struct bound, node)->name);
 
-        if (host && r == 0)
-            r = add_host(component, host);
+        if (host)
+            grown[hosts->n++] = host;
     }
-    return r;
+    return 0;
 }
 
 static int compare_hosts(const void *a, const void *b)

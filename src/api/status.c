@@ -38,9 +38,9 @@ int host_check_address(const struct hosts *hosts, const struct host *host, struc
     return 0;
 }
 
-static int compare_texts(const void *a, const void *b)
+static int compare_names(const void *a, const void *b)
 {
-    return strcmp(((const struct text *)a)->text, ((const struct text *)b)->text);
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 static void free_texts(struct text *texts, size_t n)
@@ -51,34 +51,34 @@ static void free_texts(struct text *texts, size_t n)
 }
 
 /* Sorted, each once, so that a report in another order changes nothing. */
-static int take_physical_networks(struct host *host, const json_t *names, struct error *error)
+static int take_physical_networks(struct host *host, const json_t *list, struct error *error)
 {
-    size_t n = 0, n_names = json_array_size(names);
+    const char *names[PHYSICAL_NETWORKS_MAX];
+    size_t n = 0, n_names = json_array_size(list);
     struct text *texts;
 
-    if (!json_is_array(names) || n_names > PHYSICAL_NETWORKS_MAX)
+    if (!json_is_array(list) || n_names > PHYSICAL_NETWORKS_MAX)
         return error_set(error, -EINVAL, "physical_networks", "a list of at most %d names is required", PHYSICAL_NETWORKS_MAX);
     for (size_t i = 0; i < n_names; i++) {
-        const char *name = json_string_value(json_array_get(names, i));
-
-        if (!name || !*name || utf8_length(name) > PHYSICAL_NETWORK_MAX_LENGTH)
-            return error_set(error, -EINVAL, "physical_networks", "'%.100s' is not a name of 1 to %d characters", name ? name : "",
+        names[i] = json_string_value(json_array_get(list, i));
+        if (!names[i] || !*names[i] || utf8_length(names[i]) > PHYSICAL_NETWORK_MAX_LENGTH)
+            return error_set(error, -EINVAL, "physical_networks", "'%.100s' is not a name of 1 to %d characters", names[i] ? names[i] : "",
                              PHYSICAL_NETWORK_MAX_LENGTH);
     }
+    qsort(names, n_names, sizeof(*names), compare_names);
     texts = calloc(n_names + 1, sizeof(*texts));
-    for (size_t i = 0; texts && i < n_names; i++)
-        if (!(texts[i].text = strdup(json_string_value(json_array_get(names, i))))) {
-            free_texts(texts, i);
+    for (size_t i = 0; texts && i < n_names; i++) {
+        if (i > 0 && streq(names[i - 1], names[i]))
+            continue;
+        texts[n].text = strdup(names[i]);
+        if (!texts[n].text) {
+            free_texts(texts, n);
             texts = NULL;
         }
+        n++;
+    }
     if (!texts)
         return error_set(error, -ENOMEM, NULL, "out of memory");
-    qsort(texts, n_names, sizeof(*texts), compare_texts);
-    for (size_t i = 0; i < n_names; i++)
-        if (n && streq(texts[n - 1].text, texts[i].text))
-            free(texts[i].text);
-        else
-            texts[n++] = texts[i];
     free_texts(host->physical_networks, host->n_physical_networks);
     host->physical_networks = texts;
     host->n_physical_networks = n;
