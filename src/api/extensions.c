@@ -45,6 +45,8 @@ static const struct extension extensions[] = {
     {"security-group", "security-group", "What ports may send and be sent", "2012-10-05T10:00:00-00:00"},
     {"security-groups-default-rules", "Default rules for security groups", "Templates of the rules that new security groups get",
      "2022-12-19T10:00:00-00:00"},
+    {"security-groups-default-statefulness", "Security Groups Default Statefulness", "Whether new security groups are stateful",
+     "2026-04-13T00:00:00-00:00"},
     {"security-groups-normalized-cidr", "Normalized CIDR field for security group rules", "normalized_cidr: remote_ip_prefix without host bits",
      "2020-07-28T10:00:00-00:00"},
     {"security-groups-remote-address-group", "Remote address group id field for security group rules",

@@ -81,6 +81,11 @@ static const struct route routes[] = {
     {"POST", "/v2.0/default-security-group-rules", POLICY_ADMIN, default_rules_create, &default_rule_resource, 0},
     {"GET", "/v2.0/default-security-group-rules/{id}", POLICY_PROJECT, default_rules_show, &default_rule_resource, 0},
     {"DELETE", "/v2.0/default-security-group-rules/{id}", POLICY_ADMIN, default_rules_delete, &default_rule_resource, 0},
+    {"GET", "/v2.0/security-groups-default-statefulness", POLICY_PROJECT, resource_list, &default_statefulness_resource, 0},
+    {"POST", "/v2.0/security-groups-default-statefulness", POLICY_ADMIN, resource_create, &default_statefulness_resource, 0},
+    {"GET", "/v2.0/security-groups-default-statefulness/{id}", POLICY_PROJECT, resource_show, &default_statefulness_resource, 0},
+    {"PUT", "/v2.0/security-groups-default-statefulness/{id}", POLICY_ADMIN, resource_update, &default_statefulness_resource, 0},
+    {"DELETE", "/v2.0/security-groups-default-statefulness/{id}", POLICY_ADMIN, resource_delete, &default_statefulness_resource, 0},
     RESOURCE_ROUTES("address-groups", address_group_resource),
     {"PUT", "/v2.0/address-groups/{id}/add_addresses", POLICY_WRITE, address_group_add, &address_group_resource, 0},
     {"PUT", "/v2.0/address-groups/{id}/remove_addresses", POLICY_WRITE, address_group_remove, &address_group_resource, 0},
@@ -113,6 +118,7 @@ static void show_index(struct request *request)
                    {"router", "routers"}, {"floatingip", "floatingips"},
                    {"security_group", "security-groups"}, {"security_group_rule", "security-group-rules"},
                    {"default_security_group_rule", "default-security-group-rules"}, {"address_group", "address-groups"},
+                   {"security_groups_default_statefulness", "security-groups-default-statefulness"},
                    {"quota", "quotas"}};
     json_t *list = json_array();
 

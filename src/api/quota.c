@@ -22,7 +22,7 @@ static const struct quota_limits defaults = {
     .limits = {[RESOURCE_NETWORK] = 100, [RESOURCE_SUBNET] = 100, [RESOURCE_PORT] = 500, [RESOURCE_HOST] = -1, [RESOURCE_ROUTER] = 10,
                [RESOURCE_FLOATING_IP] = 50, [RESOURCE_PORT_FORWARDING] = -1, [RESOURCE_SNAT_BLOCK] = -1,
                [RESOURCE_SECURITY_GROUP] = 10, [RESOURCE_SECURITY_GROUP_RULE] = 100, [RESOURCE_ADDRESS_GROUP] = -1,
-               [RESOURCE_DEFAULT_RULE] = -1},
+               [RESOURCE_DEFAULT_RULE] = -1, [RESOURCE_DEFAULT_STATEFULNESS] = -1},
 };
 
 /* One project's. */

@@ -171,6 +171,7 @@ bool relevance_has(const struct relevance *relevance, const struct object *objec
     case RESOURCE_SNAT_BLOCK:
         return graph_has_router(relevance, ((const struct snat_block *)object)->router_id);
     case RESOURCE_DEFAULT_RULE: /* The API's own business. */
+    case RESOURCE_DEFAULT_STATEFULNESS:
     case RESOURCE_N_KINDS:
         break;
     }

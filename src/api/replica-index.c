@@ -193,6 +193,9 @@ static void each_property(struct walk *walk)
         if (((const struct security_group *)object)->is_default)
             add_text(walk, REPLICA_DEFAULT_GROUP, object->project_id);
         break;
+    case RESOURCE_DEFAULT_STATEFULNESS:
+        add(walk, REPLICA_DEFAULT_STATEFULNESS, object->project_id, strlen(object->project_id));
+        break;
     case RESOURCE_DEFAULT_RULE:
         add_text(walk, REPLICA_DEFAULT_RULES_BY_REMOTE_GROUP, ((const struct security_group_rule *)object)->remote_group_id);
         add_text(walk, REPLICA_DEFAULT_RULES_BY_ADDRESS_GROUP, ((const struct security_group_rule *)object)->remote_address_group_id);

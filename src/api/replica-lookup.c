@@ -119,6 +119,8 @@ static enum resource_kind kind_of(enum replica_property property)
         return RESOURCE_SNAT_BLOCK;
     case REPLICA_DEFAULT_GROUP:
         return RESOURCE_SECURITY_GROUP;
+    case REPLICA_DEFAULT_STATEFULNESS:
+        return RESOURCE_DEFAULT_STATEFULNESS;
     case REPLICA_DEFAULT_RULES_BY_REMOTE_GROUP:
     case REPLICA_DEFAULT_RULES_BY_ADDRESS_GROUP:
         return RESOURCE_DEFAULT_RULE;

@@ -178,7 +178,7 @@ static void apply(struct replica *replica, const struct store_item *item)
     }
     if (strncmp(key, "object/", 7) == 0) {
         const char *name = key + 7, *slash = strchr(name, '/');
-        char text[32];
+        char text[48];
         enum resource_kind kind;
 
         if (!slash || (size_t)(slash - name) >= sizeof(text))

@@ -117,6 +117,7 @@ enum replica_property {
     REPLICA_SNAT_BLOCKS_BY_ROUTER,
     REPLICA_RULE_BY_TEXT,           /* "<group>/" and security_group_rule_text(): one. */
     REPLICA_DEFAULT_GROUP,          /* Of a project: one. */
+    REPLICA_DEFAULT_STATEFULNESS,   /* Of a project, or of "": one. */
     REPLICA_DEFAULT_RULES_BY_REMOTE_GROUP,
     REPLICA_DEFAULT_RULES_BY_ADDRESS_GROUP,
 };

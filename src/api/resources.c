@@ -275,10 +275,18 @@ static int create_one(struct plan *plan, struct request *request, const json_t *
     return r;
 }
 
+/* The body's list of new objects; NULL when it is of one.  A resource may be called the same in both. */
+static const json_t *list_of(const struct request *request, const struct resource *resource)
+{
+    const json_t *list = json_object_get(request->body, resource->schema->collection);
+
+    return streq(resource->schema->collection, resource->schema->name) && !json_is_array(list) ? NULL : list;
+}
+
 static void created(struct plan *plan, struct request *request)
 {
     const struct resource *resource = resource_of(request);
-    bool bulk = json_object_get(request->body, resource->schema->name) == NULL;
+    bool bulk = list_of(request, resource) != NULL;
     struct buffer buffer = {0};
     const struct object *object = NULL;
     struct view view;
@@ -311,7 +319,7 @@ void resource_create(struct request *request)
 {
     const struct resource *resource = resource_of(request);
     const char *name = resource->schema->name, *collection = resource->schema->collection;
-    const json_t *one = json_object_get(request->body, name), *many = json_object_get(request->body, collection);
+    const json_t *many = list_of(request, resource), *one = many ? NULL : json_object_get(request->body, name);
     struct error error = {0};
     char where[64];
     struct plan *plan;

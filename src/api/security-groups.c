@@ -182,6 +182,7 @@ int security_default_group(struct plan *plan, struct request *request, const cha
     uuid_generate(group->object.id);
     string_copy(group->object.project_id, sizeof group->object.project_id, project_id);
     group->is_default = true;
+    group->stateful = security_default_statefulness(request, project_id);
     if (copy_text(&group->object.name, DEFAULT_NAME) < 0 || copy_text(&group->object.description, "Default security group") < 0) {
         object_free(&group->object);
         return -ENOMEM;
@@ -246,11 +247,14 @@ static bool is_default_name(const struct object *object)
 
 static int create(struct change *change)
 {
-    const struct security_group *group = (const struct security_group *)change->after, *ignored;
+    struct security_group *group = (struct security_group *)change->after;
+    const struct security_group *ignored;
     int r;
 
     if (is_default_name(change->after))
         return error_set_type(change->error, -EEXIST, "SecurityGroupDefaultAlreadyExists", "name", "Default security group already exists.");
+    if (!change_gives(change, "stateful"))
+        group->stateful = security_default_statefulness(change->request, group->object.project_id);
     if ((r = security_default_group(change->plan, change->request, group->object.project_id, &ignored)) < 0)
         return r;
     r = add_rules(change->plan, change->request, group);

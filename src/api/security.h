@@ -6,6 +6,7 @@
  *     security-group/port/<group>/<port>      the port is in the group
  *     security-group/remote/<group>/<rule>    the rule (or the template of one) names the group as the other side
  *     address-group/rule/<group>/<rule>       the same of an address group
+ *     security-group/stateful/<project>       the project has a setting of its own; <project> is empty for all others
  *     security-group/templates                the templates of rules are objects by now; until then they are the built-in ones
  * Who refers to a group compares its revision; who deletes it compares that there is nobody else under these prefixes. */
 #ifndef WEFT_API_SECURITY_H
@@ -18,7 +19,8 @@
 #define SECURITY_KEY_SIZE 320
 #define SECURITY_TEMPLATES_KEY "security-group/templates"
 
-extern const struct resource security_group_resource, security_group_rule_resource, default_rule_resource, address_group_resource;
+extern const struct resource security_group_resource, security_group_rule_resource, default_rule_resource, default_statefulness_resource,
+    address_group_resource;
 
 /* ---- security-groups.c ---- */
 
@@ -56,6 +58,10 @@ void default_rules_list(struct request *request);
 void default_rules_show(struct request *request);
 void default_rules_create(struct request *request);
 void default_rules_delete(struct request *request);
+
+/* ---- security-statefulness.c ---- */
+
+bool security_default_statefulness(const struct request *request, const char *project_id); /* Of a new group that does not say. */
 
 /* ---- security-ports.c ---- */
 

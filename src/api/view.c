@@ -84,7 +84,7 @@ int view_write(const struct view *view, const struct resource *resource, const s
         if (view->computed >> i & 1)
             bad = write_key(buffer, &first, resource->computed[i].name) || resource->computed[i].write(request, object, buffer);
     if (view->tenant_id && !bad)
-        bad = write_key(buffer, &first, "tenant_id") || json_write_string(buffer, object->project_id);
+        bad = write_key(buffer, &first, "tenant_id") || attribute_write(attribute_find(table, "project_id"), object, buffer);
     if (first)
         bad = bad || buffer_append(buffer, "{", 1);
     return bad || buffer_append(buffer, "}", 1) ? -ENOMEM : 0;

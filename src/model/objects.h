@@ -26,6 +26,7 @@ enum resource_kind {
     RESOURCE_PORT_FORWARDING,
     RESOURCE_SNAT_BLOCK,
     RESOURCE_DEFAULT_RULE,
+    RESOURCE_DEFAULT_STATEFULNESS,
     RESOURCE_N_KINDS,
 };
 
@@ -204,6 +205,12 @@ const char *security_group_rule_text(const struct security_group_rule *rule, cha
 struct default_rule {
     struct security_group_rule rule;
     bool used_in_default_sg, used_in_non_default_sg;
+};
+
+/* Whether new security groups are stateful unless their request says: of a project's, or, with an empty project_id, of all others. */
+struct default_statefulness {
+    struct object object;
+    bool stateful;
 };
 
 /* Prefixes with a name, for rules. */

@@ -5,7 +5,7 @@
 #include "weft/model/schema.h"
 
 extern const struct schema network_schema, subnet_schema, port_schema, host_schema, security_group_schema, security_group_rule_schema,
-    address_group_schema, default_rule_schema, router_schema, floating_ip_schema, port_forwarding_schema, snat_block_schema;
+    address_group_schema, default_rule_schema, default_statefulness_schema, router_schema, floating_ip_schema, port_forwarding_schema, snat_block_schema;
 
 extern const struct attribute fixed_ip_attributes[]; /* Of a struct fixed_ip. */
 

@@ -16,6 +16,7 @@ static const struct schema *const schemas[RESOURCE_N_KINDS] = {
     [RESOURCE_SECURITY_GROUP_RULE] = &security_group_rule_schema,
     [RESOURCE_ADDRESS_GROUP] = &address_group_schema,
     [RESOURCE_DEFAULT_RULE] = &default_rule_schema,
+    [RESOURCE_DEFAULT_STATEFULNESS] = &default_statefulness_schema,
     [RESOURCE_ROUTER] = &router_schema,
     [RESOURCE_FLOATING_IP] = &floating_ip_schema,
     [RESOURCE_PORT_FORWARDING] = &port_forwarding_schema,

@@ -103,6 +103,24 @@ const struct schema default_rule_schema = {
     .help = "A rule that new security groups get.",
 };
 
+static const struct attribute default_statefulness_attributes[] = {
+    ID_ATTRIBUTE, HISTORY_ATTRIBUTES,
+    {.name = "project_id", .type = TYPE_TEXT, FIELD(struct object, project_id), .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE,
+     .help = "Of this project's groups; null: of all projects without an own setting."},
+    {.name = "stateful", .type = TYPE_BOOL, FIELD(struct default_statefulness, stateful), .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND,
+     .default_json = "true", .help = "Whether new groups are stateful unless they say otherwise."},
+    {.name = NULL},
+};
+
+const struct schema default_statefulness_schema = {
+    .kind = RESOURCE_DEFAULT_STATEFULNESS,
+    .name = "security_groups_default_statefulness",
+    .collection = "security_groups_default_statefulness",
+    .size = sizeof(struct default_statefulness),
+    .attributes = default_statefulness_attributes,
+    .help = "Whether new security groups are stateful.",
+};
+
 static const struct attribute address_prefix[] = {
     {.name = "", .type = TYPE_PREFIX, .offset = 0, .size = sizeof(struct ip_prefix), .flags = ATTRIBUTE_HOST_BITS},
     {.name = NULL},

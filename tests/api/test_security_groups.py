@@ -31,6 +31,8 @@ def clean(request):
         api.delete(f"/security-groups/{group['id']}")
     for group in api.get("/address-groups")["address_groups"]:
         api.delete(f"/address-groups/{group['id']}")
+    for setting in api.get("/security-groups-default-statefulness")["security_groups_default_statefulness"]:
+        api.delete(f"/security-groups-default-statefulness/{setting['id']}")
     for quota in api.get("/quotas")["quotas"]:
         api.delete(f"/quotas/{quota['project_id']}")
 
@@ -456,6 +458,40 @@ def test_templates_hold_the_groups_that_they_name(alice, admin):
     admin.delete(f"/default-security-group-rules/{made['id']}")
     alice.delete(f"/security-groups/{new['id']}")
     admin.delete(f"/security-groups/{web['id']}")
+
+
+# --- Default statefulness. ---
+
+def test_new_groups_are_as_stateful_as_is_set(alice, admin, olga):
+    path, name = "/security-groups-default-statefulness", "security_groups_default_statefulness"
+
+    def set_to(stateful, **more):
+        return admin.post(path, {name: {"stateful": stateful, **more}})[name]
+    assert alice.get(path)[name] == []
+    of_all = set_to(False)
+    assert (of_all["project_id"], of_all["tenant_id"], of_all["stateful"]) == (None, None, False)
+    assert group(alice)["stateful"] is False and default_group(alice)["stateful"] is False
+    assert group(alice, stateful=True)["stateful"] is True
+    of_alice = set_to(True, project_id=alice.project)
+    assert group(alice)["stateful"] is True and group(olga)["stateful"] is False
+    assert alice.get(path)[name] == [of_alice] and olga.get(path)[name] == []
+    assert {s["id"] for s in admin.get(path)[name]} == {of_all["id"], of_alice["id"]}
+    assert alice.get(f"{path}/{of_alice['id']}")[name] == of_alice
+    alice.refused("GET", f"{path}/{of_all['id']}", 404, "SecurityGroupDefaultStatefulnessNotFound", of_all["id"])
+    type_ = "SecurityGroupDefaultStatefulnessAlreadyExists"
+    admin.refused("POST", path, 409, type_, alice.project, body={name: {"tenant_id": alice.project}})
+    admin.refused("POST", path, 409, type_, "None", body={name: {"project_id": None, "stateful": True}})
+    admin.refused("POST", path, 409, type_, "None", body={name: [{"project_id": "p"}, {}]})
+    admin.refused("POST", path, 400, "HTTPBadRequest", "stateful", "'x'", body={name: {"stateful": "x"}})
+    admin.refused("PUT", f"{path}/{of_all['id']}", 400, "HTTPBadRequest", "project_id", body={name: {"project_id": "p"}})
+    assert len(admin.get(path)[name]) == 2, "nothing half"
+    for method, where in (("POST", path), ("PUT", f"{path}/{of_alice['id']}"), ("DELETE", f"{path}/{of_alice['id']}")):
+        alice.refused(method, where, 403, "HTTPForbidden", body={name: {"stateful": False}})
+    assert admin.put(f"{path}/{of_alice['id']}", {name: {"stateful": False}})[name]["stateful"] is False
+    assert group(alice)["stateful"] is False
+    admin.delete(f"{path}/{of_alice['id']}")
+    admin.delete(f"{path}/{of_all['id']}")
+    assert group(alice)["stateful"] is True
 
 
 # --- Address groups. ---

@@ -140,6 +140,7 @@ bool naive_has(const struct naive *naive, const struct object *object)
     case RESOURCE_ADDRESS_GROUP:
         return has(&naive->address_groups, object->id);
     case RESOURCE_DEFAULT_RULE:
+    case RESOURCE_DEFAULT_STATEFULNESS:
     case RESOURCE_N_KINDS:
         break;
     }
