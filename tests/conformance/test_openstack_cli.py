@@ -23,9 +23,9 @@ def openstack(api):
                    "OS_PASSWORD": server.PASSWORD, "OS_PROJECT_NAME": "admin", "OS_USER_DOMAIN_NAME": "Default",
                    "OS_PROJECT_DOMAIN_NAME": "Default"}
 
-    def call(text, *more, fails=False, verb_at=None):
+    def call(text, *more, fails=False):
         words = text.split()
-        verb_at = verb_at or (2 if words[0] == "floating" else 1)
+        verb_at = next(i for i, word in enumerate(words) if word in ("create", "list", "show", "set", "unset", "delete", "add", "remove"))
         prints = words[verb_at] in ("create", "list", "show")
         arguments = [*words[:verb_at + 1], *(["-f", "json"] if prints else []), *words[verb_at + 1:], *more]
         out, errors = io.StringIO(), io.StringIO()
@@ -213,8 +213,8 @@ def test_port_forwarding_lifecycle(openstack, router, network, outside):
     fixed, = [item["ip_address"] for item in field(port, "fixed_ips")]
     address = openstack(f"floating ip create {outside}")["floating_ip_address"]
 
-    def forwarding(verb, text="", fails=False):  # 'openstack' has the verb last here.
-        return openstack(f"floating ip port forwarding {verb} {address} {text}", verb_at=4, fails=fails)
+    def forwarding(verb, text="", fails=False):
+        return openstack(f"floating ip port forwarding {verb} {address} {text}", fails=fails)
 
     made = forwarding("create", f"--port cli-port --internal-ip-address {fixed} --internal-protocol-port 8080 --external-protocol-port 80 "
                                 "--protocol tcp --description web")
@@ -225,6 +225,43 @@ def test_port_forwarding_lifecycle(openstack, router, network, outside):
     assert "in use by Port Forwarding" in openstack(f"floating ip delete {address}", fails=True)
     forwarding("delete", made["id"])
     openstack(f"floating ip delete {address}")
+
+
+def test_security_group_lifecycle(openstack, network):
+    made = openstack("security group create cli-group --description first")
+    assert (made["name"], made["description"], len(field(made, "rules"))) == ("cli-group", "first", 2)
+    rule = openstack("security group rule create cli-group --protocol tcp --dst-port 80:443 --remote-ip 192.0.2.0/24 --description web")
+    assert (rule["protocol"], rule["port_range_min"], rule["port_range_max"], rule["remote_ip_prefix"]) == ("tcp", 80, 443, "192.0.2.0/24")
+    ping = openstack("security group rule create cli-group --protocol icmp --icmp-type 8 --icmp-code 0 --remote-group cli-group --egress")
+    assert (ping["direction"], ping["port_range_min"], ping["port_range_max"]) == ("egress", 8, 0)
+    assert "already exists" in openstack("security group rule create cli-group --protocol 6 --dst-port 80:443 --remote-ip 192.0.2.0/24", fails=True)
+    assert {item["ID"] for item in openstack("security group rule list cli-group --ingress")} == {rule["id"]}
+    openstack("port create cli-grouped --network", network, "--security-group", "cli-group")
+    assert field(openstack("port show cli-grouped"), "security_group_ids") == [made["id"]]
+    assert "in use" in openstack("security group delete cli-group", fails=True)
+    openstack("port set cli-grouped --no-security-group")
+    openstack("security group set cli-group --name cli-group2 --stateless")
+    shown = openstack("security group show cli-group2")
+    assert (shown["id"], shown["stateful"], len(field(shown, "rules"))) == (made["id"], False, 4)
+    openstack("security group rule delete", rule["id"])
+    openstack("port delete cli-grouped")
+    openstack("security group delete cli-group2")
+    assert "cli-group2" not in names(openstack("security group list"))
+
+
+def test_address_group_lifecycle(openstack):
+    made = openstack("address group create cli-office --address 192.0.2.0/24 --address 198.51.100.7")
+    assert sorted(field(made, "addresses")) == ["192.0.2.0/24", "198.51.100.7/32"]
+    openstack("address group set cli-office --address 203.0.113.0/24 --description d")
+    openstack("address group unset cli-office --address 192.0.2.0/24")
+    assert sorted(field(openstack("address group show cli-office"), "addresses")) == ["198.51.100.7/32", "203.0.113.0/24"]
+    openstack("security group create cli-offices")
+    rule = openstack("security group rule create cli-offices --remote-address-group cli-office")
+    assert rule["remote_address_group_id"] == made["id"]
+    assert "in use" in openstack("address group delete cli-office", fails=True)
+    openstack("security group delete cli-offices")
+    openstack("address group delete cli-office")
+    assert "cli-office" not in names(openstack("address group list"))
 
 
 def test_extension_and_agentless_lists(openstack):
