@@ -22,6 +22,12 @@ static const struct indexed_filter indexed_filters[] = {
     {NULL, NULL},
 };
 
+static void each_visible(const struct request *request, void (*visit)(const struct object *object, void *context), void *context)
+{
+    REPLICA_FOREACH (group, replica_by_project(request_api(request)->replica, RESOURCE_ADDRESS_GROUP, request_auth(request)->project_id))
+        visit(group->object, context);
+}
+
 static int compare(const void *a, const void *b)
 {
     const struct ip_prefix *x = a, *y = b;
@@ -80,6 +86,7 @@ const struct resource address_group_resource = {
     .indexed_filters = indexed_filters,
     .not_found = "AddressGroupNotFound",
     .title = "Address group",
+    .each_visible = each_visible,
     .create = create,
     .update = update,
     .delete = delete_group,
