@@ -34,7 +34,7 @@ struct agent {
     bool is_awake, has_closed;
     struct buffer line;     /* The line that is arriving. */
     json_t *known;          /* id -> {"kind", "revision", "object"} */
-    uint64_t n_commits, n_checked, n_puts;
+    uint64_t n_commits, n_checked, n_puts, n_puts_by_kind[RESOURCE_N_KINDS];
     bool is_synced;
 };
 
@@ -124,6 +124,9 @@ static void take_line(struct agent *agent)
 
         assert_non_null(json_object_get(object, "schema"));
         json_object_set(agent->known, json_string_value(json_object_get(object, "id")), line);
+        enum resource_kind kind;
+        assert_int_equal(resource_from_name(json_string_value(json_object_get(line, "kind")), &kind), 0);
+        agent->n_puts_by_kind[kind]++;
         agent->n_puts++;
     } else if (streq(type, "delete")) {
         json_object_del(agent->known, json_string_value(json_object_get(line, "id")));
@@ -245,6 +248,86 @@ static const char *any_host(struct agent *agents)
     return i < N_AGENTS ? agents[i].name : "";
 }
 
+/* What may be refused: overlapping subnets, things in use. */
+static void attempt(struct instance *instance, const char *method, const char *target, const char *format, ...) __attribute__((format(printf, 4, 5)));
+static void attempt(struct instance *instance, const char *method, const char *target, const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+    int status;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    status = instance_call(instance, method, target, *text ? text : NULL, NULL);
+    if (status >= 500)
+        fail_msg("seed %u: %s %s %s: %d", seed, method, target, text, status);
+}
+
+/* Routers join networks, and rules name groups. */
+static void change_what_joins(struct instance *instance)
+{
+    const struct object *router = any(instance, RESOURCE_ROUTER), *subnet = any(instance, RESOURCE_SUBNET), *network = any(instance, RESOURCE_NETWORK);
+    const struct object *group = any(instance, RESOURCE_SECURITY_GROUP), *other = any(instance, RESOURCE_SECURITY_GROUP);
+    const struct object *port = any(instance, RESOURCE_PORT), *rule = any(instance, RESOURCE_SECURITY_GROUP_RULE);
+    char target[120];
+    size_t n;
+
+    replica_list(instance->api.replica, RESOURCE_ROUTER, &n);
+    switch (below(9)) {
+    case 0:
+        if (n < 3)
+            attempt(instance, "POST", "/v2.0/routers", "{\"router\":{\"name\":\"r\"}}");
+        break;
+    case 1:
+    case 2:
+        if (router && subnet) {
+            snprintf(target, sizeof(target), "/v2.0/routers/%s/add_router_interface", router->id);
+            attempt(instance, "PUT", target, "{\"subnet_id\":\"%s\"}", subnet->id);
+        }
+        break;
+    case 3:
+        if (router && subnet) {
+            snprintf(target, sizeof(target), "/v2.0/routers/%s/remove_router_interface", router->id);
+            attempt(instance, "PUT", target, "{\"subnet_id\":\"%s\"}", subnet->id);
+        }
+        break;
+    case 4:
+        if (network) {
+            snprintf(target, sizeof(target), "/v2.0/networks/%s", network->id);
+            attempt(instance, "PUT", target, "{\"network\":{\"router:external\":%s}}", below(3) ? "false" : "true");
+        }
+        break;
+    case 5:
+        if (router && network) {
+            snprintf(target, sizeof(target), "/v2.0/routers/%s", router->id);
+            attempt(instance, "PUT", target, below(3) ? "{\"router\":{\"external_gateway_info\":{\"network_id\":\"%s\"}}}" :
+                                                      "{\"router\":{\"external_gateway_info\":null,\"description\":\"%s\"}}", network->id);
+        }
+        break;
+    case 6:
+        replica_list(instance->api.replica, RESOURCE_SECURITY_GROUP, &n);
+        if (n < 4)
+            attempt(instance, "POST", "/v2.0/security-groups", "{\"security_group\":{\"name\":\"g\"}}");
+        else if (rule && below(2)) {
+            snprintf(target, sizeof(target), "/v2.0/security-group-rules/%s", rule->id);
+            attempt(instance, "DELETE", target, "%s", "");
+        }
+        break;
+    case 7:
+        if (group)
+            attempt(instance, "POST", "/v2.0/security-group-rules", "{\"security_group_rule\":{\"security_group_id\":\"%s\",\"direction\":\"ingress\","
+                    "\"protocol\":\"%u\",\"remote_group_id\":\"%s\"}}", group->id, 1 + below(200), other->id);
+        break;
+    default:
+        if (port && group) {
+            snprintf(target, sizeof(target), "/v2.0/ports/%s", port->id);
+            attempt(instance, "PUT", target, "{\"port\":{\"security_groups\":[\"%s\"]}}", group->id);
+        }
+        break;
+    }
+}
+
 static void change(struct instance *instance, struct agent *agents)
 {
     const struct object *network = any(instance, RESOURCE_NETWORK), *port = any(instance, RESOURCE_PORT), *subnet = any(instance, RESOURCE_SUBNET);
@@ -273,19 +356,19 @@ static void change(struct instance *instance, struct agent *agents)
     case 6:
         if (port) {
             snprintf(target, sizeof(target), "/v2.0/ports/%s", port->id);
-            call(instance, 200, NULL, "PUT", target, "{\"port\":{\"binding:host_id\":\"%s\"}}", any_host(agents));
+            attempt(instance, "PUT", target, "{\"port\":{\"binding:host_id\":\"%s\"}}", any_host(agents));
         }
         break;
     case 7:
         if (port) {
             snprintf(target, sizeof(target), "/v2.0/ports/%s", port->id);
-            call(instance, 204, NULL, "DELETE", target, "%s", "");
+            attempt(instance, "DELETE", target, "%s", "");
         }
         break;
     case 8:
         if (subnet) {
             snprintf(target, sizeof(target), "/v2.0/subnets/%s", subnet->id);
-            call(instance, 204, NULL, "DELETE", target, "%s", "");
+            attempt(instance, "DELETE", target, "%s", "");
         }
         break;
     default:
@@ -330,10 +413,12 @@ static void agents_have_what_the_naive_model_says(void **state)
     for (unsigned i = 0; i < N_AGENTS; i++)
         join(&instance, &agents[i], i);
 
-    for (int step = 0; step < 600; step++) {
+    for (int step = 0; step < 800; step++) {
         struct agent *agent = &agents[below(N_AGENTS)];
 
         change(&instance, agents);
+        if (below(2))
+            change_what_joins(&instance);
         if (!agent->stream && below(4) == 0)
             watch(agent);
         else if (agent->stream && below(60) == 0)
@@ -350,6 +435,7 @@ static void agents_have_what_the_naive_model_says(void **state)
         read_some(&agents[i], SIZE_MAX);
         check(&agents[i]);
         assert_true(agents[i].n_commits >= n_commits && agents[i].n_checked > 20);
+        assert_true(agents[i].n_puts_by_kind[RESOURCE_ROUTER] && agents[i].n_puts_by_kind[RESOURCE_SECURITY_GROUP_RULE]);
     }
     for (unsigned i = 0; i < N_AGENTS; i++) {
         lose_stream(&agents[i]);
