@@ -21,7 +21,7 @@
 
 struct agent_options {
     char *host, *api, *state_dir, *pin_path, *socket, *underlay, *tunnel_address, *join_token_file, *api_ca, *log_level,
-        *metrics_listen;
+        *metrics_listen, *uplinks;
     uint64_t max_ports, max_hosts, max_router_ports, max_project_macs, flood_fan_out, relay_rate;
 };
 
@@ -54,6 +54,7 @@ struct agent_host {
 };
 
 struct punt;
+struct uplinks;
 struct serve;
 struct server;
 struct metrics;
@@ -70,6 +71,7 @@ struct agent {
     struct api *api;
     struct server *server;
     struct punt *punt;
+    struct uplinks *uplinks;
     struct serve *serve;
     struct metrics *metrics;
 
@@ -88,6 +90,7 @@ struct agent {
     uv_signal_t terminate, interrupt;
     uint64_t updated_ms, update_took_ms; /* The last update. */
     uint64_t applied_revision;
+    json_t *reported_physical_networks; /* As last told; NULL: never. */
     bool swept_interfaces, reporting, report_again;
     bool greeting; /* Connected, and the first report, of everything, is still to be sent. */
 };

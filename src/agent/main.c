@@ -12,6 +12,7 @@
 #include "weft/agent/agent.h"
 #include "weft/agent/metrics.h"
 #include "weft/agent/serve.h"
+#include "weft/agent/uplinks.h"
 #include "weft/base/log.h"
 #include "weft/base/options.h"
 #include "weft/dataplane/attach.h"
@@ -30,6 +31,7 @@ static const struct option_spec options[] = {
     {"socket", OPTION_STRING, &agent.options.socket, "PATH", "for local commands (/run/weft/agent.sock)"},
     {"underlay", OPTION_STRING, &agent.options.underlay, "INTERFACE", "where other hosts are; auto: the one with the tunnel address"},
     {"tunnel-address", OPTION_STRING, &agent.options.tunnel_address, "ADDRESS", "of this host's tunnels (the one towards the API)"},
+    {"uplinks", OPTION_STRING, &agent.options.uplinks, "NETWORK:INTERFACE,...", "interfaces in physical networks, by which external networks are reached"},
     {"max-ports", OPTION_NUMBER, &agent.options.max_ports, "NUMBER", "ports on this host, once created (4096)"},
     {"max-hosts", OPTION_NUMBER, &agent.options.max_hosts, "NUMBER", "other hosts, once created (4096)"},
     {"max-router-ports", OPTION_NUMBER, &agent.options.max_router_ports, "NUMBER",
@@ -343,6 +345,8 @@ static int start(struct error *error)
     if (result == 0)
         result = underlay_open(&agent.underlay, &agent.loop, &agent.links, underlay_changed, &agent, error);
     if (result == 0)
+        result = uplinks_new(&agent, agent.options.uplinks, &agent.uplinks, error);
+    if (result == 0)
         result = serve_start(&agent, error);
     if (result == 0)
         result = open_api(error);
@@ -364,12 +368,15 @@ static void end(void)
     server_free(agent.server);
     metrics_stop(&agent);
     serve_stop(&agent);
+    uplinks_stop(agent.uplinks);
     api_free(agent.api);
     links_close(&agent.links);
     underlay_close(&agent.underlay);
     uv_walk(&agent.loop, free_handle, NULL);
     uv_run(&agent.loop, UV_RUN_DEFAULT);
     uv_loop_close(&agent.loop);
+    uplinks_free(agent.uplinks);
+    json_decref(agent.reported_physical_networks);
     replica_close(&agent.replica);
     local_close(&agent.local);
     HASHMAP_FOREACH(node, &agent.ports)

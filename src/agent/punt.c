@@ -42,6 +42,8 @@ struct punt {
     uint64_t tick;
     punt_find find;
     void *context;
+    void (*take_uplink)(void *context, const struct punt_event *event);
+    void *uplink_context;
     struct punt_counters counters;
     struct service_config config; /* Scratch: rebuilt for each request, as is */
     struct punt_event event;      /* the event, with zeros where an older program said nothing. */
@@ -233,6 +235,11 @@ static int on_event(void *context, void *data, size_t size)
         punt->counters.malformed++;
         return 0;
     }
+    if (event->reason == PUNT_NEIGHBOR || event->reason == PUNT_NEIGHBOR_SEEN) { /* No port's answer. */
+        if (punt->take_uplink)
+            punt->take_uplink(punt->uplink_context, event);
+        return 0;
+    }
     if (punt->find(punt->context, event->slot, &port) < 0 || port.ifindex != event->ifindex) {
         punt->counters.unknown_port++;
         return 0;
@@ -388,6 +395,12 @@ int punt_new(uv_loop_t *loop, int ring_fd, uint32_t n_slots, uint32_t tunnel_ifi
     uv_timer_start(&punt->timer, on_tick, TICK_MS, TICK_MS);
     *ret = TAKE_PTR(punt);
     return 0;
+}
+
+void punt_set_uplink(struct punt *punt, void (*take)(void *context, const struct punt_event *event), void *context)
+{
+    punt->take_uplink = take;
+    punt->uplink_context = context;
 }
 
 void punt_free(struct punt *punt)

@@ -15,6 +15,7 @@
 #include "weft/services/config.h"
 
 struct punt;
+struct punt_event;
 
 /* A plugged port, all borrowed and used only until the callback's caller returns to the loop. */
 struct punt_port {
@@ -42,6 +43,9 @@ struct punt_counters {
  * device.  Returns 0 and '*ret', or -errno with '*error'. */
 int punt_new(uv_loop_t *loop, int ring_fd, uint32_t n_slots, uint32_t tunnel_ifindex, punt_find find, void *context,
              struct punt **ret, struct error *error);
+
+/* Takes what comes from uplinks, or is to leave by one (PUNT_NEIGHBOR, PUNT_NEIGHBOR_SEEN); the event is good during the call. */
+void punt_set_uplink(struct punt *punt, void (*take)(void *context, const struct punt_event *event), void *context);
 
 /* Stops; its handles close in the loop, which has to run on for that, and the memory is freed then.  NULL is fine. */
 void punt_free(struct punt *punt);

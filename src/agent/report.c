@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "weft/agent/agent.h"
+#include "weft/agent/uplinks.h"
 #include "weft/base/log.h"
 
 #define REPORT_INTERVAL_MS 10000
@@ -62,7 +63,7 @@ static json_t *changed_ports(struct agent *agent)
 void agent_report(struct agent *agent, bool all)
 {
     char path[400], address[IP_TEXT_SIZE];
-    json_t *ports, *body;
+    json_t *ports, *physical_networks, *body;
 
     if (!agent->api || !api_is_connected(agent->api) || !agent->replica.synced)
         return;
@@ -74,14 +75,20 @@ void agent_report(struct agent *agent, bool all)
     all = all || agent->greeting;
     agent->greeting = false;
     ports = changed_ports(agent);
-    if (!all && json_object_size(ports) == 0) {
+    physical_networks = uplinks_report(agent->uplinks);
+    if (!all && json_object_size(ports) == 0 && json_equal(physical_networks, agent->reported_physical_networks)) {
         json_decref(ports);
+        json_decref(physical_networks);
         return;
     }
     body = json_pack("{s:I, s:i, s:s, s:o}", "applied_revision", (json_int_t)agent->applied_revision, "underlay_mtu",
                      (int)agent->underlay_mtu, "version", WEFT_VERSION, "ports", ports);
     if (!ip_is_zero(&agent->tunnel_address))
         json_object_set_new(body, "tunnel_address", json_string(ip_format(&agent->tunnel_address, address)));
+    json_object_set(body, "physical_networks", physical_networks);
+    json_object_set_new(body, "snat_usage", uplinks_snat_usage(agent));
+    json_decref(agent->reported_physical_networks);
+    agent->reported_physical_networks = physical_networks;
     snprintf(path, sizeof(path), "/weft/v1/hosts/%s/status", agent->options.host);
     agent->reporting = true;
     api_send(agent->api, "PUT", path, body, reported, agent);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "weft/agent/punt.h"
+#include "weft/agent/uplinks.h"
 #include "weft/model/virtual-server.h"
 #include "weft/services/config.h"
 
@@ -114,13 +115,22 @@ static int find_port(void *context, uint32_t slot, struct punt_port *ret)
     return 0;
 }
 
+static void take_uplink_event(void *context, const struct punt_event *event)
+{
+    uplinks_take_event(context, event);
+}
+
 int serve_start(struct agent *agent, struct error *error)
 {
     agent->serve = calloc(1, sizeof(*agent->serve));
     if (!agent->serve)
         return error_set(error, -ENOMEM, NULL, "out of memory");
-    return punt_new(&agent->loop, maps_descriptor(agent->maps, "punt"), maps_sizes(agent->maps).n_ports,
-                    agent->tunnel_ifindex, find_port, agent, &agent->punt, error);
+    int result = punt_new(&agent->loop, maps_descriptor(agent->maps, "punt"), maps_sizes(agent->maps).n_ports,
+                          agent->tunnel_ifindex, find_port, agent, &agent->punt, error);
+
+    if (result == 0)
+        punt_set_uplink(agent->punt, take_uplink_event, agent->uplinks);
+    return result;
 }
 
 void serve_stop(struct agent *agent)

@@ -11,6 +11,7 @@
 #include "weft/agent/gather.h"
 #include "weft/agent/host-use.h"
 #include "weft/agent/serve.h"
+#include "weft/agent/uplinks.h"
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
 #include "weft/dataplane/attach.h"
@@ -181,7 +182,7 @@ static void update_interface(struct agent *agent, struct agent_port *port)
 
 static bool is_ours(const struct agent *agent, uint32_t ifindex)
 {
-    if (ifindex == agent->tunnel_ifindex)
+    if (ifindex == agent->tunnel_ifindex || uplinks_has(agent->uplinks, ifindex))
         return true;
     for (size_t i = 0; i < agent->n_underlay_ifindexes; i++)
         if (agent->underlay_ifindexes[i] == ifindex)
@@ -199,6 +200,8 @@ static void sweep_interfaces(struct agent *agent)
     HASHMAP_FOREACH(node, &agent->links.by_index) {
         const struct link *link = CONTAINER_OF(node, struct link, by_index);
 
+        if (!uplinks_has(agent->uplinks, link->ifindex))
+            attach_remove_uplink(link->ifindex); /* That it was an uplink in an earlier run. */
         if (is_ours(agent, link->ifindex))
             continue;
         if (!is_workload(agent, link))
@@ -357,7 +360,11 @@ static void update(struct agent *agent)
     }
     result = agent_gather(agent, &gathered);
     if (result == 0)
+        result = uplinks_gather(agent->uplinks, &gathered);
+    if (result == 0)
         result = compile(&gathered.snapshot, &agent->desired);
+    if (result == 0)
+        uplinks_protect_host(agent->uplinks, &agent->desired);
     gathered_clear(&gathered);
     if (result < 0) {
         log_error("out of memory; trying again");
@@ -370,6 +377,9 @@ static void update(struct agent *agent)
         maps_sweep_learned(agent->maps);
     again_ms = changes.retry_ms ? changes.retry_ms : result < 0 ? ATTACH_RETRY_MS : 0;
     update_underlay(agent);
+    uint64_t uplinks_ms = uplinks_update(agent->uplinks);
+    if (uplinks_ms)
+        again_ms = again_ms ? MIN(again_ms, uplinks_ms) : uplinks_ms;
 
     HASHMAP_FOREACH(node, &agent->ports) {
         struct agent_port *port = CONTAINER_OF(node, struct agent_port, by_id);

@@ -23,6 +23,7 @@
 /* Ours among the filters of a device: "weft" as a handle, and a priority that leaves room on both sides. */
 #define FILTER_HANDLE 0x77656674
 #define FILTER_PRIORITY 49152
+#define FILTER_PRIORITY_UPLINK 49153 /* What the other one does not take. */
 
 /* ---- links ------------------------------------------------------------------------------------------------------------------- */
 
@@ -268,16 +269,26 @@ int attach_prepare(uint32_t ifindex, const char *name, uint16_t mtu)
 
 /* ---- programs ------------------------------------------------------------------------------------------------------------------ */
 
-int attach_program(uint32_t ifindex, bool egress, int program_fd)
+static int attach_filter(uint32_t ifindex, bool egress, uint32_t priority, int program_fd)
 {
     LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS);
-    LIBBPF_OPTS(bpf_tc_opts, options, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY, .prog_fd = program_fd,
+    LIBBPF_OPTS(bpf_tc_opts, options, .handle = FILTER_HANDLE, .priority = priority, .prog_fd = program_fd,
                 .flags = BPF_TC_F_REPLACE);
     int result = bpf_tc_hook_create(&hook);
 
     if (result < 0 && result != -EEXIST)
         return result;
     return bpf_tc_attach(&hook, &options);
+}
+
+int attach_program(uint32_t ifindex, bool egress, int program_fd)
+{
+    return attach_filter(ifindex, egress, FILTER_PRIORITY, program_fd);
+}
+
+int attach_uplink(uint32_t ifindex, int program_fd)
+{
+    return attach_filter(ifindex, false, FILTER_PRIORITY_UPLINK, program_fd);
 }
 
 struct filters {
@@ -309,21 +320,26 @@ static int count_filters(uint32_t ifindex, uint32_t parent, struct filters *filt
     return netlink_request(NULL, message, count_filter, filters);
 }
 
-bool attach_is_there(uint32_t ifindex, bool egress)
+static bool filter_is_there(uint32_t ifindex, enum bpf_tc_attach_point point, uint32_t priority)
 {
-    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS);
-    LIBBPF_OPTS(bpf_tc_opts, found, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
+    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = point);
+    LIBBPF_OPTS(bpf_tc_opts, found, .handle = FILTER_HANDLE, .priority = priority);
 
     return bpf_tc_query(&hook, &found) == 0;
 }
 
+bool attach_is_there(uint32_t ifindex, bool egress)
+{
+    return filter_is_there(ifindex, egress ? BPF_TC_EGRESS : BPF_TC_INGRESS, FILTER_PRIORITY);
+}
+
 /* Returns 1 when a program of ours was there, 0 when not. */
-static int remove_from(uint32_t ifindex, enum bpf_tc_attach_point point)
+static int remove_from(uint32_t ifindex, enum bpf_tc_attach_point point, uint32_t priority)
 {
     LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = point);
-    LIBBPF_OPTS(bpf_tc_opts, options, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
+    LIBBPF_OPTS(bpf_tc_opts, options, .handle = FILTER_HANDLE, .priority = priority);
 
-    if (!attach_is_there(ifindex, point == BPF_TC_EGRESS))
+    if (!filter_is_there(ifindex, point, priority))
         return 0;
 
     int result = bpf_tc_detach(&hook, &options);
@@ -331,23 +347,43 @@ static int remove_from(uint32_t ifindex, enum bpf_tc_attach_point point)
     return result < 0 && result != -ENOENT ? result : 1;
 }
 
-/* As attach_remove; returns 1 when there was something of ours. */
-static int remove_programs(uint32_t ifindex)
+/* Takes clsact away when nobody has a filter there. */
+static void remove_unused_hook(uint32_t ifindex)
 {
-    int ingress = remove_from(ifindex, BPF_TC_INGRESS), egress = remove_from(ifindex, BPF_TC_EGRESS);
     struct filters filters = {0};
 
-    if (ingress < 0 || egress < 0)
-        return ingress < 0 ? ingress : egress;
-    if (!ingress && !egress)
-        return 0;
     if (count_filters(ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), &filters) == 0 &&
         count_filters(ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS), &filters) == 0 && filters.n == 0) {
         LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 
         bpf_tc_hook_destroy(&hook);
     }
-    return 1;
+}
+
+/* As attach_remove; returns 1 when there was something of ours. */
+static int remove_programs(uint32_t ifindex)
+{
+    int removed[] = {remove_from(ifindex, BPF_TC_INGRESS, FILTER_PRIORITY), remove_from(ifindex, BPF_TC_EGRESS, FILTER_PRIORITY),
+                     remove_from(ifindex, BPF_TC_INGRESS, FILTER_PRIORITY_UPLINK)};
+    int result = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(removed); i++) {
+        if (removed[i] < 0)
+            return removed[i];
+        result |= removed[i];
+    }
+    if (result)
+        remove_unused_hook(ifindex);
+    return result;
+}
+
+int attach_remove_uplink(uint32_t ifindex)
+{
+    int result = remove_from(ifindex, BPF_TC_INGRESS, FILTER_PRIORITY_UPLINK);
+
+    if (result > 0)
+        remove_unused_hook(ifindex);
+    return result < 0 ? result : 0;
 }
 
 int attach_remove(uint32_t ifindex)

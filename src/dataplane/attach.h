@@ -26,7 +26,11 @@ int attach_tunnel_device(uint16_t udp_port, uint32_t *ret_ifindex, struct error 
 /* Attaches the program, in place of an earlier one of ours.  Returns 0 or -errno (-ENODEV: the interface is gone). */
 int attach_program(uint32_t ifindex, bool egress, int program_fd);
 
-/* Is a program of ours there, of whatever run? */
+/* The same for from_uplink: at the ingress, behind from_underlay where the interface is both. */
+int attach_uplink(uint32_t ifindex, int program_fd);
+int attach_remove_uplink(uint32_t ifindex); /* That one alone. */
+
+/* Is a program of ours there (but from_uplink), of whatever run? */
 bool attach_is_there(uint32_t ifindex, bool egress);
 
 /* Takes our programs away from both directions, and clsact too when nobody else uses it; and the interface out of ROOM_DEVICE. */

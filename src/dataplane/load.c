@@ -24,6 +24,7 @@ static const char *const program_names[N_PROGRAMS] = {
     [PROGRAM_FROM_UNDERLAY] = "from_underlay",
     [PROGRAM_TO_TUNNEL] = "to_tunnel",
     [PROGRAM_THROUGH_NEIGHBOR] = "through_neighbor",
+    [PROGRAM_FROM_UPLINK] = "from_uplink",
 };
 
 /* ---- the pin path ---------------------------------------------------------------------------------------------------- */

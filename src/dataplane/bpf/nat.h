@@ -155,10 +155,12 @@ static __noinline __u32 snat_choose(struct packet *packet, const struct flow_key
     const struct settings *settings = settings_get();
     struct snat_search search = {.router_port = packet->decision.gateway, .is_found = frame_unknown(0)};
 
-    if (!config || !settings || !config->n_blocks)
-        return DROP_snat_exhausted;
     if (!translate_can_change_port(packet->tuple.protocol))
         return DROP_untranslatable;
+    if (!config || !settings || !config->n_blocks) {
+        router_port_count(packet->decision.gateway, 0, 1); /* So that the host is given some. */
+        return DROP_snat_exhausted;
+    }
     packet->decision.object = config->object;
     packet->decision.outside_local = config->address;
     nat_name(&search.name, packet, packet->tuple.protocol);

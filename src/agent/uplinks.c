@@ -1,0 +1,527 @@
+/* Uplinks: see uplinks.h. */
+#include "weft/agent/uplinks.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "weft/agent/neighbors-outside.h"
+#include "weft/base/clock.h"
+#include "weft/base/log.h"
+#include "weft/dataplane/attach.h"
+#include "weft/dataplane/tables.h"
+
+#define RETRY_MS 1000
+#define ANNOUNCE_INTERVAL_MS 100
+#define ANNOUNCE_MANY 50          /* In one interval, so that a host with many addresses does not flood its network. */
+#define ANNOUNCE_TIMES 2          /* RFC 5227, 2.3: */
+#define ANNOUNCE_AGAIN_MS 2000    /* as far apart. */
+
+struct uplink {
+    char physical_network[65], interface[16];
+    uint32_t ifindex; /* 0: it is not there. */
+    uint64_t incarnation;
+    uint32_t attached;
+    uint64_t attached_incarnation, retry_ms;
+    struct mac_address mac;
+    uint16_t mtu;
+};
+
+struct announcement {
+    struct external_key key;
+    unsigned left;
+    uint64_t due_ms;
+};
+
+struct uplinks {
+    struct agent *agent;
+    struct uplink uplinks[MAX_UPLINKS];
+    size_t n_uplinks;
+    struct outside *outside;
+    int socket;
+    uv_timer_t outside_timer, announce_timer;
+    struct rows announced;             /* Keys of 'external' that this host answers for; no values. */
+    struct announcement *announcements;
+    size_t n_announcements, max_announcements;
+    struct compile_uplink compiled[MAX_UPLINKS];
+    struct compile_outside_neighbor *neighbors;
+    size_t n_neighbors;
+    struct gathered *gathered; /* While gathering. */
+};
+
+/* ---- the option -------------------------------------------------------------------------------------------------------- */
+
+static int add_uplink(struct uplinks *uplinks, const char *item, struct error *error)
+{
+    struct uplink *uplink = &uplinks->uplinks[uplinks->n_uplinks];
+    const char *colon = strchr(item, ':');
+    size_t length = colon ? (size_t)(colon - item) : 0;
+
+    if (!length || length >= sizeof(uplink->physical_network) || !colon[1] || string_copy(uplink->interface, sizeof(uplink->interface), colon + 1) < 0)
+        return error_set(error, -EINVAL, "uplinks", "uplinks: '%s' is not PHYSICAL_NETWORK:INTERFACE", item);
+    if (uplinks->n_uplinks == MAX_UPLINKS)
+        return error_set(error, -EINVAL, "uplinks", "uplinks: more than %d", MAX_UPLINKS);
+    memcpy(uplink->physical_network, item, length);
+    uplink->physical_network[length] = 0;
+    for (size_t i = 0; i < uplinks->n_uplinks; i++)
+        if (streq(uplinks->uplinks[i].physical_network, uplink->physical_network) || streq(uplinks->uplinks[i].interface, uplink->interface))
+            return error_set(error, -EINVAL, "uplinks", "uplinks: '%s' names a physical network or an interface again", item);
+    uplinks->n_uplinks++;
+    return 0;
+}
+
+static int parse(struct uplinks *uplinks, const char *text, struct error *error)
+{
+    char *copy = strdup(text ? text : ""), *rest = copy;
+    int result = copy ? 0 : error_set(error, -ENOMEM, NULL, "out of memory");
+
+    for (char *item; result == 0 && (item = strsep(&rest, ","));)
+        if (*item)
+            result = add_uplink(uplinks, item, error);
+    free(copy);
+    return result;
+}
+
+/* ---- sending -------------------------------------------------------------------------------------------------------------- */
+
+/* The tag goes into the frame: the device sends what it is given. */
+static void send_frame(const struct uplinks *uplinks, const struct outside_uplink *to, const uint8_t *frame, size_t size)
+{
+    struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_ifindex = (int)to->ifindex, .sll_halen = ETH_ALEN};
+    uint8_t tagged[2048];
+
+    if (size < ETH_HLEN || size > sizeof(tagged) - 4)
+        return;
+    memcpy(tagged, frame, 12);
+    if (to->vlan) {
+        memcpy(tagged + 12, (uint8_t[]){0x81, 0x00, (uint8_t)(to->vlan >> 8), (uint8_t)to->vlan}, 4);
+        memcpy(tagged + 16, frame + 12, size - 12);
+        size += 4;
+    } else {
+        memcpy(tagged + 12, frame + 12, size - 12);
+    }
+    memcpy(&address.sll_protocol, tagged + 12, 2);
+    memcpy(address.sll_addr, frame, ETH_ALEN);
+    if (sendto(uplinks->socket, tagged, size, 0, (struct sockaddr *)&address, sizeof(address)) < 0)
+        log_debug("cannot send out of interface %u: %s", to->ifindex, strerror(errno));
+}
+
+static bool find_network(const struct uplinks *uplinks, uint32_t vni, struct outside_uplink *ret)
+{
+    struct uplink_key key = {.ifindex = UPLINK_BY_VNI, .vlan = vni};
+    const void *row = rows_find(&uplinks->agent->desired.tables[TABLE_UPLINKS], &key);
+    struct uplink_value value;
+
+    if (!row)
+        return false;
+    memcpy(&value, row, sizeof(value));
+    *ret = (struct outside_uplink){.vni = vni, .ifindex = value.ifindex, .vlan = (uint16_t)value.vlan};
+    memcpy(ret->mac, value.mac, sizeof(ret->mac));
+    return true;
+}
+
+/* ---- next hops ------------------------------------------------------------------------------------------------------------- */
+
+static void outside_timer_fired(uv_timer_t *timer);
+
+static void tick(struct uplinks *uplinks)
+{
+    uint64_t in_ms = outside_tick(uplinks->outside, clock_monotonic_ms());
+
+    if (in_ms == UINT64_MAX) {
+        uv_timer_stop(&uplinks->outside_timer);
+        return;
+    }
+    uv_update_time(&uplinks->agent->loop);
+    uv_timer_start(&uplinks->outside_timer, outside_timer_fired, in_ms ? in_ms : 1, 0);
+}
+
+static void outside_timer_fired(uv_timer_t *timer)
+{
+    tick(timer->data);
+}
+
+static void outside_send(void *context, const struct outside_uplink *uplink, const uint8_t *frame, size_t size)
+{
+    send_frame(context, uplink, frame, size);
+}
+
+/* Any address will do for which this host answers anyway. */
+static bool outside_source(void *context, uint32_t vni, bool is_v4, struct ip_address *ret)
+{
+    const struct uplinks *uplinks = context;
+
+    for (size_t i = 0; is_v4 && i < uplinks->announced.n; i++) {
+        struct external_key key;
+
+        memcpy(&key, rows_key(&uplinks->announced, i), sizeof(key));
+        if (key.vni == vni) {
+            *ret = ip_from_v4(ntohl(key.address));
+            return true;
+        }
+    }
+    return false;
+}
+
+static void outside_changed(void *context)
+{
+    agent_schedule_update(((struct uplinks *)context)->agent);
+}
+
+void uplinks_take_event(struct uplinks *uplinks, const struct punt_event *event)
+{
+    struct outside_uplink network;
+    struct ip_address next_hop;
+
+    if (!find_network(uplinks, event->vni, &network))
+        return;
+    memcpy(next_hop.bytes, event->next_hop, sizeof(next_hop.bytes));
+    if (event->reason == PUNT_NEIGHBOR)
+        outside_wanted(uplinks->outside, clock_monotonic_ms(), &network, &next_hop, event->frame, event->size);
+    else
+        outside_seen(uplinks->outside, clock_monotonic_ms(), event->vni, event->frame, event->size);
+    tick(uplinks);
+}
+
+/* ---- for the compiler ------------------------------------------------------------------------------------------------------- */
+
+static void find_interfaces(struct uplinks *uplinks)
+{
+    for (size_t i = 0; i < uplinks->n_uplinks; i++) {
+        struct uplink *uplink = &uplinks->uplinks[i];
+        const struct link *link = links_find_name(&uplinks->agent->links, uplink->interface);
+
+        uplink->ifindex = link ? link->ifindex : 0;
+        if (!link)
+            continue;
+        uplink->incarnation = link->incarnation;
+        uplink->mtu = (uint16_t)MIN(link->mtu, 65535);
+        memcpy(uplink->mac.bytes, link->mac, sizeof(uplink->mac.bytes));
+    }
+}
+
+static void add_neighbor(void *context, uint32_t vni, const struct ip_address *address, const uint8_t mac[6])
+{
+    struct uplinks *uplinks = context;
+    const struct snapshot *snapshot = &uplinks->gathered->snapshot;
+    struct compile_outside_neighbor *neighbor = &uplinks->neighbors[uplinks->n_neighbors];
+
+    for (size_t i = 0; i < snapshot->n_networks; i++)
+        if (snapshot->networks[i]->vni == vni && snapshot->networks[i]->physical_network) {
+            string_copy(neighbor->network_id, sizeof(neighbor->network_id), snapshot->networks[i]->object.id);
+            neighbor->address = *address;
+            memcpy(neighbor->mac.bytes, mac, sizeof(neighbor->mac.bytes));
+            uplinks->n_neighbors++;
+            return;
+        }
+}
+
+int uplinks_gather(struct uplinks *uplinks, struct gathered *gathered)
+{
+    struct snapshot *snapshot = &gathered->snapshot;
+
+    if (!uplinks->n_uplinks)
+        return 0;
+    find_interfaces(uplinks);
+    snapshot->n_uplinks = 0;
+    for (size_t i = 0; i < uplinks->n_uplinks; i++) {
+        const struct uplink *uplink = &uplinks->uplinks[i];
+
+        if (uplink->ifindex)
+            uplinks->compiled[snapshot->n_uplinks++] =
+                (struct compile_uplink){uplink->physical_network, uplink->ifindex, uplink->mtu, uplink->mac};
+    }
+    snapshot->uplinks = uplinks->compiled;
+    if (!uplinks->neighbors)
+        uplinks->neighbors = calloc(OUTSIDE_MAX, sizeof(*uplinks->neighbors));
+    if (!uplinks->neighbors)
+        return -ENOMEM;
+    uplinks->n_neighbors = 0;
+    uplinks->gathered = gathered;
+    outside_each(uplinks->outside, add_neighbor, uplinks);
+    uplinks->gathered = NULL;
+    snapshot->outside_neighbors = uplinks->neighbors;
+    snapshot->n_outside_neighbors = uplinks->n_neighbors;
+    return 0;
+}
+
+/* The host's addresses, on whatever interface: each may be reached by an uplink. */
+void uplinks_protect_host(struct uplinks *uplinks, struct desired *desired)
+{
+    struct ifaddrs *addresses = NULL;
+    struct rows *rows = &desired->tables[TABLE_EXTERNAL];
+
+    if (!uplinks->n_uplinks || getifaddrs(&addresses) < 0)
+        return;
+    for (const struct ifaddrs *i = addresses; i; i = i->ifa_next) {
+        if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET)
+            continue;
+        uint32_t own = ((const struct sockaddr_in *)i->ifa_addr)->sin_addr.s_addr;
+        for (size_t row = 0; row < rows->n; row++) {
+            struct external_key key;
+            struct external_value value;
+
+            memcpy(&key, rows_key(rows, row), sizeof(key));
+            if (key.address != own)
+                continue;
+            value = (struct external_value){.vni = key.vni, .kind = EXTERNAL_HOST};
+            memcpy(rows_value(rows, row), &value, sizeof(value));
+        }
+    }
+    freeifaddrs(addresses);
+}
+
+/* ---- announcements ------------------------------------------------------------------------------------------------------------- */
+
+/* RFC 5227, 3: a request for the address that it says is here. */
+static void announce(const struct uplinks *uplinks, const struct external_key *key)
+{
+    struct outside_uplink network;
+    uint8_t frame[42] = {[12] = 0x08, [13] = 0x06, [15] = 1, [16] = 8, [18] = 6, [19] = 4, [21] = 1};
+
+    if (!find_network(uplinks, key->vni, &network))
+        return;
+    memset(frame, 0xff, 6);
+    memcpy(frame + 6, network.mac, 6);
+    memcpy(frame + 22, network.mac, 6);
+    memcpy(frame + 28, &key->address, 4);
+    memcpy(frame + 38, &key->address, 4);
+    send_frame(uplinks, &network, frame, sizeof(frame));
+}
+
+static void announce_timer_fired(uv_timer_t *timer)
+{
+    struct uplinks *uplinks = timer->data;
+    uint64_t now_ms = clock_monotonic_ms();
+    size_t kept = 0, n_sent = 0;
+
+    for (size_t i = 0; i < uplinks->n_announcements; i++) {
+        struct announcement *announcement = &uplinks->announcements[i];
+
+        if (announcement->due_ms <= now_ms && n_sent < ANNOUNCE_MANY && rows_find(&uplinks->announced, &announcement->key)) {
+            announce(uplinks, &announcement->key);
+            announcement->left--;
+            announcement->due_ms = now_ms + ANNOUNCE_AGAIN_MS;
+            n_sent++;
+        }
+        if (announcement->left && rows_find(&uplinks->announced, &announcement->key))
+            uplinks->announcements[kept++] = *announcement;
+    }
+    uplinks->n_announcements = kept;
+    if (!kept)
+        uv_timer_stop(timer);
+}
+
+static int add_announcement(const void *key, const void *old_value, const void *new_value, void *context)
+{
+    struct uplinks *uplinks = context;
+
+    if (old_value || !new_value)
+        return 0;
+    if (uplinks->n_announcements == uplinks->max_announcements) {
+        size_t max = uplinks->max_announcements ? 2 * uplinks->max_announcements : 64;
+        struct announcement *more = reallocarray(uplinks->announcements, max, sizeof(*more));
+
+        if (!more)
+            return -ENOMEM;
+        uplinks->announcements = more;
+        uplinks->max_announcements = max;
+    }
+    struct announcement *announcement = &uplinks->announcements[uplinks->n_announcements++];
+    *announcement = (struct announcement){.left = ANNOUNCE_TIMES};
+    memcpy(&announcement->key, key, sizeof(announcement->key));
+    return 0;
+}
+
+/* Which addresses this host answers for; those that are new here are announced. */
+static void update_announced(struct uplinks *uplinks)
+{
+    const struct rows *external = &uplinks->agent->desired.tables[TABLE_EXTERNAL];
+    struct rows announced;
+    int result = 0;
+
+    rows_init(&announced, sizeof(struct external_key), 4);
+    for (size_t i = 0; i < external->n && result == 0; i++) {
+        struct external_value value;
+        struct outside_uplink network;
+
+        memcpy(&value, rows_value(external, i), sizeof(value));
+        if (value.kind == EXTERNAL_HOST || !(value.flags & EXTERNAL_ANNOUNCED) || !find_network(uplinks, value.vni, &network))
+            continue;
+        result = rows_add(&announced, rows_key(external, i), &network.ifindex); /* By another interface is announced again. */
+    }
+    if (result == 0)
+        result = rows_sort(&announced);
+    if (result == 0)
+        rows_compare(&uplinks->announced, &announced, add_announcement, uplinks);
+    rows_clear(&uplinks->announced);
+    uplinks->announced = announced;
+    if (uplinks->n_announcements && !uv_is_active((uv_handle_t *)&uplinks->announce_timer))
+        uv_timer_start(&uplinks->announce_timer, announce_timer_fired, 1, ANNOUNCE_INTERVAL_MS);
+}
+
+/* ---- programs -------------------------------------------------------------------------------------------------------------------- */
+
+static int attach(struct uplinks *uplinks, struct uplink *uplink)
+{
+    bool is_new = uplink->attached != uplink->ifindex || uplink->attached_incarnation != uplink->incarnation;
+    int result;
+
+    if (!is_new)
+        return 0;
+    result = attach_uplink(uplink->ifindex, maps_program(uplinks->agent->maps, PROGRAM_FROM_UPLINK));
+    if (result < 0)
+        return result;
+    log_info("uplink into '%s' is interface '%s'", uplink->physical_network, uplink->interface);
+    uplink->attached = uplink->ifindex;
+    uplink->attached_incarnation = uplink->incarnation;
+    return 0;
+}
+
+static void retain_stations(struct uplinks *uplinks)
+{
+    const struct rows *rows = &uplinks->agent->desired.tables[TABLE_UPLINKS];
+    struct outside_uplink *networks = calloc(rows->n + 1, sizeof(*networks));
+    size_t n = 0;
+
+    for (size_t i = 0; networks && i < rows->n; i++) {
+        struct uplink_key key;
+
+        memcpy(&key, rows_key(rows, i), sizeof(key));
+        if (key.ifindex == UPLINK_BY_VNI && find_network(uplinks, key.vlan, &networks[n]))
+            n++;
+    }
+    if (networks)
+        outside_retain(uplinks->outside, networks, n);
+    free(networks);
+}
+
+uint64_t uplinks_update(struct uplinks *uplinks)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    bool has_failed = false;
+
+    if (!uplinks->n_uplinks)
+        return 0;
+    for (size_t i = 0; i < uplinks->n_uplinks; i++) {
+        struct uplink *uplink = &uplinks->uplinks[i];
+
+        if (!uplink->ifindex) {
+            uplink->attached = 0;
+            continue;
+        }
+        if (now_ms < uplink->retry_ms)
+            continue;
+        int result = attach(uplinks, uplink);
+        if (result < 0) {
+            has_failed = true;
+            uplink->retry_ms = now_ms + RETRY_MS;
+            if (result != -ENODEV)
+                log_error("uplinks: cannot attach to interface '%s': %s", uplink->interface, strerror(-result));
+        }
+    }
+    update_announced(uplinks);
+    retain_stations(uplinks);
+    return has_failed ? RETRY_MS : 0;
+}
+
+bool uplinks_has(const struct uplinks *uplinks, uint32_t ifindex)
+{
+    for (size_t i = 0; i < uplinks->n_uplinks; i++)
+        if (ifindex && uplinks->uplinks[i].attached == ifindex)
+            return true;
+    return false;
+}
+
+json_t *uplinks_report(const struct uplinks *uplinks)
+{
+    json_t *names = json_array();
+
+    for (size_t i = 0; i < uplinks->n_uplinks; i++)
+        if (uplinks->uplinks[i].attached)
+            json_array_append_new(names, json_string(uplinks->uplinks[i].physical_network));
+    return names;
+}
+
+json_t *uplinks_snat_usage(const struct agent *agent)
+{
+    int map = maps_descriptor(agent->maps, "router_port_runtime");
+    json_t *usage = json_object();
+
+    HASHMAP_FOREACH(node, &agent->replica.by_id) {
+        const struct object *object = CONTAINER_OF(node, struct replica_entry, by_id)->object;
+        const struct port *port = (const struct port *)object;
+        struct router_port_runtime runtime;
+
+        if (object->kind != RESOURCE_PORT || !port->device_owner || !streq(port->device_owner, DEVICE_ROUTER_GATEWAY) || !port->device_id)
+            continue;
+        const struct slot *slot = local_find(&agent->local, SLOT_ROUTER_PORT, object->id);
+        uint32_t number = slot ? slot->number : 0;
+        if (!slot || bpf_map_lookup_elem(map, &number, &runtime) < 0 || (!runtime.n_names && !runtime.n_exhausted))
+            continue;
+        /* The number may have been another's, whose connections end by and by: not less than none. */
+        json_int_t in_use = (int64_t)runtime.n_names > 0 ? (json_int_t)runtime.n_names : 0;
+        json_object_set_new(usage, port->device_id, json_pack("{s:I, s:I}", "in_use", in_use, "failed", (json_int_t)runtime.n_exhausted));
+    }
+    return usage;
+}
+
+/* ---- life ----------------------------------------------------------------------------------------------------------------------------- */
+
+int uplinks_new(struct agent *agent, const char *text, struct uplinks **ret_uplinks, struct error *error)
+{
+    static const struct outside_events events = {outside_send, outside_source, outside_changed};
+    struct uplinks *uplinks = calloc(1, sizeof(*uplinks));
+    int result;
+
+    if (!uplinks)
+        return error_set(error, -ENOMEM, NULL, "out of memory");
+    uplinks->agent = agent;
+    uplinks->socket = -1;
+    rows_init(&uplinks->announced, sizeof(struct external_key), 4);
+    result = parse(uplinks, text, error);
+    if (result == 0 && outside_new(&events, uplinks, &uplinks->outside) < 0)
+        result = error_set(error, -ENOMEM, NULL, "out of memory");
+    if (result == 0 && uplinks->n_uplinks) {
+        uplinks->socket = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); /* Protocol 0: receives nothing. */
+        if (uplinks->socket < 0)
+            result = error_set(error, -errno, NULL, "cannot open a packet socket: %s", strerror(errno));
+    }
+    if (result < 0) {
+        uplinks_free(uplinks);
+        return result;
+    }
+    uv_timer_init(&agent->loop, &uplinks->outside_timer);
+    uv_timer_init(&agent->loop, &uplinks->announce_timer);
+    uplinks->outside_timer.data = uplinks->announce_timer.data = uplinks;
+    *ret_uplinks = uplinks;
+    return 0;
+}
+
+void uplinks_stop(struct uplinks *uplinks)
+{
+    if (!uplinks)
+        return;
+    uv_close((uv_handle_t *)&uplinks->outside_timer, NULL);
+    uv_close((uv_handle_t *)&uplinks->announce_timer, NULL);
+}
+
+void uplinks_free(struct uplinks *uplinks)
+{
+    if (!uplinks)
+        return;
+    outside_free(uplinks->outside);
+    if (uplinks->socket >= 0)
+        close(uplinks->socket);
+    rows_clear(&uplinks->announced);
+    free(uplinks->announcements);
+    free(uplinks->neighbors);
+    free(uplinks);
+}
