@@ -3,7 +3,7 @@
  *
  *   1 byte   what: bits 0-1 the program, bit 2 a tag in the metadata, bit 3 GSO, bit 4 a short linear part, bit 5 time passes,
  *            bit 6 flags of a port and a router port change, bit 7 the network is on nine other hosts
- *   1 byte   where: the interface (or, for to_tunnel, the host)
+ *   1 byte   where: the interface (or, for to_tunnel, the host); bit 7 makes the last program from_uplink
  *   2 bytes  the frame's size, then the frame
  *
  * Beyond memory errors it must hold that: a frame of a workload is never left to the host's own stack; nothing that came by
@@ -14,7 +14,7 @@
 
 #include <linux/pkt_cls.h>
 
-#include "fixture.h"
+#include "fixture-external.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -56,10 +56,19 @@ static bool is_joined(uint32_t vni)
     return vni == 7 || vni == 10 || vni == 11;
 }
 
+/* By an external network every tenant's workloads may reach others, but only by their names there. */
+static bool is_translated(const struct pipeline_result *result)
+{
+    for (size_t i = 0; i < result->n_steps; i++)
+        if (strcmp(result->steps[i].stage, "translate") == 0)
+            return true;
+    return false;
+}
+
 static void check(struct pipeline *pipeline, enum pipeline_program program, const struct pipeline_frame *frame,
                   const struct pipeline_result *result, uint64_t n_drops)
 {
-    uint32_t sender = program == PIPELINE_FROM_WORKLOAD && frame->ifindex > 100 && frame->ifindex < 112 ? frame->ifindex - 100 : 0;
+    uint32_t sender = program == PIPELINE_FROM_WORKLOAD && frame->ifindex > 100 && frame->ifindex < 113 ? frame->ifindex - 100 : 0;
 
     if (program == PIPELINE_FROM_WORKLOAD)
         REQUIRE(result->action != TC_ACT_OK);
@@ -71,7 +80,7 @@ static void check(struct pipeline *pipeline, enum pipeline_program program, cons
             check_passed_on(frame, output);
         if (sender && output->port_slot) {
             uint32_t from = fixture_port(pipeline, sender)->vni, to = fixture_port(pipeline, output->port_slot)->vni;
-            REQUIRE(from == to || (is_joined(from) && is_joined(to)));
+            REQUIRE(from == to || (is_joined(from) && is_joined(to)) || is_translated(result));
         }
     }
 }
@@ -87,7 +96,7 @@ static void change_port(struct pipeline *pipeline, uint32_t slot, uint32_t flag)
 
 static void run_one(struct pipeline *pipeline, uint8_t what, uint8_t where, const uint8_t *bytes, uint32_t size)
 {
-    enum pipeline_program program = what & 3;
+    enum pipeline_program program = (what & 3) == PIPELINE_THROUGH_NEIGHBOR && where & 128 ? PIPELINE_FROM_UPLINK : what & 3;
     struct pipeline_frame frame = {.bytes = bytes, .size = size, .vlan_present = what & 4, .gso_size = what & 8 ? 1 + where * 8 : 0,
                                    .gso_segs = what & 8 ? where % 3 : 0, .gso_tcp = where & 1, .linear = what & 16 ? 14 + where % 64 : 0};
     struct pipeline_result result;
@@ -101,11 +110,15 @@ static void run_one(struct pipeline *pipeline, uint8_t what, uint8_t where, cons
     }
     switch (program) {
     case PIPELINE_FROM_WORKLOAD:
-        frame.ifindex = 100 + where % 12;
+        frame.ifindex = 100 + where % 13;
         break;
     case PIPELINE_FROM_UNDERLAY:
         frame.ifindex = UNDERLAY_IFINDEX;
         frame.not_for_host = where == 255;
+        break;
+    case PIPELINE_FROM_UPLINK:
+        frame.ifindex = UPLINK_IFINDEX;
+        frame.vlan = where & 64 ? 5 : 0;
         break;
     default:
         frame.ifindex = TUNNEL_IFINDEX;
@@ -128,6 +141,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         pipeline = fixture_new();
     pipeline_clear(pipeline, NULL);
     fixture_fill(pipeline);
+    fixture_external(pipeline);
     pipeline_advance(pipeline, now_ns);
     for (int n = 0; n < 8 && size >= 4; n++) {
         uint8_t what = data[0], where = data[1];

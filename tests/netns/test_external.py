@@ -1,0 +1,158 @@
+"""Workloads reach the world outside, and are reached from there.
+
+    outside: bridge 'world' 203.0.113.1/24 (and 198.51.100.7/32, further away)
+        |up0 203.0.113.201          |up0
+        h1 ------- underlay ------- h2            physnet1:up0 on both, flat
+        a1 (10.0.0.0/24)            b2            router r, SNAT; a2 on h1 has a floating IP
+
+The uplink of h1 carries an address and a TCP session of the host itself, while the agent comes and goes."""
+
+import socket
+import sys
+
+import pytest
+
+from lab import Lab
+from namespaces import Namespace, run, wait_for
+
+FAR = "198.51.100.7"
+
+SERVER = """
+import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = self.client_address[0].encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_):
+        pass
+http.server.ThreadingHTTPServer(("0.0.0.0", 80), Handler).serve_forever()
+"""
+
+
+class World:
+    """The namespace outside, and everything that the tests of this file share."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.processes = []
+        self.namespace = Namespace(lab.name("outside"))
+        self.namespace.ip("link", "add", "world", "type", "bridge", "mcast_snooping", "0")
+        self.namespace.ip("link", "set", "world", "up")
+        self.namespace.ip("addr", "add", "203.0.113.1/24", "dev", "world")
+        self.namespace.ip("addr", "add", f"{FAR}/32", "dev", "world")
+        self.namespace.ip("link", "set", "lo", "up")
+        for host in lab.hosts:
+            run("ip", "link", "add", f"to-{host.name}", "netns", self.namespace.name, "type", "veth", "peer", "name", "up0", "netns",
+                host.namespace.name)
+            self.namespace.ip("link", "set", f"to-{host.name}", "master", "world", "up")
+            host.namespace.ip("link", "set", "up0", "up")
+        lab.hosts[0].namespace.ip("addr", "add", "203.0.113.201/24", "dev", "up0")
+        api = lab.api
+        self.external = api.network("ext", **{"router:external": True, "provider:network_type": "flat",
+                                              "provider:physical_network": "physnet1"})
+        api.subnet(self.external, "203.0.113.0/24", gateway_ip="203.0.113.1", enable_dhcp=False,
+                   allocation_pools=[{"start": "203.0.113.10", "end": "203.0.113.100"}])
+        self.network = api.network("inside")
+        subnet = api.subnet(self.network, "10.0.0.0/24")
+        self.router = api.post("/v2.0/routers", {"router": {"name": "r", "external_gateway_info": {"network_id": self.external["id"]}}})["router"]
+        api.put(f"/v2.0/routers/{self.router['id']}/add_router_interface", {"subnet_id": subnet["id"]})
+        self.address = self.router["external_gateway_info"]["external_fixed_ips"][0]["ip_address"]
+        self.workloads = [self.workload(host) for host in (lab.hosts[0], lab.hosts[1], lab.hosts[0])]
+        self.serve(self.namespace)
+
+    def workload(self, host):
+        port = self.lab.api.port(self.network, host, port_security_enabled=False, security_groups=[])
+        workload = self.lab.workload(port, host)
+        workload.namespace.ip("route", "add", "default", "via", "10.0.0.1")
+        self.lab.api.wait_active(port)
+        return workload
+
+    def serve(self, namespace):
+        self.processes.append(namespace.popen(sys.executable, "-c", SERVER))
+
+    def floating(self, port=None):
+        body = {"floating_network_id": self.external["id"], **({"port_id": port["id"]} if port else {})}
+        return self.lab.api.post("/v2.0/floatingips", {"floatingip": body})["floatingip"]
+
+    def close(self):
+        for process in self.processes:
+            process.kill()
+            process.wait()
+        self.namespace.delete()
+
+
+def fetch(namespace, address):
+    """What the server at the address says who asked it; empty when nobody answers."""
+    return namespace.run("curl", "-s", "-m", "3", f"http://{address}/", check=False).strip()
+
+
+@pytest.fixture(scope="module")
+def world():
+    with Lab(2, agent_options=("--uplinks", "physnet1:up0")) as lab:
+        world = World(lab)
+        try:
+            yield world
+        except BaseException:
+            lab.show_logs()
+            raise
+        finally:
+            world.close()
+
+
+def test_two_hosts_leave_under_the_address_of_their_router(world):
+    for workload in world.workloads[:2]:
+        wait_for(lambda: fetch(workload.namespace, FAR) == world.address, f"{workload.namespace.name} to reach the world as {world.address}", 20)
+        assert fetch(workload.namespace, "203.0.113.1") == world.address
+        assert workload.ping(FAR) == 1
+
+
+def test_a_floating_ip_is_reached_and_used(world):
+    workload = world.workloads[2]
+    floating = world.floating(workload.port)
+    world.serve(workload.namespace)
+    address = floating["floating_ip_address"]
+    wait_for(lambda: fetch(world.namespace, address), f"{address} to answer outside", 20)
+    assert fetch(world.namespace, address) == "203.0.113.1"
+    assert fetch(workload.namespace, FAR) == address
+    assert world.namespace.run("ping", "-n", "-c", "1", "-W", "2", address)
+    # From behind SNAT, on its own host and on another; and from itself.
+    for other in world.workloads[:2]:
+        assert fetch(other.namespace, address) == world.address
+    assert fetch(workload.namespace, address) == address
+
+
+def test_the_hosts_own_session_lives_while_the_agent_comes_and_goes(world):
+    host = world.lab.hosts[0]
+    with socket.socket() as listener:
+        with world.namespace.inside():
+            listener = socket.socket()
+            listener.bind(("203.0.113.1", 0))
+            listener.listen()
+        with host.namespace.inside():
+            client = socket.create_connection(listener.getsockname(), timeout=5)
+        server, peer = listener.accept()
+        assert peer[0] == "203.0.113.201"
+
+        def talk(word):
+            client.sendall(word)
+            assert server.recv(100) == word
+            server.sendall(word)
+            assert client.recv(100) == word
+        client.settimeout(5)
+        server.settimeout(5)
+        talk(b"before")
+        host.stop()
+        talk(b"without agent")
+        host.detach()
+        talk(b"without anything")
+        filters = host.namespace.run("tc", "filter", "show", "dev", "up0", "ingress")
+        assert "from_uplink" not in filters
+        host.start()
+        wait_for(lambda: "from_uplink" in host.namespace.run("tc", "filter", "show", "dev", "up0", "ingress"), "the uplink to be attached")
+        talk(b"after")
+        for end in (client, server, listener):
+            end.close()
+    wait_for(lambda: fetch(world.workloads[0].namespace, FAR) == world.address, "the workload to reach the world again", 20)
