@@ -147,7 +147,7 @@ static void set_rules(uint32_t n)
         die("ports");
     record.config[record.active].flags &= ~PORT_POLICY;
     if (n)
-        record.config[record.active].flags |= PORT_EGRESS_POLICY;
+        record.config[record.active].flags |= PORT_POLICY;
     copy_entry((void *)&slot, &record, "ports");
     pipeline_free(pipeline);
 }

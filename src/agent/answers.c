@@ -139,7 +139,7 @@ static const char *address_text(const __u8 bytes[16], char text[IP_TEXT_SIZE])
 
 static json_t *describe_flow(const struct connection *connection)
 {
-    static const char *const states[] = {"new", "half-open", "established", "closing", "dead"};
+    static const char *const states[] = {"new", "half-open", "established", "closing", "dead", "half-closed", "time-wait", "reset"};
     char protocol[8], local[IP_TEXT_SIZE], remote[IP_TEXT_SIZE];
 
     return json_pack("{s:s, s:s, s:i, s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:I}", "protocol",

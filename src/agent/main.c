@@ -259,7 +259,7 @@ static int open_data_plane(struct error *error)
         .relay_burst = (uint32_t)agent.options.relay_rate,
         .timeout_s = {[TIMEOUT_HALF_OPEN] = 30, [TIMEOUT_TCP_ESTABLISHED] = 432000, [TIMEOUT_TCP_CLOSING] = 120,
                       [TIMEOUT_UDP_NEW] = 30, [TIMEOUT_UDP_SEEN] = 180, [TIMEOUT_ICMP] = 30, [TIMEOUT_OTHER] = 600,
-                      [TIMEOUT_DEAD] = 1},
+                      [TIMEOUT_TCP_HALF_CLOSED] = 900},
     };
     int result = maps_open(agent.options.pin_path, &sizes, &agent.maps, error);
 

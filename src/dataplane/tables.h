@@ -543,7 +543,8 @@ enum flow_state {
 #define FLOW_FIN_ACKED (1u << 8)     /* << side: which the other one has acknowledged. */
 #define FLOW_TRACKED (1u << 10)      /* << side: its 'sequence_end' and 'window' hold. */
 #define FLOW_SYN_AGAIN (1u << 12)    /* A SYN came from who began it, in the middle: the other side's answer tells who is right. */
-#define FLOW_RESET_SEEN (1u << 13)   /* A RST that may have been for somebody: the rest of its life is short. */
+#define FLOW_ECHO_BOTH (1u << 12)    /* ICMP: both sides ask, with the same identifier. */
+#define FLOW_RESET_SEEN(side) (1u << (13 + 2 * (side))) /* It sent a RST that the other may have believed: the rest of its life is short. */
 #define FLOW_BOUND (1u << 14)        /* Only an entry can tell what it is called outside. */
 #define FLOW_COUNTED (1u << 31)      /* Of 'account'. */
 #define FLOW_SCALE_UNKNOWN 15        /* 14 is the largest shift. */
@@ -645,12 +646,12 @@ struct settings {
     __u16 tunnel_port;     /* UDP, host order. */
     __u16 flood_fan_out;   /* 0: FLOOD_FAN_OUT_DEFAULT. */
     __u32 n_flow_slots;    /* A power of two; 0: FLOW_SLOTS_DEFAULT. */
-    __u32 timeout_s[8];    /* By enum flow_timeout. */
+    __u32 timeout_s[8];    /* By enum flow_timeout; 0: 30 s. */
     __u64 hash_seed;       /* For the tunnel's source ports. */
     __u32 relay_rate, relay_burst; /* Of each host, see host_runtime. */
 };
 enum flow_timeout { TIMEOUT_HALF_OPEN, TIMEOUT_TCP_ESTABLISHED, TIMEOUT_TCP_CLOSING, TIMEOUT_UDP_NEW, TIMEOUT_UDP_SEEN,
-                    TIMEOUT_ICMP, TIMEOUT_OTHER, TIMEOUT_DEAD };
+                    TIMEOUT_ICMP, TIMEOUT_OTHER, TIMEOUT_TCP_HALF_CLOSED };
 
 /* ---- punt: ring buffer to the agent ------------------------------------------------------------------------------------------ */
 

@@ -15,7 +15,7 @@ struct builder {
     uint32_t type;           /* Offset of the Ethernet type. */
     uint32_t ipv4, ipv6;     /* Offsets of headers; 0: none. */
     uint32_t next;           /* Offset of the byte that names the next protocol. */
-    uint32_t udp, icmp6;
+    uint32_t udp, tcp, icmp6;
     uint32_t l4, checksum;   /* Offsets of an IPv4 packet's L4 header, and of its checksum. */
     struct { uint32_t ipv4, l4, checksum; } quoting; /* The ICMP error around what is being written. */
     char *rest;
@@ -195,9 +195,29 @@ static void add_ports(struct builder *builder, uint8_t protocol, uint32_t size)
     put16(header + 2, strtoul(destination, NULL, 0));
     if (protocol == 6) {
         const char *flags = word(builder);
+        builder->tcp = builder->frame->size - size;
+        header[14] = 0x20; /* A window of 8192. */
         header[12] = 5 << 4;
         for (; *flags; flags++)
             header[13] |= *flags == 'S' ? 2 : *flags == 'A' ? 16 : *flags == 'F' ? 1 : *flags == 'R' ? 4 : 0;
+    }
+}
+
+static void set_tcp(struct builder *builder, const char *text)
+{
+    uint8_t *header = builder->frame->bytes + builder->tcp;
+    uint32_t number = strtoul(strchr(text, '=') + 1, NULL, 0);
+
+    if (!builder->tcp)
+        fail("no TCP before", text);
+    if (text[0] == 's' || text[0] == 'a') {
+        put16(header + (text[0] == 's' ? 4 : 8), number >> 16);
+        put16(header + (text[0] == 's' ? 6 : 10), number);
+    } else if (text[1] == 'i') {
+        put16(header + 14, number);
+    } else { /* Behind an option that says nothing. */
+        memcpy(append(builder, 4), (uint8_t[]){1, 3, 3, number}, 4);
+        header[12] += 1 << 4;
     }
 }
 
@@ -393,6 +413,9 @@ static void add_word(struct builder *builder, char *text)
         builder->quoting.l4 = builder->l4;
         builder->quoting.checksum = builder->checksum;
         builder->ipv4 = builder->l4 = builder->udp = builder->next = 0;
+    } else if (strncmp(text, "seq=", 4) == 0 || strncmp(text, "ack=", 4) == 0 || strncmp(text, "win=", 4) == 0 ||
+               strncmp(text, "wscale=", 7) == 0) {
+        set_tcp(builder, text);
     } else if (strcmp(text, "icmp") == 0) {
         add_icmp(builder, 1);
     } else if (strcmp(text, "icmp6") == 0) {

@@ -11,6 +11,7 @@
  *                        of them), hopopts (IPv6: an empty hop-by-hop header)
  *   udp S>D, udplite S>D, sctp S>D, tcp S>D FLAGS (any of SAFR), icmp TYPE ID, icmp6 TYPE ID, proto N
  *   quote                what follows is the packet that this ICMP error is about, from its "ip" on
+ *   seq=N, ack=N, win=N, wscale=N    of the TCP header before; the last adds that option.  The window is 8192 otherwise.
  *   ns TARGET MAC, na TARGET MAC, rs MAC    ICMPv6 discovery with its link-layer option; MAC '-' leaves it out
  *   arp OP SHA SPA TPA   OP: request or reply
  *   +N                   N bytes of payload

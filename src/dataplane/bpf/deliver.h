@@ -4,8 +4,8 @@
 #ifndef WEFT_BPF_DELIVER_H
 #define WEFT_BPF_DELIVER_H
 
-#include "weft/dataplane/bpf/flow.h"
 #include "weft/dataplane/bpf/punt.h"
+#include "weft/dataplane/bpf/stateful.h"
 
 static __always_inline __u32 deliver_local(struct __sk_buff *skb, struct packet *packet, __u32 slot)
 {
@@ -20,7 +20,7 @@ static __always_inline __u32 deliver_local(struct __sk_buff *skb, struct packet 
         return DROP_destination_down;
     }
     if (port->flags & PORT_INGRESS_POLICY || packet->decision.flags & DECISION_TRANSLATED) {
-        __u32 step = flow_receive(packet, port, slot, flow_stamp(epoch, port->generation));
+        __u32 step = flow_receive(skb, packet, port, slot, flow_stamp(epoch, port->generation));
         if (step != STEP_CONTINUE) {
             packet->drop_slot = slot;
             return step;

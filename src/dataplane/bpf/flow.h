@@ -5,17 +5,14 @@
  * port's epoch: after any change the frame is decided again and the entry rewritten in place.
  *
  * Life: half open until the workload is seen to go on (TCP: an ACK; others: a reply or the third frame), then established,
- * then closing after FIN or RST; then idle for too long or without its port, and dead.  A dead entry is deleted a tick later, because memory of a
- * deleted element may be given to another key at once, and a program that found the entry just before must not read that
- * key's values; it takes far less than a tick to run.
+ * then closing after FIN or RST; then idle for too long or without its port, and dead.  Ports with security groups look closer (track.h).
+ * A dead entry is deleted a tick later, because memory of a deleted element may be given to another key at once, and a program that found
+ * the entry just before must not read that key's values; it takes far less than a tick to run.
  *
  * Expiry needs nobody in user space.  A new entry puts its key into the next free one of 'flow_slots'; one timer walks over
  * them, a stretch each tick, all of them in about a dozen seconds.  A timer in each entry would be simpler, but
  * bpf_timer_init() may have no memory (Linux 6.18 takes it without waiting for a lock: seen to fail for nine entries of ten
  * in a burst of new connections), and a hundred thousand timers cost more than the walk.
- *
- * What the port's policy said of the connection's first packet is in the entry too, and as old as its epoch: then whichever of the two
- * directions comes next has the first packet judged again (flow_allowed), and ends the connection if it would not be let in any more.
  *
  * Admission is by project: so many half-open, so many established.  Over the limit a port without stateful policy is
  * served without an entry: it loses speed, nothing else.
@@ -30,12 +27,13 @@
 
 #include "weft/dataplane/bpf/counters.h"
 #include "weft/dataplane/bpf/parse.h"
-#include "weft/dataplane/bpf/policy.h"
+#include "weft/dataplane/bpf/segment.h"
 
 #define FLOW_DEAD_TIME 10         /* As 'last_seen': 10 ms. */
 #define FLOW_ASSURED_PACKETS 3
+#define FLOW_RESET_TIMEOUT_S 10
 #define FLOW_SLOT_TRIES 8
-#define SWEEP_VERSION 2           /* A program with another one takes the timer over. */
+#define SWEEP_VERSION 3           /* A program with another one takes the timer over. */
 #define SWEEP_TICK_NS 100000000ull
 #define SWEEP_STRETCH 2048        /* Slots a tick. */
 
@@ -158,9 +156,11 @@ static __always_inline __u32 flow_timeout(const struct flow_key *key, const stru
     __u32 which, seconds = 0, protocol = key->owner >> 24;
 
     if (protocol == IPPROTO_TCP)
-        which = entry->state == FLOW_ESTABLISHED ? TIMEOUT_TCP_ESTABLISHED
-                : entry->state == FLOW_CLOSING   ? TIMEOUT_TCP_CLOSING
-                                                 : TIMEOUT_HALF_OPEN;
+        which = entry->flags & (FLOW_RESET_SEEN(0) | FLOW_RESET_SEEN(1))         ? TIMEOUT_TCP_CLOSING
+                : entry->state == FLOW_ESTABLISHED                               ? TIMEOUT_TCP_ESTABLISHED
+                : entry->state == FLOW_HALF_CLOSED                               ? TIMEOUT_TCP_HALF_CLOSED
+                : entry->state == FLOW_HALF_OPEN                                 ? TIMEOUT_HALF_OPEN
+                                                                                 : TIMEOUT_TCP_CLOSING;
     else if (protocol == IPPROTO_UDP)
         which = entry->state == FLOW_ESTABLISHED ? TIMEOUT_UDP_SEEN : TIMEOUT_UDP_NEW;
     else if (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6)
@@ -169,6 +169,8 @@ static __always_inline __u32 flow_timeout(const struct flow_key *key, const stru
         which = TIMEOUT_OTHER;
     if (settings)
         seconds = settings->timeout_s[which];
+    if (protocol == IPPROTO_TCP && entry->state == FLOW_RESET && seconds > FLOW_RESET_TIMEOUT_S)
+        seconds = FLOW_RESET_TIMEOUT_S;
     __u64 time = (seconds ? seconds : 30) * 1000000000ull >> FLOW_TIME_SHIFT;
     return time < 0x7fffffff ? time : 0x7fffffff;
 }
@@ -363,6 +365,8 @@ static __always_inline void flow_account(struct flow_entry *entry, const struct 
     if (direction && !(entry->flags & FLOW_SEEN_REPLY) && entry->flags & FLOW_LOCAL_STARTED)
         flow_flags_change(entry, FLOW_SEEN_REPLY, 0);
     if (packet->tuple.protocol == IPPROTO_TCP) {
+        if (entry->flags & (FLOW_TRACKED | FLOW_TRACKED << 1))
+            return;
         if (entry->state == FLOW_HALF_OPEN && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK)
             flow_establish(entry);
         if (packet->tcp_flags & (TCP_FIN | TCP_RST) && entry->state != FLOW_CLOSING && entry->state != FLOW_DEAD)
@@ -652,6 +656,10 @@ static __noinline __u32 flow_begin(const struct packet *packet, const struct por
         initial->flags |= flow_decision_flags(packet) & ~FLOW_ROUTED; /* How the workload's answers get out, they say. */
         flow_set_translation(initial, &packet->decision);
     }
+    if (packet->flags & PACKET_STATELESS) /* Only for its translation: each packet is judged. */
+        initial->stamp = ~stamp;
+    else if (packet->tuple.protocol == IPPROTO_TCP && (port->flags & PORT_POLICY) == PORT_POLICY)
+        initial->flags |= tcp_first(initial, &scratch->segment, side);
     initial->packets[side] = packet->segments;
     initial->bytes[side] = packet_wire_bytes(packet);
     flow_set_addresses(initial, packet, received);
@@ -686,7 +694,9 @@ static __noinline __u32 flow_remember(const struct packet *packet, const struct 
     flow_set_decision(entry, packet);
     flow_flags_change(entry, flow_decision_flags(packet), FLOW_ROUTED & ~flow_decision_flags(packet));
     entry->generation = port->generation;
-    flow_set_stamp(entry, packet->stamp);
+    if (!(port->flags & PORT_POLICY))
+        flow_flags_change(entry, 0, FLOW_TRACKED | FLOW_TRACKED << 1); /* Nobody tracks it any more. */
+    flow_set_stamp(entry, packet->flags & PACKET_STATELESS ? ~packet->stamp : packet->stamp);
     flow_account(entry, packet, 0);
     return STEP_CONTINUE;
 }
@@ -696,92 +706,6 @@ static __always_inline void flow_end(struct flow_entry *entry)
 {
     entry->last_seen = flow_now();
     *(volatile __u8 *)&entry->state = FLOW_DEAD;
-}
-
-/* Judges a packet that belongs to no connection.  Notes it in the packet when nothing is to be remembered of it. */
-static __always_inline __u32 flow_judge(struct packet *packet, const struct port_config *port, __u32 slot, bool received)
-{
-    __u32 direction = received ? POLICY_INGRESS : POLICY_EGRESS, verdict = POLICY_DENIES;
-
-    /* Nobody asked for this echo. */
-    if (packet->tuple.protocol == IPPROTO_TCP || !flow_answers(packet))
-        verdict = policy_of(packet, port, slot, direction | (received ? POLICY_RECEIVED : 0));
-    if (verdict == POLICY_DENIES)
-        return policy_reason(direction);
-    if (verdict == POLICY_STATELESS)
-        packet->flags |= PACKET_STATELESS;
-    return STEP_CONTINUE;
-}
-
-/* Is the connection, whose entry is of an earlier epoch, still let in or out as its first packet was?  If not, it ends here. */
-static __noinline __u32 flow_judge_again(struct packet *packet, const struct port_config *port, struct flow_entry *entry, __u32 slot,
-                                         bool received)
-{
-    __u32 direction = entry->flags & FLOW_LOCAL_STARTED ? POLICY_EGRESS : POLICY_INGRESS, how = received ? POLICY_RECEIVED : 0;
-    __u32 verdict = policy_of(packet, port, slot, direction | how);
-
-    if (entry->flags & FLOW_GUESSED) {
-        if (verdict == POLICY_DENIES) {
-            direction ^= POLICY_EGRESS ^ POLICY_INGRESS;
-            verdict = policy_of(packet, port, slot, direction | how);
-        }
-        if (direction == POLICY_EGRESS)
-            flow_flags_change(entry, FLOW_LOCAL_STARTED, FLOW_GUESSED);
-        else
-            flow_flags_change(entry, 0, FLOW_GUESSED | FLOW_LOCAL_STARTED);
-    }
-    if (verdict == POLICY_ALLOWS)
-        return STEP_CONTINUE;
-    TRACE(flow, "the connection is not allowed any more");
-    flow_end(entry);
-    if (verdict == POLICY_DENIES)
-        return policy_reason(direction);
-    packet->flags |= PACKET_STATELESS;
-    return flow_judge(packet, port, slot, received);
-}
-
-/* Do the security groups of the sending port let the frame out?  'entry' is that of its connection, or NULL. */
-CHECKED_ALONE __u32 flow_send(struct packet *packet, const struct port_config *port, struct flow_entry *entry)
-{
-    if (!packet || !port)
-        return DROP_no_port;
-    if (policy_exempts(packet, false) || (entry && *(volatile __u32 *)&entry->stamp == packet->stamp))
-        return STEP_CONTINUE;
-    return entry ? flow_judge_again(packet, port, entry, packet->slot, false) : flow_judge(packet, port, packet->slot, false);
-}
-
-/* The receiving port's side: do its security groups let the frame in?  'stamp' is that port's.  What a frame received makes of an entry is
- * no output: only a frame that the workload sends decides where it goes. */
-CHECKED_ALONE __u32 flow_receive(struct packet *packet, const struct port_config *port, __u32 slot, __u32 stamp)
-{
-    struct flow_key key ON_STACK;
-    struct flow_entry *entry = NULL;
-    __u32 step;
-
-    if (!packet || !port)
-        return DROP_no_port;
-    if (policy_exempts(packet, true))
-        return STEP_CONTINUE;
-    packet->flags &= ~PACKET_STATELESS;
-    if (packet->flags & PACKET_HAS_FLOW) {
-        flow_key_make(&key, slot, packet, true);
-        entry = flow_find(&key, packet, true);
-    }
-    if (!entry) {
-        step = flow_judge(packet, port, slot, true);
-        if (step != STEP_CONTINUE || !(packet->flags & PACKET_HAS_FLOW) || (packet->flags & PACKET_STATELESS && !(packet->decision.flags & DECISION_BOUND)))
-            return step;
-        return flow_begin(packet, port, &key, true, stamp);
-    }
-    if (*(volatile __u32 *)&entry->stamp != stamp) {
-        step = flow_judge_again(packet, port, entry, slot, true);
-        if (step != STEP_CONTINUE || packet->flags & PACKET_STATELESS)
-            return step;
-        *(volatile __u32 *)&entry->output = OUTPUT_NONE;
-        flow_set_stamp(entry, stamp);
-    }
-    flow_account(entry, packet, 1);
-    return STEP_CONTINUE;
 }
 
 #endif

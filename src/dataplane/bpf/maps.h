@@ -12,6 +12,15 @@ struct address_key { /* Of 'peers'. */
 
 /* What would take too much of the 512 bytes of stack that a program has with all that it calls.  Each CPU's own, and each load's: nothing in
  * it outlives the step that uses it. */
+/* What tracking looks at in a TCP segment; sequence numbers in host order. */
+struct tcp_segment {
+    __u32 sequence, end, acknowledged; /* 'end' is behind its data, and SYN and FIN count. */
+    __u32 size;
+    __u16 window;          /* As in the header. */
+    __u8 flags;            /* TCP_* */
+    __u8 scale;            /* Of a SYN; FLOW_SCALE_UNKNOWN: none. */
+};
+
 struct policy_search {
     __u8 address[16];  /* The other side's; */
     __u64 high, low;   /* the same as numbers. */
@@ -47,6 +56,7 @@ struct flood_state {
 };
 struct scratch {
     struct flow_entry entry;     /* A new one. */
+    struct tcp_segment segment;  /* In hand: stateful.h */
     struct policy_search search; /* policy.h */
     struct flood_state flood;    /* switching.h */
 };

@@ -2,7 +2,7 @@
 /* Security groups: what a port's rules let its workload send and receive.
  *
  * A port has two rule sets ('policies'), each a list of blocks of rules ('rules').  A packet passes when a rule fits it; the first packet of
- * a connection is judged and the connection's entry remembers it (flow.h).  A set never changes: a port that gets other rules
+ * a connection is judged and the connection's entry remembers it (stateful.h).  A set never changes: a port that gets other rules
  * gets another set, and the old one is deleted afterwards.  Whoever still reads the old one may find less than there was; then, if
  * that came to a refusal, the port's new set is asked.
  *
@@ -27,6 +27,7 @@ enum policy_verdict {
 /* What to judge, beside the packet: an enum policy_direction, and whether the packet is one that the port receives.  The two differ for
  * a packet that answers: its connection is judged as it was begun. */
 #define POLICY_RECEIVED 2u
+#define POLICY_BY_ITSELF 4u /* An echo reply is what it is, not part of what was asked for. */
 
 static __noinline bool policy_is_member(const struct policy_search *search, __u32 group, __u32 flags)
 {
@@ -140,7 +141,7 @@ CHECKED_ALONE __u32 policy_judge(const struct packet *packet, __u32 slot, __u32 
     search->low = bpf_be64_to_cpu(load64(search->address + 8));
     search->is_icmp = search->protocol == IPPROTO_ICMP || search->protocol == IPPROTO_ICMPV6;
     if (search->is_icmp) {
-        search->port = has_flow ? bpf_ntohs(packet->tuple.remote_port) : packet->icmp_type; /* Of an echo, the request's type. */
+        search->port = has_flow && !(how & POLICY_BY_ITSELF) ? bpf_ntohs(packet->tuple.remote_port) : packet->icmp_type; /* Of an echo, the request's type. */
         search->code = packet->icmp_code;
     } else {
         search->port = bpf_ntohs(outwards == received ? packet->tuple.local_port : packet->tuple.remote_port);

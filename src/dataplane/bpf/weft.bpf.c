@@ -20,6 +20,8 @@
 #include "weft/dataplane/bpf/punt.h"
 #include "weft/dataplane/bpf/policy.h"
 #include "weft/dataplane/bpf/flow.h"
+#include "weft/dataplane/bpf/track.h"
+#include "weft/dataplane/bpf/stateful.h"
 #include "weft/dataplane/bpf/tunnel.h"
 #include "weft/dataplane/bpf/deliver.h"
 #include "weft/dataplane/bpf/switching.h"
@@ -104,7 +106,7 @@ static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet 
             return step;
     }
     if (port->flags & PORT_POLICY) {
-        step = flow_send(packet, port, entry);
+        step = flow_send(skb, packet, port, entry);
         if (step != STEP_CONTINUE)
             return step;
     }
@@ -178,6 +180,11 @@ static __always_inline __u32 workload_frame(struct __sk_buff *skb, struct packet
         entry = flow_find(&key, packet, false);
         if (entry && mac_same(packet->source, port->mac) && flow_is_current(entry, packet) &&
             (!(entry->flags & FLOW_ROUTED) || route_holds(skb, packet, entry))) {
+            if (port->flags & PORT_POLICY) {
+                step = flow_track(skb, packet, port, entry, slot);
+                if (step != STEP_CONTINUE)
+                    return step;
+            }
             flow_get_decision(entry, packet);
             flow_account(entry, packet, 0);
             TRACE(flow, "known connection, output %#x", packet->decision.output);

@@ -402,8 +402,8 @@ static void one_client_by_two_addresses_is_two_connections(void **state)
     expect_port(8, frame_text("R>H ip 203.0.113.77>10.0.0.8 ttl=63 tcp %u>80 S", port));
     assert_int_equal(n_entries("aliases"), 1);
     assert_int_equal(names_of(direct), 1);
-    say(12, "e>g ip 203.0.113.77>203.0.113.14 tcp 4000>80 A");
-    expect_port(8, frame_text("R>H ip 203.0.113.77>10.0.0.8 ttl=63 tcp %u>80 A", port));
+    say(12, "e>g ip 203.0.113.77>203.0.113.14 tcp 4000>80 S");
+    expect_port(8, frame_text("R>H ip 203.0.113.77>10.0.0.8 ttl=63 tcp %u>80 S", port));
     /* Each answer goes its way. */
     say(8, frame_text("H>R ip 10.0.0.8>203.0.113.77 tcp 80>%u SA", port));
     expect_port(12, "g>e ip 203.0.113.14>203.0.113.77 ttl=63 tcp 80>4000 SA");

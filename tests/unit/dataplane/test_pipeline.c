@@ -140,6 +140,11 @@ static void no_rules(struct pipeline *pipeline, struct pipeline_frame *frame)
     fixture_policy(pipeline, 8, 0, 0);
 }
 
+static void all_rules(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    fixture_policy(pipeline, 1, FIXTURE_ALLOW_ALL, FIXTURE_ALLOW_ALL);
+}
+
 static void learned_at_4(struct pipeline *pipeline, struct pipeline_frame *frame)
 {
     fixture_fdb(pipeline, "learned", 7, "W", OUTPUT_LOCAL | 4);
@@ -218,6 +223,7 @@ static const struct packet_case cases[] = {
     {"policy_lets_nothing_out", 1, WELL, DROPS(policy_egress, 1), .arrange = no_rules},
     {"policy_lets_nothing_in", 2, "B>H ip 10.0.0.2>10.0.0.8 udp 1>2", DROPS(policy_ingress, 8), .arrange = no_rules},
     {"policy_lets_no_broadcast_out", 1, "A>* ip 10.0.0.1>10.0.0.255 udp 1>2", DROPS(policy_egress, 1), .arrange = no_rules},
+    {"policy_takes_no_answer_to_nothing", 1, "A>B ip 10.0.0.1>10.0.0.2 tcp 1>2 SA", DROPS(tcp_window, 1), .arrange = all_rules},
     {"policy_concerns_no_arp", 1, "A>B arp reply A 10.0.0.1 10.0.0.2", TO_PORT(2), .arrange = no_rules},
     {"no_policy_no_entry_still_passes", 1, WELL, TO_PORT(2), .arrange = project_full},
 
@@ -1054,6 +1060,21 @@ static const struct {
     {3, 1, "O>H ip 192.0.2.1>192.0.2.2 udp 1>2"},            {32, 1, "A>B ip 10.0.0.1>10.0.0.2 tcp 1>2 S"},
 };
 
+/* Connections of port 8, which has security groups. */
+#define FROM_H(segment) "H>B ip 10.0.0.8>10.0.0.2 tcp 1>2 " segment
+#define TO_H(segment) "B>H ip 10.0.0.2>10.0.0.8 tcp 2>1 " segment
+static const char *const stories[][8] = {
+    {FROM_H("S seq=100 wscale=3"), TO_H("SA seq=200 ack=101 wscale=3"), FROM_H("A seq=101 ack=201"), FROM_H("FA seq=101 ack=201"),
+     TO_H("FA seq=201 ack=102"), FROM_H("A seq=102 ack=202"), FROM_H("S seq=900")},
+    {FROM_H("S seq=100"), TO_H("S seq=200"), FROM_H("SA seq=100 ack=201"), TO_H("SA seq=200 ack=101"), FROM_H("A seq=101 ack=201 +9"),
+     TO_H("R seq=300"), TO_H("R seq=201")},
+    {FROM_H("S seq=100"), TO_H("SA seq=200 ack=101"), FROM_H("A seq=101 ack=201"), FROM_H("S seq=9999"), TO_H("SA seq=8888 ack=10000"),
+     TO_H("A seq=77 ack=77"), TO_H("A seq=99999 ack=10000 +5")},
+    {FROM_H("S seq=100"), TO_H("RA seq=0 ack=101"), TO_H("S seq=5"), FROM_H("SA seq=7 ack=6"), TO_H("A seq=6 ack=8")},
+    {FROM_H("A seq=100 ack=5"), TO_H("FA seq=5 ack=100"), "H>B ip 10.0.0.8>10.0.0.2 icmp 8 1", "H>B ip 10.0.0.8>10.0.0.2 icmp 0 1",
+     "B>H ip 10.0.0.2>10.0.0.8 icmp 8 1", "H>B ip 10.0.0.8>10.0.0.2 icmp 0 1"},
+};
+
 static void write_seed(FILE *file, uint8_t what, uint8_t where, const struct frame *frame)
 {
     const uint8_t head[] = {what, where, frame->size & 0xff, frame->size >> 8};
@@ -1077,6 +1098,20 @@ static int write_seeds(const char *folder)
         frame_parse(more_seeds[i].frame, &frame);
         write_seed(file, 0, more_seeds[i].frame[0] == 'H' ? 8 : 1, &frame);
         write_seed(file, more_seeds[i].what, more_seeds[i].where, &frame);
+        fclose(file);
+    }
+    file = NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(stories); i++) {
+        char path[300];
+        snprintf(path, sizeof(path), "%s/story-%02zu", folder, i);
+        file = fopen(path, "wb");
+        if (!file)
+            return 1;
+        for (size_t line = 0; stories[i][line]; line++) {
+            struct frame frame;
+            frame_parse(stories[i][line], &frame);
+            write_seed(file, 0, stories[i][line][0] == 'H' ? 8 : 2, &frame);
+        }
         fclose(file);
     }
     file = NULL;
