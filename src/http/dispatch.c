@@ -64,6 +64,7 @@ struct request *request_new(const struct http_service *service, const char *meth
     request->context = service->context;
     request->own = call->own;
     request->method = method;
+    request->target = target;
     memcpy(request->id, "req-", 4);
     uuid_generate(request->id + 4);
 

@@ -100,6 +100,8 @@ struct http_options {
     const char *tls_certificate; /* PEM files, both or neither. */
     const char *tls_key;
     unsigned max_connections;    /* Further clients wait; 0: HTTP_MAX_CONNECTIONS. */
+    unsigned max_client_connections; /* Of one address; further ones are closed.  0: any number. */
+    const char *device;          /* Only what comes in there is heard; NULL: everything. */
 };
 
 /* Binds and listens.  Returns 0; -EINVAL for a bad address or certificate, or what the system said, with '*error' (its field is the

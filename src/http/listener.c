@@ -162,7 +162,7 @@ static int start_daemon(struct http *http, const struct http_options *options, s
         flags |= MHD_USE_TLS;
         http->is_tls = true;
     }
-    r = socket_listen(options->listen, options->listen_option ? options->listen_option : "listen", &listening, error);
+    r = socket_listen(options->listen, options->listen_option ? options->listen_option : "listen", options->device, &listening, error);
     if (r < 0)
         return r;
     http->is_loopback = listening.is_loopback;
@@ -172,6 +172,7 @@ static int start_daemon(struct http *http, const struct http_options *options, s
                                     MHD_OPTION_LISTEN_SOCKET, listening.fd,
                                     MHD_OPTION_CONNECTION_LIMIT,
                                     options->max_connections ? options->max_connections : (unsigned)HTTP_MAX_CONNECTIONS,
+                                    MHD_OPTION_PER_IP_CONNECTION_LIMIT, options->max_client_connections,
                                     MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(HTTP_IDLE_TIMEOUT_MS / 1000),
                                     MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
                                     MHD_OPTION_URI_LOG_CALLBACK, exchange_request_line, http,

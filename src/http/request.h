@@ -29,6 +29,7 @@ struct request {
     void *context;                     /* The service's. */
     void *own;                         /* The service's own_size bytes for this request. */
     const char *method;                /* "GET"; HEAD stays "HEAD". */
+    const char *target;                /* As it was sent: "/v2.0/ports?name=a". */
     const char *path;                  /* Decoded, without query and trailing slash: "/v2.0/ports". */
     const struct route *route;
     const char *parameters[ROUTE_MAX_PARAMETERS]; /* What the {names} of the pattern matched, in order. */

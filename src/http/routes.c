@@ -13,6 +13,7 @@ struct compiled {
     char *storage;                       /* The pattern, cut at its slashes. */
     const char *segments[TARGET_MAX_SEGMENTS]; /* NULL is a parameter. */
     size_t n_segments;
+    bool is_open;                        /* More segments may follow. */
     uint32_t literals;                   /* Bit 31 is the first segment: of two patterns that match, the greater wins. */
 };
 
@@ -56,6 +57,10 @@ static int compile(const struct route *route, struct compiled *compiled)
     for (char *segment; *rest && (segment = strsep(&rest, "/"));) {
         if (compiled->n_segments == TARGET_MAX_SEGMENTS || !*segment)
             return -EINVAL;
+        if (segment[0] == '{' && strstr(segment, "...}")) {
+            compiled->is_open = true;
+            return rest ? -EINVAL : 0;
+        }
         if (segment[0] == '{') {
             if (++n_parameters > ROUTE_MAX_PARAMETERS)
                 return -EINVAL;
@@ -100,9 +105,9 @@ int routes_add(struct routes *routes, const struct route *table, size_t n_routes
 
 static bool matches(const struct compiled *compiled, char *const *segments, size_t n_segments)
 {
-    if (compiled->n_segments != n_segments)
+    if (compiled->is_open ? compiled->n_segments > n_segments : compiled->n_segments != n_segments)
         return false;
-    for (size_t i = 0; i < n_segments; i++)
+    for (size_t i = 0; i < compiled->n_segments; i++)
         if (compiled->segments[i] ? !streq(compiled->segments[i], segments[i]) : !segments[i][0])
             return false;
     return true;
@@ -145,7 +150,7 @@ int routes_find(const struct routes *routes, const char *method, char *const *se
 
     *ret_route = best->route;
     *ret_n = 0;
-    for (size_t i = 0; i < n_segments; i++)
+    for (size_t i = 0; i < best->n_segments; i++)
         if (!best->segments[i])
             ret_parameters[(*ret_n)++] = segments[i];
     return 0;

@@ -13,7 +13,8 @@ struct request;
 
 struct route {
     const char *method;   /* "GET" also serves HEAD. */
-    const char *pattern;  /* "/v2.0/ports/{id}": segments, a {name} matches one non-empty segment; literals win. */
+    const char *pattern;  /* "/v2.0/ports/{id}": segments, a {name} matches one non-empty segment; literals win.
+                             "{name...}" as the last one: any number of segments, also none; it is no parameter. */
     unsigned policy;      /* The program's own: which credential its 'authenticate' hook wants.  0 without such a hook. */
     void (*handle)(struct request *request);
     const void *data;     /* The handler's: for example its resource table. */

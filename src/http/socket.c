@@ -18,7 +18,7 @@ static bool is_loopback(const struct sockaddr *address)
     return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr);
 }
 
-int socket_listen(const char *text, const char *option, struct listening *ret_listening, struct error *error)
+int socket_listen(const char *text, const char *option, const char *device, struct listening *ret_listening, struct error *error)
 {
     const char *colon = strrchr(text, ':');
     struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE, .ai_socktype = SOCK_STREAM}, *found = NULL;
@@ -45,7 +45,10 @@ int socket_listen(const char *text, const char *option, struct listening *ret_li
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
         if (found->ai_family == AF_INET6)
             setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){0}, sizeof(int));
-        r = bind(fd, found->ai_addr, found->ai_addrlen) < 0 || listen(fd, 1024) < 0 ? -errno : 0;
+        if (device)
+            r = setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) < 0 ? -errno : 0;
+        if (r == 0)
+            r = bind(fd, found->ai_addr, found->ai_addrlen) < 0 || listen(fd, 1024) < 0 ? -errno : 0;
     } else {
         r = -errno;
     }

@@ -12,7 +12,7 @@ struct listening {
     char text[100];    /* "127.0.0.1:9696", "[::1]:9696": to connect to, with the port that was taken. */
 };
 
-/* 'text' is as http_options.listen; 'option' is the field of errors.  Returns 0; -EINVAL, or what the system said, with '*error'. */
-int socket_listen(const char *text, const char *option, struct listening *ret_listening, struct error *error);
+/* 'text' and 'device' are as http_options.listen and .device; 'option' is the field of errors.  Returns 0; -EINVAL, or what the system said, with '*error'. */
+int socket_listen(const char *text, const char *option, const char *device, struct listening *ret_listening, struct error *error);
 
 #endif

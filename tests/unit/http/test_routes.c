@@ -144,6 +144,31 @@ static void most_literal_route_wins(void **state)
     routes_free(routes);
 }
 
+static void an_open_route_matches_what_nobody_else_does(void **state)
+{
+    static const struct route open[] = {{"GET", "/{path...}", .handle = handle}, {"GET", "/v2.0/{rest...}", .handle = handle}};
+    static const struct route bad[] = {{"GET", "/{path...}/more", .handle = handle}};
+    const struct route *route;
+    const char *parameters[ROUTE_MAX_PARAMETERS];
+    struct routes *routes;
+    char allow[96];
+    size_t n;
+
+    assert_int_equal(routes_new(&routes), 0);
+    assert_int_equal(routes_add(routes, table, ARRAY_SIZE(table)), 0);
+    assert_int_equal(routes_add(routes, open, ARRAY_SIZE(open)), 0);
+    assert_int_equal(routes_add(routes, bad, ARRAY_SIZE(bad)), -EINVAL);
+    assert_int_equal(find(routes, "GET", "/nothing/of/this", &route, parameters, &n, allow), 0);
+    assert_ptr_equal(route, &open[0]);
+    assert_int_equal(n, 0);
+    assert_int_equal(find(routes, "GET", "/v2.0/nothing", &route, parameters, &n, allow), 0);
+    assert_ptr_equal(route, &open[1]);
+    assert_int_equal(find(routes, "GET", "/v2.0/quotas/tenant", &route, parameters, &n, allow), 0);
+    assert_ptr_equal(route, &table[3]);
+    assert_int_equal(find(routes, "PUT", "/nothing", &route, parameters, &n, allow), -EOPNOTSUPP);
+    routes_free(routes);
+}
+
 static void same_route_twice_and_bad_patterns_are_refused(void **state)
 {
     static const struct route bad[] = {{"GET", "no-slash", 0, handle}, {"GET", "/a//b", 0, handle},
@@ -166,6 +191,7 @@ int main(void)
         cmocka_unit_test(bad_targets_are_refused),
         cmocka_unit_test(as_many_parameters_as_the_limit_are_taken),
         cmocka_unit_test(most_literal_route_wins),
+        cmocka_unit_test(an_open_route_matches_what_nobody_else_does),
         cmocka_unit_test(same_route_twice_and_bad_patterns_are_refused),
     };
 
