@@ -1,7 +1,6 @@
 /* HTTP to the API by curl's multi interface on the loop: see api.h. */
 #include "weft/agent/api.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -13,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "weft/agent/curl-loop.h"
 #include "weft/base/address.h"
 #include "weft/base/buffer.h"
 #include "weft/base/clock.h"
@@ -49,8 +49,7 @@ struct api {
     struct api_options options;
     struct api_events events;
     uv_loop_t *loop;
-    CURLM *multi;
-    uv_timer_t multi_timer;   /* curl's own. */
+    struct curl_loop curl;
     uv_timer_t retry_timer;   /* To connect again. */
     uv_timer_t silence_timer;
     uv_timer_t begin_timer;   /* To begin transfers: curl takes none from inside its own callbacks. */
@@ -67,87 +66,6 @@ struct api {
 
 static void start(struct api *api);
 
-/* ---- curl on the loop: https://curl.se/libcurl/c/libcurl-multi.html ------------------------------------------------------- */
-
-struct watched_socket {
-    uv_poll_t poll;
-    struct api *api;
-    curl_socket_t fd;
-};
-
-static void finish_transfers(struct api *api);
-
-static void socket_ready(uv_poll_t *poll, int status, int events)
-{
-    struct watched_socket *watched = poll->data;
-    struct api *api = watched->api;
-    int flags = status < 0 ? CURL_CSELECT_ERR : 0, running;
-
-    if (events & UV_READABLE)
-        flags |= CURL_CSELECT_IN;
-    if (events & UV_WRITABLE)
-        flags |= CURL_CSELECT_OUT;
-    curl_multi_socket_action(api->multi, watched->fd, flags, &running);
-    finish_transfers(api);
-}
-
-static void free_watched(uv_handle_t *handle)
-{
-    free(handle->data);
-}
-
-static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *socket_context)
-{
-    struct watched_socket *watched = socket_context;
-    struct api *api = context;
-    int events = 0;
-
-    if (what == CURL_POLL_REMOVE) {
-        if (watched) {
-            uv_poll_stop(&watched->poll);
-            uv_close((uv_handle_t *)&watched->poll, free_watched);
-            curl_multi_assign(api->multi, fd, NULL);
-        }
-        return 0;
-    }
-    if (!watched) {
-        watched = calloc(1, sizeof(*watched));
-        if (!watched)
-            return -1;
-        watched->api = api;
-        watched->fd = fd;
-        watched->poll.data = watched;
-        uv_poll_init_socket(api->loop, &watched->poll, fd);
-        curl_multi_assign(api->multi, fd, watched);
-    }
-    if (what & CURL_POLL_IN)
-        events |= UV_READABLE;
-    if (what & CURL_POLL_OUT)
-        events |= UV_WRITABLE;
-    uv_poll_start(&watched->poll, events, socket_ready);
-    return 0;
-}
-
-static void multi_timeout(uv_timer_t *timer)
-{
-    struct api *api = timer->data;
-    int running;
-
-    curl_multi_socket_action(api->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    finish_transfers(api);
-}
-
-static int set_timer(CURLM *multi, long timeout_ms, void *context)
-{
-    struct api *api = context;
-
-    if (timeout_ms < 0)
-        uv_timer_stop(&api->multi_timer);
-    else
-        uv_timer_start(&api->multi_timer, multi_timeout, (uint64_t)timeout_ms, 0);
-    return 0;
-}
-
 /* ---- transfers ------------------------------------------------------------------------------------------------------------------ */
 
 static void free_transfer(struct transfer *transfer)
@@ -163,7 +81,7 @@ static void free_transfer(struct transfer *transfer)
     if (api->watch == transfer)
         api->watch = NULL;
     if (transfer->begun)
-        curl_multi_remove_handle(api->multi, transfer->easy);
+        curl_multi_remove_handle(api->curl.multi, transfer->easy);
     curl_easy_cleanup(transfer->easy);
     curl_slist_free_all(transfer->headers);
     free(transfer->body);
@@ -222,7 +140,7 @@ static void begin_transfers(uv_timer_t *timer)
         newer = transfer->previous;
         if (!transfer->begun) {
             transfer->begun = true;
-            curl_multi_add_handle(api->multi, transfer->easy);
+            curl_multi_add_handle(api->curl.multi, transfer->easy);
         }
     }
 }
@@ -356,30 +274,24 @@ static void watch_ended(struct api *api, long status, const struct transfer *tra
     try_next(api, why);
 }
 
-static void finish_transfers(struct api *api)
+static void transfer_finished(CURL *easy, CURLcode result, void *context)
 {
-    CURLMsg *message;
-    int left;
+    struct api *api = context;
+    struct transfer *transfer = NULL;
+    long status = 0;
 
-    while ((message = curl_multi_info_read(api->multi, &left))) {
-        struct transfer *transfer = NULL;
-        long status = 0;
-
-        if (message->msg != CURLMSG_DONE)
-            continue;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
-        if (message->data.result == CURLE_OK || transfer->purpose == PURPOSE_WATCH)
-            curl_easy_getinfo(message->easy_handle, CURLINFO_RESPONSE_CODE, &status);
-        if (message->data.result != CURLE_OK && !transfer->failure[0])
-            string_copy(transfer->failure, sizeof(transfer->failure), curl_easy_strerror(message->data.result));
-        if (transfer->purpose == PURPOSE_JOIN)
-            joined(api, status, transfer);
-        else if (transfer->purpose == PURPOSE_WATCH)
-            watch_ended(api, status, transfer);
-        else if (transfer->done)
-            transfer->done((int)status, transfer->context);
-        free_transfer(transfer);
-    }
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&transfer);
+    if (result == CURLE_OK || transfer->purpose == PURPOSE_WATCH)
+        curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    if (result != CURLE_OK && !transfer->failure[0])
+        string_copy(transfer->failure, sizeof(transfer->failure), curl_easy_strerror(result));
+    if (transfer->purpose == PURPOSE_JOIN)
+        joined(api, status, transfer);
+    else if (transfer->purpose == PURPOSE_WATCH)
+        watch_ended(api, status, transfer);
+    else if (transfer->done)
+        transfer->done((int)status, transfer->context);
+    free_transfer(transfer);
 }
 
 static void silence(uv_timer_t *timer)
@@ -492,16 +404,17 @@ int api_new(uv_loop_t *loop, const struct api_options *options, const struct api
         return result;
     }
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    api->multi = curl_multi_init();
-    curl_multi_setopt(api->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
-    curl_multi_setopt(api->multi, CURLMOPT_SOCKETDATA, api);
-    curl_multi_setopt(api->multi, CURLMOPT_TIMERFUNCTION, set_timer);
-    curl_multi_setopt(api->multi, CURLMOPT_TIMERDATA, api);
-    uv_timer_init(loop, &api->multi_timer);
+    result = curl_loop_init(&api->curl, loop, transfer_finished, api);
+    if (result < 0) {
+        for (size_t i = 0; i < api->n_urls; i++)
+            free(api->urls[i]);
+        free(api);
+        return error_set(error, result, NULL, "out of memory");
+    }
     uv_timer_init(loop, &api->retry_timer);
     uv_timer_init(loop, &api->silence_timer);
     uv_timer_init(loop, &api->begin_timer);
-    api->multi_timer.data = api->retry_timer.data = api->silence_timer.data = api->begin_timer.data = api;
+    api->retry_timer.data = api->silence_timer.data = api->begin_timer.data = api;
     uv_timer_start(&api->silence_timer, silence, 1000, 1000);
     uv_timer_start(&api->retry_timer, retry, 0, 0);
     *ret_api = api;
@@ -514,11 +427,9 @@ void api_free(struct api *api)
         return;
     while (api->transfers)
         free_transfer(api->transfers);
-    curl_multi_cleanup(api->multi);
-    uv_timer_stop(&api->multi_timer);
+    curl_loop_clear(&api->curl, NULL);
     uv_timer_stop(&api->retry_timer);
     uv_timer_stop(&api->silence_timer);
-    uv_close((uv_handle_t *)&api->multi_timer, NULL);
     uv_close((uv_handle_t *)&api->retry_timer, NULL);
     uv_close((uv_handle_t *)&api->silence_timer, NULL);
     uv_close((uv_handle_t *)&api->begin_timer, NULL);
