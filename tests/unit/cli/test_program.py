@@ -405,6 +405,6 @@ def test_completion_offers_words_flags_and_names(api, weft):
 def test_completion_scripts_are_valid(weft, tmp_path):
     script = tmp_path / "weft.bash"
     script.write_text(weft("completion", "bash"))
-    inside = f"source {script}; PATH={pathlib.Path(WEFT).parent}:$PATH; COMP_WORDS=(weft po); COMP_CWORD=1; _weft;" \
+    inside = f"source {script}; PATH={pathlib.Path(WEFT).parent}:$PATH; COMP_WORDS=(weft netw); COMP_CWORD=1; _weft;" \
              " echo ${COMPREPLY[*]}"
-    assert subprocess.run(["bash", "-c", inside], capture_output=True, text=True).stdout.split() == ["port"]
+    assert subprocess.run(["bash", "-c", inside], capture_output=True, text=True).stdout.split() == ["network"]
