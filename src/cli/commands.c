@@ -485,6 +485,9 @@ const struct command commands[] = {
     {.name = "router remove-route", .help = "Take routes from a router",
      .arguments = {{.name = "ROUTER", .completion = COMPLETE_ROUTER}, {.name = "PREFIX=NEXTHOP", .is_rest = true}},
      .run = run_router_remove_route},
+    {.name = "router snat", .help = "Show which host translates to which ports of a router's address",
+     .arguments = {{.name = "ROUTER", .completion = COMPLETE_ROUTER}}, .run = run_router_snat,
+     .details = "For administrators.  A host that lacks ports needs more than are left of the address."},
 
     {.name = "floating-ip create", .help = "Take an address of an external network",
      .flags = {floating_ip_create_attributes, floating_ip_attributes, common_attributes, owner}, .run = run_create,

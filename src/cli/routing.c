@@ -77,6 +77,46 @@ int run_router_remove_route(struct call *call)
     return change_routes(call, "remove_extraroutes");
 }
 
+static const struct column snat_columns[] = {
+    {"host", "HOST"}, {"ports", "PORTS"}, {"in_use", "IN USE"}, {"failed", "FAILED"}, {"lacks_ports", "LACKS PORTS"}, {"ranges", "BLOCKS"},
+    {NULL, NULL},
+};
+
+/* "2048-4095", as tables have it. */
+static json_t *ranges_of(const json_t *blocks)
+{
+    json_t *ranges = json_array();
+    const json_t *block;
+    size_t i;
+
+    json_array_foreach (blocks, i, block) {
+        json_int_t first = json_integer_value(json_object_get(block, "first_port"));
+
+        json_array_append_new(ranges, json_sprintf("%" JSON_INTEGER_FORMAT "-%" JSON_INTEGER_FORMAT, first,
+                                                   first + json_integer_value(json_object_get(block, "n_ports")) - 1));
+    }
+    return ranges;
+}
+
+int run_router_snat(struct call *call)
+{
+    _cleanup_(json_decrefp) json_t *router = NULL, *answer = NULL;
+    json_t *hosts, *host;
+    size_t i;
+    int r = resource_find(call->session, &resource_router, call_argument(call, 0), &router, &call->error);
+
+    if (r == 0)
+        r = resource_get(call->session, SERVICE_WEFT, &answer, &call->error, "/routers/%s/snat", resource_id(router));
+    if (r < 0)
+        return r;
+    hosts = json_object_get(json_object_get(answer, "snat"), "hosts");
+    if (!output_is_table(call))
+        return output_object(call, json_object_get(answer, "snat"));
+    json_array_foreach (hosts, i, host)
+        json_object_set_new(host, "ranges", ranges_of(json_object_get(host, "blocks")));
+    return output_list(call, hosts, snat_columns);
+}
+
 /* ---- port forwardings -------------------------------------------------------------------------------------------- */
 
 static const struct column forwarding_columns[] = {

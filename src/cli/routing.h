@@ -8,6 +8,7 @@ int run_router_add_interface(struct call *call);
 int run_router_remove_interface(struct call *call);
 int run_router_add_route(struct call *call);
 int run_router_remove_route(struct call *call);
+int run_router_snat(struct call *call);
 
 /* Port forwardings are inside their floating IP and have no names. */
 int run_forwarding_create(struct call *call);

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, PASSWORD, Server
+from conftest import BUILD, PASSWORD, Server, wait_until
 
 
 class Weft:
@@ -263,6 +263,15 @@ def test_routers_and_floating_ips(weft, member):
     status, message = member.refused("router", "remove-interface", "r", "--subnet", "four")
     assert status == 1 and "required by one or more routes" in message
     assert member.json("router", "set", "r", "--no-route", "--name", "s")["routes"] == []
+    shown = weft.json("router", "snat", "s")
+    assert shown["router_id"] == router["id"] and shown["address"].startswith("203.0.113.") and shown["hosts"] == []
+    weft("host", "create", "translator")
+    weft("port", "create", "behind", "--network", "net", "--host", "translator")
+    wait_until(lambda: [host for host in weft.json("router", "snat", "s")["hosts"] if host["blocks"]], "a block of ports")
+    lines = weft("router", "snat", "s").splitlines()
+    assert "LACKS PORTS" in lines[0] and lines[1].split()[:2] == ["translator", "2048"] and lines[1].split()[-1] == "2048-4095"
+    weft("port", "delete", "behind")
+    assert member.refused("router", "snat", "s")[0] == 4
     # SNAT is the administrator's; the rest of the gateway stays.
     assert member.refused("router", "set", "s", "--no-snat")[0] == 4
     off = weft.json("router", "set", "s", "--no-snat")["external_gateway_info"]
