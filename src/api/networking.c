@@ -22,7 +22,8 @@
 #include "weft/http/routes.h"
 
 #define SWEEP_INTERVAL_MS 2000
-#define SNAT_DELAY_MS 20 /* Changes within it are looked at together. */
+#define SNAT_DELAY_MS 20  /* Changes within it are looked at together. */
+#define SNAT_MAX_SHARE 20 /* A pass over thousands of hosts and routers takes no more than one in so many of the time. */
 #define UNDERLAY_MTU_DEFAULT 1500
 /* Inner Ethernet 14, VXLAN 8, UDP 8, and the outer IP header. */
 #define TUNNEL_OVERHEAD_V4 (14 + 8 + 8 + 20)
@@ -38,6 +39,7 @@ struct networking {
     struct snat_blocks *snat;
     struct replica_listener listener;
     uv_timer_t sweep, snat_timer;
+    uint64_t snat_delay_ms;
     bool has_rule_templates;
 };
 
@@ -172,27 +174,33 @@ static void show_snat(struct request *request)
         request_fail(request, HTTP_NOT_FOUND, "RouterNotFound", "Router %.100s could not be found", request->parameters[0]);
 }
 
+static void look_at_snat(uv_timer_t *timer);
+
+static void look_at_snat_soon(struct networking *networking)
+{
+    if (snat_blocks_is_dirty(networking->snat) && !uv_is_active((uv_handle_t *)&networking->snat_timer))
+        uv_timer_start(&networking->snat_timer, look_at_snat, networking->snat_delay_ms, 0);
+}
+
 static void look_at_snat(uv_timer_t *timer)
 {
     struct networking *networking = timer->data;
+    uint64_t start_ns = clock_monotonic_ns();
 
     snat_blocks_pass(networking->snat, clock_monotonic_ms(), clock_realtime_s());
-    if (snat_blocks_is_dirty(networking->snat)) /* What the last pass wanted is under way, or there is more. */
-        uv_timer_start(timer, look_at_snat, SNAT_DELAY_MS, 0);
+    networking->snat_delay_ms = MAX((clock_monotonic_ns() - start_ns) / 1000000 * SNAT_MAX_SHARE, (uint64_t)SNAT_DELAY_MS);
+    look_at_snat_soon(networking); /* What the pass wanted is under way, or there is more. */
 }
 
 static void committed(uint64_t revision, void *context)
 {
-    struct networking *networking = context;
-
-    if (snat_blocks_is_dirty(networking->snat) && !uv_is_active((uv_handle_t *)&networking->snat_timer))
-        uv_timer_start(&networking->snat_timer, look_at_snat, SNAT_DELAY_MS, 0);
+    look_at_snat_soon(context);
 }
 
 void networking_snat_report(struct networking *networking, const char *host_name, const json_t *report)
 {
     snat_blocks_report(networking->snat, host_name, report, clock_monotonic_ms());
-    committed(0, networking);
+    look_at_snat_soon(networking);
 }
 
 struct snat_counters networking_snat_counters(const struct networking *networking)
@@ -204,7 +212,8 @@ static void sweep(uv_timer_t *timer)
 {
     struct networking *networking = timer->data;
 
-    look_at_snat(&networking->snat_timer);
+    if (snat_blocks_is_waiting(networking->snat) && !uv_is_active((uv_handle_t *)&networking->snat_timer))
+        look_at_snat(&networking->snat_timer);
     quarantine_sweep(networking->quarantine, hosts_applied_revision(networking->api->hosts), clock_realtime_s(), networking->api->store);
 }
 
@@ -234,6 +243,7 @@ int networking_new(struct api *api, struct networking **ret_networking)
     uv_unref((uv_handle_t *)&networking->sweep);
     uv_timer_init(api->loop, &networking->snat_timer);
     networking->snat_timer.data = networking;
+    networking->snat_delay_ms = SNAT_DELAY_MS;
     uv_unref((uv_handle_t *)&networking->snat_timer);
     *ret_networking = TAKE_PTR(networking);
     return 0;

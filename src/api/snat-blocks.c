@@ -95,6 +95,14 @@ static void claim_changed(const struct store_item *item, void *context)
     snat_ports_release(&address->claimed, first, size); /* The next pass forgets an address of which nothing is taken. */
 }
 
+/* Neither where a port is bound nor a router's port: most changes of ports are of no interest. */
+static bool is_irrelevant(const struct port *before, const struct port *after)
+{
+    return before && after && router_port_kind(before) == ROUTER_PORT_NONE && router_port_kind(after) == ROUTER_PORT_NONE &&
+           streq(before->network_id, after->network_id) &&
+           streq(before->binding_host_id ? before->binding_host_id : "", after->binding_host_id ? after->binding_host_id : "");
+}
+
 static void changed(const struct replica_change *change, void *context)
 {
     struct snat_blocks *blocks = context;
@@ -102,12 +110,14 @@ static void changed(const struct replica_change *change, void *context)
 
     switch (change->kind) {
     case RESOURCE_PORT:
-        if (after && !change->value)
-            return; /* Its status only. */
+        if (is_irrelevant((const struct port *)before, (const struct port *)after))
+            return;
         snat_need_port_changed(blocks->need, (const struct port *)before, (const struct port *)after);
         break;
     case RESOURCE_HOST:
-        if (before && !after)
+        if (before && after)
+            return; /* A host's name stays. */
+        if (before)
             snat_usages_forget(blocks->usages, before->name);
         break;
     case RESOURCE_NETWORK:
@@ -155,13 +165,18 @@ void snat_blocks_free(struct snat_blocks *blocks)
 
 void snat_blocks_report(struct snat_blocks *blocks, const char *host_name, const json_t *report, uint64_t now_ms)
 {
-    snat_usages_take(blocks->usages, host_name, report, now_ms);
-    blocks->is_dirty = true;
+    if (snat_usages_take(blocks->usages, host_name, report, now_ms))
+        blocks->is_dirty = true;
 }
 
 bool snat_blocks_is_dirty(const struct snat_blocks *blocks)
 {
     return blocks->is_dirty;
+}
+
+bool snat_blocks_is_waiting(const struct snat_blocks *blocks)
+{
+    return blocks->is_waiting;
 }
 
 struct snat_counters snat_blocks_counters(const struct snat_blocks *blocks)

@@ -42,8 +42,9 @@ DEFINE_CLEANUP(struct snat_blocks *, snat_blocks_free);
 /* A checked "snat_usage" (snat-usage.h). */
 void snat_blocks_report(struct snat_blocks *blocks, const char *host_name, const json_t *report, uint64_t now_ms);
 
-/* Whether something changed since the last pass.  (A pass now and then is needed anyway, for what waits for time to pass.) */
+/* Whether something changed since the last pass; or something waits for time to pass, so that a pass is needed now and then. */
 bool snat_blocks_is_dirty(const struct snat_blocks *blocks);
+bool snat_blocks_is_waiting(const struct snat_blocks *blocks);
 
 /* Looks at everything; does nothing while what the last pass wanted is under way. */
 void snat_blocks_pass(struct snat_blocks *blocks, uint64_t now_ms, int64_t now_s);

@@ -17,6 +17,7 @@ struct pass {
     uint64_t now_ms;
     int64_t now_s;
     size_t n_submitted;
+    size_t n_seen; /* Blocks of routers that translate. */
     bool is_full; /* PASS_MAX is reached. */
 };
 
@@ -214,8 +215,10 @@ static void look_at_host(struct pass *pass, struct sharing *sharing, const struc
 {
     struct snat_usage *usage = snat_usage_find(pass->blocks->usages, host->object.name, sharing->router->object.id);
 
-    if (usage)
+    if (usage) {
         usage->idle_since_ms = 0;
+        usage->enough_until = has / 2;
+    }
     if (n_blocks == 0) {
         uint32_t first = power_of_two_below(SNAT_PORTS / 4 / (uint32_t)sharing->n_hosts);
 
@@ -224,7 +227,7 @@ static void look_at_host(struct pass *pass, struct sharing *sharing, const struc
     }
     if (!usage)
         return;
-    if (usage->in_use <= has / 2 && !usage->is_more_failed) {
+    if (usage->in_use <= usage->enough_until && !usage->is_more_failed) {
         usage->is_refused = usage->is_refused && !usage->is_fresh;
         usage->is_fresh = false;
     } else if (usage->is_fresh && n_blocks < SNAT_BLOCKS_MAX && has < SNAT_HOST_MAX) {
@@ -251,6 +254,7 @@ static void look_at_idle(struct pass *pass, const struct snat_block *block)
     if (!usage)
         return;
     usage->is_refused = false;
+    blocks->is_waiting = true;
     if (!usage->idle_since_ms)
         usage->idle_since_ms = MAX(pass->now_ms, 1u);
     /* Its word counts when it was given after the last port had gone. */
@@ -292,6 +296,7 @@ static void look_at_router(struct pass *pass, const struct router *router)
     snat_address_key(router->gateway_network_id, sharing.ip, sharing.address_key);
     sharing.n_hosts = hosts->n;
     list = snat_blocks_of(blocks, router->object.id, &n);
+    pass->n_seen += list ? n : 0;
     sharing.address = hosts->n ? snat_address_get(blocks, sharing.address_key) : snat_address_find(blocks, sharing.address_key);
     for (size_t i = 0; list && i < n; i++) {
         if (ip_equal(&list[i]->address, sharing.ip) && streq(list[i]->network_id, router->gateway_network_id))
@@ -311,7 +316,7 @@ static void look_at_strays(struct pass *pass)
     size_t n;
     const struct object *const *objects = replica_list(replica, RESOURCE_SNAT_BLOCK, &n);
 
-    for (size_t i = 0; i < n && !pass->is_full; i++) {
+    for (size_t i = 0; i < n && pass->n_seen < n && !pass->is_full; i++) {
         const struct snat_block *block = (const struct snat_block *)objects[i];
         const struct object *router = replica_get(replica, RESOURCE_ROUTER, block->router_id);
 
@@ -355,7 +360,7 @@ void snat_blocks_pass(struct snat_blocks *blocks, uint64_t now_ms, int64_t now_s
 
     if (blocks->n_pending)
         return;
-    blocks->is_dirty = false;
+    blocks->is_dirty = blocks->is_waiting = false;
     begin(blocks);
     for (size_t i = 0; i < n && !pass.is_full; i++)
         look_at_router(&pass, (const struct router *)routers[i]);

@@ -27,6 +27,7 @@ struct snat_blocks {
     struct snat_counters counters;
     size_t n_pending;
     bool is_dirty;
+    bool is_waiting; /* The last pass found hosts that are to give back blocks. */
 };
 
 const char *snat_address_key(const char *network_id, const struct ip_address *address, char key[SNAT_ADDRESS_KEY_SIZE]);

@@ -107,14 +107,15 @@ int snat_usages_check(const json_t *report, struct error *error)
     return 0;
 }
 
-void snat_usages_take(struct snat_usages *usages, const char *host_name, const json_t *report, uint64_t now_ms)
+bool snat_usages_take(struct snat_usages *usages, const char *host_name, const json_t *report, uint64_t now_ms)
 {
     struct reporter *reporter = reporter_get(usages, host_name);
+    bool matters = false;
     const char *id;
     json_t *json;
 
     if (!reporter)
-        return; /* The next report says it again. */
+        return false; /* The next report says it again. */
     reporter->n_reports++;
     reporter->reported_ms = now_ms;
     json_object_foreach((json_t *)report, id, json) {
@@ -133,6 +134,7 @@ void snat_usages_take(struct snat_usages *usages, const char *host_name, const j
         usage->failed = failed;
         usage->is_fresh = true;
         usage->report = reporter->n_reports;
+        matters = matters || usage->is_more_failed || usage->in_use > usage->enough_until || usage->idle_since_ms || usage->is_refused;
     }
     HASHMAP_FOREACH(node, &reporter->routers) {
         struct snat_usage *usage = CONTAINER_OF(node, struct snat_usage, node);
@@ -142,12 +144,14 @@ void snat_usages_take(struct snat_usages *usages, const char *host_name, const j
         usage->in_use = 0;
         usage->is_more_failed = false;
         usage->is_fresh = true;
+        matters = matters || usage->idle_since_ms || usage->is_refused;
         /* What is idle is taken back long before it is forgotten. */
         if (usage->is_refused || (usage->idle_since_ms && now_ms < usage->idle_since_ms + FORGET_MS))
             continue;
         hashmap_remove(&reporter->routers, &usage->node);
         free(usage);
     }
+    return matters;
 }
 
 void snat_usages_forget(struct snat_usages *usages, const char *host_name)

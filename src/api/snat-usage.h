@@ -17,6 +17,7 @@ struct snat_usage {
     struct hashmap_node node;
     char router_id[UUID_TEXT_SIZE];
     uint64_t in_use;        /* Ports that connections hold. */
+    uint64_t enough_until;  /* Up to so many in use it needs no more; what the last pass found. */
     uint64_t failed;        /* Connections since its agent began that found none. */
     bool is_fresh;          /* Reported since a block was last given, or refused, because of it. */
     bool is_more_failed;    /* 'failed' has grown since. */
@@ -33,8 +34,8 @@ DEFINE_CLEANUP(struct snat_usages *, snat_usages_free);
 
 /* Checks {"<router id>": {"in_use": n, "failed": n}, ...} without taking it.  -EINVAL with '*error'. */
 int snat_usages_check(const json_t *report, struct error *error);
-/* A checked report: complete, so what it does not name is not in use. */
-void snat_usages_take(struct snat_usages *usages, const char *host_name, const json_t *report, uint64_t now_ms);
+/* A checked report: complete, so what it does not name is not in use.  Whether there is something in it to act on. */
+bool snat_usages_take(struct snat_usages *usages, const char *host_name, const json_t *report, uint64_t now_ms);
 void snat_usages_forget(struct snat_usages *usages, const char *host_name);
 
 struct snat_usage *snat_usage_find(struct snat_usages *usages, const char *host_name, const char *router_id); /* NULL: nothing known. */
