@@ -120,6 +120,8 @@ int compile_index_build(const struct snapshot *snapshot, struct compile_index *r
         if (name && hashmap_insert(&ret->hosts, &ret->host_nodes[i], name, strlen(name)) == -ENOMEM)
             goto no_memory;
     }
+    if (compile_find_physicals(ret) < 0)
+        goto no_memory;
     return 0;
 
 no_memory:
@@ -131,6 +133,9 @@ void compile_index_clear(struct compile_index *index)
 {
     for (size_t i = 0; index->network_array && i < index->snapshot->n_networks; i++)
         free(index->network_array[i].outputs);
+    for (size_t i = 0; i < index->n_physicals; i++)
+        free(index->physicals[i].hosts);
+    free(index->physicals);
     free(index->network_array);
     free(index->subnet_array);
     free(index->subnets_by_network);

@@ -25,6 +25,14 @@ struct compile_router_entry {
     size_t first_port, n_ports; /* In ports_by_router. */
 };
 
+/* The live hosts with an uplink into a physical network: its gateways. */
+struct compile_physical {
+    const char *name;
+    const struct compile_uplink *uplink; /* This host's; NULL: none. */
+    const struct compile_host **hosts;   /* By name. */
+    size_t n_hosts;
+};
+
 struct compile_index {
     struct hashmap networks, subnets, hosts, routers;
     struct compile_network *network_array;
@@ -32,6 +40,8 @@ struct compile_index {
     const struct subnet **subnets_by_network; /* Those of a network together. */
     struct compile_router_entry *router_array;
     const struct compile_port **ports_by_router; /* Those of a router together, by id. */
+    struct compile_physical *physicals; /* One for each name that some network has. */
+    size_t n_physicals;
     struct hashmap_node *host_nodes; /* Parallel to snapshot->hosts; keyed by name. */
     const struct compile_host **host_by_slot;
     uint32_t n_host_slots;
@@ -48,6 +58,15 @@ const struct compile_host *compile_find_host(const struct compile_index *index, 
 
 /* Where frames for 'port' go: OUTPUT_*. */
 uint32_t compile_output(const struct compile_index *index, const struct compile_port *port);
+
+/* gateways.c: fills the index.  Returns 0 or -ENOMEM. */
+int compile_find_physicals(struct compile_index *index);
+const struct compile_physical *compile_find_physical(const struct compile_index *index, const struct network *network); /* NULL: it is in none. */
+
+/* Does this host answer for the address outside?  'at_home' is the host that has what is behind it, NULL for none: if that is a gateway, nobody
+ * else is on the way. */
+bool compile_is_announced_here(const struct compile_index *index, const struct network *network, const struct ip_address *address,
+                               const char *at_home);
 
 /* Does the port connect its router to an external network? */
 bool compile_is_gateway(const struct port *port);

@@ -1,31 +1,18 @@
-/* External networks: who has which of their addresses, what leaves under which name, and by whose uplink.
- *
- * All hosts compute the same from the same objects: which of the gateways (live hosts with an uplink of the network) answers for an address
- * is decided by each for itself, and they agree. */
+/* External networks: who has which of their addresses, what leaves under which name, and by whose uplink. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "weft/base/siphash.h"
 #include "weft/compiler/layers.h"
-
-/* The live hosts with an uplink into a physical network. */
-struct physical {
-    const char *name;
-    const struct compile_uplink *uplink; /* This host's; NULL: none. */
-    const struct compile_host **hosts;
-    size_t n_hosts;
-};
 
 struct nat {
     const struct compile_index *index;
     struct desired *desired;
     struct hashmap ports;             /* By id; nodes parallel to the snapshot's ports. */
     struct hashmap_node *port_nodes;
-    struct physical *physicals;       /* One for each name that some network has. */
-    size_t n_physicals;
     const struct snat_block **blocks; /* Those of a router together, by first port. */
+    const struct compile_router_entry **routers; /* By id. */
 };
 
 static __u32 ipv4_of(const struct ip_address *address)
@@ -82,97 +69,6 @@ static const struct ip_address *first_ipv4(const struct port *port)
 
 /* ---- gateways ------------------------------------------------------------------------------------------------------------------ */
 
-static bool host_is_in(const struct host *host, const char *physical_network)
-{
-    for (size_t i = 0; i < host->n_physical_networks; i++)
-        if (streq(host->physical_networks[i].text, physical_network))
-            return true;
-    return false;
-}
-
-static int compare_hosts(const void *a, const void *b)
-{
-    const struct compile_host *x = *(const struct compile_host *const *)a, *y = *(const struct compile_host *const *)b;
-
-    return strcmp(x->host->object.name, y->host->object.name);
-}
-
-static const struct physical *find_physical(const struct nat *nat, const struct network *network)
-{
-    for (size_t i = 0; network->physical_network && i < nat->n_physicals; i++)
-        if (streq(nat->physicals[i].name, network->physical_network))
-            return &nat->physicals[i];
-    return NULL;
-}
-
-static int find_gateways(const struct snapshot *snapshot, struct physical *physical)
-{
-    physical->hosts = calloc(snapshot->n_hosts + 1, sizeof(*physical->hosts));
-    if (!physical->hosts)
-        return -ENOMEM;
-    for (size_t i = 0; i < snapshot->n_hosts; i++)
-        if (snapshot->hosts[i].host->object.name && snapshot->hosts[i].host->state == HOST_STATE_UP &&
-            host_is_in(snapshot->hosts[i].host, physical->name))
-            physical->hosts[physical->n_hosts++] = &snapshot->hosts[i];
-    if (physical->n_hosts)
-        qsort(physical->hosts, physical->n_hosts, sizeof(*physical->hosts), compare_hosts);
-    for (size_t i = 0; i < snapshot->n_uplinks && !physical->uplink; i++)
-        if (streq(snapshot->uplinks[i].physical_network, physical->name))
-            physical->uplink = &snapshot->uplinks[i];
-    return 0;
-}
-
-static int find_physicals(struct nat *nat)
-{
-    const struct snapshot *snapshot = nat->index->snapshot;
-
-    nat->physicals = calloc(snapshot->n_networks + 1, sizeof(*nat->physicals));
-    if (!nat->physicals)
-        return -ENOMEM;
-    for (size_t i = 0; i < snapshot->n_networks; i++) {
-        struct physical *physical = &nat->physicals[nat->n_physicals];
-
-        if (!snapshot->networks[i]->physical_network || find_physical(nat, snapshot->networks[i]))
-            continue;
-        physical->name = snapshot->networks[i]->physical_network;
-        nat->n_physicals++;
-        if (find_gateways(snapshot, physical) < 0)
-            return -ENOMEM;
-    }
-    return 0;
-}
-
-/* Does this host answer for the address?  'at_home' is the host that has what is behind it: if that is a gateway, nobody else is on the way.
- * Else rendezvous: of all gateways the one that scores best for the address, so that one that comes or goes moves only its own. */
-static bool is_announced_here(const struct nat *nat, const struct network *network, const struct ip_address *address, const char *at_home)
-{
-    static const uint64_t key[2] = {0x7765667467617465, 0x776179616e6e6f75};
-    const struct physical *physical = find_physical(nat, network);
-    const char *best = NULL;
-    uint32_t best_score = 0;
-
-    if (!physical || !physical->uplink)
-        return false;
-    for (size_t i = 0; i < physical->n_hosts; i++) {
-        const char *name = physical->hosts[i]->host->object.name;
-        struct {
-            uint32_t vni, host;
-            uint8_t address[16];
-        } text = {.vni = network->vni, .host = siphash(key, name, strlen(name))};
-        uint32_t score;
-
-        if (at_home && streq(name, at_home))
-            return streq(name, nat->index->snapshot->host_name);
-        memcpy(text.address, address->bytes, sizeof(text.address));
-        score = siphash(key, &text, sizeof(text));
-        if (!best || score > best_score) {
-            best = name;
-            best_score = score;
-        }
-    }
-    return best && streq(best, nat->index->snapshot->host_name);
-}
-
 static int add_uplink(struct nat *nat, const struct network *network, uint32_t project, const struct compile_uplink *uplink)
 {
     struct uplink_key key = {uplink->ifindex, network->vlan_id}, by_vni = {UPLINK_BY_VNI, network->vni};
@@ -185,7 +81,7 @@ static int add_uplink(struct nat *nat, const struct network *network, uint32_t p
 }
 
 /* The other gateways: for this host's workloads, when it has no uplink itself. */
-static int add_gateways(struct nat *nat, uint32_t vni, const struct physical *physical)
+static int add_gateways(struct nat *nat, uint32_t vni, const struct compile_physical *physical)
 {
     struct rows *rows = &nat->desired->tables[TABLE_GATEWAYS];
     uint32_t n = 0;
@@ -213,7 +109,7 @@ static int add_physical_networks(struct nat *nat)
 
     for (size_t i = 0; i < snapshot->n_networks; i++) {
         const struct network *network = snapshot->networks[i];
-        const struct physical *physical = find_physical(nat, network);
+        const struct compile_physical *physical = compile_find_physical(nat->index, network);
 
         if (!physical)
             continue;
@@ -233,7 +129,7 @@ static int add_external(struct nat *nat, const struct network *network, const st
     struct external_key key = {network->vni, ipv4_of(address)};
 
     value.vni = network->vni;
-    if (is_announced_here(nat, network, address, at_home))
+    if (compile_is_announced_here(nat->index, network, address, at_home))
         value.flags |= EXTERNAL_ANNOUNCED;
     return rows_add(&nat->desired->tables[TABLE_EXTERNAL], &key, &value);
 }
@@ -391,6 +287,32 @@ static int add_blocks(struct nat *nat, const struct router *router, const struct
     return config.n_blocks ? rows_add(&nat->desired->tables[TABLE_SNAT], &gateway->router_port, &config) : 0;
 }
 
+/* Who routes what arrives from outside for the networks behind the router, at its own address: IPv6, and IPv4 that it does not translate.  Of
+ * several routers with a network the one with the lowest id has it: they come in that order. */
+static int add_routed_prefixes(struct nat *nat, const struct compile_router_entry *entry, const struct compile_port *gateway,
+                               const struct network *network)
+{
+    const struct compile_physical *physical = compile_find_physical(nat->index, network);
+
+    for (size_t i = 0; physical && physical->uplink && i < entry->n_ports; i++) {
+        const struct port *port = nat->index->ports_by_router[entry->first_port + i]->port;
+
+        for (size_t k = 0; !compile_is_gateway(port) && k < port->n_fixed_ips; k++) {
+            const struct subnet *subnet = compile_find_subnet(nat->index, port->fixed_ips[k].subnet_id);
+            struct route_key key = {.router = ROUTER_OUTSIDE | network->vni};
+            struct route_value value = {.router = key.router, .port = gateway->router_port};
+
+            if (!subnet || (ip_is_v4(&subnet->cidr.address) && entry->router->router->enable_snat))
+                continue;
+            key.prefix_length = 32 + (uint32_t)prefix_bits(&subnet->cidr);
+            memcpy(key.address, subnet->cidr.address.bytes, sizeof(key.address));
+            if (rows_add(&nat->desired->tables[TABLE_ROUTES], &key, &value) < 0)
+                return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
 static int add_router(struct nat *nat, const struct compile_router_entry *entry, const struct snat_block *const *blocks, size_t n_blocks)
 {
     const struct router *router = entry->router->router;
@@ -410,6 +332,8 @@ static int add_router(struct nat *nat, const struct compile_router_entry *entry,
                 add_external(nat, network->network, &gateway->port->fixed_ips[k].address, value, NULL) < 0)
                 return -ENOMEM;
         }
+        if (add_routed_prefixes(nat, entry, gateway, network->network) < 0)
+            return -ENOMEM;
         if (address && router->enable_snat && add_blocks(nat, router, gateway, network->network, address, blocks, n_blocks) < 0)
             return -ENOMEM;
     }
@@ -432,19 +356,31 @@ static size_t first_block(const struct nat *nat, const char *router_id)
     return low;
 }
 
+static int compare_routers(const void *a, const void *b)
+{
+    const struct compile_router_entry *x = *(const struct compile_router_entry *const *)a, *y = *(const struct compile_router_entry *const *)b;
+
+    return strcmp(x->router->router->object.id, y->router->router->object.id);
+}
+
 static int add_routers(struct nat *nat)
 {
     const struct snapshot *snapshot = nat->index->snapshot;
 
     nat->blocks = calloc(snapshot->n_snat_blocks + 1, sizeof(*nat->blocks));
-    if (!nat->blocks)
+    nat->routers = calloc(snapshot->n_routers + 1, sizeof(*nat->routers));
+    if (!nat->blocks || !nat->routers)
         return -ENOMEM;
+    for (size_t i = 0; i < snapshot->n_routers; i++)
+        nat->routers[i] = &nat->index->router_array[i];
+    if (snapshot->n_routers)
+        qsort(nat->routers, snapshot->n_routers, sizeof(*nat->routers), compare_routers);
     if (snapshot->n_snat_blocks) {
         memcpy(nat->blocks, snapshot->snat_blocks, snapshot->n_snat_blocks * sizeof(*nat->blocks));
         qsort(nat->blocks, snapshot->n_snat_blocks, sizeof(*nat->blocks), compare_blocks);
     }
     for (size_t i = 0; i < snapshot->n_routers; i++) {
-        const struct compile_router_entry *router = &nat->index->router_array[i];
+        const struct compile_router_entry *router = nat->routers[i];
         size_t first = first_block(nat, router->router->router->object.id), n = 0;
 
         while (first + n < snapshot->n_snat_blocks && streq(nat->blocks[first + n]->router_id, router->router->router->object.id))
@@ -473,11 +409,9 @@ static int add_outside_neighbors(struct nat *nat)
 
 static void nat_clear(struct nat *nat)
 {
-    for (size_t i = 0; i < nat->n_physicals; i++)
-        free(nat->physicals[i].hosts);
-    free(nat->physicals);
     free(nat->port_nodes);
     free(nat->blocks);
+    free(nat->routers);
     hashmap_clear(&nat->ports);
 }
 
@@ -485,10 +419,8 @@ int compile_nat(struct compile_index *index, struct desired *desired)
 {
     const struct snapshot *snapshot = index->snapshot;
     struct nat nat = {.index = index, .desired = desired};
-    int error = find_physicals(&nat);
+    int error = add_physical_networks(&nat);
 
-    if (error == 0)
-        error = add_physical_networks(&nat);
     if (error == 0 && snapshot->n_floating_ips)
         error = index_ports(&nat);
     for (size_t i = 0; i < snapshot->n_floating_ips && error == 0; i++)

@@ -31,11 +31,25 @@ static int mark(struct rows *set, const void *value)
     return rows_add(set, value, NULL);
 }
 
+/* Who answers for its addresses outside is no matter of connections. */
+static bool router_port_differs(const void *old_value, const void *new_value)
+{
+    struct router_port_config a, b;
+
+    memcpy(&a, old_value, sizeof(a));
+    memcpy(&b, new_value, sizeof(b));
+    a.flags &= ~ROUTER_PORT_ANNOUNCED;
+    b.flags &= ~ROUTER_PORT_ANNOUNCED;
+    return memcmp(&a, &b, sizeof(a)) != 0;
+}
+
 /* A new one only leads where nothing led; its routes are rows of their own. */
 static int mark_router_port(struct concerned *concerned, const void *old_value, const void *new_value)
 {
     const void *const values[] = {old_value, new_value};
 
+    if (old_value && new_value && !router_port_differs(old_value, new_value))
+        return 0;
     for (size_t i = 0; old_value && i < ARRAY_SIZE(values); i++)
         if (values[i] && mark(&concerned->routers, (const uint8_t *)values[i] + offsetof(struct router_port_config, router)) < 0)
             return -ENOMEM;
