@@ -21,7 +21,7 @@
 
 struct agent_options {
     char *host, *api, *state_dir, *pin_path, *socket, *underlay, *tunnel_address, *join_token_file, *api_ca, *log_level,
-        *metrics_listen, *uplinks;
+        *metrics_listen, *uplinks, *metadata_url, *metadata_secret_file;
     uint64_t max_ports, max_hosts, max_router_ports, max_project_macs, flood_fan_out, relay_rate;
 };
 
@@ -58,6 +58,7 @@ struct uplinks;
 struct serve;
 struct server;
 struct metrics;
+struct metadata;
 
 struct agent {
     struct agent_options options;
@@ -74,13 +75,14 @@ struct agent {
     struct uplinks *uplinks;
     struct serve *serve;
     struct metrics *metrics;
+    struct metadata *metadata;
 
     struct hashmap ports;              /* agent_port by id. */
     struct agent_port **port_by_slot;  /* As many as the maps have. */
     struct hashmap hosts;              /* agent_host by name. */
     struct ip_address tunnel_address;  /* Zero while unknown. */
     uint16_t underlay_mtu;
-    uint32_t tunnel_ifindex;
+    uint32_t tunnel_ifindex, metadata_ifindex; /* Of devices of our own; the latter is 0 without a metadata service. */
     uint32_t underlay_ifindexes[MAX_UNDERLAY_INTERFACES]; /* Where from_underlay is. */
     uint64_t underlay_incarnations[MAX_UNDERLAY_INTERFACES]; /* Of these. */
     size_t n_underlay_ifindexes;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "weft/agent/agent.h"
+#include "weft/agent/metadata.h"
 #include "weft/agent/metrics.h"
 #include "weft/agent/serve.h"
 #include "weft/agent/uplinks.h"
@@ -41,6 +42,8 @@ static const struct option_spec options[] = {
     {"flood-fan-out", OPTION_NUMBER, &agent.options.flood_fan_out, "NUMBER", "hosts that a broadcast is sent to, each of which passes it on (64)"},
     {"relay-rate", OPTION_NUMBER, &agent.options.relay_rate, "NUMBER", "copies a second that are passed on for another host (65536)"},
     {"metrics-listen", OPTION_STRING, &agent.options.metrics_listen, "ADDRESS:PORT", "where to serve /metrics; not at all if unset"},
+    {"metadata-url", OPTION_STRING, &agent.options.metadata_url, "URL", "whom 169.254.169.254 asks (this agent); off: nobody answers there"},
+    {"metadata-secret-file", OPTION_STRING, &agent.options.metadata_secret_file, "FILE", "holds the secret that is shared with it"},
     {"log-level", OPTION_STRING, &agent.options.log_level, "LEVEL", "error, warning, info or debug"},
     {.name = NULL},
 };
@@ -349,6 +352,8 @@ static int start(struct error *error)
     if (result == 0)
         result = serve_start(&agent, error);
     if (result == 0)
+        result = metadata_start(&agent, error);
+    if (result == 0)
         result = open_api(error);
     if (result == 0)
         result = open_socket(error);
@@ -367,6 +372,7 @@ static void end(void)
 {
     server_free(agent.server);
     metrics_stop(&agent);
+    metadata_stop(&agent);
     serve_stop(&agent);
     uplinks_stop(agent.uplinks);
     api_free(agent.api);

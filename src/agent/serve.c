@@ -98,20 +98,27 @@ static bool find_mac(void *context, const struct network *network, const struct 
     return !mac_equal(ret, &VIRTUAL_SERVER_MAC); /* That one stands in for gateways that nobody is. */
 }
 
-static int find_port(void *context, uint32_t slot, struct punt_port *ret)
+bool serve_find_objects(struct agent *agent, uint32_t slot, struct service_objects *ret)
 {
-    struct agent *agent = context;
     const struct agent_port *port = agent_find_slot(agent, slot);
     const struct port *model = port ? agent_model_port(agent, port) : NULL;
     const struct object *network = model ? replica_find(&agent->replica, RESOURCE_NETWORK, model->network_id) : NULL;
 
-    if (!network || !port->attached || make_subnets(agent->serve, &agent->replica) < 0)
+    if (!network || make_subnets(agent->serve, &agent->replica) < 0)
+        return false;
+    *ret = (struct service_objects){.port = model, .network = (const struct network *)network, .find_mac = find_mac, .context = agent};
+    ret->subnets = find_subnets(agent->serve, network->id, &ret->n_subnets);
+    return true;
+}
+
+static int find_port(void *context, uint32_t slot, struct punt_port *ret)
+{
+    struct agent *agent = context;
+    const struct agent_port *port = agent_find_slot(agent, slot);
+
+    if (!port || !port->attached || !serve_find_objects(agent, slot, &ret->objects))
         return -ENOENT;
-    *ret = (struct punt_port){
-        .ifindex = port->attached,
-        .objects = {.port = model, .network = (const struct network *)network, .find_mac = find_mac, .context = agent},
-    };
-    ret->objects.subnets = find_subnets(agent->serve, network->id, &ret->objects.n_subnets);
+    ret->ifindex = port->attached;
     return 0;
 }
 

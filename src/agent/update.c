@@ -88,7 +88,7 @@ static bool is_underlay(const struct agent *agent, uint32_t ifindex)
     for (size_t i = 0; i < agent->n_underlay_ifindexes; i++)
         if (agent->underlay_ifindexes[i] == ifindex)
             return true;
-    return ifindex == agent->tunnel_ifindex;
+    return ifindex == agent->tunnel_ifindex || (agent->metadata_ifindex && ifindex == agent->metadata_ifindex);
 }
 
 int agent_check_interface(struct agent *agent, const struct link *link, bool force, struct error *error)
@@ -182,7 +182,7 @@ static void update_interface(struct agent *agent, struct agent_port *port)
 
 static bool is_ours(const struct agent *agent, uint32_t ifindex)
 {
-    if (ifindex == agent->tunnel_ifindex || uplinks_has(agent->uplinks, ifindex))
+    if (ifindex == agent->tunnel_ifindex || ifindex == agent->metadata_ifindex || uplinks_has(agent->uplinks, ifindex))
         return true;
     for (size_t i = 0; i < agent->n_underlay_ifindexes; i++)
         if (agent->underlay_ifindexes[i] == ifindex)

@@ -102,6 +102,25 @@ static int begin_put(struct buffer *out, enum resource_kind kind, uint64_t revis
     return buffer_printf(out, "{\"type\":\"put\",\"kind\":\"%s\",\"revision\":%llu,\"object\":", resource_name(kind), (unsigned long long)revision);
 }
 
+/* What a port's owner says to the workload is for its host only: others get the port without it. */
+static bool is_secret_to(const char *host_name, const struct object *object)
+{
+    const struct port *port = (const struct port *)object;
+
+    return object->kind == RESOURCE_PORT && port->metadata && !(port->binding_host_id && streq(port->binding_host_id, host_name));
+}
+
+static int write_public(struct buffer *out, const struct object *object)
+{
+    struct port without = *(const struct port *)object;
+    int r = begin_put(out, object->kind, object->store_revision);
+
+    without.metadata = NULL;
+    if (r == 0)
+        r = object_write(&without.object, out);
+    return r == 0 ? buffer_append(out, "}\n", 2) : r;
+}
+
 static int write_put(struct hosts *hosts, struct buffer *out, const struct object *object)
 {
     struct cached *slot = cache_slot(hosts->lines, object->kind, object->id);
@@ -223,7 +242,7 @@ static int write_old(struct watcher *watcher, struct old *old)
     const struct object *object = old->kind < RESOURCE_N_KINDS ? replica_get(watcher->hosts->api->replica, old->kind, old->id) : NULL;
 
     if (object && relevance_has(watcher->relevance, object))
-        return write_put(watcher->hosts, &watcher->out, object);
+        return is_secret_to(watcher->host_name, object) ? write_public(&watcher->out, object) : write_put(watcher->hosts, &watcher->out, object);
     if (old->kind == RESOURCE_N_KINDS) /* Of a digest, and deleted long ago: only the id is known. */
         return buffer_printf(&watcher->out, "{\"type\":\"delete\",\"kind\":null,\"id\":\"%s\",\"revision\":%llu}\n", old->id,
                              (unsigned long long)replica_revision(watcher->hosts->api->replica));

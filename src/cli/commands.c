@@ -7,6 +7,7 @@
 #include "weft/cli/hosts.h"
 #include "weft/cli/identity.h"
 #include "weft/cli/lab.h"
+#include "weft/cli/metadata.h"
 #include "weft/cli/ports.h"
 #include "weft/cli/resource.h"
 #include "weft/cli/security.h"
@@ -280,6 +281,13 @@ static const struct flag keep_binding[] = {
     OWN_SWITCH("keep-binding", "leave the port bound to this host"),
     END,
 };
+static const struct flag metadata_flags[] = {
+    OWN("hostname", "NAME", "its host name, instead of the port's name", COMPLETE_NOTHING),
+    {.name = "public-key", .type = FLAG_REPEATED, .placeholder = "NAME=FILE", .help = "an SSH key that may log in"},
+    OWN("user-data", "FILE", "what cloud-init runs at the first start; - is standard input", COMPLETE_FILE),
+    {.name = "meta", .type = FLAG_REPEATED, .placeholder = "NAME=TEXT", .help = "a text of its own"},
+    END,
+};
 static const struct flag libvirt_flags[] = {
     NAMED("host", "HOST", "bind the port to this host as well", COMPLETE_HOST, ENCODE_NONE, NULL),
     OWN_SWITCH("existing-tap", "the tap is made by someone else (managed='no')"),
@@ -519,6 +527,14 @@ const struct command commands[] = {
     {.name = "port-forwarding delete", .help = "Delete port forwardings",
      .arguments = {{.name = "FLOATING-IP", .completion = COMPLETE_FLOATING_IP}, {.name = "ID", .is_rest = true}},
      .run = run_forwarding_delete},
+
+    {.name = "metadata set", .help = "Say what a port's workload is told at 169.254.169.254",
+     .arguments = {{.name = "PORT", .completion = COMPLETE_PORT}}, .flags = {metadata_flags}, .run = run_metadata_set,
+     .details = "What is given takes the place of what was there; the rest stays."},
+    {.name = "metadata show", .help = "Show what was set for a port's workload",
+     .arguments = {{.name = "PORT", .completion = COMPLETE_PORT}}, .run = run_metadata_show},
+    {.name = "metadata clear", .help = "Take it all back", .arguments = {{.name = "PORT", .completion = COMPLETE_PORT}},
+     .run = run_metadata_clear},
 
     {.name = "host create", .help = "Make a host known, and a token for it to join with", .arguments = {{.name = "NAME"}},
      .flags = {common_attributes}, .run = run_create, .resource = &resource_host},

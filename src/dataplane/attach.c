@@ -457,7 +457,7 @@ int attach_remove_all(const char *pin_path, unsigned *ret_n_interfaces, struct e
     }
     if_freenameindex(interfaces);
 
-    static const char *const devices[] = {ROOM_DEVICE, TUNNEL_DEVICE};
+    static const char *const devices[] = {ROOM_DEVICE, TUNNEL_DEVICE, METADATA_DEVICE};
 
     for (size_t i = 0; i < ARRAY_SIZE(devices); i++) {
         uint32_t ifindex = if_nametoindex(devices[i]);

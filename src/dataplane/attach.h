@@ -19,6 +19,14 @@
  * there, not in the host's stack.  A kernel without bridges does without. */
 #define ROOM_DEVICE "weft-room"
 
+/* Where the agent's metadata service listens (tables.h): one end of a veth pair, which has a carrier for as long as the other end is up.
+ * Nothing passes through the pair: the programs put requests into this end and take answers out of it. */
+#define METADATA_DEVICE "weft-meta"
+#define METADATA_PEER "weft-meta-peer"
+
+/* Finds or creates it, up, with the agent's addresses; '*ret_has_ipv6' says whether it has both.  Returns 0, or -errno with '*error'. */
+int attach_metadata_device(uint32_t *ret_ifindex, uint8_t ret_mac[6], bool *ret_has_ipv6, struct error *error);
+
 /* Finds or creates the device that owns the tunnel's UDP port: an external VXLAN device, up, without addresses.
  * One with another port is replaced. */
 int attach_tunnel_device(uint16_t udp_port, uint32_t *ret_ifindex, struct error *error);

@@ -25,6 +25,7 @@ static const char *const program_names[N_PROGRAMS] = {
     [PROGRAM_TO_TUNNEL] = "to_tunnel",
     [PROGRAM_THROUGH_NEIGHBOR] = "through_neighbor",
     [PROGRAM_FROM_UPLINK] = "from_uplink",
+    [PROGRAM_FROM_METADATA] = "from_metadata",
 };
 
 /* ---- the pin path ---------------------------------------------------------------------------------------------------- */
@@ -84,7 +85,7 @@ static uint32_t pinned_size(const char *path)
 
 static uint32_t wanted_size(const struct maps *maps, const char *name)
 {
-    if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "port_counters") || streq(name, "policies"))
+    if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "metadata_budget") || streq(name, "port_counters") || streq(name, "policies"))
         return maps->sizes.n_ports;
     if (streq(name, "hosts") || streq(name, "host_runtime"))
         return maps->sizes.n_hosts;

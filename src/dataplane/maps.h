@@ -18,7 +18,8 @@ struct maps_sizes {
     uint32_t n_ports, n_hosts, n_projects, n_router_ports; /* 0: the defaults of tables.h.  Pinned maps keep the sizes they have. */
 };
 
-enum program { PROGRAM_FROM_WORKLOAD, PROGRAM_FROM_UNDERLAY, PROGRAM_TO_TUNNEL, PROGRAM_THROUGH_NEIGHBOR, PROGRAM_FROM_UPLINK, N_PROGRAMS };
+enum program { PROGRAM_FROM_WORKLOAD, PROGRAM_FROM_UNDERLAY, PROGRAM_TO_TUNNEL, PROGRAM_THROUGH_NEIGHBOR, PROGRAM_FROM_UPLINK,
+               PROGRAM_FROM_METADATA, N_PROGRAMS };
 
 /* Mounts bpffs where 'pin_path' should be if it is missing there, loads the programs, opens or creates and pins the
  * maps.  Returns 0 with '*ret_maps' owned by the caller, or an error that '*error' explains. */

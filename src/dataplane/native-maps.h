@@ -47,6 +47,8 @@
     MAP(uplinks, HASH)                                                                                       \
     MAP(aliases, HASH)                                                                                       \
     MAP(fragments, RECENT)                                                                                   \
+    MAP(metadata, ARRAY)                                                                                     \
+    MAP(metadata_budget, ARRAY)                                                                              \
     MAP(settings, ARRAY)
 
 enum native_map_name {

@@ -450,6 +450,8 @@ static int map_set_up(struct native *world, enum native_map_name name, enum nati
         [NATIVE_MAP_uplinks] = {sizeof(struct uplink_key), sizeof(struct uplink_value), 256},
         [NATIVE_MAP_aliases] = {sizeof(struct alias_key), sizeof(struct alias_value), FLOW_SLOTS_DEFAULT},
         [NATIVE_MAP_fragments] = {sizeof(struct fragment_key), sizeof(struct fragment_value), 16384},
+        [NATIVE_MAP_metadata] = {4, sizeof(struct metadata_config), 1},
+        [NATIVE_MAP_metadata_budget] = {4, sizeof(struct metadata_budget), 0},
         [NATIVE_MAP_settings] = {4, sizeof(struct settings), 1},
     };
     uint32_t n_max = shapes[name].n_max;
@@ -637,7 +639,8 @@ static bool result_has(const struct pipeline_result *result, enum pipeline_way w
 static void judge(struct pipeline_result *result, uint32_t ifindex)
 {
     const struct settings *settings = settings_get();
-    bool to_port = false, to_host = false;
+    const struct metadata_config *metadata = metadata_get();
+    bool to_port = false, to_host = false, to_agent = false;
 
     for (size_t i = 0; i < result->n_outputs; i++) {
         struct pipeline_output *output = &result->outputs[i];
@@ -645,9 +648,11 @@ static void judge(struct pipeline_result *result, uint32_t ifindex)
             continue;
         if (settings && output->ifindex == settings->tunnel_ifindex)
             to_host = true; /* On its way; pipeline_trace() follows. */
+        else if (metadata && output->ifindex == metadata->ifindex)
+            to_agent = true;
         else
             output->port_slot = port_of_interface(output->ifindex);
-        if (!output->port_slot && !to_host)
+        if (!output->port_slot && !to_host && !to_agent)
             output->host_slot = host_of_frame(native, output->bytes, output->size);
         to_host |= output->host_slot != 0;
         to_port |= output->way != PIPELINE_CLONE && output->port_slot;
@@ -658,7 +663,8 @@ static void judge(struct pipeline_result *result, uint32_t ifindex)
         result->verdict = PIPELINE_PASSED;
         break;
     case TC_ACT_REDIRECT:
-        result->verdict = !to_port                                         ? to_host ? PIPELINE_TUNNELLED : PIPELINE_OUTSIDE
+        result->verdict = to_agent                                         ? PIPELINE_PUNTED
+                          : !to_port                                       ? to_host ? PIPELINE_TUNNELLED : PIPELINE_OUTSIDE
                           : native->redirect.way == PIPELINE_REDIRECT &&
                                     native->redirect.ifindex == ifindex ? PIPELINE_ANSWERED
                                                                          : PIPELINE_DELIVERED;
@@ -696,6 +702,8 @@ static int run_program(enum pipeline_program program, struct __sk_buff *skb)
         return to_tunnel(skb);
     case PIPELINE_THROUGH_NEIGHBOR:
         return through_neighbor(skb);
+    case PIPELINE_FROM_METADATA:
+        return from_metadata(skb);
     }
     return TC_ACT_SHOT;
 }

@@ -60,7 +60,7 @@ void pipeline_set_punt_space(struct pipeline *pipeline, uint32_t n_events);
 /* ---- running one frame --------------------------------------------------------------------------------------------------- */
 
 enum pipeline_program { PIPELINE_FROM_WORKLOAD, PIPELINE_FROM_UNDERLAY, PIPELINE_TO_TUNNEL, PIPELINE_THROUGH_NEIGHBOR,
-                        PIPELINE_FROM_UPLINK };
+                        PIPELINE_FROM_UPLINK, PIPELINE_FROM_METADATA };
 
 struct pipeline_frame {
     const void *bytes;     /* From the destination MAC on; borrowed. */
@@ -82,7 +82,7 @@ enum pipeline_verdict {
     PIPELINE_DELIVERED, /* To one local port. */
     PIPELINE_TUNNELLED, /* To one host. */
     PIPELINE_FLOODED,
-    PIPELINE_PUNTED,
+    PIPELINE_PUNTED,    /* To the agent: by the ring buffer, or the metadata device. */
     PIPELINE_ANSWERED,  /* The frame became its own answer. */
     PIPELINE_OUTSIDE,   /* Out of an uplink. */
 };

@@ -61,6 +61,8 @@
  *   uplinks        hash          struct uplink_key -> struct uplink_value 256
  *   aliases        hash          struct alias_key -> struct alias_value FLOW_SLOTS_DEFAULT
  *   fragments      LRU hash      struct fragment_key -> struct fragment_value 16384
+ *   metadata       array, mmap   0 -> struct metadata_config       1
+ *   metadata_budget array        slot -> struct metadata_budget    MAX_PORTS_DEFAULT
  *   settings       array, mmap   0 -> struct settings              1
  *   punt           ring buffer   struct punt_event                 1 MiB
  *   scratch        per-CPU array 0 -> struct scratch (bpf/maps.h)  1, not pinned
@@ -72,6 +74,7 @@
  *   from_underlay     ingress of each underlay device
  *   from_uplink       ingress of each device into a physical network, behind from_underlay where it is both
  *   to_tunnel         egress of the tunnel device: gives copies of flooded frames their header
+ *   from_metadata     egress of the metadata device: answers to workloads
  *   through_neighbor  ingress of the tunnel device: sends what cannot use bpf_redirect_neigh at once (frames that are
  *                     neither IPv4 nor IPv6 inside) to the next hop */
 
@@ -652,6 +655,39 @@ struct settings {
 };
 enum flow_timeout { TIMEOUT_HALF_OPEN, TIMEOUT_TCP_ESTABLISHED, TIMEOUT_TCP_CLOSING, TIMEOUT_UDP_NEW, TIMEOUT_UDP_SEEN,
                     TIMEOUT_ICMP, TIMEOUT_OTHER, TIMEOUT_TCP_HALF_CLOSED };
+
+/* ---- the metadata service: array of one, written by the agent ----------------------------------------------------------------- */
+
+/* What a workload sends to TCP port 80 of METADATA_IP4 or METADATA_IP6 goes into a device of the host's, where the agent listens.  Workloads
+ * of two tenants may have the same address, so on that device each has another one, which is made of its port's slot and generation: the
+ * agent knows by it who asks, and an answer that comes too late, when the slot is another port's, is dropped.  Both ways only
+ * addresses and ports are rewritten, and nothing has to be remembered: what the workload calls itself is its port's first IPv4 address,
+ * or the link-local address of its MAC, and nobody else is answered. */
+#define METADATA_IP4 0xa9fea9feu             /* 169.254.169.254; host order, as all of these. */
+#define METADATA_IP6_HIGH 0xfe80000000000000ull /* fe80::a9fe:a9fe */
+#define METADATA_IP6_LOW 0x00000000a9fea9feull
+#define METADATA_TCP_PORT 80
+#define VIRTUAL_SERVER_MAC_BYTES {0xfa, 0x16, 0x3f, 0x00, 0x00, 0x01} /* Whom ARP and ND find there: model/virtual-server.h. */
+/* On the device: addresses of class E, which no network has, and unique local ones (RFC 4193). */
+#define METADATA_AGENT_IP4 0xf00ffffeu       /* 240.15.255.254: as slot 1048574, which is beyond every table. */
+#define METADATA_AGENT_PREFIX4 4
+#define METADATA_PORT_IP4(slot, generation) (0xf0000000u | ((generation) & 0xffu) << 20 | ((slot) & 0xfffffu))
+#define METADATA_SLOT_OF_IP4(address) ((address) & 0xfffffu)
+#define METADATA_IP6_AGENT_HIGH 0xfd57454654000001ull /* fd57:4546:5400:1::1 */
+#define METADATA_IP6_AGENT_LOW 1ull
+#define METADATA_IP6_PORT_HIGH 0xfd57454654000000ull  /* fd57:4546:5400:0:<generation>:<slot> */
+#define METADATA_AGENT_PREFIX6 48
+struct metadata_config {
+    __u32 ifindex;       /* Of the device; 0: there is no service here. */
+    __u16 port[2];       /* Where the agent listens, IPv4 and IPv6; as on the wire.  0: not in that family. */
+    __u8 mac[6];         /* Of the device. */
+    __u16 pad;
+};
+_Static_assert(sizeof(struct metadata_config) == 16, "no implicit padding");
+struct metadata_budget { /* Of each port's packets to it. */
+    __u64 time_ns, tokens;
+};
+#define METADATA_RATE 2000 /* Packets a second, and as a burst. */
 
 /* ---- punt: ring buffer to the agent ------------------------------------------------------------------------------------------ */
 

@@ -146,6 +146,7 @@ struct port {
     char *binding_host_id;     /* NULL or "" while unbound. */
     char *binding_vnic_type;   /* "normal". */
     char *binding_profile;     /* A JSON object as text. */
+    char *metadata;            /* Likewise: what the metadata service tells its workload (services/metadata.h). */
     enum port_status status;   /* Derived from the bound host's reports. */
 };
 

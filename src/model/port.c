@@ -10,6 +10,8 @@
 #define DHCP_OPTIONS_MAX 64
 #define SECURITY_GROUPS_MAX 64
 #define PROFILE_MAX_SIZE 4095
+#define METADATA_MAX_SIZE (64u << 10)
+#define METADATA_KEYS_MAX 64
 
 static const char *const statuses[] = {
     [PORT_STATUS_DOWN] = "DOWN",
@@ -44,6 +46,61 @@ static int check_vnic_type(const struct attribute *attribute, const void *value,
     if (!text || !streq(text, "normal"))
         return error_set(error, -EINVAL, attribute->name, "'%s' is not one of 'normal'", text ? text : "");
     return 0;
+}
+
+/* Letters, digits and hyphens in labels of 1 to 63, between dots (RFC 1123, 2.1). */
+static bool is_host_name(const char *text)
+{
+    size_t length = strlen(text);
+
+    if (!length || length > 253)
+        return false;
+    for (const char *label = text;;) {
+        size_t size = strcspn(label, ".");
+
+        if (!size || size > 63 || label[0] == '-' || label[size - 1] == '-' ||
+            strspn(label, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") < size)
+            return false;
+        if (!label[size])
+            return true;
+        label += size + 1;
+    }
+}
+
+/* Names and texts of one line each. */
+static int check_texts(const struct attribute *attribute, const char *key, const json_t *texts, struct error *error)
+{
+    const char *name;
+    json_t *value;
+
+    if (!json_is_object(texts) || json_object_size(texts) > METADATA_KEYS_MAX)
+        return error_set(error, -EINVAL, attribute->name, "'%s' is not an object of at most %d texts", key, METADATA_KEYS_MAX);
+    json_object_foreach((json_t *)texts, name, value)
+        if (!json_is_string(value) || !*name || strpbrk(name, "\r\n") || strpbrk(json_string_value(value), "\r\n"))
+            return error_set(error, -EINVAL, attribute->name, "'%s' of '%s' is not one line of text", name, key);
+    return 0;
+}
+
+static int check_metadata(const struct attribute *attribute, const void *value, struct error *error)
+{
+    const char *text = *(char *const *)value, *key;
+    json_t *object = text ? json_loads(text, 0, NULL) : NULL, *item;
+    int r = 0;
+
+    json_object_foreach(object, key, item) {
+        if (streq(key, "hostname"))
+            r = json_is_string(item) && is_host_name(json_string_value(item))
+                    ? 0 : error_set(error, -EINVAL, attribute->name, "'hostname' is not a host's name");
+        else if (streq(key, "public_keys") || streq(key, "meta"))
+            r = check_texts(attribute, key, item, error);
+        else if (!streq(key, "user_data") || !json_is_string(item))
+            r = error_set(error, -EINVAL, attribute->name, "'%s' is not one of 'hostname', 'public_keys', 'user_data', 'meta', or not of its kind",
+                          key);
+        if (r < 0)
+            break;
+    }
+    json_decref(object);
+    return r;
 }
 
 const struct attribute fixed_ip_attributes[] = {
@@ -112,6 +169,9 @@ static const struct attribute attributes[] = {
     {.name = "binding:profile", .type = TYPE_JSON, FIELD(struct port, binding_profile), .maximum = PROFILE_MAX_SIZE,
      .flags = ATTRIBUTE_WRITE | ATTRIBUTE_ADMIN_WRITE | ATTRIBUTE_ADMIN_READ | ATTRIBUTE_NULL_EMPTY,
      .help = "What the host needs to know to attach it."},
+    {.name = "weft:metadata", .type = TYPE_JSON, FIELD(struct port, metadata), .maximum = METADATA_MAX_SIZE,
+     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_NULL_EMPTY, .check = check_metadata,
+     .help = "What the metadata service tells: hostname, public_keys, user_data, meta."},
     {.name = NULL},
 };
 

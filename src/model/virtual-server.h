@@ -19,6 +19,10 @@
 /* 169.254.0.1: link local (RFC 3927), of the part that hosts do not choose for themselves (2.1). */
 #define VIRTUAL_SERVER_IP4 ((struct ip_address){{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 169, 254, 0, 1}})
 
+/* 169.254.169.254: where workloads look for the metadata service, as in every cloud.  Likewise the server's, but the programs answer for it
+ * by themselves (dataplane/bpf/metadata.h). */
+#define METADATA_SERVER_IP4 ((struct ip_address){{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 169, 254, 169, 254}})
+
 /* fe80::f816:3fff:fe00:1, the MAC's modified EUI-64 (RFC 4291, appendix A). */
 #define VIRTUAL_SERVER_IP6                                                                                             \
     ((struct ip_address){{0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0xf8, 0x16, 0x3f, 0xff, 0xfe, 0x00, 0x00, 0x01}})

@@ -168,6 +168,28 @@ def test_moved_port_arrives_at_one_host_and_stays_known_at_the_other(admin, netw
     second.close()
 
 
+def test_metadata_of_a_port_is_told_to_its_host_only(admin, network):
+    here, there = Agent(admin, name()), Agent(admin, name())
+    metadata = {"hostname": "www.example.org", "public_keys": {"me": "ssh-rsa A"}, "user_data": "secret", "meta": {"a": "b"}}
+    first = admin.port(network, **{"binding:host_id": here.name, "weft:metadata": metadata})
+    others = [admin.port(network, **{"binding:host_id": agent.name}) for agent in (here, there)]
+    assert first["weft:metadata"] == metadata and others[0]["weft:metadata"] == {}
+    streams = {}
+    for agent, expected in ((here, metadata), (there, {})):
+        streams[agent.name] = agent.watch()
+        puts, _, _ = streams[agent.name].commit()
+        assert puts[first["id"]]["object"].get("weft:metadata", {}) == expected
+    admin("PUT", f"/v2.0/ports/{first['id']}", {"port": {"binding:host_id": there.name}}, 200)
+    for agent, expected in ((here, {}), (there, metadata)):
+        puts, _, _ = streams[agent.name].commit()
+        assert puts[first["id"]]["object"].get("weft:metadata", {}) == expected
+        streams[agent.name].close()
+    for wrong in ({"hostname": "-"}, {"hostname": 7}, {"public_keys": []}, {"public_keys": {"a": "one\ntwo"}}, {"user_data": 1}, {"colour": "red"},
+                  {"meta": {"a": 1}}, {"user_data": "x" * 70000}):
+        answer = admin("PUT", f"/v2.0/ports/{first['id']}", {"port": {"weft:metadata": wrong}})
+        assert answer.status_code == 400 and "weft:metadata" in answer.text, (wrong, answer.text)
+
+
 def test_bulk_create_is_one_commit_and_reaches_every_watcher(admin):
     network = admin.network("bulk-" + name())
     admin.subnet(network, "10.8.0.0/16")

@@ -85,7 +85,7 @@ static void make_devices(void)
     for (unsigned index = 101; index <= UPLINK_IFINDEX; index++)
         shell("ip link add name p%u index %u type veth peer name q%u index %u && ip link set p%u up && ip link set q%u up", index,
               index, index, index + 300, index, index);
-    for (unsigned index = TUNNEL_IFINDEX; index <= UNDERLAY_IFINDEX; index++)
+    for (unsigned index = TUNNEL_IFINDEX; index <= METADATA_IFINDEX; index++)
         shell("ip link add name p%u index %u address 02:00:00:00:00:48 type veth peer name q%u index %u && ip link set p%u up && "
               "ip link set q%u up", index, index, index, index + 300, index, index);
 }
@@ -102,7 +102,7 @@ static void load(void)
         const char *name = bpf_map__name(map);
         if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "port_counters") || streq(name, "hosts") ||
             streq(name, "host_runtime") || streq(name, "projects") || streq(name, "policies") || streq(name, "router_ports") ||
-            streq(name, "router_port_runtime"))
+            streq(name, "router_port_runtime") || streq(name, "metadata_budget"))
             bpf_map__set_max_entries(map, N_SLOTS);
         if (streq(name, "connections_1"))
             bpf_map__set_autocreate(map, adopts);
@@ -122,7 +122,7 @@ static const char *const hashes[] = {"interfaces", "sources", "networks", "fdb",
                                      "rules", "members", "member_prefixes", "routes", "next_hops", "floating", "external", "forwardings",
                                      "snat", "snat_owners", "gateways", "uplinks", "aliases", "fragments", "connections", "connections_1"};
 static const char *const arrays[] = {"ports", "port_runtime", "hosts", "host_runtime", "projects", "policies", "router_ports", "router_port_runtime",
-                                     "settings"};
+                                     "metadata_budget", "metadata", "settings"};
 
 static void empty_hash(const char *name)
 {
@@ -169,7 +169,7 @@ static void copy_tables(struct pipeline *pipeline)
         pipeline_visit(pipeline, hashes[i], copy_entry, (void *)hashes[i]);
     }
     for (size_t i = 0; i < ARRAY_SIZE(arrays); i++)
-        for (uint32_t index = 0; index < (streq(arrays[i], "settings") ? 1 : N_SLOTS); index++)
+        for (uint32_t index = 0; index < (streq(arrays[i], "settings") || streq(arrays[i], "metadata") ? 1 : N_SLOTS); index++)
             copy_entry(&index, pipeline_lookup(pipeline, arrays[i], &index), (void *)arrays[i]);
     for (uint32_t slot = 0; slot < N_SLOTS; slot++)
         copy_entry(&slot, zero, "port_counters");
@@ -392,6 +392,8 @@ static void random_world(struct pipeline *pipeline)
         runtime->bum_time_ns = runtime->punt_time_ns = FAR_FUTURE_NS;
         runtime->bum_tokens = random_below(300);
         runtime->punt_tokens = random_below(30);
+        struct metadata_budget *budget = pipeline_lookup(pipeline, "metadata_budget", &slot);
+        *budget = (struct metadata_budget){FAR_FUTURE_NS, random_below(30)};
         runtime->n_learned = chance(10) ? MAX_LEARNED_PER_PORT : MAX_LEARNED_PER_PORT - random_below(4);
     }
     for (uint32_t slot = 1; slot < 4; slot++) {
@@ -535,6 +537,16 @@ static void random_inner(char *text, char source)
     }
 }
 
+/* To the metadata service, mostly as the port itself. */
+static void random_question(char *text, char mac, const char *ip4, bool ipv6)
+{
+    if (ipv6)
+        add_text(text, "%c>%c ip6 fe80::ff:fe00:%x>fe80::a9fe:a9fe", mac, PICK_MAC(), mac);
+    else
+        add_text(text, "%c>%c ip %s>169.254.169.254", mac, PICK_MAC(), ip4);
+    add_text(text, " tcp %u>%u %s +%u", random_below(5), chance(90) ? 80 : 81, chance(50) ? "S" : "A", random_below(90));
+}
+
 /* A sender that speaks as itself most of the time, so that frames get past the first checks. */
 static void honest_inner(char *text, uint32_t slot)
 {
@@ -565,6 +577,12 @@ static void honest_inner(char *text, uint32_t slot)
         return;
     case 5:
         add_text(text, "%c>* ip %s>10.0.0.255 udp 1>2 +9", mac, ip4[slot]);
+        return;
+    case 6:
+        random_question(text, mac, chance(90) ? ip4[slot] : PICK(ipv4s), ipv6);
+        return;
+    case 7:
+        add_text(text, "%c>* arp request %c %s 169.254.169.254", mac, mac, ip4[slot]);
         return;
     }
     add_text(text, "%c>%c %s %s>%s", mac, PICK_MAC(), ipv6 ? "ip6" : "ip", ipv6 ? ip6[slot] : ip4[slot],
@@ -600,6 +618,19 @@ static void routed_inner(char *text, uint32_t *ret_slot)
         return;
     }
     add_l4(text, ipv6);
+}
+
+/* The generations are fixture.c's. */
+static void random_answer(char *text)
+{
+    bool ipv6 = chance(50);
+    uint32_t slot = random_below(13), generation = chance(90) ? slot + 50 : random_below(256);
+
+    if (ipv6)
+        add_text(text, "Z>Z ip6 fd57:4546:5400:1::1>fd57:4546:540%u::%x:0:%x", chance(95) ? 0 : 1, generation, slot);
+    else
+        add_text(text, "Z>Z ip 240.15.255.254>%u.%u.%u.%u", 240 + (generation >> 4 & 15), (generation & 15) << 4, chance(95) ? 0 : 1, slot);
+    add_text(text, " tcp %u>%u %s +%u", METADATA_AGENT_PORT + (chance(95) ? ipv6 : !ipv6), random_below(5), chance(50) ? "SA" : "A", random_below(90));
 }
 
 struct test_frame {
@@ -746,6 +777,10 @@ static void random_frame(struct test_frame *ret)
             random_inner(ret->text, port_macs[slot - 1]);
         if (chance(2))
             ret->input.ifindex = 109;
+    } else if (which < 74) {
+        ret->program = PIPELINE_FROM_METADATA;
+        ret->input.ifindex = METADATA_IFINDEX;
+        random_answer(ret->text);
     } else if (which < 92) {
         ret->program = PIPELINE_FROM_UNDERLAY;
         ret->input.ifindex = UNDERLAY_IFINDEX;
@@ -803,7 +838,7 @@ static int take_punt(void *context, void *data, size_t size)
 
 static void explain(const struct test_frame *test, const struct pipeline_result *result)
 {
-    static const char *const programs[] = {"from_workload", "from_underlay", "to_tunnel", "through_neighbor", "from_uplink"};
+    static const char *const programs[] = {"from_workload", "from_underlay", "to_tunnel", "through_neighbor", "from_uplink", "from_metadata"};
 
     fprintf(stderr, "frame: %s\nprogram %s, interface %u, %u bytes, gso %u/%u, mark %#x, priority %u\n", test->text,
             programs[test->program], test->input.ifindex, test->frame.size, test->input.gso_size, test->input.gso_segs, test->input.mark,
@@ -914,6 +949,10 @@ static void compare_maps(struct pipeline *pipeline)
         bpf_map_lookup_elem(map_fd("port_runtime"), &slot, &runtime);
         if (memcmp(&runtime, pipeline_lookup(pipeline, "port_runtime", &slot), sizeof(runtime)) != 0)
             die("port_runtime of slot %u differs", slot);
+        struct metadata_budget budget;
+        bpf_map_lookup_elem(map_fd("metadata_budget"), &slot, &budget);
+        if (memcmp(&budget, pipeline_lookup(pipeline, "metadata_budget", &slot), sizeof(budget)) != 0)
+            die("metadata_budget of slot %u differs", slot);
         bpf_map_lookup_elem(map_fd("projects"), &slot, &project);
         if (memcmp(&project, pipeline_lookup(pipeline, "projects", &slot), sizeof(project)) != 0)
             die("project %u differs", slot);
@@ -928,6 +967,7 @@ static int program_fd(enum pipeline_program program)
         skeleton->progs.to_tunnel,
         skeleton->progs.through_neighbor,
         skeleton->progs.from_uplink,
+        skeleton->progs.from_metadata,
     };
 
     return bpf_program__fd(programs[program]);

@@ -1,6 +1,7 @@
 /* The small world: see fixture.h. */
 #include "fixture.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -194,6 +195,11 @@ void fixture_fill(struct pipeline *pipeline)
     *settings = (struct settings){.n_ports = 16, .n_hosts = 16, .n_projects = 16, .n_flow_slots = FIXTURE_FLOW_SLOTS, .tunnel_ifindex = TUNNEL_IFINDEX,
                                   .tunnel_port = TUNNEL_PORT, .timeout_s = {30, 7200, 10, 30, 120, 20, 60, 0}, .hash_seed = 99,
                                   .flood_fan_out = 2, .relay_rate = 100, .relay_burst = 100};
+    struct metadata_config *metadata = pipeline_lookup(pipeline, "metadata", &zero);
+    metadata->ifindex = METADATA_IFINDEX;
+    metadata->port[0] = htons(METADATA_AGENT_PORT);
+    metadata->port[1] = htons(METADATA_AGENT_PORT + 1);
+    frame_mac("Z", metadata->mac);
     add_port(pipeline, 1, 7, "A", "10.0.0.1", "fd01::1", secure | PORT_REDIRECT_PEER | PORT_DHCP4 | PORT_DHCP6 | PORT_RA);
     add_port(pipeline, 2, 7, "B", "10.0.0.2", "fd01::2", secure | PORT_REDIRECT_PEER);
     add_port(pipeline, 3, 8, "B", "10.0.0.2", "fd01::2", secure);

@@ -16,7 +16,7 @@
  *   host 1: 192.0.2.1 > 192.0.2.2, MACs known          has port M (10.0.0.101, fd01::101) of network 7
  *   host 2: 2001:db8::1 > 2001:db8::2, by neighbor      has port N (10.0.0.102) of network 7
  *   host 3: 192.0.2.1 > 192.0.2.4, no next hop          has port O (10.0.0.103) of network 7
- *   tunnel device: interface 200; underlay: interface 201
+ *   tunnel device: interface 200; underlay: interface 201; metadata device: interface 202, MAC Z
  *
  *   network 7, 1450 --[1] router 1 [2]-- network 10, 1400 --[3] router 2 [4]-- network 11, 1450        [N] is router port N
  *              R 10.0.0.254, fd01::254   S 10.0.1.254, fd02::254    T 10.0.1.253, fd02::253   U 10.0.2.254, fd03::254
@@ -31,6 +31,8 @@
 
 #define TUNNEL_IFINDEX 200
 #define UNDERLAY_IFINDEX 201
+#define METADATA_IFINDEX 202
+#define METADATA_AGENT_PORT 8000 /* IPv4; one more for IPv6. */
 #define FIXTURE_FLOW_SLOTS 4096
 #define FIXTURE_KEY (FLOOD_KEY_MASK - 150) /* This host's; host N's is 100 * N further, round the end of the ring. */
 

@@ -3,7 +3,7 @@
  *
  *   1 byte   what: bits 0-1 the program, bit 2 a tag in the metadata, bit 3 GSO, bit 4 a short linear part, bit 5 time passes,
  *            bit 6 flags of a port and a router port change, bit 7 the network is on nine other hosts
- *   1 byte   where: the interface (or, for to_tunnel, the host); bit 7 makes the last program from_uplink
+ *   1 byte   where: the interface (or, for to_tunnel, the host); bit 7 makes the last program from_uplink, bit 6 alone from_metadata
  *   2 bytes  the frame's size, then the frame
  *
  * Beyond memory errors it must hold that: a frame of a workload is never left to the host's own stack; nothing that came by
@@ -72,7 +72,7 @@ static void check(struct pipeline *pipeline, enum pipeline_program program, cons
 
     if (program == PIPELINE_FROM_WORKLOAD)
         REQUIRE(result->action != TC_ACT_OK);
-    if (program != PIPELINE_TO_TUNNEL && program != PIPELINE_THROUGH_NEIGHBOR && result->action == TC_ACT_SHOT)
+    if (program != PIPELINE_TO_TUNNEL && program != PIPELINE_THROUGH_NEIGHBOR && program != PIPELINE_FROM_METADATA && result->action == TC_ACT_SHOT)
         REQUIRE(n_drops == 1);
     for (size_t i = 0; i < result->n_outputs; i++) {
         const struct pipeline_output *output = &result->outputs[i];
@@ -96,7 +96,8 @@ static void change_port(struct pipeline *pipeline, uint32_t slot, uint32_t flag)
 
 static void run_one(struct pipeline *pipeline, uint8_t what, uint8_t where, const uint8_t *bytes, uint32_t size)
 {
-    enum pipeline_program program = (what & 3) == PIPELINE_THROUGH_NEIGHBOR && where & 128 ? PIPELINE_FROM_UPLINK : what & 3;
+    bool is_last = (what & 3) == PIPELINE_THROUGH_NEIGHBOR;
+    enum pipeline_program program = is_last && where & 128 ? PIPELINE_FROM_UPLINK : is_last && where & 64 ? PIPELINE_FROM_METADATA : what & 3;
     struct pipeline_frame frame = {.bytes = bytes, .size = size, .vlan_present = what & 4, .gso_size = what & 8 ? 1 + where * 8 : 0,
                                    .gso_segs = what & 8 ? where % 3 : 0, .gso_tcp = where & 1, .linear = what & 16 ? 14 + where % 64 : 0};
     struct pipeline_result result;
@@ -119,6 +120,9 @@ static void run_one(struct pipeline *pipeline, uint8_t what, uint8_t where, cons
     case PIPELINE_FROM_UPLINK:
         frame.ifindex = UPLINK_IFINDEX;
         frame.vlan = where & 64 ? 5 : 0;
+        break;
+    case PIPELINE_FROM_METADATA:
+        frame.ifindex = METADATA_IFINDEX;
         break;
     default:
         frame.ifindex = TUNNEL_IFINDEX;

@@ -146,6 +146,8 @@ struct {
     __type(key, struct fragment_key);
     __type(value, struct fragment_value);
 } fragments SEC(".maps");
+TABLE_ARRAY(metadata, struct metadata_config, 1);
+TABLE_ARRAY(metadata_budget, struct metadata_budget, MAX_PORTS_DEFAULT);
 TABLE_ARRAY(settings, struct settings, 1);
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);

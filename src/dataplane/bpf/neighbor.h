@@ -5,6 +5,7 @@
 #define WEFT_BPF_NEIGHBOR_H
 
 #include "weft/dataplane/bpf/counters.h"
+#include "weft/dataplane/bpf/metadata.h"
 #include "weft/dataplane/bpf/security.h"
 
 /* Finds who has 'address'.  Returns false when nobody is known to. */
@@ -14,8 +15,13 @@ static __always_inline bool neighbor_find(__u32 vni, const __u8 *address, __u8 *
 
     address_copy(key.address, address);
     const struct neighbor_value *value = map_lookup(neighbors, &key);
-    if (!value)
-        return false;
+    if (!value) {
+        static const __u8 server_mac[8] = VIRTUAL_SERVER_MAC_BYTES;
+        if (!metadata_answers(address))
+            return false;
+        mac_copy(ret_mac, server_mac);
+        return true;
+    }
     union {
         __u64 word;
         struct neighbor_value value;

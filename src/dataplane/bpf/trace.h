@@ -16,6 +16,7 @@
     STAGE(policy)                                                                                            \
     STAGE(neighbor)                                                                                          \
     STAGE(punt)                                                                                              \
+    STAGE(metadata)                                                                                          \
     STAGE(learn)                                                                                             \
     STAGE(switch)                                                                                            \
     STAGE(route)                                                                                             \

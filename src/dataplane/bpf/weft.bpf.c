@@ -7,6 +7,7 @@
  *   a tunnelled frame    from_underlay: outer headers -> peer -> switch -> strip -> deliver | flood to local ports, and on to other hosts
  *   a flooded copy       to_tunnel, on the tunnel device's egress: encapsulate -> out of the underlay
  *   one more hop         through_neighbor, on the tunnel device's ingress: see tunnel_send
+ *   the agent's answer   from_metadata, on the metadata device's egress: see metadata.h
  *
  * A workload's frame never reaches the host's own stack: each way ends in a redirect, an answer or a drop.  What is in
  * brackets runs only when the connection entry is missing or out of date. */
@@ -93,6 +94,11 @@ static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet 
         if (step != STEP_CONTINUE)
             return step;
         TRACE(security, "the source is the port's");
+    }
+    if (metadata_is_request(packet)) {
+        step = metadata_request(skb, packet, port);
+        if (step != STEP_CONTINUE)
+            return step;
     }
     __u32 reason = punt_reason_of(packet, port);
     if (reason)
@@ -298,4 +304,12 @@ PROGRAM int through_neighbor(struct __sk_buff *skb)
         return TC_ACT_SHOT;
     skb->mark = 0;
     return tunnel_to_neighbor(host) & 0xff;
+}
+
+/* What the agent says to a workload that asked the metadata service. */
+PROGRAM int from_metadata(struct __sk_buff *skb)
+{
+    struct packet packet = {};
+
+    return conclude(&packet, metadata_reply(skb, &packet));
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "weft/base/util.h"
+#include "weft/model/virtual-server.h"
 #include "weft/services/dhcp/options.h"
 #include "weft/services/packet.h"
 
@@ -329,6 +330,8 @@ static void write_routes(const struct dhcp4_config *config, const struct dhcp4_a
             write_route(writer, &config->prefixes[i], NULL);
     if (!prefix_contains(&address->prefix, &address->server))
         write_route(writer, &(struct ip_prefix){address->server, 32}, NULL);
+    if (!has_default && !address->has_gateway) /* Nothing else leads to the metadata service. */
+        write_route(writer, &(struct ip_prefix){METADATA_SERVER_IP4, 32}, NULL);
     if (writer->size > 0 && !has_default && address->has_gateway)
         write_route(writer, &(struct ip_prefix){ip_from_v4(0), 0}, &address->gateway);
 }

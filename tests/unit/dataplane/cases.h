@@ -13,6 +13,7 @@ struct packet_case {
     uint32_t at;            /* Whose counter has the drop, or which port or host gets the frame. */
     const char *out;        /* What the receiver gets (a tunnelled frame is compared from its inner Ethernet header on). */
     uint32_t n_outputs;     /* Of a flood. */
+    bool by_metadata;       /* Leaves the metadata device, instead of arriving at the underlay. */
     void (*arrange)(struct pipeline *pipeline, struct pipeline_frame *frame);
 };
 

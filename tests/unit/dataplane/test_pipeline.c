@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <linux/if_ether.h>
 
 #include "cases.h"
 #include "weft/base/util.h"
@@ -36,6 +37,20 @@ static void gso_other(struct pipeline *pipeline, struct pipeline_frame *frame)
 static void tagged(struct pipeline *pipeline, struct pipeline_frame *frame)
 {
     frame->vlan_present = true;
+}
+
+static void metadata_is_used_up(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    struct metadata_budget *budget = pipeline_lookup(pipeline, "metadata_budget", &(uint32_t){1});
+
+    budget->time_ns = UINT64_MAX / 2; /* Nothing comes in before then. */
+}
+
+static void no_metadata(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    struct metadata_config *config = pipeline_lookup(pipeline, "metadata", &(uint32_t){0});
+
+    config->ifindex = 0;
 }
 
 static void headers_in_pieces(struct pipeline *pipeline, struct pipeline_frame *frame)
@@ -387,6 +402,22 @@ static const struct packet_case cases[] = {
     {"tunnel_of_a_neighbor_on_the_wire", 0, IN4 "M>A ip 1.1.1.1>2.2.2.2 udp 1>2", .verdict = PIPELINE_PASSED, .arrange = not_for_host},
     {"tunnel_in_transit", 0, IN4 "M>A ip 1.1.1.1>2.2.2.2 udp 1>2", .verdict = PIPELINE_PASSED,
      .arrange = encapsulated_frames_of_others},
+    {"metadata_from_another_address", 1, "A>B ip 10.1.0.1>169.254.169.254 tcp 1000>80 S", DROPS(metadata_source, 1)},
+    {"metadata_from_a_global_address", 1, "A>B ip6 fd01::1>fe80::a9fe:a9fe tcp 1000>80 S", DROPS(metadata_source, 1)},
+    {"metadata_too_often", 1, "A>B ip 10.0.0.1>169.254.169.254 tcp 1000>80 S", DROPS(metadata_budget, 1), .arrange = metadata_is_used_up},
+    {"metadata_of_another_tcp_port", 1, "A>X ip 10.0.0.1>169.254.169.254 tcp 1000>81 S", DROPS(unknown_destination, 1)},
+    {"metadata_by_udp", 1, "A>X ip 10.0.0.1>169.254.169.254 udp 1000>80", DROPS(unknown_destination, 1)},
+    {"metadata_where_there_is_none", 1, "A>X ip 10.0.0.1>169.254.169.254 tcp 1000>80 S", DROPS(unknown_destination, 1), .arrange = no_metadata},
+    {"metadata_is_a_neighbor", 1, "A>* arp request A 10.0.0.1 169.254.169.254", ANSWERS,
+     .out = "fa:16:3f:00:00:01>A arp reply fa:16:3f:00:00:01 169.254.169.254 10.0.0.1 set=32:2 set=37:0x41"},
+    {"metadata_is_no_neighbor_without_it", 1, "A>* arp request A 10.0.0.1 169.254.169.254", DROPS(unknown_neighbor, 1), .arrange = no_metadata},
+    {"metadata_is_a_neighbor_by_ipv6", 1, "A>33:33:ff:fe:a9:fe ip6 fd01::1>ff02::1:fffe:a9fe ns fe80::a9fe:a9fe A", ANSWERS},
+    {"metadata_answer_to_a_free_slot", 0, "Z>Z ip 240.15.255.254>240.0.0.12 tcp 8000>1000 SA", DROPS(metadata_stale, 0), .by_metadata = true},
+    {"metadata_answer_to_the_slots_last_port", 0, "Z>Z ip 240.15.255.254>243.32.0.1 tcp 8000>1000 SA", DROPS(metadata_stale, 0),
+     .by_metadata = true},
+    {"metadata_answer_to_nobody", 0, "Z>Z ip6 fd57:4546:5400:1::1>fd57:4546:5401::33:0:1 tcp 8001>1000 SA", DROPS(metadata_stale, 0),
+     .by_metadata = true},
+    {"metadata_answer_to_a_port_that_is_down", 0, "Z>Z ip 240.15.255.254>243.112.0.5 tcp 8000>1000 SA", DROPS(port_down, 5), .by_metadata = true},
     {"the_hosts_own_ssh", 0, "O>H ip 192.0.2.9>192.0.2.1 tcp 999>22 S", .verdict = PIPELINE_PASSED},
     {"the_hosts_own_arp", 0, "O>H arp reply O 192.0.2.9 192.0.2.1", .verdict = PIPELINE_PASSED},
 };
@@ -425,6 +456,16 @@ static void check_bytes(const struct packet_case *test, const struct pipeline_ou
     assert_memory_equal(output->bytes + skip, expected.bytes, expected.size);
 }
 
+static enum pipeline_program program_of(const struct packet_case *test)
+{
+    return test->port ? PIPELINE_FROM_WORKLOAD : test->by_metadata ? PIPELINE_FROM_METADATA : PIPELINE_FROM_UNDERLAY;
+}
+
+static uint32_t ifindex_of(const struct packet_case *test)
+{
+    return test->port ? 100 + test->port : test->by_metadata ? METADATA_IFINDEX : UNDERLAY_IFINDEX;
+}
+
 static void run_case(void **state)
 {
     const struct packet_case *test = *state;
@@ -433,10 +474,10 @@ static void run_case(void **state)
     struct pipeline_result result;
 
     frame_parse(test->frame, &frame);
-    struct pipeline_frame input = {.bytes = frame.bytes, .size = frame.size, .ifindex = test->port ? 100 + test->port : UNDERLAY_IFINDEX};
+    struct pipeline_frame input = {.bytes = frame.bytes, .size = frame.size, .ifindex = ifindex_of(test)};
     if (test->arrange)
         test->arrange(pipeline, &input);
-    assert_int_equal(pipeline_trace(pipeline, test->port ? PIPELINE_FROM_WORKLOAD : PIPELINE_FROM_UNDERLAY, &input, &result), 0);
+    assert_int_equal(pipeline_trace(pipeline, program_of(test), &input, &result), 0);
     for (size_t i = 0; i < result.n_steps; i++)
         print_message("    %-12s %s\n", result.steps[i].stage, result.steps[i].text);
     assert_string_equal(pipeline_verdict_name(result.verdict), pipeline_verdict_name(test->verdict));
@@ -499,12 +540,11 @@ static void every_prefix_of_every_case_is_safe(void **state)
         frame_parse(test->frame, &frame);
         for (uint32_t size = 14; size <= frame.size && size < 160; size++) {
             struct pipeline_frame input = {.bytes = frame.bytes, .size = size,
-                                           .ifindex = test->port ? 100 + test->port : UNDERLAY_IFINDEX};
+                                           .ifindex = ifindex_of(test)};
             struct pipeline_result result;
             for (uint32_t linear = 0; linear < size; linear += 13) {
                 input.linear = linear;
-                assert_int_equal(pipeline_trace(pipeline, test->port ? PIPELINE_FROM_WORKLOAD : PIPELINE_FROM_UNDERLAY, &input,
-                                                &result), 0);
+                assert_int_equal(pipeline_trace(pipeline, program_of(test), &input, &result), 0);
                 pipeline_result_clear(&result);
             }
         }
@@ -769,6 +809,76 @@ static struct pipeline_result trace(struct pipeline *pipeline, enum pipeline_pro
     assert_int_equal(pipeline_trace(pipeline, program, &(struct pipeline_frame){.bytes = frame.bytes, .size = frame.size, .ifindex = ifindex},
                                     &result), 0);
     return result;
+}
+
+/* ---- the metadata service ------------------------------------------------------------------------------------------------------ */
+
+/* The sum over the pseudo header and the TCP segment (RFC 9293, 3.1): 0 when the checksum is right, and then the one it should be. */
+static uint16_t tcp_sum(const uint8_t *bytes, uint32_t size)
+{
+    bool v4 = bytes[12] == 0x08;
+    uint32_t l4 = ETH_HLEN + (v4 ? 20 : 40), sum = 6 + size - l4;
+
+    for (uint32_t i = ETH_HLEN + (v4 ? 12 : 8); i < size; i += 2)
+        sum += bytes[i] << 8 | (i + 1 < size ? bytes[i + 1] : 0);
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return ~sum;
+}
+
+static void with_checksum(const char *text, struct frame *ret)
+{
+    frame_parse(text, ret);
+    uint32_t at = ETH_HLEN + (ret->bytes[12] == 0x08 ? 20 : 40) + 16;
+    ret->bytes[at] = ret->bytes[at + 1] = 0;
+    uint16_t sum = tcp_sum(ret->bytes, ret->size);
+    ret->bytes[at] = sum >> 8;
+    ret->bytes[at + 1] = sum;
+}
+
+static void becomes(struct pipeline *pipeline, enum pipeline_program program, uint32_t ifindex, const char *text, const char *out,
+                    enum pipeline_verdict verdict, uint32_t to)
+{
+    struct frame frame, expected;
+    struct pipeline_result result;
+
+    with_checksum(text, &frame);
+    with_checksum(out, &expected);
+    assert_int_equal(pipeline_trace(pipeline, program, &(struct pipeline_frame){.bytes = frame.bytes, .size = frame.size, .ifindex = ifindex},
+                                    &result), 0);
+    assert_string_equal(pipeline_verdict_name(result.verdict), pipeline_verdict_name(verdict));
+    const struct pipeline_output *output = only_output(&result);
+    assert_int_equal(output->ifindex, to);
+    assert_int_equal(output->size, expected.size);
+    assert_int_equal(tcp_sum(output->bytes, output->size), 0);
+    assert_memory_equal(output->bytes, expected.bytes, expected.size);
+    pipeline_result_clear(&result);
+}
+
+/* Slot 1 has generation 51, and is 243.48.0.1; slot 3, the other tenant's with port 2's addresses, has 53. */
+static void metadata_requests_and_answers_are_translated(void **state)
+{
+    struct pipeline *pipeline = fixture_new();
+
+    becomes(pipeline, PIPELINE_FROM_WORKLOAD, 101, "A>X ip 10.0.0.1>169.254.169.254 tcp 1000>80 A +13",
+            "A>Z ip 243.48.0.1>240.15.255.254 tcp 1000>8000 A +13", PIPELINE_PUNTED, METADATA_IFINDEX);
+    becomes(pipeline, PIPELINE_FROM_METADATA, METADATA_IFINDEX, "Z>Z ip 240.15.255.254>243.48.0.1 tcp 8000>1000 A +21",
+            "fa:16:3f:00:00:01>A ip 169.254.169.254>10.0.0.1 tcp 80>1000 A +21", PIPELINE_DELIVERED, 101);
+    becomes(pipeline, PIPELINE_FROM_WORKLOAD, 102, "B>X ip 10.0.0.2>169.254.169.254 tcp 1000>80 S",
+            "B>Z ip 243.64.0.2>240.15.255.254 tcp 1000>8000 S", PIPELINE_PUNTED, METADATA_IFINDEX);
+    becomes(pipeline, PIPELINE_FROM_WORKLOAD, 103, "B>X ip 10.0.0.2>169.254.169.254 tcp 1000>80 S",
+            "B>Z ip 243.80.0.3>240.15.255.254 tcp 1000>8000 S", PIPELINE_PUNTED, METADATA_IFINDEX);
+    becomes(pipeline, PIPELINE_FROM_WORKLOAD, 101, "A>X ip6 fe80::ff:fe00:41>fe80::a9fe:a9fe tcp 1000>80 S +7",
+            "A>Z ip6 fd57:4546:5400::33:0:1>fd57:4546:5400:1::1 tcp 1000>8001 S +7", PIPELINE_PUNTED, METADATA_IFINDEX);
+    becomes(pipeline, PIPELINE_FROM_METADATA, METADATA_IFINDEX, "Z>Z ip6 fd57:4546:5400:1::1>fd57:4546:5400::33:0:1 tcp 8001>1000 A +9",
+            "fa:16:3f:00:00:01>A ip6 fe80::a9fe:a9fe>fe80::ff:fe00:41 tcp 80>1000 A +9", PIPELINE_DELIVERED, 101);
+    assert_int_equal(fixture_counters(pipeline, 1)->rx_packets, 2);
+    /* What else the host says on the device goes nowhere, uncounted. */
+    struct pipeline_result result = trace(pipeline, PIPELINE_FROM_METADATA, METADATA_IFINDEX, "Z>Z ip 240.15.255.254>243.48.0.1 tcp 22>1000 S");
+    assert_int_equal(result.verdict, PIPELINE_DROPPED);
+    assert_int_equal(result.reason, 0);
+    pipeline_result_clear(&result);
+    pipeline_free(pipeline);
 }
 
 /* Kind, hops and argument in the header of the copy for a host. */
@@ -1168,6 +1278,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(full_table_costs_speed_only),
         cmocka_unit_test(full_table_of_fragments_makes_room),
         cmocka_unit_test(budget_of_copies_grows_back),
+        cmocka_unit_test(metadata_requests_and_answers_are_translated),
         cmocka_unit_test(every_prefix_of_every_case_is_safe),
         cmocka_unit_test(every_drop_reason_has_a_case),
         cmocka_unit_test(every_stage_is_reached),

@@ -323,7 +323,7 @@ static void no_gateway_means_an_on_link_route_to_the_server(void **state)
     ask(&config, &(struct message){DHCP4_DISCOVER, .requested = "10.1.0.5", .options = "37 03 01 03 79"}, &reply);
     assert_option(&reply, 1, "ffff0000");
     assert_option(&reply, 3, NULL);
-    assert_option(&reply, 121, "18 0a0000 00000000  20 a9fe0001 00000000");
+    assert_option(&reply, 121, "18 0a0000 00000000  20 a9fe0001 00000000  20 a9fea9fe 00000000");
 }
 
 static void default_host_route_replaces_the_gateway(void **state)
