@@ -1,0 +1,226 @@
+"""Security groups, end to end: what real clients see, and that nothing else passes.
+
+       h1: server ("web" group), neighbor        h2: client ("clients" group), stranger
+                       \\___________ one network, IPv4 and IPv6 __________/
+"""
+
+import contextlib
+import errno
+import socket
+import subprocess
+
+import pytest
+
+from lab import Lab
+from namespaces import Failed, wait_for
+
+LISTENER = """
+import socket, sys, threading
+def serve(connection):
+    while data := connection.recv(4096):
+        connection.sendall(data)
+server = socket.create_server(("::", int(sys.argv[1])), family=socket.AF_INET6, dualstack_ipv6=True)
+print("ready", flush=True)
+while True:
+    threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
+"""
+
+
+class Groups:
+    """The API's words for groups and rules; of one test."""
+
+    def __init__(self, api):
+        self.api, self.made = api, []
+
+    def new(self, name, *rules, **attributes):
+        """A group without any rule but 'rules'."""
+        group = self.api.post("/v2.0/security-groups", {"security_group": {"name": name, **attributes}})["security_group"]
+        self.made.append(group)
+        for rule in group["security_group_rules"]:
+            self.api.delete(f"/v2.0/security-group-rules/{rule['id']}")
+        for rule in rules:
+            self.allow(group, **rule)
+        return group
+
+    def allow(self, group, direction="ingress", protocol="tcp", ports=None, ethertype="IPv4", remote=None, remote_group=None):
+        rule = {"security_group_id": group["id"], "direction": direction, "protocol": protocol, "ethertype": ethertype}
+        if ports:
+            rule.update(port_range_min=ports, port_range_max=ports)
+        if remote:
+            rule["remote_ip_prefix"] = remote
+        if remote_group:
+            rule["remote_group_id"] = remote_group["id"]
+        return self.api.post("/v2.0/security-group-rules", {"security_group_rule": rule})["security_group_rule"]
+
+    def forbid(self, rule):
+        self.api.delete(f"/v2.0/security-group-rules/{rule['id']}")
+
+    def delete(self):
+        for group in reversed(self.made):  # Who is named by a rule goes after it.
+            self.api.delete(f"/v2.0/security-groups/{group['id']}")
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with Lab(2) as lab:
+        lab.network = lab.api.network()
+        lab.api.subnet(lab.network, "10.0.0.0/24")
+        lab.api.subnet(lab.network, "fd00::/64", ipv6_address_mode="dhcpv6-stateful", ipv6_ra_mode="dhcpv6-stateful")
+        yield lab
+
+
+@pytest.fixture
+def groups(lab):
+    made = Groups(lab.api)
+    yield made
+    made.delete()
+
+
+@contextlib.contextmanager
+def workload(lab, host, *groups):
+    made = lab.workload(lab.api.port(lab.network, host, security_groups=[group["id"] for group in groups]), host)
+    lab.api.wait_active(made.port)
+    try:
+        yield made
+    finally:
+        made.delete()
+        lab.workloads.remove(made)
+        lab.api.delete(f"/v2.0/ports/{made.port['id']}")
+
+
+def address_of(workload, family):
+    return next(fixed["ip_address"] for fixed in workload.port["fixed_ips"] if (":" in fixed["ip_address"]) == (family == 6))
+
+
+def connect(client, server, port, timeout=2, family=4):
+    with client.namespace.inside():
+        return socket.create_connection((address_of(server, family), port), timeout)
+
+
+def connects(client, server, port, family=4):
+    """A connection is made, and what is sent comes back."""
+    try:
+        with connect(client, server, port, 1, family) as connection:
+            connection.sendall(b"hello")
+            return connection.recv(100) == b"hello"
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def listening(server, *ports):
+    listeners = [server.popen("/usr/bin/python3", "-c", LISTENER, port, stdout=subprocess.PIPE, text=True) for port in ports]
+    try:
+        for listener in listeners:
+            assert listener.stdout.readline() == "ready\n"
+        yield
+    finally:
+        for listener in listeners:
+            listener.kill()
+            listener.communicate()
+
+
+OUT = {"direction": "egress", "protocol": None}
+OUT6 = {"direction": "egress", "protocol": None, "ethertype": "IPv6"}
+
+
+def test_what_no_rule_names_does_not_pass(lab, groups):
+    """TCP 7000 is let in, in both families; 7001, UDP and ICMP are not, nor does the server get out by itself."""
+    web = groups.new("web", {"ports": 7000}, {"ports": 7000, "ethertype": "IPv6"})
+    clients = groups.new("clients", OUT, OUT6)
+    with workload(lab, lab.hosts[0], web) as server, workload(lab, lab.hosts[1], clients) as client, \
+            workload(lab, lab.hosts[0], clients) as neighbor, listening(server, 7000, 7001), listening(client, 7000):
+        for one in (client, neighbor):
+            for family in (4, 6):
+                wait_for(lambda: connects(one, server, 7000, family), f"IPv{family} from {one.namespace.name}")
+                assert not connects(one, server, 7001, family)
+            assert one.ping(server) == 0
+        assert lab.hosts[0].drops(server.port)["policy_ingress"] >= 4
+        assert not connects(server, client, 7000)
+        assert lab.hosts[0].drops(server.port)["policy_egress"] >= 1
+
+
+def test_a_rule_that_goes_ends_its_connections_at_once(lab, groups):
+    clients = groups.new("clients", OUT)
+    web = groups.new("web")
+    rules = [groups.allow(web, ports=port) for port in (7000, 7001)]
+    with workload(lab, lab.hosts[0], web) as server, workload(lab, lab.hosts[1], clients) as client, listening(server, 7000, 7001):
+        wait_for(lambda: connects(client, server, 7000) and connects(client, server, 7001), "both ports to be reached")
+        with connect(client, server, 7000) as ended, connect(client, server, 7001) as other:
+            groups.forbid(rules[0])
+
+            def is_over():
+                try:
+                    ended.settimeout(0.3)
+                    ended.sendall(b"still there?")
+                    return not ended.recv(100)
+                except (TimeoutError, ConnectionError):
+                    return True
+
+            wait_for(is_over, "the connection to end", 5)
+            assert not connects(client, server, 7000)
+            other.sendall(b"you too?")
+            assert other.recv(100) == b"you too?"
+
+
+def test_a_group_is_who_is_in_it(lab, groups):
+    """By remote group: members on any host, from the moment that they are in until they leave."""
+    clients, others = groups.new("clients", OUT), groups.new("others", OUT)
+    web = groups.new("web")
+    groups.allow(web, ports=7000, remote_group=clients)
+    with workload(lab, lab.hosts[0], web) as server, workload(lab, lab.hosts[1], clients) as client, \
+            workload(lab, lab.hosts[1], others) as stranger, listening(server, 7000):
+        wait_for(lambda: connects(client, server, 7000), "the member to be let in")
+        assert not connects(stranger, server, 7000)
+        lab.api.update_port(stranger.port, security_groups=[clients["id"]])
+        wait_for(lambda: connects(stranger, server, 7000), "the new member to be let in")
+        lab.api.update_port(client.port, security_groups=[others["id"]])
+        wait_for(lambda: not connects(client, server, 7000), "the former member to be left out")
+
+
+def test_stateless_groups_judge_each_packet(lab, groups):
+    """The server's answers need a rule of their own, by the port that the client calls from."""
+    web = groups.new("web", {"ports": 7000}, stateful=False)
+    clients = groups.new("clients", OUT)
+    with workload(lab, lab.hosts[0], web) as server, workload(lab, lab.hosts[1], clients) as client, listening(server, 7000):
+        assert not connects(client, server, 7000)
+        wait_for(lambda: lab.hosts[0].drops(server.port).get("policy_egress"), "the answer to be dropped")
+        groups.allow(web, direction="egress")
+        wait_for(lambda: connects(client, server, 7000), "answers to be let out")
+
+
+def test_a_port_scan_sees_nothing(lab, groups):
+    """Neither an open nor a closed port answers a neighbor, not even with a refusal."""
+    nothing, clients = groups.new("nothing"), groups.new("clients", OUT)
+    with workload(lab, lab.hosts[0], nothing) as server, workload(lab, lab.hosts[0], clients) as neighbor, listening(server, 7000):
+        answers, pending = [], []
+        with neighbor.namespace.inside():
+            for port in [*range(1, 200), 7000]:
+                one = socket.socket()
+                one.setblocking(False)
+                assert one.connect_ex((server.address, port)) == errno.EINPROGRESS
+                pending.append(one)
+        # All SYNs were judged when the last is counted; whoever is refused or let in knows by now.
+        wait_for(lambda: lab.hosts[0].drops(server.port).get("policy_ingress", 0) >= 200, "200 probes to be dropped")
+        for one in pending:
+            with contextlib.suppress(BlockingIOError, OSError):
+                answers += [one.getpeername()]
+            assert one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+            one.close()
+        assert answers == [] and neighbor.ping(server) == 0
+
+
+def test_what_every_workload_needs_is_never_refused(lab, groups):
+    """A port whose groups allow nothing, or that has none: ARP, DHCP and the metadata service."""
+    nothing = groups.new("nothing")
+    for of_port in ([nothing], []):
+        with workload(lab, lab.hosts[0], *of_port) as one:
+            one.namespace.ip("addr", "flush", "dev", "eth0", "scope", "global")
+            try:
+                out = one.run("busybox", "udhcpc", "-i", "eth0", "-n", "-q", "-f", "-t", 5, "-T", 1, "-s", "/bin/true", stderr=subprocess.STDOUT)
+            except Failed as failure:
+                pytest.fail(f"no lease: {failure}")
+            assert f"lease of {one.address} obtained" in out
+            one.namespace.ip("addr", "add", f"{one.address}/24", "dev", "eth0")
+            one.namespace.ip("route", "replace", "169.254.169.254/32", "dev", "eth0")
+            assert one.run("curl", "-sS", "--max-time", 10, "http://169.254.169.254/latest/meta-data/local-ipv4") == one.address
