@@ -310,7 +310,7 @@ static const struct flag trace_flags[] = {
 static const struct flag drops_flags[] = {
     OWN("port", "PORT", "only of this port", COMPLETE_PORT),
     OWN("host", "HOST", "only on this host", COMPLETE_HOST),
-    OWN_SWITCH("watch", "go on, and print what is added each second"),
+    OWN_SWITCH("follow", "go on, and print what is added each second"),
     END,
 };
 static const struct flag flows_flags[] = {

@@ -258,7 +258,7 @@ static void on_interrupt(int signal_number)
 }
 
 /* A line for each count that grew, each second. */
-static int watch_drops(struct call *call)
+static int follow_drops(struct call *call)
 {
     const struct sigaction action = {.sa_handler = on_interrupt};
     const struct timespec second = {.tv_sec = 1};
@@ -302,8 +302,8 @@ int run_drops(struct call *call)
 
     if (call_flag(call, "port") && call_flag(call, "host"))
         return error_set(&call->error, -EINVAL, "host", "--port and --host exclude each other");
-    if (call_flag(call, "watch"))
-        return watch_drops(call);
+    if (call_flag(call, "follow"))
+        return follow_drops(call);
     r = collect_drops(call, &rows);
     return r < 0 ? r : output_list(call, rows, drop_columns);
 }

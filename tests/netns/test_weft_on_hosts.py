@@ -189,7 +189,7 @@ def test_a_workload_that_cannot_be_made_leaves_nothing(lab, weft, network, names
 
 
 def test_drops_are_watched_as_they_happen(lab, weft, network, peer):
-    command = weft.command("drops", "--port", "peer", "--watch")
+    command = weft.command("drops", "--port", "peer", "--follow")
     watcher = subprocess.Popen(command, env=weft.environment, stdout=subprocess.PIPE, text=True)
     try:
         peer.namespace.ip("address", "add", "10.0.0.77/32", "dev", "eth0")

@@ -102,7 +102,7 @@ static void what_is_missing_is_named(void **state)
     refused("weft port plug p1", "INTERFACE is missing; see 'weft port plug --help'");
     refused("weft port list --network", "option '--network' needs a value: NETWORK");
     refused("weft status extra", "'extra' is one argument too many; see 'weft status --help'");
-    refused("weft drops --watch=yes", "option '--watch' takes no value, 'yes' was given");
+    refused("weft drops --follow=yes", "option '--follow' takes no value, 'yes' was given");
 }
 
 static void choices_are_checked(void **state)
