@@ -252,6 +252,25 @@ int uplinks_gather(struct uplinks *uplinks, struct gathered *gathered)
     return 0;
 }
 
+/* An address of the host that lies in a network behind a router. */
+static void protect_route(struct desired *desired, const struct ip_address *address)
+{
+    const struct rows *uplinks = &desired->tables[TABLE_UPLINKS];
+
+    for (size_t i = 0; i < uplinks->n; i++) {
+        struct uplink_key by;
+        struct route_key key = {.prefix_length = 32 + 128};
+
+        memcpy(&by, rows_key(uplinks, i), sizeof(by));
+        if (by.ifindex != UPLINK_BY_VNI)
+            continue;
+        key.router = ROUTER_OUTSIDE | by.vlan;
+        memcpy(key.address, address->bytes, sizeof(key.address));
+        struct route_value value = {.router = key.router, .flags = ROUTE_LOCAL};
+        rows_add(&desired->tables[TABLE_ROUTES], &key, &value);
+    }
+}
+
 /* The host's addresses, on whatever interface: each may be reached by an uplink. */
 void uplinks_protect_host(struct uplinks *uplinks, struct desired *desired)
 {
@@ -261,8 +280,16 @@ void uplinks_protect_host(struct uplinks *uplinks, struct desired *desired)
     if (!uplinks->n_uplinks || getifaddrs(&addresses) < 0)
         return;
     for (const struct ifaddrs *i = addresses; i; i = i->ifa_next) {
+        struct ip_address address;
+
+        if (i->ifa_addr && i->ifa_addr->sa_family == AF_INET6) {
+            memcpy(address.bytes, &((const struct sockaddr_in6 *)i->ifa_addr)->sin6_addr, sizeof(address.bytes));
+            protect_route(desired, &address);
+        }
         if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET)
             continue;
+        address = ip_from_v4(ntohl(((const struct sockaddr_in *)i->ifa_addr)->sin_addr.s_addr));
+        protect_route(desired, &address);
         uint32_t own = ((const struct sockaddr_in *)i->ifa_addr)->sin_addr.s_addr;
         for (size_t row = 0; row < rows->n; row++) {
             struct external_key key;
@@ -276,6 +303,7 @@ void uplinks_protect_host(struct uplinks *uplinks, struct desired *desired)
         }
     }
     freeifaddrs(addresses);
+    rows_sort(&desired->tables[TABLE_ROUTES]);
 }
 
 /* ---- announcements ------------------------------------------------------------------------------------------------------------- */
@@ -379,6 +407,10 @@ static int attach(struct uplinks *uplinks, struct uplink *uplink)
     result = attach_uplink(uplink->ifindex, maps_program(uplinks->agent->maps, PROGRAM_FROM_UPLINK));
     if (result < 0)
         return result;
+    /* Solicitations come to groups that the host is in none of. */
+    struct packet_mreq all = {.mr_ifindex = (int)uplink->ifindex, .mr_type = PACKET_MR_ALLMULTI};
+    if (setsockopt(uplinks->socket, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all, sizeof(all)) < 0)
+        log_warning("uplinks: '%s' does not take all groups: %s", uplink->interface, strerror(errno));
     log_info("uplink into '%s' is interface '%s'", uplink->physical_network, uplink->interface);
     uplink->attached = uplink->ifindex;
     uplink->attached_incarnation = uplink->incarnation;

@@ -320,6 +320,7 @@ _Static_assert(MAX_ROUTER_PORTS_DEFAULT <= 65536, "flow_entry holds a router por
 #define ROUTER_PORT_UP (1u << 0)         /* The router's admin_state_up, and the port's. */
 #define ROUTER_PORT_EXTERNAL (1u << 1)   /* On an external network: what leaves here is translated (if the router does that) */
 #define ROUTER_PORT_SNAT (1u << 2)       /* to a floating IP or, with this flag, to the router's address. */
+#define ROUTER_PORT_ANNOUNCED (1u << 3)  /* This host answers for its IPv6 addresses on its uplink. */
 struct router_port_config {
     __u32 flags;         /* ROUTER_PORT_* */
     __u32 router;        /* Number of the router: the routing table. */
@@ -351,6 +352,9 @@ struct route_key {
 };
 #define ROUTE_LOCAL (1u << 0)            /* An address of the router itself. */
 #define ROUTE_MANY (1u << 1)             /* 'port' is the number of a group in 'next_hops', and next_hop unused. */
+/* 'router' of the table that says who routes what arrives from outside on an external network: 'port' is the router's port there.  A
+ * ROUTE_LOCAL in it is an address of this host, which such a prefix does not take from it. */
+#define ROUTER_OUTSIDE 0x80000000u       /* | vni */
 struct route_value {                     /* Replaced whole. */
     __u32 router;        /* Repeats the key. */
     __u32 flags;         /* ROUTE_* */

@@ -335,6 +335,11 @@ static void random_external(struct pipeline *pipeline)
     struct port_runtime *runtime = pipeline_lookup(pipeline, "port_runtime", &nobody);
 
     fixture_external(pipeline);
+    if (chance(60)) {
+        fixture_route(pipeline, ROUTER_OUTSIDE | 20, "fd01::", 64, chance(10) ? ROUTE_LOCAL : 0, 5, NULL);
+        fixture_route(pipeline, ROUTER_OUTSIDE | 20, "10.0.0.0", 23, 0, 5, NULL);
+        fixture_router_port(pipeline, 5)->flags |= ROUTER_PORT_ANNOUNCED;
+    }
     runtime->punt_time_ns = FAR_FUTURE_NS;
     runtime->punt_tokens = random_below(60);
     runtime = pipeline_lookup(pipeline, "port_runtime", &workload);
@@ -684,6 +689,14 @@ static void arriving(char *text)
 {
     const char *here = PICK(ours), *there = chance(85) ? PICK(outside) : PICK(ours);
 
+    if (chance(10)) {
+        static const char *const routed[] = {"fd01::1", "fd01::2", "fd02::101", "2001:db8:20::10"};
+        add_text(text, " ip6 2001:db8:77::1>%s", PICK(routed));
+        add_l4(text, true);
+        return;
+    }
+    if (chance(10))
+        here = chance(50) ? "10.0.0.1" : "10.0.1.1";
     add_text(text, " ip %s>%s", there, here);
     if (chance(4))
         add_text(text, " ttl=%u", random_below(3));

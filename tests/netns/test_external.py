@@ -1,9 +1,9 @@
 """Workloads reach the world outside, and are reached from there.
 
-    outside: bridge 'world' 203.0.113.1/24 (and 198.51.100.7/32, further away)
+    outside: bridge 'world' 203.0.113.1/24, VLAN 5 203.0.114.1/24 (and 198.51.100.7/32, further away)
         |up0 203.0.113.201          |up0
-        h1 ------- underlay ------- h2            physnet1:up0 on both, flat
-        a1 (10.0.0.0/24)            b2            router r, SNAT; a2 on h1 has a floating IP
+        h1 ------- underlay ------- h2 ---------- h3       physnet1:up0 on h1 and h2
+        a1 (10.0.0.0/24)            b2            c3       router r, SNAT; a2 on h1 has a floating IP
 
 The uplink of h1 carries an address and a TCP session of the host itself, while the agent comes and goes."""
 
@@ -44,27 +44,37 @@ class World:
         self.namespace.ip("addr", "add", "203.0.113.1/24", "dev", "world")
         self.namespace.ip("addr", "add", f"{FAR}/32", "dev", "world")
         self.namespace.ip("link", "set", "lo", "up")
-        for host in lab.hosts:
+        self.namespace.ip("link", "add", "link", "world", "name", "world.5", "type", "vlan", "id", "5")
+        self.namespace.ip("link", "set", "world.5", "up")
+        self.namespace.ip("addr", "add", "203.0.114.1/24", "dev", "world.5")
+        for host in lab.hosts[:2]:
             run("ip", "link", "add", f"to-{host.name}", "netns", self.namespace.name, "type", "veth", "peer", "name", "up0", "netns",
                 host.namespace.name)
             self.namespace.ip("link", "set", f"to-{host.name}", "master", "world", "up")
             host.namespace.ip("link", "set", "up0", "up")
         lab.hosts[0].namespace.ip("addr", "add", "203.0.113.201/24", "dev", "up0")
-        api = lab.api
-        self.external = api.network("ext", **{"router:external": True, "provider:network_type": "flat",
-                                              "provider:physical_network": "physnet1"})
-        api.subnet(self.external, "203.0.113.0/24", gateway_ip="203.0.113.1", enable_dhcp=False,
-                   allocation_pools=[{"start": "203.0.113.10", "end": "203.0.113.100"}])
-        self.network = api.network("inside")
-        subnet = api.subnet(self.network, "10.0.0.0/24")
-        self.router = api.post("/v2.0/routers", {"router": {"name": "r", "external_gateway_info": {"network_id": self.external["id"]}}})["router"]
-        api.put(f"/v2.0/routers/{self.router['id']}/add_router_interface", {"subnet_id": subnet["id"]})
-        self.address = self.router["external_gateway_info"]["external_fixed_ips"][0]["ip_address"]
-        self.workloads = [self.workload(host) for host in (lab.hosts[0], lab.hosts[1], lab.hosts[0])]
+        self.external = self.external_network("203.0.113", **{"provider:network_type": "flat"})
+        self.network, self.address = self.behind(self.external)
+        self.workloads = [self.workload(self.network, host) for host in (lab.hosts[0], lab.hosts[1], lab.hosts[0], lab.hosts[2])]
         self.serve(self.namespace)
 
-    def workload(self, host):
-        port = self.lab.api.port(self.network, host, port_security_enabled=False, security_groups=[])
+    def external_network(self, prefix, **attributes):
+        network = self.lab.api.network("ext", **{"router:external": True, "provider:physical_network": "physnet1", **attributes})
+        self.lab.api.subnet(network, f"{prefix}.0/24", gateway_ip=f"{prefix}.1", enable_dhcp=False,
+                            allocation_pools=[{"start": f"{prefix}.10", "end": f"{prefix}.100"}])
+        return network
+
+    def behind(self, external):
+        """A network behind a router with a gateway there, and the router's address outside."""
+        api = self.lab.api
+        network = api.network("inside")
+        subnet = api.subnet(network, "10.0.0.0/24")
+        router = api.post("/v2.0/routers", {"router": {"name": "r", "external_gateway_info": {"network_id": external["id"]}}})["router"]
+        api.put(f"/v2.0/routers/{router['id']}/add_router_interface", {"subnet_id": subnet["id"]})
+        return network, router["external_gateway_info"]["external_fixed_ips"][0]["ip_address"]
+
+    def workload(self, network, host):
+        port = self.lab.api.port(network, host, port_security_enabled=False, security_groups=[])
         workload = self.lab.workload(port, host)
         workload.namespace.ip("route", "add", "default", "via", "10.0.0.1")
         self.lab.api.wait_active(port)
@@ -73,8 +83,9 @@ class World:
     def serve(self, namespace):
         self.processes.append(namespace.popen(sys.executable, "-c", SERVER))
 
-    def floating(self, port=None):
-        body = {"floating_network_id": self.external["id"], **({"port_id": port["id"]} if port else {})}
+    def floating(self, port, prefix="203.0.113"):
+        subnet = next(s for s in self.lab.api.get("/v2.0/subnets")["subnets"] if s["cidr"] == f"{prefix}.0/24")
+        body = {"floating_network_id": subnet["network_id"], "port_id": port["id"]}
         return self.lab.api.post("/v2.0/floatingips", {"floatingip": body})["floatingip"]
 
     def close(self):
@@ -91,7 +102,7 @@ def fetch(namespace, address):
 
 @pytest.fixture(scope="module")
 def world():
-    with Lab(2, agent_options=("--uplinks", "physnet1:up0")) as lab:
+    with Lab(3, agent_options=("--uplinks", "physnet1:up0")) as lab:
         world = World(lab)
         try:
             yield world
@@ -107,6 +118,25 @@ def test_two_hosts_leave_under_the_address_of_their_router(world):
         wait_for(lambda: fetch(workload.namespace, FAR) == world.address, f"{workload.namespace.name} to reach the world as {world.address}", 20)
         assert fetch(workload.namespace, "203.0.113.1") == world.address
         assert workload.ping(FAR) == 1
+
+
+def test_a_host_without_an_uplink_sends_by_those_that_have_one(world):
+    workload = world.workloads[3]
+    wait_for(lambda: fetch(workload.namespace, FAR) == world.address, "the workload of h3 to reach the world", 20)
+    floating = world.floating(workload.port)["floating_ip_address"]
+    world.serve(workload.namespace)
+    wait_for(lambda: fetch(world.namespace, floating), f"{floating} to answer outside", 20)
+    wait_for(lambda: fetch(workload.namespace, FAR) == floating, f"h3 to be {floating} outside", 20)
+    assert fetch(world.workloads[0].namespace, floating) == world.address
+
+
+def test_a_vlan_of_the_same_uplink(world):
+    network, address = world.behind(world.external_network("203.0.114", **{"provider:network_type": "vlan", "provider:segmentation_id": 5}))
+    workload = world.workload(network, world.lab.hosts[0])
+    wait_for(lambda: fetch(workload.namespace, "203.0.114.1") == address, f"the world to be reached as {address}", 20)
+    floating = world.floating(workload.port, "203.0.114")["floating_ip_address"]
+    world.serve(workload.namespace)
+    wait_for(lambda: fetch(world.namespace, floating) == "203.0.114.1", f"{floating} to answer in the VLAN", 20)
 
 
 def test_a_floating_ip_is_reached_and_used(world):

@@ -96,23 +96,13 @@ static __always_inline __u16 neighbor_checksum(const unsigned char *ipv6)
     return ~sum;
 }
 
-CHECKED_ALONE __u32 neighbor_nd(struct __sk_buff *skb, const struct packet *packet)
+/* Turns the solicitation into its answer: 'target' has 'mac'. */
+static __noinline __u32 neighbor_advertise(struct __sk_buff *skb, const struct packet *packet, const __u8 *target, const __u8 *mac, bool is_router)
 {
-    __u8 target[16] ON_STACK, mac[8] ON_STACK;
-
-    if (!packet || packet->l4 != ETH_HLEN + 40 || packet->flags & PACKET_FRAGMENT)
-        return STEP_CONTINUE;
-    unsigned char *frame = frame_at(skb, 0, ETH_HLEN + 40 + 24);
-    if (!frame)
-        return STEP_CONTINUE;
-    address_copy(target, frame + ETH_HLEN + 48);
-    if (!neighbor_find(packet->vni, target, mac) || mac_same(mac, packet->source))
-        return neighbor_unknown(packet);
-
     /* Other options than a link-layer address (a nonce, RFC 3971) make the request longer or shorter than its answer. */
     if (packet->size != ND_ANSWER_SIZE && bpf_skb_change_tail(skb, ND_ANSWER_SIZE, 0))
         return DROP_no_buffer;
-    frame = frame_at(skb, 0, ND_ANSWER_SIZE);
+    unsigned char *frame = frame_at(skb, 0, ND_ANSWER_SIZE);
     if (!frame) {
         if (!frame_pull(skb, ND_ANSWER_SIZE))
             return DROP_no_buffer;
@@ -121,10 +111,6 @@ CHECKED_ALONE __u32 neighbor_nd(struct __sk_buff *skb, const struct packet *pack
             return DROP_no_buffer;
     }
     bool unspecified = address_is_zero(packet->tuple.local);
-    struct fdb_key key ON_STACK = {.vni = packet->vni};
-    mac_copy(key.mac, mac);
-    /* A host that is told that its default router is none forgets it (RFC 4861, 7.2.5). */
-    bool is_router = (output_of(map_lookup(fdb, &key), packet->vni) & OUTPUT_KIND_MASK) == OUTPUT_ROUTER;
     if (unspecified) { /* Duplicate address detection: tell everybody. */
         store16(frame, bpf_htons(0x3333));
         store32(frame + 2, bpf_htonl(1));
@@ -154,6 +140,25 @@ CHECKED_ALONE __u32 neighbor_nd(struct __sk_buff *skb, const struct packet *pack
     TRACE(neighbor, "solicitation answered: %s is at %s", trace_address(target), trace_mac(mac));
     count_received(packet->slot, 1, ND_ANSWER_SIZE);
     return VERDICT(bpf_redirect(skb->ifindex, 0));
+}
+
+CHECKED_ALONE __u32 neighbor_nd(struct __sk_buff *skb, const struct packet *packet)
+{
+    __u8 target[16] ON_STACK, mac[8] ON_STACK;
+
+    if (!packet || packet->l4 != ETH_HLEN + 40 || packet->flags & PACKET_FRAGMENT)
+        return STEP_CONTINUE;
+    unsigned char *frame = frame_at(skb, 0, ETH_HLEN + 40 + 24);
+    if (!frame)
+        return STEP_CONTINUE;
+    address_copy(target, frame + ETH_HLEN + 48);
+    if (!neighbor_find(packet->vni, target, mac) || mac_same(mac, packet->source))
+        return neighbor_unknown(packet);
+    struct fdb_key key ON_STACK = {.vni = packet->vni};
+    mac_copy(key.mac, mac);
+    /* A host that is told that its default router is none forgets it (RFC 4861, 7.2.5). */
+    bool is_router = (output_of(map_lookup(fdb, &key), packet->vni) & OUTPUT_KIND_MASK) == OUTPUT_ROUTER;
+    return neighbor_advertise(skb, packet, target, mac, is_router);
 }
 
 /* Answers the frame, says that it is to be dropped, or lets it go on. */

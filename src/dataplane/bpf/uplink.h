@@ -2,7 +2,7 @@
 /* The devices of this host into physical networks.
  *
  * In: a device may carry the host's own addresses, and the tunnels, too.  So a frame is ours only if its VLAN is one of our networks' and it
- * is IP for an address of ours there, or asks for one; everything else passes to the host's stack as it came.  What only
+ * is IP for an address of ours there, or behind a router of ours, or asks for one; everything else passes to the host's stack as it came.  What only
  * tells something (ARP replies, advertisements) is shown to the agent and passes too.
  *
  * Out: the network outside knows all our addresses by the device's own MAC; those of routers never leave. */
@@ -11,6 +11,7 @@
 
 #include "weft/dataplane/bpf/external.h"
 #include "weft/dataplane/bpf/neighbor.h"
+#include "weft/dataplane/bpf/router-icmp.h"
 
 #define UPLINK_PUNT_RATE 1000 /* What the agent is shown of all uplinks, a second; and as a burst. */
 #define UPLINK_PUNT_BURST 1000
@@ -145,12 +146,89 @@ CHECKED_ALONE __u32 uplink_arp(struct __sk_buff *skb, const struct packet *packe
     return uplink_transmit(skb, uplink);
 }
 
+/* The router port that has an IPv6 address on the network, if this host answers for it; 0: none. */
+static __always_inline __u32 uplink_router(__u32 vni, const __u8 *address)
+{
+    __u8 mac[8] ON_STACK;
+    bool moves;
+
+    if (!neighbor_find(vni, address, mac))
+        return 0;
+    __u32 output = switch_lookup(vni, mac, &moves), number = output & OUTPUT_SLOT_MASK;
+    const struct router_port_config *port = router_port_get(number);
+    bool is_ours = (output & OUTPUT_KIND_MASK) == OUTPUT_ROUTER && port && port->vni == vni && port->flags & ROUTER_PORT_UP &&
+                   port->flags & ROUTER_PORT_ANNOUNCED;
+    return is_ours ? number : 0;
+}
+
+/* Solicitations for routers' addresses, and what tells of stations. */
+CHECKED_ALONE __u32 uplink_nd(struct __sk_buff *skb, const struct packet *packet, const struct uplink_value *uplink)
+{
+    __u8 target[16] ON_STACK;
+
+    if (!packet || !uplink || packet->l4 != ETH_HLEN + 40 || packet->flags & PACKET_FRAGMENT)
+        return NOT_OURS;
+    const unsigned char *frame = frame_at(skb, 0, ETH_HLEN + 40 + 24);
+    if (!frame)
+        return NOT_OURS;
+    address_copy(target, frame + ETH_HLEN + 48);
+    if (packet->icmp_type == ND_ADVERTISEMENT) {
+        if (mac_same(packet->destination, uplink->mac) || uplink_is_neighbor(packet->vni, target))
+            uplink_punt(skb, packet, PUNT_NEIGHBOR_SEEN);
+        return NOT_OURS;
+    }
+    if (frame[ETH_HLEN + IPV6_HOP_LIMIT] != 255 || mac_same(packet->source, uplink->mac) || !uplink_router(packet->vni, target))
+        return NOT_OURS;
+    __u32 step = uplink_untag(skb, uplink);
+    if (step == STEP_CONTINUE)
+        step = neighbor_advertise(skb, packet, target, uplink->mac, true);
+    return step & STEP_DONE && uplink->vlan ? uplink_transmit(skb, uplink) : step;
+}
+
+/* What is for a network behind a router of ours, untranslated, or for the router itself. */
+CHECKED_ALONE __u32 uplink_routed(struct __sk_buff *skb, struct packet *packet, const struct uplink_value *uplink)
+{
+    struct route_key key ON_STACK = {.prefix_length = 32 + 128};
+
+    if (!packet || !uplink)
+        return NOT_OURS;
+    key.router = ROUTER_OUTSIDE | packet->vni;
+    address_copy(key.address, packet->tuple.remote);
+    const struct route_value *route = map_lookup(routes, &key);
+    if (route && (route->router != key.router || route->flags & ROUTE_LOCAL))
+        return NOT_OURS;
+    __u32 number = route ? route->port : uplink_router(packet->vni, packet->tuple.remote);
+    if (!number)
+        return NOT_OURS;
+    __u32 step = uplink_untag(skb, uplink);
+    if (step == STEP_CONTINUE)
+        step = route_walk(skb, packet, number);
+    if (step == ROUTE_IS_LOCAL && router_is_asked_for_echo(packet)) {
+        step = router_echo(skb, packet);
+        return step & STEP_DONE && uplink->vlan ? uplink_transmit(skb, uplink) : step;
+    }
+    if (step == ROUTE_IS_LOCAL || step == ROUTE_LEAVES)
+        return step == ROUTE_LEAVES ? DROP_no_route : DROP_router_itself;
+    if (step == STEP_CONTINUE && packet->decision.flags & DECISION_FRAGMENT)
+        step = DROP_too_big;
+    if (step == STEP_CONTINUE)
+        step = route_apply(skb, packet);
+    if (step != STEP_CONTINUE)
+        return step;
+    __u32 output = packet->decision.output;
+    if ((output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL)
+        return deliver_local(skb, packet, output & OUTPUT_SLOT_MASK);
+    return tunnel_send(skb, packet, output & OUTPUT_SLOT_MASK, packet->vni, TUNNEL_WORD(TUNNEL_UNICAST, 0, 0));
+}
+
 /* IPv4 for an address of ours. */
 static __always_inline __u32 uplink_ipv4(struct __sk_buff *skb, struct packet *packet, const struct uplink_value *uplink)
 {
     const struct external_value *value = external_find(packet->vni, load32(packet->tuple.remote + 12));
 
-    if (!value || value->kind == EXTERNAL_HOST)
+    if (!value)
+        return uplink_routed(skb, packet, uplink);
+    if (value->kind == EXTERNAL_HOST)
         return NOT_OURS;
     __u32 step = uplink_untag(skb, uplink);
     if (step == STEP_CONTINUE)
@@ -185,11 +263,14 @@ static __always_inline __u32 uplink_frame(struct __sk_buff *skb, struct packet *
     packet->vni = uplink.vni;
     if (packet->ethertype == bpf_htons(ETH_P_ARP))
         return uplink_arp(skb, packet, &uplink);
+    if (packet->flags & PACKET_IPV6 && packet->tuple.protocol == IPPROTO_ICMPV6 && !(packet->flags & PACKET_LATER_FRAGMENT) &&
+        (packet->icmp_type == ND_SOLICITATION || packet->icmp_type == ND_ADVERTISEMENT))
+        return uplink_nd(skb, packet, &uplink);
     if (!mac_same(packet->destination, uplink.mac))
         return NOT_OURS;
     if (packet->flags & PACKET_IPV4)
         return uplink_ipv4(skb, packet, &uplink);
-    return NOT_OURS;
+    return packet->flags & PACKET_IPV6 ? uplink_routed(skb, packet, &uplink) : NOT_OURS;
 }
 
 #endif

@@ -952,6 +952,69 @@ static void a_router_that_is_down_lets_nobody_in(void **state)
     expect_drop(DROP_router_down);
 }
 
+/* What compiler/nat.c writes for networks behind routers that do not translate. */
+static void route_outside(const char *prefix, uint32_t length, uint32_t flags, uint32_t port)
+{
+    fixture_route(pipeline, ROUTER_OUTSIDE | 20, prefix, length, flags, port, NULL);
+}
+
+static void ipv6_is_routed_in(void **state)
+{
+    route_outside("fd01::", 64, 0, 5);
+    say(OUTSIDE, "x>u ip6 2001:db8:77::1>fd01::1 udp 53>1000 +5");
+    expect_port(1, "R>A ip6 2001:db8:77::1>fd01::1 ttl=63 udp 53>1000 +5");
+    say(OUTSIDE, "x>u ip6 2001:db8:77::1>fd02::101 udp 53>1000 +5");
+    expect_passed("x>u ip6 2001:db8:77::1>fd02::101 udp 53>1000 +5");
+    route_outside("fd02::", 64, 0, 5);
+    say(OUTSIDE, "x>u ip6 2001:db8:77::1>fd02::101 udp 53>1000 +5");
+    expect_host(1, "S>P ip6 2001:db8:77::1>fd02::101 ttl=63 udp 53>1000 +5");
+    say(OUTSIDE, "x>u ip6 2001:db8:77::1>fd01::1 ttl=1 udp 53>1000 +5");
+    expect_drop(DROP_ttl_exceeded);
+    route_outside("fd01::1", 128, ROUTE_LOCAL, 0); /* That is the host's own. */
+    say(OUTSIDE, "x>u ip6 2001:db8:77::1>fd01::1 udp 53>1000 +5");
+    expect_passed("x>u ip6 2001:db8:77::1>fd01::1 udp 53>1000 +5");
+    route_outside("2001:db8:99::", 64, 0, 5);
+    say(OUTSIDE, "x>u ip6 2001:db8:77::1>2001:db8:99::1 udp 53>1000 +5");
+    expect_drop(DROP_no_route); /* Nobody passes through us. */
+}
+
+static void untranslated_ipv4_is_routed_in(void **state)
+{
+    route_outside("10.0.0.0", 24, 0, 5);
+    fixture_router_port(pipeline, 5)->flags &= ~ROUTER_PORT_SNAT;
+    say(OUTSIDE, "x>u ip 192.0.2.200>10.0.0.1 tcp 4000>80 S");
+    expect_port(1, "R>A ip 192.0.2.200>10.0.0.1 ttl=63 tcp 4000>80 S");
+    say(1, "A>R ip 10.0.0.1>192.0.2.200 tcp 80>4000 SA");
+    expect_outside(0, "u>x ip 10.0.0.1>192.0.2.200 ttl=63 tcp 80>4000 SA");
+    say(OUTSIDE, "x>u ip 192.0.2.200>10.0.0.254 icmp 8 7");
+    expect_outside(0, "u>x ip 10.0.0.254>192.0.2.200 icmp 0 7");
+    say(OUTSIDE, "x>u ip 192.0.2.200>10.0.0.254 tcp 4000>22 S");
+    expect_drop(DROP_router_itself);
+}
+
+static void solicitations_for_a_routers_address_are_answered(void **state)
+{
+    const char *asks = "y>33:33:ff:00:00:10 ip6 2001:db8:20::7>ff02::1:ff00:10 ns 2001:db8:20::10 y";
+
+    say(OUTSIDE, asks); /* Another host answers for it. */
+    expect_passed(asks);
+    fixture_router_port(pipeline, 5)->flags |= ROUTER_PORT_ANNOUNCED;
+    say(OUTSIDE, asks);
+    expect_verdict(PIPELINE_OUTSIDE);
+    assert_memory_equal(result.outputs[0].bytes, "\x02\0\0\0\0y\x02\0\0\0\0u", 12);
+    assert_int_equal(result.outputs[0].bytes[54], 136);
+    assert_memory_equal(result.outputs[0].bytes + 80, "\x02\0\0\0\0u", 6);
+    say(OUTSIDE, "y>33:33:ff:00:00:10 ip6 2001:db8:20::7>ff02::1:ff00:10 ns 2001:db8:20::10 y ttl=64");
+    expect_verdict(PIPELINE_PASSED);
+    say(OUTSIDE, "y>33:33:ff:00:00:11 ip6 2001:db8:20::7>ff02::1:ff00:11 ns 2001:db8:20::11 y");
+    expect_verdict(PIPELINE_PASSED);
+    say(OUTSIDE, "y>u ip6 2001:db8:20::7>2001:db8:20::10 icmp6 128 9 +4");
+    expect_outside(0, "u>y ip6 2001:db8:20::10>2001:db8:20::7 icmp6 129 9 +4");
+    say(OUTSIDE, "y>u ip6 2001:db8:20::7>2001:db8:20::10 na 2001:db8:20::7 y");
+    expect_verdict(PIPELINE_PASSED);
+    expect_punt(PUNT_NEIGHBOR_SEEN);
+}
+
 /* An element that was reused while it was read must not open a port to others: what is new is looked up twice. */
 static void a_stale_row_lets_nobody_in(void **state)
 {
@@ -1016,6 +1079,9 @@ int main(void)
         TEST(a_router_answers_echo),
         TEST(ttl_ends_at_the_last_router),
         TEST(a_router_that_is_down_lets_nobody_in),
+        TEST(ipv6_is_routed_in),
+        TEST(untranslated_ipv4_is_routed_in),
+        TEST(solicitations_for_a_routers_address_are_answered),
         TEST(a_stale_row_lets_nobody_in),
     };
 
