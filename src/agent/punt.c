@@ -128,8 +128,9 @@ static int answer_error(struct punt *punt, const struct punt_event *event, enum 
     struct icmp_error error = {.kind = kind, .code = event->code, .mtu = event->mtu ? event->mtu : punt->config.ra.mtu,
                                .source_mac = VIRTUAL_SERVER_MAC, .hops = event->hops};
     bool is_ipv6 = event->size > 14 && event->frame[14] >> 4 == 6;
-    if (event->router_port) {
+    if (event->router_port)
         memcpy(error.source_mac.bytes, event->frame, sizeof(error.source_mac.bytes));
+    if (event->router_port && !(kind == ICMP_UNREACHABLE && event->code >= UNREACHABLE_PROTOCOL)) { /* Else it got where it was sent to. */
         memcpy(error.source.bytes, event->source, sizeof(error.source.bytes));
         if (ip_is_zero(&error.source) && is_ipv6 && !event->hops) /* Of a router without a global address: good on its link. */
             error.source = ip_from_eui64(&link_local, &error.source_mac);
