@@ -658,7 +658,7 @@ static __noinline __u32 flow_begin(const struct packet *packet, const struct por
     }
     if (packet->flags & PACKET_STATELESS) /* Only for its translation: each packet is judged. */
         initial->stamp = ~stamp;
-    else if (packet->tuple.protocol == IPPROTO_TCP && (port->flags & PORT_POLICY) == PORT_POLICY)
+    else if (packet->tuple.protocol == IPPROTO_TCP && (port->flags & PORT_POLICY) == PORT_POLICY && !(packet->flags & PACKET_LATER_FRAGMENT))
         initial->flags |= tcp_first(initial, &scratch->segment, side);
     initial->packets[side] = packet->segments;
     initial->bytes[side] = packet_wire_bytes(packet);

@@ -60,12 +60,13 @@ struct packet {
     __u16 segments;        /* Frames on the wire: more than one for GSO. */
     __u8 icmp_code;
     __u8 pad[3];
+    __u32 fragment_id;     /* Of fragments, as on the wire. */
     struct decision decision;
 };
 
 /* Where a program has its packet: a whole chain of calls has 512 bytes of stack, and this takes a third of it.  One for each program of a
  * CPU, since one may run while another waits for it: a copy that is sent to the tunnel device meets to_tunnel, which has its own on its stack. */
-enum packet_owner { PACKET_OF_WORKLOAD, PACKET_OF_UNDERLAY, PACKET_OF_UPLINK, N_PACKETS };
+enum packet_owner { PACKET_OF_WORKLOAD, PACKET_OF_UNDERLAY, PACKET_OF_UPLINK, PACKET_QUOTED, N_PACKETS };
 #ifdef __bpf__
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

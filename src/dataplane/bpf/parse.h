@@ -27,6 +27,10 @@ static __always_inline __u32 parse_l4(const struct __sk_buff *skb, struct packet
 
     packet->l4 = offset;
     packet->header_size = offset;
+    if (packet->flags & PACKET_FRAGMENT && offset + (protocol == IPPROTO_TCP ? 20 : 8) > end &&
+        (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || protocol == IPPROTO_UDPLITE ||
+         protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6))
+        return DROP_fragment_header; /* The rest of it would come where nobody looks (RFC 1858). */
     if (protocol == IPPROTO_TCP) {
         if (offset + 20 > end)
             return DROP_bad_header;
@@ -69,6 +73,12 @@ static __always_inline __u32 parse_l4(const struct __sk_buff *skb, struct packet
     return STEP_CONTINUE;
 }
 
+/* A later fragment that begins so early would write over the header that the first one showed (RFC 1858, RFC 3128). */
+static __always_inline __u32 parse_later(const struct packet *packet, __u32 begin)
+{
+    return packet->tuple.protocol == IPPROTO_TCP && begin < 20 ? DROP_fragment_header : STEP_CONTINUE;
+}
+
 static __always_inline __u32 parse_ipv4(const struct __sk_buff *skb, struct packet *packet, __u32 offset)
 {
     const unsigned char *header = frame_at(skb, offset, 20);
@@ -87,11 +97,13 @@ static __always_inline __u32 parse_ipv4(const struct __sk_buff *skb, struct pack
     address_map_ipv4(packet->tuple.remote, load32(header + 16));
 
     __u16 fragment = bpf_ntohs(load16(header + 6));
-    if (fragment & 0x3fff)
+    if (fragment & 0x3fff) {
         packet->flags |= PACKET_FRAGMENT;
+        packet->fragment_id = load16(header + 4);
+    }
     if (fragment & 0x1fff) {
         packet->flags |= PACKET_LATER_FRAGMENT;
-        return STEP_CONTINUE;
+        return parse_later(packet, (fragment & 0x1fff) * 8u);
     }
     return parse_l4(skb, packet, offset + header_size, offset + total);
 }
@@ -113,7 +125,7 @@ static __always_inline __u32 parse_ipv6(const struct __sk_buff *skb, struct pack
 
     /* The chain must be followed to its end: a router advertisement behind an extension header is still one (RFC 7113). */
     __u8 next = header[6];
-    __u32 end = offset + total;
+    __u32 end = offset + total, begin = 0;
     offset += 40;
     for (int i = 0; i < IPV6_MAX_EXTENSIONS; i++) {
         if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS && next != IPPROTO_FRAGMENT &&
@@ -126,11 +138,14 @@ static __always_inline __u32 parse_ipv6(const struct __sk_buff *skb, struct pack
             return DROP_truncated;
         if (next == IPPROTO_FRAGMENT) {
             __u16 fragment = bpf_ntohs(load16(header + 2));
-            if (fragment & 0xfff9)
+            if (fragment & 0xfff9) {
                 packet->flags |= PACKET_FRAGMENT;
+                packet->fragment_id = load32(header + 4);
+            }
             next = header[0];
             offset += 8;
             if (fragment & 0xfff8) {
+                begin = fragment & 0xfff8;
                 packet->flags |= PACKET_LATER_FRAGMENT;
                 break;
             }
@@ -144,7 +159,7 @@ static __always_inline __u32 parse_ipv6(const struct __sk_buff *skb, struct pack
         return DROP_bad_header; /* Longer than anything sane, or an extension that hides from us. */
     packet->tuple.protocol = next;
     if (packet->flags & PACKET_LATER_FRAGMENT)
-        return STEP_CONTINUE;
+        return parse_later(packet, begin);
     return parse_l4(skb, packet, offset, end);
 }
 

@@ -29,7 +29,7 @@ enum policy_verdict {
 #define POLICY_RECEIVED 2u
 #define POLICY_BY_ITSELF 4u /* An echo reply is what it is, not part of what was asked for. */
 
-static __noinline bool policy_is_member(const struct policy_search *search, __u32 group, __u32 flags)
+static __always_inline bool policy_is_member(const struct policy_search *search, __u32 group, __u32 flags)
 {
     if (flags & RULE_GROUP) {
         struct member_key key ON_STACK = {.group = group};

@@ -9,7 +9,9 @@
 #ifndef WEFT_BPF_STATEFUL_H
 #define WEFT_BPF_STATEFUL_H
 
+#include "weft/dataplane/bpf/fragment.h"
 #include "weft/dataplane/bpf/policy.h"
+#include "weft/dataplane/bpf/related.h"
 #include "weft/dataplane/bpf/track.h"
 
 /* Judges a packet that belongs to no connection.  Notes it in the packet when nothing is to be remembered of it. */
@@ -106,12 +108,37 @@ CHECKED_ALONE __u32 flow_track(struct __sk_buff *skb, struct packet *packet, con
     return STEP_CONTINUE;
 }
 
+/* Is the packet an error about a connection that the port has, and that is still allowed? */
+static __always_inline bool flow_relates(struct __sk_buff *skb, const struct packet *packet, const struct port_config *port, __u32 slot, bool received)
+{
+    struct flow_key key ON_STACK;
+    struct packet *quoted = related_quoted(skb, packet);
+
+    if (!quoted)
+        return false;
+    flow_key_make(&key, slot, quoted, !received); /* What the port receives quotes what it has sent. */
+    struct flow_entry *entry = map_lookup(connections, &key); /* One of an earlier release waits for a packet of its own. */
+    __u32 epoch;
+    const struct port_config *now = port_config_get(slot, &epoch);
+    if (!entry || !now || entry->layout != FLOW_LAYOUT || entry->state == FLOW_DEAD ||
+        (quoted->flags & PACKET_IPV6 && !(address_equal(entry->local, flow_local(quoted, !received)) &&
+                                          address_equal(entry->remote, flow_remote(quoted, !received)))))
+        return false;
+    if (*(volatile __u32 *)&entry->stamp != flow_stamp(epoch, now->generation) &&
+        (flow_judge_again(quoted, port, entry, slot, !received) != STEP_CONTINUE || quoted->flags & PACKET_STATELESS))
+        return false;
+    TRACE(flow, "an error about a known connection");
+    return true;
+}
+
 /* May a connection begin with this packet?  Its segment is then in scratch memory. */
 static __noinline __u32 flow_open(struct __sk_buff *skb, struct packet *packet, const struct port_config *port, __u32 slot, bool received)
 {
     struct scratch *scratch = scratch_get();
-    __u32 step = flow_judge(packet, port, slot, received);
 
+    if (related_is_error(packet) && flow_relates(skb, packet, port, slot, received))
+        return STEP_CONTINUE;
+    __u32 step = flow_judge(packet, port, slot, received);
     if (step != STEP_CONTINUE || packet->flags & (PACKET_STATELESS | PACKET_LATER_FRAGMENT) || packet->tuple.protocol != IPPROTO_TCP ||
         (port->flags & PORT_POLICY) != PORT_POLICY || !scratch)
         return step;
@@ -151,6 +178,11 @@ CHECKED_ALONE __u32 flow_receive(struct __sk_buff *skb, struct packet *packet, c
     if (policy_exempts(packet, true))
         return STEP_CONTINUE;
     packet->flags &= ~PACKET_STATELESS;
+    if (packet->flags & PACKET_FRAGMENT && port->flags & PORT_INGRESS_POLICY) {
+        step = fragment_ports(packet, slot);
+        if (step != STEP_CONTINUE)
+            return step;
+    }
     if (packet->flags & PACKET_HAS_FLOW) {
         flow_key_make(&key, slot, packet, true);
         entry = flow_find(&key, packet, true);

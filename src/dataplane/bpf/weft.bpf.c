@@ -179,6 +179,11 @@ static __always_inline __u32 workload_frame(struct __sk_buff *skb, struct packet
     if (packet_l3_size(skb, packet) > port->mtu)
         return punt_too_big(skb, packet, port);
 
+    if (packet->flags & PACKET_FRAGMENT && port->flags & PORT_EGRESS_POLICY) {
+        step = fragment_ports(packet, slot);
+        if (step != STEP_CONTINUE)
+            return step;
+    }
     struct flow_entry *entry = NULL;
     if (packet->flags & PACKET_HAS_FLOW) {
         struct flow_key key ON_STACK;

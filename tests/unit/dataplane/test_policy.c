@@ -153,7 +153,7 @@ static void without_groups_nothing_passes(void **state)
     fixture_policy(pipeline, 1, 0, 0);
     drops(pipeline, 1, OUT("udp 1>2"), DROP_policy_egress);
     drops(pipeline, 1, OUT6("udp 1>2"), DROP_policy_egress);
-    drops(pipeline, 1, OUT("frag=20 +40"), DROP_policy_egress);
+    drops(pipeline, 1, OUT("proto 47 +40"), DROP_policy_egress);
     drops(pipeline, 1, OUT("icmp 3 0 +28"), DROP_policy_egress);
     drops(pipeline, 1, "A>* ip 10.0.0.1>10.0.0.255 udp 1>2", DROP_policy_egress);
     drops(pipeline, 2, IN("udp 1>2"), DROP_policy_ingress);
@@ -496,6 +496,87 @@ static void rules_that_come_back_are_obeyed_at_once(void **state)
     pipeline_free(pipeline);
 }
 
+/* Later fragments go where the first one went, by its ports; at both ends, and whatever the rules say of packets without ports. */
+static void fragments_follow_the_first(void **state)
+{
+    const struct rule out[] = {UDP4(53)}, in[] = {UDP4(7)};
+    struct pipeline *pipeline = world(out, 1, in, 1);
+
+    drops(pipeline, 1, OUT("frag=20 proto 17 +40"), DROP_fragment_unknown);
+    passes(pipeline, 1, OUT("more udp 1000>53 +40"));
+    passes(pipeline, 1, OUT("frag=6 proto 17 +40"));
+    assert_int_equal(entry_of(pipeline, 1)->packets[0], 2);
+    drops(pipeline, 1, OUT("frag=6 proto 17 +40 set=19:9"), DROP_fragment_unknown); /* Another packet's. */
+    drops(pipeline, 2, IN("frag=6 proto 17 +40"), DROP_fragment_unknown);
+    drops(pipeline, 2, IN("more udp 9>8 +40"), DROP_policy_ingress);
+    drops(pipeline, 2, IN("frag=6 proto 17 +40"), DROP_policy_ingress);
+    passes(pipeline, 2, IN("more udp 9>7 +40"));
+    passes(pipeline, 2, IN("frag=6 proto 17 +40"));
+    passes(pipeline, 2, IN("more udp 53>1000 +40")); /* An answer. */
+    passes(pipeline, 2, IN("frag=6 proto 17 +40"));
+    pipeline_advance(pipeline, 60ull * 1000000000);
+    drops(pipeline, 2, IN("frag=6 proto 17 +40"), DROP_fragment_unknown);
+    pipeline_free(pipeline);
+}
+
+static void ipv6_fragments_follow_the_first(void **state)
+{
+    const struct rule out[] = {rule(RULE_IPV6, 17, 53, 53, NULL, 0)};
+    struct pipeline *pipeline = world(out, 1, NULL, 0);
+
+    drops(pipeline, 1, OUT6("frag=20 proto 17 +40"), DROP_fragment_unknown);
+    passes(pipeline, 1, OUT6("more udp 1000>53 +40"));
+    passes(pipeline, 1, OUT6("frag=6 proto 17 +40"));
+    drops(pipeline, 1, OUT6("frag=6 proto 17 +40 set=58:9"), DROP_fragment_unknown);
+    pipeline_free(pipeline);
+}
+
+static void fragments_hide_no_header(void **state)
+{
+    const struct rule all[] = {ALL4};
+    struct pipeline *pipeline = world(all, 1, all, 1);
+
+    drops(pipeline, 1, OUT("more proto 6 +16"), DROP_fragment_header);
+    drops(pipeline, 1, OUT("more proto 17 +7"), DROP_fragment_header);
+    drops(pipeline, 1, OUT("frag=1 proto 6 +40"), DROP_fragment_header);
+    drops(pipeline, 1, OUT("frag=2 proto 6 +40"), DROP_fragment_header);
+    drops(pipeline, 1, "A>B ip6 fd01::1>fd01::2 frag=1 proto 6 +40", DROP_fragment_header);
+    passes(pipeline, 1, OUT("more tcp 1>2 S +28"));
+    passes(pipeline, 1, OUT("frag=6 proto 6 +40"));
+    pipeline_free(pipeline);
+}
+
+/* An error passes when it is about a packet that went the other way in a connection, and only then. */
+static void errors_belong_to_connections(void **state)
+{
+    const struct rule out[] = {UDP4(53), rule(RULE_IPV6, 17, 0, 0, NULL, 0), rule(RULE_IPV4, 1, 8, 0xffff, NULL, 0)};
+    struct pipeline *pipeline = world(out, 3, NULL, 0);
+    const char *unreachable = IN("icmp 3 0 quote ip 10.0.0.1>10.0.0.2 udp 1000>53");
+
+    drops(pipeline, 2, unreachable, DROP_policy_ingress);
+    passes(pipeline, 1, OUT("udp 1000>53"));
+    passes(pipeline, 1, OUT("icmp 8 77"));
+    passes(pipeline, 2, unreachable);
+    passes(pipeline, 0, "outer 192.0.2.2>192.0.2.1 7 0 M>A ip 192.0.2.77>10.0.0.1 icmp 11 0 quote ip 10.0.0.1>10.0.0.2 udp 1000>53"); /* From a router on the way. */
+    passes(pipeline, 2, IN("icmp 12 0 quote ip 10.0.0.1>10.0.0.2 icmp 8 77"));
+    drops(pipeline, 2, IN("icmp 3 0 quote ip 10.0.0.1>10.0.0.2 icmp 8 78"), DROP_policy_ingress);
+    drops(pipeline, 2, IN("icmp 5 0 quote ip 10.0.0.1>10.0.0.2 udp 1000>53"), DROP_policy_ingress); /* A redirect is none. */
+    drops(pipeline, 2, IN("icmp 3 0 quote ip 10.0.0.1>10.0.0.2 udp 1001>53"), DROP_policy_ingress);
+    drops(pipeline, 2, IN("icmp 3 0 quote ip 10.0.0.2>10.0.0.1 udp 53>1000"), DROP_policy_ingress); /* Nothing that A has sent. */
+    drops(pipeline, 2, IN("icmp 3 0 quote ip 10.0.0.9>10.0.0.2 udp 1000>53"), DROP_policy_ingress);
+    drops(pipeline, 2, IN("icmp 3 0 quote ip 10.0.0.1>10.0.0.2 frag=9 udp 1000>53"), DROP_policy_ingress);
+    drops(pipeline, 2, IN("icmp 3 0 +27"), DROP_policy_ingress);
+    /* What A says of B's packets: */
+    passes(pipeline, 1, OUT("icmp 3 0 quote ip 10.0.0.2>10.0.0.1 udp 53>1000"));
+    drops(pipeline, 1, OUT("icmp 3 0 quote ip 10.0.0.2>10.0.0.1 udp 53>1001"), DROP_policy_egress);
+    drops(pipeline, 1, OUT("icmp 3 0 quote ip 10.0.0.1>10.0.0.2 udp 1000>53"), DROP_policy_egress);
+    /* An error ends with the connection's right to be. */
+    change_rules(pipeline, NULL, 0, NULL, 0);
+    drops(pipeline, 2, unreachable, DROP_policy_ingress);
+    drops(pipeline, 1, OUT("udp 1000>53"), DROP_policy_egress);
+    pipeline_free(pipeline);
+}
+
 static void a_port_whose_project_is_full_refuses(void **state)
 {
     const struct rule all[] = {ALL4};
@@ -749,6 +830,10 @@ int main(void)
         cmocka_unit_test(a_received_frame_decides_no_output),
         cmocka_unit_test(connections_survive_that_policy_comes),
         cmocka_unit_test(rules_that_come_back_are_obeyed_at_once),
+        cmocka_unit_test(fragments_follow_the_first),
+        cmocka_unit_test(ipv6_fragments_follow_the_first),
+        cmocka_unit_test(fragments_hide_no_header),
+        cmocka_unit_test(errors_belong_to_connections),
         cmocka_unit_test(a_port_whose_project_is_full_refuses),
         cmocka_unit_test(random_rules_and_packets_agree_with_the_naive_evaluator),
     };
