@@ -171,8 +171,10 @@ static int next_actual(struct difference *difference, const struct rows *desired
 {
     int error = 0;
 
-    if (!difference->kept.n && !desired_table_is_array(difference->table))
-        return rows_copy(desired, ret);
+    if (!difference->kept.n && !desired_table_is_array(difference->table)) {
+        error = rows_copy(desired, ret);
+        return error < 0 ? error : rows_sort(ret);
+    }
     rows_clear(ret);
     for (size_t i = 0; i < difference->kept.n && error == 0; i++)
         error = rows_add(ret, rows_key(&difference->kept, i), rows_value(&difference->kept, i));
