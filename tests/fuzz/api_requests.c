@@ -1,8 +1,9 @@
 /* Requests to the Networking API, bodies and queries: whatever they say, the answer is JSON with a proper status, errors
  * say something, and nothing stays behind.
  *
- * An input is text: "METHOD TARGET", a line end, the body; "\n--\n" parts requests.  %N, %S and %P stand for the ids of a
- * network (VNI 5), its subnet 10.0.0.0/24 and a port on it, which are there.  A third word of the first line is If-Match. */
+ * An input is text: "METHOD TARGET", a line end, the body; "\n--\n" parts requests.  What is there, by %letter:
+ * N a network (VNI 5), S its subnet 10.0.0.0/24, P a port on it; E an external network with the subnet 203.0.113.0/24; R a router with an
+ * interface on S and a gateway on E; F a floating IP of E that leads nowhere.  A third word of the first line is If-Match. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define REQUESTS_MAX 8
 
-static char ids[3][40];
+static const char letters[] = "NSPERF";
+static char ids[sizeof letters - 1][40];
 
 static void create(struct instance *instance, const char *target, const char *body, char id[40])
 {
@@ -35,8 +37,8 @@ static char *expand(const char *text, size_t size)
     const char *place;
 
     for (size_t i = 0; i < size; i++) {
-        if (text[i] == '%' && i + 1 < size && text[i + 1] && (place = strchr("NSP", text[i + 1]))) {
-            buffer_append_string(&buffer, ids[place - "NSP"]);
+        if (text[i] == '%' && i + 1 < size && text[i + 1] && (place = strchr(letters, text[i + 1]))) {
+            buffer_append_string(&buffer, ids[place - letters]);
             i++;
         } else {
             buffer_append(&buffer, &text[i], 1);
@@ -91,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *next = (const char *)data, *end = next + size;
     struct instance instance;
     struct store *store;
-    char body[160];
+    char body[160], target[120], outside[40];
 
     if (store_memory_open(&store) < 0)
         return 0;
@@ -101,6 +103,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     create(&instance, "/v2.0/subnets", body, ids[1]);
     snprintf(body, sizeof body, "{\"port\":{\"network_id\":\"%s\"}}", ids[0]);
     create(&instance, "/v2.0/ports", body, ids[2]);
+    create(&instance, "/v2.0/networks", "{\"network\":{\"router:external\":true}}", ids[3]);
+    snprintf(body, sizeof body, "{\"subnet\":{\"network_id\":\"%s\",\"ip_version\":4,\"cidr\":\"203.0.113.0/24\"}}", ids[3]);
+    create(&instance, "/v2.0/subnets", body, outside);
+    snprintf(body, sizeof body, "{\"router\":{\"external_gateway_info\":{\"network_id\":\"%s\"}}}", ids[3]);
+    create(&instance, "/v2.0/routers", body, ids[4]);
+    snprintf(target, sizeof target, "/v2.0/routers/%s/add_router_interface", ids[4]);
+    snprintf(body, sizeof body, "{\"subnet_id\":\"%s\"}", ids[1]);
+    if (instance_call(&instance, "PUT", target, body, NULL) != 200)
+        abort();
+    snprintf(body, sizeof body, "{\"floatingip\":{\"floating_network_id\":\"%s\"}}", ids[3]);
+    create(&instance, "/v2.0/floatingips", body, ids[5]);
     for (int i = 0; i < REQUESTS_MAX && next && next < end; i++) {
         const char *separator = memmem(next, (size_t)(end - next), "\n--\n", 4);
 
