@@ -49,13 +49,14 @@ static void copy_entry(void *key, void *value, void *context)
 /* The fixture's world, with all its interfaces on the loopback device. */
 static void fill(void)
 {
-    static const char *const hashes[] = {"sources", "networks", "fdb", "learned", "movable", "neighbors", "flood", "peers"};
-    static const char *const arrays[] = {"ports", "hosts", "projects", "settings"};
+    static const char *const hashes[] = {"sources", "networks", "fdb", "learned", "movable", "neighbors", "flood", "peers", "routes", "next_hops"};
+    static const char *const arrays[] = {"ports", "hosts", "projects", "router_ports", "settings"};
     struct pipeline *pipeline = fixture_new();
     const uint32_t ifindex = IFINDEX, slot = 1, project = 7, zero = 0;
 
-    for (uint32_t i = 1; i < 9; i++)
+    for (uint32_t i = 1; i < 12; i++)
         fixture_port(pipeline, i)->ifindex = IFINDEX;
+    fixture_router_port(pipeline, 2)->mtu = fixture_router_port(pipeline, 3)->mtu = 1450; /* As wide as the last: else nothing is kept. */
     for (uint32_t i = 1; i < 4; i++)
         fixture_host(pipeline, i)->ifindex = IFINDEX;
     fixture_port(pipeline, 1)->bum_rate = fixture_port(pipeline, 1)->bum_burst = UINT32_MAX;
@@ -184,6 +185,18 @@ static const struct measurement measurements[] = {
     {"from_workload, to a host, hit, 1 flow", "A>M ip 10.0.0.1>10.0.0.101 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .restores = true, .grows = 50},
     {"from_workload, to a host, hit, 100000 flows", "A>M ip 10.0.0.1>10.0.0.101 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .restores = true,
      .grows = 50, .n_flows = 100000},
+    {"from_workload, routed to a local port, hit, 1 flow", "A>R ip 10.0.0.1>10.0.1.1 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .restores = true},
+    {"from_workload, routed to a local port, hit, 100000 flows", "A>R ip 10.0.0.1>10.0.1.1 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .restores = true,
+     .n_flows = 100000},
+    {"from_workload, switched to a local port, frame restored, hit, 1 flow", "A>B ip 10.0.0.1>10.0.0.2 udp 1000>2000 +20", 0, TC_ACT_REDIRECT,
+     .restores = true}, /* What the routed one is to be compared with. */
+    {"from_workload, routed to a local port, miss", "A>R ip 10.0.0.1>10.0.1.1 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .restores = true,
+     .n_flows = 100000, .misses = true},
+    {"from_workload, routed by two routers, hit, 1 flow", "A>R ip 10.0.0.1>10.0.2.1 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .restores = true},
+    {"from_workload, routed by two routers, miss", "A>R ip 10.0.0.1>10.0.2.1 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .restores = true,
+     .n_flows = 100000, .misses = true},
+    {"from_workload, IPv6 routed to a local port, hit, 1 flow", "A>R ip6 fd01::1>fd02::1 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .restores = true},
+    {"from_workload, echo answered by a router", "A>R ip 10.0.0.1>10.0.0.254 icmp 8 7 +56", 0, TC_ACT_REDIRECT, .restores = true},
     {"from_workload, ARP answered", "A>* arp request A 10.0.0.1 10.0.0.2", 0, TC_ACT_REDIRECT, .restores = true},
     {"from_workload, spoofed, dropped", "A>B ip 10.0.0.9>10.0.0.2 udp 1000>2000 +20", 0, TC_ACT_SHOT},
     {"from_underlay, to a port", "outer 192.0.2.2>192.0.2.1 7 0 M>A ip 10.0.0.101>10.0.0.1 udp 1000>2000 +20", 1, TC_ACT_REDIRECT,
