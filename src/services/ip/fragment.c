@@ -52,7 +52,7 @@ int ipv4_fragment(const void *frame, size_t size, uint16_t mtu, unsigned index, 
 {
     struct reader packet = reader_of(frame, size);
     const uint8_t *ethernet = reader_take(&packet, ETHERNET_SIZE), *ip = reader_take(&packet, IPV4_SIZE);
-    if (!ip || get_be16(ethernet + 12) != ETHERNET_IPV4 || ip[0] >> 4 != 4)
+    if (!ethernet || !ip || get_be16(ethernet + 12) != ETHERNET_IPV4 || ip[0] >> 4 != 4)
         return -EBADMSG;
     size_t first_size = (ip[0] & 0xf) * 4u, total = get_be16(ip + 2);
     if (first_size < IPV4_SIZE || total < first_size || total > size - ETHERNET_SIZE)
