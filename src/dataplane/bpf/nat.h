@@ -42,9 +42,10 @@ static __always_inline bool nat_entry_has(const struct flow_entry *entry, const 
  * element may be another's by now. */
 static __always_inline bool nat_alias_find(const struct alias_key *name, struct flow_key *ret)
 {
-    const struct alias_value *alias = map_lookup(aliases, name);
+    struct alias_key key ON_STACK = *name; /* Linux 6.1 takes no key from the memory of a global function's argument. */
+    const struct alias_value *alias = map_lookup(aliases, &key);
 
-    if (!alias || alias->vni_protocol != name->vni_protocol)
+    if (!alias || alias->vni_protocol != key.vni_protocol)
         return false;
     ret->owner = alias->key.owner;
     ret->local_port = alias->key.local_port;
