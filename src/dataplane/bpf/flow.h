@@ -31,7 +31,7 @@
 
 #define FLOW_DEAD_TIME 10         /* As 'last_seen': 10 ms. */
 #define FLOW_ASSURED_PACKETS 3
-#define FLOW_RESET_TIMEOUT_S 10
+#define FLOW_OVER_TIMEOUT_S 10
 #define FLOW_SLOT_TRIES 8
 #define SWEEP_VERSION 3           /* A program with another one takes the timer over. */
 #define SWEEP_TICK_NS 100000000ull
@@ -169,8 +169,10 @@ static __always_inline __u32 flow_timeout(const struct flow_key *key, const stru
         which = TIMEOUT_OTHER;
     if (settings)
         seconds = settings->timeout_s[which];
-    if (protocol == IPPROTO_TCP && entry->state == FLOW_RESET && seconds > FLOW_RESET_TIMEOUT_S)
-        seconds = FLOW_RESET_TIMEOUT_S;
+    /* What is over keeps nobody waiting (a SYN begins anew at once) but its place in the table, and others' names where it is translated. */
+    bool is_over = entry->state == FLOW_RESET || (entry->state == FLOW_TIME_WAIT && !(entry->flags & FLOW_TRANSLATED));
+    if (protocol == IPPROTO_TCP && is_over && seconds > FLOW_OVER_TIMEOUT_S)
+        seconds = FLOW_OVER_TIMEOUT_S;
     __u64 time = (seconds ? seconds : 30) * 1000000000ull >> FLOW_TIME_SHIFT;
     return time < 0x7fffffff ? time : 0x7fffffff;
 }

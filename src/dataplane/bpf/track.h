@@ -95,13 +95,6 @@ static __always_inline void track_state(struct flow_entry *entry, __u8 state)
     TRACE(flow, "TCP state %u", state);
 }
 
-/* A connection that is over is no more worth than a half-open one. */
-static __always_inline void track_over(struct flow_entry *entry, __u8 state)
-{
-    track_state(entry, state);
-    flow_unestablish(entry);
-}
-
 #define FLOW_TCP_FLAGS (FLOW_FIN | FLOW_FIN << 1 | FLOW_FIN_ACKED | FLOW_FIN_ACKED << 1 | FLOW_TRACKED | FLOW_TRACKED << 1 | FLOW_SYN_AGAIN | \
                         FLOW_RESET_SEEN(0) | FLOW_RESET_SEEN(1))
 
@@ -175,11 +168,11 @@ static __always_inline __u32 track_rst(struct flow_entry *entry, const struct tc
     if (entry->state == FLOW_HALF_OPEN && !(flags & FLOW_TRACKED << side)) { /* Refuses the SYN. */
         if (!track_answers(entry, segment, side))
             return DROP_tcp_window;
-        track_over(entry, FLOW_RESET);
+        track_state(entry, FLOW_RESET);
         return STEP_CONTINUE;
     }
     if (segment->sequence == tcp_end_of(entry, side)) {
-        track_over(entry, FLOW_RESET);
+        track_state(entry, FLOW_RESET);
         return STEP_CONTINUE;
     }
     if (is_original && (flags & FLOW_SYN_AGAIN || (entry->state == FLOW_HALF_OPEN && !(flags & FLOW_TRACKED << !side))))
@@ -218,7 +211,7 @@ static __always_inline void track_advance(struct flow_entry *entry, const struct
     flags = entry->flags;
     const __u32 fins = FLOW_FIN | FLOW_FIN << 1, acked = FLOW_FIN_ACKED | FLOW_FIN_ACKED << 1;
     if ((flags & (fins | acked)) == (fins | acked))
-        track_over(entry, FLOW_TIME_WAIT);
+        track_state(entry, FLOW_TIME_WAIT);
     else if ((flags & fins) == fins)
         track_state(entry, FLOW_CLOSING);
     else

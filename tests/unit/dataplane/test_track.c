@@ -263,21 +263,21 @@ static void large_frames_count_whole(void **state)
     pipeline_free(pipeline);
 }
 
-static void what_is_over_counts_as_half_open(void **state)
+static void what_is_over_goes_soon(void **state)
 {
     struct pipeline *pipeline = world(false);
     const struct line lines[] = {CLOSED};
-    const uint32_t index = 7;
+    const uint32_t index = 7, zero = 0;
     const struct project_record *project = pipeline_lookup(pipeline, "projects", &index);
 
-    play(pipeline, lines, 4);
+    ((struct settings *)pipeline_lookup(pipeline, "settings", &zero))->timeout_s[TIMEOUT_TCP_CLOSING] = 120;
+    play(pipeline, lines, ARRAY_SIZE(lines));
+    assert_int_equal(project->n_established, 2); /* With B's own. */
+    pipeline_advance(pipeline, 5 * SECOND);
+    assert_non_null(entry_of_a(pipeline));
+    pipeline_advance(pipeline, 30 * SECOND);
+    assert_null(entry_of_a(pipeline));
     assert_int_equal(project->n_established, 1);
-    assert_int_equal(project->n_half_open, 1); /* B's own. */
-    play(pipeline, lines + 4, ARRAY_SIZE(lines) - 4);
-    assert_int_equal(project->n_established, 1); /* B's. */
-    assert_int_equal(project->n_half_open, 1);
-    pipeline_advance(pipeline, 100 * SECOND);
-    assert_int_equal(project->n_half_open, 0);
     pipeline_free(pipeline);
 }
 
@@ -765,7 +765,7 @@ int main(void)
         cmocka_unit_test(a_new_connection_begins_at_once),
         cmocka_unit_test(a_running_connection_is_picked_up),
         cmocka_unit_test(large_frames_count_whole),
-        cmocka_unit_test(what_is_over_counts_as_half_open),
+        cmocka_unit_test(what_is_over_goes_soon),
         cmocka_unit_test(both_sides_may_ask_for_an_echo),
         cmocka_unit_test(endpoints_over_a_bad_network_lose_nothing_and_attackers_win_nothing),
     };
