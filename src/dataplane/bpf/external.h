@@ -19,17 +19,6 @@
 
 static const __u8 outside_mac[8] = OUTSIDE_MAC_BYTES;
 
-/* Whose a packet is. */
-struct arrival {
-    struct alias_key name; /* What its connection is called outside, */
-    struct flow_key key;   /* and at the port, unless an alias says otherwise. */
-    struct quoted quoted;  /* Of an ICMP error. */
-    __u32 object, gateway;
-    __u32 slot, stamp;     /* The port, and flow_stamp() of it. */
-    __u32 kind;            /* enum external_kind */
-    __u32 reason;          /* Of OUTPUT_NONE: STEP_CONTINUE when the address is none of ours. */
-};
-
 static __always_inline const struct external_value *external_find(__u32 vni, __u32 address)
 {
     struct external_key key = {.vni = vni, .address = address};
@@ -341,22 +330,24 @@ static __noinline __u32 external_echo(struct __sk_buff *skb, struct packet *pack
  * STEP_CONTINUE: to nobody here, and the frame is as it was. */
 CHECKED_ALONE __u32 external_arrive(struct __sk_buff *skb, struct packet *packet, __u32 relays)
 {
-    struct arrival arrival ON_STACK = {};
+    struct scratch *scratch = scratch_get();
 
-    if (!packet)
+    if (!packet || !scratch)
         return DROP_no_port;
-    __u32 output = external_owner(skb, packet, &arrival);
+    struct arrival *arrival = &scratch->arrival;
+    *arrival = (struct arrival){};
+    __u32 output = external_owner(skb, packet, arrival);
     if ((output & OUTPUT_KIND_MASK) == OUTPUT_ROUTER) {
         __u32 step = external_echo(skb, packet);
         if (step != STEP_CONTINUE)
             return step;
-        output = external_owner(skb, packet, &arrival);
-        if (output == OUTPUT_NONE && arrival.reason == STEP_CONTINUE)
+        output = external_owner(skb, packet, arrival);
+        if (output == OUTPUT_NONE && arrival->reason == STEP_CONTINUE)
             return ARRIVAL_ECHO;
     }
     __u32 kind = output & OUTPUT_KIND_MASK, slot = output & OUTPUT_SLOT_MASK;
     if (output == OUTPUT_NONE)
-        return arrival.reason;
+        return arrival->reason;
     TRACE(translate, "%s is ours: output %#x", trace_address(packet->tuple.remote), output);
     if (kind == OUTPUT_REMOTE) {
         if (relays >= RELAYS_MAX)
@@ -366,9 +357,9 @@ CHECKED_ALONE __u32 external_arrive(struct __sk_buff *skb, struct packet *packet
     }
     if (kind != OUTPUT_LOCAL)
         return DROP_unknown_destination;
-    if (arrival.kind == EXTERNAL_ROUTER)
-        slot = flow_key_slot(&arrival.key);
-    return external_to_port(skb, packet, &arrival, slot);
+    if (arrival->kind == EXTERNAL_ROUTER)
+        slot = flow_key_slot(&arrival->key);
+    return external_to_port(skb, packet, arrival, slot);
 }
 
 #endif

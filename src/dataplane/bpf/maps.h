@@ -54,11 +54,33 @@ struct flood_state {
     __u32 next;        /* and its slot. */
     __u32 low, high;   /* Of a search. */
 };
+/* The packet that an ICMP error is about, as much as is quoted of it. */
+struct quoted {
+    __u32 source, destination;
+    __u16 source_port, destination_port; /* As in struct rewrite (translate.h). */
+    __u16 l3, l4;
+    __u8 protocol;
+    __u8 has_checksum; /* That of its L4 header is quoted too. */
+    __u8 pad[2];
+};
+
+/* Whose a packet on an external network is: external.h. */
+struct arrival {
+    struct alias_key name; /* What its connection is called outside, */
+    struct flow_key key;   /* and at the port, unless an alias says otherwise. */
+    struct quoted quoted;  /* Of an ICMP error. */
+    __u32 object, gateway;
+    __u32 slot, stamp;     /* The port, and flow_stamp() of it. */
+    __u32 kind;            /* enum external_kind */
+    __u32 reason;          /* Of OUTPUT_NONE: STEP_CONTINUE when the address is none of ours. */
+};
+
 struct scratch {
     struct flow_entry entry;     /* A new one. */
     struct tcp_segment segment;  /* In hand: stateful.h */
     struct policy_search search; /* policy.h */
     struct flood_state flood;    /* switching.h */
+    struct arrival arrival;      /* external.h */
 };
 
 #ifdef __bpf__

@@ -23,16 +23,6 @@ struct rewrite {
     __u16 source_port, destination_port;
 };
 
-/* The packet that an ICMP error is about, as much as is quoted of it. */
-struct quoted {
-    __u32 source, destination;
-    __u16 source_port, destination_port; /* As in struct rewrite. */
-    __u16 l3, l4;
-    __u8 protocol;
-    __u8 has_checksum; /* That of its L4 header is quoted too. */
-    __u8 pad[2];
-};
-
 /* ---- sums of 16-bit words, in the order of the wire ------------------------------------------------------------------------- */
 
 static __always_inline __u32 sum_change16(__u32 sum, __u16 from, __u16 to)
