@@ -14,7 +14,7 @@
 /* The file as text, without newlines at its end when it is to be one line. */
 static int read_text(const char *flag, const char *path, bool is_line, json_t **ret, struct error *error)
 {
-    FILE *file = streq(path, "-") ? stdin : fopen(path, "re");
+    FILE *file = fopen(streq(path, "-") ? "/dev/stdin" : path, "re");
     _cleanup_(freep) char *text = malloc(FILE_MAX_SIZE + 1);
     size_t size = 0;
     bool failed;
@@ -24,8 +24,7 @@ static int read_text(const char *flag, const char *path, bool is_line, json_t **
     if (text)
         size = fread(text, 1, FILE_MAX_SIZE + 1, file);
     failed = ferror(file);
-    if (file != stdin)
-        fclose(file);
+    fclose(file);
     if (!text || failed)
         return error_set(error, text ? -EIO : -ENOMEM, flag, "--%s: '%s' cannot be read", flag, path);
     if (size > FILE_MAX_SIZE)
