@@ -10,6 +10,8 @@ struct compile_network {
     const struct network *network;
     size_t first_subnet, n_subnets; /* In subnets_by_network. */
     bool may_learn;             /* Some port may use addresses that the model does not name. */
+    const struct compile_port *gateway; /* A router's port that has the gateway address of an IPv4 subnet (services.c), */
+    bool has_gateways;          /* and another router has that of another one. */
     uint32_t *outputs;          /* Who gets a copy of broadcast: one of each, unsorted until the end. */
     size_t n_outputs, n_outputs_capacity;
 };
