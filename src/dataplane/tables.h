@@ -633,13 +633,14 @@ struct flow_slot {
     struct flow_key key;
     __u32 state;           /* enum flow_slot_state */
 };
+#define SWEEP_VERSION 3           /* A program with another one takes the timer over. */
 struct sweeper {
 #ifdef __bpf__
     struct bpf_timer timer;
 #else
     __u64 timer[2];
 #endif
-    __u32 version;         /* Of the program whose timer runs; 0: none. */
+    __u32 version;         /* SWEEP_VERSION of the program whose timer runs; 0: none. */
     __u32 next;            /* Where the next entry looks for a slot. */
     __u32 hand;            /* Where the sweeper goes on. */
     __u32 n_seen;          /* Slots in use that this round has met. */

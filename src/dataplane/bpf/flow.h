@@ -33,7 +33,6 @@
 #define FLOW_ASSURED_PACKETS 3
 #define FLOW_OVER_TIMEOUT_S 10
 #define FLOW_SLOT_TRIES 8
-#define SWEEP_VERSION 3           /* A program with another one takes the timer over. */
 #define SWEEP_TICK_NS 100000000ull
 #define SWEEP_STRETCH 2048        /* Slots a tick. */
 
