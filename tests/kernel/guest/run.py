@@ -61,12 +61,12 @@ def every_program_loads():
 
 def native_and_kernel_build_agree():
     """As tests/bpf does on the newer kernel: random frames over random tables, verdict, bytes, drop reason and maps."""
-    return command("/guest/build/tests/bpf/differential", "20000", timeout=200).strip().splitlines()[0]
+    return command("/guest/build/tests/bpf/differential", "6000", timeout=300).strip().splitlines()[0]
 
 
 def the_loader_brings_the_maps_to_what_is_desired():
     try:
-        command("/guest/build/tests/bpf/maps", "/sys/fs/bpf/loader", timeout=200)
+        command("/guest/build/tests/bpf/maps", "/sys/fs/bpf/loader", timeout=300)
     finally:
         shutil.rmtree("/sys/fs/bpf/loader", ignore_errors=True)
 
