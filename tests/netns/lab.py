@@ -169,6 +169,14 @@ class Api:
         binding = {"binding:host_id": host.name} if host else {}
         return self.post("/v2.0/ports", {"port": {"network_id": network["id"], **binding, **attributes}}, token=token)["port"]
 
+    def open_default_groups(self):
+        """Lets everything in at ports of the projects' default groups, also from addresses that are no member's: link-local ones, those of
+        ports without port security."""
+        for group in self.get("/v2.0/security-groups?name=default")["security_groups"]:
+            for ethertype in ("IPv4", "IPv6"):
+                self.post("/v2.0/security-group-rules", {"security_group_rule": {
+                    "security_group_id": group["id"], "project_id": group["project_id"], "direction": "ingress", "ethertype": ethertype}})
+
     def update_port(self, port, **attributes):
         return self.put(f"/v2.0/ports/{port['id']}", {"port": attributes})["port"]
 

@@ -103,6 +103,7 @@ def test_a_mac_that_no_port_has_is_learned_by_all(lab, workloads):
     """Its frames go to each host straight from its own: who learns from a relay would look for it there."""
     network = {"id": workloads[0].port["network_id"]}
     host = lab.hosts[2]
+    lab.api.open_default_groups()
     free = lab.workload(lab.api.port(network, host, port_security_enabled=False), host)
     lab.api.wait_active(free.port)
     for workload in workloads:  # Every host knows that this one may use any MAC.

@@ -410,7 +410,7 @@ def test_second_address_is_given_when_asked_for(host):
     lease, _ = workload.udhcpc("-r", "10.1.0.16", "-O", "staticroutes")
     assert lease["ip"] == "10.1.0.16"
     assert "router" not in lease and lease["serverid"] == "169.254.0.1"
-    assert lease["staticroutes"] == "10.0.0.0/24 0.0.0.0 169.254.0.1/32 0.0.0.0"
+    assert lease["staticroutes"] == "10.0.0.0/24 0.0.0.0 169.254.0.1/32 0.0.0.0 169.254.169.254/32 0.0.0.0"
 
 
 def test_port_without_dhcp_hears_nothing(host):

@@ -1,6 +1,6 @@
 """Workloads reach the world outside, and are reached from there.
 
-    outside: bridge 'world' 203.0.113.1/24, VLAN 5 203.0.114.1/24 (and 198.51.100.7/32, further away)
+    outside: bridge 'world' 203.0.113.1/24 (and 198.51.100.7/32, further away)
         |up0 203.0.113.201          |up0
         h1 ------- underlay ------- h2 ---------- h3       physnet1:up0 on h1 and h2
         a1 (10.0.0.0/24)            b2            c3       router r, SNAT; a2 on h1 has a floating IP
@@ -44,9 +44,6 @@ class World:
         self.namespace.ip("addr", "add", "203.0.113.1/24", "dev", "world")
         self.namespace.ip("addr", "add", f"{FAR}/32", "dev", "world")
         self.namespace.ip("link", "set", "lo", "up")
-        self.namespace.ip("link", "add", "link", "world", "name", "world.5", "type", "vlan", "id", "5")
-        self.namespace.ip("link", "set", "world.5", "up")
-        self.namespace.ip("addr", "add", "203.0.114.1/24", "dev", "world.5")
         for host in lab.hosts[:2]:
             run("ip", "link", "add", f"to-{host.name}", "netns", self.namespace.name, "type", "veth", "peer", "name", "up0", "netns",
                 host.namespace.name)
@@ -128,15 +125,6 @@ def test_a_host_without_an_uplink_sends_by_those_that_have_one(world):
     wait_for(lambda: fetch(world.namespace, floating), f"{floating} to answer outside", 20)
     wait_for(lambda: fetch(workload.namespace, FAR) == floating, f"h3 to be {floating} outside", 20)
     assert fetch(world.workloads[0].namespace, floating) == world.address
-
-
-def test_a_vlan_of_the_same_uplink(world):
-    network, address = world.behind(world.external_network("203.0.114", **{"provider:network_type": "vlan", "provider:segmentation_id": 5}))
-    workload = world.workload(network, world.lab.hosts[0])
-    wait_for(lambda: fetch(workload.namespace, "203.0.114.1") == address, f"the world to be reached as {address}", 20)
-    floating = world.floating(workload.port, "203.0.114")["floating_ip_address"]
-    world.serve(workload.namespace)
-    wait_for(lambda: fetch(world.namespace, floating) == "203.0.114.1", f"{floating} to answer in the VLAN", 20)
 
 
 def test_a_floating_ip_is_reached_and_used(world):

@@ -71,6 +71,7 @@ def test_tenants_with_the_same_addresses_are_apart(three_hosts):
 
 def test_ipv6_on_one_host_and_over_the_tunnel(three_hosts):
     lab = three_hosts
+    lab.api.open_default_groups()
     for to in (lab.hosts[0], lab.hosts[2]):
         a, b = lab.pair(lab.hosts[0], to, "2001:db8:1::/64")
         assert a.ping(b, 5) == 5
