@@ -180,6 +180,7 @@ static int spec_addresses(struct call *call, const json_t *port, struct frame_sp
 {
     _cleanup_(json_decrefp) json_t *to = NULL;
     const char *to_name = call_flag(call, "to");
+    bool is_routed = !to_name; /* Then the frame is for whoever is the way there. */
     const json_t *first = json_array_get(json_object_get(port, "fixed_ips"), 0);
     int family = call_flag(call, "ipv6") || spec->protocol == FRAME_ND ? 6 : spec->protocol == FRAME_ARP ? 4 : 0;
     int r;
@@ -192,8 +193,9 @@ static int spec_addresses(struct call *call, const json_t *port, struct frame_sp
             return r;
         if (mac_parse(resource_string(to, "mac_address"), &spec->destination_mac) < 0)
             return -EREMOTEIO;
+        is_routed = !streq(resource_string(to, "network_id"), resource_string(port, "network_id"));
         if (!call_flag(call, "dst") &&
-            !fixed_ip(to, family, family ? NULL : resource_string(first, "subnet_id"), &spec->destination))
+            !fixed_ip(to, family, family || is_routed ? NULL : resource_string(first, "subnet_id"), &spec->destination))
             return error_set(&call->error, -EINVAL, "to", "--to: port '%s' has no %saddress", to_name,
                              family == 6   ? "IPv6 "
                              : family == 4 ? "IPv4 "
@@ -214,7 +216,7 @@ static int spec_addresses(struct call *call, const json_t *port, struct frame_sp
     }
     if (spec->protocol == FRAME_ARP && !call_flag(call, "dst-mac"))
         memset(spec->destination_mac.bytes, 0xff, 6);
-    else if (!to_name && !call_flag(call, "dst-mac") && spec->protocol != FRAME_ND)
+    else if (is_routed && !call_flag(call, "dst-mac") && spec->protocol != FRAME_ND)
         return next_hop_mac(call, port, &spec->destination, &spec->destination_mac);
     return 0;
 }
