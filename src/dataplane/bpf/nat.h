@@ -335,6 +335,7 @@ static __noinline __u32 nat_apply(struct __sk_buff *skb, struct packet *packet)
     struct rewrite ends ON_STACK = {decision->outside_local, decision->outside_remote, decision->outside_local_port,
                                     decision->outside_remote_port};
 
+    TRACE(translate, "leaves as %s", trace_ipv4(decision->outside_local));
     if (packet_is_icmp_error(packet)) {
         struct quoted quoted ON_STACK = {};
         if (!translate_quoted(skb, packet, &quoted))
