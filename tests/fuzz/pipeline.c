@@ -7,16 +7,21 @@
  *   2 bytes  the frame's size, then the frame
  *
  * Beyond memory errors it must hold that: a frame of a workload is never left to the host's own stack; nothing that came by
- * tunnel leaves by one, but what is to be passed on, and that with one hop more; no frame gets to a port of a network that no router joins to the sender's; every drop is counted under exactly one reason. */
+ * tunnel leaves by one, but what is to be passed on, and that with one hop more; a frame gets to another network only by routers that
+ * join the two, or by an external network and a name there; what leaves to an external network is called by such a name, unless
+ * it answers somebody who was there without; every drop is counted under exactly one reason. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <linux/in.h>
 #include <linux/pkt_cls.h>
 
 #include "fixture-external.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define EXTERNAL_VNI 20 /* The fixture's with names; 21 has nobody. */
 
 #define REQUIRE(condition)                                                                                   \
     do {                                                                                                     \
@@ -34,55 +39,141 @@ static uint64_t total_drops(struct pipeline *pipeline)
     return sum;
 }
 
-/* The last byte of the tunnel's header: kind and hops. */
-static uint8_t last_of_header(const uint8_t *bytes, uint32_t size)
+/* Of a frame with a tunnel's header. */
+static uint32_t header_end(const uint8_t *bytes)
 {
-    uint32_t at = bytes[12] == 0x08 ? TUNNEL_OVERHEAD_IPV4 - 1 : TUNNEL_OVERHEAD_IPV6 - 1;
+    return bytes[12] == 0x08 ? TUNNEL_OVERHEAD_IPV4 : TUNNEL_OVERHEAD_IPV6;
+}
 
-    return at < size ? bytes[at] : 0;
+static uint32_t header_vni(const uint8_t *bytes)
+{
+    const uint8_t *vni = bytes + header_end(bytes) - 4;
+
+    return vni[0] << 16 | vni[1] << 8 | vni[2];
+}
+
+/* The header's last byte. */
+static uint8_t kind_and_hops(const uint8_t *bytes)
+{
+    return bytes[header_end(bytes) - 1];
 }
 
 static void check_passed_on(const struct pipeline_frame *frame, const struct pipeline_output *output)
 {
-    uint8_t before = last_of_header(frame->bytes, frame->size), after = last_of_header(output->bytes, output->size);
+    static const uint8_t outside_mac[] = OUTSIDE_MAC_BYTES;
+    uint8_t before = kind_and_hops(frame->bytes), after = kind_and_hops(output->bytes);
 
+    REQUIRE(header_vni(output->bytes) == header_vni(frame->bytes));
+    if (before >> 4 == TUNNEL_UNICAST) {
+        /* For an address on an external network, to the host that has it; that is the last one. */
+        REQUIRE(header_vni(frame->bytes) == EXTERNAL_VNI && before == (TUNNEL_UNICAST << 4 | 0) && after == (TUNNEL_UNICAST << 4 | 1));
+        REQUIRE(memcmp((const uint8_t *)frame->bytes + header_end(frame->bytes), outside_mac, 6) == 0);
+        REQUIRE(memcmp(output->bytes + header_end(output->bytes), outside_mac, 6) == 0);
+        return;
+    }
     REQUIRE(before >> 4 == TUNNEL_RELAYED && (before & 15) < FLOOD_MAX_HOPS);
     REQUIRE((after >> 4 == TUNNEL_RELAYED || after >> 4 == TUNNEL_FLOOD) && (after & 15) == (before & 15) + 1);
 }
 
-/* By the fixture's routers. */
+/* By the fixture's routers, and no external network between. */
 static bool is_joined(uint32_t vni)
 {
     return vni == 7 || vni == 10 || vni == 11;
 }
 
-/* By an external network every tenant's workloads may reach others, but only by their names there. */
-static bool is_translated(const struct pipeline_result *result)
+/* To the external network. */
+static bool has_gateway(uint32_t vni)
+{
+    return is_joined(vni) || vni == 8;
+}
+
+static bool is_translated(const struct pipeline_result *result, const char *how)
 {
     for (size_t i = 0; i < result->n_steps; i++)
-        if (strcmp(result->steps[i].stage, "translate") == 0)
+        if (strcmp(result->steps[i].stage, "translate") == 0 && strncmp(result->steps[i].text, how, strlen(how)) == 0)
             return true;
     return false;
+}
+
+struct caller_search {
+    struct flow_key key; /* What the workload sends. */
+    bool is_found;
+};
+
+static void look_for_caller(void *key_of_entry, void *value, void *context)
+{
+    const struct flow_key *key = key_of_entry;
+    const struct flow_entry *entry = value;
+    struct caller_search *search = context;
+    bool is_icmp = search->key.owner >> 24 == IPPROTO_ICMP; /* Maybe an error about a connection of another protocol. */
+
+    if ((key->owner & 0xffff) == (search->key.owner & 0xffff) && key->local == search->key.local &&
+        (is_icmp || (key->owner == search->key.owner && key->remote == search->key.remote)) &&
+        !(entry->flags & (FLOW_LOCAL_STARTED | FLOW_TRANSLATED)))
+        search->is_found = true;
+}
+
+/* Somebody reached the port's workload by its own address, and the frame may be an answer. */
+static bool was_reached(struct pipeline *pipeline, uint32_t slot, const struct pipeline_frame *frame)
+{
+    const uint8_t *header = (const uint8_t *)frame->bytes + 14;
+    struct caller_search search = {.key.owner = slot};
+
+    if (frame->size < 34)
+        return false;
+    search.key.owner |= (uint32_t)header[9] << 24;
+    memcpy(&search.key.local, header + 12, 4);
+    memcpy(&search.key.remote, header + 16, 4);
+    pipeline_visit(pipeline, "connections", look_for_caller, &search);
+    return search.is_found;
+}
+
+/* May the frame of the port 'sender' have come from its network to another? */
+static void check_networks(struct pipeline *pipeline, uint32_t sender, const struct pipeline_frame *frame, const struct pipeline_result *result,
+                           uint32_t to)
+{
+    uint32_t from = fixture_port(pipeline, sender)->vni;
+    const uint8_t *bytes = frame->bytes;
+
+    if (from == to || (is_joined(from) && is_joined(to)))
+        return;
+    if (to == EXTERNAL_VNI)
+        REQUIRE(has_gateway(from) && (bytes[12] == 0x86 || is_translated(result, "leaves as ") || was_reached(pipeline, sender, frame)));
+    else
+        REQUIRE(has_gateway(to) && (from == EXTERNAL_VNI || (has_gateway(from) && is_translated(result, "arrives as "))));
+}
+
+static void check_output(struct pipeline *pipeline, enum pipeline_program program, const struct pipeline_frame *frame,
+                         const struct pipeline_result *result, const struct pipeline_output *output)
+{
+    bool is_workload = program == PIPELINE_FROM_WORKLOAD && frame->ifindex > 100 && frame->ifindex < 113;
+    bool is_uplink = program == PIPELINE_FROM_UPLINK, is_underlay = program == PIPELINE_FROM_UNDERLAY;
+    uint32_t to;
+
+    if (output->way == PIPELINE_PUNT || !(output->port_slot || output->host_slot))
+        return;
+    to = output->port_slot ? fixture_port(pipeline, output->port_slot)->vni : header_vni(output->bytes);
+    if (is_workload)
+        check_networks(pipeline, frame->ifindex - 100, frame, result, to);
+    if (is_underlay && output->host_slot)
+        check_passed_on(frame, output);
+    if ((is_underlay || is_uplink) && output->port_slot) {
+        uint32_t from = is_underlay ? header_vni(frame->bytes) : EXTERNAL_VNI;
+        REQUIRE((is_underlay && from == to) || (from == EXTERNAL_VNI && has_gateway(to) && is_translated(result, "arrives as ")));
+    }
+    if (is_uplink && output->host_slot)
+        REQUIRE(to == EXTERNAL_VNI);
 }
 
 static void check(struct pipeline *pipeline, enum pipeline_program program, const struct pipeline_frame *frame,
                   const struct pipeline_result *result, uint64_t n_drops)
 {
-    uint32_t sender = program == PIPELINE_FROM_WORKLOAD && frame->ifindex > 100 && frame->ifindex < 113 ? frame->ifindex - 100 : 0;
-
     if (program == PIPELINE_FROM_WORKLOAD)
         REQUIRE(result->action != TC_ACT_OK);
     if (program != PIPELINE_TO_TUNNEL && program != PIPELINE_THROUGH_NEIGHBOR && program != PIPELINE_FROM_METADATA && result->action == TC_ACT_SHOT)
         REQUIRE(n_drops == 1);
-    for (size_t i = 0; i < result->n_outputs; i++) {
-        const struct pipeline_output *output = &result->outputs[i];
-        if (program == PIPELINE_FROM_UNDERLAY && output->way != PIPELINE_PUNT && output->host_slot)
-            check_passed_on(frame, output);
-        if (sender && output->port_slot) {
-            uint32_t from = fixture_port(pipeline, sender)->vni, to = fixture_port(pipeline, output->port_slot)->vni;
-            REQUIRE(from == to || (is_joined(from) && is_joined(to)) || is_translated(result));
-        }
-    }
+    for (size_t i = 0; i < result->n_outputs; i++)
+        check_output(pipeline, program, frame, result, &result->outputs[i]);
 }
 
 /* A bit of the port's flags, or the next to them: another security group.  The port's connections are judged again. */
