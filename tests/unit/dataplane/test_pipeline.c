@@ -1169,8 +1169,9 @@ static const struct {
     {16, 21, "A>B ip 10.0.0.1>10.0.0.2 tcp 1>2 S +300"},     {16, 21, "A>B ip 10.0.0.1>10.0.0.2 udp 1>2 +300"},
     {16, 21, "A>B ip 10.0.0.1>10.0.0.2 icmp 8 1 +300"},      {16, 41, "A>B ip6 fd01::1>fd01::2 hopopts udp 1>2 +300"},
     {2, 1, "A>* arp request A 10.0.0.1 10.0.0.1"},           {2, 2, "A>* ip 10.0.0.1>10.0.0.255 udp 1>2"},
-    {64, 88, "H>B ip 10.0.0.8>10.0.0.2 udp 1>2"},            {64, 88, "A>* ip 10.0.0.1>10.0.0.255 udp 1>2"},
+    {64, 79, "A>H ip 10.0.0.1>10.0.0.8 udp 1>2"},            {64, 79, "A>* ip 10.0.0.1>10.0.0.255 udp 1>2"},
     {3, 1, "O>H ip 192.0.2.1>192.0.2.2 udp 1>2"},            {32, 1, "A>B ip 10.0.0.1>10.0.0.2 tcp 1>2 S"},
+    {0, 3, "B>c ip6 fd01::2>fd09::1 udp 1>2"},               {0, 6, "F>B ip 10.0.0.6>10.0.0.2 udp 1>2"},
 };
 
 /* Connections of port 8, which has security groups. */
@@ -1189,6 +1190,7 @@ static const char *const stories[][8] = {
     {FROM_H("S seq=100"), TO_H("RA seq=0 ack=101"), TO_H("S seq=5"), FROM_H("SA seq=7 ack=6"), TO_H("A seq=6 ack=8")},
     {FROM_H("A seq=100 ack=5"), TO_H("FA seq=5 ack=100"), "H>B ip 10.0.0.8>10.0.0.2 icmp 8 1", "H>B ip 10.0.0.8>10.0.0.2 icmp 0 1",
      "B>H ip 10.0.0.2>10.0.0.8 icmp 8 1", "H>B ip 10.0.0.8>10.0.0.2 icmp 0 1"},
+    {FROM_H("S seq=100"), FROM_H("S seq=900"), TO_H("SA seq=200 ack=901")},
 };
 
 static void write_seed(FILE *file, uint8_t what, uint8_t where, const struct frame *frame)
