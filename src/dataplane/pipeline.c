@@ -611,19 +611,25 @@ static uint32_t port_of_interface(uint32_t ifindex)
 }
 
 /* The host slot that a frame with outer headers goes to. */
-static uint32_t host_of_frame(const struct native *world, const uint8_t *bytes, uint32_t size)
+static uint32_t host_of_frame(const struct native *world, const struct pipeline_output *output)
 {
-    uint8_t remote[16];
+    const uint8_t *bytes = output->bytes;
+    uint8_t local[16], remote[16];
 
-    if (size < TUNNEL_OVERHEAD_IPV4 + ETH_HLEN)
-        return 0;
-    if (load16(bytes + 12) == htons(ETH_P_IP))
+    if (output->size >= TUNNEL_OVERHEAD_IPV4 + ETH_HLEN && load16(bytes + 12) == htons(ETH_P_IP)) {
+        address_map_ipv4(local, load32(bytes + 26));
         address_map_ipv4(remote, load32(bytes + 30));
-    else
+    } else if (output->size >= TUNNEL_OVERHEAD_IPV6 + ETH_HLEN && load16(bytes + 12) == htons(ETH_P_IPV6)) {
+        memcpy(local, bytes + 22, 16);
         memcpy(remote, bytes + 38, 16);
-    for (uint32_t slot = 1; slot < world->sizes.n_hosts; slot++)
-        if (memcmp(host_config_get(slot)->remote, remote, 16) == 0)
+    } else {
+        return 0;
+    }
+    for (uint32_t slot = 1; slot < world->sizes.n_hosts; slot++) {
+        const struct host_config *host = host_config_get(slot);
+        if (host->ifindex == output->ifindex && memcmp(host->local, local, 16) == 0 && memcmp(host->remote, remote, 16) == 0)
             return slot;
+    }
     return 0;
 }
 
@@ -653,7 +659,7 @@ static void judge(struct pipeline_result *result, uint32_t ifindex)
         else
             output->port_slot = port_of_interface(output->ifindex);
         if (!output->port_slot && !to_host && !to_agent)
-            output->host_slot = host_of_frame(native, output->bytes, output->size);
+            output->host_slot = host_of_frame(native, output);
         to_host |= output->host_slot != 0;
         to_port |= output->way != PIPELINE_CLONE && output->port_slot;
     }

@@ -664,6 +664,15 @@ static void a_workload_of_the_external_network_itself(void **state)
     expect_bytes(result.outputs[0].bytes, result.outputs[0].size, "g>e ip 203.0.113.10>203.0.113.77 icmp 0 5 +5");
 }
 
+/* Not what its addresses make of it, but where it goes. */
+static void what_leaves_by_the_uplink_is_not_taken_for_tunnelled(void **state)
+{
+    say(2, "B>R ip 10.0.0.2>192.0.2.2 udp 1000>53 +40");
+    expect_outside(0, "u>x ip 203.0.113.12>192.0.2.2 ttl=63 udp 1000>53 +40");
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 20 0 g>02:57:45:46:54:00 ip6 fd01::5>:: udp 1000>53 +5");
+    expect_outside(0, "u>x ip6 fd01::5>:: udp 1000>53 +5");
+}
+
 static void without_an_uplink_a_gateway_gets_it(void **state)
 {
     pipeline_delete(pipeline, "uplinks", &(struct uplink_key){UPLINK_BY_VNI, 20});
@@ -1075,6 +1084,7 @@ int main(void)
         TEST(hairpin_to_its_own_floating_ip),
         TEST(to_a_floating_ip_on_another_host),
         TEST(a_workload_of_the_external_network_itself),
+        TEST(what_leaves_by_the_uplink_is_not_taken_for_tunnelled),
         TEST(without_an_uplink_a_gateway_gets_it),
         TEST(a_gateway_sends_on_for_a_host_without_uplink),
         TEST(an_unknown_next_hop_is_asked_for_by_the_agent),
