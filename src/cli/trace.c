@@ -214,6 +214,15 @@ static int spec_addresses(struct call *call, const json_t *port, struct frame_sp
         return error_set(&call->error, -EINVAL, "src", "port '%s' has no IPv%d address; give --src",
                          call_argument(call, 0), ip_is_v4(&spec->destination) ? 4 : 6);
     }
+    if (to_name && is_routed) { /* Where tenants overlap, the address is somebody's here: then it is about the other network's MAC. */
+        struct mac_address neighbor;
+        char text[IP_TEXT_SIZE];
+
+        r = neighbor_mac(call, resource_string(port, "network_id"), ip_format(&spec->destination, text), &neighbor);
+        if (r < 0)
+            return r;
+        is_routed = r == 0;
+    }
     if (spec->protocol == FRAME_ARP && !call_flag(call, "dst-mac"))
         memset(spec->destination_mac.bytes, 0xff, 6);
     else if (is_routed && !call_flag(call, "dst-mac") && spec->protocol != FRAME_ND)
