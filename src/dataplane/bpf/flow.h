@@ -442,7 +442,7 @@ static __noinline __u32 flow_insert(const struct flow_key *key, const struct flo
             place = PLACE_NONE; /* The hashes meet. */
         else if (old && old->state != FLOW_DEAD)
             place = PLACE_OLD;
-        else if (old && flow_age(initial->last_seen, old->last_seen) < FLOW_DEAD_TIME - 2 && !(old->flags & (FLOW_TRANSLATED | FLOW_ALIASED))) {
+        else if (old && flow_age(initial->last_seen, old->last_seen) < FLOW_DEAD_TIME - 2 && !((old->flags | initial->flags) & (FLOW_TRANSLATED | FLOW_ALIASED))) {
             flow_restart(old, initial); /* The sweeper leaves it alone for a while yet. */
             place = PLACE_OLD;
         }
@@ -545,8 +545,9 @@ static __always_inline __u32 flow_create(const struct flow_key *key, const struc
     __u32 place = flow_insert(key, initial);
     if (place != PLACE_NEW)
         __sync_fetch_and_add(&project->n_half_open, -1);
-    if (place == PLACE_NONE)
-        return refused;
+    /* Another CPU was faster with a connection of this name; the name outside that this one took must be given back (nat_give_up). */
+    if (place == PLACE_NONE || (place == PLACE_OLD && initial->flags & FLOW_ALIASED))
+        return place == PLACE_OLD ? DROP_connection_limit : refused;
     TRACE(flow, "entry made");
     return STEP_CONTINUE;
 }

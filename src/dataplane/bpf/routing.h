@@ -130,6 +130,11 @@ static long route_step(__u32 index, void *context)
         state->step = ROUTE_IS_LOCAL;
         return 1;
     }
+    /* From another router over an external network: what this one translates is behind its own addresses there only. */
+    if (index && in->flags & ROUTER_PORT_EXTERNAL && in->flags & ROUTER_PORT_SNAT && packet->flags & PACKET_IPV4) {
+        state->step = DROP_not_routable;
+        return 1;
+    }
     if (state->ttl <= packet->decision.hops + 1u) {
         state->step = DROP_ttl_exceeded;
         return 1;
