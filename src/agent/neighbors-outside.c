@@ -252,7 +252,9 @@ static void make_room(struct outside *outside, uint64_t now_ms)
     HASHMAP_FOREACH(node, &outside->stations) {
         struct station *station = CONTAINER_OF(node, struct station, node);
 
-        if (!oldest || station->wanted_ms < oldest->wanted_ms)
+        /* Nobody says that a listed one is wanted: the busiest would be the oldest. */
+        if (!oldest || station->is_listed < oldest->is_listed ||
+            (station->is_listed == oldest->is_listed && station->wanted_ms < oldest->wanted_ms))
             oldest = station;
     }
     forget(outside, oldest, now_ms);

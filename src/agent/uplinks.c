@@ -256,6 +256,7 @@ int uplinks_gather(struct uplinks *uplinks, struct gathered *gathered)
 static void protect_route(struct desired *desired, const struct ip_address *address)
 {
     const struct rows *uplinks = &desired->tables[TABLE_UPLINKS];
+    struct rows *routes = &desired->tables[TABLE_ROUTES];
 
     for (size_t i = 0; i < uplinks->n; i++) {
         struct uplink_key by;
@@ -267,7 +268,14 @@ static void protect_route(struct desired *desired, const struct ip_address *addr
         key.router = ROUTER_OUTSIDE | by.vlan;
         memcpy(key.address, address->bytes, sizeof(key.address));
         struct route_value value = {.router = key.router, .flags = ROUTE_LOCAL};
-        rows_add(&desired->tables[TABLE_ROUTES], &key, &value);
+        bool is_there = false;
+        for (size_t row = 0; row < routes->n && !is_there; row++) { /* A tenant's subnet of one address may be just this one. */
+            is_there = memcmp(rows_key(routes, row), &key, sizeof(key)) == 0;
+            if (is_there)
+                memcpy(rows_value(routes, row), &value, sizeof(value));
+        }
+        if (!is_there)
+            rows_add(routes, &key, &value);
     }
 }
 
