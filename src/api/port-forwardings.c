@@ -140,6 +140,8 @@ static int read_port(const json_t *value, uint16_t *ret)
     return 0;
 }
 
+#define FORWARDED_PORTS_MAX 1024 /* Of one floating IP. */
+
 /* "80:90", or "80". */
 static int read_range(const json_t *value, uint16_t *ret_first, uint16_t *ret_last)
 {
@@ -227,6 +229,9 @@ static int find_target(struct change *change, const struct floating_ip *floating
 
     if (!port)
         return -ENOENT;
+    if (!request_auth(change->request)->is_admin && !streq(port->object.project_id, floating_ip->object.project_id))
+        return BAD("Port %s is owned by another project than Floating IP %s and therefore cannot be forwarded to", port->object.id,
+                   floating_ip->object.id);
     if ((r = choose_address(change, port, forwarding)) < 0)
         return r;
     r = nat_find_target(change, "port_forwarding", port, &forwarding->internal_address, floating_ip->floating_network_id, ret);
@@ -282,10 +287,33 @@ static int check_against(struct change *change, const struct port_forwarding *fo
     return 0;
 }
 
+static uint32_t n_ports(const struct port_forwarding *forwarding)
+{
+    return forwarding->external_last - forwarding->external_first + 1u;
+}
+
+/* Each forwarded port is a row on every host that may meet it. */
+static int check_number(struct change *change, const struct port_forwarding *forwarding)
+{
+    uint32_t n = n_ports(forwarding);
+
+    REPLICA_FOREACH (member, replica_find(request_api(change->request)->replica, REPLICA_FORWARDINGS_BY_FLOATING_IP, forwarding->floating_ip_id))
+        if (!streq(member->object->id, forwarding->object.id))
+            n += n_ports(of(member->object));
+    for (const struct object *object = NULL; (object = plan_created(change->plan, RESOURCE_PORT_FORWARDING, object));)
+        if (of(object) != forwarding && streq(of(object)->floating_ip_id, forwarding->floating_ip_id))
+            n += n_ports(of(object));
+    if (n <= FORWARDED_PORTS_MAX)
+        return 0;
+    return error_set_type(change->error, -EBUSY, "OverQuota", NULL,
+                          "Quota exceeded for resources: ['port_forwarding']. Floating IP %s would forward %u ports; %d is the limit.",
+                          forwarding->floating_ip_id, n, FORWARDED_PORTS_MAX);
+}
+
 static int check_duplicates(struct change *change, const struct port_forwarding *forwarding)
 {
     const struct replica *replica = request_api(change->request)->replica;
-    int r = 0;
+    int r = check_number(change, forwarding);
 
     REPLICA_FOREACH (member, replica_find(replica, REPLICA_FORWARDINGS_BY_FLOATING_IP, forwarding->floating_ip_id))
         r = r < 0 ? r : check_against(change, forwarding, of(member->object));

@@ -678,6 +678,10 @@ static int create(struct change *change)
 
     if (!network)
         return -ENOENT;
+    if (network->is_external && !network->shared && !resource_is_own(change->request, &network->object))
+        return error_set_type(change->error, -EPERM, "PolicyNotAuthorized", NULL,
+                              "Network %s is external: only its owner can create ports on it. Use a floating IP or a router's gateway.",
+                              network->object.id);
     if ((r = check_policy(change, network)) < 0 || (r = check_dhcp_options(change, port)) < 0 || (r = port_check_managed(change)) < 0)
         return r;
     plan_guard(change->plan, &network->object);

@@ -212,6 +212,17 @@ static int check_port(struct interface *interface, const struct port *port)
     return 0;
 }
 
+/* An interface on an external network would be a way past translation, into what is behind others' gateways there. */
+static int check_network(struct change *change, const struct port *port)
+{
+    const struct object *network = replica_get(request_api(change->request)->replica, RESOURCE_NETWORK, port->network_id);
+
+    if (network && ((const struct network *)network)->is_external && !resource_is_own(change->request, network))
+        return BAD_ROUTER(change->error, "Cannot add interface to router because network %s of port %s is external; set it as the router's gateway",
+                          port->network_id, port->object.id);
+    return 0;
+}
+
 static int add_by_port(struct interface *interface)
 {
     struct change *change = interface->change;
@@ -221,6 +232,11 @@ static int add_by_port(struct interface *interface)
 
     if (!port)
         return -ENOENT;
+    if (!resource_is_own(change->request, &port->object))
+        return error_set_type(change->error, -EPERM, "PolicyNotAuthorized", NULL,
+                              "Port %s belongs to another project: only its owner can make it a router's.", port->object.id);
+    if ((r = check_network(change, port)) < 0)
+        return r;
     interface->port = port;
     if ((r = check_port(interface, port)) < 0)
         return r;

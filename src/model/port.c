@@ -186,7 +186,8 @@ const struct schema port_schema = {
 
 enum router_port_kind router_port_kind(const struct port *port)
 {
-    if (!port->device_owner || !port->device_id || !*port->device_id)
+    /* A port may claim to be a router's that never was: any text can be its device_id. */
+    if (!port->device_owner || !port->device_id || !uuid_is_valid(port->device_id))
         return ROUTER_PORT_NONE;
     if (streq(port->device_owner, DEVICE_ROUTER_INTERFACE))
         return ROUTER_PORT_INTERFACE;

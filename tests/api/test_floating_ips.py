@@ -405,6 +405,31 @@ def test_port_forwardings_at_once(site, alice):
 
 # --- Restarts. ---
 
+def test_a_floating_ip_forwards_so_many_ports(site, alice):
+    """Each is a row on every host that may meet it."""
+    made = floating(alice, site.outside)
+    port = alice.port(site.inside)
+    path = f"/floatingips/{made['id']}/port_forwardings"
+
+    def body(external, internal):
+        return {"port_forwarding": {"protocol": "tcp", "internal_port_id": port["id"], "internal_ip_address": port["fixed_ips"][0]["ip_address"],
+                                    "external_port_range": external, "internal_port_range": internal}}
+    alice.refused("POST", path, 409, "OverQuota", made["id"], "1025", "1024", body=body("1:1025", "1:1025"))
+    alice.post(path, body("1:1000", "1:1000"))
+    alice.refused("POST", path, 409, "OverQuota", "1025", body=body("2001:2025", "2001:2025"))
+    alice.post(path, body("2001:2024", "2001:2024"))
+
+
+def test_what_only_looks_like_a_routers_port(site, alice, admin):
+    """No router has such an id, and what is said to be its port concerns nobody."""
+    for _ in range(2):
+        alice.port(site.inside, device_owner="network:router_interface", device_id="x" * 40)
+    alice.refused("POST", "/ports", 403, "PolicyNotAuthorized", site.outside["id"], body={"port": {"network_id": site.outside["id"]}})
+    foreign = admin.port(site.inside)
+    alice.refused("PUT", f"/routers/{site.router['id']}/add_router_interface", 403, "PolicyNotAuthorized", foreign["id"],
+                  body={"port_id": foreign["id"]})
+
+
 def test_translations_survive_kill_9():
     server = Server("FOLDER/weft.db")
     try:

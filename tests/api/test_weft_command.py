@@ -248,7 +248,7 @@ def test_completion_knows_security_groups(member):
 def test_routers_and_floating_ips(weft, member):
     weft("network", "create", "ext", "--external")
     weft("subnet", "create", "ext-v4", "--network", "ext", "--cidr", "203.0.113.0/24", "--no-dhcp")
-    member("network", "create", "net")
+    net = member.json("network", "create", "net")["id"]  # The administrator sees others of that name.
     member("subnet", "create", "four", "--network", "net", "--cidr", "10.0.0.0/24")
     router = member.json("router", "create", "r", "--external-network", "ext", "--description", "d")
     assert (router["name"], router["description"], router["external_gateway_info"]["enable_snat"]) == ("r", "d", True)
@@ -266,7 +266,7 @@ def test_routers_and_floating_ips(weft, member):
     shown = weft.json("router", "snat", "s")
     assert shown["router_id"] == router["id"] and shown["address"].startswith("203.0.113.") and shown["hosts"] == []
     weft("host", "create", "translator")
-    weft("port", "create", "behind", "--network", "net", "--host", "translator")
+    weft("port", "create", "behind", "--network", net, "--host", "translator")
     wait_until(lambda: [host for host in weft.json("router", "snat", "s")["hosts"] if host["blocks"]], "a block of ports")
     lines = weft("router", "snat", "s").splitlines()
     assert "LACKS PORTS" in lines[0] and lines[1].split()[:2] == ["translator", "2048"] and lines[1].split()[-1] == "2048-4095"
