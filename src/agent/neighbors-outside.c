@@ -257,7 +257,8 @@ static void make_room(struct outside *outside, uint64_t now_ms)
             (station->is_listed == oldest->is_listed && station->wanted_ms < oldest->wanted_ms))
             oldest = station;
     }
-    forget(outside, oldest, now_ms);
+    if (oldest)
+        forget(outside, oldest, now_ms);
 }
 
 static struct station *add_station(struct outside *outside, uint32_t vni, const struct ip_address *address, uint64_t now_ms)
