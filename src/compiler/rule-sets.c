@@ -7,24 +7,32 @@
 
 #include "weft/base/siphash.h"
 #include "weft/compiler/index.h"
+#include "weft/dataplane/rules.h"
 
 /* One key for all hosts and releases: a restarted or upgraded agent finds the sets that it wants in the maps already. */
 static const uint64_t content_key[2] = {0x7765667472756c65, 0x636f6e74656e7473};
 
-/* How much a rule asks of a packet; those that leave no connection entry come after all others. */
-static unsigned strictness(const struct rule *rule)
+/* Where a rule stands in its set.  Those that leave no connection entry come after all others.  What asks for no protocol is first: it fits most.
+ * The rest is in the order of family, protocol and ports, so that what a packet does not belong to is whole blocks (rules_common, tables.h). */
+static uint64_t place(const struct rule *rule)
 {
     unsigned flags = rule->flags;
 
-    return !!(flags & RULE_PROTOCOL) + !!(flags & RULE_PORTS) + !!rule->prefix_length +
-           2 * !!(flags & (RULE_GROUP | RULE_GROUP_PREFIXES)) + 16 * !!(flags & RULE_STATELESS);
+    return (uint64_t)!!(flags & RULE_STATELESS) << 60 | (uint64_t)!!(flags & RULE_PROTOCOL) << 56 |
+           (uint64_t)(flags & (RULE_IPV4 | RULE_IPV6)) << 48 | (uint64_t)rule->protocol << 40 | (uint64_t)!!(flags & RULE_PORTS) << 32 |
+           (uint64_t)rule->port_min << 16 | rule->port_max;
 }
 
+/* Of those in one place, what asks less comes first. */
 static int compare_rules(const void *a, const void *b)
 {
-    unsigned x = strictness(a), y = strictness(b);
+    const struct rule *x = a, *y = b;
+    uint64_t first = place(x), second = place(y);
+    int asks = (x->flags & (RULE_GROUP | RULE_GROUP_PREFIXES)) - (y->flags & (RULE_GROUP | RULE_GROUP_PREFIXES));
 
-    return x != y ? (x < y ? -1 : 1) : memcmp(a, b, sizeof(struct rule));
+    if (first != second)
+        return first < second ? -1 : 1;
+    return asks ? asks : memcmp(a, b, sizeof(struct rule));
 }
 
 /* 'number', the last member, is for people. */
@@ -112,6 +120,7 @@ int rule_sets_rows(const struct rule_sets *sets, struct rows *rows)
             struct rules_block block = {.set = key.set, .index = key.index, .n = (uint32_t)MIN(set->n - first, RULES_PER_BLOCK)};
 
             memcpy(block.rules, set->rules + first, block.n * sizeof(*block.rules));
+            rules_block_finish(&block);
             if (rows_add(rows, &key, &block) < 0)
                 return -ENOMEM;
         }

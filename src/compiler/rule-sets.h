@@ -19,8 +19,7 @@ struct rule_sets { /* Zeroed: empty. */
     size_t n, capacity;
 };
 
-/* Brings 'rules' into the one order that equal contents have (what asks least comes first, so that most packets find their rule soon), leaves
- * out those that say the same as another, and finds or adds the set.  '*ret' is borrowed; NULL when there are no rules.  Returns 0 or -ENOMEM. */
+/* Brings 'rules' into the one order that equal contents have, by protocol and ports, leaves out those that say the same as another, and finds or adds the set.  '*ret' is borrowed; NULL when there are no rules.  Returns 0 or -ENOMEM. */
 int rule_sets_add(struct rule_sets *sets, struct rule *rules, size_t n, struct rule_set **ret);
 
 /* Gives each set its id, once all are there: its hash, or the next number that is free where several contents have one hash.  The order in

@@ -289,10 +289,19 @@ struct rule {
     __u32 number;        /* For people: the trace and the log name the rule that this is the first 32 bits of the id of. */
 };
 _Static_assert(sizeof(struct rule) == 32, "no implicit padding");
+/* What all rules of a block have in common, so that a packet whose rule is elsewhere costs one look at it: the flags are the families that some of
+ * them are for, and RULE_PROTOCOL and RULE_PORTS where each of them asks for that protocol and for a port (or ICMP type) within the range. */
+struct rules_common {
+    __u16 flags;         /* RULE_*; 0: nothing is known, look at each. */
+    __u8 protocol;
+    __u8 pad;
+    __u16 port_min, port_max;
+};
 struct rules_block {
     __u32 set, index;    /* Repeat the key. */
     __u32 n;             /* Rules here; fewer than RULES_PER_BLOCK only in the last block. */
-    __u32 pad[5];
+    struct rules_common common;
+    __u32 pad[3];
     struct rule rules[RULES_PER_BLOCK];
 };
 _Static_assert(sizeof(struct rules_block) == 512, "no implicit padding");

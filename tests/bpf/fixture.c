@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weft/dataplane/rules.h"
+
 static void put(struct pipeline *pipeline, const char *table, const void *key, const void *value)
 {
     if (pipeline_update(pipeline, table, key, value))
@@ -31,6 +33,7 @@ void fixture_rules(struct pipeline *pipeline, uint32_t set, const struct rule *r
         struct rules_block block = {.set = set, .index = index};
         for (uint32_t i = index * RULES_PER_BLOCK; i < n && block.n < RULES_PER_BLOCK; i++)
             block.rules[block.n++] = rules[i];
+        rules_block_finish(&block);
         put(pipeline, "rules", &(struct rules_key){set, index}, &block);
     }
 }

@@ -71,6 +71,15 @@ static __always_inline bool policy_fits(const struct policy_search *search, cons
     return !(flags & (RULE_GROUP | RULE_GROUP_PREFIXES)) || policy_is_member(search, rule->group, flags);
 }
 
+/* Can a rule of the block fit at all? */
+static __always_inline bool policy_block_fits(const struct policy_search *search, const struct rules_common *common)
+{
+    __u32 flags = common->flags;
+
+    return !flags || (flags & search->family && (!(flags & RULE_PROTOCOL) || common->protocol == search->protocol) &&
+                      (!(flags & RULE_PORTS) || (search->port >= common->port_min && search->port <= common->port_max)));
+}
+
 static long policy_block(__u32 index, void *context)
 {
     struct policy_search *search = *(struct policy_search **)context;
@@ -80,6 +89,8 @@ static long policy_block(__u32 index, void *context)
     if (!block || block->set != key.set || block->index != index)
         return 1;
     __u32 n = block->n;
+    if (!policy_block_fits(search, &block->common))
+        return n < RULES_PER_BLOCK;
 #pragma GCC unroll 1
     for (__u32 i = 0; i < RULES_PER_BLOCK; i++) {
         if (i >= n)

@@ -10,6 +10,7 @@
 
 #include "weft/base/util.h"
 #include "weft/compiler/rule-sets.h"
+#include "weft/dataplane/rules.h"
 
 static struct rule tcp(uint16_t port, uint32_t number)
 {
@@ -123,6 +124,54 @@ static void blocks_have_no_holes(void **state)
     }
 }
 
+/* A packet must be able to see from a block's head that its rule is elsewhere: equal protocols are together, and so are near ports. */
+static void blocks_have_something_in_common(void **state)
+{
+    struct rule_sets sets = {0};
+    struct rule rules[4 * RULES_PER_BLOCK];
+    const size_t n = ARRAY_SIZE(rules);
+    struct rule_set *set;
+    struct rows rows;
+    uint16_t last = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        rules[i] = tcp((uint16_t)((i * 7) % n + 1), 0);
+        rules[i].protocol = i < n / 2 ? 17 : 6;
+    }
+    rows_init(&rows, sizeof(struct rules_key), sizeof(struct rules_block));
+    assert_int_equal(0, rule_sets_add(&sets, rules, n, &set));
+    rule_sets_name(&sets);
+    assert_int_equal(0, rule_sets_rows(&sets, &rows));
+    assert_int_equal(0, rows_sort(&rows));
+    assert_int_equal(4, rows.n);
+    for (size_t i = 0; i < rows.n; i++) {
+        struct rules_block block;
+
+        memcpy(&block, rows_value(&rows, i), sizeof(block));
+        assert_int_equal(RULE_IPV4 | RULE_PROTOCOL | RULE_PORTS, block.common.flags);
+        assert_int_equal(i < 2 ? 6 : 17, block.common.protocol);
+        assert_true(i % 2 == 0 || block.common.port_min > last);
+        last = block.common.port_max;
+    }
+    rows_clear(&rows);
+
+    /* One that asks for less takes it from its block. */
+    struct rules_block block = {.n = 2, .rules = {tcp(5, 0), tcp(6, 0)}};
+    rules_block_finish(&block);
+    assert_int_equal(5, block.common.port_min);
+    assert_int_equal(6, block.common.port_max);
+    block.rules[1].flags &= ~RULE_PORTS;
+    rules_block_finish(&block);
+    assert_int_equal(RULE_IPV4 | RULE_PROTOCOL, block.common.flags);
+    block.rules[1] = (struct rule){.flags = RULE_IPV6};
+    rules_block_finish(&block);
+    assert_int_equal(RULE_IPV4 | RULE_IPV6, block.common.flags);
+    block.rules[0] = block.rules[1] = (struct rule){.flags = RULE_IPV4 | RULE_PROTOCOL | RULE_PORTS, .protocol = 1, .port_min = 8, .port_max = 0xffff};
+    rules_block_finish(&block);
+    assert_int_equal(8, block.common.port_max); /* The code is no port. */
+    rule_sets_clear(&sets);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +179,7 @@ int main(void)
         cmocka_unit_test(ids_do_not_depend_on_the_order),
         cmocka_unit_test(contents_with_one_hash_get_ids_of_their_own),
         cmocka_unit_test(blocks_have_no_holes),
+        cmocka_unit_test(blocks_have_something_in_common),
     };
 
     return cmocka_run_group_tests_name("rule sets", tests, NULL, NULL);

@@ -706,6 +706,15 @@ static struct model_rule random_rule(void)
     return rule;
 }
 
+/* As the compiler orders them, so that blocks have something in common. */
+static int by_kind(const void *a, const void *b)
+{
+    const struct model_rule *x = a, *y = b;
+    int order = x->ipv6 != y->ipv6 ? x->ipv6 - y->ipv6 : x->any_protocol - y->any_protocol;
+
+    return order ? order : x->protocol != y->protocol ? x->protocol - y->protocol : x->low - y->low;
+}
+
 static void fill_groups(struct pipeline *pipeline)
 {
     for (uint32_t group = 0; group < 3; group++)
@@ -765,14 +774,25 @@ static void random_rules_and_packets_agree_with_the_naive_evaluator(void **state
     random_state = seed * 2654435761u | 1;
     for (int round = 0; round < 300; round++) {
         struct pipeline *pipeline = fixture_new();
-        struct model_rule model[40];
-        struct rule rules[40];
-        uint32_t n = below(3) ? below(8) : below(40);
+        struct model_rule model[160];
+        struct rule rules[160];
+        uint32_t n = below(2) ? below(8) : below(2) ? below(40) : below(160);
 
+        bool alike = below(2);
         for (uint32_t i = 0; i < n; i++) {
             model[i] = random_rule();
-            rules[i] = compile(&model[i]);
+            if (alike && below(50)) { /* Blocks of rules for ports of one protocol, which few packets fit. */
+                model[i].any_protocol = false;
+                model[i].has_ports = model[i].has_prefix = true;
+                model[i].protocol = below(2) ? 6 : 17;
+                model[i].low = (uint16_t)(2 * below(5));
+                model[i].high = model[i].low + below(2);
+            }
         }
+        if (n && alike)
+            qsort(model, n, sizeof(*model), by_kind);
+        for (uint32_t i = 0; i < n; i++)
+            rules[i] = compile(&model[i]);
         fill_groups(pipeline);
         set_rules(pipeline, OUT_SET, rules, n);
         fixture_policy(pipeline, 1, OUT_SET, OUT_SET);
