@@ -14,6 +14,7 @@ struct plan {
     __u32 n_flows;      /* Connections to take turns; 0: leave the frame's ports alone. */
     __u32 next;         /* The next one. */
     __u32 mark, priority;
+    __u32 to_port;      /* The first destination port, when there are several connections. */
     __u8 bytes[128];
 };
 
@@ -62,8 +63,8 @@ SEC("tc") int restore(struct __sk_buff *skb)
         unsigned char *frame = (void *)(long)skb->data;
         if (frame + 42 > (unsigned char *)(long)skb->data_end)
             return TC_ACT_SHOT;
-        *(__u16 *)(frame + 34) = flow;             /* Source port, */
-        *(__u16 *)(frame + 32) = flow >> 16 | 0x0100; /* and half of the destination address. */
+        *(__u16 *)(frame + 34) = __builtin_bswap16((__u16)flow);                          /* Source port, */
+        *(__u16 *)(frame + 36) = __builtin_bswap16((__u16)(plan->to_port + (flow >> 12))); /* and destination port: SNAT has a name for each. */
     }
     bpf_tail_call(skb, &under_test, 0);
     return TC_ACT_SHOT;

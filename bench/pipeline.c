@@ -1,4 +1,4 @@
-/* Nanoseconds a frame for each program of the data plane, by BPF_PROG_TEST_RUN:  pipeline ROUNDS RUNS
+/* Nanoseconds a frame for each program of the data plane, by BPF_PROG_TEST_RUN:  pipeline ROUNDS RUNS [PART-OF-A-NAME]
  *
  * Prints JSON: {"rounds": [{"<measurement>": ns, ...}, ...]}.  Every number is net: of an empty program, and of putting the
  * frame back where the program changed it.  Works in a network namespace of its own, on the loopback device. */
@@ -13,16 +13,18 @@
 
 #include <linux/pkt_cls.h>
 
-#include "fixture.h"
+#include "fixture-external.h"
 #include "weft/base/util.h"
 #include "pipeline.skel.h"
 #include "weft/dataplane/weft.skel.h"
 
 struct plan { /* As in pipeline.bpf.c. */
-    uint32_t size, n_bytes, n_flows, next, mark, priority;
+    uint32_t size, n_bytes, n_flows, next, mark, priority, to_port;
     uint8_t bytes[128];
 };
 
+#define ANY_ACTION (-2)
+#define MAX_RULES 1000
 #define IFINDEX 1 /* Loopback: the one device of the namespace.  Its address is zero, so frames for it are for the host. */
 
 static struct weft_bpf *weft;
@@ -49,17 +51,28 @@ static void copy_entry(void *key, void *value, void *context)
 /* The fixture's world, with all its interfaces on the loopback device. */
 static void fill(void)
 {
-    static const char *const hashes[] = {"sources", "networks", "fdb", "learned", "movable", "neighbors", "flood", "peers", "routes", "next_hops"};
+    static const char *const hashes[] = {"sources", "networks", "fdb", "learned", "movable", "neighbors", "flood", "peers", "routes", "next_hops",
+                                         "floating", "external", "snat_owners", "snat", "gateways"};
     static const char *const arrays[] = {"ports", "hosts", "projects", "router_ports", "settings"};
     struct pipeline *pipeline = fixture_new();
-    const uint32_t ifindex = IFINDEX, slot = 1, project = 7, zero = 0;
+    const uint32_t project = 7, zero = 0, gateway = 5, vni = 20;
+    struct uplink_value uplink = {.ifindex = IFINDEX, .vni = vni, .project = project, .mtu = 1500};
 
+    fixture_external(pipeline);
+    frame_mac("u", uplink.mac);
+    copy_entry(&(struct uplink_key){IFINDEX, 0}, &uplink, "uplinks");
+    copy_entry(&(struct uplink_key){UPLINK_BY_VNI, vni}, &uplink, "uplinks");
+    struct snat_config *snat = pipeline_lookup(pipeline, "snat", &gateway); /* Names for 49,152 connections to each port outside. */
+    snat->n_blocks = 2;
+    snat->blocks[0].first = snat->blocks[0].size = 16384;
+    snat->blocks[1].first = snat->blocks[1].size = 32768;
     for (uint32_t i = 1; i < 12; i++)
         fixture_port(pipeline, i)->ifindex = IFINDEX;
     fixture_router_port(pipeline, 2)->mtu = fixture_router_port(pipeline, 3)->mtu = 1450; /* As wide as the last: else nothing is kept. */
     for (uint32_t i = 1; i < 4; i++)
         fixture_host(pipeline, i)->ifindex = IFINDEX;
     fixture_port(pipeline, 1)->bum_rate = fixture_port(pipeline, 1)->bum_burst = UINT32_MAX;
+    fixture_port(pipeline, 8)->flags &= ~PORT_POLICY; /* Until a measurement says how many rules. */
     struct settings *settings = pipeline_lookup(pipeline, "settings", &zero);
     settings->tunnel_ifindex = IFINDEX;
     settings->n_flow_slots = 0;
@@ -72,23 +85,32 @@ static void fill(void)
     for (size_t i = 0; i < ARRAY_SIZE(arrays); i++)
         for (uint32_t index = 0; index < (streq(arrays[i], "settings") ? 1 : 16); index++)
             copy_entry(&index, pipeline_lookup(pipeline, arrays[i], &index), (void *)arrays[i]);
-    copy_entry((void *)&ifindex, (void *)&slot, "interfaces");
     pipeline_free(pipeline);
 }
 
-static void forget_connections(void)
+static void empty_map(const char *name)
 {
     uint8_t key[64], next[64];
-    const uint32_t project = 7;
-    bool is_last = bpf_map_get_next_key(map_fd("connections"), NULL, next) != 0;
-    struct project_record record = {.max_half_open = 10000000, .max_established = 10000000};
+    bool is_last = bpf_map_get_next_key(map_fd(name), NULL, next) != 0;
 
     while (!is_last) { /* The next one before this one is gone: from nowhere, the kernel would look from the beginning. */
         memcpy(key, next, sizeof(key));
-        is_last = bpf_map_get_next_key(map_fd("connections"), key, next) != 0;
-        bpf_map_delete_elem(map_fd("connections"), key);
+        is_last = bpf_map_get_next_key(map_fd(name), key, next) != 0;
+        bpf_map_delete_elem(map_fd(name), key);
     }
+}
+
+/* So many may have been made since the last time. */
+static void forget_connections(uint32_t n_made)
+{
+    const uint32_t project = 7;
+    struct project_record record = {.max_half_open = 10000000, .max_established = 10000000};
+
+    empty_map("connections");
+    empty_map("aliases");
     copy_entry((void *)&project, &record, "projects");
+    if (n_made < FLOW_SLOTS_DEFAULT / 100)
+        return;
 
     /* The sweeper would take a dozen seconds to find out. */
     static struct flow_slot slots[FLOW_SLOTS_DEFAULT];
@@ -117,20 +139,17 @@ static double run(const struct bpf_program *program, const struct frame *frame, 
         die("cannot set the plan");
     if (bpf_prog_test_run_opts(start, &options))
         die("cannot run a program");
-    if (expected >= 0 && (int)options.retval != expected) {
-        fprintf(stderr, "pipeline: %s ended with action %u, not %d\n", bpf_program__name(program), options.retval, expected);
+    if (expected != ANY_ACTION && (int)options.retval != expected) {
+        fprintf(stderr, "pipeline: %s ended with action %d, not %d\n", bpf_program__name(program), (int)options.retval, expected);
         exit(1);
     }
     return options.duration;
 }
 
-/* Port 1 sends under 'n' rules of which the last fits, or under none.  They are what people write: protocol, ports and a prefix. */
-static void set_rules(uint32_t n)
+/* Writes the rule set 'set' of 'n' rules of which the last fits.  They are what people write: protocol, ports and a prefix. */
+static void write_rules(struct pipeline *pipeline, uint32_t set, uint32_t n)
 {
-    struct pipeline *pipeline = fixture_new();
-    struct port_record record;
-    struct rule rules[100];
-    const uint32_t slot = 1;
+    static struct rule rules[MAX_RULES];
 
     for (uint32_t i = 0; i < n; i++) {
         rules[i] = (struct rule){.flags = RULE_IPV4 | RULE_PROTOCOL | RULE_PORTS, .protocol = i % 2 ? 6 : 17, .port_min = 3000 + i, .port_max = 3000 + i};
@@ -139,31 +158,46 @@ static void set_rules(uint32_t n)
         else if (i % 3 == 0)
             rules[i] = (struct rule){.flags = RULE_IPV4, .prefix_length = 96 + 24, .address = {[10] = 255, 255, 192, 0, 2}};
     }
+    fixture_rules(pipeline, set, rules, n);
+}
+
+/* The port has no security groups, or such with 'egress' rules for what it sends and 'ingress' for what it is sent (0: nothing passes). */
+static void set_policy(uint32_t slot, uint32_t egress, uint32_t ingress)
+{
+    struct pipeline *pipeline = fixture_new();
+    struct port_record record;
+    struct port_policy policy = {{egress ? 100 + egress : 0, ingress ? 100 + ingress : 0}};
+
     pipeline_clear(pipeline, "rules");
-    fixture_rules(pipeline, 2, rules, n);
+    for (int i = 0; i < 2; i++)
+        if (policy.rule_set[i])
+            write_rules(pipeline, policy.rule_set[i], policy.rule_set[i] - 100);
     pipeline_visit(pipeline, "rules", copy_entry, "rules");
-    fixture_policy(pipeline, slot, n ? 2 : 0, 0);
-    copy_entry((void *)&slot, pipeline_lookup(pipeline, "policies", &slot), "policies");
+    copy_entry(&slot, &policy, "policies");
     if (bpf_map_lookup_elem(map_fd("ports"), &slot, &record))
         die("ports");
     record.config[record.active].flags &= ~PORT_POLICY;
-    if (n)
+    if (egress || ingress)
         record.config[record.active].flags |= PORT_POLICY;
-    copy_entry((void *)&slot, &record, "ports");
+    copy_entry(&slot, &record, "ports");
     pipeline_free(pipeline);
 }
 
 struct measurement {
     const char *name;
     const char *frame;
-    int program;         /* 0 from_workload, 1 from_underlay, 2 to_tunnel, 3 through_neighbor */
+    int program;         /* 0 from_workload, 1 from_underlay, 2 to_tunnel, 3 through_neighbor, 4 from_uplink */
     int action;
     bool restores;       /* The program changes the frame. */
     int32_t grows;       /* By how many bytes: what is undone is subtracted. */
     uint32_t n_flows;
     bool misses;         /* Each frame is a new connection: as many runs as flows. */
     uint32_t mark;
-    uint32_t n_rules;    /* The sending port has security groups, and the last of so many rules lets the frame out. */
+    uint32_t n_rules;    /* The port that sends has security groups, and the last of so many rules lets the frame out. */
+    uint32_t slot;       /* Who sends; 0: port 1. */
+    uint32_t receiver;   /* The slot of a port that has security groups too, with 'n_rules' rules both ways. */
+    const char *other;   /* What goes the other way before the clock runs, from 'receiver': the connection is known from both sides. */
+    bool is_reply;       /* 'other' opened the connection. */
 };
 
 static const struct measurement measurements[] = {
@@ -199,26 +233,89 @@ static const struct measurement measurements[] = {
     {"from_workload, echo answered by a router", "A>R ip 10.0.0.1>10.0.0.254 icmp 8 7 +56", 0, TC_ACT_REDIRECT, .restores = true},
     {"from_workload, ARP answered", "A>* arp request A 10.0.0.1 10.0.0.2", 0, TC_ACT_REDIRECT, .restores = true},
     {"from_workload, spoofed, dropped", "A>B ip 10.0.0.9>10.0.0.2 udp 1000>2000 +20", 0, TC_ACT_SHOT},
+    {"from_workload, to a local port, miss, 1000 rules", "A>B ip 10.0.0.1>10.0.0.2 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .n_flows = 100000,
+     .misses = true, .n_rules = 1000},
+    {"from_workload, to a local port, 1000 rules, hit, 1 flow", "A>B ip 10.0.0.1>10.0.0.2 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .n_rules = 1000},
+    {"from_workload, to a local port, 1 rule, hit, 1 flow", "A>B ip 10.0.0.1>10.0.0.2 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .n_rules = 1},
+    {"from_workload, policy at both ports, hit, 1 flow", "A>H ip 10.0.0.1>10.0.0.8 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .n_rules = 100,
+     .receiver = 8, .other = "H>A ip 10.0.0.8>10.0.0.1 udp 2000>1000 +20"},
+    {"from_workload, policy at both ports, reply, 1 flow", "H>A ip 10.0.0.8>10.0.0.1 udp 2000>1000 +20", 0, TC_ACT_REDIRECT, .n_rules = 100,
+     .slot = 8, .receiver = 1, .other = "A>H ip 10.0.0.1>10.0.0.8 udp 1000>2000 +20", .is_reply = true},
+    {"from_workload, policy at both ports, hit, 100000 flows", "A>H ip 10.0.0.1>10.0.0.8 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .n_rules = 100,
+     .receiver = 8, .n_flows = 100000},
+    {"from_workload, policy at both ports, miss", "A>H ip 10.0.0.1>10.0.0.8 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .n_rules = 100,
+     .receiver = 8, .n_flows = 100000, .misses = true},
+    {"from_workload, SNAT to outside, hit, 1 flow", "A>R ip 10.0.0.1>198.18.0.1 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .restores = true},
+    {"from_workload, SNAT to outside, hit, 100000 flows", "A>R ip 10.0.0.1>198.18.0.1 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .restores = true,
+     .n_flows = 100000},
+    {"from_workload, SNAT to outside, miss", "A>R ip 10.0.0.1>198.18.0.1 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .restores = true,
+     .n_flows = 100000, .misses = true},
+    {"from_workload, floating IP to outside, hit, 1 flow", "B>R ip 10.0.0.2>198.18.0.1 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .restores = true,
+     .slot = 2},
+    {"from_workload, floating IP to outside, miss", "B>R ip 10.0.0.2>198.18.0.1 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .restores = true,
+     .n_flows = 100000, .misses = true, .slot = 2},
+    {"from_uplink, to a floating IP, hit, 1 flow", "x>u ip 198.18.0.1>203.0.113.12 udp 1000>2000 +20", 4, TC_ACT_REDIRECT, .restores = true},
+    {"from_uplink, to a floating IP, hit, 100000 flows", "x>u ip 198.18.0.1>203.0.113.12 udp 1000>2000 +20", 4, TC_ACT_REDIRECT,
+     .restores = true, .n_flows = 100000},
+    {"from_uplink, to a floating IP, miss", "x>u ip 198.18.0.1>203.0.113.12 udp 1000>2000 +20", 4, TC_ACT_REDIRECT, .restores = true,
+     .n_flows = 100000, .misses = true},
+    {"from_uplink, the host's own traffic", "x>u ip 198.18.0.1>203.0.113.99 tcp 999>22 A", 4, TC_ACT_UNSPEC},
     {"from_underlay, to a port", "outer 192.0.2.2>192.0.2.1 7 0 M>A ip 10.0.0.101>10.0.0.1 udp 1000>2000 +20", 1, TC_ACT_REDIRECT,
      .restores = true, .grows = -50},
-    {"from_underlay, the host's own traffic", "O>H ip 192.0.2.9>192.0.2.1 tcp 999>22 A", 1, TC_ACT_OK},
+    {"from_underlay, the host's own traffic", "O>H ip 192.0.2.9>192.0.2.1 tcp 999>22 A", 1,
+     TC_ACT_UNSPEC}, /* The next program's, which is the uplink's where the device is both. */
+    {"from_underlay, to a port with 100 rules, hit", "outer 192.0.2.2>192.0.2.1 7 0 M>H ip 10.0.0.101>10.0.0.8 udp 1000>2000 +20", 1,
+     TC_ACT_REDIRECT, .restores = true, .grows = -50, .n_rules = 100, .receiver = 8},
     {"to_tunnel, a flooded copy", "A>01:00:5e:01:02:03 ip 10.0.0.1>224.1.2.3 udp 1000>2000 +20", 2, TC_ACT_REDIRECT, .restores = true, .grows = 50,
      .mark = 0x57e00001},
     {"through_neighbor", "O>H ip 192.0.2.1>192.0.2.2 udp 1000>2000 +60", 3, TC_ACT_REDIRECT, .restores = true, .mark = 0x57e00001},
 };
 
+static void run_from(uint32_t slot, const struct bpf_program *program, const struct frame *frame, const struct plan *plan, uint32_t repeat)
+{
+    const uint32_t ifindex = IFINDEX;
+
+    copy_entry((void *)&ifindex, &slot, "interfaces");
+    run(program, frame, plan, repeat, ANY_ACTION);
+}
+
+/* Every connection has its entry before the clock runs, and is established. */
+static void warm_up(const struct measurement *measurement, const struct bpf_program *program, const struct frame *frame, const struct plan *plan)
+{
+    uint32_t slot = measurement->slot ?: 1;
+    struct frame other;
+
+    if (measurement->n_flows)
+        for (int i = 0; i < 4; i++)
+            run_from(slot, program, frame, plan, measurement->n_flows);
+    if (!measurement->other) {
+        run_from(slot, program, frame, plan, measurement->n_flows ? 1 : 100);
+        return;
+    }
+    frame_parse(measurement->other, &other);
+    if (!measurement->is_reply)
+        run_from(slot, program, frame, plan, 1);
+    for (int i = 0; i < 2; i++) {
+        run_from(measurement->receiver, program, &other, NULL, 1);
+        run_from(slot, program, frame, plan, 1);
+    }
+}
+
 static double measure(const struct measurement *measurement)
 {
     const struct bpf_program *programs[] = {weft->progs.from_workload, weft->progs.from_underlay, weft->progs.to_tunnel,
-                                            weft->progs.through_neighbor};
+                                            weft->progs.through_neighbor, weft->progs.from_uplink};
     const struct bpf_program *program = programs[measurement->program];
     struct frame frame;
-    struct plan plan = {.mark = measurement->mark, .priority = measurement->mark ? 7 : 0, .n_flows = measurement->n_flows, .next = 1};
+    struct plan plan = {.mark = measurement->mark, .priority = measurement->mark ? 7 : 0, .n_flows = measurement->n_flows, .next = 1, .to_port = 2000};
+    static uint32_t n_made;
     bool direct = !measurement->restores && !measurement->n_flows && !measurement->mark;
     uint32_t repeat = measurement->misses ? measurement->n_flows : MAX(n_runs, measurement->n_flows);
     double cost, base, undo = 0;
 
-    set_rules(measurement->n_rules);
+    set_policy(measurement->slot ?: 1, measurement->n_rules, measurement->receiver ? measurement->n_rules : 0);
+    if (measurement->receiver)
+        set_policy(measurement->receiver, measurement->n_rules, measurement->n_rules);
     frame_parse(measurement->frame, &frame);
     if (measurement->program == 1)
         memset(frame.bytes, 0, 6); /* The loopback device's own address. */
@@ -227,17 +324,18 @@ static double measure(const struct measurement *measurement)
         plan.n_bytes = MIN(frame.size, (uint32_t)sizeof(plan.bytes));
         memcpy(plan.bytes, frame.bytes, plan.n_bytes);
     }
+    forget_connections(n_made);
+    n_made = measurement->n_flows;
     if (measurement->misses)
-        forget_connections();
-    else if (measurement->n_flows) /* Every connection has its entry before the clock runs, and is established. */
-        for (int i = 0; i < 4; i++)
-            run(program, &frame, &plan, measurement->n_flows, -1);
+        run_from(measurement->slot ?: 1, bench->progs.empty, &frame, NULL, 1);
     else
-        run(program, &frame, direct ? NULL : &plan, 100, -1);
+        warm_up(measurement, program, &frame, direct ? NULL : &plan);
     base = run(bench->progs.empty, &frame, direct ? NULL : &plan, n_runs, TC_ACT_STOLEN);
     cost = run(program, &frame, direct ? NULL : &plan, repeat, measurement->action);
     if (measurement->grows)
         undo = (run(bench->progs.grow, &frame, &plan, n_runs, TC_ACT_STOLEN) - base) / 2;
+    if (measurement->receiver)
+        set_policy(measurement->receiver, 0, 0);
     return cost - base - undo;
 }
 
@@ -259,11 +357,13 @@ int main(int argc, char **argv)
     printf("{\"rounds\": [");
     for (uint32_t round = 0; round < n_rounds; round++) {
         printf("%s\n {", round ? "," : "");
+        const char *comma = "";
         for (size_t i = 0; i < ARRAY_SIZE(measurements); i++)
-            if (argc < 4 || strstr(measurements[i].name, argv[3]))
-            printf("%s\"%s\": %.1f", i ? ", " : "", measurements[i].name, measure(&measurements[i]));
+            if (argc < 4 || strstr(measurements[i].name, argv[3])) {
+                printf("%s\"%s\": %.1f", comma, measurements[i].name, measure(&measurements[i]));
+                comma = ", ";
+            }
         printf("}");
-        forget_connections();
     }
     printf("\n]}\n");
     bench_bpf__destroy(bench);
