@@ -14,8 +14,6 @@ static void report_timer_fired(uv_timer_t *timer)
     struct agent *agent = timer->data;
 
     maps_sweep_learned(agent->maps);
-    if (agent->swept_interfaces && maps_retire_previous(agent->maps))
-        log_info("the earlier release's connections have ended; its map is gone");
     agent_report(agent, true);
 }
 

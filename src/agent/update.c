@@ -392,6 +392,7 @@ static void update(struct agent *agent)
     if (agent->replica.synced && !agent->swept_interfaces) {
         sweep_interfaces(agent);
         attach_remove_other_layouts(agent->options.pin_path, TABLES_LAYOUT);
+        maps_retire_previous(agent->maps);
     }
     if (result == 0 && !changes.retry_ms && agent->replica.synced)
         agent->applied_revision = agent->replica.revision;

@@ -1,4 +1,4 @@
-/* Reading connection entries of both layouts: see connections.h. */
+/* Reading connection entries: see connections.h. */
 #include "weft/dataplane/connections.h"
 
 #include <bpf/bpf.h>
@@ -8,7 +8,6 @@
 #include "weft/base/clock.h"
 #include "weft/base/util.h"
 #include "weft/dataplane/load.h"
-#include "weft/dataplane/previous.h"
 
 static void map_ipv4(__u8 address[16], __u32 ipv4)
 {
@@ -17,7 +16,7 @@ static void map_ipv4(__u8 address[16], __u32 ipv4)
     memcpy(address + 12, &ipv4, sizeof(ipv4));
 }
 
-static bool read_now(const void *raw_key, const void *value, uint64_t now_ns, struct connection *ret)
+static bool read_entry(const void *raw_key, const void *value, uint64_t now_ns, struct connection *ret)
 {
     const struct flow_key *key = raw_key;
     const struct flow_entry *entry = value;
@@ -41,46 +40,23 @@ static bool read_now(const void *raw_key, const void *value, uint64_t now_ns, st
     return entry->layout == FLOW_LAYOUT;
 }
 
-static bool read_1(const void *raw_key, const void *value, uint64_t now_ns, struct connection *ret)
-{
-    const struct flow_key_1 *key = raw_key;
-    const struct flow_entry_1 *entry = value;
-
-    ret->slot = key->slot;
-    ret->protocol = key->protocol;
-    ret->state = entry->state;
-    memcpy(ret->local, key->local, sizeof(ret->local));
-    memcpy(ret->remote, key->remote, sizeof(ret->remote));
-    ret->local_port = key->local_port;
-    ret->remote_port = key->remote_port;
-    memcpy(ret->packets, entry->packets, sizeof(ret->packets));
-    memcpy(ret->bytes, entry->bytes, sizeof(ret->bytes));
-    ret->idle_ms = now_ns > entry->last_seen_ns ? (now_ns - entry->last_seen_ns) / 1000000 : 0;
-    return entry->layout == 1 && entry->project != FLOW_ADOPTED;
-}
-
 void maps_visit_connections(const struct maps *maps, uint32_t slot, int (*visit)(const struct connection *connection, void *context),
                             void *context)
 {
-    static const struct {
-        const char *map;
-        bool (*read)(const void *key, const void *value, uint64_t now_ns, struct connection *ret);
-    } layouts[] = {{"connections", read_now}, {"connections_1", read_1}};
     uint64_t now_ns = clock_monotonic_ns();
 
-    for (size_t i = 0; i < ARRAY_SIZE(layouts); i++) {
-        uint64_t key[8], next[8], value[16]; /* Room for either, aligned. */
-        int fd = maps_descriptor(maps, layouts[i].map);
-        void *from = NULL;
+    struct flow_key key, next;
+    struct flow_entry entry;
+    int fd = maps_descriptor(maps, "connections");
+    void *from = NULL;
 
-        while (fd >= 0 && bpf_map_get_next_key(fd, from, next) == 0) {
-            struct connection connection;
+    while (bpf_map_get_next_key(fd, from, &next) == 0) {
+        struct connection connection;
 
-            memcpy(key, next, sizeof(key));
-            from = key;
-            if (bpf_map_lookup_elem(fd, key, value) == 0 && layouts[i].read(key, value, now_ns, &connection) &&
-                (!slot || connection.slot == slot) && visit(&connection, context))
-                return;
-        }
+        key = next;
+        from = &key;
+        if (bpf_map_lookup_elem(fd, &key, &entry) == 0 && read_entry(&key, &entry, now_ns, &connection) && (!slot || connection.slot == slot) &&
+            visit(&connection, context))
+            return;
     }
 }

@@ -1,4 +1,4 @@
-/* The connection entries as a person asks for them, of this release's map and of an earlier one's. */
+/* The connection entries as a person asks for them. */
 #ifndef WEFT_DATAPLANE_CONNECTIONS_H
 #define WEFT_DATAPLANE_CONNECTIONS_H
 
@@ -14,7 +14,7 @@ struct connection {
 };
 
 /* Calls 'visit' for each connection of port 'slot', or of all ports when it is 0, in no order, until it returns other than 0.
- * An entry that an earlier release made and this one has taken over is visited once.  Entries come and go meanwhile: each that is
+ * Entries come and go meanwhile: each that is
  * there all the time is visited, unless the table changes so fast that the kernel begins anew. */
 void maps_visit_connections(const struct maps *maps, uint32_t slot, int (*visit)(const struct connection *connection, void *context),
                             void *context);

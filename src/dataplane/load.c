@@ -14,7 +14,6 @@
 #include "weft/base/util.h"
 #include "weft/base/uuid.h"
 #include "weft/dataplane/load.h"
-#include "weft/dataplane/previous.h"
 #include "weft.skel.h" /* Generated; by this name ninja knows when it changed. */
 
 #define BPFFS "/sys/fs/bpf"
@@ -96,28 +95,23 @@ static uint32_t wanted_size(const struct maps *maps, const char *name)
     return 0; /* As the program says. */
 }
 
-/* Maps that are others than an earlier release's of the same name; all of layout 2: previous.h. */
-static const char *const changed_maps[] = {"connections", "flow_slots", "sweeper", "networks", "flood", "projects", "settings"};
+/* A host is upgraded a port after the other, so programs of two releases work side by side for a while.  A map whose key, value and meaning did
+ * not change is shared by them, with all that it holds.  One that did change is another map, pinned with its layout behind its name: this agent
+ * fills it before it attaches programs that read it, and those of the earlier release go on with theirs.  What only programs write (connections)
+ * would have to be read by the new ones in both.  When no program of the earlier release is left, the pins of what was replaced are removed;
+ * should that release come back, it makes its maps again. */
+static const struct {
+    const char *name, *layout; /* The first layout has none behind its name. */
+} changed_maps[] = {{"connections", "-2"}, {"flow_slots", "-2"}, {"sweeper", "-2"}, {"networks", "-2"}, {"flood", "-2"}, {"projects", "-2"}, {"settings", "-2"}};
 
 static void pin_file(const struct maps *maps, const char *map, char path[600])
 {
-    const char *name = streq(map, "connections_1") ? "connections" : map, *layout = "";
+    const char *layout = "";
 
     for (size_t i = 0; i < ARRAY_SIZE(changed_maps); i++)
-        if (streq(map, changed_maps[i]))
-            layout = "-2";
-    snprintf(path, 600, "%s/%s%s", maps->path, name, layout);
-}
-
-/* Is there what an earlier release called 'connections', as previous.h describes it? */
-static bool has_previous_connections(const char *path)
-{
-    _cleanup_(closep) int fd = bpf_obj_get(path);
-    struct bpf_map_info info = {0};
-    uint32_t size = sizeof(info);
-
-    return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.type == BPF_MAP_TYPE_HASH &&
-           info.key_size == sizeof(struct flow_key_1) && info.value_size == sizeof(struct flow_entry_1);
+        if (streq(map, changed_maps[i].name))
+            layout = changed_maps[i].layout;
+    snprintf(path, 600, "%s/%s%s", maps->path, map, layout);
 }
 
 static int set_up_maps(struct maps *maps, struct error *error)
@@ -131,15 +125,6 @@ static int set_up_maps(struct maps *maps, struct error *error)
         if (strchr(name, '.') || streq(name, "scratch") || streq(name, "packets")) /* .rodata, .bss: belong to the program, not to the data. */
             continue;
         pin_file(maps, name, path);
-        if (streq(name, "connections_1")) {
-            maps->has_previous = has_previous_connections(path);
-            maps->skeleton->rodata->adopts_connections = maps->has_previous;
-            if (!maps->has_previous) {
-                bpf_map__set_autocreate(map, false);
-                continue;
-            }
-        }
-
         uint32_t size = pinned_size(path);
 
         if (!size)
@@ -163,11 +148,6 @@ int maps_descriptor(const struct maps *maps, const char *name)
 {
     const struct bpf_map *map = bpf_object__find_map_by_name(maps->object, name);
 
-    /* libbpf calls a map that it found by its pin as the kernel does, so the earlier release's is a second 'connections'. */
-    if (streq(name, "connections"))
-        map = maps->skeleton->maps.connections;
-    else if (streq(name, "connections_1"))
-        map = maps->has_previous ? maps->skeleton->maps.connections_1 : NULL;
     return map ? bpf_map__fd(map) : -ENOENT;
 }
 
@@ -286,20 +266,14 @@ int maps_open(const char *pin_path, const struct maps_sizes *sizes, struct maps 
     return 0;
 }
 
-bool maps_retire_previous(struct maps *maps)
+void maps_retire_previous(const struct maps *maps)
 {
-    uint8_t key[sizeof(struct flow_key_1)];
-
-    if (!maps->has_previous || bpf_map_get_next_key(maps_descriptor(maps, "connections_1"), NULL, key) == 0 || errno != ENOENT)
-        return false;
     for (size_t i = 0; i < ARRAY_SIZE(changed_maps); i++) {
         char path[600];
 
-        snprintf(path, sizeof(path), "%s/%s", maps->path, changed_maps[i]);
-        unlink(path); /* The sweeper's timer goes with the last name of its map. */
+        snprintf(path, sizeof(path), "%s/%s", maps->path, changed_maps[i].name);
+        unlink(path);
     }
-    maps->has_previous = false;
-    return true;
 }
 
 static void unmap(void *memory, size_t size)
@@ -333,28 +307,12 @@ int maps_program(const struct maps *maps, enum program program)
     return found ? bpf_program__fd(found) : -ENOENT;
 }
 
-/* Connections between hosts keep their UDP ports, and with them their way through the underlay. */
-static uint64_t previous_hash_seed(const struct maps *maps)
-{
-    struct settings_1 settings;
-    struct bpf_map_info info = {0};
-    uint32_t size = sizeof(info), zero = 0;
-    char path[600];
-
-    snprintf(path, sizeof(path), "%s/settings", maps->path);
-    _cleanup_(closep) int fd = bpf_obj_get(path);
-    if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || info.value_size != sizeof(settings) ||
-        bpf_map_lookup_elem(fd, &zero, &settings) < 0)
-        return 0;
-    return settings.hash_seed;
-}
-
 void maps_configure(struct maps *maps, struct settings settings)
 {
     settings.n_ports = maps->sizes.n_ports;
     settings.n_hosts = maps->sizes.n_hosts;
     settings.n_projects = maps->sizes.n_projects;
-    settings.hash_seed = maps->settings->hash_seed ? maps->settings->hash_seed : previous_hash_seed(maps);
+    settings.hash_seed = maps->settings->hash_seed;
     while (!settings.hash_seed)
         random_bytes(&settings.hash_seed, sizeof(settings.hash_seed));
     if (memcmp(maps->settings, &settings, sizeof(settings)) != 0)

@@ -13,7 +13,6 @@ struct maps {
     struct bpf_object *object;  /* The skeleton's. */
     struct maps_sizes sizes;
     char path[520];             /* Where the pins are. */
-    bool has_previous;          /* An earlier release's connections are there. */
     int hash_fds[N_DESIRED_TABLES]; /* Of tables that are no arrays; borrowed from the object. */
     struct records records[N_DESIRED_TABLES]; /* Of those that are. */
     int counters_fd;

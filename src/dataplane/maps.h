@@ -35,9 +35,9 @@ int maps_descriptor(const struct maps *maps, const char *name);  /* Of a map by 
  * The hash seed of running programs is kept. */
 void maps_configure(struct maps *maps, struct settings settings);
 
-/* Removes the pins of an earlier release's maps once no connection is left in them (previous.h).  Not before its last program is
- * replaced: that would go on in maps that nobody else finds.  Returns true when it did. */
-bool maps_retire_previous(struct maps *maps);
+/* Removes the pins of those of an earlier release's maps that this one does not share.  Not before the last of its programs is replaced: one
+ * that is attached anew would go on in maps that nobody else finds. */
+void maps_retire_previous(const struct maps *maps);
 
 struct maps_changes {
     uint32_t n_added, n_changed, n_deleted; /* Rows, of all tables. */

@@ -27,7 +27,6 @@
     MAP(peers, HASH)                                                                                         \
     MAP(projects, ARRAY)                                                                                     \
     MAP(connections, HASH)                                                                                   \
-    MAP(connections_1, HASH)                                                                                 \
     MAP(flow_slots, ARRAY)                                                                                   \
     MAP(sweeper, ARRAY)                                                                                      \
     MAP(policies, ARRAY)                                                                                     \

@@ -430,7 +430,6 @@ static int map_set_up(struct native *world, enum native_map_name name, enum nati
         [NATIVE_MAP_peers] = {16, sizeof(struct peer_value), 4096},
         [NATIVE_MAP_projects] = {4, sizeof(struct project_record), 0},
         [NATIVE_MAP_connections] = {sizeof(struct flow_key), sizeof(struct flow_entry), FLOW_SLOTS_DEFAULT},
-        [NATIVE_MAP_connections_1] = {sizeof(struct flow_key_1), sizeof(struct flow_entry_1), FLOW_SLOTS_DEFAULT},
         [NATIVE_MAP_flow_slots] = {4, sizeof(struct flow_slot), 0},
         [NATIVE_MAP_sweeper] = {4, sizeof(struct sweeper), 1},
         [NATIVE_MAP_policies] = {4, sizeof(struct port_policy), 0},

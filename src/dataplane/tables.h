@@ -41,7 +41,6 @@
  *   peers          hash          __u8[16] -> struct peer_value     4096
  *   projects       array, mmap   index -> struct project_record    MAX_PROJECTS_DEFAULT
  *   connections    hash          struct flow_key -> struct flow_entry FLOW_SLOTS_DEFAULT
- *   connections_1  hash          of an earlier release, if there: previous.h
  *   flow_slots     array         index -> struct flow_slot         FLOW_SLOTS_DEFAULT
  *   sweeper        array         0 -> struct sweeper               1
  *   policies       array, mmap   slot -> struct port_policy        MAX_PORTS_DEFAULT
@@ -78,7 +77,7 @@
  *   through_neighbor  ingress of the tunnel device: sends what cannot use bpf_redirect_neigh at once (frames that are
  *                     neither IPv4 nor IPv6 inside) to the next hop */
 
-#define TABLES_LAYOUT 1      /* In the pin path: /sys/fs/bpf/weft/<host>/v<layout>/.  Of maps that change one by one: previous.h. */
+#define TABLES_LAYOUT 1      /* In the pin path: /sys/fs/bpf/weft/<host>/v<layout>/.  Of maps that change one by one: load.c. */
 #define MAX_PORTS_DEFAULT 4096
 #define MAX_HOSTS_DEFAULT 4096
 #define MAX_PROJECTS_DEFAULT 4096
@@ -527,7 +526,7 @@ struct project_record {
  * The sizes are made for the cache.  The kernel has 56 bytes in front of the key (8 of its allocator, 48 of the hash) and
  * gives each entry's memory a multiple of its size: with a key of 16 and a value of 120 an entry is exactly three lines.
  * The first has half of the key, the second the rest and all that a frame reads and writes; the third is for what is
- * rare.  A change of either size is a new map: see previous.h. */
+ * rare.  A change of either size is a new map (load.c). */
 #define FLOW_KEY_IPV6 (1u << 23)
 struct flow_key {
     __u32 owner;           /* Port slot | FLOW_KEY_IPV6 | protocol << 24. */

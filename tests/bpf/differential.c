@@ -23,7 +23,6 @@
 #include <linux/pkt_cls.h>
 
 #include "fixture-external.h"
-#include "weft/dataplane/previous.h"
 #include "weft/base/util.h"
 #include "weft/dataplane/weft.skel.h"
 
@@ -32,8 +31,6 @@
 #define FAR_FUTURE_NS (1ull << 62) /* Buckets that were filled then are not refilled now: time plays no part. */
 
 static struct weft_bpf *skeleton;
-static bool adopts;            /* These programs were loaded beside an earlier release's connections. */
-static uint32_t n_adopted;
 static int n_cpus;
 static uint64_t random_state;
 static uint64_t seed;
@@ -104,10 +101,7 @@ static void load(void)
             streq(name, "host_runtime") || streq(name, "projects") || streq(name, "policies") || streq(name, "router_ports") ||
             streq(name, "router_port_runtime") || streq(name, "metadata_budget"))
             bpf_map__set_max_entries(map, N_SLOTS);
-        if (streq(name, "connections_1"))
-            bpf_map__set_autocreate(map, adopts);
     }
-    skeleton->rodata->adopts_connections = adopts;
     if (weft_bpf__load(skeleton))
         die("cannot load the object");
     n_cpus = libbpf_num_possible_cpus();
@@ -120,7 +114,7 @@ static int map_fd(const char *name)
 
 static const char *const hashes[] = {"interfaces", "sources", "networks", "fdb", "learned", "movable", "neighbors", "flood", "peers",
                                      "rules", "members", "member_prefixes", "routes", "next_hops", "floating", "external", "forwardings",
-                                     "snat", "snat_owners", "gateways", "uplinks", "aliases", "fragments", "connections", "connections_1"};
+                                     "snat", "snat_owners", "gateways", "uplinks", "aliases", "fragments", "connections"};
 static const char *const arrays[] = {"ports", "port_runtime", "hosts", "host_runtime", "projects", "policies", "router_ports", "router_port_runtime",
                                      "metadata_budget", "metadata", "settings"};
 
@@ -165,7 +159,7 @@ static void copy_tables(struct pipeline *pipeline)
 {
     static uint8_t zero[sizeof(struct port_counters) * 256];
 
-    for (size_t i = 0; i < ARRAY_SIZE(hashes) - !adopts; i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(hashes); i++) {
         empty_hash(hashes[i]);
         pipeline_visit(pipeline, hashes[i], copy_entry, (void *)hashes[i]);
     }
@@ -223,35 +217,6 @@ static void random_tree(struct pipeline *pipeline)
     for (uint32_t i = 0; i < n; i++)
         fixture_flood(pipeline, 7, FLOOD_TREE | (2 + i), OUTPUT_REMOTE | (4 + i));
     fixture_flood(pipeline, 7, FLOOD_FACTS | 0, chance(90) ? 2 + n : random_below(20));
-}
-
-/* Entries that an earlier release left: most as they would be, so that they are taken over and hold; some of an earlier epoch.  None of
- * another generation: the kernel's sweeper would end it, and natively time stands still. */
-static void random_previous(struct pipeline *pipeline)
-{
-    static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDP};
-    static const uint16_t ports[] = {1, 2, 1000};
-
-    for (int i = 0; i < 1500; i++) {
-        uint32_t slot = 1 + random_below(8);
-        const struct port_record *record = pipeline_lookup(pipeline, "ports", &slot);
-        const struct port_config *port = fixture_port(pipeline, slot);
-        bool ipv6 = chance(30);
-        struct flow_key_1 key = {.slot = slot, .protocol = PICK(protocols), .local_port = htons(PICK(ports)),
-                                 .remote_port = htons(PICK(ports))};
-        struct flow_entry_1 entry = {.layout = chance(95) ? 1 : 2, .state = FLOW_HALF_OPEN + random_below(4), .flags = random_below(4),
-                                     .slot = chance(95) ? slot : 1, .epoch = record->epoch - chance(20), .output = random_output(),
-                                     .generation = port->generation, .packets = {random_below(9), random_below(9)},
-                                     .bytes = {random_below(9999), 7}, .project = chance(95) ? port->vni : FLOW_ADOPTED,
-                                     .counted_established = random_below(2)};
-        char mac[2] = {PICK_MAC()};
-
-        memcpy(key.local, ipv6 ? port->ip6 : port->ip4, 16);
-        frame_address(ipv6 ? ipv6s[random_below(4)] : ipv4s[random_below(8)], key.remote);
-        frame_mac(mac, entry.remote_mac);
-        entry.output_generation = (entry.output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL ? 50 + (entry.output & 15) : 70 + (entry.output & 15);
-        pipeline_update(pipeline, "connections_1", &key, &entry);
-    }
 }
 
 /* Rule sets of up to three blocks, whose rules fit what random frames have; some blocks are another set's. */
@@ -433,8 +398,6 @@ static void random_world(struct pipeline *pipeline)
     random_routers(pipeline);
     if (chance(80))
         random_external(pipeline);
-    if (adopts && chance(80))
-        random_previous(pipeline);
 }
 
 /* A port gets other rule sets, and with them another epoch: its connections are judged again. */
@@ -922,12 +885,6 @@ static void compare_entry(void *key, void *value, void *context)
             fprintf(stderr, "  %zu: native %08x, kernel %08x\n", i, *(uint32_t *)((char *)&a + i), *(uint32_t *)(kernel + i));
         die("connection entries differ");
     }
-    if (streq(context, "connections_1")) {
-        struct flow_entry_1 *a = value, *b = (struct flow_entry_1 *)kernel;
-        n_adopted += a->project == FLOW_ADOPTED && a->last_seen_ns;
-        a->last_seen_ns = b->last_seen_ns = 0;
-        size = sizeof(*a);
-    }
     if (streq(context, "aliases"))
         size = sizeof(struct alias_value);
     if (memcmp(kernel, value, size) != 0)
@@ -936,10 +893,10 @@ static void compare_entry(void *key, void *value, void *context)
 
 static void compare_maps(struct pipeline *pipeline)
 {
-    static const char *const written[] = {"connections", "learned", "aliases", "connections_1"};
+    static const char *const written[] = {"connections", "learned", "aliases"};
     uint8_t key[64], next[64];
 
-    for (size_t i = 0; i < ARRAY_SIZE(written) - !adopts; i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(written); i++) {
         size_t key_size, value_size;
         uint32_t n_native, n_kernel = 0;
         pipeline_table(pipeline, written[i], &key_size, &value_size, &n_native);
@@ -1052,30 +1009,25 @@ int main(int argc, char **argv)
     make_devices();
     if (pipeline_new(&(struct pipeline_sizes){N_SLOTS, N_SLOTS, N_SLOTS, FIXTURE_FLOW_SLOTS, N_SLOTS}, &pipeline))
         die("out of memory");
-    for (int half = 0; half < 2; half++) {
-        adopts = half;
-        load();
-        struct ring_buffer *ring = ring_buffer__new(map_fd("punt"), take_punt, NULL, NULL);
-        for (uint32_t i = 0; i < n_frames / 2; i++) {
-            if (i % FRAMES_PER_WORLD == 0) {
-                if (i)
-                    compare_maps(pipeline);
-                random_world(pipeline);
-                copy_tables(pipeline);
-            }
-            if (chance(3))
-                random_epoch(pipeline);
-            random_frame(&test);
-            run_both(pipeline, &test, ring);
+    load();
+    struct ring_buffer *ring = ring_buffer__new(map_fd("punt"), take_punt, NULL, NULL);
+    for (uint32_t i = 0; i < n_frames; i++) {
+        if (i % FRAMES_PER_WORLD == 0) {
+            if (i)
+                compare_maps(pipeline);
+            random_world(pipeline);
+            copy_tables(pipeline);
         }
-        compare_maps(pipeline);
-        ring_buffer__free(ring);
-        weft_bpf__destroy(skeleton);
+        if (chance(3))
+            random_epoch(pipeline);
+        random_frame(&test);
+        run_both(pipeline, &test, ring);
     }
-    n_frames = n_frames / 2 * 2;
+    compare_maps(pipeline);
+    ring_buffer__free(ring);
+    weft_bpf__destroy(skeleton);
     printf("differential: %u frames are the same in the kernel and natively; %u refused by TEST_RUN; seed %llu\n", n_frames - n_refused,
            n_refused, (unsigned long long)seed);
-    printf("  connections taken over from an earlier release: %u\n", n_adopted);
     for (int i = 0; i <= PIPELINE_OUTSIDE; i++)
         printf("  %-10s %u\n", pipeline_verdict_name(i), verdicts[i]);
     for (int i = 1; i < N_DROP_REASONS; i++)

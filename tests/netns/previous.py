@@ -11,8 +11,8 @@ import pytest
 
 from lab import ROOT
 
-# The last commit whose connection entries have layout 1.  With the next release this becomes the tag of this one.
-COMMIT = "5abb6869b4d8d432ddca29464fd43b6447e7a5fd"
+# With the next release this becomes the tag of this one.
+COMMIT = "963086238fe466fc3b84cd9e988cb8fdfc08778d"
 
 
 def agent():

@@ -17,9 +17,6 @@
  * Admission is by project: so many half-open, so many established.  Over the limit a port without stateful policy is
  * served without an entry: it loses speed, nothing else.
  *
- * An earlier release may have left entries in another map (previous.h).  Whoever finds one takes it over: the exchange of its
- * 'project' decides who.
- *
  * Accepted races: counters of an entry may lose an increment when two CPUs carry the same connection; a CPU that read
  * the entry before it was rewritten may use the old output for that one frame. */
 #ifndef WEFT_BPF_FLOW_H
@@ -455,73 +452,13 @@ static __noinline __u32 flow_insert(const struct flow_key *key, const struct flo
     return place;
 }
 
-/* The entry of an earlier release (previous.h), if there is one and it is ours to take over. */
-static __noinline struct flow_entry_1 *flow_claim_previous(const struct flow_key *key, const struct packet *packet, bool received,
-                                                           __u32 *ret_project)
-{
-    struct flow_key_1 name ON_STACK = {.slot = flow_key_slot(key), .protocol = packet->tuple.protocol, .local_port = key->local_port,
-                                       .remote_port = key->remote_port};
-
-    address_copy(name.local, flow_local(packet, received));
-    address_copy(name.remote, flow_remote(packet, received));
-    struct flow_entry_1 *old = map_lookup(connections_1, &name);
-    if (!old || old->layout != 1 || old->slot != name.slot || old->state == FLOW_DEAD)
-        return NULL;
-    __u32 project = old->project;
-    if (project == FLOW_ADOPTED || __sync_val_compare_and_swap(&old->project, project, FLOW_ADOPTED) != project)
-        return NULL; /* Another CPU has it. */
-    *ret_project = project;
-    return old;
-}
-
-/* Takes the connection over.  Its project gets a place for it whatever its limit: it has been admitted before. */
-static __noinline struct flow_entry *flow_adopt(struct flow_entry_1 *old, const struct flow_key *key, const struct packet *packet,
-                                                bool received, __u32 project)
-{
-    struct scratch *scratch = scratch_get();
-
-    if (!scratch)
-        return NULL;
-    struct flow_entry *initial = &scratch->entry;
-    *initial = (struct flow_entry){
-        .layout = FLOW_LAYOUT,
-        .state = old->state,
-        .flags = old->flags,
-        .stamp = flow_stamp(old->epoch, old->generation),
-        .output = old->output,
-        .last_seen = flow_now(),
-        .output_generation = old->output_generation,
-        .packets = {old->packets[0], old->packets[1]},
-        .bytes = {old->bytes[0], old->bytes[1]},
-        .generation = old->generation,
-        .account = project | (old->counted_established ? FLOW_COUNTED : 0),
-    };
-
-    mac_copy(initial->remote_mac, old->remote_mac);
-    flow_set_addresses(initial, packet, received);
-    old->last_seen_ns = time_ns();
-    old->state = FLOW_DEAD;
-    if (flow_insert(key, initial) != PLACE_NEW)
-        return NULL;
-    struct project_record *record = map_lookup(projects, &project);
-    if (record)
-        __sync_fetch_and_add(initial->account & FLOW_COUNTED ? &record->n_established : &record->n_half_open, 1);
-    TRACE(flow, "an earlier release's entry is taken over");
-    return map_lookup(connections, key);
-}
-
 /* The live entry of the frame's connection, or NULL. */
 static __always_inline struct flow_entry *flow_find(const struct flow_key *key, const struct packet *packet, bool received)
 {
     struct flow_entry *entry = map_lookup(connections, key);
 
-    if (!entry || entry->layout != FLOW_LAYOUT || entry->state == FLOW_DEAD) {
-        if (!adopts_connections)
-            return NULL;
-        __u32 project;
-        struct flow_entry_1 *old = flow_claim_previous(key, packet, received, &project);
-        return old ? flow_adopt(old, key, packet, received, project) : NULL;
-    }
+    if (!entry || entry->layout != FLOW_LAYOUT || entry->state == FLOW_DEAD)
+        return NULL;
     if (packet->flags & PACKET_IPV6 && !(address_equal(entry->local, flow_local(packet, received)) &&
                                          address_equal(entry->remote, flow_remote(packet, received))))
         return NULL;

@@ -4,7 +4,6 @@
 #define WEFT_BPF_MAPS_H
 
 #include "weft/dataplane/bpf/world.h"
-#include "weft/dataplane/previous.h"
 
 struct address_key { /* Of 'peers'. */
     __u8 bytes[16];
@@ -131,9 +130,6 @@ TABLE_ARRAY(host_runtime, struct host_runtime, MAX_HOSTS_DEFAULT);
 TABLE_HASH(peers, struct address_key, struct peer_value, 4096);
 TABLE_ARRAY(projects, struct project_record, MAX_PROJECTS_DEFAULT);
 TABLE_HASH(connections, struct flow_key, struct flow_entry, FLOW_SLOTS_DEFAULT);
-TABLE_HASH(connections_1, struct flow_key_1, struct flow_entry_1, FLOW_SLOTS_DEFAULT);
-/* Is 'connections_1' there?  Known when the programs are loaded: if not, the verifier takes out what would read it. */
-const volatile __u32 adopts_connections = 0;
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, FLOW_SLOTS_DEFAULT);

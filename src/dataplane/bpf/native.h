@@ -76,8 +76,6 @@ static const char *trace_reason(__u32 reason);
 #define map_ring_submit(event) native_ring_submit(event)
 #define map_ring_discard(event) native_ring_discard(event)
 
-#define adopts_connections (native_map(NATIVE_MAP_connections_1)->entries.n_nodes > 0)
-
 #define time_ns() native_time()
 #define frame_loop(n, function, state)                                                                       \
     do {                                                                                                     \

@@ -13,7 +13,6 @@
 
 #include "cases.h"
 #include "weft/base/util.h"
-#include "weft/dataplane/previous.h"
 
 static void gso_tcp(struct pipeline *pipeline, struct pipeline_frame *frame)
 {
@@ -997,84 +996,6 @@ static void dead_name_can_be_used_again(void **state)
     pipeline_free(pipeline);
 }
 
-/* As the release before entries of three cache lines left it. */
-static void put_previous(struct pipeline *pipeline, bool ipv6, struct flow_entry_1 entry)
-{
-    struct flow_key_1 key = {.slot = 1, .protocol = 17, .local_port = htobe16(1000), .remote_port = htobe16(2000)};
-
-    frame_address(ipv6 ? "fd01::1" : "10.0.0.1", key.local);
-    frame_address(ipv6 ? "fd01::2" : "10.0.0.2", key.remote);
-    frame_mac("B", entry.remote_mac);
-    assert_int_equal(pipeline_update(pipeline, "connections_1", &key, &entry), 0);
-}
-
-static struct flow_entry_1 *previous_entry(struct pipeline *pipeline)
-{
-    struct flow_entry_1 *entry = NULL;
-
-    pipeline_visit(pipeline, "connections_1", remember_entry, &entry);
-    return entry;
-}
-
-static void an_earlier_releases_connection_is_taken_over(void **state)
-{
-    static const char *const frames[] = {WELL, "A>B ip6 fd01::1>fd01::2 udp 1000>2000 +20"};
-
-    for (int ipv6 = 0; ipv6 < 2; ipv6++) {
-        struct pipeline *pipeline = fixture_new();
-        struct flow_entry *entry;
-
-        /* Its decision holds, as the epoch and all generations do: MAC B is behind the host, whatever the fdb says. */
-        put_previous(pipeline, ipv6, (struct flow_entry_1){.layout = 1, .state = FLOW_ESTABLISHED,
-                     .flags = FLOW_LOCAL_STARTED | FLOW_SEEN_REPLY, .slot = 1, .epoch = 10, .output = OUTPUT_REMOTE | 1, .output_generation = 71, .generation = 51, .packets = {40, 50},
-                     .bytes = {4000, 5000}, .project = 7, .counted_established = 1});
-        project_of(pipeline)->max_established = 0;
-        send(pipeline, 1, frames[ipv6], PIPELINE_TUNNELLED);
-        entry = only_entry(pipeline);
-        assert_non_null(entry);
-        assert_int_equal(entry->state, FLOW_ESTABLISHED);
-        assert_int_equal(entry->flags, FLOW_LOCAL_STARTED | FLOW_SEEN_REPLY);
-        assert_int_equal(entry->packets[0], 41);
-        assert_int_equal(entry->packets[1], 50);
-        assert_int_equal(entry->bytes[1], 5000);
-        assert_int_equal(previous_entry(pipeline)->state, FLOW_DEAD);
-        assert_int_equal(previous_entry(pipeline)->project, FLOW_ADOPTED);
-        assert_int_equal(project_of(pipeline)->n_established, 1); /* Whatever the limit. */
-        send(pipeline, 1, frames[ipv6], PIPELINE_TUNNELLED);
-        assert_int_equal(only_entry(pipeline)->packets[0], 42);
-        pipeline_advance(pipeline, 300 * SECOND);
-        assert_null(only_entry(pipeline));
-        assert_int_equal(project_of(pipeline)->n_established, 0);
-        pipeline_free(pipeline);
-    }
-}
-
-static void an_earlier_releases_stale_decision_is_made_again(void **state)
-{
-    struct pipeline *pipeline = fixture_new();
-
-    put_previous(pipeline, false, (struct flow_entry_1){.layout = 1, .state = FLOW_HALF_OPEN, .flags = FLOW_LOCAL_STARTED,
-                 .slot = 1, .epoch = 9, .output = OUTPUT_REMOTE | 1, .output_generation = 71, .generation = 51, .packets = {40, 50}, .project = 7});
-    send(pipeline, 1, WELL, PIPELINE_DELIVERED);
-    assert_int_equal(only_entry(pipeline)->packets[0], 41);
-    assert_int_equal(only_entry(pipeline)->output, OUTPUT_LOCAL | 2);
-    pipeline_free(pipeline);
-}
-
-static void what_cannot_be_taken_over_takes_no_place(void **state)
-{
-    struct pipeline *pipeline = fixture_new();
-
-    for (uint32_t i = 0; i < FIXTURE_FLOW_SLOTS; i++)
-        ((struct flow_slot *)pipeline_lookup(pipeline, "flow_slots", &i))->state = SLOT_CLAIMED;
-    put_previous(pipeline, false, (struct flow_entry_1){.layout = 1, .state = FLOW_HALF_OPEN, .slot = 1, .project = 7});
-    send(pipeline, 1, WELL, PIPELINE_DELIVERED);
-    assert_null(only_entry(pipeline));
-    assert_int_equal(previous_entry(pipeline)->state, FLOW_DEAD);
-    assert_int_equal(project_of(pipeline)->n_half_open, 0);
-    pipeline_free(pipeline);
-}
-
 /* IPv6 addresses are in the key as a hash; should two connections meet there, the second must not use the first one's entry. */
 static void addresses_behind_one_hash_are_told_apart(void **state)
 {
@@ -1278,9 +1199,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(nothing_is_learned_from_relays),
         cmocka_unit_test(policed_port_keeps_the_reply_in_one_entry),
         cmocka_unit_test(dead_name_can_be_used_again),
-        cmocka_unit_test(an_earlier_releases_connection_is_taken_over),
-        cmocka_unit_test(an_earlier_releases_stale_decision_is_made_again),
-        cmocka_unit_test(what_cannot_be_taken_over_takes_no_place),
         cmocka_unit_test(addresses_behind_one_hash_are_told_apart),
         cmocka_unit_test(mapped_addresses_are_another_connection),
         cmocka_unit_test(full_table_costs_speed_only),
