@@ -36,11 +36,21 @@ static int add_flood_output(struct compile_network *network, uint32_t output)
     return 0;
 }
 
+/* By that MAC hosts send each other what is for the outside: no workload is found by it, whatever its port says. */
+static bool is_reserved(const uint8_t mac[6])
+{
+    static const uint8_t outside[6] = OUTSIDE_MAC_BYTES;
+
+    return memcmp(mac, outside, sizeof(outside)) == 0;
+}
+
 static int add_fdb(struct desired *desired, uint32_t vni, const uint8_t mac[6], uint32_t output)
 {
     struct fdb_key key = {.vni = vni};
     struct output_value value = {vni, output};
 
+    if (is_reserved(mac))
+        return 0;
     memcpy(key.mac, mac, 6);
     return rows_add(&desired->tables[TABLE_FDB], &key, &value);
 }
@@ -50,6 +60,8 @@ static int add_movable(struct desired *desired, uint32_t vni, const uint8_t mac[
     struct movable_key key = {.vni = vni, .output = output};
     struct output_value value = {vni, output};
 
+    if (is_reserved(mac))
+        return 0;
     memcpy(key.mac, mac, 6);
     return rows_add(&desired->tables[TABLE_MOVABLE], &key, &value);
 }

@@ -27,6 +27,8 @@ void fixture_external_row(struct pipeline *pipeline, uint32_t vni, const char *a
 
     row.vni = vni;
     put(pipeline, "external", &(struct external_key){vni, ipv4(address)}, &row);
+    if (row.kind != EXTERNAL_HOST && row.router_port) /* As compiler/nat.c does. */
+        fixture_neighbor(pipeline, vni, address, row.router_port == 7 ? "h" : "g");
 }
 
 struct external_value *fixture_external_find(struct pipeline *pipeline, uint32_t vni, const char *address)

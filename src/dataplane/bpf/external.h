@@ -17,8 +17,6 @@
 #define RELAYS_MAX 2
 #define OUTPUT_ARRIVES (OUTPUT_LOCAL | 0) /* Of a decision: on this host, at the port that external_arrive() finds. */
 
-static const __u8 outside_mac[8] = OUTSIDE_MAC_BYTES;
-
 static __always_inline const struct external_value *external_find(__u32 vni, __u32 address)
 {
     struct external_key key = {.vni = vni, .address = address};
@@ -181,7 +179,11 @@ static __noinline __u32 external_connection(struct packet *packet, struct arriva
             return DROP_unknown_translation; /* Just ended: the name is not free yet. */
     }
     if (entry && !is_taken) {
-        if (!nat_entry_has(entry, &arrival->name) || flow_key_slot(&arrival->key) != slot || entry->generation != port->generation)
+        if (flow_key_slot(&arrival->key) != slot) { /* Of the port that had the floating IP before. */
+            nat_end_former(&arrival->key);
+            return DROP_translation_gone;
+        }
+        if (!nat_entry_has(entry, &arrival->name) || entry->generation != port->generation)
             return DROP_unknown_translation;
         if (*(volatile __u32 *)&entry->stamp != arrival->stamp && !nat_holds(entry, &arrival->key)) {
             TRACE(translate, "what the connection was translated by is gone: it ends");

@@ -232,13 +232,29 @@ CHECKED_ALONE bool nat_holds(const struct flow_entry *entry, const struct flow_k
 
 /* ---- leaving ------------------------------------------------------------------------------------------------------------------------------ */
 
+/* The name is wanted, by right, and the connection 'key' has it: by the right of somebody who had the floating IP before?  Then it ends, and its
+ * name is free a moment later. */
+static __noinline void nat_end_former(const struct flow_key *key)
+{
+    struct flow_entry *entry = nat_entry_find(key);
+
+    if (!entry || nat_holds(entry, key))
+        return;
+    TRACE(translate, "the name was a connection's that has lost its right to it: it ends");
+    flow_end(entry);
+}
+
 /* Is a connection of ours called so already?  Only aliases are asked: a name without is that of one entry, which the caller looks for. */
-static __always_inline bool nat_is_taken(const struct packet *packet)
+static __noinline bool nat_is_taken(const struct packet *packet)
 {
     struct alias_key name ON_STACK;
+    struct flow_key key ON_STACK;
 
     nat_name(&name, packet, packet->tuple.protocol);
-    return map_lookup(aliases, &name) != NULL;
+    if (!nat_alias_find(&name, &key))
+        return false;
+    nat_end_former(&key);
+    return true;
 }
 
 /* The entry of the connection that an ICMP error of the workload in packet->slot is about. */
@@ -257,7 +273,8 @@ static __noinline __u32 nat_leave_error(struct __sk_buff *skb, struct packet *pa
 {
     struct quoted quoted ON_STACK = {};
 
-    if (!translate_quoted(skb, packet, &quoted))
+    /* An error is sent to who sent the packet that it quotes; anything else is made up. */
+    if (!translate_quoted(skb, packet, &quoted) || quoted.source != load32(packet->tuple.remote + 12))
         return DROP_unknown_translation;
     const struct flow_entry *entry = nat_error_entry(packet, &quoted);
     if (!entry)

@@ -109,12 +109,28 @@ CHECKED_ALONE __u32 outside_relay(struct __sk_buff *skb, struct packet *packet)
     return uplink_send(skb, packet);
 }
 
+/* What another gateway brings from outside is looked at again: this host may know better.  What a router of ours sends has its MAC. */
+CHECKED_ALONE __u32 outside_admits(const struct packet *packet)
+{
+    bool moves;
+
+    if (!packet)
+        return DROP_no_port;
+    const struct external_value *value = external_find(packet->vni, load32(packet->tuple.remote + 12));
+    if (!(packet->flags & PACKET_IPV4) || !value || value->kind == EXTERNAL_HOST ||
+        (switch_lookup(packet->vni, packet->source, &moves) & OUTPUT_KIND_MASK) == OUTPUT_ROUTER)
+        return STEP_CONTINUE;
+    return reverse_path(packet, value->router_port);
+}
+
 /* A frame from another host to OUTSIDE_MAC, without its outer headers. */
 static __always_inline __u32 outside_from_tunnel(struct __sk_buff *skb, struct packet *packet, __u32 hops)
 {
     __u32 step = parse_whole(skb, packet);
 
     packet->flags |= PACKET_FROM_TUNNEL;
+    if (step == STEP_CONTINUE)
+        step = outside_admits(packet);
     if (step != STEP_CONTINUE)
         return step;
     step = external_arrive(skb, packet, hops + 1);

@@ -8,6 +8,8 @@
 #include "weft/dataplane/bpf/policy.h"
 #include "weft/dataplane/bpf/tunnel.h"
 
+static const __u8 outside_mac[8] = OUTSIDE_MAC_BYTES;
+
 /* Where a MAC is; '*ret_moves' says that the answer may change without a new epoch. */
 static __always_inline __u32 switch_lookup(__u32 vni, const __u8 *mac, bool *ret_moves)
 {
@@ -54,7 +56,8 @@ static __always_inline struct project_record *learn_admit(__u32 vni)
     return project;
 }
 
-/* Notes that the source MAC is now behind 'output', if it may be there.  A MAC that the model places is never learned.
+/* Notes that the source MAC is now behind 'output', if it may be there.  A MAC that the model places is never learned, nor the one that our hosts
+ * send by to the outside.
  * A port that shows more MACs than it or the network's project may is stopped here: other hosts learn from what it floods, and
  * their tables are everybody's.  What comes from another host over the limit is not learned, and counted. */
 static __noinline __u32 switch_learn(const struct packet *packet, __u32 output)
@@ -71,7 +74,7 @@ static __noinline __u32 switch_learn(const struct packet *packet, __u32 output)
     __u32 before = output_of(map_lookup(learned, &key), key.vni);
     if (before == output)
         return STEP_CONTINUE;
-    if (mac_is_zero(packet->source) || packet->source[0] & 1 || !switch_may_claim(key.vni, packet->source, output))
+    if (mac_is_zero(packet->source) || packet->source[0] & 1 || mac_same(packet->source, outside_mac) || !switch_may_claim(key.vni, packet->source, output))
         return STEP_CONTINUE;
     if (slot) {
         runtime = map_lookup(port_runtime, &slot);

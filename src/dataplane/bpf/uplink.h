@@ -11,6 +11,7 @@
 
 #include "weft/dataplane/bpf/external.h"
 #include "weft/dataplane/bpf/neighbor.h"
+#include "weft/dataplane/bpf/reverse-path.h"
 #include "weft/dataplane/bpf/router-icmp.h"
 
 #define UPLINK_PUNT_RATE 1000 /* What the agent is shown of all uplinks, a second; and as a burst. */
@@ -200,7 +201,9 @@ CHECKED_ALONE __u32 uplink_routed(struct __sk_buff *skb, struct packet *packet, 
     __u32 number = route ? route->port : uplink_router(packet->vni, packet->tuple.remote);
     if (!number)
         return NOT_OURS;
-    __u32 step = uplink_untag(skb, uplink);
+    __u32 step = reverse_path(packet, number);
+    if (step == STEP_CONTINUE)
+        step = uplink_untag(skb, uplink);
     if (step == STEP_CONTINUE)
         step = route_walk(skb, packet, number);
     if (step == ROUTE_IS_LOCAL && router_is_asked_for_echo(packet)) {
@@ -230,7 +233,9 @@ static __always_inline __u32 uplink_ipv4(struct __sk_buff *skb, struct packet *p
         return uplink_routed(skb, packet, uplink);
     if (value->kind == EXTERNAL_HOST)
         return NOT_OURS;
-    __u32 step = uplink_untag(skb, uplink);
+    __u32 step = reverse_path(packet, value->router_port);
+    if (step == STEP_CONTINUE)
+        step = uplink_untag(skb, uplink);
     if (step == STEP_CONTINUE)
         step = external_arrive(skb, packet, 0);
     if (step == ARRIVAL_ECHO) { /* Back to who asked, by the way it came. */

@@ -204,6 +204,27 @@ static void input_order_does_not_matter(void **state)
 }
 
 /* Printed, not judged: a timed test fails on a busy machine. */
+/* Hosts send each other by it what is for the outside. */
+static void no_port_gets_the_mac_of_the_outside(void **state)
+{
+    const struct mac_address outside = {OUTSIDE_MAC_BYTES};
+    struct world world;
+    struct desired desired;
+
+    make_world(&world, 1, 1);
+    world.ports[0].binding_host_id = host_names[0];
+    world.compile_ports[0] = (struct compile_port){.port = &world.ports[0], .slot = 1, .ifindex = 1000};
+    world.ports[0].port_security_enabled = true;
+    desired_init(&desired);
+    assert_int_equal(compile(&world.snapshot, &desired), 0);
+    assert_int_equal(desired.tables[TABLE_FDB].n, 1);
+    world.ports[0].mac = outside;
+    assert_int_equal(compile(&world.snapshot, &desired), 0);
+    assert_int_equal(desired.tables[TABLE_FDB].n, 0);
+    desired_clear(&desired);
+    free_world(&world);
+}
+
 static void ten_thousand_ports_are_timed(void **state)
 {
     struct world world;
@@ -225,6 +246,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_objects_compile_as_a_naive_search_finds_them),
         cmocka_unit_test(input_order_does_not_matter),
+        cmocka_unit_test(no_port_gets_the_mac_of_the_outside),
         cmocka_unit_test(ten_thousand_ports_are_timed),
     };
     unsigned seed = (unsigned)time(NULL);

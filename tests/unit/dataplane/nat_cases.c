@@ -39,6 +39,8 @@ static void another_floating_ip(struct pipeline *pipeline, struct pipeline_frame
 }
 
 const struct packet_case nat_cases[] = {
+    {"an_outsider_in_our_name", 0, "outer 192.0.2.2>192.0.2.1 20 0 x>02:57:45:46:54:00 ip 10.0.0.1>203.0.113.12 udp 1>2", DROPS(reverse_path, 0),
+     .arrange = external},
     {"a_floating_ip_leaves_by_the_uplink", 2, "B>R ip 10.0.0.2>192.0.2.200 udp 1>2 +9", .verdict = PIPELINE_OUTSIDE, .arrange = external,
      .out = "u>x ip 203.0.113.12>192.0.2.200 ttl=63 udp 1>2 +9"},
     {"a_protocol_without_ports", 1, "A>R ip 10.0.0.1>192.0.2.200 proto 47 +20", DROPS(untranslatable, 1), .arrange = external},

@@ -1,0 +1,189 @@
+/* What comes from outside and what is believed of it, frame by frame: see conversation.h. */
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "conversation.h"
+#include "weft/base/util.h"
+
+#define FROM_HOST_1 "outer 192.0.2.2>192.0.2.1 20 0 "
+#define OUTSIDE_MAC "02:57:45:46:54:00"
+
+static void route_outside(const char *prefix, uint32_t length, uint32_t port)
+{
+    fixture_route(pipeline, ROUTER_OUTSIDE | 20, prefix, length, 0, port, NULL);
+}
+
+/* ---- reverse path -------------------------------------------------------------------------------------------------------- */
+
+/* Slot 8 lets in what a member of group 5 sends, and nothing else. */
+static void only_members_may_send_to_slot_8(void)
+{
+    static const struct rule rules[] = {{.flags = RULE_IPV4 | RULE_GROUP, .group = 5}, {.flags = RULE_IPV6 | RULE_GROUP, .group = 5}};
+    static const char *const addresses[] = {"10.0.0.1", "10.0.1.1", "203.0.113.77", "fd01::1"};
+    const uint64_t group = 5;
+
+    fixture_rules(pipeline, 9, rules, ARRAY_SIZE(rules));
+    fixture_policy(pipeline, 8, FIXTURE_ALLOW_ALL, 9);
+    for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
+        struct member_key key = {.group = 5};
+
+        frame_address(addresses[i], key.address);
+        assert_int_equal(pipeline_update(pipeline, "members", &key, &group), 0);
+    }
+}
+
+static void an_outsider_is_no_member_of_a_group(void **state)
+{
+    only_members_may_send_to_slot_8();
+    route_outside("fd01::", 64, 5);
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.14 udp 1>2 +9");
+    expect_drop(DROP_policy_ingress);
+    say(OUTSIDE, "x>u ip 10.0.0.1>203.0.113.14 udp 1>2 +9"); /* Of a network of the router, */
+    expect_drop(DROP_reverse_path);
+    say(OUTSIDE, "x>u ip 10.0.2.1>203.0.113.14 udp 1>2 +9"); /* or one behind another router. */
+    expect_drop(DROP_reverse_path);
+    say(OUTSIDE, "x>u ip 203.0.113.77>203.0.113.14 udp 1>2 +9"); /* A port on the external network itself. */
+    expect_drop(DROP_reverse_path);
+    say(OUTSIDE, "x>u ip6 fd01::1>fd01::8 udp 1>2 +9");
+    expect_drop(DROP_reverse_path);
+    say(TUNNEL, FROM_HOST_1 "x>" OUTSIDE_MAC " ip 10.0.0.1>203.0.113.14 udp 1>2 +9"); /* By a gateway that does not look. */
+    expect_drop(DROP_reverse_path);
+    say(12, "e>g ip 203.0.113.77>203.0.113.14 udp 1>2 +9"); /* The member itself. */
+    expect_verdict(PIPELINE_DELIVERED);
+    assert_int_equal(n_entries("connections"), 2); /* Its own, and that of slot 8. */
+}
+
+static void our_own_addresses_do_not_come_from_outside(void **state)
+{
+    static const char *const sources[] = {"203.0.113.10", "203.0.113.20", "203.0.113.23", "203.0.113.101", "203.0.113.13"};
+
+    route_outside("10.0.0.0", 24, 5);
+    for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
+        say(OUTSIDE, frame_text("x>u ip %s>203.0.113.12 udp 1>2 +9", sources[i]));
+        expect_drop(DROP_reverse_path);
+        say(OUTSIDE, frame_text("x>u ip %s>203.0.113.101 udp 1>2 +9", sources[i])); /* Not on to another host either. */
+        expect_drop(DROP_reverse_path);
+        say(OUTSIDE, frame_text("x>u ip %s>10.0.0.1 udp 1>2 +9", sources[i]));
+        expect_drop(DROP_reverse_path);
+        say(OUTSIDE, frame_text("g>u ip %s>203.0.113.12 udp 1>2 +9", sources[i])); /* With the MAC of a router, which never leaves. */
+        expect_drop(DROP_reverse_path);
+        say(TUNNEL, frame_text(FROM_HOST_1 "x>" OUTSIDE_MAC " ip %s>203.0.113.12 udp 1>2 +9", sources[i]));
+        expect_drop(DROP_reverse_path);
+        say(TUNNEL, frame_text(FROM_HOST_1 "h>" OUTSIDE_MAC " ip %s>203.0.113.12 udp 1>2 +9", sources[i])); /* From a router of ours. */
+        expect_port(2, NULL);
+    }
+    say(OUTSIDE, "x>u ip 127.0.0.1>203.0.113.12 udp 1>2 +9");
+    expect_drop(DROP_not_routable);
+    say(OUTSIDE, "x>u ip 10.0.0.254>203.0.113.12 udp 1>2 +9"); /* The router itself. */
+    expect_drop(DROP_reverse_path);
+}
+
+static void the_way_back_has_to_be_the_one_it_came(void **state)
+{
+    struct next_hop_value hop = {.group = 6, .port = 2};
+
+    fixture_route(pipeline, 1, "198.18.0.0", 15, 0, 2, "10.0.1.1"); /* Behind a workload. */
+    say(OUTSIDE, "x>u ip 198.18.0.1>203.0.113.12 udp 1>2 +9");
+    expect_drop(DROP_reverse_path);
+    fixture_route(pipeline, 1, "198.18.0.0", 15, ROUTE_MANY, 6, NULL); /* One of several, */
+    frame_address("10.0.1.1", hop.next_hop);
+    for (uint32_t bucket = 0; bucket < NEXT_HOP_BUCKETS; bucket++)
+        assert_int_equal(pipeline_update(pipeline, "next_hops", &(struct next_hop_key){6, bucket}, &hop), 0);
+    say(OUTSIDE, "x>u ip 198.18.0.1>203.0.113.12 udp 1>2 +9");
+    expect_drop(DROP_reverse_path);
+    hop.port = 5; /* at last. */
+    assert_int_equal(pipeline_update(pipeline, "next_hops", &(struct next_hop_key){6, 63}, &hop), 0);
+    say(OUTSIDE, "x>u ip 198.18.0.1>203.0.113.12 udp 1>2 +9");
+    expect_port(2, NULL);
+    struct route_key none = {.prefix_length = 32 + 96, .router = 3};
+    frame_address("0.0.0.0", none.address);
+    pipeline_delete(pipeline, "routes", &none);
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.23 udp 1>2 +9"); /* No way back at all. */
+    expect_drop(DROP_reverse_path);
+    say(OUTSIDE, "x>u ip 203.0.113.200>203.0.113.23 udp 1>2 +9");
+    expect_port(3, NULL);
+}
+
+/* ---- names that are another's now ---------------------------------------------------------------------------------------- */
+
+static void a_floating_ip_that_moves_ends_the_aliases_of_its_former_port(void **state)
+{
+    fixture_router_port(pipeline, 5)->flags &= ~ROUTER_PORT_SNAT;
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 0 R>H ip 203.0.113.77>10.0.0.8 tcp 4000>80 S");
+    say(12, "e>g ip 203.0.113.77>203.0.113.14 tcp 4000>80 S"); /* Slot 8 has it by an alias. */
+    assert_int_equal(n_entries("aliases"), 1);
+    pipeline_delete(pipeline, "floating", &(struct floating_key){8, ipv4("10.0.0.8")});
+    fixture_floating(pipeline, 2, "10.0.0.2", "203.0.113.14", 5, 0x214);
+    change_epoch(8);
+    change_epoch(2);
+    say(12, "e>g ip 203.0.113.77>203.0.113.14 tcp 4000>80 S");
+    expect_drop(DROP_translation_gone);
+    pipeline_advance(pipeline, 3000000000ull);
+    assert_int_equal(n_entries("aliases"), 0);
+    say(12, "e>g ip 203.0.113.77>203.0.113.14 tcp 4000>80 S");
+    expect_port(2, "R>B ip 203.0.113.77>10.0.0.2 ttl=63 tcp 4000>80 S");
+}
+
+/* The same from inside: the new port wants the name that the former one's connection has. */
+static void who_gets_a_floating_ip_gets_its_names(void **state)
+{
+    fixture_router_port(pipeline, 5)->flags &= ~ROUTER_PORT_SNAT;
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 0 R>H ip 203.0.113.77>10.0.0.8 udp 4000>80 +1");
+    say(12, "e>g ip 203.0.113.77>203.0.113.14 udp 4000>80 +1");
+    assert_int_equal(n_entries("aliases"), 1);
+    pipeline_delete(pipeline, "floating", &(struct floating_key){8, ipv4("10.0.0.8")});
+    fixture_floating(pipeline, 2, "10.0.0.2", "203.0.113.14", 5, 0x214);
+    say(2, "B>R ip 10.0.0.2>203.0.113.77 udp 80>4000 +1");
+    expect_drop(DROP_snat_exhausted);
+    pipeline_advance(pipeline, 3000000000ull);
+    say(2, "B>R ip 10.0.0.2>203.0.113.77 udp 80>4000 +1");
+    expect_port(12, "g>e ip 203.0.113.14>203.0.113.77 ttl=63 udp 80>4000 +1");
+}
+
+static void an_error_goes_to_who_sent_what_it_quotes(void **state)
+{
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.12 udp 4000>5003 +3");
+    expect_port(2, NULL);
+    say(2, "B>R ip 10.0.0.2>192.0.2.201 icmp 3 0 quote ip 192.0.2.200>10.0.0.2 ttl=63 udp 4000>5003 +3");
+    expect_drop(DROP_unknown_translation);
+    say(2, "B>R ip 10.0.0.2>192.0.2.200 icmp 3 0 quote ip 192.0.2.200>10.0.0.2 ttl=63 udp 4000>5003 +3");
+    expect_outside(0, "u>x ip 203.0.113.12>192.0.2.200 ttl=63 icmp 3 0 quote ip 192.0.2.200>203.0.113.12 ttl=63 udp 4000>5003 +3");
+}
+
+/* By it our hosts send to gateways: a workload with this MAC would get what is for them. */
+static void nobody_is_learned_by_the_mac_of_the_outside(void **state)
+{
+    struct movable_key any = {.vni = 7, .output = OUTPUT_REMOTE | 1};
+
+    assert_int_equal(pipeline_update(pipeline, "movable", &any, &(struct output_value){7, OUTPUT_REMOTE | 1}), 0);
+    say(4, OUTSIDE_MAC ">A ip 10.0.0.4>10.0.0.1 udp 1>2");
+    assert_int_equal(n_entries("learned"), 0);
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 1 " OUTSIDE_MAC ">* arp request D 10.0.0.4 10.0.0.200");
+    assert_int_equal(n_entries("learned"), 0);
+    say(4, "y>A ip 10.0.0.4>10.0.0.1 udp 1>2");
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 1 z>* arp request D 10.0.0.4 10.0.0.200");
+    assert_int_equal(n_entries("learned"), 2);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(an_outsider_is_no_member_of_a_group),
+        TEST(our_own_addresses_do_not_come_from_outside),
+        TEST(the_way_back_has_to_be_the_one_it_came),
+        TEST(a_floating_ip_that_moves_ends_the_aliases_of_its_former_port),
+        TEST(who_gets_a_floating_ip_gets_its_names),
+        TEST(an_error_goes_to_who_sent_what_it_quotes),
+        TEST(nobody_is_learned_by_the_mac_of_the_outside),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
