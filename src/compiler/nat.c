@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "weft/compiler/layers.h"
+#include "weft/model/routed.h"
 
 struct nat {
     const struct compile_index *index;
@@ -13,6 +14,8 @@ struct nat {
     struct hashmap_node *port_nodes;
     const struct snat_block **blocks; /* Those of a router together, by first port. */
     const struct compile_router_entry **routers; /* By id. */
+    struct routed_prefix *routed;
+    size_t n_routed, n_routed_capacity;
 };
 
 static __u32 ipv4_of(const struct ip_address *address)
@@ -287,28 +290,83 @@ static int add_blocks(struct nat *nat, const struct router *router, const struct
     return config.n_blocks ? rows_add(&nat->desired->tables[TABLE_SNAT], &gateway->router_port, &config) : 0;
 }
 
-/* Who routes what arrives from outside for the networks behind the router, at its own address: IPv6, and IPv4 that it does not translate.  Of
- * several routers with a network the one with the lowest id has it: they come in that order. */
-static int add_routed_prefixes(struct nat *nat, const struct compile_router_entry *entry, const struct compile_port *gateway,
-                               const struct network *network)
+static const struct subnet *find_subnet(const void *index, const char *id)
 {
-    const struct compile_physical *physical = compile_find_physical(nat->index, network);
+    return compile_find_subnet(index, id);
+}
+
+/* The network's own addresses are nobody's behind it. */
+static bool is_on_link(const struct nat *nat, const struct compile_network *network, const struct ip_prefix *prefix)
+{
+    for (size_t i = 0; i < network->n_subnets; i++)
+        if (prefix_overlaps(&nat->index->subnets_by_network[network->first_subnet + i]->cidr, prefix))
+            return true;
+    return false;
+}
+
+static int note_routed(struct nat *nat, const struct routed_prefix *prefix)
+{
+    if (nat->n_routed == nat->n_routed_capacity) {
+        size_t n = nat->n_routed_capacity ? 2 * nat->n_routed_capacity : 64;
+        struct routed_prefix *more = reallocarray(nat->routed, n, sizeof(*more));
+
+        if (!more)
+            return -ENOMEM;
+        nat->routed = more;
+        nat->n_routed_capacity = n;
+    }
+    nat->routed[nat->n_routed++] = *prefix;
+    return 0;
+}
+
+/* What is behind the router and reached from outside at its own address: IPv6, and IPv4 that it does not translate. */
+static int note_routed_prefixes(struct nat *nat, const struct compile_router_entry *entry, const struct compile_port *gateway,
+                                const struct compile_network *network)
+{
+    const struct router *router = entry->router->router;
+    const struct compile_physical *physical = compile_find_physical(nat->index, network->network);
 
     for (size_t i = 0; physical && physical->uplink && i < entry->n_ports; i++) {
         const struct port *port = nat->index->ports_by_router[entry->first_port + i]->port;
 
         for (size_t k = 0; !compile_is_gateway(port) && k < port->n_fixed_ips; k++) {
-            const struct subnet *subnet = compile_find_subnet(nat->index, port->fixed_ips[k].subnet_id);
-            struct route_key key = {.router = ROUTER_OUTSIDE | network->vni};
-            struct route_value value = {.router = key.router, .port = gateway->router_port};
+            const struct subnet *subnet = compile_find_subnet(nat->index, port->fixed_ips[k].subnet_id), *outside;
+            struct routed_prefix prefix = {.network_id = network->network->object.id, .project_id = router->object.project_id,
+                                           .router_id = router->object.id, .router_port = gateway->router_port};
 
-            if (!subnet || (ip_is_v4(&subnet->cidr.address) && entry->router->router->enable_snat))
+            if (!subnet || is_on_link(nat, network, &subnet->cidr))
                 continue;
-            key.prefix_length = 32 + (uint32_t)prefix_bits(&subnet->cidr);
-            memcpy(key.address, subnet->cidr.address.bytes, sizeof(key.address));
-            if (rows_add(&nat->desired->tables[TABLE_ROUTES], &key, &value) < 0)
+            outside = port_subnet_of_family(gateway->port, ip_is_v4(&subnet->cidr.address), find_subnet, nat->index);
+            if (!router_routes_untranslated(router, subnet, outside))
+                continue;
+            prefix.prefix = subnet->cidr;
+            prefix.subnet_id = subnet->object.id;
+            prefix.since_s = routed_since(subnet, port, gateway->port);
+            if (note_routed(nat, &prefix) < 0)
                 return -ENOMEM;
         }
+    }
+    return 0;
+}
+
+/* Who routes what arrives from outside.  Of several routers of a project with a network the first one has it; no project gets what is another's
+ * already, however long its prefix is. */
+static int add_routed_prefixes(struct nat *nat)
+{
+    if (routed_prefixes_resolve(nat->routed, nat->n_routed) < 0)
+        return -ENOMEM;
+    for (size_t i = 0; i < nat->n_routed; i++) {
+        const struct routed_prefix *routed = &nat->routed[i];
+        const struct compile_network *network = compile_find_network(nat->index, routed->network_id);
+        struct route_key key = {.router = ROUTER_OUTSIDE | network->network->vni};
+        struct route_value value = {.router = key.router, .port = routed->router_port};
+
+        if (routed->overruled)
+            continue;
+        key.prefix_length = 32 + (uint32_t)prefix_bits(&routed->prefix);
+        memcpy(key.address, routed->prefix.address.bytes, sizeof(key.address));
+        if (rows_add(&nat->desired->tables[TABLE_ROUTES], &key, &value) < 0)
+            return -ENOMEM;
     }
     return 0;
 }
@@ -332,7 +390,7 @@ static int add_router(struct nat *nat, const struct compile_router_entry *entry,
                 add_external(nat, network->network, &gateway->port->fixed_ips[k].address, value, NULL) < 0)
                 return -ENOMEM;
         }
-        if (add_routed_prefixes(nat, entry, gateway, network->network) < 0)
+        if (note_routed_prefixes(nat, entry, gateway, network) < 0)
             return -ENOMEM;
         if (address && router->enable_snat && add_blocks(nat, router, gateway, network->network, address, blocks, n_blocks) < 0)
             return -ENOMEM;
@@ -388,7 +446,7 @@ static int add_routers(struct nat *nat)
         if (router->router->number && add_router(nat, router, nat->blocks + first, n) < 0)
             return -ENOMEM;
     }
-    return 0;
+    return add_routed_prefixes(nat);
 }
 
 /* ---- all together ------------------------------------------------------------------------------------------------------------------------- */
@@ -412,6 +470,7 @@ static void nat_clear(struct nat *nat)
     free(nat->port_nodes);
     free(nat->blocks);
     free(nat->routers);
+    free(nat->routed);
     hashmap_clear(&nat->ports);
 }
 
