@@ -13,6 +13,7 @@
 #include "weft/api/identity.h"
 #include "weft/api/networking.h"
 #include "weft/api/replica.h"
+#include "weft/api/routed-prefixes.h"
 #include "weft/api/service.h"
 #include "weft/base/log.h"
 #include "weft/base/notify.h"
@@ -128,6 +129,8 @@ static int start(struct api *api, struct error *error)
         r = replica_start(api->replica, error);
     if (r == 0)
         r = identity_bootstrap(api->identity, error);
+    if (r == 0)
+        routed_report(api->replica);
     return r < 0 ? error_set(error, r, NULL, "cannot start: %s", strerror(-r)) : 0;
 }
 

@@ -14,6 +14,7 @@
 #include "weft/api/quotas.h"
 #include "weft/api/replica.h"
 #include "weft/api/resources.h"
+#include "weft/api/routed-prefixes.h"
 #include "weft/api/routers.h"
 #include "weft/api/security.h"
 #include "weft/api/vnis.h"
@@ -37,6 +38,7 @@ struct networking {
     struct quarantine *quarantine;
     struct vnis *vnis;
     struct snat_blocks *snat;
+    struct routed *routed;
     struct replica_listener listener;
     uv_timer_t sweep, snat_timer;
     uint64_t snat_delay_ms;
@@ -227,10 +229,11 @@ int networking_new(struct api *api, struct networking **ret_networking)
     networking->api = api;
     if ((r = ipam_new(&networking->ipam)) < 0 || (r = quota_new(&networking->quota)) < 0 ||
         (r = quarantine_new(&networking->quarantine)) < 0 || (r = vnis_new(networking->quarantine, &networking->vnis)) < 0 ||
-        (r = snat_blocks_new(api->replica, api->commits, &networking->snat)) < 0 ||
+        (r = snat_blocks_new(api->replica, api->commits, &networking->snat)) < 0 || (r = routed_new(&networking->routed)) < 0 ||
         (r = routes_add(api->service.routes, routes, ARRAY_SIZE(routes))) < 0 ||
         (r = replica_follow(api->replica, SECURITY_TEMPLATES_KEY, templates_changed, networking)) < 0 ||
         (r = replica_follow(api->replica, QUARANTINE_PREFIX, quarantine_changed, networking->quarantine)) < 0 ||
+        (r = replica_follow(api->replica, ROUTED_PREFIX_KEY, routed_changed, networking->routed)) < 0 ||
         (r = replica_follow(api->replica, QUOTA_LIMITS_PREFIX, quota_limits_changed, networking->quota)) < 0)
         return r;
     networking->listener.change = changed;
@@ -265,6 +268,7 @@ void networking_free(struct networking *networking)
     quota_free(networking->quota);
     vnis_free(networking->vnis);
     snat_blocks_free(networking->snat);
+    routed_free(networking->routed);
     quarantine_free(networking->quarantine);
     free(networking);
 }
@@ -282,6 +286,11 @@ struct quota *networking_quota(struct networking *networking)
 struct vnis *networking_vnis(struct networking *networking)
 {
     return networking->vnis;
+}
+
+struct routed *networking_routed(struct networking *networking)
+{
+    return networking->routed;
 }
 
 bool networking_has_rule_templates(const struct networking *networking)

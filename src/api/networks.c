@@ -12,6 +12,7 @@
 #include "weft/api/ports.h"
 #include "weft/api/provider.h"
 #include "weft/api/resources.h"
+#include "weft/api/routed-prefixes.h"
 #include "weft/base/util.h"
 #include "weft/model/resources.h"
 
@@ -151,6 +152,8 @@ static int delete_network(struct change *change)
     REPLICA_FOREACH (member, replica_subnets_by_network(replica, network->object.id))
         plan_delete(change->plan, member->object);
     provider_leave_segment(change->plan, network);
+    if (network->is_external)
+        routed_forget(change->plan, network);
     return ports_require_only(change->plan, network->object.id, ports);
 }
 

@@ -237,6 +237,15 @@ const struct object *plan_implied(const struct plan *plan, enum resource_kind ki
     return next_created(plan, kind, previous, true);
 }
 
+const struct object *plan_edited(const struct plan *plan, enum resource_kind kind, const struct object *previous)
+{
+    const struct entry *entry = previous ? find(plan, kind, previous->id)->next : plan->first;
+
+    while (entry && !(entry->after && !entry->is_created && entry->after->kind == kind))
+        entry = entry->next;
+    return entry ? entry->after : NULL;
+}
+
 static void keep(struct plan *plan, int r)
 {
     if (r < 0)
@@ -253,7 +262,7 @@ bool plan_claims(const struct plan *plan, const char *key)
     return hashmap_find(&plan->claims, key, strlen(key)) != NULL;
 }
 
-void plan_claim(struct plan *plan, const char *key, const char *value)
+static void note_claim(struct plan *plan, const char *key)
 {
     size_t size = strlen(key);
     struct claim *claim = malloc(sizeof(*claim) + size + 1);
@@ -265,6 +274,20 @@ void plan_claim(struct plan *plan, const char *key, const char *value)
             free(claim);
     }
     keep(plan, r);
+}
+
+void plan_replace(struct plan *plan, const char *key, uint64_t revision, const char *value)
+{
+    if (plan_claims(plan, key))
+        return;
+    note_claim(plan, key);
+    keep(plan, store_require_revision(plan->transaction, key, strlen(key), revision));
+    plan_put(plan, key, value);
+}
+
+void plan_claim(struct plan *plan, const char *key, const char *value)
+{
+    note_claim(plan, key);
     keep(plan, store_require_revision(plan->transaction, key, strlen(key), 0));
     plan_put(plan, key, value);
 }

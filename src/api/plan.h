@@ -35,12 +35,14 @@ void plan_delete(struct plan *plan, const struct object *object);
 
 /* Visits what the plan creates, of 'kind': what was asked for, and what is implied. */
 const struct object *plan_created(const struct plan *plan, enum resource_kind kind, const struct object *previous);
+const struct object *plan_edited(const struct plan *plan, enum resource_kind kind, const struct object *previous); /* As plan_edit gave them. */
 const struct object *plan_implied(const struct plan *plan, enum resource_kind kind, const struct object *previous);
 
 /* Keys beside the objects. */
 void plan_claim(struct plan *plan, const char *key, const char *value); /* Must not exist. */
 bool plan_claims(const struct plan *plan, const char *key);                    /* Did it already? */
 void plan_put(struct plan *plan, const char *key, const char *value);
+void plan_replace(struct plan *plan, const char *key, uint64_t revision, const char *value); /* Must be of 'revision' (0: not exist).  Again: nothing. */
 void plan_remove(struct plan *plan, const char *key);
 
 void plan_require_absent(struct plan *plan, const char *key);

@@ -8,6 +8,7 @@
 
 #include "weft/api/nat.h"
 #include "weft/api/ports.h"
+#include "weft/api/routed-prefixes.h"
 #include "weft/api/routers.h"
 #include "weft/api/security.h"
 #include "weft/base/util.h"
@@ -253,9 +254,12 @@ static int add_by_port(struct interface *interface)
 
 static int add(struct interface *interface)
 {
+    int r;
+
     if (interface->subnet_id && interface->port_id)
         return BAD_ROUTER(interface->change->error, "Cannot specify both subnet-id and port-id");
-    return interface->subnet_id ? add_by_subnet(interface) : add_by_port(interface);
+    r = interface->subnet_id ? add_by_subnet(interface) : add_by_port(interface);
+    return r < 0 ? r : routed_check_router(interface->change, interface->router, interface->router, interface->subnet_id ? "subnet_id" : "port_id");
 }
 
 /* ---- removing ---------------------------------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "weft/api/ports.h"
+#include "weft/api/routed-prefixes.h"
 #include "weft/base/util.h"
 #include "weft/model/resources.h"
 
@@ -148,6 +149,8 @@ static int update(struct change *change)
 
     if (r == 0 && (info || gives_routes))
         r = router_check_routes(change, gives_routes);
+    if (r == 0 && info)
+        r = routed_check_router(change, (const struct router *)change->before, (const struct router *)change->after, "external_gateway_info");
     return r;
 }
 

@@ -9,6 +9,7 @@
 #include "weft/api/ipam.h"
 #include "weft/api/ports.h"
 #include "weft/api/resources.h"
+#include "weft/api/routed-prefixes.h"
 #include "weft/base/util.h"
 #include "weft/model/range-set.h"
 #include "weft/model/resources.h"
@@ -259,7 +260,9 @@ static int create(struct change *change)
         return r;
     if (!plan_edit(change->plan, &network->object))
         return -ENOMEM;
-    return subnet_is_auto_address(subnet) ? add_auto_addresses(change, subnet) : 0;
+    if (subnet_is_auto_address(subnet) && (r = add_auto_addresses(change, subnet)) < 0)
+        return r;
+    return network->is_external ? routed_check_external_subnet(change, subnet) : 0;
 }
 
 /* A router's interface has the address, and workloads were told it. */

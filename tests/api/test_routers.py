@@ -5,6 +5,7 @@
 'admin' is the administrator, 'alice' a member of the project 'tenant', 'olga' of 'other'."""
 
 import pathlib
+import sqlite3
 import threading
 
 import pytest
@@ -506,6 +507,140 @@ def test_an_interface_goes_while_a_route_comes(alice):
         if routed == 200:
             alice.put(f"/routers/{made['id']}", {"router": {"routes": []}})
             remove(alice, made, subnet_id=subnet["id"])
+
+
+# --- What is routed to an external network as it is: no two projects' prefixes may overlap there. ---
+
+def behind(client, network, cidr, **attributes):
+    """A router to the external network, with an interface on a subnet."""
+    made = router(client, external_gateway_info={"network_id": network["id"]}, **attributes)
+    _, subnet = link(client, cidr)
+    return made, subnet
+
+
+def outside6(admin):
+    network, _ = outside(admin)
+    admin.subnet(network, "2001:db8:ffff::/64", enable_dhcp=False)
+    return network
+
+
+@pytest.mark.parametrize("cidr", ["fd00:0:0:5::/64", "fd00::/48", "fd00:0:0:5::/80"])
+def test_a_prefix_that_is_routed_outside_is_one_projects(alice, olga, admin, cidr):
+    network = outside6(admin)
+    first, inside = behind(alice, network, "fd00:0:0:5::/64")
+    add(alice, first, subnet_id=inside["id"])
+    other, taken = behind(olga, network, cidr)
+    path = f"/routers/{other['id']}/add_router_interface"
+    error = olga.refused("PUT", path, 409, "RoutedPrefixInUse", "subnet_id", f"'{cidr}'", taken["id"], network["id"], body={"subnet_id": taken["id"]})
+    assert first["id"] not in error["message"] and inside["id"] not in error["message"], "who has it is not told"
+    admin.refused("PUT", path, 409, "RoutedPrefixInUse", first["id"], body={"subnet_id": taken["id"]})
+    port = olga.port({"id": taken["network_id"]}, fixed_ips=[{"subnet_id": taken["id"]}])
+    olga.refused("PUT", path, 409, "RoutedPrefixInUse", "port_id", f"'{cidr}'", body={"port_id": port["id"]})
+    # By the gateway, which comes later.
+    inner = router(olga)
+    add(olga, inner, subnet_id=taken["id"])
+    gateway = {"router": {"external_gateway_info": {"network_id": network["id"]}}}
+    olga.refused("PUT", f"/routers/{inner['id']}", 409, "RoutedPrefixInUse", "external_gateway_info", f"'{cidr}'", body=gateway)
+    # Given back with the interface, and with the gateway.
+    remove(alice, first, subnet_id=inside["id"])
+    olga.put(f"/routers/{inner['id']}", gateway)
+    alice.refused("PUT", f"/routers/{first['id']}/add_router_interface", 409, "RoutedPrefixInUse", body={"subnet_id": inside["id"]})
+    olga.put(f"/routers/{inner['id']}", {"router": {"external_gateway_info": None}})
+    add(alice, first, subnet_id=inside["id"])
+
+
+def test_the_own_project_may_route_a_prefix_twice(alice, admin):
+    network = outside6(admin)
+    for made, subnet in (behind(alice, network, "fd00::/64"), behind(alice, network, "fd00::/64"), behind(alice, network, "fd00::/48")):
+        add(alice, made, subnet_id=subnet["id"])
+
+
+def test_what_is_translated_or_does_not_lead_out_is_nobodys(alice, olga, admin):
+    network, _ = outside(admin)
+    for client in (alice, olga):
+        made, subnet = behind(client, network, "fd00::/64")
+        _, other = link(client)
+        for inside in (subnet, other):
+            add(client, made, subnet_id=inside["id"])
+    # IPv6 comes to the external network itself: gateways do not have it by that, not even where all ports get an address.
+    admin.subnet(network, "2001:db8:ffff::/64", ipv6_ra_mode="slaac", ipv6_address_mode="slaac")
+    assert len(ports_of(admin, made, "network:router_gateway")[0]["fixed_ips"]) == 1
+    again = {"router": {"external_gateway_info": {"network_id": network["id"]}}}
+    olga.put(f"/routers/{made['id']}", again)
+    olga.put(f"/routers/{made['id']}", {"router": {"external_gateway_info": None}})
+
+
+def test_turning_translation_off_claims_prefixes(alice, olga, admin):
+    network, _ = outside(admin)
+    made = []
+    for client in (alice, olga):
+        its, subnet = behind(client, network, "10.0.0.0/24")
+        add(client, its, subnet_id=subnet["id"])
+        made.append(its)
+    off = {"router": {"external_gateway_info": {"network_id": network["id"], "enable_snat": False}}}
+    admin.put(f"/routers/{made[0]['id']}", off)
+    admin.refused("PUT", f"/routers/{made[1]['id']}", 409, "RoutedPrefixInUse", "external_gateway_info", "'10.0.0.0/24'", made[0]["id"], body=off)
+    admin.put(f"/routers/{made[0]['id']}", {"router": {"external_gateway_info": {"network_id": network["id"], "enable_snat": True}}})
+    admin.put(f"/routers/{made[1]['id']}", off)
+
+
+def test_a_routed_prefix_and_the_external_networks_own(alice, admin):
+    network = outside6(admin)
+    made, subnet = behind(alice, network, "2001:db8:ffff:0:5::/80")
+    alice.refused("PUT", f"/routers/{made['id']}/add_router_interface", 400, "BadRequest", "overlaps", body={"subnet_id": subnet["id"]})
+    made, subnet = behind(alice, network, "2001:db8:aaaa::/64")
+    add(alice, made, subnet_id=subnet["id"])
+    admin.refused("POST", "/subnets", 409, "RoutedPrefixInUse", "cidr", "'2001:db8:aaaa::/48'", "2001:db8:aaaa::/64", made["id"],
+                  body={"subnet": {"network_id": network["id"], "cidr": "2001:db8:aaaa::/48", "ip_version": 6, "enable_dhcp": False}})
+    remove(alice, made, subnet_id=subnet["id"])
+    admin.subnet(network, "2001:db8:aaaa::/48", enable_dhcp=False)
+    alice.refused("PUT", f"/routers/{made['id']}/add_router_interface", 409, "RoutedPrefixInUse", "a subnet of that network",
+                  body={"subnet_id": subnet["id"]})
+    alice.delete(f"/routers/{made['id']}")
+
+
+def test_overlapping_prefixes_are_routed_at_once(alice, olga, admin):
+    network = outside6(admin)
+    both = [(client, *behind(client, network, cidr)) for client, cidr in ((alice, "fd00::/64"), (olga, "fd00::/72"))]
+    for _ in range(10):
+        results = at_once(*[(client, "PUT", f"/routers/{made['id']}/add_router_interface", {"subnet_id": subnet["id"]})
+                            for client, made, subnet in both])
+        assert sorted(status for status, _ in results) == [200, 409], results
+        for (client, made, subnet), (status, _) in zip(both, results):
+            if status == 200:
+                remove(client, made, subnet_id=subnet["id"])
+
+
+def test_what_overlapped_before_is_reported():
+    """An older release's store: two projects' routers bring one prefix outside, which nobody refused."""
+    server = Server("FOLDER/weft.db")
+    try:
+        admin = server.login("admin", "correct horse", "admin")
+        olga = server.add_user(admin, "olga", "other", "member")
+        network, _ = outside(admin)
+        made = []
+        for client, cidr in ((admin, "10.0.0.0/24"), (olga, "10.0.0.0/25")):
+            its, subnet = behind(client, network, cidr)
+            add(client, its, subnet_id=subnet["id"])
+            made.append(its["id"])
+        server.kill()
+        server.log.close()
+        pathlib.Path(server.folder.name, "log").unlink()
+        with sqlite3.connect(f"file:{server.folder.name}/weft.db", uri=True) as store:
+            for its in made:
+                changed = store.execute("UPDATE items SET value = replace(value, '\"enable_snat\":true', '\"enable_snat\":false') WHERE key = ?",
+                                        (f"object/router/{its}".encode(),))
+                assert changed.rowcount == 1
+        store.close()
+        server.start()
+        line, = [line for line in server.output().splitlines() if "is not reached from external network" in line]
+        assert f"router {made[0]}" in line and f"router {made[1]}" in line and network["id"] in line
+        admin = server.login("admin", "correct horse", "admin")
+        # It stays as it is, and can be given up.
+        admin.put(f"/routers/{made[1]}", {"router": {"name": "loser"}})
+        admin.put(f"/routers/{made[1]}", {"router": {"external_gateway_info": None}})
+    finally:
+        server.stop()
 
 
 # --- Restarts. ---
