@@ -640,6 +640,8 @@ static int writer_grow(struct writer *writer, size_t n)
 {
     int r = path_list_grow(writer->list, n);
 
+    if (!writer->list->arcs)
+        return r; /* Nothing was there, and nothing could be had. */
     writer->arcs = writer->list->arcs + writer->list->n_arcs;
     writer->room = writer->list->arcs_capacity - writer->list->n_arcs;
     return r;

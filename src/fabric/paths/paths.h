@@ -34,7 +34,7 @@ void path_list_clear(struct path_list *list);
 
 static inline const uint32_t *path_arcs(const struct path_list *list, size_t index)
 {
-    return list->arcs + list->paths[index].first;
+    return list->arcs ? list->arcs + list->paths[index].first : NULL; /* None at all: the paths are empty ones. */
 }
 
 /* What the reference algorithm does, step by step, as the published trace prints it. */

@@ -108,7 +108,8 @@ static int vfs_read(sqlite3_file *base, void *bytes, int size, sqlite3_int64 off
 
     pthread_mutex_lock(&lock);
     n = offset >= image->size ? 0 : image->size - offset < size ? image->size - offset : size;
-    memcpy(bytes, image->bytes + offset, n);
+    if (n) /* An image that is empty has no bytes to point into. */
+        memcpy(bytes, image->bytes + offset, n);
     pthread_mutex_unlock(&lock);
     memset((char *)bytes + n, 0, size - n);
     return n == size ? SQLITE_OK : SQLITE_IOERR_SHORT_READ;
