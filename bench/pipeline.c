@@ -15,6 +15,7 @@
 
 #include "fixture-external.h"
 #include "weft/base/util.h"
+#include "weft/compiler/rule-sets.h"
 #include "pipeline.skel.h"
 #include "weft/dataplane/weft.skel.h"
 
@@ -146,19 +147,25 @@ static double run(const struct bpf_program *program, const struct frame *frame, 
     return options.duration;
 }
 
-/* Writes the rule set 'set' of 'n' rules of which the last fits.  They are what people write: protocol, ports and a prefix. */
+/* Writes the rule set 'set' of 'n' rules, as the compiler orders them, of which only the last fits.  They are what people write: protocol, ports and a
+ * prefix. */
 static void write_rules(struct pipeline *pipeline, uint32_t set, uint32_t n)
 {
     static struct rule rules[MAX_RULES];
+    struct rule_sets sets = {0};
+    struct rule_set *ordered;
 
     for (uint32_t i = 0; i < n; i++) {
-        rules[i] = (struct rule){.flags = RULE_IPV4 | RULE_PROTOCOL | RULE_PORTS, .protocol = i % 2 ? 6 : 17, .port_min = 3000 + i, .port_max = 3000 + i};
+        rules[i] = (struct rule){.flags = RULE_IPV4 | RULE_PROTOCOL | RULE_PORTS, .protocol = i % 2 ? 6 : 17, .port_min = 1000 + i, .port_max = 1000 + i};
         if (i + 1 == n)
-            rules[i] = (struct rule){.flags = RULE_IPV4};
+            rules[i] = n == 1 ? (struct rule){.flags = RULE_IPV4} : (struct rule){.flags = rules[i].flags, .protocol = 17, .port_min = 2000, .port_max = 2999};
         else if (i % 3 == 0)
-            rules[i] = (struct rule){.flags = RULE_IPV4, .prefix_length = 96 + 24, .address = {[10] = 255, 255, 192, 0, 2}};
+            rules[i] = (struct rule){.flags = RULE_IPV4, .prefix_length = 128, .address = {[10] = 255, 255, 192, 0, 2 + i / 256, i}};
     }
-    fixture_rules(pipeline, set, rules, n);
+    if (rule_sets_add(&sets, rules, n, &ordered))
+        die("rule_sets_add");
+    fixture_rules(pipeline, set, ordered->rules, ordered->n);
+    rule_sets_clear(&sets);
 }
 
 /* The port has no security groups, or such with 'egress' rules for what it sends and 'ingress' for what it is sent (0: nothing passes). */
