@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weft/agent/neighbors-outside.h"
 #include "weft/agent/punt.h"
+#include "weft/agent/uplinks.h"
 #include "weft/base/buffer.h"
 #include "weft/http/health.h"
 #include "weft/http/http.h"
@@ -103,6 +105,10 @@ static int write_metrics(void *context, struct buffer *text)
     prometheus_single(text, "weft_agent_update_milliseconds", "gauge", "What the last update of the data plane took.", (double)agent->update_took_ms);
     prometheus_single(text, "weft_agent_punted_total", "counter", "Packets that the data plane left to the agent.", (double)punt->events);
     prometheus_single(text, "weft_agent_replies_total", "counter", "DHCP, router advertisement and ICMP answers sent.", (double)punt->replies);
+    const struct outside_counters *outside = uplinks_outside_counters(agent->uplinks);
+    prometheus_single(text, "weft_agent_next_hop_moves_total", "counter", "Stations outside that were believed another MAC.", (double)outside->moves);
+    prometheus_single(text, "weft_agent_next_hop_moves_held_total", "counter",
+                      "Answers of stations outside with another MAC, too soon after the one before.", (double)outside->held);
     write_tables(agent, text);
     write_ports(agent, text);
     write_drops(agent, text);

@@ -12,15 +12,23 @@
 #define ASK_TRIES 3
 #define SILENT_MS 3000       /* After so many questions without an answer none is asked for so long. */
 #define CONFIRMED_MS 30000   /* An answer counts for so long. */
-#define LISTED_MS 600000     /* Without being wanted.  What the data plane does with a MAC it does not tell: it is taken away and, if it is
-                              * in use, wanted at once. */
-#define REMEMBERED_MS 60000  /* So that it then need not be asked for. */
+#define LISTED_MS 600000     /* Without being used. */
+#define REMEMBERED_MS 60000  /* So that one that is wanted again just then need not be asked for. */
+#define MOVE_MS 5000         /* A station may show another MAC so often, */
+#define MOVE_BURST 3         /* and as often at once (a virtual router that fails over and back); */
+#define MOVES_MS 500         /* all stations together. */
+#define MOVES_BURST 16
 #define WAITING_MAX 3
 #define FRAME_MAX 1600
 #define ARP_SIZE 42
 #define ND_SIZE 86
 
 enum station_state { ASKED, KNOWN, SILENT };
+
+/* A bucket of moves: full after a while, and each move takes one. */
+struct moves {
+    uint64_t full_ms; /* When it will be full again. */
+};
 
 struct station_key {
     uint32_t vni;
@@ -36,6 +44,9 @@ struct station {
     uint8_t mac[6];
     bool is_listed;
     unsigned n_asked;      /* Since the last answer. */
+    uint8_t next_mac[6];   /* Is to be believed as soon as it may be, */
+    bool has_next;         /* if there is one. */
+    struct moves moves;
     uint64_t asked_ms, confirmed_ms, wanted_ms, unlisted_ms;
     size_t n_waiting;
     struct {
@@ -48,6 +59,8 @@ struct outside {
     struct hashmap stations;
     struct outside_events events;
     void *context;
+    struct moves moves;
+    struct outside_counters counters;
 };
 
 /* ---- questions ---------------------------------------------------------------------------------------------------------- */
@@ -235,6 +248,43 @@ static void set_listed(struct outside *outside, struct station *station, bool is
     outside->events.changed(outside->context);
 }
 
+/* When the bucket has a move to give. */
+static uint64_t moves_ready_ms(const struct moves *moves, uint64_t interval_ms, unsigned burst)
+{
+    uint64_t reserve_ms = interval_ms * (burst - 1);
+
+    return moves->full_ms > reserve_ms ? moves->full_ms - reserve_ms : 0;
+}
+
+static void moves_take(struct moves *moves, uint64_t interval_ms, uint64_t now_ms)
+{
+    moves->full_ms = MAX(moves->full_ms, now_ms) + interval_ms;
+}
+
+static uint64_t move_ready_ms(const struct outside *outside, const struct station *station)
+{
+    uint64_t own = moves_ready_ms(&station->moves, MOVE_MS, MOVE_BURST), all = moves_ready_ms(&outside->moves, MOVES_MS, MOVES_BURST);
+
+    return MAX(own, all);
+}
+
+/* A station that is in the data plane's table is somewhere else: now, or as soon as it may. */
+static void move_station(struct outside *outside, struct station *station, const uint8_t *mac, uint64_t now_ms)
+{
+    if (now_ms < move_ready_ms(outside, station)) {
+        outside->counters.held++;
+        memcpy(station->next_mac, mac, sizeof(station->next_mac));
+        station->has_next = true;
+        return;
+    }
+    moves_take(&station->moves, MOVE_MS, now_ms);
+    moves_take(&outside->moves, MOVES_MS, now_ms);
+    outside->counters.moves++;
+    memcpy(station->mac, mac, sizeof(station->mac));
+    station->has_next = false;
+    outside->events.changed(outside->context);
+}
+
 static void forget(struct outside *outside, struct station *station, uint64_t now_ms)
 {
     set_listed(outside, station, false, now_ms);
@@ -252,7 +302,7 @@ static void make_room(struct outside *outside, uint64_t now_ms)
     HASHMAP_FOREACH(node, &outside->stations) {
         struct station *station = CONTAINER_OF(node, struct station, node);
 
-        /* Nobody says that a listed one is wanted: the busiest would be the oldest. */
+        /* Nobody says that a listed one is used: the busiest would be the oldest. */
         if (!oldest || station->is_listed < oldest->is_listed ||
             (station->is_listed == oldest->is_listed && station->wanted_ms < oldest->wanted_ms))
             oldest = station;
@@ -311,16 +361,19 @@ static void take_answer(struct outside *outside, uint64_t now_ms, uint32_t vni, 
 
     if (!station || mac[0] & 1 || memcmp(mac, none, 6) == 0 || memcmp(mac, station->uplink.mac, 6) == 0)
         return;
-    bool is_another = station->state != KNOWN || memcmp(station->mac, mac, 6) != 0;
-    memcpy(station->mac, mac, 6);
+    bool is_another = memcmp(station->mac, mac, 6) != 0;
+    if (!is_another)
+        station->has_next = false;
+    else if (station->is_listed)
+        move_station(outside, station, mac, now_ms);
+    else
+        memcpy(station->mac, mac, 6);
     station->state = KNOWN;
     station->confirmed_ms = now_ms;
     station->n_asked = 0;
     if (station->n_waiting) {
         set_listed(outside, station, true, now_ms);
         send_waiting(outside, station);
-    } else if (is_another && station->is_listed) {
-        outside->events.changed(outside->context);
     }
 }
 
@@ -365,8 +418,22 @@ void outside_seen(struct outside *outside, uint64_t now_ms, uint32_t vni, const 
 
 /* ---- time ----------------------------------------------------------------------------------------------------------------------- */
 
+/* Nobody tells when a listed station is used: the data plane notes it, and is asked before the station is taken away. */
+static void check_use(struct outside *outside, struct station *station, uint64_t now_ms)
+{
+    uint64_t unused_ms;
+
+    if (!station->is_listed || now_ms < station->wanted_ms + LISTED_MS)
+        return;
+    unused_ms = outside->events.unused_ms(outside->context, station->key.vni, station->mac);
+    if (unused_ms < LISTED_MS)
+        station->wanted_ms = now_ms - MIN(unused_ms, now_ms);
+    else
+        set_listed(outside, station, false, now_ms);
+}
+
 /* Returns when the station is to be looked at again. */
-static uint64_t tick_station(struct outside *outside, struct station *station, uint64_t now_ms)
+static uint64_t look_after(struct outside *outside, struct station *station, uint64_t now_ms)
 {
     if (station->state == SILENT) {
         if (now_ms >= station->asked_ms + SILENT_MS) {
@@ -375,8 +442,10 @@ static uint64_t tick_station(struct outside *outside, struct station *station, u
         }
         return station->asked_ms + SILENT_MS;
     }
-    if (station->state == KNOWN && station->is_listed && now_ms >= station->wanted_ms + LISTED_MS)
-        set_listed(outside, station, false, now_ms);
+    if (station->has_next && now_ms >= move_ready_ms(outside, station))
+        move_station(outside, station, station->next_mac, now_ms);
+    if (station->state == KNOWN)
+        check_use(outside, station, now_ms);
     if (station->state == KNOWN && !station->is_listed && now_ms >= station->unlisted_ms + REMEMBERED_MS) {
         forget(outside, station, now_ms);
         return UINT64_MAX;
@@ -388,11 +457,24 @@ static uint64_t tick_station(struct outside *outside, struct station *station, u
     if (station->n_asked >= ASK_TRIES) {
         set_listed(outside, station, false, now_ms);
         drop_waiting(station);
+        station->has_next = false;
         station->state = SILENT;
         return now_ms + SILENT_MS;
     }
     ask(outside, station, now_ms);
     return now_ms + ASK_INTERVAL_MS;
+}
+
+static uint64_t tick_station(struct outside *outside, struct station *station, uint64_t now_ms)
+{
+    uint64_t due_ms = look_after(outside, station, now_ms);
+
+    return due_ms != UINT64_MAX && station->has_next ? MIN(due_ms, MAX(move_ready_ms(outside, station), now_ms + 1)) : due_ms;
+}
+
+const struct outside_counters *outside_counters(const struct outside *outside)
+{
+    return &outside->counters;
 }
 
 uint64_t outside_tick(struct outside *outside, uint64_t now_ms)

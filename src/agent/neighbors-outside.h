@@ -2,7 +2,9 @@
  *
  * The data plane hands over a frame that lacks only the MAC of its next hop.  It is asked for by ARP (RFC 826) or neighbor solicitation
  * (RFC 4861), at most once a second (RFC 1122, 2.3.2.1); when the answer comes, the frame is sent on and the table of neighbors has it for those that
- * follow.  A station that is known is asked again, alone, before it is forgotten, so that traffic never waits for it.
+ * follow.  A station that is known is asked again, alone, before it is forgotten, so that traffic never waits for it; while it answers and the data
+ * plane sends to it, it stays (RFC 4861, 7.3).  One that shows MAC after MAC is believed at a bounded rate, the newest one in the end: each costs
+ * the host a compilation.
  *
  * The questions must not make anybody outside believe that an address has moved here: their sender is an address that this host
  * announces, or none (RFC 5227, RFC 4862).
@@ -35,6 +37,13 @@ struct outside_events {
     bool (*source)(void *context, uint32_t vni, bool is_v4, struct ip_address *ret);
     /* What outside_each() tells is another. */
     void (*changed)(void *context);
+    /* How many milliseconds ago the data plane last sent to the MAC; UINT64_MAX: never, as far as it knows. */
+    uint64_t (*unused_ms)(void *context, uint32_t vni, const uint8_t mac[6]);
+};
+
+struct outside_counters {
+    uint64_t moves; /* Stations that were believed another MAC, */
+    uint64_t held;  /* and answers with another MAC that had to wait for that, or were overtaken by a later one. */
 };
 
 /* Returns 0 or -ENOMEM.  'events' is copied. */
@@ -48,6 +57,8 @@ void outside_wanted(struct outside *outside, uint64_t now_ms, const struct outsi
 
 /* An ARP frame or a neighbor advertisement that came in by an uplink of the network.  Only stations that were wanted are believed anything of. */
 void outside_seen(struct outside *outside, uint64_t now_ms, uint32_t vni, const uint8_t *frame, size_t size);
+
+const struct outside_counters *outside_counters(const struct outside *outside);
 
 /* Does what is due.  Returns after how many milliseconds to call again; UINT64_MAX: nothing is due. */
 uint64_t outside_tick(struct outside *outside, uint64_t now_ms);

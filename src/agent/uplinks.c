@@ -175,6 +175,16 @@ static void outside_changed(void *context)
     agent_schedule_update(((struct uplinks *)context)->agent);
 }
 
+static uint64_t outside_unused_ms(void *context, uint32_t vni, const uint8_t mac[6])
+{
+    const struct uplinks *uplinks = context;
+    uint32_t index = station_index(vni, mac), used = 0, now = (uint32_t)(clock_monotonic_ns() >> STATION_TIME_SHIFT);
+
+    if (bpf_map_lookup_elem(maps_descriptor(uplinks->agent->maps, "station_use"), &index, &used) < 0 || !used)
+        return UINT64_MAX;
+    return now > used ? ((uint64_t)(now - used) << STATION_TIME_SHIFT) / 1000000 : 0;
+}
+
 void uplinks_take_event(struct uplinks *uplinks, const struct punt_event *event)
 {
     struct outside_uplink network;
@@ -480,6 +490,11 @@ bool uplinks_has(const struct uplinks *uplinks, uint32_t ifindex)
     return false;
 }
 
+const struct outside_counters *uplinks_outside_counters(const struct uplinks *uplinks)
+{
+    return outside_counters(uplinks->outside);
+}
+
 json_t *uplinks_report(const struct uplinks *uplinks)
 {
     json_t *names = json_array();
@@ -517,7 +532,7 @@ json_t *uplinks_snat_usage(const struct agent *agent)
 
 int uplinks_new(struct agent *agent, const char *text, struct uplinks **ret_uplinks, struct error *error)
 {
-    static const struct outside_events events = {outside_send, outside_source, outside_changed};
+    static const struct outside_events events = {outside_send, outside_source, outside_changed, outside_unused_ms};
     struct uplinks *uplinks = calloc(1, sizeof(*uplinks));
     int result;
 

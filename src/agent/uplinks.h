@@ -10,6 +10,7 @@
 #define MAX_UPLINKS 64 /* As many physical networks as a host reports. */
 
 struct uplinks;
+struct outside_counters;
 struct punt_event;
 
 /* 'text' is PHYSICAL_NETWORK:INTERFACE,...; NULL or empty: none.  Returns 0, -EINVAL, or another -errno, with '*error'. */
@@ -31,6 +32,8 @@ bool uplinks_has(const struct uplinks *uplinks, uint32_t ifindex); /* Is from_up
 
 /* PUNT_NEIGHBOR and PUNT_NEIGHBOR_SEEN. */
 void uplinks_take_event(struct uplinks *uplinks, const struct punt_event *event);
+
+const struct outside_counters *uplinks_outside_counters(const struct uplinks *uplinks);
 
 /* What this host's blocks of routers' ports are used for: {ROUTER: {"in_use": CONNECTIONS, "failed": CONNECTIONS THAT GOT NO PORT}}, those
  * of which there is something to say; a new reference. */

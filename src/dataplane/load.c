@@ -90,7 +90,7 @@ static uint32_t wanted_size(const struct maps *maps, const char *name)
         return maps->sizes.n_hosts;
     if (streq(name, "projects"))
         return maps->sizes.n_projects;
-    if (streq(name, "router_ports") || streq(name, "router_port_runtime"))
+    if (streq(name, "router_ports") || streq(name, "router_port_runtime") || streq(name, "outside_budget"))
         return maps->sizes.n_router_ports;
     return 0; /* As the program says. */
 }

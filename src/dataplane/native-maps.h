@@ -45,6 +45,8 @@
     MAP(gateways, HASH)                                                                                      \
     MAP(uplinks, HASH)                                                                                       \
     MAP(aliases, HASH)                                                                                       \
+    MAP(outside_budget, ARRAY)                                                                               \
+    MAP(station_use, ARRAY)                                                                                  \
     MAP(fragments, RECENT)                                                                                   \
     MAP(metadata, ARRAY)                                                                                     \
     MAP(metadata_budget, ARRAY)                                                                              \

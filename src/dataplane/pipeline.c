@@ -448,6 +448,8 @@ static int map_set_up(struct native *world, enum native_map_name name, enum nati
         [NATIVE_MAP_gateways] = {sizeof(struct flood_key), sizeof(struct output_value), 65536},
         [NATIVE_MAP_uplinks] = {sizeof(struct uplink_key), sizeof(struct uplink_value), 256},
         [NATIVE_MAP_aliases] = {sizeof(struct alias_key), sizeof(struct alias_value), FLOW_SLOTS_DEFAULT},
+        [NATIVE_MAP_outside_budget] = {4, sizeof(struct outside_budget), 0},
+        [NATIVE_MAP_station_use] = {4, sizeof(__u32), STATION_USE_SIZE},
         [NATIVE_MAP_fragments] = {sizeof(struct fragment_key), sizeof(struct fragment_value), 16384},
         [NATIVE_MAP_metadata] = {4, sizeof(struct metadata_config), 1},
         [NATIVE_MAP_metadata_budget] = {4, sizeof(struct metadata_budget), 0},
@@ -459,7 +461,7 @@ static int map_set_up(struct native *world, enum native_map_name name, enum nati
         n_max = name == NATIVE_MAP_hosts || name == NATIVE_MAP_host_runtime ? world->sizes.n_hosts
                 : name == NATIVE_MAP_projects     ? world->sizes.n_projects
                 : name == NATIVE_MAP_flow_slots   ? world->sizes.n_flow_slots
-                : name == NATIVE_MAP_router_ports || name == NATIVE_MAP_router_port_runtime
+                : name == NATIVE_MAP_router_ports || name == NATIVE_MAP_router_port_runtime || name == NATIVE_MAP_outside_budget
                       ? world->sizes.n_router_ports
                                                   : world->sizes.n_ports;
     return native_map_init(&world->maps[name], kind, shapes[name].key_size, shapes[name].value_size, n_max);

@@ -59,6 +59,8 @@
  *   gateways       hash          struct flood_key -> struct output_value 65536
  *   uplinks        hash          struct uplink_key -> struct uplink_value 256
  *   aliases        hash          struct alias_key -> struct alias_value FLOW_SLOTS_DEFAULT
+ *   outside_budget array         router port -> struct outside_budget MAX_ROUTER_PORTS_DEFAULT
+ *   station_use    array         station_index() -> __u32          STATION_USE_SIZE
  *   fragments      LRU hash      struct fragment_key -> struct fragment_value 16384
  *   metadata       array, mmap   0 -> struct metadata_config       1
  *   metadata_budget array        slot -> struct metadata_budget    MAX_PORTS_DEFAULT
@@ -471,6 +473,33 @@ struct snat_owner_key {
 
 /* Hosts with an uplink of a network, by index from 0 without holes; GATEWAYS_FACTS | 0 has their number as 'output'. */
 #define GATEWAYS_FACTS 0xc0000000u
+
+/* What an external network may cost the agent, by router port: packets a second, and as a burst.  Of number 0, which no router port has, the
+ * first is for all uplinks together: what stations tell of themselves. */
+enum outside_budget_kind {
+    BUDGET_UNRESOLVED, /* Frames for a station whose MAC is not known that another host sent here for this router. */
+    BUDGET_ERRORS,     /* ICMP errors to somebody outside. */
+    N_OUTSIDE_BUDGETS
+};
+#define BUDGET_SEEN BUDGET_UNRESOLVED
+struct outside_budget {
+    struct {
+        __u64 time_ns, tokens;
+    } of[N_OUTSIDE_BUDGETS];
+};
+#define UNRESOLVED_RATE 100
+#define OUTSIDE_ERROR_RATE 100
+#define SEEN_RATE 1000
+
+/* When a frame last left by an uplink for a station outside, in units of 2^30 ns of CLOCK_MONOTONIC; several stations may share a place. */
+#define STATION_USE_SIZE 4096
+#define STATION_TIME_SHIFT 30
+static inline __u32 station_index(__u32 vni, const __u8 *mac)
+{
+    __u32 low = (__u32)mac[2] << 24 | (__u32)mac[3] << 16 | (__u32)mac[4] << 8 | mac[5];
+
+    return ((vni * 0x9e3779b1u ^ low) * 0x85ebca6bu) >> 20;
+}
 
 /* ---- hosts: array by host slot; slot 0 is never used -------------------------------------------------------------------- */
 

@@ -99,7 +99,7 @@ static void load(void)
         const char *name = bpf_map__name(map);
         if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "port_counters") || streq(name, "hosts") ||
             streq(name, "host_runtime") || streq(name, "projects") || streq(name, "policies") || streq(name, "router_ports") ||
-            streq(name, "router_port_runtime") || streq(name, "metadata_budget"))
+            streq(name, "router_port_runtime") || streq(name, "metadata_budget") || streq(name, "outside_budget"))
             bpf_map__set_max_entries(map, N_SLOTS);
     }
     if (weft_bpf__load(skeleton))
@@ -116,7 +116,7 @@ static const char *const hashes[] = {"interfaces", "sources", "networks", "fdb",
                                      "rules", "members", "member_prefixes", "routes", "next_hops", "floating", "external", "forwardings",
                                      "snat", "snat_owners", "gateways", "uplinks", "aliases", "fragments", "connections"};
 static const char *const arrays[] = {"ports", "port_runtime", "hosts", "host_runtime", "projects", "policies", "router_ports", "router_port_runtime",
-                                     "metadata_budget", "metadata", "settings"};
+                                     "outside_budget", "metadata_budget", "metadata", "settings"};
 
 static void empty_hash(const char *name)
 {
@@ -301,6 +301,13 @@ static void random_external(struct pipeline *pipeline)
     struct port_runtime *runtime = pipeline_lookup(pipeline, "port_runtime", &nobody);
 
     fixture_external(pipeline);
+    for (uint32_t number = 0; number < N_SLOTS; number++) {
+        struct outside_budget *budget = pipeline_lookup(pipeline, "outside_budget", &number);
+        for (int i = 0; i < N_OUTSIDE_BUDGETS; i++) {
+            budget->of[i].time_ns = FAR_FUTURE_NS;
+            budget->of[i].tokens = random_below(60);
+        }
+    }
     if (chance(60)) {
         fixture_route(pipeline, ROUTER_OUTSIDE | 20, "fd01::", 64, chance(10) ? ROUTE_LOCAL : 0, 5, NULL);
         fixture_route(pipeline, ROUTER_OUTSIDE | 20, "10.0.0.0", 23, 0, 5, NULL);
@@ -920,6 +927,10 @@ static void compare_maps(struct pipeline *pipeline)
         bpf_map_lookup_elem(map_fd("port_runtime"), &slot, &runtime);
         if (memcmp(&runtime, pipeline_lookup(pipeline, "port_runtime", &slot), sizeof(runtime)) != 0)
             die("port_runtime of slot %u differs", slot);
+        struct outside_budget spent;
+        bpf_map_lookup_elem(map_fd("outside_budget"), &slot, &spent);
+        if (memcmp(&spent, pipeline_lookup(pipeline, "outside_budget", &slot), sizeof(spent)) != 0)
+            die("outside_budget of router port %u differs", slot);
         struct metadata_budget budget;
         bpf_map_lookup_elem(map_fd("metadata_budget"), &slot, &budget);
         if (memcmp(&budget, pipeline_lookup(pipeline, "metadata_budget", &slot), sizeof(budget)) != 0)

@@ -158,6 +158,8 @@ TABLE_PREFIXES(snat_owners, struct snat_owner_key, struct output_value, 65536);
 TABLE_HASH(gateways, struct flood_key, struct output_value, 65536);
 TABLE_HASH(uplinks, struct uplink_key, struct uplink_value, 256);
 TABLE_HASH(aliases, struct alias_key, struct alias_value, FLOW_SLOTS_DEFAULT);
+TABLE_ARRAY(outside_budget, struct outside_budget, MAX_ROUTER_PORTS_DEFAULT);
+TABLE_ARRAY(station_use, __u32, STATION_USE_SIZE);
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, 16384);

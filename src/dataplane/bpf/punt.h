@@ -61,21 +61,29 @@ static __always_inline __u32 punt_write(struct __sk_buff *skb, const struct pack
     return VERDICT(TC_ACT_STOLEN);
 }
 
-/* 'word' is a PUNT_WORD.  Returns VERDICT(TC_ACT_STOLEN), or why the agent did not get it. */
-CHECKED_ALONE __u32 punt_frame(struct __sk_buff *skb, const struct packet *packet, const struct port_config *port, __u32 word)
+/* Takes a token of the port's budget. */
+static __always_inline bool punt_spend(__u32 slot, const struct port_config *port)
 {
-    if (!packet || !port)
-        return DROP_no_port;
-    __u32 slot = packet->slot;
     struct port_runtime *runtime = map_lookup(port_runtime, &slot);
-    const __u8 nowhere[16] ON_STACK = {};
     __u64 tokens = 0;
 
     if (runtime)
         tokens = bucket_refill(&runtime->punt_time_ns, &runtime->punt_tokens, port->punt_rate, port->punt_burst);
     if (!tokens)
-        return DROP_punt_budget;
+        return false;
     runtime->punt_tokens = tokens - 1; /* Not one less than it holds: another CPU may have taken the last, and less than none is many. */
+    return true;
+}
+
+/* 'word' is a PUNT_WORD.  Returns VERDICT(TC_ACT_STOLEN), or why the agent did not get it. */
+CHECKED_ALONE __u32 punt_frame(struct __sk_buff *skb, const struct packet *packet, const struct port_config *port, __u32 word)
+{
+    if (!packet || !port)
+        return DROP_no_port;
+    const __u8 nowhere[16] ON_STACK = {};
+
+    if (!punt_spend(packet->slot, port))
+        return DROP_punt_budget;
     return punt_write(skb, packet, word, nowhere);
 }
 

@@ -14,9 +14,6 @@
 #include "weft/dataplane/bpf/reverse-path.h"
 #include "weft/dataplane/bpf/router-icmp.h"
 
-#define UPLINK_PUNT_RATE 1000 /* What the agent is shown of all uplinks, a second; and as a burst. */
-#define UPLINK_PUNT_BURST 1000
-
 /* A copy of the row: it is replaced whole, and may be another's while it is read. */
 static __always_inline bool uplink_read(const struct uplink_value *value, struct uplink_value *ret)
 {
@@ -45,27 +42,60 @@ static __always_inline __u32 uplink_transmit(struct __sk_buff *skb, const struct
     return VERDICT(bpf_redirect(uplink->ifindex, 0));
 }
 
-/* Shows the agent a frame of an uplink, or one that is complete but for the MAC of its next hop. */
-CHECKED_ALONE __u32 uplink_punt(struct __sk_buff *skb, const struct packet *packet, __u32 reason)
+static __always_inline bool outside_spend(__u32 number, enum outside_budget_kind kind, __u32 rate)
 {
-    const __u32 nobody = 0;
+    struct outside_budget *budget = map_lookup(outside_budget, &number);
+    __u64 tokens = budget ? bucket_refill(&budget->of[kind].time_ns, &budget->of[kind].tokens, rate, rate) : 0;
+
+    if (!tokens)
+        return false;
+    budget->of[kind].tokens = tokens - 1;
+    return true;
+}
+
+/* What is to be resolved costs who sends it: the port, or the router whose packet another host brought. */
+static __always_inline bool uplink_may_ask(const struct packet *packet)
+{
+    __u32 slot = packet->slot, unused;
+
+    if (!slot)
+        return outside_spend(packet->decision.router_port, BUDGET_UNRESOLVED, UNRESOLVED_RATE);
+    const struct port_config *port = port_config_get(slot, &unused);
+    return port && punt_spend(slot, port);
+}
+
+/* To the agent: a frame that is complete but for the MAC of its next hop. */
+CHECKED_ALONE __u32 uplink_ask(struct __sk_buff *skb, const struct packet *packet)
+{
     struct route_hop hop = {};
-    struct port_runtime *runtime = map_lookup(port_runtime, &nobody);
-    __u64 tokens = 0;
 
     if (!packet)
         return DROP_no_port;
-    if (runtime)
-        tokens = bucket_refill(&runtime->punt_time_ns, &runtime->punt_tokens, UPLINK_PUNT_RATE, UPLINK_PUNT_BURST);
-    if (!tokens)
+    const struct router_port_config *out = router_port_get(packet->decision.router_port);
+    if (!out || !route_find(out->router, packet, &hop))
+        return DROP_no_route;
+    if (!uplink_may_ask(packet))
         return DROP_punt_budget;
-    runtime->punt_tokens = tokens - 1;
-    if (reason == PUNT_NEIGHBOR) {
-        const struct router_port_config *out = router_port_get(packet->decision.router_port);
-        if (!out || !route_find(out->router, packet, &hop))
-            return DROP_no_route;
-    }
-    return punt_write(skb, packet, PUNT_WORD(reason, 0, 0), hop.address);
+    return punt_write(skb, packet, PUNT_WORD(PUNT_NEIGHBOR, 0, 0), hop.address);
+}
+
+/* To the agent, too: a frame by which a station says who it is. */
+static __noinline void uplink_show(struct __sk_buff *skb, const struct packet *packet)
+{
+    const __u8 nowhere[16] ON_STACK = {};
+
+    if (outside_spend(0, BUDGET_SEEN, SEEN_RATE))
+        punt_write(skb, packet, PUNT_WORD(PUNT_NEIGHBOR_SEEN, 0, 0), nowhere);
+}
+
+/* So that the agent does not take away what is in use. */
+static __always_inline void uplink_note_use(__u32 vni, const __u8 *mac)
+{
+    __u32 index = station_index(vni, mac), now = time_ns() >> STATION_TIME_SHIFT;
+    __u32 *used = map_lookup(station_use, &index);
+
+    if (used && *used != now)
+        *used = now;
 }
 
 /* ---- out ------------------------------------------------------------------------------------------------------------------------------- */
@@ -87,8 +117,9 @@ CHECKED_ALONE __u32 uplink_send(struct __sk_buff *skb, struct packet *packet)
     mac_copy(frame + 6, uplink.mac);
     if (mac_is_zero(packet->destination)) {
         TRACE(uplink, "the next hop's MAC is not known: the agent asks for it");
-        return uplink_punt(skb, packet, PUNT_NEIGHBOR);
+        return uplink_ask(skb, packet);
     }
+    uplink_note_use(packet->vni, packet->destination);
     TRACE(uplink, "out of interface %u, VLAN %u, to %s", uplink.ifindex, uplink.vlan, trace_mac(packet->destination));
     return uplink_transmit(skb, &uplink);
 }
@@ -127,7 +158,7 @@ CHECKED_ALONE __u32 uplink_arp(struct __sk_buff *skb, const struct packet *packe
     if (arp.operation == 2 || arp.sender == arp.target) {
         /* An answer, maybe to the agent, or a station that has moved.  The host may want to know, too. */
         if ((arp.operation == 2 && mac_same(packet->destination, uplink->mac)) || uplink_is_neighbor(packet->vni, sender))
-            uplink_punt(skb, packet, PUNT_NEIGHBOR_SEEN);
+            uplink_show(skb, packet);
         return NOT_OURS;
     }
     if (arp.operation != 1 || !external_announced(packet->vni, arp.target) || mac_same(arp.sender_mac, uplink->mac))
@@ -170,15 +201,15 @@ CHECKED_ALONE __u32 uplink_nd(struct __sk_buff *skb, const struct packet *packet
     if (!packet || !uplink || packet->l4 != ETH_HLEN + 40 || packet->flags & PACKET_FRAGMENT)
         return NOT_OURS;
     const unsigned char *frame = frame_at(skb, 0, ETH_HLEN + 40 + 24);
-    if (!frame)
-        return NOT_OURS;
+    if (!frame || frame[ETH_HLEN + IPV6_HOP_LIMIT] != 255)
+        return NOT_OURS; /* From beyond the link (RFC 4861, 7.1): nobody is told. */
     address_copy(target, frame + ETH_HLEN + 48);
     if (packet->icmp_type == ND_ADVERTISEMENT) {
         if (mac_same(packet->destination, uplink->mac) || uplink_is_neighbor(packet->vni, target))
-            uplink_punt(skb, packet, PUNT_NEIGHBOR_SEEN);
+            uplink_show(skb, packet);
         return NOT_OURS;
     }
-    if (frame[ETH_HLEN + IPV6_HOP_LIMIT] != 255 || mac_same(packet->source, uplink->mac) || !uplink_router(packet->vni, target))
+    if (mac_same(packet->source, uplink->mac) || !uplink_router(packet->vni, target))
         return NOT_OURS;
     __u32 step = uplink_untag(skb, uplink);
     if (step == STEP_CONTINUE)

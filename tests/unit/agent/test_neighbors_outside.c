@@ -18,6 +18,7 @@ struct world {
     struct outside *outside;
     bool has_source;
     unsigned n_sent, n_changed;
+    uint64_t unused_ms;
     uint8_t frame[1600]; /* The last one. */
     size_t size;
     unsigned n_listed;
@@ -49,6 +50,13 @@ static void changed(void *context)
     ((struct world *)context)->n_changed++;
 }
 
+static uint64_t unused(void *context, uint32_t vni, const uint8_t mac[6])
+{
+    assert_int_equal(vni, 7);
+    assert_memory_equal(mac, station_mac, 6);
+    return ((struct world *)context)->unused_ms;
+}
+
 static void visit(void *context, uint32_t vni, const struct ip_address *address, const uint8_t mac[6])
 {
     struct world *world = context;
@@ -66,11 +74,12 @@ static unsigned listed(struct world *world)
 
 static int set_up(void **state)
 {
-    static const struct outside_events events = {sent, source, changed};
+    static const struct outside_events events = {sent, source, changed, unused};
     struct world *world = calloc(1, sizeof(*world));
 
     assert_non_null(world);
     world->has_source = true;
+    world->unused_ms = UINT64_MAX;
     assert_int_equal(outside_new(&events, world, &world->outside), 0);
     *state = world;
     return 0;
@@ -215,7 +224,52 @@ static void a_station_that_moves_is_believed_and_a_stranger_is_not(void **state)
     assert_int_equal(world->n_changed, 2);
 }
 
-static void what_is_not_wanted_is_taken_away_but_not_lost(void **state)
+/* Ten minutes and more, at full speed: never taken away, not for a moment. */
+static void what_is_used_stays(void **state)
+{
+    struct world *world = *state;
+
+    want(world, 1000, "203.0.113.1");
+    answer(world, 1000, "203.0.113.1", station_mac);
+    world->unused_ms = 0;
+    for (uint64_t ms = 31000; ms < 3600000; ms += 30000) {
+        outside_tick(world->outside, ms);
+        answer(world, ms, "203.0.113.1", station_mac);
+        assert_int_equal(listed(world), 1);
+    }
+    assert_int_equal(world->n_changed, 1);
+    world->unused_ms = 590000; /* It falls silent, but answers: it stays for as long as it was said to. */
+    outside_tick(world->outside, 3620000);
+    assert_int_equal(listed(world), 1);
+    for (uint64_t ms = 3650000; ms <= 3653000; ms += 1000) /* Used and gone: three questions without an answer. */
+        outside_tick(world->outside, ms);
+    assert_int_equal(listed(world), 0);
+}
+
+static void a_station_that_alternates_costs_no_compilation_each_time(void **state)
+{
+    struct world *world = *state;
+
+    want(world, 1000, "203.0.113.1");
+    answer(world, 1000, "203.0.113.1", station_mac);
+    for (unsigned i = 0; i < 1000; i++)
+        answer(world, 2000 + i, "203.0.113.1", i % 2 ? station_mac : other_mac);
+    assert_in_range(world->n_changed, 2, 6);
+    assert_int_equal(outside_counters(world->outside)->moves, world->n_changed - 1);
+    assert_true(outside_counters(world->outside)->held > 400);
+    unsigned before = world->n_changed;
+    answer(world, 3001, "203.0.113.1", station_mac);
+    answer(world, 3002, "203.0.113.1", other_mac); /* The last word: it is believed in the end. */
+    answer(world, 3003, "203.0.113.1", station_mac);
+    answer(world, 3004, "203.0.113.1", other_mac);
+    for (uint64_t ms = 3004, in_ms; (in_ms = outside_tick(world->outside, ms)) < 20000 && ms < 20000;)
+        ms += in_ms;
+    assert_int_equal(listed(world), 1);
+    assert_memory_equal(world->listed_mac, other_mac, 6);
+    assert_in_range(world->n_changed - before, 0, 1);
+}
+
+static void what_is_not_used_is_taken_away_but_not_lost(void **state)
 {
     struct world *world = *state;
 
@@ -328,7 +382,9 @@ int main(void)
         TEST(only_the_newest_frames_wait),
         TEST(a_known_station_is_asked_again_alone),
         TEST(a_station_that_moves_is_believed_and_a_stranger_is_not),
-        TEST(what_is_not_wanted_is_taken_away_but_not_lost),
+        TEST(what_is_used_stays),
+        TEST(a_station_that_alternates_costs_no_compilation_each_time),
+        TEST(what_is_not_used_is_taken_away_but_not_lost),
         TEST(a_solicitation_is_answered_by_an_advertisement),
         TEST(a_checksum_that_was_left_to_the_device_is_finished),
         TEST(stations_of_a_network_without_uplink_are_forgotten),

@@ -111,6 +111,56 @@ static void the_way_back_has_to_be_the_one_it_came(void **state)
     expect_port(3, NULL);
 }
 
+/* ---- what the agent is asked for ------------------------------------------------------------------------------------------ */
+
+static void who_sends_to_nobody_pays_for_it(void **state)
+{
+    for (int i = 0; i < 2; i++) {
+        say(2, frame_text("B>R ip 10.0.0.2>203.0.113.%u udp 1000>53 +5", 200 + i));
+        expect_punt(PUNT_NEIGHBOR);
+    }
+    say(2, "B>R ip 10.0.0.2>203.0.113.202 udp 1000>53 +5");
+    expect_drop(DROP_punt_budget);
+    say(1, "A>R ip 10.0.0.1>203.0.113.200 udp 1000>53 +5"); /* Others do not feel it. */
+    expect_punt(PUNT_NEIGHBOR);
+    for (unsigned i = 0; i < UNRESOLVED_RATE; i++) { /* What another host sent for a router costs the router. */
+        say(TUNNEL, frame_text(FROM_HOST_1 "h>" OUTSIDE_MAC " ip 203.0.113.20>203.0.113.%u udp 1>2", 140 + i % 100));
+        expect_punt(PUNT_NEIGHBOR);
+    }
+    say(TUNNEL, FROM_HOST_1 "h>" OUTSIDE_MAC " ip 203.0.113.20>203.0.113.200 udp 1>2");
+    expect_drop(DROP_punt_budget);
+    say(TUNNEL, FROM_HOST_1 "g>" OUTSIDE_MAC " ip 203.0.113.10>203.0.113.200 udp 1>2");
+    expect_punt(PUNT_NEIGHBOR);
+    say(OUTSIDE, "y>u arp reply y 203.0.113.200 203.0.113.12"); /* The answers are not for nothing. */
+    expect_punt(PUNT_NEIGHBOR_SEEN);
+}
+
+static void an_advertisement_from_beyond_the_link_is_not_shown(void **state)
+{
+    say(OUTSIDE, "y>u ip6 2001:db8:20::7>2001:db8:20::10 na 2001:db8:20::7 y ttl=64");
+    expect_verdict(PIPELINE_PASSED);
+    assert_int_equal(result.n_outputs, 0);
+    say(OUTSIDE, "y>u ip6 2001:db8:20::7>2001:db8:20::10 na 2001:db8:20::7 y");
+    expect_punt(PUNT_NEIGHBOR_SEEN);
+}
+
+static void the_use_of_a_station_is_noted(void **state)
+{
+    uint8_t mac[6];
+
+    frame_mac("x", mac);
+    uint32_t index = station_index(20, mac);
+    const uint32_t *used = pipeline_lookup(pipeline, "station_use", &index);
+    pipeline_advance(pipeline, 100ull << STATION_TIME_SHIFT);
+    assert_int_equal(*used, 0);
+    say(2, "B>R ip 10.0.0.2>192.0.2.200 udp 1000>53 +5");
+    expect_verdict(PIPELINE_OUTSIDE);
+    assert_int_equal(*used, 100);
+    pipeline_advance(pipeline, 103ull << STATION_TIME_SHIFT);
+    say(2, "B>R ip 10.0.0.2>192.0.2.200 udp 1000>53 +5"); /* A known connection, too. */
+    assert_int_equal(*used, 103);
+}
+
 /* ---- names that are another's now ---------------------------------------------------------------------------------------- */
 
 static void a_floating_ip_that_moves_ends_the_aliases_of_its_former_port(void **state)
@@ -179,6 +229,9 @@ int main(void)
         TEST(an_outsider_is_no_member_of_a_group),
         TEST(our_own_addresses_do_not_come_from_outside),
         TEST(the_way_back_has_to_be_the_one_it_came),
+        TEST(who_sends_to_nobody_pays_for_it),
+        TEST(an_advertisement_from_beyond_the_link_is_not_shown),
+        TEST(the_use_of_a_station_is_noted),
         TEST(a_floating_ip_that_moves_ends_the_aliases_of_its_former_port),
         TEST(who_gets_a_floating_ip_gets_its_names),
         TEST(an_error_goes_to_who_sent_what_it_quotes),
