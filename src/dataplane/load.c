@@ -84,7 +84,7 @@ static uint32_t pinned_size(const char *path)
 
 static uint32_t wanted_size(const struct maps *maps, const char *name)
 {
-    if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "metadata_budget") || streq(name, "port_counters") || streq(name, "policies"))
+    if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "metadata_budget") || streq(name, "fragments") || streq(name, "port_counters") || streq(name, "policies"))
         return maps->sizes.n_ports;
     if (streq(name, "hosts") || streq(name, "host_runtime"))
         return maps->sizes.n_hosts;
@@ -102,7 +102,8 @@ static uint32_t wanted_size(const struct maps *maps, const char *name)
  * should that release come back, it makes its maps again. */
 static const struct {
     const char *name, *layout; /* The first layout has none behind its name. */
-} changed_maps[] = {{"connections", "-2"}, {"flow_slots", "-2"}, {"sweeper", "-2"}, {"networks", "-2"}, {"flood", "-2"}, {"projects", "-2"}, {"settings", "-2"}};
+} changed_maps[] = {{"connections", "-2"}, {"flow_slots", "-2"}, {"sweeper", "-2"}, {"networks", "-2"}, {"flood", "-2"}, {"projects", "-2"}, {"settings", "-2"},
+                    {"fragments", "-2"}};
 
 static void pin_file(const struct maps *maps, const char *map, char path[600])
 {

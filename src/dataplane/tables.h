@@ -61,7 +61,7 @@
  *   aliases        hash          struct alias_key -> struct alias_value FLOW_SLOTS_DEFAULT
  *   outside_budget array         router port -> struct outside_budget MAX_ROUTER_PORTS_DEFAULT
  *   station_use    array         station_index() -> __u32          STATION_USE_SIZE
- *   fragments      LRU hash      struct fragment_key -> struct fragment_value 16384
+ *   fragments      array         slot -> struct port_fragments     MAX_PORTS_DEFAULT
  *   metadata       array, mmap   0 -> struct metadata_config       1
  *   metadata_budget array        slot -> struct metadata_budget    MAX_PORTS_DEFAULT
  *   settings       array, mmap   0 -> struct settings              1
@@ -649,17 +649,15 @@ struct alias_value {
     __u32 generation;    /* Of the port slot. */
 };
 
-/* Later fragments have no ports: they follow the first one (RFC 791: source, destination, protocol, identification). */
-struct fragment_key {
-    __u32 vni;
-    __u32 id;
-    __u8 source[16], destination[16];
-    __u32 protocol;      /* | slot << 8: fragments that a workload sends and those that it is sent are told apart. */
+/* Later fragments have no ports: they follow the first one (bpf/fragment.h).  Array by slot; each port has its own places, in sets of FRAGMENT_WAYS. */
+#define FRAGMENTS_PER_PORT 64
+#define FRAGMENT_WAYS 4
+struct fragment {
+    __u64 check;         /* Of the packet's name and 'ports'. */
+    __u64 ports;         /* Of the first fragment: local, remote << 16, as on the wire; | when << 32, as 'last_seen'. */
 };
-struct fragment_value {
-    __u64 time_ns;
-    __u16 local_port, remote_port; /* Of the first fragment. */
-    __u32 pad;
+struct port_fragments {
+    struct fragment places[FRAGMENTS_PER_PORT];
 };
 
 /* Expiry, the data plane's own business: every entry has its key in one of 'flow_slots', and one timer in 'sweeper' walks over

@@ -25,6 +25,8 @@ static __always_inline __u32 deliver_local(struct __sk_buff *skb, struct packet 
             packet->drop_slot = slot;
             return step;
         }
+        if (port->flags & PORT_INGRESS_POLICY && packet_is_first_fragment(packet))
+            fragment_note(packet, port, slot, 1);
     }
     if (packet->decision.flags & DECISION_FRAGMENT)
         return punt_fragment(skb, packet);

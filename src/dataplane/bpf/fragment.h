@@ -1,47 +1,93 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Fragments at ports with security groups.  Only the first one of a packet has ports: it leaves them in 'fragments', and the later ones take
- * them from there and belong to the connection as well.  A later one whose first was not seen (or comes after it) is refused: nobody knows what
- * it belongs to.  The port's slot is in the key, so that what a workload sends and what it is sent do not mix. */
+/* Fragments at ports with security groups.  Only the first one of a packet has ports: once it is allowed it leaves them in 'fragments', and the
+ * later ones take them from there and belong to the connection as well.  A later one whose first was not allowed, or comes after it, is refused:
+ * nobody knows what it belongs to.
+ *
+ * Each port has its own places, so that what one is sent never costs another one's fragments.  A packet's name decides which set of
+ * FRAGMENT_WAYS places it may have; the one that is longest ago makes room.  Nothing is locked: 'check' fits only a packet's name and
+ * the very ports that were written with it, so that a place which two CPUs write at once is nobody's. */
 #ifndef WEFT_BPF_FRAGMENT_H
 #define WEFT_BPF_FRAGMENT_H
 
-#include "weft/dataplane/bpf/parse.h"
+#include "weft/dataplane/bpf/flow.h"
 
-#define FRAGMENT_TIME_NS 30000000000ull
+#define FRAGMENT_TIME (30000000000ull >> FLOW_TIME_SHIFT)
 
-/* The kernel gives the memory of an element that it evicts to another one at once. */
-static __always_inline __u32 fragment_check(const struct packet *packet, __u32 slot)
+/* Source, destination, protocol and identification (RFC 791, RFC 8200), whose they are and which way they go, in a word that nobody can choose. */
+static __always_inline __u64 fragment_name(const struct packet *packet, const struct port_config *port, bool received)
 {
-    return packet->fragment_id * 0x9e3779b1u ^ load32(packet->tuple.local + 12) ^ load32(packet->tuple.remote + 12) * 3 ^ slot << 8 ^
-           packet->tuple.protocol;
+    __u64 rest = (__u64)packet->fragment_id << 32 | (__u64)packet->tuple.protocol << 24 | (__u64)received << 23 | (port->generation & 0x7fffff);
+
+    return (flow_hash(packet->tuple.local, packet->tuple.remote) ^ rest) * 0x9e3779b97f4a7c15ull;
 }
 
-CHECKED_ALONE __u32 fragment_ports(struct packet *packet, __u32 slot)
+static __always_inline __u64 fragment_check(__u64 name, __u64 ports)
 {
-    struct fragment_key key ON_STACK = {};
+    return name ^ ports * 0xbf58476d1ce4e5b9ull;
+}
 
-    if (!packet)
-        return DROP_no_port;
-    key.vni = packet->vni;
-    key.id = packet->fragment_id;
-    key.protocol = packet->tuple.protocol | slot << 8;
-    address_copy(key.source, packet->tuple.local);
-    address_copy(key.destination, packet->tuple.remote);
-    if (!(packet->flags & PACKET_LATER_FRAGMENT)) {
-        struct fragment_value first ON_STACK = {.time_ns = time_ns(), .local_port = packet->tuple.local_port,
-                                                .remote_port = packet->tuple.remote_port, .pad = fragment_check(packet, slot)};
-        if (packet->flags & PACKET_HAS_FLOW)
-            map_put(fragments, &key, &first);
+static __always_inline __u32 fragment_age(__u64 ports, __u32 now)
+{
+    return flow_age(now, ports >> 32);
+}
+
+/* A later fragment gets the ports of its first. */
+CHECKED_ALONE __u32 fragment_take(struct packet *packet, const struct port_config *port, __u32 slot, __u32 received)
+{
+    struct port_fragments *table = map_lookup(fragments, &slot);
+
+    if (!packet || !port || !table)
+        return DROP_fragment_unknown;
+    __u64 name = fragment_name(packet, port, received);
+    __u32 set = name >> 56 & (FRAGMENTS_PER_PORT - FRAGMENT_WAYS), now = flow_now();
+
+#pragma GCC unroll 1
+    for (__u32 i = 0; i < FRAGMENT_WAYS; i++) {
+        const struct fragment *place = &table->places[(set + i) & (FRAGMENTS_PER_PORT - 1)];
+        __u64 ports = *(const volatile __u64 *)&place->ports;
+        if (*(const volatile __u64 *)&place->check != fragment_check(name, ports) || fragment_age(ports, now) > FRAGMENT_TIME)
+            continue;
+        packet->tuple.local_port = ports;
+        packet->tuple.remote_port = ports >> 16;
+        packet->flags |= PACKET_HAS_FLOW;
+        TRACE(flow, "a fragment of what came before it");
         return STEP_CONTINUE;
     }
-    const struct fragment_value *known = map_lookup(fragments, &key);
-    if (!known || known->pad != fragment_check(packet, slot) || time_ns() - known->time_ns > FRAGMENT_TIME_NS)
-        return DROP_fragment_unknown;
-    packet->tuple.local_port = known->local_port;
-    packet->tuple.remote_port = known->remote_port;
-    packet->flags |= PACKET_HAS_FLOW;
-    TRACE(flow, "a fragment of what came before it");
+    return DROP_fragment_unknown;
+}
+
+/* The first fragment of a packet has been allowed. */
+CHECKED_ALONE __u32 fragment_note(const struct packet *packet, const struct port_config *port, __u32 slot, __u32 received)
+{
+    struct port_fragments *table = map_lookup(fragments, &slot);
+
+    if (!packet || !port || !table || !(packet->flags & PACKET_HAS_FLOW))
+        return STEP_CONTINUE;
+    __u64 name = fragment_name(packet, port, received);
+    __u32 set = name >> 56 & (FRAGMENTS_PER_PORT - FRAGMENT_WAYS), now = flow_now(), oldest = 0, best = set;
+    __u64 ports = (__u64)now << 32 | (__u32)packet->tuple.remote_port << 16 | packet->tuple.local_port;
+
+#pragma GCC unroll 1
+    for (__u32 i = 0; i < FRAGMENT_WAYS; i++) {
+        const struct fragment *place = &table->places[(set + i) & (FRAGMENTS_PER_PORT - 1)];
+        __u64 there = *(const volatile __u64 *)&place->ports;
+        __u32 age = fragment_age(there, now);
+        if (*(const volatile __u64 *)&place->check == fragment_check(name, there) || !there)
+            age = 0xffffffff; /* It comes again, or nobody has been here. */
+        if (age >= oldest) {
+            oldest = age;
+            best = set + i;
+        }
+    }
+    struct fragment *place = &table->places[best & (FRAGMENTS_PER_PORT - 1)];
+    *(volatile __u64 *)&place->ports = ports;
+    *(volatile __u64 *)&place->check = fragment_check(name, ports);
     return STEP_CONTINUE;
+}
+
+static __always_inline bool packet_is_first_fragment(const struct packet *packet)
+{
+    return (packet->flags & (PACKET_FRAGMENT | PACKET_LATER_FRAGMENT)) == PACKET_FRAGMENT;
 }
 
 #endif

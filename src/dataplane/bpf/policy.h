@@ -7,8 +7,8 @@
  * that came to a refusal, the port's new set is asked.
  *
  * What a workload cannot be without passes always, as in Neutron's own drivers: ARP; discovery of neighbors and routers and the multicast
- * listener query (RFC 4861, RFC 2710); DHCP from client to server and back.  Port security has seen to it before that no workload
- * answers for others, and what the platform itself tells a workload does not come this way. */
+ * listener query (RFC 4861, RFC 2710); DHCP within a network whose server is one of its workloads.  Port security has seen to it before that no
+ * workload answers for others, and what the platform itself tells a workload does not come this way. */
 #ifndef WEFT_BPF_POLICY_H
 #define WEFT_BPF_POLICY_H
 
@@ -171,8 +171,34 @@ CHECKED_ALONE __u32 policy_judge(const struct packet *packet, __u32 slot, __u32 
     return search->verdict;
 }
 
-/* Is it of the kinds that pass whatever the rules say? */
-static __always_inline bool policy_exempts(const struct packet *packet, bool received)
+/* Does a router have a part in the frame's way?  It comes from one, or from outside, or it is for one. */
+static __noinline bool policy_is_routed(const struct packet *packet, bool received)
+{
+    struct fdb_key key ON_STACK = {.vni = packet->vni};
+
+    mac_copy(key.mac, received ? packet->source : packet->destination);
+    return packet->decision.router_port || packet->decision.flags & DECISION_TRANSLATED ||
+           (output_of(map_lookup(fdb, &key), packet->vni) & OUTPUT_KIND_MASK) == OUTPUT_ROUTER;
+}
+
+/* DHCP with a server that is a workload of the same network.  Where the platform answers nobody else does, and its answers do not come
+ * this way; beyond a router it is traffic as any other: what a client asks there, and the answer to that, is a connection. */
+static __always_inline bool policy_exempts_dhcp(const struct packet *packet, const struct port_config *port, bool received)
+{
+    bool ipv6 = packet->flags & PACKET_IPV6;
+    __u16 server = ipv6 ? bpf_htons(DHCP6_SERVER_PORT) : bpf_htons(DHCP4_SERVER_PORT);
+    __u16 client = ipv6 ? bpf_htons(DHCP6_CLIENT_PORT) : bpf_htons(DHCP4_CLIENT_PORT);
+
+    if (packet->tuple.local_port != (received ? server : client) || packet->tuple.remote_port != (received ? client : server))
+        return false;
+    if (port->flags & (ipv6 ? PORT_DHCP6 : PORT_DHCP4) || policy_is_routed(packet, received))
+        return false;
+    /* Clients have no other address yet (RFC 8415, 7.1). */
+    return !ipv6 || !received || (load16(packet->tuple.remote) & bpf_htons(0xffc0)) == bpf_htons(0xfe80);
+}
+
+/* Is it of the kinds that pass whatever the rules of 'port' say? */
+static __always_inline bool policy_exempts(const struct packet *packet, const struct port_config *port, bool received)
 {
     if (packet->ethertype == bpf_htons(ETH_P_ARP))
         return true;
@@ -182,13 +208,7 @@ static __always_inline bool policy_exempts(const struct packet *packet, bool rec
         __u8 type = packet->icmp_type;
         return type == ND_SOLICITATION || type == ND_ADVERTISEMENT || type == MLD_QUERY || (type == ND_ROUTER_SOLICITATION && !received);
     }
-    if (packet->tuple.protocol == IPPROTO_UDP) {
-        __u16 server = packet->flags & PACKET_IPV6 ? bpf_htons(DHCP6_SERVER_PORT) : bpf_htons(DHCP4_SERVER_PORT);
-        __u16 client = packet->flags & PACKET_IPV6 ? bpf_htons(DHCP6_CLIENT_PORT) : bpf_htons(DHCP4_CLIENT_PORT);
-        return received ? packet->tuple.local_port == server && packet->tuple.remote_port == client
-                        : packet->tuple.local_port == client && packet->tuple.remote_port == server;
-    }
-    return false;
+    return packet->tuple.protocol == IPPROTO_UDP && policy_exempts_dhcp(packet, port, received);
 }
 
 /* The port's word about a direction that it may have no policy for. */

@@ -154,7 +154,7 @@ CHECKED_ALONE __u32 flow_send(struct __sk_buff *skb, struct packet *packet, cons
 {
     if (!packet || !port)
         return DROP_no_port;
-    if (policy_exempts(packet, false))
+    if (policy_exempts(packet, port, false))
         return STEP_CONTINUE;
     if (!entry)
         return flow_open(skb, packet, port, packet->slot, false);
@@ -175,11 +175,11 @@ CHECKED_ALONE __u32 flow_receive(struct __sk_buff *skb, struct packet *packet, c
 
     if (!packet || !port)
         return DROP_no_port;
-    if (policy_exempts(packet, true))
+    if (policy_exempts(packet, port, true))
         return STEP_CONTINUE;
     packet->flags &= ~PACKET_STATELESS;
-    if (packet->flags & PACKET_FRAGMENT && port->flags & PORT_INGRESS_POLICY) {
-        step = fragment_ports(packet, slot);
+    if (packet->flags & PACKET_LATER_FRAGMENT && port->flags & PORT_INGRESS_POLICY) {
+        step = fragment_take(packet, port, slot, 1);
         if (step != STEP_CONTINUE)
             return step;
     }

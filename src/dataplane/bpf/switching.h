@@ -142,7 +142,7 @@ static long flood_local(__u32 index, struct flood_run *run)
         return 1;
     }
     /* By the packet alone, whoever asked for it: there is no connection with everybody.  Looking costs what a copy costs. */
-    if (port->flags & PORT_INGRESS_POLICY && !policy_exempts(run->packet, true) &&
+    if (port->flags & PORT_INGRESS_POLICY && !policy_exempts(run->packet, port, true) &&
         policy_judge(run->packet, slot, POLICY_INGRESS | POLICY_RECEIVED) == POLICY_DENIES) {
         state->budget--;
         state->n_spent++;

@@ -115,6 +115,8 @@ static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet 
         step = flow_send(skb, packet, port, entry);
         if (step != STEP_CONTINUE)
             return step;
+        if (packet_is_first_fragment(packet))
+            fragment_note(packet, port, packet->slot, 0);
     }
     if (packet->destination[0] & 1)
         return switch_flood(skb, packet, port, NULL);
@@ -179,8 +181,8 @@ static __always_inline __u32 workload_frame(struct __sk_buff *skb, struct packet
     if (packet_l3_size(skb, packet) > port->mtu)
         return punt_too_big(skb, packet, port);
 
-    if (packet->flags & PACKET_FRAGMENT && port->flags & PORT_EGRESS_POLICY) {
-        step = fragment_ports(packet, slot);
+    if (packet->flags & PACKET_LATER_FRAGMENT && port->flags & PORT_EGRESS_POLICY) {
+        step = fragment_take(packet, port, slot, 0);
         if (step != STEP_CONTINUE)
             return step;
     }
@@ -195,6 +197,8 @@ static __always_inline __u32 workload_frame(struct __sk_buff *skb, struct packet
                 step = flow_track(skb, packet, port, entry, slot);
                 if (step != STEP_CONTINUE)
                     return step;
+                if (packet_is_first_fragment(packet))
+                    fragment_note(packet, port, slot, 0);
             }
             flow_get_decision(entry, packet);
             flow_account(entry, packet, 0);

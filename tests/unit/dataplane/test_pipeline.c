@@ -1046,24 +1046,6 @@ static void full_table_costs_speed_only(void **state)
     pipeline_free(pipeline);
 }
 
-/* As the kernel's LRU hash: what is new is never refused. */
-static void full_table_of_fragments_makes_room(void **state)
-{
-    struct pipeline *pipeline = fixture_new();
-    struct fragment_value value = {.time_ns = 1};
-    struct fragment_key key = {.vni = 7};
-    size_t key_size, value_size;
-    uint32_t n;
-
-    for (key.id = 0; key.id < 16384 + 10; key.id++)
-        assert_int_equal(pipeline_update(pipeline, "fragments", &key, &value), 0);
-    key.id--;
-    assert_non_null(pipeline_lookup(pipeline, "fragments", &key));
-    assert_int_equal(pipeline_table(pipeline, "fragments", &key_size, &value_size, &n), 0);
-    assert_int_equal(n, 16384);
-    pipeline_free(pipeline);
-}
-
 static void budget_of_copies_grows_back(void **state)
 {
     struct pipeline *pipeline = fixture_new();
@@ -1202,7 +1184,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(addresses_behind_one_hash_are_told_apart),
         cmocka_unit_test(mapped_addresses_are_another_connection),
         cmocka_unit_test(full_table_costs_speed_only),
-        cmocka_unit_test(full_table_of_fragments_makes_room),
         cmocka_unit_test(budget_of_copies_grows_back),
         cmocka_unit_test(metadata_requests_and_answers_are_translated),
         cmocka_unit_test(every_prefix_of_every_case_is_safe),

@@ -181,10 +181,31 @@ static void what_every_workload_needs_passes(void **state)
     assert_int_equal(fixture_counters(pipeline, 1)->drops[DROP_policy_ingress], 1);
     assert_int_equal(fixture_counters(pipeline, 4)->rx_packets, 2);
     passes(pipeline, 4, "X>B ip 10.0.0.200>10.0.0.2 udp 67>68 +240");
-    passes(pipeline, 4, "X>B ip6 fd01::200>fd01::2 udp 547>546 +40");
+    drops(pipeline, 4, "X>B ip6 fd01::200>fd01::2 udp 547>546 +40", DROP_policy_ingress); /* No client has that yet. */
+    passes(pipeline, 4, "X>B ip6 fe80::200>fe80::ff:fe00:42 udp 547>546 +40");
     drops(pipeline, 2, "B>33:33:00:00:00:16 ip6 fd01::2>ff02::16 hopopts icmp6 143 0", DROP_policy_egress); /* As any other. */
     drops(pipeline, 4, "X>B ip6 fd01::200>fd01::2 icmp6 134 0 +8", DROP_policy_ingress);
     drops(pipeline, 4, "X>B type=0x88b5 +50", DROP_policy_ingress);
+    pipeline_free(pipeline);
+}
+
+/* A client's ports are no way past the rules: where the platform answers, nor for who is not in the network. */
+static void dhcp_passes_only_where_a_workload_may_answer(void **state)
+{
+    struct pipeline *pipeline = fixture_new();
+
+    fixture_policy(pipeline, 1, 0, 0);
+    fixture_policy(pipeline, 2, 0, 0);
+    drops(pipeline, 4, "X>A ip 10.0.0.200>10.0.0.1 udp 67>68 +240", DROP_policy_ingress);
+    drops(pipeline, 4, "X>A ip6 fe80::200>fe80::ff:fe00:41 udp 547>546 +40", DROP_policy_ingress);
+    passes(pipeline, 4, "X>B ip 10.0.0.200>10.0.0.2 udp 67>68 +240");
+    drops(pipeline, 4, "X>B ip 10.0.0.200>10.0.0.2 udp 67>69 +240", DROP_policy_ingress);
+    drops(pipeline, 10, "J>S ip 10.0.1.1>10.0.0.2 udp 67>68 +240", DROP_dhcp_server);
+    fixture_port(pipeline, 10)->flags &= ~PORT_SECURITY; /* May say what it wants, but its router brings it. */
+    drops(pipeline, 10, "J>S ip 10.0.1.1>10.0.0.2 udp 67>68 +240", DROP_policy_ingress);
+    drops(pipeline, 0, "outer 192.0.2.2>192.0.2.1 7 0 R>B ip 10.0.9.1>10.0.0.2 udp 67>68 +240", DROP_policy_ingress);
+    passes(pipeline, 0, "outer 192.0.2.2>192.0.2.1 7 0 M>B ip 10.0.0.101>10.0.0.2 udp 67>68 +240");
+    drops(pipeline, 2, "B>R ip 10.0.0.2>10.0.1.1 udp 68>67 +240", DROP_policy_egress);
     pipeline_free(pipeline);
 }
 
@@ -509,13 +530,46 @@ static void fragments_follow_the_first(void **state)
     drops(pipeline, 1, OUT("frag=6 proto 17 +40 set=19:9"), DROP_fragment_unknown); /* Another packet's. */
     drops(pipeline, 2, IN("frag=6 proto 17 +40"), DROP_fragment_unknown);
     drops(pipeline, 2, IN("more udp 9>8 +40"), DROP_policy_ingress);
-    drops(pipeline, 2, IN("frag=6 proto 17 +40"), DROP_policy_ingress);
+    drops(pipeline, 2, IN("frag=6 proto 17 +40"), DROP_fragment_unknown);
     passes(pipeline, 2, IN("more udp 9>7 +40"));
     passes(pipeline, 2, IN("frag=6 proto 17 +40"));
     passes(pipeline, 2, IN("more udp 53>1000 +40")); /* An answer. */
     passes(pipeline, 2, IN("frag=6 proto 17 +40"));
     pipeline_advance(pipeline, 60ull * 1000000000);
     drops(pipeline, 2, IN("frag=6 proto 17 +40"), DROP_fragment_unknown);
+    pipeline_free(pipeline);
+}
+
+/* Neither what is refused nor what other ports get or send makes a port forget whose fragments are under way. */
+static void nobody_pushes_out_anothers_fragments(void **state)
+{
+    const struct rule in[] = {UDP4(7)};
+    struct pipeline *pipeline = world(NULL, 0, in, 1);
+    char text[120];
+
+    passes(pipeline, 2, IN("more udp 9>7 +40"));
+    for (int id = 0; id < 4 * FRAGMENTS_PER_PORT; id++) {
+        snprintf(text, sizeof(text), "B>A ip 10.0.0.2>10.0.0.1 more udp 9>8 +40 set=18:%d set=19:%d", 1 + id / 256, id % 256);
+        drops(pipeline, 2, text, DROP_policy_ingress);
+        snprintf(text, sizeof(text), "B>H ip 10.0.0.2>10.0.0.8 more udp 9>8 +40 set=18:%d set=19:%d", 1 + id / 256, id % 256);
+        passes(pipeline, 2, text);
+        snprintf(text, sizeof(text), "H>B ip 10.0.0.8>10.0.0.2 more udp 9>8 +40 set=18:%d set=19:%d", 1 + id / 256, id % 256);
+        passes(pipeline, 8, text);
+    }
+    passes(pipeline, 2, IN("frag=6 proto 17 +40"));
+    /* The last of many that the port itself is sent are known, and as many as it has places for at most. */
+    int n = 0;
+    for (int id = 0; id < 4 * FRAGMENTS_PER_PORT; id++) {
+        snprintf(text, sizeof(text), "B>A ip 10.0.0.2>10.0.0.1 more udp 9>7 +40 set=18:%d set=19:%d", 1 + id / 256, id % 256);
+        passes(pipeline, 2, text);
+        snprintf(text, sizeof(text), "B>A ip 10.0.0.2>10.0.0.1 frag=6 proto 17 +40 set=18:%d set=19:%d", 1 + id / 256, id % 256);
+        passes(pipeline, 2, text);
+    }
+    for (int id = 0; id < 4 * FRAGMENTS_PER_PORT; id++) {
+        snprintf(text, sizeof(text), "B>A ip 10.0.0.2>10.0.0.1 frag=6 proto 17 +40 set=18:%d set=19:%d", 1 + id / 256, id % 256);
+        n += run(pipeline, 2, text, NULL) == DROP_NONE;
+    }
+    assert_in_range(n, FRAGMENTS_PER_PORT / 2, FRAGMENTS_PER_PORT);
     pipeline_free(pipeline);
 }
 
@@ -836,6 +890,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_groups_nothing_passes),
         cmocka_unit_test(what_every_workload_needs_passes),
+        cmocka_unit_test(dhcp_passes_only_where_a_workload_may_answer),
         cmocka_unit_test(each_part_of_a_rule_counts),
         cmocka_unit_test(groups_are_addresses_and_prefixes),
         cmocka_unit_test(rules_go_on_in_the_next_block),
@@ -851,6 +906,7 @@ int main(void)
         cmocka_unit_test(connections_survive_that_policy_comes),
         cmocka_unit_test(rules_that_come_back_are_obeyed_at_once),
         cmocka_unit_test(fragments_follow_the_first),
+        cmocka_unit_test(nobody_pushes_out_anothers_fragments),
         cmocka_unit_test(ipv6_fragments_follow_the_first),
         cmocka_unit_test(fragments_hide_no_header),
         cmocka_unit_test(errors_belong_to_connections),
