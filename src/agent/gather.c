@@ -8,6 +8,8 @@
 
 #include "weft/base/log.h"
 
+#define PORT_HALF_OPEN_MIN 16 /* Of each port, however many its project has here. */
+
 /* ---- ports of this host ------------------------------------------------------------------------------------------------- */
 
 static struct agent_port *add_port(struct agent *agent, const struct port *model)
@@ -116,6 +118,17 @@ static struct agent_host *update_host(struct agent *agent, const struct host *mo
 static uint32_t share_of(uint32_t table_size, size_t n)
 {
     return MAX(table_size / ((uint32_t)n + 1), table_size / 16);
+}
+
+/* How many of a project's half-open connections each of its ports here may always have: together they are half of what it may have at all.
+ * By powers of two, so that not every port that comes or goes is a change. */
+static uint32_t share_of_port(uint32_t max_half_open, uint32_t n_ports)
+{
+    uint32_t share = max_half_open / 2;
+
+    for (uint32_t n = 1; n < n_ports && share > PORT_HALF_OPEN_MIN; n *= 2)
+        share /= 2;
+    return share;
 }
 
 static struct project_limits limits_of_project(const struct agent *agent, size_t n)
@@ -290,13 +303,19 @@ static int gather_projects(struct agent *agent, struct gathered *gathered)
     struct project_limits limits = limits_of_project(agent, projects->n_nodes);
     size_t *n = &gathered->snapshot.n_projects;
 
+    _cleanup_(freep) uint32_t *n_ports = calloc(maps_sizes(agent->maps).n_projects + 1, sizeof(*n_ports));
+
     gathered->projects = calloc(projects->n_nodes + 2, sizeof(*gathered->projects));
-    if (!gathered->projects)
+    if (!gathered->projects || !n_ports)
         return -ENOMEM;
+    HASHMAP_FOREACH(node, &agent->ports)
+        n_ports[CONTAINER_OF(node, struct agent_port, by_id)->project]++;
+    limits.port_half_open = share_of_port(limits.max_half_open, n_ports[0]);
     gathered->projects[(*n)++] = (struct compile_project){0, limits};
     HASHMAP_FOREACH(node, projects) {
         const struct slot *slot = CONTAINER_OF(node, struct slot, by_name);
 
+        limits.port_half_open = share_of_port(limits.max_half_open, n_ports[slot->number]);
         gathered->projects[(*n)++] = (struct compile_project){slot->number, limits};
     }
     return 0;

@@ -171,6 +171,8 @@ int format_row(enum desired_table table, const void *key, const void *value, str
         LOAD(struct project_limits, v, value);
         error = buffer_printf(buffer, " %u = half-open %u established %u learned %u", index, v.max_half_open, v.max_established,
                               v.max_learned);
+        if (error == 0 && v.port_half_open)
+            error = buffer_printf(buffer, " half-open of a port %u", v.port_half_open);
         break;
     }
     case TABLE_POLICIES:

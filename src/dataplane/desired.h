@@ -44,7 +44,7 @@ struct peer_key {
 };
 
 struct project_limits {
-    __u32 max_half_open, max_established, max_learned;
+    __u32 max_half_open, max_established, max_learned, port_half_open;
 };
 
 enum desired_table {

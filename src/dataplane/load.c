@@ -84,7 +84,7 @@ static uint32_t pinned_size(const char *path)
 
 static uint32_t wanted_size(const struct maps *maps, const char *name)
 {
-    if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "metadata_budget") || streq(name, "fragments") || streq(name, "port_counters") || streq(name, "policies"))
+    if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "metadata_budget") || streq(name, "fragments") || streq(name, "half_open") || streq(name, "port_counters") || streq(name, "policies"))
         return maps->sizes.n_ports;
     if (streq(name, "hosts") || streq(name, "host_runtime"))
         return maps->sizes.n_hosts;

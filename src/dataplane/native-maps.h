@@ -28,6 +28,7 @@
     MAP(projects, ARRAY)                                                                                     \
     MAP(connections, HASH)                                                                                   \
     MAP(flow_slots, ARRAY)                                                                                   \
+    MAP(half_open, ARRAY)                                                                                    \
     MAP(sweeper, ARRAY)                                                                                      \
     MAP(policies, ARRAY)                                                                                     \
     MAP(rules, HASH)                                                                                         \

@@ -127,6 +127,7 @@ static void write_limits(struct maps *maps, uint32_t index, const void *row)
     __atomic_store_n(&record->max_half_open, limits.max_half_open, __ATOMIC_RELAXED);
     __atomic_store_n(&record->max_established, limits.max_established, __ATOMIC_RELAXED);
     __atomic_store_n(&record->max_learned, limits.max_learned, __ATOMIC_RELAXED);
+    __atomic_store_n(&record->port_half_open, limits.port_half_open, __ATOMIC_RELAXED);
 }
 
 /* One word, so that a reader has the two sets of one policy. */
@@ -144,7 +145,7 @@ static int read_projects(const struct maps *maps, struct rows *rows)
 {
     for (uint32_t index = 0; index < maps->records[TABLE_PROJECTS].n; index++) {
         const struct project_record *record = records_project(maps, index);
-        struct project_limits limits = {record->max_half_open, record->max_established, record->max_learned};
+        struct project_limits limits = {record->max_half_open, record->max_established, record->max_learned, record->port_half_open};
 
         if ((limits.max_half_open || limits.max_established || limits.max_learned) && rows_add(rows, &index, &limits) < 0)
             return -ENOMEM;

@@ -42,6 +42,7 @@
  *   projects       array, mmap   index -> struct project_record    MAX_PROJECTS_DEFAULT
  *   connections    hash          struct flow_key -> struct flow_entry FLOW_SLOTS_DEFAULT
  *   flow_slots     array         index -> struct flow_slot         FLOW_SLOTS_DEFAULT
+ *   half_open      array         slot -> struct half_open          MAX_PORTS_DEFAULT
  *   sweeper        array         0 -> struct sweeper               1
  *   policies       array, mmap   slot -> struct port_policy        MAX_PORTS_DEFAULT
  *   rules          hash          struct rules_key -> struct rules_block 65536
@@ -545,7 +546,7 @@ struct project_record {
     __u32 n_learned;                      /* In the project's networks; counted down by the agent. */
     __u32 max_learned;                    /* Written by the agent. */
     __u32 n_not_learned;                  /* Frames whose MAC was refused for that limit. */
-    __u32 pad;
+    __u32 port_half_open;                 /* Of max_half_open, what each of its ports may have whatever the others do; by the agent. */
 };
 
 /* ---- connections: hash, not preallocated ------------------------------------------------------------------------------- */
@@ -590,7 +591,9 @@ enum flow_state {
 #define FLOW_ECHO_BOTH (1u << 12)    /* ICMP: both sides ask, with the same identifier. */
 #define FLOW_RESET_SEEN(side) (1u << (13 + 2 * (side))) /* It sent a RST that the other may have believed: the rest of its life is short. */
 #define FLOW_BOUND (1u << 14)        /* Only an entry can tell what it is called outside. */
-#define FLOW_COUNTED (1u << 31)      /* Of 'account'. */
+#define FLOW_COUNTED (1u << 31)      /* Of 'account'; */
+#define FLOW_RECYCLED (1u << 30)     /* of a dead one: it has given back its place already, and was not established. */
+#define FLOW_ACCOUNT_MASK 0xffffu
 #define FLOW_SCALE_UNKNOWN 15        /* 14 is the largest shift. */
 #define FLOW_TIME_SHIFT 20           /* Times are CLOCK_MONOTONIC_COARSE >> 20: about milliseconds, and wrap after 52 days. */
 struct flow_entry {
@@ -606,7 +609,7 @@ struct flow_entry {
     __u64 bytes[2];
     /* Up to here in one cache line. */
     __u32 generation;      /* Of the port slot. */
-    __u32 account;         /* Index of its project, | FLOW_COUNTED when that counts it as established, not half open. */
+    __u32 account;         /* Index of its project, | FLOW_COUNTED when that counts it as established, not half open; | FLOW_RECYCLED. */
     __u8 next_mac[6];      /* Routed: the L2 destination that the workload's frames get; */
     __u16 router_port;     /* and where they leave the last router: its MAC is their source, its network theirs.  0: switched. */
     __u8 hops;             /* Routers on the way: what their TTL loses. */
@@ -668,7 +671,17 @@ struct flow_slot {
     struct flow_key key;
     __u32 state;           /* enum flow_slot_state */
 };
-#define SWEEP_VERSION 3           /* A program with another one takes the timer over. */
+
+/* Where a port's latest connections have their slots, so that its oldest half-open ones can make room for new ones (bpf/half-open.h). */
+#define HALF_OPEN_RING 1024
+struct half_open {
+    __u32 head;            /* Where the next one goes. */
+    __u32 tail;            /* The oldest that may be given up. */
+    __u32 gone;            /* The oldest of those that have been, and are not deleted yet. */
+    __u32 pad;
+    __u32 places[HALF_OPEN_RING]; /* Indexes of 'flow_slots'. */
+};
+#define SWEEP_VERSION 4           /* A program with another one takes the timer over. */
 struct sweeper {
 #ifdef __bpf__
     struct bpf_timer timer;

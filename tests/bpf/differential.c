@@ -99,8 +99,8 @@ static void load(void)
         const char *name = bpf_map__name(map);
         if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "port_counters") || streq(name, "hosts") ||
             streq(name, "host_runtime") || streq(name, "projects") || streq(name, "policies") || streq(name, "router_ports") ||
-            streq(name, "router_port_runtime") || streq(name, "metadata_budget") || streq(name, "outside_budget") ||
-            streq(name, "fragments"))
+            streq(name, "router_port_runtime") || streq(name, "metadata_budget") || streq(name, "outside_budget") || streq(name, "fragments") ||
+            streq(name, "half_open"))
             bpf_map__set_max_entries(map, N_SLOTS);
     }
     if (weft_bpf__load(skeleton))
@@ -117,7 +117,7 @@ static const char *const hashes[] = {"interfaces", "sources", "networks", "fdb",
                                      "rules", "members", "member_prefixes", "routes", "next_hops", "floating", "external", "forwardings",
                                      "snat", "snat_owners", "gateways", "uplinks", "aliases", "fragments", "connections"};
 static const char *const arrays[] = {"ports", "port_runtime", "hosts", "host_runtime", "projects", "policies", "router_ports", "router_port_runtime",
-                                     "outside_budget", "metadata_budget", "fragments", "metadata", "settings"};
+                                     "outside_budget", "metadata_budget", "fragments", "half_open", "metadata", "settings"};
 
 static void empty_hash(const char *name)
 {

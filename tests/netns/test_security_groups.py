@@ -7,7 +7,9 @@
 import contextlib
 import errno
 import socket
+import struct
 import subprocess
+import threading
 
 import pytest
 
@@ -187,6 +189,45 @@ def test_stateless_groups_judge_each_packet(lab, groups):
         wait_for(lambda: lab.hosts[0].drops(server.port).get("policy_egress"), "the answer to be dropped")
         groups.allow(web, direction="egress")
         wait_for(lambda: connects(client, server, 7000), "answers to be let out")
+
+
+def flood(sender, receiver, n):
+    """So many SYNs of connections that nobody answers: the checksum is wrong, which only the receiver's kernel looks at."""
+    mac = bytes.fromhex(receiver.port["mac_address"].replace(":", "") + sender.port["mac_address"].replace(":", ""))
+    with sender.namespace.inside():
+        raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        raw.bind(("eth0", 0))
+    with raw:
+        for i in range(n):
+            ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, 0, 0, 64, 6, 0, socket.inet_aton(sender.address), socket.inet_aton(receiver.address))
+            half = sum(struct.unpack("!10H", ip))
+            ip = ip[:10] + struct.pack("!H", ~((half & 0xffff) + (half >> 16)) & 0xffff) + ip[12:]
+            tcp = struct.pack("!HHIIBBHHH", 1024 + i % 60000, 9000 + i // 60000, i, 0, 5 << 4, 2, 1024, 0xbad, 0)
+            raw.send(mac + b"\x08\0" + ip + tcp)
+
+
+def test_a_flood_of_syns_concerns_nobody_else(lab, groups):
+    """Connections last, and others of the same project begin, at the flooded port and from the host that the flood comes from too."""
+    web, clients = groups.new("web", {}), groups.new("clients", OUT)
+    with workload(lab, lab.hosts[0], web) as server, workload(lab, lab.hosts[1], clients) as client, \
+            workload(lab, lab.hosts[1], clients) as stranger, workload(lab, lab.hosts[0], web) as neighbor, \
+            listening(server, 7000), listening(neighbor, 7000):
+        wait_for(lambda: connects(client, server, 7000) and connects(stranger, server, 7000), "both to reach the server")
+        with connect(client, server, 7000) as lasting:
+            before = lab.hosts[0].counters(server.port)["rx_packets"]
+            flooding = threading.Thread(target=flood, args=(stranger, server, 150000))
+            flooding.start()
+            try:
+                while flooding.is_alive():
+                    assert connects(client, neighbor, 7000)
+                    lasting.sendall(b"still there?")
+                    assert lasting.recv(100) == b"still there?"
+            finally:
+                flooding.join()
+            # More were let in than the project may have at once (a quarter of its half of the table).
+            assert lab.hosts[0].counters(server.port)["rx_packets"] - before > 40000
+            assert connects(client, server, 7000) and connects(client, neighbor, 7000)
+            assert "connection_limit" not in {**lab.hosts[0].drops(neighbor.port), **lab.hosts[1].drops(client.port)}
 
 
 def test_a_port_scan_sees_nothing(lab, groups):

@@ -9,13 +9,10 @@
  * A dead entry is deleted a tick later, because memory of a deleted element may be given to another key at once, and a program that found
  * the entry just before must not read that key's values; it takes far less than a tick to run.
  *
- * Expiry needs nobody in user space.  A new entry puts its key into the next free one of 'flow_slots'; one timer walks over
- * them, a stretch each tick, all of them in about a dozen seconds.  A timer in each entry would be simpler, but
- * bpf_timer_init() may have no memory (Linux 6.18 takes it without waiting for a lock: seen to fail for nine entries of ten
- * in a burst of new connections), and a hundred thousand timers cost more than the walk.
+ * How entries end is in expiry.h.
  *
  * Admission is by project: so many half-open, so many established.  Over the limit a port without stateful policy is
- * served without an entry: it loses speed, nothing else.
+ * served without an entry: it loses speed, nothing else.  At others the oldest half-open ones of the port make room (half-open.h).
  *
  * Accepted races: counters of an entry may lose an increment when two CPUs carry the same connection; a CPU that read
  * the entry before it was rewritten may use the old output for that one frame. */
@@ -23,27 +20,11 @@
 #define WEFT_BPF_FLOW_H
 
 #include "weft/dataplane/bpf/counters.h"
+#include "weft/dataplane/bpf/half-open.h"
 #include "weft/dataplane/bpf/parse.h"
 #include "weft/dataplane/bpf/segment.h"
 
-#define FLOW_DEAD_TIME 10         /* As 'last_seen': 10 ms. */
 #define FLOW_ASSURED_PACKETS 3
-#define FLOW_OVER_TIMEOUT_S 10
-#define FLOW_SLOT_TRIES 8
-#define SWEEP_TICK_NS 100000000ull
-#define SWEEP_STRETCH 2048        /* Slots a tick. */
-
-/* CLOCK_MONOTONIC_COARSE in the unit of entries. */
-static __always_inline __u32 flow_now(void)
-{
-    return time_ns() >> FLOW_TIME_SHIFT;
-}
-
-/* How long ago; what another CPU wrote just now counts as now. */
-static __always_inline __u32 flow_age(__u32 now, __u32 then)
-{
-    return (__s32)(now - then) > 0 ? now - then : 0;
-}
 
 /* Two IPv6 addresses in 64 bits: products of words that depend on the host's secret, so that nobody can choose addresses that
  * meet.  Those that meet all the same do not share an entry (flow_find): the second goes without. */
@@ -63,11 +44,6 @@ static __always_inline __u64 flow_hash(const __u8 *local, const __u8 *remote)
     FLOW_HASH_WORD(remote + 8, 0xd6e8feb86659fd93ull);
 #undef FLOW_HASH_WORD
     return hash;
-}
-
-static __always_inline __u32 flow_key_slot(const struct flow_key *key)
-{
-    return key->owner & (FLOW_KEY_IPV6 - 1);
 }
 
 /* The two ends as the workload sees them that sent the frame or, 'received', is given it. */
@@ -145,198 +121,6 @@ static __always_inline bool flow_is_current(const struct flow_entry *entry, cons
            mac_same(entry->remote_mac, packet->destination) && entry->output_generation == output_generation(entry->output);
 }
 
-/* After how much silence the entry ends, in the unit of 'last_seen'; less than half of what that can hold. */
-static __always_inline __u32 flow_timeout(const struct flow_key *key, const struct flow_entry *entry)
-{
-    const struct settings *settings = settings_get();
-    __u32 which, seconds = 0, protocol = key->owner >> 24;
-
-    if (protocol == IPPROTO_TCP)
-        which = entry->flags & (FLOW_RESET_SEEN(0) | FLOW_RESET_SEEN(1))         ? TIMEOUT_TCP_CLOSING
-                : entry->state == FLOW_ESTABLISHED                               ? TIMEOUT_TCP_ESTABLISHED
-                : entry->state == FLOW_HALF_CLOSED                               ? TIMEOUT_TCP_HALF_CLOSED
-                : entry->state == FLOW_HALF_OPEN                                 ? TIMEOUT_HALF_OPEN
-                                                                                 : TIMEOUT_TCP_CLOSING;
-    else if (protocol == IPPROTO_UDP)
-        which = entry->state == FLOW_ESTABLISHED ? TIMEOUT_UDP_SEEN : TIMEOUT_UDP_NEW;
-    else if (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6)
-        which = TIMEOUT_ICMP;
-    else
-        which = TIMEOUT_OTHER;
-    if (settings)
-        seconds = settings->timeout_s[which];
-    /* What is over keeps nobody waiting (a SYN begins anew at once) but its place in the table, and others' names where it is translated. */
-    bool is_over = entry->state == FLOW_RESET || (entry->state == FLOW_TIME_WAIT && !(entry->flags & FLOW_TRANSLATED));
-    if (protocol == IPPROTO_TCP && is_over && seconds > FLOW_OVER_TIMEOUT_S)
-        seconds = FLOW_OVER_TIMEOUT_S;
-    __u64 time = (seconds ? seconds : 30) * 1000000000ull >> FLOW_TIME_SHIFT;
-    return time < 0x7fffffff ? time : 0x7fffffff;
-}
-
-/* Gives back the entry's place in its project's limit. */
-static __always_inline void flow_release(__u32 account)
-{
-    __u32 index = account & ~FLOW_COUNTED;
-    bool established = account & FLOW_COUNTED;
-    struct project_record *project = map_lookup(projects, &index);
-
-    if (project)
-        __sync_fetch_and_add(established ? &project->n_established : &project->n_half_open, -1);
-}
-
-static __always_inline __u32 flow_slots_mask(void)
-{
-    const struct settings *settings = settings_get();
-    __u32 n = settings ? settings->n_flow_slots : 0;
-
-    return (n ? n : FLOW_SLOTS_DEFAULT) - 1;
-}
-
-static __always_inline void router_port_count(__u32 number, __s64 n_names, __u64 n_exhausted)
-{
-    struct router_port_runtime *runtime = map_lookup(router_port_runtime, &number);
-
-    if (!runtime)
-        return;
-    if (n_names)
-        __sync_fetch_and_add(&runtime->n_names, n_names);
-    if (n_exhausted)
-        __sync_fetch_and_add(&runtime->n_exhausted, n_exhausted);
-}
-
-/* Frees the name that the entry has outside.  Only the entry's: it was inserted where there was none, and whoever else wants it waits. */
-static __noinline void flow_alias_delete(const struct alias_key *name, const struct flow_key *key, __u32 gateway)
-{
-    const struct alias_value *alias = map_lookup(aliases, name);
-
-    if (alias && alias->key.owner == key->owner && alias->key.local == key->local && alias->key.remote == key->remote &&
-        alias->key.local_port == key->local_port && alias->key.remote_port == key->remote_port && map_delete(aliases, name) == 0)
-        router_port_count(gateway, -1, 0);
-}
-
-/* Removes an entry that has been dead for a tick; whoever succeeds gives back its place. */
-static __always_inline void flow_remove(const struct flow_key *key, const struct flow_entry *entry)
-{
-    __u32 account = entry->account;
-
-    if (entry->flags & FLOW_ALIASED) {
-        struct alias_key name ON_STACK = {.vni_protocol = entry->outside_vni << 8 | key->owner >> 24, .address = entry->outside_local,
-                                          .remote = entry->outside_remote, .port = entry->outside_local_port,
-                                          .remote_port = entry->outside_remote_port};
-        flow_alias_delete(&name, key, entry->gateway);
-    }
-    if (map_delete(connections, key) == 0)
-        flow_release(account);
-}
-
-/* Is the entry's port still whose it was made for?  A freed slot has no network; one given to another has another generation. */
-static __always_inline bool flow_has_owner(const struct flow_key *key, const struct flow_entry *entry)
-{
-    __u32 unused;
-    const struct port_config *port = port_config_get(flow_key_slot(key), &unused);
-
-    return port && port->vni && port->generation == entry->generation;
-}
-
-/* Looks at one slot: the sweeper's step. */
-static __always_inline void sweep_slot(struct flow_slot *slot, __u32 now)
-{
-    struct flow_entry *entry = map_lookup(connections, &slot->key);
-
-    if (!entry) {
-        slot->state = SLOT_FREE;
-        return;
-    }
-    __u32 age = flow_age(now, entry->last_seen);
-    if (entry->state == FLOW_DEAD) {
-        if (age >= FLOW_DEAD_TIME) {
-            flow_remove(&slot->key, entry);
-            slot->state = SLOT_FREE;
-        }
-    } else if (age >= flow_timeout(&slot->key, entry) || !flow_has_owner(&slot->key, entry)) {
-        entry->state = FLOW_DEAD;
-        entry->last_seen = now;
-        slot->state = SLOT_DYING;
-    }
-}
-
-struct sweep_state {
-    __u32 now;
-    __u32 first; /* Of the stretch; the one before it is looked at again for the dying. */
-    __u32 mask;
-    __u32 n_seen;
-};
-
-static long sweep_step(__u32 index, void *context)
-{
-    struct sweep_state *state = context;
-    __u32 position = (state->first + index - SWEEP_STRETCH) & state->mask;
-    struct flow_slot *slot = map_lookup(flow_slots, &position);
-
-    if (!slot)
-        return 0;
-    if (index < SWEEP_STRETCH) {
-        if (slot->state == SLOT_DYING)
-            sweep_slot(slot, state->now);
-    } else if (slot->state >= SLOT_USED) {
-        state->n_seen++;
-        sweep_slot(slot, state->now);
-    }
-    return 0;
-}
-
-/* The timer's callback.  Rests when a whole round has met nobody. */
-static int sweep(void *map, __u32 *key, struct sweeper *record)
-{
-    struct sweep_state state = {.now = flow_now(), .first = record->hand, .mask = flow_slots_mask(), .n_seen = frame_unknown(0)};
-
-    frame_loop(2 * SWEEP_STRETCH, sweep_step, &state);
-    record->hand = (state.first + SWEEP_STRETCH) & state.mask;
-    record->n_seen += state.n_seen;
-    if (record->hand <= state.first) { /* A round is over. */
-        bool idle = !record->n_seen;
-        record->n_seen = 0;
-        if (idle) {
-            record->version = 0;
-            return 0;
-        }
-    }
-    sweep_timer_start(record, SWEEP_TICK_NS);
-    return 0;
-}
-
-/* Sees to it that the sweeper runs; tried again with each new entry until it does. */
-static __noinline void sweep_begin(struct sweeper *record)
-{
-    __u32 version = record->version;
-
-    if (version == SWEEP_VERSION || __sync_val_compare_and_swap(&record->version, version, SWEEP_VERSION) != version)
-        return;
-    (void)sweep_timer_init(record); /* Says that it is there already when an earlier program made it. */
-    if (sweep_timer_set_callback(record, sweep) || sweep_timer_start(record, SWEEP_TICK_NS))
-        record->version = 0;
-}
-
-/* Puts the key where the sweeper will find it once the slot is in use.  NULL: no free slot nearby, the table is as good as full. */
-static __always_inline struct flow_slot *flow_claim_slot(const struct flow_key *key)
-{
-    __u32 zero = 0, mask = flow_slots_mask();
-    struct sweeper *record = map_lookup(sweeper, &zero);
-
-    if (!record)
-        return NULL;
-    for (int i = 0; i < FLOW_SLOT_TRIES; i++) {
-        __u32 position = __sync_fetch_and_add(&record->next, 1) & mask;
-        struct flow_slot *slot = map_lookup(flow_slots, &position);
-        if (!slot || slot->state != SLOT_FREE || __sync_val_compare_and_swap(&slot->state, SLOT_FREE, SLOT_CLAIMED) != SLOT_FREE)
-            continue;
-        slot->key = *key;
-        sweep_begin(record);
-        return slot;
-    }
-    return NULL;
-}
-
 static __noinline void flow_establish(struct flow_entry *entry)
 {
     __u32 index = entry->account;
@@ -375,13 +159,15 @@ static __always_inline void flow_account(struct flow_entry *entry, const struct 
     }
 }
 
-/* From established back to half open, for admission. */
+/* Half open again, for admission. */
 static __always_inline void flow_unestablish(struct flow_entry *entry)
 {
-    __u32 account = entry->account, index = account & ~FLOW_COUNTED;
+    __u32 account = entry->account, index = account & FLOW_ACCOUNT_MASK;
     struct project_record *project = map_lookup(projects, &index);
 
-    if (project && account & FLOW_COUNTED && __sync_val_compare_and_swap(&entry->account, account, index) == account) {
+    if (project && account & FLOW_RECYCLED && __sync_val_compare_and_swap(&entry->account, account, index) == account)
+        __sync_fetch_and_add(&project->n_half_open, 1); /* It had given up its place. */
+    else if (project && account & FLOW_COUNTED && __sync_val_compare_and_swap(&entry->account, account, index) == account) {
         __sync_fetch_and_add(&project->n_established, -1);
         __sync_fetch_and_add(&project->n_half_open, 1);
     }
@@ -426,8 +212,8 @@ enum flow_place { PLACE_NONE, PLACE_NEW, PLACE_OLD };
 static __noinline __u32 flow_insert(const struct flow_key *key, const struct flow_entry *initial)
 {
     /* The slot first: an entry that others may have found must not be deleted at once. */
-    struct flow_slot *slot = flow_claim_slot(key);
-    __u32 place = PLACE_NONE;
+    __u32 place = PLACE_NONE, position;
+    struct flow_slot *slot = flow_claim_slot(key, &position);
 
     if (!slot)
         return PLACE_NONE;
@@ -449,6 +235,8 @@ static __noinline __u32 flow_insert(const struct flow_key *key, const struct flo
             place = PLACE_NEW;
     }
     *(volatile __u32 *)&slot->state = place == PLACE_NEW ? SLOT_USED : SLOT_FREE;
+    if (place == PLACE_NEW && !(initial->flags & FLOW_GUESSED && !(initial->flags & FLOW_BOUND)))
+        half_open_note(flow_key_slot(key), position);
     return place;
 }
 
@@ -474,8 +262,18 @@ static __always_inline __u32 flow_create(const struct flow_key *key, const struc
     bool is_bound = initial->flags & FLOW_BOUND;
     __u32 refused = port->flags & PORT_POLICY || is_bound ? DROP_connection_limit : STEP_CONTINUE;
 
-    if (!project || project->n_half_open >= project->max_half_open) {
-        TRACE(flow, "no entry: the project has %u half-open connections, its limit", project ? project->n_half_open : 0);
+    if (!project)
+        return refused;
+    __u32 n = project->n_half_open, max = project->max_half_open;
+    bool made_room = false;
+    if (refused != STEP_CONTINUE && n >= max / 2) {
+        __u32 done = half_open_make_room(flow_key_slot(key), n < max ? project->port_half_open : 0);
+        if (done == ROOM_LATER)
+            return refused;
+        made_room = done == ROOM_MADE;
+    }
+    if (n >= max && !made_room) {
+        TRACE(flow, "no entry: the project has %u half-open connections, its limit", n);
         return refused;
     }
     __sync_fetch_and_add(&project->n_half_open, 1);

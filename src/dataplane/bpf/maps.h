@@ -136,6 +136,7 @@ struct {
     __type(key, __u32);
     __type(value, struct flow_slot);
 } flow_slots SEC(".maps");
+TABLE_ARRAY(half_open, struct half_open, MAX_PORTS_DEFAULT);
 struct { /* Not for mapping: it holds a timer. */
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, 1);
