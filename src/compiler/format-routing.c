@@ -15,11 +15,15 @@ static int format_router_port(uint32_t number, const struct router_port_config *
     struct mac_address mac;
 
     memcpy(mac.bytes, c->mac, sizeof(mac.bytes));
-    return buffer_printf(buffer, " %u = router %u vni %u mac %s mtu %u ip4 %s ip6 %s generation %u flags%s%s%s%s", number, c->router, c->vni,
+    int error = buffer_printf(buffer, " %u = router %u vni %u mac %s mtu %u ip4 %s ip6 %s generation %u flags%s%s%s%s", number, c->router, c->vni,
                          mac_format(&mac, mac_text), c->mtu, address_text(c->ip4, ip4), address_text(c->ip6, ip6), c->generation,
                          c->flags & ROUTER_PORT_UP ? " up" : "", c->flags & ROUTER_PORT_EXTERNAL ? " external" : "",
                          c->flags & ROUTER_PORT_SNAT ? " snat" : "",
                          c->flags & ROUTER_PORT_ANNOUNCED ? " announced" : "");
+
+    if (error == 0 && (ROUTER_PORT_SCOPE4(c->flags) || ROUTER_PORT_SCOPE6(c->flags)))
+        error = buffer_printf(buffer, " scopes %u %u", ROUTER_PORT_SCOPE4(c->flags), ROUTER_PORT_SCOPE6(c->flags));
+    return error;
 }
 
 static int format_route(const struct route_key *k, const struct route_value *v, struct buffer *buffer)

@@ -29,11 +29,19 @@ struct hop_group {
     size_t first, n; /* In 'resolved'. */
 };
 
+/* An address scope that some port of the router is in. */
+struct scope {
+    const char *id;
+    uint32_t number;
+};
+
 struct routing {
     const struct compile_index *index;
     struct desired *desired;
     struct connected *connected;  /* Of the router in hand. */
     size_t n_connected, n_connected_capacity;
+    struct scope *scopes;         /* Of the router in hand, by number. */
+    size_t n_scopes, n_scopes_capacity;
     struct resolved *resolved;    /* The next hops of all groups. */
     size_t n_resolved, n_resolved_capacity;
     struct hop_group *groups;
@@ -79,16 +87,79 @@ static const struct fixed_ip *first_address(const struct port *port, bool v4)
     return NULL;
 }
 
+/* ---- address scopes ----------------------------------------------------------------------------------------------------------- */
+
+static const char *scope_of(const struct routing *routing, const struct fixed_ip *address)
+{
+    const struct subnet *subnet = address ? compile_find_subnet(routing->index, address->subnet_id) : NULL;
+
+    return subnet ? subnet->address_scope_id : "";
+}
+
+static int compare_scopes(const void *a, const void *b)
+{
+    const struct scope *x = a, *y = b;
+
+    return x->number != y->number ? (x->number < y->number ? -1 : 1) : strcmp(x->id, y->id);
+}
+
+static int add_scope(struct routing *routing, const char *id)
+{
+    static const uint64_t key[2] = {0x7765667461646472, 0x65737373636f7065};
+
+    for (size_t i = 0; i < routing->n_scopes; i++)
+        if (streq(routing->scopes[i].id, id))
+            return 0;
+    if (!*id)
+        return 0;
+    if (!grow(&routing->scopes, routing->n_scopes, &routing->n_scopes_capacity, sizeof(*routing->scopes)))
+        return -ENOMEM;
+    routing->scopes[routing->n_scopes++] = (struct scope){id, siphash(key, id, strlen(id)) % (ROUTER_PORT_SCOPE_MAX / 2)};
+    return 0;
+}
+
+/* Numbers come from the scopes' names, so that they stay while others come and go; two that would have one are told apart. */
+static int number_scopes(struct routing *routing, const struct compile_router_entry *entry)
+{
+    uint32_t last = 0;
+
+    routing->n_scopes = 0;
+    for (size_t i = 0; i < entry->n_ports; i++) {
+        const struct port *port = routing->index->ports_by_router[entry->first_port + i]->port;
+
+        if (add_scope(routing, scope_of(routing, first_address(port, true))) < 0 ||
+            add_scope(routing, scope_of(routing, first_address(port, false))) < 0)
+            return -ENOMEM;
+    }
+    if (routing->n_scopes > 1)
+        qsort(routing->scopes, routing->n_scopes, sizeof(*routing->scopes), compare_scopes);
+    for (size_t i = 0; i < routing->n_scopes; i++)
+        last = routing->scopes[i].number = MAX(routing->scopes[i].number, last) + 1;
+    return 0;
+}
+
+static uint32_t scope_number(const struct routing *routing, const struct fixed_ip *address)
+{
+    const char *id = scope_of(routing, address);
+
+    for (size_t i = 0; i < routing->n_scopes; i++)
+        if (streq(routing->scopes[i].id, id))
+            return routing->scopes[i].number;
+    return 0;
+}
+
 static int add_router_port(struct routing *routing, const struct compile_router *router, const struct compile_port *entry,
                            const struct network *network)
 {
     const struct port *port = entry->port;
     const struct fixed_ip *first4 = first_address(port, true), *first6 = first_address(port, false);
+    uint32_t scope4 = scope_number(routing, first4), scope6 = scope_number(routing, first6);
     struct router_port_config config = {.router = router->number, .vni = network->vni, .mtu = network->mtu,
                                         .generation = entry->router_port_generation};
 
-    if (router->router->object.admin_state_up && port->object.admin_state_up && network->object.admin_state_up)
-        config.flags |= ROUTER_PORT_UP;
+    if (router->router->object.admin_state_up && port->object.admin_state_up && network->object.admin_state_up &&
+        scope4 <= ROUTER_PORT_SCOPE_MAX && scope6 <= ROUTER_PORT_SCOPE_MAX)
+        config.flags |= ROUTER_PORT_UP | ROUTER_PORT_SCOPES(scope4, scope6);
     if (compile_is_gateway(port))
         config.flags |= ROUTER_PORT_EXTERNAL | (router->router->enable_snat ? ROUTER_PORT_SNAT : 0);
     if (compile_is_gateway(port) && first6 && compile_is_announced_here(routing->index, network, &first6->address, NULL))
@@ -316,6 +387,7 @@ static int add_router(struct routing *routing, const struct compile_router_entry
     if (!router->number)
         return 0;
     routing->n_connected = 0;
+    error = number_scopes(routing, entry);
     for (size_t i = 0; i < entry->n_ports && error == 0; i++) {
         const struct compile_port *port = routing->index->ports_by_router[entry->first_port + i];
         const struct compile_network *network = compile_find_network(routing->index, port->port->network_id);
@@ -355,6 +427,7 @@ int compile_routing(struct compile_index *index, struct desired *desired)
     for (size_t i = 0; i < index->snapshot->n_routers && error == 0; i++)
         error = add_gateway(&routing, &index->router_array[i]);
     free(routing.connected);
+    free(routing.scopes);
     free(routing.resolved);
     free(routing.groups);
     return error;

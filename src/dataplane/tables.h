@@ -332,6 +332,13 @@ _Static_assert(MAX_ROUTER_PORTS_DEFAULT <= 65536, "flow_entry holds a router por
 #define ROUTER_PORT_EXTERNAL (1u << 1)   /* On an external network: what leaves here is translated (if the router does that) */
 #define ROUTER_PORT_SNAT (1u << 2)       /* to a floating IP or, with this flag, to the router's address. */
 #define ROUTER_PORT_ANNOUNCED (1u << 3)  /* This host answers for its IPv6 addresses on its uplink. */
+/* The address scope of the port's network, one for each family, by a number among the ports of one router; 0: none.  A router forwards nothing
+ * between different ones, except IPv4 to an external network; what leaves there within one scope is not translated to the router's
+ * address. */
+#define ROUTER_PORT_SCOPE_MAX 0xfffu
+#define ROUTER_PORT_SCOPE4(flags) ((flags) >> 8 & ROUTER_PORT_SCOPE_MAX)
+#define ROUTER_PORT_SCOPE6(flags) ((flags) >> 20)
+#define ROUTER_PORT_SCOPES(scope4, scope6) ((scope4) << 8 | (scope6) << 20)
 struct router_port_config {
     __u32 flags;         /* ROUTER_PORT_* */
     __u32 router;        /* Number of the router: the routing table. */

@@ -96,7 +96,8 @@ struct subnet {
     struct host_route *host_routes;
     size_t n_host_routes;
     bool dns_publish_fixed_ip;
-    char *subnetpool_id;       /* Always NULL until subnet pools exist. */
+    char subnetpool_id[UUID_TEXT_SIZE];    /* "": its prefix was chosen by whoever made it. */
+    char address_scope_id[UUID_TEXT_SIZE]; /* Its pool's. */
 };
 
 /* Workloads form their addresses themselves (SLAAC, stateless DHCPv6): the modified EUI-64 of their MAC address. */

@@ -8,7 +8,8 @@
 
 bool router_routes_untranslated(const struct router *router, const struct subnet *inside, const struct subnet *outside)
 {
-    return outside && (!ip_is_v4(&inside->cidr.address) || !router->enable_snat);
+    return outside && streq(inside->address_scope_id, outside->address_scope_id) &&
+           (!ip_is_v4(&inside->cidr.address) || !router->enable_snat || inside->address_scope_id[0]);
 }
 
 const struct subnet *port_subnet_of_family(const struct port *port, bool v4, const struct subnet *(*find)(const void *context, const char *id),

@@ -17,7 +17,8 @@ struct routed_prefix {
 };
 
 /* Does a router bring 'inside', a subnet on one of its interfaces, untranslated to the network of its gateway, where its first address of
- * that family is of 'outside' (NULL: it has none)? */
+ * that family is of 'outside' (NULL: it has none)?  Nothing that is of different address scopes; of one scope IPv4 too, whether or not
+ * the router translates. */
 bool router_routes_untranslated(const struct router *router, const struct subnet *inside, const struct subnet *outside);
 
 /* The subnet of the port's first address of the family, as 'find' knows it; NULL when there is none. */

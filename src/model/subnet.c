@@ -72,8 +72,10 @@ static const struct attribute attributes[] = {
      .flags = ATTRIBUTE_WRITE | ATTRIBUTE_UNIQUE | ATTRIBUTE_NULL_EMPTY, .help = "Routes that DHCP tells."},
     {.name = "dns_publish_fixed_ip", .type = TYPE_BOOL, FIELD(struct subnet, dns_publish_fixed_ip),
      .flags = ATTRIBUTE_INTERNAL, .default_json = "false", .help = "Publish its addresses in DNS."},
-    {.name = "subnetpool_id", .type = TYPE_STRING, FIELD(struct subnet, subnetpool_id),
-     .flags = ATTRIBUTE_FILTER | ATTRIBUTE_NULLABLE, .help = "The pool its prefix came from."},
+    {.name = "subnetpool_id", .type = TYPE_UUID, FIELD(struct subnet, subnetpool_id),
+     .flags = ATTRIBUTE_FILTER | ATTRIBUTE_NULLABLE, .help = "The pool its prefix comes from."},
+    {.name = "address_scope_id", .type = TYPE_UUID, FIELD(struct subnet, address_scope_id), .flags = ATTRIBUTE_INTERNAL,
+     .help = "The address scope of its pool."},
     {.name = NULL},
 };
 

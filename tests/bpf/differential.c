@@ -269,6 +269,8 @@ static void random_routers(struct pipeline *pipeline)
             port->flags ^= ROUTER_PORT_UP << random_below(3);
         if (chance(30))
             port->mtu = PICK(mtus);
+        if (chance(25))
+            port->flags |= ROUTER_PORT_SCOPES(random_below(3), random_below(3));
         if (chance(10))
             port->router = random_below(4);
         if (chance(10))
@@ -327,6 +329,8 @@ static void random_external(struct pipeline *pipeline)
         config->blocks[1].size = 2;
         if (chance(20))
             fixture_router_port(pipeline, port)->flags ^= PICK(flags);
+        if (chance(20))
+            fixture_router_port(pipeline, port)->flags |= ROUTER_PORT_SCOPES(random_below(3), random_below(3));
         if (chance(10))
             fixture_router_port(pipeline, port)->mtu = 1000;
     }

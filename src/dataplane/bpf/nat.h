@@ -320,7 +320,7 @@ static __noinline __u32 nat_leave(struct __sk_buff *skb, struct packet *packet, 
     }
     const struct floating_value *floating_ip = floating_find(packet->slot, local);
     bool has_floating = floating_ip && floating_ip->router_port == number;
-    if (!has_floating && !(gateway->flags & ROUTER_PORT_SNAT))
+    if (!has_floating && (!(gateway->flags & ROUTER_PORT_SNAT) || decision->flags & DECISION_SCOPED))
         return STEP_CONTINUE;
     if (entry && !(entry->flags & FLOW_LOCAL_STARTED))
         return STEP_CONTINUE; /* Somebody who reached the workload by its own address. */

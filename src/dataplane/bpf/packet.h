@@ -34,6 +34,7 @@ struct decision {
 #define DECISION_TRANSLATED (1u << 1) /* The outside_ fields hold. */
 #define DECISION_ALIASED (1u << 3)    /* A new connection's: the name is taken in 'aliases', */
 #define DECISION_BOUND (1u << 4)      /* and without an entry nobody could find it by it. */
+#define DECISION_SCOPED (1u << 5)     /* Of this frame: it leaves to an external network within one address scope, as it is. */
     __u8 next_mac[8];      /* The last two bytes are zero. */
     __u16 mtu;             /* Routed: the smallest on the way. */
     __u16 pad;

@@ -92,6 +92,12 @@ static __always_inline bool route_is_shared(const struct packet *packet, __u32 n
            !(packet->tuple.protocol == IPPROTO_ICMP && !(packet->flags & PACKET_LATER_FRAGMENT) && packet->icmp_type == ICMP_ECHO_TYPE);
 }
 
+/* The address scope that a router's port with these flags is in, for the packet's family; 0: none. */
+static __always_inline __u32 route_scope(__u32 flags, const struct packet *packet)
+{
+    return packet->flags & PACKET_IPV4 ? ROUTER_PORT_SCOPE4(flags) : ROUTER_PORT_SCOPE6(flags);
+}
+
 /* What the walk ends with, beside STEP_CONTINUE and drop reasons. */
 #define ROUTE_IS_LOCAL 0x201u /* For an address of the router. */
 #define ROUTE_LEAVES 0x202u   /* Through a port on an external network, decision.router_port: outside.h goes on. */
@@ -130,8 +136,9 @@ static long route_step(__u32 index, void *context)
         state->step = ROUTE_IS_LOCAL;
         return 1;
     }
-    /* From another router over an external network: what this one translates is behind its own addresses there only. */
-    if (index && in->flags & ROUTER_PORT_EXTERNAL && in->flags & ROUTER_PORT_SNAT && packet->flags & PACKET_IPV4) {
+    /* From another router over an external network: what this one translates is behind its own addresses there only.  It does not translate
+     * what is of the network's address scope. */
+    if (index && in->flags & ROUTER_PORT_EXTERNAL && in->flags & ROUTER_PORT_SNAT && packet->flags & PACKET_IPV4 && !route_scope(in->flags, packet)) {
         state->step = DROP_not_routable;
         return 1;
     }
@@ -148,6 +155,12 @@ static long route_step(__u32 index, void *context)
         state->step = DROP_router_down;
         return 1;
     }
+    __u32 scope = route_scope(out->flags, packet);
+    if (scope != route_scope(in->flags, packet) && !(packet->flags & PACKET_IPV4 && out->flags & ROUTER_PORT_EXTERNAL)) {
+        TRACE(route, "router %u: its ports %u and %u are in different address scopes", in->router, state->ingress, hop.port);
+        state->step = DROP_address_scope;
+        return 1;
+    }
     if (packet->decision.mtu > out->mtu)
         packet->decision.mtu = out->mtu;
     state->step = DROP_too_big;
@@ -156,6 +169,8 @@ static long route_step(__u32 index, void *context)
     if (out->flags & ROUTER_PORT_EXTERNAL) {
         packet->decision.hops++;
         packet->decision.router_port = hop.port;
+        if (scope && scope == route_scope(in->flags, packet))
+            packet->decision.flags |= DECISION_SCOPED;
         state->step = ROUTE_LEAVES;
         return 1;
     }

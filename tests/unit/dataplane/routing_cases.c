@@ -15,6 +15,25 @@ static void gso_tcp_too_big(struct pipeline *pipeline, struct pipeline_frame *fr
     frame->gso_size = 1370;
 }
 
+static void different_scopes(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    fixture_router_port(pipeline, 1)->flags |= ROUTER_PORT_SCOPES(1, 1);
+    fixture_router_port(pipeline, 2)->flags |= ROUTER_PORT_SCOPES(2, 1);
+    fixture_router_port(pipeline, 3)->flags |= ROUTER_PORT_SCOPES(ROUTER_PORT_SCOPE_MAX, 0);
+    fixture_router_port(pipeline, 4)->flags |= ROUTER_PORT_SCOPES(ROUTER_PORT_SCOPE_MAX, ROUTER_PORT_SCOPE_MAX);
+}
+
+static void one_scope(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    different_scopes(pipeline, frame);
+    fixture_router_port(pipeline, 1)->flags = ROUTER_PORT_UP | ROUTER_PORT_SCOPES(2, 1);
+}
+
+static void a_scope_and_none(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    fixture_router_port(pipeline, 2)->flags |= ROUTER_PORT_SCOPES(1, 1);
+}
+
 static void port_1_down(struct pipeline *pipeline, struct pipeline_frame *frame)
 {
     fixture_router_port(pipeline, 1)->flags = 0;
@@ -131,6 +150,15 @@ const struct packet_case routing_cases[] = {
     {"ttl_is_just_enough", 1, "A>R ip 10.0.0.1>10.0.2.1 ttl=3 udp 1>2", TO_PORT(11), .out = "U>K ip 10.0.0.1>10.0.2.1 ttl=1 udp 1>2"},
     {"hop_limit_ends", 1, "A>R ip6 fd01::1>fd02::1 ttl=1 udp 1>2", DROPS(ttl_exceeded, 1), .n_outputs = 1},
     {"ttl_of_zero", 1, "A>R ip 10.0.0.1>10.0.2.1 ttl=0 udp 1>2", DROPS(ttl_exceeded, 1), .n_outputs = 1},
+    {"different_address_scopes", 1, "A>R ip 10.0.0.1>10.0.1.1 udp 1>2", DROPS(address_scope, 1), .arrange = different_scopes},
+    {"an_address_scope_and_none", 1, "A>R ip 10.0.0.1>10.0.1.1 udp 1>2", DROPS(address_scope, 1), .arrange = a_scope_and_none},
+    {"an_address_scope_and_none_of_ipv6", 1, "A>R ip6 fd01::1>fd02::1 udp 1>2", DROPS(address_scope, 1), .arrange = a_scope_and_none},
+    {"one_address_scope_of_each_router", 1, "A>R ip 10.0.0.1>10.0.2.1 udp 1>2", TO_PORT(11), .out = "U>K ip 10.0.0.1>10.0.2.1 ttl=62 udp 1>2",
+     .arrange = one_scope},
+    {"scopes_are_of_a_family", 1, "A>R ip6 fd01::1>fd02::1 udp 1>2", TO_PORT(10), .out = "S>J ip6 fd01::1>fd02::1 ttl=63 udp 1>2",
+     .arrange = different_scopes},
+    {"the_router_answers_whatever_its_scopes", 1, "A>R ip 10.0.0.1>10.0.1.254 icmp 8 7", .verdict = PIPELINE_ANSWERED, .n_outputs = 1,
+     .out = "R>A ip 10.0.1.254>10.0.0.1 icmp 0 7", .arrange = different_scopes},
     {"a_circle_ends", 1, "A>R ip 10.0.0.1>10.6.0.1 udp 1>2", DROPS(too_many_routers, 1), .arrange = circle},
     {"a_circle_ends_with_the_ttl", 1, "A>R ip 10.0.0.1>10.6.0.1 ttl=5 udp 1>2", DROPS(ttl_exceeded, 1), .n_outputs = 1, .arrange = circle},
     {"the_router_is_down", 1, "A>R ip 10.0.0.1>10.0.1.1 udp 1>2", DROPS(router_down, 1), .arrange = port_1_down},

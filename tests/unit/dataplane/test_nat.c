@@ -371,6 +371,43 @@ static void without_snat_addresses_stay(void **state)
     expect_outside(0, "u>x ip6 fd01::1>2001:db8:77::1 ttl=63 udp 1000>53 +9");
 }
 
+/* What compiler/nat.c writes for networks behind routers that do not translate. */
+static void route_outside(const char *prefix, uint32_t length, uint32_t flags, uint32_t port)
+{
+    fixture_route(pipeline, ROUTER_OUTSIDE | 20, prefix, length, flags, port, NULL);
+}
+
+/* Port 5 is outside, 1 inside; 10.0.0.2 has the floating IP 203.0.113.12. */
+static void within_an_address_scope_addresses_stay(void **state)
+{
+    fixture_router_port(pipeline, 1)->flags |= ROUTER_PORT_SCOPES(7, 8);
+    fixture_router_port(pipeline, 5)->flags |= ROUTER_PORT_SCOPES(7, 9);
+    say(1, "A>R ip 10.0.0.1>192.0.2.200 udp 1000>53 +9");
+    expect_outside(0, "u>x ip 10.0.0.1>192.0.2.200 ttl=63 udp 1000>53 +9");
+    say(2, "B>R ip 10.0.0.2>192.0.2.200 udp 1000>53 +9"); /* A floating IP is one nevertheless. */
+    expect_outside(0, "u>x ip 203.0.113.12>192.0.2.200 ttl=63 udp 1000>53 +9");
+    route_outside("10.0.0.0", 24, 0, 5);
+    say(OUTSIDE, "x>u ip 192.0.2.200>10.0.0.1 tcp 4000>80 S");
+    expect_port(1, "R>A ip 192.0.2.200>10.0.0.1 ttl=63 tcp 4000>80 S");
+    say(1, "A>R ip6 fd01::1>2001:db8:77::1 udp 1000>53 +9"); /* IPv6 has nothing to be translated to. */
+    expect_drop(DROP_address_scope);
+}
+
+static void from_another_address_scope_it_is_translated(void **state)
+{
+    fixture_router_port(pipeline, 1)->flags |= ROUTER_PORT_SCOPES(7, 9);
+    fixture_router_port(pipeline, 5)->flags |= ROUTER_PORT_SCOPES(8, 9);
+    say(1, "A>R ip 10.0.0.1>192.0.2.200 udp 1000>53 +9");
+    expect_outside(0, frame_text("u>x ip 203.0.113.10>192.0.2.200 ttl=63 udp %u>53 +9", chosen_port()));
+    say(OUTSIDE, frame_text("x>u ip 192.0.2.200>203.0.113.10 udp 53>%u +9", chosen));
+    expect_port(1, "R>A ip 192.0.2.200>10.0.0.1 ttl=63 udp 53>1000 +9");
+    route_outside("10.0.0.0", 24, 0, 5);
+    say(OUTSIDE, "x>u ip 192.0.2.200>10.0.0.1 tcp 4000>80 S");
+    expect_drop(DROP_address_scope);
+    say(1, "A>R ip6 fd01::1>2001:db8:77::1 udp 1000>53 +9");
+    expect_outside(0, "u>x ip6 fd01::1>2001:db8:77::1 ttl=63 udp 1000>53 +9");
+}
+
 static void protocols_without_ports_need_a_floating_ip(void **state)
 {
     say(1, "A>R ip 10.0.0.1>192.0.2.200 proto 47 +20");
@@ -785,12 +822,6 @@ static void a_router_that_is_down_lets_nobody_in(void **state)
     expect_drop(DROP_router_down);
 }
 
-/* What compiler/nat.c writes for networks behind routers that do not translate. */
-static void route_outside(const char *prefix, uint32_t length, uint32_t flags, uint32_t port)
-{
-    fixture_route(pipeline, ROUTER_OUTSIDE | 20, prefix, length, flags, port, NULL);
-}
-
 static void ipv6_is_routed_in(void **state)
 {
     route_outside("fd01::", 64, 0, 5);
@@ -886,6 +917,8 @@ int main(void)
         TEST(a_name_is_given_back_when_there_is_no_entry),
         TEST(a_block_that_is_taken_away_ends_its_connections),
         TEST(without_snat_addresses_stay),
+        TEST(within_an_address_scope_addresses_stay),
+        TEST(from_another_address_scope_it_is_translated),
         TEST(protocols_without_ports_need_a_floating_ip),
         TEST(ports_of_another_hosts_block_are_its),
         TEST(an_answer_comes_by_another_gateway),
