@@ -11,8 +11,10 @@ struct extension {
 
 static const struct extension extensions[] = {
     {"address-group", "Address group", "Prefixes that security group rules name together", "2020-07-15T10:00:00-00:00"},
+    {"address-scope", "Address scope", "Networks between which routers forward addresses as they are", "2015-07-26T10:00:00-00:00"},
     {"allowed-address-pairs", "Allowed Address Pairs", "Addresses that a port may use besides its own", "2012-07-23T10:00:00-00:00"},
     {"binding", "Port Binding", "On which host a port is, and how it is attached", "2014-02-03T10:00:00-00:00"},
+    {"default-subnetpools", "Default Subnetpools", "use_default_subnetpool, and is_default of pools", "2016-02-18T18:00:00-00:00"},
     {"empty-string-filtering", "Empty String Filtering", "name= finds what has no name", "2018-05-01T10:00:00-00:00"},
     {"expose-port-forwarding-in-fip", "Expose Port Forwarding in Floating IP", "port_forwardings of a floating IP", "2019-06-05T00:00:00-00:00"},
     {"ext-gw-mode", "Neutron L3 Configurable external gateway mode", "Whether a router translates to its gateway's address",
@@ -58,6 +60,9 @@ static const struct extension extensions[] = {
     {"standard-attr-revisions", "Resource revision numbers", "revision_number grows with each change", "2016-04-11T10:00:00-00:00"},
     {"standard-attr-timestamp", "Resource timestamps", "created_at, updated_at and changed_since", "2016-09-12T10:00:00-00:00"},
     {"stateful-security-group", "Stateful security group", "Whether answers of allowed connections pass", "2019-11-26T09:00:00-00:00"},
+    {"subnet_allocation", "Subnet Allocation", "Subnet pools, which give subnets their prefixes", "2015-03-30T10:00:00-00:00"},
+    {"subnet_onboard", "Subnet Onboard", "Subnets that are there are taken into a pool", "2018-03-26T10:00:00-00:00"},
+    {"subnetpool-prefix-ops", "Subnet Pool Prefix Operations", "add_prefixes and remove_prefixes of a pool", "2018-03-26T10:00:00-00:00"},
 };
 
 static json_t *encode(const struct extension *extension)

@@ -14,9 +14,10 @@
 #include "weft/api/quotas.h"
 #include "weft/api/replica.h"
 #include "weft/api/resources.h"
-#include "weft/api/routed-prefixes.h"
 #include "weft/api/routers.h"
 #include "weft/api/security.h"
+#include "weft/api/subnet-pools.h"
+#include "weft/api/turns.h"
 #include "weft/api/vnis.h"
 #include "weft/base/clock.h"
 #include "weft/base/util.h"
@@ -38,7 +39,7 @@ struct networking {
     struct quarantine *quarantine;
     struct vnis *vnis;
     struct snat_blocks *snat;
-    struct routed *routed;
+    struct turns *turns;
     struct replica_listener listener;
     uv_timer_t sweep, snat_timer;
     uint64_t snat_delay_ms;
@@ -65,6 +66,11 @@ static const struct route routes[] = {
     RESOURCE_ROUTES("networks", network_resource),
     RESOURCE_ROUTES("subnets", subnet_resource),
     RESOURCE_ROUTES("ports", port_resource),
+    RESOURCE_ROUTES("address-scopes", address_scope_resource),
+    RESOURCE_ROUTES("subnetpools", subnet_pool_resource),
+    {"PUT", "/v2.0/subnetpools/{id}/add_prefixes", POLICY_WRITE, subnet_pool_add_prefixes, &subnet_pool_resource, 0},
+    {"PUT", "/v2.0/subnetpools/{id}/remove_prefixes", POLICY_WRITE, subnet_pool_remove_prefixes, &subnet_pool_resource, 0},
+    {"PUT", "/v2.0/subnetpools/{id}/onboard_network_subnets", POLICY_WRITE, subnet_pool_onboard, &subnet_pool_resource, 0},
     RESOURCE_ROUTES("floatingips", floating_ip_resource),
     ROUTES_UNDER("/v2.0/floatingips/{parent}/", "port_forwardings", port_forwarding_resource),
     RESOURCE_ROUTES("routers", router_resource),
@@ -119,6 +125,7 @@ static void show_index(struct request *request)
     static const struct {
         const char *name, *collection;
     } resources[] = {{"extension", "extensions"}, {"network", "networks"}, {"subnet", "subnets"}, {"port", "ports"},
+                   {"address_scope", "address-scopes"}, {"subnetpool", "subnetpools"},
                    {"router", "routers"}, {"floatingip", "floatingips"},
                    {"security_group", "security-groups"}, {"security_group_rule", "security-group-rules"},
                    {"default_security_group_rule", "default-security-group-rules"}, {"address_group", "address-groups"},
@@ -149,6 +156,7 @@ static void changed(const struct replica_change *change, void *context)
         ipam_port_changed(networking->ipam, (const struct port *)change->before, (const struct port *)change->after);
         break;
     case RESOURCE_SUBNET:
+    case RESOURCE_SUBNET_POOL:
     case RESOURCE_ROUTER:
     case RESOURCE_FLOATING_IP:
     case RESOURCE_SECURITY_GROUP:
@@ -229,11 +237,11 @@ int networking_new(struct api *api, struct networking **ret_networking)
     networking->api = api;
     if ((r = ipam_new(&networking->ipam)) < 0 || (r = quota_new(&networking->quota)) < 0 ||
         (r = quarantine_new(&networking->quarantine)) < 0 || (r = vnis_new(networking->quarantine, &networking->vnis)) < 0 ||
-        (r = snat_blocks_new(api->replica, api->commits, &networking->snat)) < 0 || (r = routed_new(&networking->routed)) < 0 ||
+        (r = snat_blocks_new(api->replica, api->commits, &networking->snat)) < 0 || (r = turns_new(&networking->turns)) < 0 ||
         (r = routes_add(api->service.routes, routes, ARRAY_SIZE(routes))) < 0 ||
         (r = replica_follow(api->replica, SECURITY_TEMPLATES_KEY, templates_changed, networking)) < 0 ||
         (r = replica_follow(api->replica, QUARANTINE_PREFIX, quarantine_changed, networking->quarantine)) < 0 ||
-        (r = replica_follow(api->replica, ROUTED_PREFIX_KEY, routed_changed, networking->routed)) < 0 ||
+        (r = replica_follow(api->replica, TURN_PREFIX, turns_changed, networking->turns)) < 0 ||
         (r = replica_follow(api->replica, QUOTA_LIMITS_PREFIX, quota_limits_changed, networking->quota)) < 0)
         return r;
     networking->listener.change = changed;
@@ -268,7 +276,7 @@ void networking_free(struct networking *networking)
     quota_free(networking->quota);
     vnis_free(networking->vnis);
     snat_blocks_free(networking->snat);
-    routed_free(networking->routed);
+    turns_free(networking->turns);
     quarantine_free(networking->quarantine);
     free(networking);
 }
@@ -288,9 +296,9 @@ struct vnis *networking_vnis(struct networking *networking)
     return networking->vnis;
 }
 
-struct routed *networking_routed(struct networking *networking)
+struct turns *networking_turns(struct networking *networking)
 {
-    return networking->routed;
+    return networking->turns;
 }
 
 bool networking_has_rule_templates(const struct networking *networking)

@@ -13,6 +13,7 @@
 #include "weft/api/provider.h"
 #include "weft/api/resources.h"
 #include "weft/api/routed-prefixes.h"
+#include "weft/api/subnet-pools.h"
 #include "weft/base/util.h"
 #include "weft/model/resources.h"
 
@@ -41,6 +42,8 @@ static int write_empty_list(const struct request *request, const struct object *
 static const struct computed computed[] = {
     {.name = "status", .filter = true, .write = write_status},
     {.name = "subnets", .write = write_subnets},
+    {.name = "ipv4_address_scope", .write = network_write_ipv4_scope},
+    {.name = "ipv6_address_scope", .write = network_write_ipv6_scope},
     {.name = "provider:segmentation_id", .admin_read = true, .filter = true, .write = provider_write_segmentation_id,
      .flags = ATTRIBUTE_POST | ATTRIBUTE_ADMIN_WRITE},
     {.name = "availability_zone_hints", .write = write_empty_list},

@@ -282,7 +282,10 @@ void plan_replace(struct plan *plan, const char *key, uint64_t revision, const c
         return;
     note_claim(plan, key);
     keep(plan, store_require_revision(plan->transaction, key, strlen(key), revision));
-    plan_put(plan, key, value);
+    if (value)
+        plan_put(plan, key, value);
+    else
+        plan_remove(plan, key);
 }
 
 void plan_claim(struct plan *plan, const char *key, const char *value)

@@ -42,7 +42,8 @@ const struct object *plan_implied(const struct plan *plan, enum resource_kind ki
 void plan_claim(struct plan *plan, const char *key, const char *value); /* Must not exist. */
 bool plan_claims(const struct plan *plan, const char *key);                    /* Did it already? */
 void plan_put(struct plan *plan, const char *key, const char *value);
-void plan_replace(struct plan *plan, const char *key, uint64_t revision, const char *value); /* Must be of 'revision' (0: not exist).  Again: nothing. */
+/* Must be of 'revision' (0: not exist).  NULL deletes it.  The same key again: nothing. */
+void plan_replace(struct plan *plan, const char *key, uint64_t revision, const char *value);
 void plan_remove(struct plan *plan, const char *key);
 
 void plan_require_absent(struct plan *plan, const char *key);

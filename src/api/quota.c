@@ -13,7 +13,7 @@
 #include "weft/base/uuid.h"
 #include "weft/model/range-set.h"
 
-const enum resource_kind quota_kinds[] = {RESOURCE_NETWORK, RESOURCE_SUBNET, RESOURCE_PORT, RESOURCE_ROUTER, RESOURCE_FLOATING_IP,
+const enum resource_kind quota_kinds[] = {RESOURCE_NETWORK, RESOURCE_SUBNET, RESOURCE_SUBNET_POOL, RESOURCE_PORT, RESOURCE_ROUTER, RESOURCE_FLOATING_IP,
                                           RESOURCE_SECURITY_GROUP, RESOURCE_SECURITY_GROUP_RULE};
 const size_t quota_n_kinds = ARRAY_SIZE(quota_kinds);
 
@@ -22,7 +22,7 @@ static const struct quota_limits defaults = {
     .limits = {[RESOURCE_NETWORK] = 100, [RESOURCE_SUBNET] = 100, [RESOURCE_PORT] = 500, [RESOURCE_HOST] = -1, [RESOURCE_ROUTER] = 10,
                [RESOURCE_FLOATING_IP] = 50, [RESOURCE_PORT_FORWARDING] = -1, [RESOURCE_SNAT_BLOCK] = -1,
                [RESOURCE_SECURITY_GROUP] = 10, [RESOURCE_SECURITY_GROUP_RULE] = 100, [RESOURCE_ADDRESS_GROUP] = -1,
-               [RESOURCE_DEFAULT_RULE] = -1, [RESOURCE_DEFAULT_STATEFULNESS] = -1},
+               [RESOURCE_DEFAULT_RULE] = -1, [RESOURCE_DEFAULT_STATEFULNESS] = -1, [RESOURCE_ADDRESS_SCOPE] = -1, [RESOURCE_SUBNET_POOL] = -1},
 };
 
 /* One project's. */

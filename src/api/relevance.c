@@ -172,6 +172,8 @@ bool relevance_has(const struct relevance *relevance, const struct object *objec
         return graph_has_router(relevance, ((const struct snat_block *)object)->router_id);
     case RESOURCE_DEFAULT_RULE: /* The API's own business. */
     case RESOURCE_DEFAULT_STATEFULNESS:
+    case RESOURCE_ADDRESS_SCOPE:
+    case RESOURCE_SUBNET_POOL:
     case RESOURCE_N_KINDS:
         break;
     }

@@ -170,6 +170,10 @@ static void each_property(struct walk *walk)
     switch (object->kind) {
     case RESOURCE_SUBNET:
         add_text(walk, REPLICA_SUBNETS_BY_NETWORK, ((const struct subnet *)object)->network_id);
+        add_text(walk, REPLICA_SUBNETS_BY_POOL, ((const struct subnet *)object)->subnetpool_id);
+        break;
+    case RESOURCE_SUBNET_POOL:
+        add_text(walk, REPLICA_POOLS_BY_ADDRESS_SCOPE, ((const struct subnet_pool *)object)->address_scope_id);
         break;
     case RESOURCE_PORT:
         each_property_of_port(walk, (const struct port *)object);

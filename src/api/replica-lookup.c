@@ -100,7 +100,10 @@ static enum resource_kind kind_of(enum replica_property property)
 {
     switch (property) {
     case REPLICA_SUBNETS_BY_NETWORK:
+    case REPLICA_SUBNETS_BY_POOL:
         return RESOURCE_SUBNET;
+    case REPLICA_POOLS_BY_ADDRESS_SCOPE:
+        return RESOURCE_SUBNET_POOL;
     case REPLICA_RULES_BY_GROUP:
     case REPLICA_RULES_BY_REMOTE_GROUP:
     case REPLICA_RULES_BY_ADDRESS_GROUP:

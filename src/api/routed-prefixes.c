@@ -5,90 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "weft/base/hashmap.h"
+#include "weft/api/turns.h"
 #include "weft/base/log.h"
 #include "weft/base/util.h"
 #include "weft/model/routed.h"
 
-#define KEY_SIZE (sizeof ROUTED_PREFIX_KEY + UUID_TEXT_SIZE)
-
-/* ---- the keys ---------------------------------------------------------------------------------------------------- */
-
-struct seen {
-    struct hashmap_node by_network;
-    uint64_t revision;
-    char network_id[UUID_TEXT_SIZE];
-};
-
-struct routed {
-    struct hashmap seen;
-};
-
-int routed_new(struct routed **ret_routed)
-{
-    *ret_routed = calloc(1, sizeof **ret_routed);
-    return *ret_routed ? 0 : -ENOMEM;
-}
-
-void routed_free(struct routed *routed)
-{
-    if (!routed)
-        return;
-    HASHMAP_FOREACH (node, &routed->seen)
-        free(CONTAINER_OF(node, struct seen, by_network));
-    hashmap_clear(&routed->seen);
-    free(routed);
-}
-
-static struct seen *find_seen(const struct routed *routed, const char *network_id)
-{
-    struct hashmap_node *node = hashmap_find(&routed->seen, network_id, strlen(network_id));
-
-    return node ? CONTAINER_OF(node, struct seen, by_network) : NULL;
-}
-
-void routed_changed(const struct store_item *item, void *context)
-{
-    struct routed *routed = context;
-    const char *network_id = item->key + strlen(ROUTED_PREFIX_KEY);
-    struct seen *seen = find_seen(routed, network_id);
-
-    if (!item->value) {
-        if (seen)
-            hashmap_remove(&routed->seen, &seen->by_network);
-        free(seen);
-        return;
-    }
-    if (!seen && (seen = calloc(1, sizeof *seen))) {
-        string_copy(seen->network_id, sizeof seen->network_id, network_id);
-        if (hashmap_insert(&routed->seen, &seen->by_network, seen->network_id, strlen(seen->network_id)) < 0) {
-            free(seen);
-            seen = NULL;
-        }
-    }
-    if (seen)
-        seen->revision = item->modify_revision;
-    else
-        log_error("out of memory: nothing more can be routed to external network %s until weft-api starts again", network_id);
-}
-
-/* Nobody else must add a prefix there meanwhile. */
-static void claim(struct change *change, const char *network_id, const char *router_id)
-{
-    const struct seen *seen = find_seen(networking_routed(change->networking), network_id);
-    char key[KEY_SIZE];
-
-    snprintf(key, sizeof key, "%s%s", ROUTED_PREFIX_KEY, network_id);
-    plan_replace(change->plan, key, seen ? seen->revision : 0, router_id);
-}
-
-void routed_forget(struct plan *plan, const struct network *network)
-{
-    char key[KEY_SIZE];
-
-    snprintf(key, sizeof key, "%s%s", ROUTED_PREFIX_KEY, network->object.id);
-    plan_remove(plan, key);
-}
+#define TURN "routed" /* Nobody else must add a prefix there meanwhile. */
 
 /* ---- what a router routes ---------------------------------------------------------------------------------------- */
 
@@ -219,6 +141,11 @@ static int add_network(const struct world *world, const char *network_id, const 
     return r;
 }
 
+void routed_forget(struct plan *plan, const struct network *network)
+{
+    plan_end_turns(plan, TURN, network->object.id);
+}
+
 /* ---- checking ---------------------------------------------------------------------------------------------------- */
 
 static int refuse(struct change *change, const struct routed_prefix *wanted, const struct routed_prefix *other, const char *field)
@@ -293,7 +220,7 @@ int routed_check_router(struct change *change, const struct router *before, cons
 
         if (network)
             plan_guard(change->plan, &network->object); /* And with it, which subnets it has. */
-        claim(change, after->gateway_network_id, after->object.id);
+        plan_take_turn(change->plan, TURN, after->gateway_network_id);
         r = add_network(&is, after->gateway_network_id, after->object.id, &others);
         if (r == 0)
             r = check(change, &old, &new, &others, field);
@@ -301,6 +228,32 @@ int routed_check_router(struct change *change, const struct router *before, cons
     free(old.list);
     free(new.list);
     free(others.list);
+    return r;
+}
+
+int routed_check_network(struct change *change, const char *network_id, const char *field)
+{
+    struct world was = {.replica = request_api(change->request)->replica}, is = {was.replica, change->plan};
+    struct prefixes old = {0}, new = {0};
+    int r = add_network(&was, network_id, "", &old);
+
+    if (r == 0)
+        r = add_network(&is, network_id, "", &new);
+    if (r == 0 && has_more(&old, &new)) {
+        plan_take_turn(change->plan, TURN, network_id);
+        r = routed_prefixes_resolve(new.list, new.n);
+        for (size_t i = 0; i < new.n && r == 0; i++) {
+            const struct routed_prefix *prefix = &new.list[i];
+            bool is_new = !holds(&old, prefix);
+
+            if (is_new)
+                r = check_own_subnets(change, prefix, field);
+            if (r == 0 && prefix->overruled && (is_new || !holds(&old, prefix->overruled)))
+                r = refuse(change, prefix, prefix->overruled, field);
+        }
+    }
+    free(old.list);
+    free(new.list);
     return r;
 }
 
@@ -318,7 +271,7 @@ int routed_check_external_subnet(struct change *change, const struct subnet *sub
                                prefix_format(&subnet->cidr, text), prefix_format(&routed.list[i].prefix, other), routed.list[i].router_id,
                                subnet->network_id);
     if (r == 0)
-        claim(change, subnet->network_id, subnet->object.id);
+        plan_take_turn(change->plan, TURN, subnet->network_id);
     free(routed.list);
     return r;
 }

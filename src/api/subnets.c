@@ -10,6 +10,7 @@
 #include "weft/api/ports.h"
 #include "weft/api/resources.h"
 #include "weft/api/routed-prefixes.h"
+#include "weft/api/subnet-pools.h"
 #include "weft/base/util.h"
 #include "weft/model/range-set.h"
 #include "weft/model/resources.h"
@@ -17,6 +18,8 @@
 #define INVALID(field, ...) error_set_type(change->error, -EINVAL, "InvalidInput", field, __VA_ARGS__)
 
 static const struct computed computed[] = {
+    {.name = "prefixlen", .flags = ATTRIBUTE_POST},
+    {.name = "use_default_subnetpool", .flags = ATTRIBUTE_POST},
     {.name = NULL},
 };
 
@@ -25,8 +28,14 @@ static const struct replica_member *by_name(const struct replica *replica, const
     return replica_by_name(replica, RESOURCE_SUBNET, value);
 }
 
+static const struct replica_member *by_pool(const struct replica *replica, const char *value)
+{
+    return replica_find(replica, REPLICA_SUBNETS_BY_POOL, value);
+}
+
 static const struct indexed_filter indexed_filters[] = {
     {"network_id", replica_subnets_by_network},
+    {"subnetpool_id", by_pool},
     {"name", by_name},
     {NULL, NULL},
 };
@@ -247,7 +256,7 @@ static int create(struct change *change)
     if (!resource_is_own(change->request, &network->object))
         return error_set_type(change->error, -EPERM, "PolicyNotAuthorized", "network_id",
                               "only an administrator or the owner of network %s may add a subnet", network->object.id);
-    if ((r = check_cidr(change, subnet)) < 0 || (r = check_ipv6_modes(change, subnet)) < 0)
+    if ((r = subnet_allocate(change, subnet)) < 0 || (r = check_cidr(change, subnet)) < 0 || (r = check_ipv6_modes(change, subnet)) < 0)
         return r;
     if (!change_gives(change, "gateway_ip") && prefix_bits(&subnet->cidr) < 128) {
         subnet->gateway = prefix_first(&subnet->cidr);

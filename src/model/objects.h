@@ -27,6 +27,8 @@ enum resource_kind {
     RESOURCE_SNAT_BLOCK,
     RESOURCE_DEFAULT_RULE,
     RESOURCE_DEFAULT_STATEFULNESS,
+    RESOURCE_ADDRESS_SCOPE,
+    RESOURCE_SUBNET_POOL,
     RESOURCE_N_KINDS,
 };
 
@@ -108,6 +110,27 @@ bool subnet_is_auto_address(const struct subnet *subnet);
 struct ip_address subnet_first_host(const struct subnet *subnet);
 struct ip_address subnet_last_host(const struct subnet *subnet);
 bool subnet_has_host_address(const struct subnet *subnet, const struct ip_address *address);
+
+/* Where no two networks have the same addresses: routers forward within one, and nothing between two. */
+struct address_scope {
+    struct object object;
+    uint8_t ip_version;
+    bool shared;
+};
+
+/* Prefixes that subnets are given theirs from. */
+struct subnet_pool {
+    struct object object;
+    uint8_t ip_version;        /* That of its prefixes. */
+    struct ip_prefix *prefixes; /* Sorted, apart, and as few as can be (prefixes.h). */
+    size_t n_prefixes;
+    uint8_t default_prefixlen, min_prefixlen, max_prefixlen; /* Of subnets. */
+    bool has_default_quota;
+    uint32_t default_quota;    /* What one project may have: addresses of IPv4, /64 of IPv6. */
+    bool is_default;           /* Of its family: use_default_subnetpool. */
+    bool shared;
+    char address_scope_id[UUID_TEXT_SIZE];
+};
 
 struct fixed_ip {
     char subnet_id[UUID_TEXT_SIZE];

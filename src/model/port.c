@@ -20,15 +20,6 @@ static const char *const statuses[] = {
     [PORT_STATUS_ERROR] = "ERROR",
 };
 
-static int check_ip_version(const struct attribute *attribute, const void *value, struct error *error)
-{
-    uint8_t version = *(const uint8_t *)value;
-
-    if (version != 4 && version != 6)
-        return error_set(error, -EINVAL, attribute->name, "'%u' is neither 4 nor 6", version);
-    return 0;
-}
-
 static int check_not_empty(const struct attribute *attribute, const void *value, struct error *error)
 {
     const char *text = *(char *const *)value;

@@ -5,9 +5,13 @@
 #include "weft/model/schema.h"
 
 extern const struct schema network_schema, subnet_schema, port_schema, host_schema, security_group_schema, security_group_rule_schema,
-    address_group_schema, default_rule_schema, default_statefulness_schema, router_schema, floating_ip_schema, port_forwarding_schema, snat_block_schema;
+    address_group_schema, default_rule_schema, default_statefulness_schema, router_schema, floating_ip_schema, port_forwarding_schema, snat_block_schema,
+    address_scope_schema, subnet_pool_schema;
 
 extern const struct attribute fixed_ip_attributes[]; /* Of a struct fixed_ip. */
+
+/* A 'check' of "ip_version": 4 or 6. */
+int check_ip_version(const struct attribute *attribute, const void *value, struct error *error);
 
 #define NAME_MAX_CHARACTERS 255
 #define DESCRIPTION_MAX_CHARACTERS 255

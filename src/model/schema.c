@@ -21,6 +21,8 @@ static const struct schema *const schemas[RESOURCE_N_KINDS] = {
     [RESOURCE_FLOATING_IP] = &floating_ip_schema,
     [RESOURCE_PORT_FORWARDING] = &port_forwarding_schema,
     [RESOURCE_SNAT_BLOCK] = &snat_block_schema,
+    [RESOURCE_ADDRESS_SCOPE] = &address_scope_schema,
+    [RESOURCE_SUBNET_POOL] = &subnet_pool_schema,
 };
 
 const struct schema *schema_get(enum resource_kind kind)

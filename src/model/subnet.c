@@ -16,15 +16,6 @@ static const char *const ipv6_modes[] = {
     [IPV6_MODE_DHCPV6_STATELESS] = "dhcpv6-stateless",
 };
 
-static int check_ip_version(const struct attribute *attribute, const void *value, struct error *error)
-{
-    uint8_t version = *(const uint8_t *)value;
-
-    if (version != 4 && version != 6)
-        return error_set(error, -EINVAL, attribute->name, "'%u' is neither 4 nor 6", version);
-    return 0;
-}
-
 static const struct attribute pool[] = {
     {.name = "start", .type = TYPE_IP, FIELD(struct ip_range, first), .flags = ATTRIBUTE_REQUIRED,
      .help = "The first address."},
@@ -53,7 +44,7 @@ static const struct attribute attributes[] = {
     {.name = "ip_version", .type = TYPE_UINT, FIELD(struct subnet, ip_version), .minimum = 0, .maximum = 255,
      .flags = ATTRIBUTE_POST | ATTRIBUTE_REQUIRED | ATTRIBUTE_FIND, .check = check_ip_version, .help = "4 or 6."},
     {.name = "cidr", .type = TYPE_PREFIX, FIELD(struct subnet, cidr),
-     .flags = ATTRIBUTE_POST | ATTRIBUTE_REQUIRED | ATTRIBUTE_FIND, .help = "Its addresses: 10.0.0.0/24."},
+     .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND, .help = "Its addresses: 10.0.0.0/24; needed without a subnet pool."},
     {.name = "gateway_ip", .type = TYPE_IP, FIELD(struct subnet, gateway), PRESENCE(struct subnet, has_gateway),
      .flags = ATTRIBUTE_WRITE | ATTRIBUTE_NULLABLE | ATTRIBUTE_FIND,
      .help = "The default router; the first address unless given; null for none."},
@@ -73,7 +64,7 @@ static const struct attribute attributes[] = {
     {.name = "dns_publish_fixed_ip", .type = TYPE_BOOL, FIELD(struct subnet, dns_publish_fixed_ip),
      .flags = ATTRIBUTE_INTERNAL, .default_json = "false", .help = "Publish its addresses in DNS."},
     {.name = "subnetpool_id", .type = TYPE_UUID, FIELD(struct subnet, subnetpool_id),
-     .flags = ATTRIBUTE_FILTER | ATTRIBUTE_NULLABLE, .help = "The pool its prefix comes from."},
+     .flags = ATTRIBUTE_POST | ATTRIBUTE_FILTER | ATTRIBUTE_NULLABLE, .help = "The pool its prefix comes from."},
     {.name = "address_scope_id", .type = TYPE_UUID, FIELD(struct subnet, address_scope_id), .flags = ATTRIBUTE_INTERNAL,
      .help = "The address scope of its pool."},
     {.name = NULL},

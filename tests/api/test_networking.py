@@ -447,7 +447,7 @@ NETWORK_ERRORS = [
 
 SUBNET_ERRORS = [
     ({}, "HTTPBadRequest", "subnet.ip_version", "Required"),
-    ({"ip_version": 4}, "HTTPBadRequest", "subnet.cidr", "Required"),
+    ({"ip_version": 4}, "BadRequest", "subnet.cidr", "a subnetpool must be specified"),
     ({"ip_version": 5, "cidr": "10.0.0.0/24"}, "HTTPBadRequest", "subnet.ip_version", "'5'"),
     ({"ip_version": 6, "cidr": "10.0.0.0/24"}, "InvalidInput", "subnet.cidr", "does not match"),
     ({"ip_version": 4, "cidr": "10.0.0.1/24"}, "HTTPBadRequest", "subnet.cidr", "did you mean '10.0.0.0/24'"),
@@ -482,7 +482,7 @@ SUBNET_ERRORS = [
     ({"ip_version": 4, "cidr": "10.0.0.0/24", "allocation_pools": [{"start": "10.0.0.9", "end": "10.0.1.8"}]}, "OutOfBoundsAllocationPool",
      "subnet.allocation_pools[0]", "10.0.0.0/24"),
     ({"ip_version": 4, "cidr": "10.0.0.0/24", "allocation_pools": "all"}, "HTTPBadRequest", "subnet.allocation_pools", "'all' is not a list"),
-    ({"ip_version": 4, "cidr": "10.0.0.0/24", "subnetpool_id": NOBODY}, "HTTPBadRequest", "subnet.subnetpool_id", "read-only"),
+    ({"ip_version": 4, "cidr": "10.0.0.0/24", "dns_publish_fixed_ip": True}, "HTTPBadRequest", "subnet.dns_publish_fixed_ip", "Unrecognized"),
 ]
 
 PORT_ERRORS = [

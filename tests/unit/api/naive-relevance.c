@@ -141,6 +141,8 @@ bool naive_has(const struct naive *naive, const struct object *object)
         return has(&naive->address_groups, object->id);
     case RESOURCE_DEFAULT_RULE:
     case RESOURCE_DEFAULT_STATEFULNESS:
+    case RESOURCE_ADDRESS_SCOPE:
+    case RESOURCE_SUBNET_POOL:
     case RESOURCE_N_KINDS:
         break;
     }
