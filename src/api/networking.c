@@ -161,6 +161,9 @@ static void changed(const struct replica_change *change, void *context)
     case RESOURCE_FLOATING_IP:
     case RESOURCE_SECURITY_GROUP:
     case RESOURCE_SECURITY_GROUP_RULE:
+    case RESOURCE_FIREWALL_GROUP:
+    case RESOURCE_FIREWALL_POLICY:
+    case RESOURCE_FIREWALL_RULE:
         break;
     default:
         return;

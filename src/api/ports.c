@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weft/api/firewall.h"
 #include "weft/api/ipam.h"
 #include "weft/api/nat.h"
 #include "weft/api/resources.h"
@@ -557,6 +558,7 @@ void port_plan_delete(struct plan *plan, const struct port *port)
     nat_port_changed(plan, port, NULL);
     forget_status(plan, port);
     security_of_deleted_port(plan, port);
+    firewall_of_deleted_port(plan, port);
     plan_delete(plan, &port->object);
 }
 

@@ -111,6 +111,13 @@ void graph_floating_ip_changed(struct relevance *relevance, const struct floatin
 
 /* --- Growing. --- */
 
+/* Of a router that became relevant or irrelevant. */
+static void recheck_firewall(struct relevance *relevance, const char *router_id)
+{
+    REPLICA_FOREACH(member, replica_ports_by_device(relevance->replica, router_id))
+        firewall_recheck_port(relevance, member->object->id);
+}
+
 static void reach(struct relevance *relevance, const char *router_id)
 {
     struct interest *router;
@@ -123,6 +130,7 @@ static void reach(struct relevance *relevance, const char *router_id)
         return;
     router->router.next = relevance->to_enter;
     relevance->to_enter = router;
+    recheck_firewall(relevance, router_id);
 }
 
 static void let_in(struct relevance *relevance, const struct interest *network)
@@ -251,6 +259,7 @@ static void drop(struct relevance *relevance, struct interest *router)
     string_copy(id, sizeof(id), router->id);
     interest_remove(&relevance->routers, router);
     touch_router(relevance, id);
+    recheck_firewall(relevance, id);
     REPLICA_FOREACH(member, replica_ports_by_device(relevance->replica, id))
         discount(relevance, (const struct port *)member->object);
 }
@@ -452,4 +461,6 @@ void graph_port_changed(struct relevance *relevance, const struct port *before, 
     }
     if (is_bound && !stays)
         bind_port(relevance, after->network_id);
+    if (!is_same)
+        firewall_recheck_port(relevance, (after ? after : before)->object.id);
 }

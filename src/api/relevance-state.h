@@ -1,4 +1,4 @@
-/* Inside relevance.c, relevance-graph.c and relevance-groups.c only. */
+/* Inside relevance.c, relevance-graph.c, relevance-groups.c and relevance-firewall.c only. */
 #ifndef WEFT_API_RELEVANCE_STATE_H
 #define WEFT_API_RELEVANCE_STATE_H
 
@@ -23,6 +23,7 @@ struct interest {
         struct {
             struct interest *next; /* In the list at hand: to be entered, or found by a search. */
         } router;
+        size_t n_users;            /* A firewall policy: relevant groups that use it, once for each direction; a firewall rule: relevant policies. */
     };
     uint64_t visit;                /* The search that was here last. */
 };
@@ -33,7 +34,8 @@ struct relevance {
     void *context;
     char host_id[UUID_TEXT_SIZE];
     char *host_name;
-    struct hashmap networks, routers, groups, address_groups; /* Of struct interest. */
+    struct hashmap networks, routers, groups, address_groups; /* Of struct interest, */
+    struct hashmap firewall_groups, firewall_policies, firewall_rules; /* and these; a firewall group is in it or not. */
     struct interest *to_enter;     /* Routers that became relevant and whose networks are not counted yet. */
     const struct port *overlooked; /* Of the change at hand: not an edge yet. */
     uint64_t visit;
@@ -70,6 +72,15 @@ bool groups_have(const struct relevance *relevance, const char *group_id);
 bool groups_have_rules_of(const struct relevance *relevance, const char *group_id);
 bool groups_have_members_of(const struct relevance *relevance, const char *group_id);
 bool groups_have_address_group(const struct relevance *relevance, const char *id);
+
+/* relevance-firewall.c: firewall groups, their policies and rules. */
+void firewall_recheck_port(struct relevance *relevance, const char *port_id); /* It, or its router, came or went. */
+void firewall_group_changed(struct relevance *relevance, const struct firewall_group *before, const struct firewall_group *after);
+void firewall_policy_changed(struct relevance *relevance, const struct firewall_policy *before, const struct firewall_policy *after);
+
+bool firewall_has_group(const struct relevance *relevance, const char *id);
+bool firewall_has_policy(const struct relevance *relevance, const char *id);
+bool firewall_has_rule(const struct relevance *relevance, const char *id);
 
 bool relevance_is_bound(const struct relevance *relevance, const struct port *port); /* To the host; NULL: no. */
 

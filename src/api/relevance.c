@@ -93,6 +93,9 @@ void relevance_free(struct relevance *relevance)
     clear(&relevance->routers);
     clear(&relevance->groups);
     clear(&relevance->address_groups);
+    clear(&relevance->firewall_groups);
+    clear(&relevance->firewall_policies);
+    clear(&relevance->firewall_rules);
     free(relevance->host_name);
     free(relevance);
 }
@@ -118,6 +121,12 @@ int relevance_change(struct relevance *relevance, const struct replica_change *c
         break;
     case RESOURCE_FLOATING_IP:
         graph_floating_ip_changed(relevance, before, after);
+        break;
+    case RESOURCE_FIREWALL_GROUP:
+        firewall_group_changed(relevance, before, after);
+        break;
+    case RESOURCE_FIREWALL_POLICY:
+        firewall_policy_changed(relevance, before, after);
         break;
     default:
         break;
@@ -170,6 +179,12 @@ bool relevance_has(const struct relevance *relevance, const struct object *objec
         return has_forwarding(relevance, (const struct port_forwarding *)object);
     case RESOURCE_SNAT_BLOCK:
         return graph_has_router(relevance, ((const struct snat_block *)object)->router_id);
+    case RESOURCE_FIREWALL_GROUP:
+        return firewall_has_group(relevance, object->id);
+    case RESOURCE_FIREWALL_POLICY:
+        return firewall_has_policy(relevance, object->id);
+    case RESOURCE_FIREWALL_RULE:
+        return firewall_has_rule(relevance, object->id);
     case RESOURCE_DEFAULT_RULE: /* The API's own business. */
     case RESOURCE_DEFAULT_STATEFULNESS:
     case RESOURCE_ADDRESS_SCOPE:

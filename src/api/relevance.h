@@ -8,6 +8,7 @@
  *                       by routers, one after the other, but never through an external network; and with a gateway in a network of
  *                       which the host has an uplink.  With a router: its ports, its floating IPs, its blocks of translated ports.
  *     floating IPs      of a relevant router, and those in a network of which the host has an uplink; with their port forwardings
+ *     firewall groups   that have a port of a relevant router, with their policies and the rules of these
  *     security groups   of the ports bound here, with their rules; what those rules name: address groups, and groups with the ports
  *                       that are in them
  *

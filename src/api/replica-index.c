@@ -161,6 +161,25 @@ static void each_property_of_forwarding(struct walk *walk, const struct port_for
     add_text(walk, REPLICA_FORWARDINGS_BY_PORT, forwarding->internal_port_id);
 }
 
+static void each_property_of_firewall_policy(struct walk *walk, const struct firewall_policy *policy)
+{
+    for (size_t i = 0; i < policy->n_rules; i++)
+        add_text(walk, REPLICA_FIREWALL_POLICIES_BY_RULE, policy->rules[i].id);
+    add_text(walk, REPLICA_SHARED, policy->shared ? "yes" : NULL);
+}
+
+static void each_property_of_firewall_group(struct walk *walk, const struct firewall_group *group)
+{
+    for (size_t i = 0; i < group->n_ports; i++)
+        add_text(walk, REPLICA_FIREWALL_GROUPS_BY_PORT, group->ports[i].id);
+    add_text(walk, REPLICA_FIREWALL_GROUPS_BY_POLICY, group->ingress_policy_id);
+    if (!streq(group->egress_policy_id, group->ingress_policy_id))
+        add_text(walk, REPLICA_FIREWALL_GROUPS_BY_POLICY, group->egress_policy_id);
+    if (group->is_default)
+        add_text(walk, REPLICA_DEFAULT_FIREWALL_GROUP, group->object.project_id);
+    add_text(walk, REPLICA_SHARED, group->shared ? "yes" : NULL);
+}
+
 static void each_property(struct walk *walk)
 {
     const struct object *object = walk->object;
@@ -196,6 +215,15 @@ static void each_property(struct walk *walk)
     case RESOURCE_SECURITY_GROUP:
         if (((const struct security_group *)object)->is_default)
             add_text(walk, REPLICA_DEFAULT_GROUP, object->project_id);
+        break;
+    case RESOURCE_FIREWALL_RULE:
+        add_text(walk, REPLICA_SHARED, ((const struct firewall_rule *)object)->shared ? "yes" : NULL);
+        break;
+    case RESOURCE_FIREWALL_POLICY:
+        each_property_of_firewall_policy(walk, (const struct firewall_policy *)object);
+        break;
+    case RESOURCE_FIREWALL_GROUP:
+        each_property_of_firewall_group(walk, (const struct firewall_group *)object);
         break;
     case RESOURCE_DEFAULT_STATEFULNESS:
         add(walk, REPLICA_DEFAULT_STATEFULNESS, object->project_id, strlen(object->project_id));

@@ -127,6 +127,12 @@ static enum resource_kind kind_of(enum replica_property property)
     case REPLICA_DEFAULT_RULES_BY_REMOTE_GROUP:
     case REPLICA_DEFAULT_RULES_BY_ADDRESS_GROUP:
         return RESOURCE_DEFAULT_RULE;
+    case REPLICA_FIREWALL_POLICIES_BY_RULE:
+        return RESOURCE_FIREWALL_POLICY;
+    case REPLICA_FIREWALL_GROUPS_BY_POLICY:
+    case REPLICA_FIREWALL_GROUPS_BY_PORT:
+    case REPLICA_DEFAULT_FIREWALL_GROUP:
+        return RESOURCE_FIREWALL_GROUP;
     default:
         return RESOURCE_PORT;
     }
@@ -193,6 +199,11 @@ const struct replica_member *replica_by_name(const struct replica *replica, enum
 const struct replica_member *replica_by_project(const struct replica *replica, enum resource_kind kind, const char *project_id)
 {
     return replica_index_find(&replica->index, REPLICA_BY_PROJECT, kind, project_id, strlen(project_id), NULL);
+}
+
+const struct replica_member *replica_shared(const struct replica *replica, enum resource_kind kind)
+{
+    return replica_index_find(&replica->index, REPLICA_SHARED, kind, "yes", 3, NULL);
 }
 
 size_t replica_count_by_network(const struct replica *replica, enum resource_kind kind, const char *network_id)

@@ -122,6 +122,11 @@ enum replica_property {
     REPLICA_DEFAULT_STATEFULNESS,   /* Of a project, or of "": one. */
     REPLICA_DEFAULT_RULES_BY_REMOTE_GROUP,
     REPLICA_DEFAULT_RULES_BY_ADDRESS_GROUP,
+    REPLICA_SHARED,                 /* Of firewall groups, policies and rules: see replica_shared. */
+    REPLICA_FIREWALL_POLICIES_BY_RULE,
+    REPLICA_FIREWALL_GROUPS_BY_POLICY,
+    REPLICA_FIREWALL_GROUPS_BY_PORT, /* One. */
+    REPLICA_DEFAULT_FIREWALL_GROUP, /* Of a project: one. */
 };
 
 /* By a property that is text (an id, a name) of one kind of objects; and how many, in constant time. */
@@ -138,6 +143,7 @@ const struct replica_member *replica_ports_by_security_group(const struct replic
 const struct replica_member *replica_rules_by_group(const struct replica *replica, const char *group_id);
 /* Text of more than 290 bytes is compared in its first 290: whoever looks for longer names checks what it gets. */
 const struct replica_member *replica_by_name(const struct replica *replica, enum resource_kind kind, const char *name);
+const struct replica_member *replica_shared(const struct replica *replica, enum resource_kind kind); /* With all projects. */
 const struct replica_member *replica_by_project(const struct replica *replica, enum resource_kind kind, const char *project_id);
 
 /* How many there are: in constant time. */

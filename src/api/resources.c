@@ -95,6 +95,23 @@ const struct object *resource_find_or_fail(struct request *request)
     return NULL;
 }
 
+const char *listed_project(const struct request *request)
+{
+    const struct auth_context *auth = request_auth(request);
+    const char *project_id = request_query(request, "project_id");
+
+    if (!project_id)
+        project_id = request_query(request, "tenant_id");
+    if (!project_id)
+        return auth->project_id;
+    if (!*project_id || strlen(project_id) >= sizeof auth->project_id || (!auth->is_admin && !streq(project_id, auth->project_id)))
+        return NULL;
+    for (const char *next = project_id; *next; next++)
+        if ((unsigned char)*next <= ' ' || *next == '/' || *next == 0x7f)
+            return NULL;
+    return project_id;
+}
+
 void resource_respond(struct request *request, int status, const struct object *object)
 {
     const struct resource *resource = resource_of(request);

@@ -92,6 +92,9 @@ void resource_delete(struct request *request);
 bool resource_is_own(const struct request *request, const struct object *object); /* Or asked by an admin. */
 bool resource_is_visible(const struct resource *resource, const struct request *request, const struct object *object);
 
+/* Whose default objects a list shows, and makes first: those of the filter's project, or of the one that asks.  NULL: nobody's. */
+const char *listed_project(const struct request *request);
+
 /* The request's path names a parent that it may see (or the resource has none): else it has been answered. */
 bool resource_check_parent(struct request *request);
 

@@ -203,24 +203,6 @@ static void made_default(struct plan *plan, struct request *request)
     resource_list(request);
 }
 
-/* Whose default group a list shows: the filter's project, or the one that asks.  NULL: nobody's. */
-static const char *listed_project(const struct request *request)
-{
-    const struct auth_context *auth = request_auth(request);
-    const char *project_id = request_query(request, "project_id");
-
-    if (!project_id)
-        project_id = request_query(request, "tenant_id");
-    if (!project_id)
-        return auth->project_id;
-    if (!*project_id || strlen(project_id) >= sizeof auth->project_id || (!auth->is_admin && !streq(project_id, auth->project_id)))
-        return NULL;
-    for (const char *next = project_id; *next; next++)
-        if ((unsigned char)*next <= ' ' || *next == '/' || *next == 0x7f)
-            return NULL;
-    return project_id;
-}
-
 void security_list(struct request *request)
 {
     const char *project_id = listed_project(request);

@@ -29,6 +29,9 @@ enum resource_kind {
     RESOURCE_DEFAULT_STATEFULNESS,
     RESOURCE_ADDRESS_SCOPE,
     RESOURCE_SUBNET_POOL,
+    RESOURCE_FIREWALL_RULE,
+    RESOURCE_FIREWALL_POLICY,
+    RESOURCE_FIREWALL_GROUP,
     RESOURCE_N_KINDS,
 };
 
@@ -244,6 +247,46 @@ struct address_group {
     struct ip_prefix *addresses;
     size_t n_addresses;
 };
+
+/* ---- the firewall of routers -------------------------------------------------------------------------------------- */
+
+enum firewall_protocol { FIREWALL_ANY, FIREWALL_TCP, FIREWALL_UDP, FIREWALL_ICMP }; /* The last is ICMPv6 with IPv6. */
+enum firewall_action { FIREWALL_ALLOW, FIREWALL_DENY, FIREWALL_REJECT };
+
+struct firewall_rule {
+    struct object object;
+    bool shared, enabled;
+    enum firewall_protocol protocol;
+    uint8_t ip_version;        /* 4 or 6. */
+    bool has_source, has_destination;
+    struct ip_prefix source, destination;
+    char *source_port, *destination_port; /* "80", "80:90"; NULL: any. */
+    enum firewall_action action;
+};
+
+/* "80" or "80:90", ports from 1 to 65535.  0; -EINVAL; -ERANGE when the second is less than the first. */
+int firewall_ports_parse(const char *text, uint16_t *ret_first, uint16_t *ret_last);
+
+/* The first rule that fits decides; what none fits is dropped. */
+struct firewall_policy {
+    struct object object;
+    bool shared, audited;
+    struct object_id *rules;
+    size_t n_rules;
+};
+
+/* What holds at its ports, which are routers'.  Seen from the network behind the port: ingress is what the router sends there.  Without a
+ * policy for a direction, and with admin_state_up false in both, everything is dropped but answers of what the other direction allowed. */
+struct firewall_group {
+    struct object object;
+    bool shared, is_default;   /* The project's group called "default". */
+    char ingress_policy_id[UUID_TEXT_SIZE], egress_policy_id[UUID_TEXT_SIZE]; /* "": none. */
+    struct object_id *ports;
+    size_t n_ports;
+};
+
+/* "INACTIVE": it has no ports, or no policy, and does nothing; "DOWN": it is switched off, and its ports with it; "ACTIVE". */
+const char *firewall_group_status(const struct firewall_group *group);
 
 /* ---- routers ------------------------------------------------------------------------------------------------------- */
 

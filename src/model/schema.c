@@ -23,6 +23,9 @@ static const struct schema *const schemas[RESOURCE_N_KINDS] = {
     [RESOURCE_SNAT_BLOCK] = &snat_block_schema,
     [RESOURCE_ADDRESS_SCOPE] = &address_scope_schema,
     [RESOURCE_SUBNET_POOL] = &subnet_pool_schema,
+    [RESOURCE_FIREWALL_RULE] = &firewall_rule_schema,
+    [RESOURCE_FIREWALL_POLICY] = &firewall_policy_schema,
+    [RESOURCE_FIREWALL_GROUP] = &firewall_group_schema,
 };
 
 const struct schema *schema_get(enum resource_kind kind)

@@ -110,6 +110,34 @@ static bool has_network(const struct naive *naive, const char *id)
     return has(&naive->whole, id) || has(&naive->visible, id);
 }
 
+static bool has_firewall_group(const struct naive *naive, const struct firewall_group *group)
+{
+    for (size_t i = 0; i < group->n_ports; i++) {
+        const struct port *port = replica_port(naive->replica, group->ports[i].id);
+
+        if (port && is_router_port(port) && has(&naive->routers, port->device_id))
+            return true;
+    }
+    return false;
+}
+
+static bool has_firewall_policy(const struct naive *naive, const char *id)
+{
+    EACH(firewall_group, group, naive->replica, RESOURCE_FIREWALL_GROUP)
+        if ((streq(group->ingress_policy_id, id) || streq(group->egress_policy_id, id)) && has_firewall_group(naive, group))
+            return true;
+    return false;
+}
+
+static bool has_firewall_rule(const struct naive *naive, const char *id)
+{
+    EACH(firewall_policy, policy, naive->replica, RESOURCE_FIREWALL_POLICY)
+        for (size_t k = 0; k < policy->n_rules; k++)
+            if (streq(policy->rules[k].id, id) && has_firewall_policy(naive, policy->object.id))
+                return true;
+    return false;
+}
+
 bool naive_has(const struct naive *naive, const struct object *object)
 {
     const struct floating_ip *floating_ip;
@@ -139,6 +167,12 @@ bool naive_has(const struct naive *naive, const struct object *object)
         return has(&naive->local_groups, ((const struct security_group_rule *)object)->security_group_id);
     case RESOURCE_ADDRESS_GROUP:
         return has(&naive->address_groups, object->id);
+    case RESOURCE_FIREWALL_GROUP:
+        return has_firewall_group(naive, (const struct firewall_group *)object);
+    case RESOURCE_FIREWALL_POLICY:
+        return has_firewall_policy(naive, object->id);
+    case RESOURCE_FIREWALL_RULE:
+        return has_firewall_rule(naive, object->id);
     case RESOURCE_DEFAULT_RULE:
     case RESOURCE_DEFAULT_STATEFULNESS:
     case RESOURCE_ADDRESS_SCOPE:

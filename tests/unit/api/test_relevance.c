@@ -23,6 +23,7 @@ static const unsigned n_slots[RESOURCE_N_KINDS] = {
     [RESOURCE_NETWORK] = 8, [RESOURCE_SUBNET] = 10, [RESOURCE_PORT] = 32, [RESOURCE_HOST] = 4, [RESOURCE_SECURITY_GROUP] = 5,
     [RESOURCE_SECURITY_GROUP_RULE] = 12, [RESOURCE_ADDRESS_GROUP] = 3, [RESOURCE_ROUTER] = 6, [RESOURCE_FLOATING_IP] = 8,
     [RESOURCE_PORT_FORWARDING] = 6, [RESOURCE_SNAT_BLOCK] = 6,
+    [RESOURCE_FIREWALL_GROUP] = 4, [RESOURCE_FIREWALL_POLICY] = 4, [RESOURCE_FIREWALL_RULE] = 6,
 };
 #define N_HOSTS 4
 
@@ -207,6 +208,27 @@ static void randomize_host(struct host *host, unsigned slot)
         host->physical_networks[host->n_physical_networks++].text = strdup("right");
 }
 
+/* Up to three, each once. */
+static struct object_id *random_ids(enum resource_kind kind, size_t *ret_n)
+{
+    struct object_id *ids = calloc(3, sizeof(*ids));
+    unsigned first = below(n_slots[kind]);
+
+    *ret_n = below(4);
+    for (size_t i = 0; i < *ret_n; i++)
+        id_of(kind, (first + (unsigned)i) % n_slots[kind], ids[i].id);
+    return ids;
+}
+
+static void randomize_firewall_group(struct firewall_group *group)
+{
+    group->ports = random_ids(RESOURCE_PORT, &group->n_ports);
+    if (is_so(70))
+        any_id(RESOURCE_FIREWALL_POLICY, group->ingress_policy_id);
+    if (is_so(70))
+        any_id(RESOURCE_FIREWALL_POLICY, group->egress_policy_id);
+}
+
 static struct object *random_object(enum resource_kind kind, unsigned slot)
 {
     struct object *object = object_new(kind);
@@ -266,6 +288,15 @@ static struct object *random_object(enum resource_kind kind, unsigned slot)
         any_id(RESOURCE_ROUTER, ((struct snat_block *)object)->router_id);
         any_id(RESOURCE_NETWORK, ((struct snat_block *)object)->network_id);
         break;
+    case RESOURCE_FIREWALL_GROUP:
+        randomize_firewall_group((struct firewall_group *)object);
+        break;
+    case RESOURCE_FIREWALL_POLICY: {
+        struct firewall_policy *policy = (struct firewall_policy *)object;
+
+        policy->rules = random_ids(RESOURCE_FIREWALL_RULE, &policy->n_rules);
+        break;
+    }
     default:
         break;
     }
@@ -279,7 +310,7 @@ static void operate(struct universe *universe, struct store_transaction *transac
         RESOURCE_PORT, RESOURCE_PORT, RESOURCE_PORT, RESOURCE_PORT, RESOURCE_PORT, RESOURCE_PORT, RESOURCE_PORT, RESOURCE_PORT,
         RESOURCE_NETWORK, RESOURCE_NETWORK, RESOURCE_SUBNET, RESOURCE_HOST, RESOURCE_SECURITY_GROUP, RESOURCE_SECURITY_GROUP_RULE,
         RESOURCE_SECURITY_GROUP_RULE, RESOURCE_ADDRESS_GROUP, RESOURCE_ROUTER, RESOURCE_FLOATING_IP, RESOURCE_PORT_FORWARDING,
-        RESOURCE_SNAT_BLOCK,
+        RESOURCE_SNAT_BLOCK, RESOURCE_FIREWALL_GROUP, RESOURCE_FIREWALL_GROUP, RESOURCE_FIREWALL_POLICY, RESOURCE_FIREWALL_RULE,
     };
     enum resource_kind kind = kinds[below(ARRAY_SIZE(kinds))];
     unsigned slot = below(n_slots[kind]);

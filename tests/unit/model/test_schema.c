@@ -114,6 +114,10 @@ static void objects_survive_a_round_trip(void **state)
     round_trip(RESOURCE_PORT_FORWARDING,
                "{\"id\":\"" ID "\",\"floatingip_id\":\"" NETWORK "\",\"internal_port_id\":\"" ID "\",\"internal_ip_address\":\"10.0.0.5\","
                "\"protocol_number\":17,\"external_first\":1,\"external_last\":10,\"internal_first\":11,\"internal_last\":20}");
+    round_trip(RESOURCE_FIREWALL_RULE, "{\"id\":\"" ID "\",\"protocol\":\"tcp\",\"ip_version\":6,\"source_ip_address\":\"2001:db8::/32\","
+                                       "\"destination_port\":\"80:90\",\"action\":\"reject\",\"enabled\":false,\"shared\":true}");
+    round_trip(RESOURCE_FIREWALL_POLICY, "{\"id\":\"" ID "\",\"audited\":true,\"firewall_rules\":[\"" ID "\"]}");
+    round_trip(RESOURCE_FIREWALL_GROUP, "{\"id\":\"" ID "\",\"ingress_firewall_policy_id\":\"" ID "\",\"ports\":[\"" ID "\"]}");
     round_trip(RESOURCE_SNAT_BLOCK,
                "{\"id\":\"" ID "\",\"router_id\":\"" NETWORK "\",\"network_id\":\"" ID "\",\"address\":\"203.0.113.1\","
                "\"first_port\":1024,\"n_ports\":1024,\"host\":\"h1\"}");
