@@ -316,6 +316,7 @@ static __noinline __u32 nat_leave(struct __sk_buff *skb, struct packet *packet, 
             return DROP_translation_gone;
         }
         flow_get_translation(entry, decision);
+        decision->object = entry->object; /* By the same right: it is remembered again. */
         return STEP_CONTINUE;
     }
     const struct floating_value *floating_ip = floating_find(packet->slot, local);

@@ -890,10 +890,25 @@ static void a_stale_row_lets_nobody_in(void **state)
     expect_verdict(PIPELINE_PASSED);
 }
 
+/* Each decision is remembered with whose right it is by, or the next change would end the connection. */
+static void a_translation_survives_one_change_after_the_other(void **state)
+{
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.12 udp 4000>80 +3");
+    expect_port(2, NULL);
+    for (int i = 0; i < 3; i++) {
+        say(2, "B>R ip 10.0.0.2>192.0.2.200 udp 80>4000 +3");
+        expect_outside(0, "u>x ip 203.0.113.12>192.0.2.200 ttl=63 udp 80>4000 +3");
+        change_epoch(2);
+        say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.12 udp 4000>80 +3");
+        expect_port(2, NULL);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        TEST(a_translation_survives_one_change_after_the_other),
         TEST(a_floating_ip_is_reached_from_outside),
         TEST(a_floating_ip_is_used_from_inside),
         TEST(every_protocol_passes_a_floating_ip),
