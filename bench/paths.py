@@ -28,6 +28,7 @@ class Path:
     address: str
     programs: list = dataclasses.field(default_factory=list)  # User-space switches and the like.
     version: str = ""
+    prepare: object = None  # Called once it answers.
     verify: object = None  # Called after the last round: was the path really taken?
 
 
@@ -73,11 +74,11 @@ def nftables(lab):
     rule_file.write_text(text + "\n")
     run("ip", "netns", "exec", host, "nft", "-f", rule_file)
     path.version = run("nft", "--version").strip()
-    path.verify = lambda: _passes_firewall(host)
+    path.verify = lambda: passes_firewall(host)
     return path
 
 
-def _passes_firewall(host):
+def passes_firewall(host):
     """The measurement is worth nothing when the frames never saw the rules."""
     counter = re.search(r"established counter packets (\d+)|established,related counter packets (\d+)",
                         run("ip", "netns", "exec", host, "nft", "list", "ruleset"))
@@ -88,7 +89,7 @@ def _passes_firewall(host):
 # ---- two hosts -----------------------------------------------------------------------------------------------------
 
 
-def _underlay(lab, name):
+def underlay(lab, name):
     """Two hosts joined by a cable; returns their namespaces.  Addresses 192.0.2.1 and 192.0.2.2 on 'wire'."""
     hosts = [lab.namespace(f"{name}-h{n}") for n in (1, 2)]
     lab.cable(hosts[0], "wire", hosts[1], "wire", mtu=1600)
@@ -99,7 +100,7 @@ def _underlay(lab, name):
 
 def vxlan(lab):
     client, server = ends(lab, "vxlan")
-    hosts = _underlay(lab, "vxlan")
+    hosts = underlay(lab, "vxlan")
     for number, (host, end) in enumerate(zip(hosts, (client, server)), 1):
         run("ip", "-n", host, "link", "add", "br0", "type", "bridge")
         run("ip", "-n", host, "link", "add", "vx0", "type", "vxlan", "id", 77, "dstport", 4789, "local", f"192.0.2.{number}",
@@ -118,24 +119,24 @@ def vxlan(lab):
 OVS_PACKAGES = ["openvswitch-switch", "openvswitch-common", "libxdp1"]
 
 
-def _fetch_ovs():
+def unpacked(packages, mark="ready"):
     """Debian's packages unpacked beside the build: nothing is installed, no service is enabled."""
     folder = ROOT / "build" / "openvswitch"
-    if not (folder / "ready").exists():
+    if not (folder / mark).exists():
         folder.mkdir(parents=True, exist_ok=True)
-        download = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *OVS_PACKAGES]
+        download = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *packages]
         if subprocess.run(download, cwd=folder, capture_output=True).returncode:
             run("apt-get", "-q", "update", timeout=300)
             run(*download, cwd=folder, timeout=300)
         for package in folder.glob("*.deb"):
             run("dpkg", "-x", package, folder)
             package.unlink()
-        (folder / "ready").touch()
+        (folder / mark).touch()
     return folder
 
 
 def ovs(lab):
-    root = _fetch_ovs()
+    root = unpacked(OVS_PACKAGES)
     state = lab.folder / "ovs"
     state.mkdir()
     libraries = next((root / "usr" / "lib").glob("*/libxdp.so.1")).parent
@@ -183,11 +184,11 @@ def _weft(lab, name, n_hosts):
     client, server = (platform.workload(end, host, port) for end, host, port in zip(("client", "server"), hosts, ports))
     platform.wait_active(*ports)
     path = Path(name, client, server, ports[1]["fixed_ips"][0]["ip_address"])
-    path.verify = lambda: _carried(platform, hosts[0], ports[0])
+    path.verify = lambda: carried(platform, hosts[0], ports[0])
     return path
 
 
-def _carried(platform, host, port):
+def carried(platform, host, port):
     """The port's own counters must have seen the measurement."""
     answer = host.ask(operation="counters")
     counters = next(entry for entry in answer["counters"] if entry["port"] == port["id"])

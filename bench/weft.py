@@ -64,7 +64,7 @@ class Client:
 
     def create(self, kind, **attributes):
         attributes = {name.replace("__", ":"): value for name, value in attributes.items()}
-        return self.call("POST", f"/v2.0/{kind}s", {kind: attributes})[kind]
+        return self.call("POST", f"/v2.0/{kind.replace('_', '-')}s", {kind: attributes})[kind]
 
     def update(self, kind, identifier, **attributes):
         attributes = {name.replace("__", ":"): value for name, value in attributes.items()}
@@ -90,9 +90,9 @@ class Host:
 class Platform:
     """weft-api with hosts.  'store': "memory" or "sqlite"."""
 
-    def __init__(self, lab, name="weft", store="memory", n_hosts=1, underlay_mtu=1600):
+    def __init__(self, lab, name="weft", store="memory", n_hosts=1, underlay_mtu=1600, agent_options=()):
         self.lab, self.name = lab, name
-        self.hosts, self.mtu = [], {}
+        self.hosts, self.mtu, self.subnet, self.agent_options = [], {}, {}, list(agent_options)
         self.api_namespace = lab.namespace(f"{name}-api")
         run("ip", "-n", self.api_namespace, "link", "add", "mgmt", "type", "bridge")
         run("ip", "-n", self.api_namespace, "link", "set", "mgmt", "up")
@@ -147,7 +147,7 @@ class Platform:
         token_file.write_text(made["join_token"] + "\n")
         pins = f"{BPFFS}/weft/{name}"
         options = [f"--host={name}", f"--api=http://{API_ADDRESS}:{API_PORT}", f"--join-token-file={token_file}", f"--state-dir={state}",
-                   f"--pin-path={pins}", f"--socket={state}/agent.sock", "--underlay=wire", f"--tunnel-address=192.0.2.{number}"]
+                   f"--pin-path={pins}", f"--socket={state}/agent.sock", "--underlay=wire", f"--tunnel-address=192.0.2.{number}", *self.agent_options]
         log = f"{self.name}-agent{number}.log"
         process = self.lab.start(BUILD / "src/agent/weft-agent", *options, namespace=namespace, log=log)
         host = Host(name, namespace, process, state / "agent.sock", state)
@@ -171,11 +171,35 @@ class Platform:
         wait_for(lambda: self.admin.call("GET", f"/weft/v1/hosts/{name}")["host"]["underlay_mtu"], f"{name}'s first report", 60)
         self.hosts.append(host)
 
-    def network(self, cidr="10.61.0.0/24", **attributes):
+    def network(self, cidr="10.61.0.0/24", subnet_attributes=None, **attributes):
         network = self.admin.create("network", name="bench", **attributes)
         self.mtu[network["id"]] = network["mtu"]
-        self.admin.create("subnet", network_id=network["id"], cidr=cidr, ip_version=6 if ":" in cidr else 4)
+        subnet = self.admin.create("subnet", network_id=network["id"], cidr=cidr, ip_version=6 if ":" in cidr else 4, **(subnet_attributes or {}))
+        self.subnet[network["id"]] = subnet["id"]
         return network["id"]
+
+    def router(self, *networks, outside=None):
+        """Joins the networks; with a gateway on an external one."""
+        attributes = {"external_gateway_info": {"network_id": outside}} if outside else {}
+        router = self.admin.create("router", name="bench", **attributes)
+        for network in networks:
+            self.admin.call("PUT", f"/v2.0/routers/{router['id']}/add_router_interface", {"subnet_id": self.subnet[network]})
+        return router
+
+    def group(self, n_rules, prefix):
+        """A security group with so many rules each way of which the last two let TCP and UDP from and to the prefix pass, and one ICMP."""
+        group = self.admin.create("security_group", name="bench")
+        self.admin.call("PUT", f"/v2.0/quotas/{group['project_id']}", {"quota": {"security_group_rule": -1, "security_group": -1, "port": -1}})
+        for rule in group["security_group_rules"]:
+            self.admin.call("DELETE", f"/v2.0/security-group-rules/{rule['id']}")
+        rules = [{"protocol": "tcp", "port_range_min": 20000 + n, "port_range_max": 20000 + n, "remote_ip_prefix": f"5.0.{n}.0/24"}
+                 for n in range(n_rules - 3)]
+        rules += [{"protocol": protocol, "port_range_min": 1, "port_range_max": 65535, "remote_ip_prefix": prefix} for protocol in ("tcp", "udp")]
+        rules += [{"protocol": "icmp", "remote_ip_prefix": prefix}]
+        self.admin.call("POST", "/v2.0/security-group-rules", {"security_group_rules": [
+            {"security_group_id": group["id"], "direction": direction, "ethertype": "IPv4", **rule}
+            for direction in ("ingress", "egress") for rule in rules]})
+        return group["id"]
 
     def workload(self, name, host, port):
         """A namespace that is the port's machine: its tap stands on the host, its addresses are set by hand."""
