@@ -42,6 +42,9 @@ enum completion {
     COMPLETE_SECURITY_GROUP,
     COMPLETE_SECURITY_GROUP_RULE,
     COMPLETE_ADDRESS_GROUP,
+    COMPLETE_ADDRESS_SCOPE,
+    COMPLETE_SUBNET_POOL,
+    COMPLETE_DEFAULT_RULE,
     COMPLETE_FABRIC_SWITCH, /* From here on: names weft-fabric lists. */
     COMPLETE_FABRIC_HOST,
     COMPLETE_FABRIC_END,    /* A host or a switch. */
@@ -68,6 +71,8 @@ enum encoding {
     ENCODE_SECURITY_GROUP,
     ENCODE_SECURITY_GROUP_ITEM, /* One more item of a list of ids. */
     ENCODE_ADDRESS_GROUP,
+    ENCODE_ADDRESS_SCOPE,  /* "none" is null. */
+    ENCODE_SUBNET_POOL,
     ENCODE_POOL,           /* FIRST-LAST */
     ENCODE_HOST_ROUTE,     /* DESTINATION=NEXTHOP */
     ENCODE_FIXED_IP,       /* ADDRESS, or subnet=S[,ip=A] */

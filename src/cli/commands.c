@@ -8,6 +8,7 @@
 #include "weft/cli/identity.h"
 #include "weft/cli/lab.h"
 #include "weft/cli/metadata.h"
+#include "weft/cli/pools.h"
 #include "weft/cli/ports.h"
 #include "weft/cli/resource.h"
 #include "weft/cli/security.h"
@@ -116,8 +117,11 @@ static const struct flag network_create_attributes[] = {
 
 static const struct flag subnet_create_attributes[] = {
     NAMED("network", "NETWORK", "the network it belongs to (required)", COMPLETE_NETWORK, ENCODE_NETWORK, "network_id"),
-    ATTRIBUTE("cidr", "PREFIX", "10.0.0.0/24, 2001:db8::/64 (required)", ENCODE_STRING, "cidr"),
-    CHOICE("ip-version", "VERSION", "4 or 6; follows from --cidr when left out", "4 6", ENCODE_NUMBER, "ip_version"),
+    ATTRIBUTE("cidr", "PREFIX", "10.0.0.0/24, 2001:db8::/64 (required without a pool)", ENCODE_STRING, "cidr"),
+    NAMED("subnet-pool", "POOL", "the pool its prefix comes from", COMPLETE_SUBNET_POOL, ENCODE_SUBNET_POOL, "subnetpool_id"),
+    SWITCH("use-default-subnet-pool", "the default pool", ENCODE_TRUE, "use_default_subnetpool"),
+    ATTRIBUTE("prefix-length", "NUMBER", "with a pool: how large (as the pool says)", ENCODE_NUMBER, "prefixlen"),
+    CHOICE("ip-version", "VERSION", "4 or 6; follows from --cidr or --subnet-pool", "4 6", ENCODE_NUMBER, "ip_version"),
     CHOICE("ipv6-address-mode", "MODE", "how ports get IPv6 addresses", "slaac dhcpv6-stateful dhcpv6-stateless",
            ENCODE_STRING, "ipv6_address_mode"),
     CHOICE("ipv6-ra-mode", "MODE", "what router advertisements say", "slaac dhcpv6-stateful dhcpv6-stateless",
@@ -145,6 +149,37 @@ static const struct flag subnet_filters[] = {
     NAMED("network", "NETWORK", "only of this network", COMPLETE_NETWORK, ENCODE_NETWORK, "network_id"),
     CHOICE("ip-version", "VERSION", "only of this family", "4 6", ENCODE_NUMBER, "ip_version"),
     ATTRIBUTE("cidr", "PREFIX", "only with this prefix", ENCODE_STRING, "cidr"),
+    NAMED("subnet-pool", "POOL", "only from this pool", COMPLETE_SUBNET_POOL, ENCODE_SUBNET_POOL, "subnetpool_id"),
+    END,
+};
+
+static const struct flag address_scope_create_attributes[] = {
+    CHOICE("ip-version", "VERSION", "4 or 6 (required)", "4 6", ENCODE_NUMBER, "ip_version"),
+    END,
+};
+static const struct flag share_attributes[] = {
+    SWITCH("share", "usable by all projects (administrators)", ENCODE_TRUE, "shared"),
+    END,
+};
+static const struct flag subnet_pool_attributes[] = {
+    ITEM("prefix", "PREFIX", "what subnets get theirs from (required); repeat", ENCODE_STRING_ITEM, "prefixes"),
+    ATTRIBUTE("default-prefix-length", "NUMBER", "of subnets that do not say", ENCODE_NUMBER, "default_prefixlen"),
+    ATTRIBUTE("min-prefix-length", "NUMBER", "of the largest subnet", ENCODE_NUMBER, "min_prefixlen"),
+    ATTRIBUTE("max-prefix-length", "NUMBER", "of the smallest subnet", ENCODE_NUMBER, "max_prefixlen"),
+    ATTRIBUTE("quota", "NUMBER", "what a project may have: addresses of IPv4, /64 of IPv6", ENCODE_NUMBER, "default_quota"),
+    SWITCH("default", "the pool that is meant when none is named (administrators)", ENCODE_TRUE, "is_default"),
+    SWITCH("no-default", "is not", ENCODE_FALSE, "is_default"),
+    NAMED("address-scope", "SCOPE", "the address scope of its subnets; 'none' for none", COMPLETE_ADDRESS_SCOPE, ENCODE_ADDRESS_SCOPE,
+          "address_scope_id"),
+    END,
+};
+static const struct flag subnet_pool_set_attributes[] = {
+    SWITCH("no-quota", "as much as there is", ENCODE_NULL, "default_quota"),
+    END,
+};
+static const struct flag subnet_pool_filters[] = {
+    NAMED("address-scope", "SCOPE", "only of this address scope", COMPLETE_ADDRESS_SCOPE, ENCODE_ADDRESS_SCOPE, "address_scope_id"),
+    CHOICE("ip-version", "VERSION", "only of this family", "4 6", ENCODE_NUMBER, "ip_version"),
     END,
 };
 
@@ -205,6 +240,17 @@ static const struct flag security_rule_filters[] = {
     CHOICE("ethertype", "FAMILY", "only of this family", "IPv4 IPv6", ENCODE_STRING, "ethertype"),
     ATTRIBUTE("protocol", "PROTOCOL", "only of this protocol, as it was given", ENCODE_STRING, "protocol"),
     NAMED("project", "PROJECT", "only of this project", COMPLETE_PROJECT, ENCODE_PROJECT, "project_id"),
+    END,
+};
+static const struct flag default_rule_flags[] = {
+    CHOICE("direction", "DIRECTION", "to the workload (as unless said) or from it", "ingress egress", ENCODE_STRING, "direction"),
+    CHOICE("ethertype", "FAMILY", "follows from --remote when left out", "IPv4 IPv6", ENCODE_STRING, "ethertype"),
+    ATTRIBUTE("protocol", "PROTOCOL", "a name (tcp) or a number; any when left out", ENCODE_STRING, "protocol"),
+    OWN("port", "PORT[-LAST]", "of the side that is called", COMPLETE_NOTHING),
+    ATTRIBUTE("remote", "PREFIX", "the other side's addresses", ENCODE_STRING, "remote_ip_prefix"),
+    ATTRIBUTE("remote-group", "GROUP", "the other side is in this group (id), or in the new one: PARENT", ENCODE_STRING, "remote_group_id"),
+    SWITCH("for-default-groups", "the groups called default get it", ENCODE_TRUE, "used_in_default_sg"),
+    SWITCH("not-for-others", "and others do not", ENCODE_FALSE, "used_in_non_default_sg"),
     END,
 };
 static const struct flag address_group_attributes[] = {
@@ -343,6 +389,7 @@ static const struct flag quota_attributes[] = {
     ATTRIBUTE("network", "NUMBER", "networks; -1 is no limit", ENCODE_NUMBER, "network"),
     ATTRIBUTE("subnet", "NUMBER", "subnets", ENCODE_NUMBER, "subnet"),
     ATTRIBUTE("port", "NUMBER", "ports", ENCODE_NUMBER, "port"),
+    ATTRIBUTE("subnet-pool", "NUMBER", "subnet pools", ENCODE_NUMBER, "subnetpool"),
     ATTRIBUTE("security-group", "NUMBER", "security groups", ENCODE_NUMBER, "security_group"),
     ATTRIBUTE("security-group-rule", "NUMBER", "rules of security groups", ENCODE_NUMBER, "security_group_rule"),
     ATTRIBUTE("router", "NUMBER", "routers", ENCODE_NUMBER, "router"),
@@ -404,6 +451,37 @@ const struct command commands[] = {
      .arguments = {{.name = "SUBNET", .is_rest = true, .completion = COMPLETE_SUBNET}}, .run = run_delete,
      .resource = &resource_subnet},
 
+    {.name = "subnet-pool create", .help = "Create a pool that subnets get their prefixes from", .arguments = {{.name = "NAME"}},
+     .flags = {subnet_pool_attributes, share_attributes, common_attributes, owner}, .run = run_create, .resource = &resource_subnet_pool},
+    {.name = "subnet-pool list", .help = "List subnet pools", .flags = {subnet_pool_filters, name_filter, filters}, .run = run_list,
+     .resource = &resource_subnet_pool},
+    {.name = "subnet-pool show", .help = "Show a subnet pool", .arguments = {{.name = "POOL", .completion = COMPLETE_SUBNET_POOL}},
+     .run = run_show, .resource = &resource_subnet_pool},
+    {.name = "subnet-pool set", .help = "Change a subnet pool", .arguments = {{.name = "POOL", .completion = COMPLETE_SUBNET_POOL}},
+     .flags = {change, subnet_pool_attributes, subnet_pool_set_attributes, common_attributes}, .run = run_set, .resource = &resource_subnet_pool,
+     .details = "--prefix replaces all: what the pool has must be among them."},
+    {.name = "subnet-pool add", .help = "Add prefixes to a subnet pool",
+     .arguments = {{.name = "POOL", .completion = COMPLETE_SUBNET_POOL}, {.name = "PREFIX", .is_rest = true}}, .run = run_subnet_pool_add},
+    {.name = "subnet-pool remove", .help = "Take prefixes that no subnet uses out of a subnet pool",
+     .arguments = {{.name = "POOL", .completion = COMPLETE_SUBNET_POOL}, {.name = "PREFIX", .is_rest = true}}, .run = run_subnet_pool_remove},
+    {.name = "subnet-pool onboard", .help = "Take a network's subnets, and their prefixes, into a subnet pool",
+     .arguments = {{.name = "POOL", .completion = COMPLETE_SUBNET_POOL}, {.name = "NETWORK", .completion = COMPLETE_NETWORK}},
+     .run = run_subnet_pool_onboard},
+    {.name = "subnet-pool delete", .help = "Delete subnet pools",
+     .arguments = {{.name = "POOL", .is_rest = true, .completion = COMPLETE_SUBNET_POOL}}, .run = run_delete, .resource = &resource_subnet_pool},
+
+    {.name = "address-scope create", .help = "Create an address scope, for subnet pools", .arguments = {{.name = "NAME"}},
+     .flags = {address_scope_create_attributes, share_attributes, common_attributes, owner}, .run = run_create, .resource = &resource_address_scope,
+     .details = "Routers forward within a scope, and nothing between two; within one IPv4 leaves to an external network untranslated."},
+    {.name = "address-scope list", .help = "List address scopes", .flags = {name_filter, filters}, .run = run_list, .resource = &resource_address_scope},
+    {.name = "address-scope show", .help = "Show an address scope", .arguments = {{.name = "SCOPE", .completion = COMPLETE_ADDRESS_SCOPE}},
+     .run = run_show, .resource = &resource_address_scope},
+    {.name = "address-scope set", .help = "Change an address scope", .arguments = {{.name = "SCOPE", .completion = COMPLETE_ADDRESS_SCOPE}},
+     .flags = {change, share_attributes, common_attributes}, .run = run_set, .resource = &resource_address_scope},
+    {.name = "address-scope delete", .help = "Delete address scopes",
+     .arguments = {{.name = "SCOPE", .is_rest = true, .completion = COMPLETE_ADDRESS_SCOPE}}, .run = run_delete,
+     .resource = &resource_address_scope},
+
     {.name = "port create", .help = "Create a port", .arguments = {{.name = "NAME"}},
      .flags = {port_create_attributes, port_attributes, state_attributes, common_attributes, owner}, .run = run_create,
      .resource = &resource_port},
@@ -454,6 +532,23 @@ const struct command commands[] = {
     {.name = "security-group rule delete", .help = "Delete rules",
      .arguments = {{.name = "RULE", .is_rest = true, .completion = COMPLETE_SECURITY_GROUP_RULE}}, .run = run_delete,
      .resource = &resource_security_group_rule},
+
+    {.name = "security-group default-rule create", .help = "Add to the rules that new groups get (administrators)", .flags = {default_rule_flags, common_attributes},
+     .run = run_create, .resource = &resource_default_rule},
+    {.name = "security-group default-rule list", .help = "List the rules that new groups get", .run = run_list, .resource = &resource_default_rule},
+    {.name = "security-group default-rule show", .help = "Show a rule that new groups get",
+     .arguments = {{.name = "RULE", .completion = COMPLETE_DEFAULT_RULE}}, .run = run_show, .resource = &resource_default_rule},
+    {.name = "security-group default-rule delete", .help = "New groups do not get these rules (administrators)",
+     .arguments = {{.name = "RULE", .is_rest = true, .completion = COMPLETE_DEFAULT_RULE}}, .run = run_delete, .resource = &resource_default_rule},
+    {.name = "security-group statefulness create", .help = "Say whether new groups are stateful (administrators)",
+     .flags = {security_group_attributes, owner}, .run = run_create, .resource = &resource_default_statefulness,
+     .details = "Of one project's groups with --project, else of all others'."},
+    {.name = "security-group statefulness list", .help = "List whether new groups are stateful", .run = run_list,
+     .resource = &resource_default_statefulness},
+    {.name = "security-group statefulness set", .help = "Change whether new groups are stateful (administrators)", .arguments = {{.name = "ID"}},
+     .flags = {security_group_attributes}, .run = run_set, .resource = &resource_default_statefulness},
+    {.name = "security-group statefulness delete", .help = "Forget whether new groups are stateful (administrators)",
+     .arguments = {{.name = "ID", .is_rest = true}}, .run = run_delete, .resource = &resource_default_statefulness},
 
     {.name = "address-group create", .help = "Create an address group, for rules to name", .arguments = {{.name = "NAME"}},
      .flags = {address_group_attributes, common_attributes, owner}, .run = run_create, .resource = &resource_address_group},

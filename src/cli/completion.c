@@ -140,6 +140,8 @@ static void offer_values(struct query *query, enum completion completion, const 
         [COMPLETE_HOST] = &resource_host,       [COMPLETE_PROJECT] = &resource_project, [COMPLETE_USER] = &resource_user,
         [COMPLETE_ROLE] = &resource_role,       [COMPLETE_SECURITY_GROUP] = &resource_security_group,
         [COMPLETE_SECURITY_GROUP_RULE] = &resource_security_group_rule, [COMPLETE_ADDRESS_GROUP] = &resource_address_group,
+        [COMPLETE_ADDRESS_SCOPE] = &resource_address_scope, [COMPLETE_SUBNET_POOL] = &resource_subnet_pool,
+        [COMPLETE_DEFAULT_RULE] = &resource_default_rule,
     };
 
     if (choices)

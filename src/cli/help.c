@@ -48,7 +48,7 @@ static void list_commands(FILE *out, char *const *words, size_t n_words)
 {
     for (const struct command *command = commands; command->name; command++)
         if (command_has_words(command, words, n_words))
-            fprintf(out, "  %-27s %s\n", command->name, command->help);
+            fprintf(out, "  %-36s %s\n", command->name, command->help);
 }
 
 void command_help(FILE *out, char *const *words, size_t n_words)

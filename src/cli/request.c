@@ -241,6 +241,13 @@ static int encode(struct call *call, const struct flag_value *value, json_t **re
         return encode_reference(call, value, &resource_security_group, value->text, ret);
     case ENCODE_ADDRESS_GROUP:
         return encode_reference(call, value, &resource_address_group, value->text, ret);
+    case ENCODE_ADDRESS_SCOPE:
+        if (!streq(value->text, "none"))
+            return encode_reference(call, value, &resource_address_scope, value->text, ret);
+        *ret = json_null();
+        return 0;
+    case ENCODE_SUBNET_POOL:
+        return encode_reference(call, value, &resource_subnet_pool, value->text, ret);
     case ENCODE_POOL:
         return encode_pool(call, value, ret);
     case ENCODE_HOST_ROUTE:

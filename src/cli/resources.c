@@ -4,6 +4,8 @@
 #include <errno.h>
 
 #include "weft/base/address.h"
+#include "weft/base/cleanup.h"
+#include "weft/cli/security.h"
 
 static const struct column network_columns[] = {
     {"id", "ID"}, {"name", "NAME"}, {"status", "STATUS"}, {"mtu", "MTU"}, {"shared", "SHARED"}, {"subnets", "SUBNETS"},
@@ -18,7 +20,18 @@ static const struct column subnet_columns[] = {
     {"network_id", "NETWORK"}, {NULL, NULL},
 };
 
-/* The family follows from the prefix; --ipv6-mode is both modes. */
+/* That of the pool that --subnet-pool names. */
+static int pool_ip_version(struct call *call, const char *id, json_int_t *ret)
+{
+    _cleanup_(json_decrefp) json_t *pool = NULL;
+    int r = resource_find(call->session, &resource_subnet_pool, id, &pool, &call->error);
+
+    if (r >= 0)
+        *ret = json_integer_value(json_object_get(pool, "ip_version"));
+    return r;
+}
+
+/* The family follows from the prefix or the pool; --ipv6-mode is both modes. */
 static int complete_subnet(struct call *call, json_t *attributes)
 {
     const char *mode = call_flag(call, "ipv6-mode"), *cidr = resource_string(attributes, "cidr");
@@ -28,6 +41,15 @@ static int complete_subnet(struct call *call, json_t *attributes)
         if (prefix_parse_host(cidr, &prefix) < 0)
             return error_set(&call->error, -EINVAL, "cidr", "--cidr: '%s' is not a prefix such as 10.0.0.0/24", cidr);
         json_object_set_new(attributes, "ip_version", json_integer(ip_is_v4(&prefix.address) ? 4 : 6));
+    }
+    if (!json_object_get(attributes, "ip_version")) {
+        const char *pool = resource_string(attributes, "subnetpool_id");
+        json_int_t version = 4;
+        int r = *pool ? pool_ip_version(call, pool, &version) : 0;
+
+        if (r < 0)
+            return r;
+        json_object_set_new(attributes, "ip_version", json_integer(version));
     }
     if (mode) {
         json_object_set_new(attributes, "ipv6_address_mode", json_string(mode));
@@ -127,4 +149,37 @@ static const struct column address_group_columns[] = {
 };
 const struct resource resource_address_group = {
     "address_group", "address_groups", SERVICE_NETWORK, address_group_columns, "PUT", true, .path = "address-groups",
+};
+
+static const struct column address_scope_columns[] = {
+    {"id", "ID"}, {"name", "NAME"}, {"ip_version", "IP VERSION"}, {"shared", "SHARED"}, {"project_id", "PROJECT"}, {NULL, NULL},
+};
+const struct resource resource_address_scope = {
+    "address_scope", "address_scopes", SERVICE_NETWORK, address_scope_columns, "PUT", true, .path = "address-scopes",
+};
+
+static const struct column subnet_pool_columns[] = {
+    {"id", "ID"}, {"name", "NAME"}, {"prefixes", "PREFIXES"}, {"default_prefixlen", "LENGTH"}, {"address_scope_id", "ADDRESS SCOPE"},
+    {"is_default", "DEFAULT"}, {"shared", "SHARED"}, {NULL, NULL},
+};
+const struct resource resource_subnet_pool = {
+    "subnetpool", "subnetpools", SERVICE_NETWORK, subnet_pool_columns, "PUT", true,
+};
+
+static const struct column default_rule_columns[] = {
+    {"id", "ID"}, {"direction", "DIRECTION"}, {"ethertype", "ETHERTYPE"}, {"protocol", "PROTOCOL"}, {"port_range_min", "FROM"},
+    {"port_range_max", "TO"}, {"remote_ip_prefix", "REMOTE PREFIX"}, {"remote_group_id", "REMOTE GROUP"},
+    {"used_in_default_sg", "IN DEFAULT GROUPS"}, {"used_in_non_default_sg", "IN OTHERS"}, {NULL, NULL},
+};
+const struct resource resource_default_rule = {
+    "default_security_group_rule", "default_security_group_rules", SERVICE_NETWORK, default_rule_columns, "PUT", true, security_complete_rule,
+    .path = "default-security-group-rules", .is_nameless = true,
+};
+
+static const struct column default_statefulness_columns[] = {
+    {"id", "ID"}, {"project_id", "PROJECT"}, {"stateful", "STATEFUL"}, {NULL, NULL},
+};
+const struct resource resource_default_statefulness = {
+    "security_groups_default_statefulness", "security_groups_default_statefulness", SERVICE_NETWORK, default_statefulness_columns, "PUT", true,
+    .path = "security-groups-default-statefulness", .is_nameless = true,
 };

@@ -30,7 +30,7 @@ static int set_ports(struct call *call, const char *text, json_t *attributes)
 }
 
 /* What the flags leave open: to the workload; the family of the prefix. */
-static int complete_rule(struct call *call, json_t *attributes)
+int security_complete_rule(struct call *call, json_t *attributes)
 {
     const char *ports = call_flag(call, "port"), *remote = call_flag(call, "remote");
     struct ip_prefix prefix;
@@ -54,7 +54,7 @@ int run_security_rule_create(struct call *call)
         return -ENOMEM;
     r = request_attributes(call, attributes);
     if (r >= 0)
-        r = complete_rule(call, attributes);
+        r = security_complete_rule(call, attributes);
     if (r >= 0)
         r = resource_find(call->session, &resource_security_group, call_argument(call, 0), &group, &call->error);
     if (r < 0)

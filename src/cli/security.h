@@ -2,7 +2,12 @@
 #ifndef WEFT_CLI_SECURITY_H
 #define WEFT_CLI_SECURITY_H
 
+#include <jansson.h>
+
 #include "weft/cli/command.h"
+
+/* What flags of a rule leave open, of a group's or a template: 'complete' of a resource. */
+int security_complete_rule(struct call *call, json_t *attributes);
 
 int run_security_rule_create(struct call *call); /* GROUP, and flags. */
 int run_security_rule_list(struct call *call);   /* [GROUP] */

@@ -236,6 +236,59 @@ def test_an_address_group_from_beginning_to_end(member):
     assert member.json("address-group", "list") == []
 
 
+def test_subnet_pools_and_address_scopes(weft, member):
+    assert member.json("address-scope", "create", "s", "--ip-version", "4", "--description", "d")["ip_version"] == 4
+    made = member.json("subnet-pool", "create", "p", "--prefix", "10.0.0.0/16", "--prefix", "10.1.0.0/16", "--default-prefix-length", "24",
+                       "--quota", "1024", "--address-scope", "s")
+    assert (made["prefixes"], made["default_prefixlen"], made["default_quota"]) == (["10.0.0.0/15"], 24, 1024)
+    assert [pool["name"] for pool in member.json("subnet-pool", "list", "--address-scope", "s")] == ["p"]
+    member("network", "create", "pooled")
+    assert member.json("subnet", "create", "first", "--network", "pooled", "--subnet-pool", "p")["cidr"] == "10.0.0.0/24"
+    assert member.json("subnet", "create", "second", "--network", "pooled", "--subnet-pool", "p", "--prefix-length", "28")["cidr"] == "10.0.1.0/28"
+    assert len(member.json("subnet", "list", "--subnet-pool", "p")) == 2
+    assert member.json("network", "show", "pooled")["ipv4_address_scope"] == made["address_scope_id"]
+    assert member.json("subnet-pool", "add", "p", "192.168.0.0/24")["prefixes"] == ["10.0.0.0/15", "192.168.0.0/24"]
+    assert member.json("subnet-pool", "remove", "p", "192.168.0.0/24")["prefixes"] == ["10.0.0.0/15"]
+    assert "used by a subnet" in member.refused("subnet-pool", "remove", "p", "10.0.0.0/16")[1]
+    assert "existing allocations" in member.refused("subnet-pool", "delete", "p")[1]
+    changed = member.json("subnet-pool", "set", "p", "--name", "q", "--no-quota", "--address-scope", "none")
+    assert (changed["name"], changed["default_quota"], changed["address_scope_id"]) == ("q", None, None)
+    member("subnet-pool", "create", "six", "--prefix", "2001:db8::/48")
+    member("network", "create", "sixth")
+    assert member.json("subnet", "create", "s6", "--network", "sixth", "--subnet-pool", "six")["cidr"] == "2001:db8::/64"
+    member("network", "create", "other")
+    member("subnet", "create", "chosen", "--network", "other", "--cidr", "10.9.0.0/24")
+    assert member.json("subnet-pool", "onboard", "q", "other")["prefixes"] == ["10.0.0.0/15", "10.9.0.0/24"]
+    weft("subnet-pool", "create", "all", "--prefix", "172.16.0.0/12", "--default-prefix-length", "24", "--default", "--share")
+    member("network", "create", "last")
+    assert member.json("subnet", "create", "l", "--network", "last", "--use-default-subnet-pool")["cidr"] == "172.16.0.0/24"
+    assert member.json("address-scope", "set", "s", "--name", "t")["name"] == "t" and "t" in member("address-scope", "list")
+    member("network", "delete", "pooled", "sixth", "other", "last")
+    member("subnet-pool", "delete", "q", "six")
+    weft("subnet-pool", "delete", "all")
+    assert member.json("address-scope", "show", "t")["shared"] is False
+    member("address-scope", "delete", "t")
+
+
+def test_what_new_security_groups_get(weft, member):
+    before = weft.json("security-group", "default-rule", "list")
+    rule = weft.json("security-group", "default-rule", "create", "--protocol", "tcp", "--port", "22", "--remote", "192.0.2.0/24",
+                     "--for-default-groups")
+    assert (rule["direction"], rule["port_range_min"], rule["used_in_default_sg"], rule["used_in_non_default_sg"]) == ("ingress", 22, True, True)
+    assert len(weft.json("security-group", "default-rule", "list")) == len(before) + 1
+    member("security-group", "create", "templated")
+    assert "192.0.2.0/24" in member("security-group", "rule", "list", "templated")
+    assert weft.json("security-group", "default-rule", "show", rule["id"]) == rule
+    assert member.refused("security-group", "default-rule", "delete", rule["id"])[0] == 4
+    weft("security-group", "default-rule", "delete", rule["id"])
+    setting = weft.json("security-group", "statefulness", "create", "--stateless")
+    assert (setting["project_id"], member.json("security-group", "create", "loose")["stateful"]) == (None, False)
+    assert weft.json("security-group", "statefulness", "set", setting["id"], "--stateful")["stateful"] is True
+    assert [found["id"] for found in weft.json("security-group", "statefulness", "list")] == [setting["id"]]
+    weft("security-group", "statefulness", "delete", setting["id"])
+    member("security-group", "delete", "templated", "loose")
+
+
 def test_completion_knows_security_groups(member):
     member("security-group", "create", "web")
     for words in (("security-group", "show", ""), ("port", "create", "p", "--security-group", "")):

@@ -25,7 +25,8 @@ def openstack(api):
 
     def call(text, *more, fails=False):
         words = text.split()
-        verb_at = next(i for i, word in enumerate(words) if word in ("create", "list", "show", "set", "unset", "delete", "add", "remove"))
+        verb_at = next(i for i, word in enumerate(words) if word in ("create", "list", "show", "set", "unset", "delete", "add", "remove",
+                                                                                "onboard"))
         prints = words[verb_at] in ("create", "list", "show")
         arguments = [*words[:verb_at + 1], *(["-f", "json"] if prints else []), *words[verb_at + 1:], *more]
         out, errors = io.StringIO(), io.StringIO()
@@ -98,6 +99,36 @@ def test_subnet_lifecycle(openstack, network):
     assert "overlap" in openstack(f"subnet create cli-twice --network {network} --subnet-range 10.77.0.0/25", fails=True)
     openstack("subnet delete cli-subnet")
     assert "cli-subnet" not in names(openstack("subnet list"))
+
+
+def test_subnet_pools_and_address_scopes(openstack, network):
+    scope = openstack("address scope create cli-scope --ip-version 4 --share")
+    assert (scope["name"], scope["ip_version"], scope["shared"]) == ("cli-scope", 4, True)
+    made = openstack("subnet pool create cli-pool --pool-prefix 10.80.0.0/16 --default-prefix-length 24 --min-prefix-length 20 "
+                     "--max-prefix-length 28 --default-quota 4096 --address-scope cli-scope --description first --share --default")
+    assert (field(made, "prefixes"), made["default_prefixlen"], made["default_quota"], made["is_default"], made["address_scope_id"]) == (
+        ["10.80.0.0/16"], 24, 4096, True, scope["id"])
+    assert names(openstack("subnet pool list --address-scope cli-scope --default --share")) == {"cli-pool"}
+    assert openstack(f"subnet create cli-pooled --network {network} --subnet-pool cli-pool")["cidr"] == "10.80.0.0/24"
+    assert openstack(f"subnet create cli-small --network {network} --subnet-pool cli-pool --prefix-length 28")["cidr"] == "10.80.1.0/28"
+    assert openstack(f"subnet create cli-chosen --network {network} --use-default-subnet-pool --subnet-range 10.80.9.0/24")["cidr"] == "10.80.9.0/24"
+    assert names(openstack("subnet list --subnet-pool cli-pool")) == {"cli-pooled", "cli-small", "cli-chosen"}
+    assert openstack(f"network show {network}")["ipv4_address_scope"] == scope["id"]
+    openstack("subnet pool set cli-pool --pool-prefix 10.81.0.0/16 --no-default --description second --no-address-scope")
+    shown = openstack("subnet pool show cli-pool")
+    assert (field(shown, "prefixes"), shown["is_default"], shown["description"], shown["address_scope_id"]) == (
+        ["10.80.0.0/15"], False, "second", None)
+    assert "existing allocations" in openstack("subnet pool delete cli-pool", fails=True)
+    openstack("subnet delete cli-pooled cli-small cli-chosen")
+    openstack(f"subnet create cli-onboarded --network {network} --subnet-range 10.90.0.0/24")
+    openstack(f"network onboard subnets {network} cli-pool")
+    assert openstack("subnet show cli-onboarded")["subnetpool_id"] == made["id"]
+    openstack("subnet delete cli-onboarded")
+    openstack("subnet pool delete cli-pool")
+    openstack("address scope set cli-scope --name cli-scope2")
+    assert "cli-scope2" in names(openstack("address scope list --ip-version 4 --share"))
+    assert openstack("address scope show cli-scope2")["id"] == scope["id"]
+    openstack("address scope delete cli-scope2")
 
 
 def test_slaac_subnet_gives_an_eui64_address(openstack, network):

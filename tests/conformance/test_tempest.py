@@ -21,7 +21,7 @@ EXPECTED = HERE / "expected.txt"
 MODULES = ["tempest.api.network." + name for name in (
     "test_networks", "test_networks_negative", "test_ports", "test_extra_dhcp_options", "test_allowed_address_pair", "test_extensions",
     "test_versions", "test_routers", "test_routers_negative", "test_floating_ips", "test_floating_ips_negative", "test_dhcp_ipv6",
-    "test_security_groups", "test_security_groups_negative", "admin.test_negative_quotas", "admin.test_ports",
+    "test_security_groups", "test_security_groups_negative", "test_subnetpools_extensions", "admin.test_negative_quotas", "admin.test_ports",
     "admin.test_quotas", "admin.test_external_network_extension", "admin.test_external_networks_negative", "admin.test_routers",
     "admin.test_routers_negative", "admin.test_routers_dvr", "admin.test_floating_ips_admin_actions")]
 
