@@ -75,10 +75,10 @@ int view_write(const struct view *view, const struct resource *resource, const s
                const struct object *object, struct buffer *buffer)
 {
     const struct attribute *table = resource->schema->attributes;
-    bool bad = false, first = true;
+    bool bad = false, first = true, is_own = resource_is_own(request, object);
 
     for (size_t i = 0; table[i].name && !bad; i++)
-        if (view->attributes >> i & 1)
+        if (view->attributes >> i & 1 && (is_own || !(table[i].flags & ATTRIBUTE_OWNER_READ)))
             bad = write_key(buffer, &first, table[i].name) || write_attribute(&table[i], object, buffer);
     for (size_t i = 0; resource->computed[i].name && !bad; i++)
         if (view->computed >> i & 1)

@@ -52,6 +52,7 @@ enum attribute_flags {
     ATTRIBUTE_DERIVED = 1 << 13,      /* Shown, but not part of the stored form (read from it if there). */
     ATTRIBUTE_ANY_CASE = 1 << 14,     /* An enum's value in any case. */
     ATTRIBUTE_OR_NUMBER = 1 << 15,    /* A string for which a number is taken too. */
+    ATTRIBUTE_OWNER_READ = 1 << 17,   /* Only an admin and its owner see it, whoever else sees the object. */
     ATTRIBUTE_HOST_BITS = 1 << 16,    /* Of a prefix the length may be missing, and bits behind it set: they are cleared. */
 };
 #define ATTRIBUTE_WRITE (ATTRIBUTE_POST | ATTRIBUTE_PUT)

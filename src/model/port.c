@@ -161,7 +161,7 @@ static const struct attribute attributes[] = {
      .flags = ATTRIBUTE_WRITE | ATTRIBUTE_ADMIN_WRITE | ATTRIBUTE_ADMIN_READ | ATTRIBUTE_NULL_EMPTY,
      .help = "What the host needs to know to attach it."},
     {.name = "weft:metadata", .type = TYPE_JSON, FIELD(struct port, metadata), .maximum = METADATA_MAX_SIZE,
-     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_NULL_EMPTY, .check = check_metadata,
+     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_NULL_EMPTY | ATTRIBUTE_OWNER_READ, .check = check_metadata,
      .help = "What the metadata service tells: hostname, public_keys, user_data, meta."},
     {.name = NULL},
 };

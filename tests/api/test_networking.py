@@ -363,6 +363,15 @@ def test_a_shared_network_is_seen_by_all_and_kept_by_its_owner(admin, alice, olg
                              ({"fixed_ips": [{"ip_address": "10.0.0.99"}]}, "fixed_ips"), ({"device_owner": "network:dhcp"}, "device_owner"),
                              ({"allowed_address_pairs": [{"ip_address": "10.0.0.1"}]}, "allowed_address_pairs")):
         olga.refused("POST", "/ports", 403, "PolicyNotAuthorized", name, body={"port": {"network_id": network["id"], **attributes}})
+    # Who owns the network sees the port, and not what its workload is told.
+    mine = alice.network()
+    theirs = admin.port(mine, project_id=olga.project, name="theirs", **{"weft:metadata": {"user_data": "secret"}})
+    path_of_theirs = f"/ports/{theirs['id']}"
+    assert olga.get(path_of_theirs)["port"]["weft:metadata"] == admin.get(path_of_theirs)["port"]["weft:metadata"] == {"user_data": "secret"}
+    seen = [alice.get(path_of_theirs)["port"], *alice.get(f"/ports?network_id={mine['id']}")["ports"]]
+    assert [one["name"] for one in seen] == ["theirs"] * 2 and not any("weft:metadata" in one for one in seen)
+    assert alice.get(path_of_theirs + "?fields=weft:metadata")["port"] == {}
+    alice.delete(path_of_theirs)
     alice.refused("GET", f"/ports/{port['id']}", 404, "PortNotFound")
     assert alice.get("/ports")["ports"] == [] and [p["id"] for p in olga.get("/ports")["ports"]] == [port["id"]]
     admin.refused("PUT", path, 409, "InvalidSharedSetting", body={"network": {"shared": False}})
