@@ -61,5 +61,7 @@ int format_security_row(enum desired_table table, const void *key, const void *v
     }
 
     LOAD(struct member_prefix_key, member, key);
-    return buffer_printf(buffer, " %u %s", member.group, prefix_text(member.address, member.prefix_length - 32, text));
+    LOAD(__u64, family, value);
+    return buffer_printf(buffer, " %u %s%s", member.group, prefix_text(member.address, member.prefix_length - 32, text),
+                         family >> 32 == RULE_IPV6 ? " of ipv6" : family >> 32 ? " of ipv4" : "");
 }

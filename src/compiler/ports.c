@@ -118,7 +118,7 @@ static bool covers(const struct source *outer, const struct source *inner)
 {
     uint32_t whole = outer->bits / 8, rest = outer->bits % 8;
 
-    if (outer->bits >= inner->bits || memcmp(outer->address.bytes, inner->address.bytes, whole) != 0)
+    if (ip_is_v4(&outer->address) != ip_is_v4(&inner->address) || outer->bits >= inner->bits || memcmp(outer->address.bytes, inner->address.bytes, whole) != 0)
         return false;
     return rest == 0 || ((outer->address.bytes[whole] ^ inner->address.bytes[whole]) & (0xff00 >> rest) & 0xff) == 0;
 }
@@ -126,6 +126,20 @@ static bool covers(const struct source *outer, const struct source *inner)
 static struct ip_prefix whole_address(const struct ip_address *address)
 {
     return (struct ip_prefix){*address, ip_is_v4(address) ? 32 : 128};
+}
+
+/* ::/0 has the range in it that stands for IPv4, and does not mean it: a row of no MACs says so, where the port has none for all of IPv4. */
+static int except_ipv4(const struct source *sources, size_t n, uint32_t slot, struct desired *desired)
+{
+    struct source_key key = {.prefix_length = 32 + 96, .slot = slot, .address = {[10] = 0xff, 0xff}};
+    struct source_value none = {.slot = slot};
+    bool has_all_ipv6 = false, has_all_ipv4 = false;
+
+    for (size_t i = 0; i < n; i++) {
+        has_all_ipv6 |= sources[i].bits == 0;
+        has_all_ipv4 |= sources[i].bits == 96 && ip_is_v4(&sources[i].address);
+    }
+    return has_all_ipv6 && !has_all_ipv4 ? rows_add(&desired->tables[TABLE_SOURCES], &key, &none) : 0;
 }
 
 /* Everything beyond the port's MAC with its first IPv4 and IPv6 address, which stand in the record itself.  The table
@@ -163,6 +177,8 @@ static int add_sources(const struct compile_port *entry, struct desired *desired
         memcpy(key.address, sources[i].address.bytes, sizeof(key.address));
         result = rows_add(&desired->tables[TABLE_SOURCES], &key, &sources[i].value);
     }
+    if (result == 0)
+        result = except_ipv4(sources, n, entry->slot, desired);
     free(sources);
     return result;
 }

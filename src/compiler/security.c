@@ -312,28 +312,12 @@ static int add_policies(struct security *security, struct desired *desired)
 static int add_prefix(struct desired *desired, uint32_t group, const uint8_t address[16], uint32_t bits)
 {
     struct member_prefix_key key = {.prefix_length = 32 + bits, .group = group};
-    __u64 value = group;
+    /* ::/0 has the range in it that stands for IPv4, and does not mean it.  (Other prefixes with that range in them are refused where they
+     * are parsed.) */
+    __u64 value = group | (bits ? 0 : (__u64)RULE_IPV6 << 32);
 
     memcpy(key.address, address, sizeof(key.address));
     return rows_add(&desired->tables[TABLE_MEMBER_PREFIXES], &key, &value);
-}
-
-/* ::/0 must not have the IPv4 addresses in it, which the table holds as ::ffff:0:0/96: so it is the prefixes that leave the way there, one at
- * each bit.  (Other prefixes with that range in them are refused where they are parsed.) */
-static int add_all_ipv6(struct desired *desired, uint32_t group)
-{
-    static const uint8_t ipv4[16] = {[10] = 0xff, 0xff};
-
-    for (uint32_t bit = 0; bit < 96; bit++) {
-        uint8_t address[16] = {0};
-
-        memcpy(address, ipv4, bit / 8 + 1);
-        address[bit / 8] ^= 0x80 >> bit % 8;
-        address[bit / 8] &= (uint8_t)(0xff00 >> (bit % 8 + 1));
-        if (add_prefix(desired, group, address, bit + 1) < 0)
-            return -ENOMEM;
-    }
-    return 0;
 }
 
 static int add_member(struct desired *desired, uint32_t group, const struct ip_prefix *prefix)
@@ -346,8 +330,6 @@ static int add_member(struct desired *desired, uint32_t group, const struct ip_p
         memcpy(key.address, prefix->address.bytes, sizeof(key.address));
         return rows_add(&desired->tables[TABLE_MEMBERS], &key, &value);
     }
-    if (!prefix_bits(prefix))
-        return add_all_ipv6(desired, group);
     return add_prefix(desired, group, prefix->address.bytes, (uint32_t)prefix_bits(prefix));
 }
 

@@ -240,8 +240,12 @@ static bool is_member(const struct desired *desired, const struct rule *rule, co
         return true;
     for (size_t i = 0; rule->flags & RULE_GROUP_PREFIXES && i < prefixes->n; i++) {
         struct member_prefix_key prefix;
+        __u64 value;
 
         memcpy(&prefix, rows_key(prefixes, i), sizeof(prefix));
+        memcpy(&value, rows_value(prefixes, i), sizeof(value));
+        if (value >> 32 && value >> 32 != (ip_is_v4(remote) ? RULE_IPV4 : RULE_IPV6))
+            continue; /* Of the other family: policy.h. */
         if (prefix.group == rule->group && bits_same(prefix.address, remote->bytes, prefix.prefix_length - 32))
             return true;
     }
