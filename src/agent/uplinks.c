@@ -262,66 +262,78 @@ int uplinks_gather(struct uplinks *uplinks, struct gathered *gathered)
     return 0;
 }
 
-/* An address of the host that lies in a network behind a router. */
-static void protect_route(struct desired *desired, const struct ip_address *address)
+/* Calls 'visit' with the VNI of each network that an uplink leads to. */
+static int each_network(struct desired *desired, const struct ip_address *address,
+                        int (*visit)(struct desired *desired, uint32_t vni, const struct ip_address *address, struct rows *added), struct rows *added)
 {
     const struct rows *uplinks = &desired->tables[TABLE_UPLINKS];
-    struct rows *routes = &desired->tables[TABLE_ROUTES];
+    int r = 0;
 
-    for (size_t i = 0; i < uplinks->n; i++) {
+    for (size_t i = 0; i < uplinks->n && r == 0; i++) {
         struct uplink_key by;
-        struct route_key key = {.prefix_length = 32 + 128};
 
         memcpy(&by, rows_key(uplinks, i), sizeof(by));
-        if (by.ifindex != UPLINK_BY_VNI)
-            continue;
-        key.router = ROUTER_OUTSIDE | by.vlan;
-        memcpy(key.address, address->bytes, sizeof(key.address));
-        struct route_value value = {.router = key.router, .flags = ROUTE_LOCAL};
-        bool is_there = false;
-        for (size_t row = 0; row < routes->n && !is_there; row++) { /* A tenant's subnet of one address may be just this one. */
-            is_there = memcmp(rows_key(routes, row), &key, sizeof(key)) == 0;
-            if (is_there)
-                memcpy(rows_value(routes, row), &value, sizeof(value));
-        }
-        if (!is_there)
-            rows_add(routes, &key, &value);
+        if (by.ifindex == UPLINK_BY_VNI)
+            r = visit(desired, by.vlan, address, added);
     }
+    return r;
 }
 
-/* The host's addresses, on whatever interface: each may be reached by an uplink. */
+/* An address of the host that lies in a network behind a router.  A tenant's subnet of one address may be just this one. */
+static int protect_route(struct desired *desired, uint32_t vni, const struct ip_address *address, struct rows *added)
+{
+    struct route_key key = {.prefix_length = 32 + 128, .router = ROUTER_OUTSIDE | vni};
+    struct route_value value = {.router = key.router, .flags = ROUTE_LOCAL};
+    void *there;
+
+    memcpy(key.address, address->bytes, sizeof(key.address));
+    there = (void *)rows_find(&desired->tables[TABLE_ROUTES], &key);
+    if (!there)
+        return rows_add(added, &key, &value);
+    memcpy(there, &value, sizeof(value));
+    return 0;
+}
+
+static int protect_external(struct desired *desired, uint32_t vni, const struct ip_address *address, struct rows *added)
+{
+    struct external_key key = {vni, htonl(ip_to_v4(address))};
+    struct external_value value = {.vni = vni, .kind = EXTERNAL_HOST};
+    void *there = (void *)rows_find(&desired->tables[TABLE_EXTERNAL], &key);
+
+    if (there)
+        memcpy(there, &value, sizeof(value));
+    return 0;
+}
+
+/* The host's addresses, on whatever interface: each may be reached by an uplink.  The tables are sorted, and stay so. */
 void uplinks_protect_host(struct uplinks *uplinks, struct desired *desired)
 {
+    struct rows *routes = &desired->tables[TABLE_ROUTES], added;
     struct ifaddrs *addresses = NULL;
-    struct rows *rows = &desired->tables[TABLE_EXTERNAL];
+    int r = 0;
 
     if (!uplinks->n_uplinks || getifaddrs(&addresses) < 0)
         return;
-    for (const struct ifaddrs *i = addresses; i; i = i->ifa_next) {
+    rows_init(&added, routes->key_size, routes->value_size);
+    for (const struct ifaddrs *i = addresses; i && r == 0; i = i->ifa_next) {
         struct ip_address address;
 
-        if (i->ifa_addr && i->ifa_addr->sa_family == AF_INET6) {
+        if (i->ifa_addr && i->ifa_addr->sa_family == AF_INET6)
             memcpy(address.bytes, &((const struct sockaddr_in6 *)i->ifa_addr)->sin6_addr, sizeof(address.bytes));
-            protect_route(desired, &address);
-        }
-        if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET)
+        else if (i->ifa_addr && i->ifa_addr->sa_family == AF_INET)
+            address = ip_from_v4(ntohl(((const struct sockaddr_in *)i->ifa_addr)->sin_addr.s_addr));
+        else
             continue;
-        address = ip_from_v4(ntohl(((const struct sockaddr_in *)i->ifa_addr)->sin_addr.s_addr));
-        protect_route(desired, &address);
-        uint32_t own = ((const struct sockaddr_in *)i->ifa_addr)->sin_addr.s_addr;
-        for (size_t row = 0; row < rows->n; row++) {
-            struct external_key key;
-            struct external_value value;
-
-            memcpy(&key, rows_key(rows, row), sizeof(key));
-            if (key.address != own)
-                continue;
-            value = (struct external_value){.vni = key.vni, .kind = EXTERNAL_HOST};
-            memcpy(rows_value(rows, row), &value, sizeof(value));
-        }
+        r = each_network(desired, &address, protect_route, &added);
+        if (r == 0 && ip_is_v4(&address))
+            r = each_network(desired, &address, protect_external, NULL);
     }
     freeifaddrs(addresses);
-    rows_sort(&desired->tables[TABLE_ROUTES]);
+    for (size_t i = 0; i < added.n && r == 0; i++)
+        r = rows_add(routes, rows_key(&added, i), rows_value(&added, i));
+    rows_clear(&added);
+    if (r < 0 || rows_sort(routes) < 0)
+        log_error("out of memory: the host's own addresses may be taken by tenants until the next change");
 }
 
 /* ---- announcements ------------------------------------------------------------------------------------------------------------- */
