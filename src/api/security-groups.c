@@ -128,6 +128,8 @@ static int add_rule(const struct default_rule *template, void *context)
 
     if (!rule)
         return -ENOMEM;
+    if (template->rule.object.id[0]) /* While it is there, so is the group that it names. */
+        plan_guard(new_group->plan, &template->rule.object);
     if (plan_claims(new_group->plan, security_rule_key(rule, key))) { /* Two templates say the same. */
         object_free(&rule->object);
         return 0;

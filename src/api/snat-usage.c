@@ -120,7 +120,7 @@ bool snat_usages_take(struct snat_usages *usages, const char *host_name, const j
     reporter->reported_ms = now_ms;
     json_object_foreach((json_t *)report, id, json) {
         bool is_new = !usage_find(reporter, id);
-        struct snat_usage *usage = usage_get(reporter, id);
+        struct snat_usage *usage = strlen(id) < UUID_TEXT_SIZE ? usage_get(reporter, id) : NULL;
         uint64_t failed = (uint64_t)json_integer_value(json_object_get(json, "failed"));
 
         if (!usage)

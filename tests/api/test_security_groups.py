@@ -558,6 +558,22 @@ def clients(client, n):
     return [type(client)(client.server, client.session.headers["X-Auth-Token"], client.project) for _ in range(n)]
 
 
+def test_a_template_goes_while_a_group_copies_it(alice, admin):
+    for _ in range(6):
+        web = group(admin, name="monitoring")
+        made = admin.post("/default-security-group-rules", {"default_security_group_rule": {
+            "direction": "ingress", "remote_group_id": web["id"], "description": "of a test"}})["default_security_group_rule"]
+        one, other, third = clients(alice, 1) + clients(admin, 2)
+        new, deleted, gone = at_once(lambda: group(one), lambda: status_of(other, "DELETE", f"/default-security-group-rules/{made['id']}"),
+                                     lambda: status_of(third, "DELETE", f"/security-groups/{web['id']}"))
+        assert isinstance(new, dict) and deleted == 204 and gone in (204, 409)
+        rules = alice.get(f"/security-groups/{new['id']}")["security_group"]["security_group_rules"]
+        assert gone == 409 or web["id"] not in [rule["remote_group_id"] for rule in rules], "a rule names a group that is gone"
+        alice.delete(f"/security-groups/{new['id']}")
+        if gone == 409:
+            admin.delete(f"/security-groups/{web['id']}")
+
+
 def test_the_default_group_is_made_once(alice, admin):
     network = alice.network()
     for _ in range(5):

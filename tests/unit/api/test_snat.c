@@ -18,6 +18,7 @@
 #include "weft/api/commits.h"
 #include "weft/api/quarantine.h"
 #include "weft/api/snat-blocks.h"
+#include "weft/api/snat-usage.h"
 #include "weft/base/buffer.h"
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
@@ -846,9 +847,24 @@ static void a_block_within_anothers_is_refused(void **state)
     }
 }
 
+/* Whoever calls without having checked the report. */
+static void an_id_that_is_none_is_skipped(void **state)
+{
+    _cleanup_(snat_usages_freep) struct snat_usages *usages = NULL;
+    json_t *report = json_pack("{s{si si} s{si si}}", "00000000-0000-4000-8000-0000000000001", "in_use", 5, "failed", 1,
+                               "00000000-0000-4000-8000-000000000001", "in_use", 7, "failed", 0);
+
+    assert_int_equal(0, snat_usages_new(&usages));
+    for (int i = 0; i < 2; i++)
+        snat_usages_take(usages, "h1", report, 1000);
+    assert_int_equal(7, snat_usages_totals(usages).in_use);
+    json_decref(report);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_id_that_is_none_is_skipped),
         cmocka_unit_test(blocks_fit_where_a_naive_search_says),
         cmocka_unit_test(no_port_is_two_hosts),
         cmocka_unit_test(what_a_host_has_doubles_with_use),
