@@ -22,7 +22,8 @@
 struct agent_options {
     char *host, *api, *state_dir, *pin_path, *socket, *underlay, *tunnel_address, *join_token_file, *api_ca, *log_level,
         *metrics_listen, *uplinks, *metadata_url, *metadata_secret_file;
-    uint64_t max_ports, max_hosts, max_router_ports, max_project_macs, flood_fan_out, relay_rate;
+    uint64_t max_ports, max_hosts, max_router_ports, max_project_macs, max_connections, flood_fan_out, relay_rate;
+    uint64_t timeouts[8]; /* Seconds, by enum flow_timeout; 0: the default (timeouts.h). */
 };
 
 /* A port that is bound to this host. */

@@ -6,6 +6,7 @@
 
 #include "weft/agent/agent.h"
 #include "weft/agent/serve.h"
+#include "weft/agent/timeouts.h"
 #include "weft/agent/trace.h"
 #include "weft/compiler/format.h"
 #include "weft/dataplane/connections.h"
@@ -213,14 +214,15 @@ static json_t *answer_status(struct agent *agent, const json_t *arguments, struc
                                                port->ifindex ? port->interface : NULL, "slot", (int)port->slot, "status",
                                                port->active ? "ACTIVE" : "DOWN"));
     }
-    answer = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:s, s:i, s:i, s:o, s:o, s:I, s:o, s:o}", "host", agent->options.host, "version",
+    answer = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:s, s:i, s:i, s:o, s:o, s:I, s:o, s:o, s:I, s:o}", "host", agent->options.host, "version",
                        WEFT_VERSION, "api", api_is_connected(agent->api) ? "connected" : "disconnected", "api_url",
                        api_url(agent->api), "api_failure", api_last_failure(agent->api), "synced", agent->replica.synced,
                        "revision", (json_int_t)agent->replica.revision, "applied_revision", (json_int_t)agent->applied_revision,
                        "tunnel_address", ip_format(&agent->tunnel_address, address), "underlay_mtu", (int)agent->underlay_mtu,
                        "n_hosts", (int)agent->hosts.n_nodes, "served",
                        serve_status(agent), "not_understood", strangers, "unknown_kinds",
-                       (json_int_t)agent->replica.n_unknown_kinds, "projects", projects, "ports", ports);
+                       (json_int_t)agent->replica.n_unknown_kinds, "projects", projects, "ports", ports, "max_connections",
+                       (json_int_t)maps_sizes(agent->maps).n_connections, "timeouts", timeouts_describe(maps_settings(agent->maps)));
     return answer;
 }
 

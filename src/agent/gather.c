@@ -133,7 +133,7 @@ static uint32_t share_of_port(uint32_t max_half_open, uint32_t n_ports)
 
 static struct project_limits limits_of_project(const struct agent *agent, size_t n)
 {
-    uint32_t flows = share_of(FLOW_SLOTS_DEFAULT, n), macs = share_of(LEARNED_MAX, n);
+    uint32_t flows = share_of(maps_sizes(agent->maps).n_connections, n), macs = share_of(LEARNED_MAX, n);
 
     if (agent->options.max_project_macs)
         macs = (uint32_t)agent->options.max_project_macs;

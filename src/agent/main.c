@@ -13,6 +13,7 @@
 #include "weft/agent/metadata.h"
 #include "weft/agent/metrics.h"
 #include "weft/agent/serve.h"
+#include "weft/agent/timeouts.h"
 #include "weft/agent/uplinks.h"
 #include "weft/base/log.h"
 #include "weft/base/options.h"
@@ -39,6 +40,16 @@ static const struct option_spec options[] = {
      "ports of routers that concern this host, once created (16384)"},
     {"max-project-macs", OPTION_NUMBER, &agent.options.max_project_macs, "NUMBER",
      "MACs learned in the networks of one project (a share of 65536)"},
+    {"max-connections", OPTION_NUMBER, &agent.options.max_connections, "NUMBER", "connections of this host's ports, once created (262144)"},
+    {"timeout-tcp-established", OPTION_NUMBER, &agent.options.timeouts[TIMEOUT_TCP_ESTABLISHED], "SECONDS",
+     "of silence that end a TCP connection (432000, 5 days)"},
+    {"timeout-tcp-half-open", OPTION_NUMBER, &agent.options.timeouts[TIMEOUT_HALF_OPEN], "SECONDS", "one that is not established yet (30)"},
+    {"timeout-tcp-half-closed", OPTION_NUMBER, &agent.options.timeouts[TIMEOUT_TCP_HALF_CLOSED], "SECONDS", "one that one side has closed (900)"},
+    {"timeout-tcp-closing", OPTION_NUMBER, &agent.options.timeouts[TIMEOUT_TCP_CLOSING], "SECONDS", "one that both sides have closed (120)"},
+    {"timeout-udp", OPTION_NUMBER, &agent.options.timeouts[TIMEOUT_UDP_SEEN], "SECONDS", "UDP both ways, or more than twice (180)"},
+    {"timeout-udp-new", OPTION_NUMBER, &agent.options.timeouts[TIMEOUT_UDP_NEW], "SECONDS", "UDP before that (30)"},
+    {"timeout-icmp", OPTION_NUMBER, &agent.options.timeouts[TIMEOUT_ICMP], "SECONDS", "echo (30)"},
+    {"timeout-other", OPTION_NUMBER, &agent.options.timeouts[TIMEOUT_OTHER], "SECONDS", "other protocols (600)"},
     {"flood-fan-out", OPTION_NUMBER, &agent.options.flood_fan_out, "NUMBER", "hosts that a broadcast is sent to, each of which passes it on (64)"},
     {"relay-rate", OPTION_NUMBER, &agent.options.relay_rate, "NUMBER", "copies a second that are passed on for another host (65536)"},
     {"metrics-listen", OPTION_STRING, &agent.options.metrics_listen, "ADDRESS:PORT", "where to serve /metrics; not at all if unset"},
@@ -63,6 +74,7 @@ static int complete_options(struct agent_options *o, struct error *error)
 {
     char text[320];
     enum log_level level;
+    struct settings settings;
 
     if (!o->host) {
         if (gethostname(text, sizeof(text)) < 0)
@@ -83,6 +95,11 @@ static int complete_options(struct agent_options *o, struct error *error)
     if (o->max_router_ports > 65536)
         return error_set(error, -ERANGE, "max-router-ports", "max-router-ports: '%llu' is more than 65536",
                          (unsigned long long)o->max_router_ports);
+    if (o->max_connections && (o->max_connections < FLOW_SLOTS_MIN || o->max_connections > FLOW_SLOTS_MAX))
+        return error_set(error, -ERANGE, "max-connections", "max-connections: '%llu' is not between %d and %d",
+                         (unsigned long long)o->max_connections, FLOW_SLOTS_MIN, FLOW_SLOTS_MAX);
+    if (timeouts_set(o->timeouts, &settings, error) < 0)
+        return -ERANGE;
     if (!o->flood_fan_out)
         o->flood_fan_out = FLOOD_FAN_OUT_DEFAULT;
     if (o->flood_fan_out < FLOOD_FAN_OUT_MIN || o->flood_fan_out > FLOOD_FAN_OUT_MAX)
@@ -254,17 +271,18 @@ static void stop(uv_signal_t *signal, int number)
 
 static int open_data_plane(struct error *error)
 {
-    struct maps_sizes sizes = {(uint32_t)agent.options.max_ports, (uint32_t)agent.options.max_hosts, 0, (uint32_t)agent.options.max_router_ports};
+    struct maps_sizes sizes = {(uint32_t)agent.options.max_ports, (uint32_t)agent.options.max_hosts, 0, (uint32_t)agent.options.max_router_ports,
+                               (uint32_t)agent.options.max_connections};
     struct settings settings = {
         .tunnel_port = TUNNEL_PORT,
         .flood_fan_out = (uint16_t)agent.options.flood_fan_out,
         .relay_rate = (uint32_t)agent.options.relay_rate,
         .relay_burst = (uint32_t)agent.options.relay_rate,
-        .timeout_s = {[TIMEOUT_HALF_OPEN] = 30, [TIMEOUT_TCP_ESTABLISHED] = 432000, [TIMEOUT_TCP_CLOSING] = 120,
-                      [TIMEOUT_UDP_NEW] = 30, [TIMEOUT_UDP_SEEN] = 180, [TIMEOUT_ICMP] = 30, [TIMEOUT_OTHER] = 600,
-                      [TIMEOUT_TCP_HALF_CLOSED] = 900},
     };
-    int result = maps_open(agent.options.pin_path, &sizes, &agent.maps, error);
+    int result = timeouts_set(agent.options.timeouts, &settings, error);
+
+    if (result == 0)
+        result = maps_open(agent.options.pin_path, &sizes, &agent.maps, error);
 
     if (result < 0)
         return result;

@@ -82,6 +82,15 @@ static uint32_t pinned_size(const char *path)
     return info.max_entries;
 }
 
+static uint32_t power_of_two(uint32_t at_least)
+{
+    uint32_t n = FLOW_SLOTS_MIN;
+
+    while (n < at_least && n < FLOW_SLOTS_MAX)
+        n *= 2;
+    return n;
+}
+
 static uint32_t wanted_size(const struct maps *maps, const char *name)
 {
     if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "metadata_budget") || streq(name, "fragments") || streq(name, "half_open") || streq(name, "port_counters") || streq(name, "policies"))
@@ -90,6 +99,8 @@ static uint32_t wanted_size(const struct maps *maps, const char *name)
         return maps->sizes.n_hosts;
     if (streq(name, "projects"))
         return maps->sizes.n_projects;
+    if (streq(name, "connections") || streq(name, "flow_slots") || streq(name, "aliases"))
+        return maps->sizes.n_connections;
     if (streq(name, "router_ports") || streq(name, "router_port_runtime") || streq(name, "outside_budget"))
         return maps->sizes.n_router_ports;
     return 0; /* As the program says. */
@@ -175,6 +186,7 @@ static int find_maps(struct maps *maps, struct error *error)
     maps->sizes.n_hosts = maps_size(maps, "hosts");
     maps->sizes.n_projects = maps_size(maps, "projects");
     maps->sizes.n_router_ports = maps_size(maps, "router_ports");
+    maps->sizes.n_connections = maps_size(maps, "flow_slots");
     maps->n_cpus = libbpf_num_possible_cpus();
     if (maps->n_cpus < 0)
         return error_set(error, maps->n_cpus, NULL, "cannot count the CPUs: %s", strerror(-maps->n_cpus));
@@ -236,6 +248,7 @@ int maps_open(const char *pin_path, const struct maps_sizes *sizes, struct maps 
         sizes->n_hosts ? sizes->n_hosts : MAX_HOSTS_DEFAULT,
         sizes->n_projects ? sizes->n_projects : MAX_PROJECTS_DEFAULT,
         sizes->n_router_ports ? sizes->n_router_ports : MAX_ROUTER_PORTS_DEFAULT,
+        power_of_two(sizes->n_connections ? sizes->n_connections : FLOW_SLOTS_DEFAULT),
     };
     if (snprintf(maps->path, sizeof(maps->path), "%s/v%d", pin_path, TABLES_LAYOUT) >= (int)sizeof(maps->path))
         return error_set(error, -ENAMETOOLONG, "pin-path", "pin-path: '%s' is too long", pin_path);
@@ -308,11 +321,17 @@ int maps_program(const struct maps *maps, enum program program)
     return found ? bpf_program__fd(found) : -ENOENT;
 }
 
+const struct settings *maps_settings(const struct maps *maps)
+{
+    return maps->settings;
+}
+
 void maps_configure(struct maps *maps, struct settings settings)
 {
     settings.n_ports = maps->sizes.n_ports;
     settings.n_hosts = maps->sizes.n_hosts;
     settings.n_projects = maps->sizes.n_projects;
+    settings.n_flow_slots = maps->sizes.n_connections;
     settings.hash_seed = maps->settings->hash_seed;
     while (!settings.hash_seed)
         random_bytes(&settings.hash_seed, sizeof(settings.hash_seed));

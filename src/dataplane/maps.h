@@ -16,6 +16,7 @@ struct maps;
 
 struct maps_sizes {
     uint32_t n_ports, n_hosts, n_projects, n_router_ports; /* 0: the defaults of tables.h.  Pinned maps keep the sizes they have. */
+    uint32_t n_connections;                                /* Is made a power of two. */
 };
 
 enum program { PROGRAM_FROM_WORKLOAD, PROGRAM_FROM_UNDERLAY, PROGRAM_TO_TUNNEL, PROGRAM_THROUGH_NEIGHBOR, PROGRAM_FROM_UPLINK,
@@ -30,6 +31,8 @@ DEFINE_CLEANUP(struct maps *, maps_close);
 struct maps_sizes maps_sizes(const struct maps *maps);
 int maps_program(const struct maps *maps, enum program program); /* A descriptor, borrowed. */
 int maps_descriptor(const struct maps *maps, const char *name);  /* Of a map by its name in the programs; or -ENOENT. */
+
+const struct settings *maps_settings(const struct maps *maps); /* Of the data plane.  Borrowed. */
 
 /* Writes the settings, before programs are attached: sizes and seed are filled in here, the rest is the caller's.
  * The hash seed of running programs is kept. */

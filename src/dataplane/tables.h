@@ -672,7 +672,9 @@ struct port_fragments {
 
 /* Expiry, the data plane's own business: every entry has its key in one of 'flow_slots', and one timer in 'sweeper' walks over
  * them (bpf/flow.h). */
-#define FLOW_SLOTS_DEFAULT 262144
+#define FLOW_SLOTS_DEFAULT 262144 /* A power of two, as */
+#define FLOW_SLOTS_MIN 4096
+#define FLOW_SLOTS_MAX 4194304
 enum flow_slot_state { SLOT_FREE, SLOT_CLAIMED, SLOT_USED, SLOT_DYING };
 struct flow_slot {
     struct flow_key key;

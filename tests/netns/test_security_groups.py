@@ -14,7 +14,7 @@ import threading
 import pytest
 
 from lab import Lab
-from namespaces import Failed, wait_for
+from namespaces import Failed, run, wait_for
 
 LISTENER = """
 import socket, sys, threading
@@ -189,6 +189,38 @@ def test_stateless_groups_judge_each_packet(lab, groups):
         wait_for(lambda: lab.hosts[0].drops(server.port).get("policy_egress"), "the answer to be dropped")
         groups.allow(web, direction="egress")
         wait_for(lambda: connects(client, server, 7000), "answers to be let out")
+
+
+def test_timeouts_are_options_that_end_no_connection(lab, groups):
+    """Another value counts from the agent's start on, for what is there as well; a wrong one is refused before anything is touched."""
+    web, clients = groups.new("web", {"ports": 7000}), groups.new("clients", OUT)
+    host = lab.hosts[0]
+
+    def flow(port):
+        return next(one for one in host.ask("flows", port=port["id"])["flows"] if one["protocol"] == "tcp" and one["state"] == "established")
+
+    with workload(lab, host, web) as server, workload(lab, lab.hosts[1], clients) as client, listening(server, 7000):
+        wait_for(lambda: connects(client, server, 7000), "the server to be reached")
+        assert host.ask("status")["timeouts"] == {"tcp-established": 432000, "tcp-half-open": 30, "tcp-half-closed": 900, "tcp-closing": 120,
+                                                  "udp": 180, "udp-new": 30, "icmp": 30, "other": 600}
+        with connect(client, server, 7000) as lasting:
+            lasting.sendall(b"one")
+            assert lasting.recv(100) == b"one"
+            before = flow(server.port)
+            host.stop()
+            host.start("--timeout-tcp-established", "7200", "--timeout-udp", "60")
+            try:
+                assert host.ask("status")["timeouts"]["tcp-established"] == 7200 and host.ask("status")["timeouts"]["udp"] == 60
+                lasting.sendall(b"two")
+                assert lasting.recv(100) == b"two"
+                assert flow(server.port)["rx_packets"] > before["rx_packets"]
+                for option, value in (("timeout-icmp", "2000001"), ("timeout-udp", "soon"), ("max-connections", "17")):
+                    with pytest.raises(Failed) as failure:
+                        run(*host.command(f"--{option}", value))
+                    assert option in str(failure.value)
+            finally:
+                host.stop()
+                host.start()
 
 
 def flood(sender, receiver, n):

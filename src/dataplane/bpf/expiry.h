@@ -17,7 +17,9 @@
 #define FLOW_SLOT_STEPS 16
 #define FLOW_SLOT_TRIES 32
 #define SWEEP_TICK_NS 100000000ull
+#define SWEEP_TICK_MIN_NS 20000000ull /* More than FLOW_DEAD_TIME: a stretch is looked at again one tick later. */
 #define SWEEP_STRETCH 2048        /* Slots a tick. */
+#define SWEEP_TICKS 128           /* A round, until ticks are as short as may be: about 13 s. */
 
 /* CLOCK_MONOTONIC_COARSE in the unit of entries. */
 static __always_inline __u32 flow_now(void)
@@ -157,6 +159,17 @@ static __always_inline void sweep_slot(struct flow_slot *slot, __u32 state, __u3
     }
 }
 
+/* A larger table has shorter ticks, not longer ones: what a tick does delays what the CPU is there for. */
+static __always_inline __u64 sweep_tick(__u32 mask)
+{
+    __u32 stretches = mask / SWEEP_STRETCH + 1;
+
+    if (stretches <= SWEEP_TICKS)
+        return SWEEP_TICK_NS;
+    __u64 tick = SWEEP_TICK_NS * SWEEP_TICKS / stretches;
+    return tick > SWEEP_TICK_MIN_NS ? tick : SWEEP_TICK_MIN_NS;
+}
+
 struct sweep_state {
     __u32 now;
     __u32 first; /* Of the stretch; the one before it is looked at again for the dying. */
@@ -199,7 +212,7 @@ static int sweep(void *map, __u32 *key, struct sweeper *record)
             return 0;
         }
     }
-    sweep_timer_start(record, SWEEP_TICK_NS);
+    sweep_timer_start(record, sweep_tick(state.mask));
     return 0;
 }
 
