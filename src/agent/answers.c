@@ -1,18 +1,15 @@
 /* Questions about this host's data plane, from the API or agent.sock: docs/agent-protocol.md. */
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "weft/agent/agent.h"
+#include "weft/agent/connections.h"
 #include "weft/agent/serve.h"
 #include "weft/agent/timeouts.h"
 #include "weft/agent/trace.h"
 #include "weft/compiler/format.h"
-#include "weft/dataplane/connections.h"
 
-#define FLOWS_LIMIT_DEFAULT 100
-#define FLOWS_LIMIT_MAX 10000
 
 /* ---- which ports ----------------------------------------------------------------------------------------------------------- */
 
@@ -112,78 +109,17 @@ static json_t *answer_drops(struct agent *agent, const json_t *arguments, struct
     return json_pack("{s:o}", "drops", list);
 }
 
-/* ---- flows ------------------------------------------------------------------------------------------------------------------------ */
-
-static const char *protocol_name(uint8_t protocol, char text[8])
-{
-    switch (protocol) {
-    case IPPROTO_TCP:
-        return "tcp";
-    case IPPROTO_UDP:
-        return "udp";
-    case IPPROTO_ICMP:
-        return "icmp";
-    case IPPROTO_ICMPV6:
-        return "icmpv6";
-    }
-    snprintf(text, 8, "%u", protocol);
-    return text;
-}
-
-static const char *address_text(const __u8 bytes[16], char text[IP_TEXT_SIZE])
-{
-    struct ip_address address;
-
-    memcpy(address.bytes, bytes, sizeof(address.bytes));
-    return ip_format(&address, text);
-}
-
-static json_t *describe_flow(const struct connection *connection)
-{
-    static const char *const states[] = {"new", "half-open", "established", "closing", "dead", "half-closed", "time-wait", "reset"};
-    char protocol[8], local[IP_TEXT_SIZE], remote[IP_TEXT_SIZE];
-
-    return json_pack("{s:s, s:s, s:i, s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:I}", "protocol",
-                     protocol_name(connection->protocol, protocol), "local", address_text(connection->local, local), "local_port",
-                     ntohs(connection->local_port), "remote", address_text(connection->remote, remote), "remote_port",
-                     ntohs(connection->remote_port), "state",
-                     connection->state < ARRAY_SIZE(states) ? states[connection->state] : "unknown", "tx_packets",
-                     (json_int_t)connection->packets[0], "tx_bytes", (json_int_t)connection->bytes[0], "rx_packets",
-                     (json_int_t)connection->packets[1], "rx_bytes", (json_int_t)connection->bytes[1], "idle_ms",
-                     (json_int_t)connection->idle_ms);
-}
-
-struct flows_answer {
-    json_t *flows;
-    size_t limit;
-    bool truncated;
-};
-
-static int add_flow(const struct connection *connection, void *context)
-{
-    struct flows_answer *answer = context;
-
-    answer->truncated = json_array_size(answer->flows) >= answer->limit;
-    if (!answer->truncated)
-        json_array_append_new(answer->flows, describe_flow(connection));
-    return answer->truncated;
-}
+/* ---- flows: the connections of a port, as they were asked for before 'connections' ---------------------------------------------------- */
 
 static json_t *answer_flows(struct agent *agent, const json_t *arguments, struct error *error)
 {
-    const char *id = json_string_value(json_object_get(arguments, "port"));
-    const struct agent_port *port = id ? agent_find_port(agent, id) : NULL;
-    const json_t *limit_json = json_object_get(arguments, "limit");
-    json_int_t limit = json_is_integer(limit_json) ? json_integer_value(limit_json) : FLOWS_LIMIT_DEFAULT;
-    struct flows_answer answer = {.limit = limit < 0 ? 0 : (size_t)MIN(limit, FLOWS_LIMIT_MAX)};
+    json_t *answer = connections_list(agent, arguments, error);
 
-    if (id && !port) {
-        error_set(error, -ENOENT, "port", "port: '%s' is not on host '%s'", id, agent->options.host);
-        return NULL;
+    if (answer) {
+        json_object_set(answer, "flows", json_object_get(answer, "connections"));
+        json_object_del(answer, "connections");
     }
-    answer.flows = json_array();
-    maps_visit_connections(agent->maps, port ? port->slot : 0, add_flow, &answer);
-    return json_pack("{s:o, s:b}", "flows", answer.flows, "truncated", answer.truncated);
+    return answer;
 }
 
 /* ---- status, tables ------------------------------------------------------------------------------------------------------------------ */
@@ -245,7 +181,7 @@ json_t *agent_answer(struct agent *agent, const char *operation, const json_t *a
         json_t *(*answer)(struct agent *agent, const json_t *arguments, struct error *error);
     } operations[] = {
         {"status", answer_status}, {"counters", answer_counters}, {"drops", answer_drops},
-        {"flows", answer_flows},   {"tables", answer_tables},     {"trace", agent_trace},
+        {"flows", answer_flows},   {"connections", connections_list}, {"delete_connections", connections_delete}, {"tables", answer_tables},     {"trace", agent_trace},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(operations); i++)

@@ -1,4 +1,4 @@
-/* Inside hosts.c, status.c, watch.c and questions.c only. */
+/* Inside hosts.c, status.c, watch.c, questions.c and connections.c only. */
 #ifndef WEFT_API_HOSTS_STATE_H
 #define WEFT_API_HOSTS_STATE_H
 
@@ -74,7 +74,15 @@ uint64_t watch_applied_revision(const struct hosts *hosts, const struct agent *a
 /* Sends a line (copied, with its newline) to the newest stream of an agent.  -ENOTCONN, -ENOBUFS. */
 int watch_send_line(struct agent *agent, const char *line, size_t size);
 
+/* connections.c */
+extern const struct route connection_routes[];
+extern const size_t n_connection_routes;
+
 /* questions.c */
+/* 'answer' is borrowed, NULL on failure; 'error' is set then. */
+typedef void (*question_answer_fn)(const json_t *answer, const struct error *error, void *context);
+/* Asks the agent of 'host'.  'arguments' is taken over.  'done' may run before this returns. */
+void questions_ask(struct hosts *hosts, const struct host *host, const char *operation, json_t *arguments, question_answer_fn done, void *context);
 extern const struct route question_routes[];
 extern const size_t n_question_routes;
 void questions_answer(struct request *request);

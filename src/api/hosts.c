@@ -562,6 +562,8 @@ int hosts_new(struct api *api, struct hosts **ret_hosts)
     if (r == 0)
         r = routes_add(api->service.routes, question_routes, n_question_routes);
     if (r == 0)
+        r = routes_add(api->service.routes, connection_routes, n_connection_routes);
+    if (r == 0)
         r = replica_follow(api->replica, "secret/host/", secret_arrived, hosts);
     if (r == 0)
         r = uv_timer_start(&hosts->timer, tick, 1000, 1000);

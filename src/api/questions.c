@@ -16,15 +16,13 @@
 #define MAX_FRAME_SIZE 65535
 #define TRACE_MAX_HOSTS 32      /* Asked in one trace. */
 
-typedef void (*answer_fn)(const json_t *answer, const struct error *error, void *context);
-
 struct question {
     struct hashmap_node node;
     char id[UUID_TEXT_SIZE];
     char host_id[UUID_TEXT_SIZE];
     char host_name[160];
     uint64_t deadline_ms;
-    answer_fn done;              /* 'answer' is borrowed, NULL on failure; 'error' is set then. */
+    question_answer_fn done;     /* 'answer' is borrowed, NULL on failure; 'error' is set then. */
     void *context;
 };
 
@@ -35,8 +33,7 @@ static void finish(struct hosts *hosts, struct question *question, const json_t 
     free(question);
 }
 
-/* Asks the agent of 'host'.  'arguments' is taken over.  'done' may run before this returns. */
-static void ask(struct hosts *hosts, const struct host *host, const char *operation, json_t *arguments, answer_fn done, void *context)
+void questions_ask(struct hosts *hosts, const struct host *host, const char *operation, json_t *arguments, question_answer_fn done, void *context)
 {
     struct agent *agent = agent_get(hosts, host->object.id);
     struct question *question = calloc(1, sizeof(*question));
@@ -163,7 +160,7 @@ static void port_counters(struct request *request)
     const struct port *port = find_port(request, &host);
 
     if (port)
-        ask(request_api(request)->hosts, host, request->route->data, json_pack("{s:[s]}", "ports", port->object.id), hand_on, request);
+        questions_ask(request_api(request)->hosts, host, request->route->data, json_pack("{s:[s]}", "ports", port->object.id), hand_on, request);
 }
 
 static void port_flows(struct request *request)
@@ -179,7 +176,7 @@ static void port_flows(struct request *request)
     }
     port = find_port(request, &host);
     if (port)
-        ask(request_api(request)->hosts, host, "flows", json_pack("{s:s,s:I}", "port", port->object.id, "limit", (json_int_t)limit), hand_on, request);
+        questions_ask(request_api(request)->hosts, host, "flows", json_pack("{s:s,s:I}", "port", port->object.id, "limit", (json_int_t)limit), hand_on, request);
 }
 
 static void host_question(struct request *request)
@@ -187,7 +184,7 @@ static void host_question(struct request *request)
     const struct host *host = host_find_or_404(request, request->parameters[0]);
 
     if (host)
-        ask(request_api(request)->hosts, host, request->route->data, json_pack("{s:n}", "ports"), hand_on, request);
+        questions_ask(request_api(request)->hosts, host, request->route->data, json_pack("{s:n}", "ports"), hand_on, request);
 }
 
 /* --- Trace. --- */
@@ -221,7 +218,7 @@ static void trace_ask(struct trace *trace, const struct host *host, json_t *argu
     string_copy(hop->host_name, sizeof(hop->host_name), host->object.name);
     trace->n_asked++;
     trace->n_waiting++;
-    ask(request_api(trace->request)->hosts, host, "trace", arguments, hop_done, hop);
+    questions_ask(request_api(trace->request)->hosts, host, "trace", arguments, hop_done, hop);
 }
 
 static void trace_finish(struct trace *trace)

@@ -3,6 +3,7 @@
 
 #include "weft/cli/command.h"
 #include "weft/cli/completion.h"
+#include "weft/cli/connections.h"
 #include "weft/cli/fabric.h"
 #include "weft/cli/hosts.h"
 #include "weft/cli/identity.h"
@@ -363,6 +364,22 @@ static const struct flag flows_flags[] = {
     OWN("limit", "NUMBER", "at most so many (100)", COMPLETE_NOTHING),
     END,
 };
+static const struct flag connection_conditions[] = {
+    OWN("port", "PORT", "only of this port", COMPLETE_PORT),
+    OWN("host", "HOST", "only on this host", COMPLETE_HOST),
+    OWN("project", "PROJECT", "only of this project's ports (administrators)", COMPLETE_PROJECT),
+    OWN_CHOICE("protocol", "PROTOCOL", "tcp, udp, icmp, icmpv6, sctp or a number", "tcp udp icmp icmpv6 sctp"),
+    OWN("address", "ADDRESS", "with this address, or one of this prefix, on either side or outside", COMPLETE_NOTHING),
+    OWN("port-number", "NUMBER", "with this port of TCP or UDP, the same", COMPLETE_NOTHING),
+    OWN_CHOICE("state", "STATE", "in this state", "half-open established half-closed closing time-wait reset"),
+    OWN_SWITCH("translated", "only those that are called otherwise outside"),
+    OWN_SWITCH("untranslated", "only those that are not"),
+    END,
+};
+static const struct flag connections_delete_flags[] = {
+    OWN_SWITCH("all", "without any condition: all that you may end"),
+    END,
+};
 static const struct flag lab_add_flags[] = {
     OWN("port", "PORT", "the port to plug it into (required)", COMPLETE_PORT),
     OWN("host-netns", "NAMESPACE", "where the host's end goes, when the host is a namespace", COMPLETE_NETNS),
@@ -650,6 +667,11 @@ const struct command commands[] = {
      .run = run_counters},
     {.name = "flows", .help = "Show a port's connections",
      .arguments = {{.name = "PORT", .completion = COMPLETE_PORT}}, .flags = {flows_flags}, .run = run_flows},
+    {.name = "connections list", .help = "List connections of all hosts", .flags = {connection_conditions, flows_flags},
+     .run = run_connections_list, .details = "Each host with a port that is meant is asked. A connection between two ports is known to both of their hosts."},
+    {.name = "connections delete", .help = "End connections", .flags = {connection_conditions, connections_delete_flags}, .run = run_connections_delete,
+     .details = "They are forgotten where they are known, with their translation. What still comes of one is judged as the beginning of another: TCP goes on "
+                "where rules would let it begin and nothing is translated."},
     {.name = "trace", .help = "Follow a frame from a port to where it ends",
      .arguments = {{.name = "PORT", .completion = COMPLETE_PORT}}, .flags = {trace_flags}, .run = run_trace,
      .details = "Nothing is sent: the data plane's own code runs over the live tables of each host on the way."},

@@ -22,6 +22,7 @@ static bool read_entry(const void *raw_key, const void *value, uint64_t now_ns, 
     const struct flow_entry *entry = value;
     uint32_t age = (uint32_t)(now_ns >> FLOW_TIME_SHIFT) - entry->last_seen;
 
+    ret->key = *key;
     ret->slot = key->owner & (FLOW_KEY_IPV6 - 1);
     ret->protocol = key->owner >> 24;
     ret->state = entry->state;
@@ -36,15 +37,21 @@ static bool read_entry(const void *raw_key, const void *value, uint64_t now_ns, 
     ret->remote_port = key->remote_port;
     memcpy(ret->packets, entry->packets, sizeof(ret->packets));
     memcpy(ret->bytes, entry->bytes, sizeof(ret->bytes));
+    ret->is_translated = entry->flags & FLOW_TRANSLATED && !(key->owner & FLOW_KEY_IPV6);
+    if (ret->is_translated) {
+        map_ipv4(ret->outside_local, entry->outside_local);
+        map_ipv4(ret->outside_remote, entry->outside_remote);
+        ret->outside_local_port = entry->outside_local_port;
+        ret->outside_remote_port = entry->outside_remote_port;
+    }
     ret->idle_ms = age >> 31 ? 0 : ((uint64_t)age << FLOW_TIME_SHIFT) / 1000000;
-    return entry->layout == FLOW_LAYOUT;
+    return entry->layout == FLOW_LAYOUT && entry->state != FLOW_DEAD;
 }
 
 void maps_visit_connections(const struct maps *maps, uint32_t slot, int (*visit)(const struct connection *connection, void *context),
                             void *context)
 {
     uint64_t now_ns = clock_monotonic_ns();
-
     struct flow_key key, next;
     struct flow_entry entry;
     int fd = maps_descriptor(maps, "connections");
@@ -59,4 +66,23 @@ void maps_visit_connections(const struct maps *maps, uint32_t slot, int (*visit)
             visit(&connection, context))
             return;
     }
+}
+
+static int run_end(const struct maps *maps, const struct flow_key *key, enum end_operation operation)
+{
+    struct end_request request = {.key = *key, .operation = operation};
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = &request, .data_size_in = sizeof(request), .repeat = 1);
+    int result = bpf_prog_test_run_opts(maps_program(maps, PROGRAM_END_CONNECTION), &options);
+
+    return result < 0 ? result : (int)options.retval;
+}
+
+int maps_end_connection(const struct maps *maps, const struct flow_key *key)
+{
+    return run_end(maps, key, END_NOW);
+}
+
+int maps_remove_connection(const struct maps *maps, const struct flow_key *key)
+{
+    return run_end(maps, key, END_REMOVE);
 }

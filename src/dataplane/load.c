@@ -25,6 +25,7 @@ static const char *const program_names[N_PROGRAMS] = {
     [PROGRAM_THROUGH_NEIGHBOR] = "through_neighbor",
     [PROGRAM_FROM_UPLINK] = "from_uplink",
     [PROGRAM_FROM_METADATA] = "from_metadata",
+    [PROGRAM_END_CONNECTION] = "end_connection",
 };
 
 /* ---- the pin path ---------------------------------------------------------------------------------------------------- */

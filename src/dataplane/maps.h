@@ -20,7 +20,7 @@ struct maps_sizes {
 };
 
 enum program { PROGRAM_FROM_WORKLOAD, PROGRAM_FROM_UNDERLAY, PROGRAM_TO_TUNNEL, PROGRAM_THROUGH_NEIGHBOR, PROGRAM_FROM_UPLINK,
-               PROGRAM_FROM_METADATA, N_PROGRAMS };
+               PROGRAM_FROM_METADATA, PROGRAM_END_CONNECTION, N_PROGRAMS };
 
 /* Mounts bpffs where 'pin_path' should be if it is missing there, loads the programs, opens or creates and pins the
  * maps.  Returns 0 with '*ret_maps' owned by the caller, or an error that '*error' explains. */

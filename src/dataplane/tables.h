@@ -77,6 +77,7 @@
  *   from_uplink       ingress of each device into a physical network, behind from_underlay where it is both
  *   to_tunnel         egress of the tunnel device: gives copies of flooded frames their header
  *   from_metadata     egress of the metadata device: answers to workloads
+ *   end_connection    nowhere: the agent runs it to end a connection (struct end_request)
  *   through_neighbor  ingress of the tunnel device: sends what cannot use bpf_redirect_neigh at once (frames that are
  *                     neither IPv4 nor IPv6 inside) to the next hop */
 
@@ -702,6 +703,17 @@ struct sweeper {
     __u32 hand;            /* Where the sweeper goes on. */
     __u32 n_seen;          /* Slots in use that this round has met. */
 };
+
+/* What 'end_connection' is run with, by the agent (BPF_PROG_TEST_RUN): a frame that only it sees.  A connection ends in two steps, with FLOW_DEAD_TIME
+ * between them: END_NOW lets nobody find it any more, END_REMOVE deletes it, if it is still dead, and frees its name outside. */
+enum end_operation { END_NOW, END_REMOVE };
+struct end_request {
+    __u8 ethernet[16];     /* Zero. */
+    struct flow_key key;
+    __u32 operation;       /* enum end_operation.  The program returns 1 when it did that, else 0. */
+};
+_Static_assert(sizeof(struct end_request) == 36, "no implicit padding");
+#define END_PAUSE_MS 20
 
 /* ---- settings: array of one, written before programs are attached -------------------------------------------------------- */
 

@@ -440,6 +440,45 @@ def test_counters_are_asked_from_the_ports_host(admin, network):
     stream.close()
 
 
+def test_connections_are_asked_from_each_host_that_may_have_some(admin, network):
+    one, other, idle = (Agent(admin, name()) for _ in range(3))
+    ports = {agent.name: admin.port(network, **{"binding:host_id": agent.name}) for agent in (one, other)}
+    streams = {agent.name: agent.watch() for agent in (one, other, idle)}
+    project = ports[one.name]["project_id"]
+
+    def ask(method, query, answers, status=200):
+        threads = [answer_next(agent, streams[agent.name], answer) for agent, answer in answers]
+        answer = admin(method, f"/weft/v1/connections?{query}", status=status)
+        for thread in threads:
+            thread.join()
+        if "failures" in answer:  # Of this test's hosts only: others left ports behind.
+            answer["failures"] = [failure for failure in answer["failures"] if failure["host"] in streams]
+        return answer
+
+    def says(*connections, **more):
+        return lambda q: {"answer": {"connections": [{"local": c, "asked": [q["operation"], q["arguments"]]} for c in connections], "truncated": False, **more}}
+
+    answer = ask("GET", f"project_id={project}&protocol=tcp&state=established&limit=3", [(one, says("a", "b")), (other, says("c", "d"))])
+    asked = ["connections", {"project": project, "protocol": "tcp", "state": "established", "limit": 3}]
+    assert len(answer["connections"]) == 3 and answer["truncated"] and answer["failures"] == []
+    assert all(c["asked"] == asked and c["host"] in (one.name, other.name) for c in answer["connections"])
+
+    answer = ask("GET", f"port_id={ports[one.name]['id']}&address=10.0.0.0/8&port_number=80&translated=true", [(one, says("a"))])
+    assert answer["connections"][0]["asked"][1] == {"port": ports[one.name]["id"], "address": "10.0.0.0/8", "port_number": "80", "translated": "true", "limit": 100}
+    answer = ask("GET", f"project_id={project}&host={other.name}", [(other, lambda q: {"error": "busy"})])
+    assert answer["connections"] == [] and answer["failures"][0]["host"] == other.name and "busy" in answer["failures"][0]["error"]
+
+    answer = ask("DELETE", f"project_id={project}&protocol=17", [(one, lambda q: {"answer": {"deleted": 2}}), (other, lambda q: {"answer": {"deleted": 3}})])
+    assert answer == {"deleted": 5, "failures": []}
+    for method, query, word in (("DELETE", "", "all=true"), ("DELETE", "protcol=tcp", "protcol"), ("DELETE", "limit=3", "limit"), ("GET", "state=open", "state"),
+                                ("GET", "address=10.0.0.300", "address"), ("GET", "port_number=65536", "port_number"), ("GET", "limit=0", "limit"),
+                                ("GET", "protocol=tcp&protocol=udp", "protocol"), ("GET", "translated=yes", "translated"), ("DELETE", "all=1", "all")):
+        assert word in admin(method, f"/weft/v1/connections?{query}", status=400)["NeutronError"]["message"]
+    admin("GET", f"/weft/v1/connections?port_id={uuid.uuid4()}", status=404)
+    for stream in streams.values():
+        stream.close()
+
+
 def test_silent_or_absent_agent_is_told(admin, network):
     agent = Agent(admin, name())
     unbound, port = admin.port(network), admin.port(network, **{"binding:host_id": agent.name})
@@ -462,6 +501,11 @@ def test_another_projects_port_cannot_be_asked_about(server, admin, network):
     port = admin.port(network)
     client("GET", f"/weft/v1/ports/{port['id']}/counters", status=404)
     client("GET", "/weft/v1/hosts", status=403)
+    for method in ("GET", "DELETE"):
+        client(method, f"/weft/v1/connections?port_id={port['id']}", status=404)
+        client(method, f"/weft/v1/connections?project_id={port['project_id']}", status=404)
+    assert client("GET", "/weft/v1/connections", status=200) == {"connections": [], "truncated": False, "failures": []}
+    assert client("DELETE", "/weft/v1/connections?all=true", status=200) == {"deleted": 0, "failures": []}
 
 
 def test_trace_goes_on_at_the_next_host(admin, network):

@@ -7,6 +7,7 @@
 
 The uplink of h1 carries an address and a TCP session of the host itself, while the agent comes and goes."""
 
+import json
 import socket
 import sys
 
@@ -115,6 +116,35 @@ def test_two_hosts_leave_under_the_address_of_their_router(world):
         wait_for(lambda: fetch(workload.namespace, FAR) == world.address, f"{workload.namespace.name} to reach the world as {world.address}", 20)
         assert fetch(workload.namespace, "203.0.113.1") == world.address
         assert workload.ping(FAR) == 1
+
+
+def test_a_connection_that_is_ended_frees_its_name(world):
+    """It is listed with its name outside; ended, its host knows nothing of it any more, and others are left alone."""
+    workload, other = world.workloads[:2]
+    api, pins = world.lab.api, f"{workload.host.pin_path}/v1"
+
+    def names():
+        return {json.dumps(one["key"]) for one in json.loads(run("bpftool", "-j", "map", "dump", "pinned", f"{pins}/aliases"))}
+
+    def listed(of, **conditions):
+        query = "&".join(f"{name}={value}" for name, value in {"port_id": of.port["id"], "port_number": 80, "state": "established", **conditions}.items())
+        return api.get(f"/weft/v1/connections?{query}")["connections"]
+
+    with workload.namespace.inside():
+        one = socket.create_connection((FAR, 80), timeout=5)
+    with other.namespace.inside():
+        two = socket.create_connection((FAR, 80), timeout=5)
+    with one, two:
+        (connection,) = listed(workload, translated="true", address=FAR)
+        assert connection["local_port"] == one.getsockname()[1] and connection["host"] == workload.host.name
+        assert connection["outside_local"] == world.address and connection["outside_remote"] == FAR
+        assert len(listed(workload, address=world.address)) == 1 and not listed(workload, translated="false")
+        before = names()
+        answer = api.delete(f"/weft/v1/connections?port_id={workload.port['id']}&port_number={one.getsockname()[1]}")
+        assert answer == {"deleted": 1, "failures": []}
+        assert not listed(workload) and len(listed(other)) == 1
+        wait_for(lambda: len(before - names()) == 1, "the name to be free", 5)
+    wait_for(lambda: fetch(workload.namespace, FAR) == world.address, "the workload to reach the world again")
 
 
 def test_a_host_without_an_uplink_sends_by_those_that_have_one(world):

@@ -213,6 +213,13 @@ def test_flows_and_counters_of_a_port(lab, weft, network, peer):
     workload.wait_ping(peer)
     flows = weft.json("flows", "talker")
     assert [f for f in flows if f["remote"] == peer.address and f["local"] == workload.address and f["tx_packets"] >= 1], flows
+    listed = weft.json("connections", "list", "--port", "talker", "--address", peer.address, "--protocol", "icmp", "--untranslated")
+    assert {(one["host"], one["local"], one["remote"]) for one in listed} == {(lab.hosts[0].name, workload.address, peer.address)}
+    assert weft.json("connections", "list", "--address", peer.address, "--state", "closing") == []
+    refused = weft.run("connections", "delete")
+    assert refused.returncode != 0 and "--all" in refused.stderr
+    assert weft.json("connections", "delete", "--port", "talker", "--protocol", "icmp") == {"deleted": len(listed), "failures": []}
+    assert weft.json("connections", "list", "--port", "talker", "--protocol", "icmp") == []
     (counters,) = weft.json("counters", "talker")
     assert counters["tx_packets"] >= 1 and counters["host"] == lab.hosts[0].name
     workload.delete()

@@ -7,6 +7,7 @@
  *   a tunnelled frame    from_underlay: outer headers -> peer -> switch -> strip -> deliver | flood to local ports, and on to other hosts
  *   a flooded copy       to_tunnel, on the tunnel device's egress: encapsulate -> out of the underlay
  *   one more hop         through_neighbor, on the tunnel device's ingress: see tunnel_send
+ *   a person's wish      end_connection, run by the agent: ends a connection
  *   the agent's answer   from_metadata, on the metadata device's egress: see metadata.h
  *
  * A workload's frame never reaches the host's own stack: each way ends in a redirect, an answer or a drop.  What is in
@@ -321,4 +322,29 @@ PROGRAM int from_metadata(struct __sk_buff *skb)
     struct packet packet = {};
 
     return conclude(&packet, metadata_reply(skb, &packet));
+}
+
+/* A person ends a connection.  See struct end_request. */
+PROGRAM int end_connection(struct __sk_buff *skb)
+{
+    const unsigned char *bytes = frame_at(skb, 0, sizeof(struct end_request));
+    struct flow_key key ON_STACK;
+
+    if (!bytes)
+        return 0;
+    __builtin_memcpy(&key, bytes + offsetof(struct end_request, key), sizeof(key));
+    __u32 operation = load32(bytes + offsetof(struct end_request, operation));
+    struct flow_entry *entry = map_lookup(connections, &key);
+    if (!entry || entry->layout != FLOW_LAYOUT)
+        return 0;
+    if (operation == END_NOW) {
+        if (entry->state == FLOW_DEAD)
+            return 0;
+        flow_end(entry);
+        return 1;
+    }
+    if (entry->state != FLOW_DEAD || flow_age(flow_now(), entry->last_seen) < FLOW_DEAD_TIME)
+        return 0;
+    flow_remove(&key, entry);
+    return 1;
 }
