@@ -155,6 +155,9 @@ void gathered_clear(struct gathered *gathered)
     free(gathered->floating_ips);
     free(gathered->port_forwardings);
     free(gathered->snat_blocks);
+    free(gathered->firewall_groups);
+    free(gathered->firewall_policies);
+    free(gathered->firewall_rules);
 }
 
 static uint32_t project_index(struct agent *agent, const struct object *object)
@@ -287,6 +290,15 @@ static void gather_object(struct agent *agent, struct gathered *gathered, const 
     case RESOURCE_SNAT_BLOCK:
         gathered->snat_blocks[snapshot->n_snat_blocks++] = (const struct snat_block *)object;
         break;
+    case RESOURCE_FIREWALL_GROUP:
+        gathered->firewall_groups[snapshot->n_firewall_groups++] = (const struct firewall_group *)object;
+        break;
+    case RESOURCE_FIREWALL_POLICY:
+        gathered->firewall_policies[snapshot->n_firewall_policies++] = (const struct firewall_policy *)object;
+        break;
+    case RESOURCE_FIREWALL_RULE:
+        gathered->firewall_rules[snapshot->n_firewall_rules++] = (const struct firewall_rule *)object;
+        break;
     case RESOURCE_ADDRESS_GROUP:
         gathered->address_groups[snapshot->n_address_groups++] =
             (struct compile_address_group){(const struct address_group *)object, group_number(agent, object)};
@@ -347,7 +359,10 @@ int agent_gather(struct agent *agent, struct gathered *gathered)
         !make_array(replica, RESOURCE_ROUTER, sizeof(*gathered->routers), &gathered->routers) ||
         !make_array(replica, RESOURCE_FLOATING_IP, sizeof(*gathered->floating_ips), &gathered->floating_ips) ||
         !make_array(replica, RESOURCE_PORT_FORWARDING, sizeof(*gathered->port_forwardings), &gathered->port_forwardings) ||
-        !make_array(replica, RESOURCE_SNAT_BLOCK, sizeof(*gathered->snat_blocks), &gathered->snat_blocks))
+        !make_array(replica, RESOURCE_SNAT_BLOCK, sizeof(*gathered->snat_blocks), &gathered->snat_blocks) ||
+        !make_array(replica, RESOURCE_FIREWALL_GROUP, sizeof(*gathered->firewall_groups), &gathered->firewall_groups) ||
+        !make_array(replica, RESOURCE_FIREWALL_POLICY, sizeof(*gathered->firewall_policies), &gathered->firewall_policies) ||
+        !make_array(replica, RESOURCE_FIREWALL_RULE, sizeof(*gathered->firewall_rules), &gathered->firewall_rules))
         return -ENOMEM;
     snapshot->host_name = agent->options.host;
     snapshot->tunnel_address = agent->tunnel_address;
@@ -368,5 +383,8 @@ int agent_gather(struct agent *agent, struct gathered *gathered)
     snapshot->floating_ips = gathered->floating_ips;
     snapshot->port_forwardings = gathered->port_forwardings;
     snapshot->snat_blocks = gathered->snat_blocks;
+    snapshot->firewall_groups = gathered->firewall_groups;
+    snapshot->firewall_policies = gathered->firewall_policies;
+    snapshot->firewall_rules = gathered->firewall_rules;
     return 0;
 }

@@ -21,6 +21,9 @@ struct gathered {
     const struct floating_ip **floating_ips;
     const struct port_forwarding **port_forwardings;
     const struct snat_block **snat_blocks;
+    const struct firewall_group **firewall_groups;
+    const struct firewall_policy **firewall_policies;
+    const struct firewall_rule **firewall_rules;
 };
 
 /* Fills '*gathered', gives numbers to what has none and marks those in use, brings agent->ports and agent->hosts up to date.  Returns 0 or

@@ -27,6 +27,8 @@ int compile(const struct snapshot *snapshot, struct desired *ret)
 
     error = compile_projects(snapshot, ret);
     if (error == 0)
+        error = compile_firewall(&index, ret);
+    if (error == 0)
         error = compile_ports(&index, ret);
     if (error == 0)
         error = compile_security(&index, ret);

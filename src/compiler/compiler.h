@@ -92,6 +92,12 @@ struct snapshot {
     size_t n_port_forwardings;
     const struct snat_block *const *snat_blocks;
     size_t n_snat_blocks;
+    const struct firewall_group *const *firewall_groups;
+    size_t n_firewall_groups;
+    const struct firewall_policy *const *firewall_policies;
+    size_t n_firewall_policies;
+    const struct firewall_rule *const *firewall_rules;
+    size_t n_firewall_rules;
     const struct compile_uplink *uplinks;
     size_t n_uplinks;
     const struct compile_outside_neighbor *outside_neighbors;

@@ -1,4 +1,6 @@
 /* Routers' ports, routes and next hops as text. */
+#include <stdio.h>
+
 #include "weft/compiler/format-tables.h"
 
 static const char *address_text(const __u8 bytes[16], char text[IP_TEXT_SIZE])
@@ -23,6 +25,8 @@ static int format_router_port(uint32_t number, const struct router_port_config *
 
     if (error == 0 && (ROUTER_PORT_SCOPE4(c->flags) || ROUTER_PORT_SCOPE6(c->flags)))
         error = buffer_printf(buffer, " scopes %u %u", ROUTER_PORT_SCOPE4(c->flags), ROUTER_PORT_SCOPE6(c->flags));
+    if (error == 0 && (c->rule_set[0] || c->rule_set[1]))
+        error = buffer_printf(buffer, " firewall egress %08x ingress %08x", c->rule_set[POLICY_EGRESS], c->rule_set[POLICY_INGRESS]);
     return error;
 }
 

@@ -143,6 +143,7 @@ void compile_index_clear(struct compile_index *index)
     free(index->ports_by_router);
     free(index->host_nodes);
     free(index->host_by_slot);
+    free(index->firewall_sets);
     hashmap_clear(&index->networks);
     hashmap_clear(&index->subnets);
     hashmap_clear(&index->hosts);

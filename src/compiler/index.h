@@ -9,6 +9,7 @@ struct compile_network {
     struct hashmap_node by_id;
     const struct network *network;
     size_t first_subnet, n_subnets; /* In subnets_by_network. */
+    bool has_firewall;          /* Routers that it hangs together with have firewall policies. */
     bool may_learn;             /* Some port may use addresses that the model does not name. */
     const struct compile_port *gateway; /* A router's port that has the gateway address of an IPv4 subnet (services.c), */
     bool has_gateways;          /* and another router has that of another one. */
@@ -47,6 +48,7 @@ struct compile_index {
     struct hashmap_node *host_nodes; /* Parallel to snapshot->hosts; keyed by name. */
     const struct compile_host **host_by_slot;
     uint32_t n_host_slots;
+    struct port_policy *firewall_sets; /* By index of the snapshot's ports; NULL: no port has one. */
     const struct snapshot *snapshot;
 };
 

@@ -4,7 +4,10 @@
 
 #include "weft/compiler/index.h"
 
-/* Port records and the anti-spoofing table: ports.c.  Return 0 or -ENOMEM. */
+/* Rules of firewall policies, and which ports are behind routers with such: firewall.c.  Return 0 or -ENOMEM, as all of them. */
+int compile_firewall(struct compile_index *index, struct desired *desired);
+
+/* Port records and the anti-spoofing table: ports.c. */
 int compile_ports(struct compile_index *index, struct desired *desired);
 
 /* Rule sets, who has which, and the members of groups: security.c. */

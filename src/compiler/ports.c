@@ -49,7 +49,7 @@ static const struct fixed_ip *first_address(const struct port *port, bool v4)
 }
 
 static int add_record(const struct compile_index *index, const struct compile_port *entry, const struct network *network,
-                      struct desired *desired)
+                      bool has_firewall, struct desired *desired)
 {
     const struct port *port = entry->port;
     const struct fixed_ip *first4 = first_address(port, true), *first6 = first_address(port, false);
@@ -68,6 +68,8 @@ static int add_record(const struct compile_index *index, const struct compile_po
 
     if (port->object.admin_state_up && network->object.admin_state_up)
         config.flags |= PORT_ADMIN_UP;
+    if (has_firewall)
+        config.flags |= PORT_ROUTER_FIREWALL;
     if (entry->is_veth)
         config.flags |= PORT_REDIRECT_PEER;
     memcpy(config.mac, port->mac.bytes, sizeof(config.mac));
@@ -191,7 +193,7 @@ int compile_ports(struct compile_index *index, struct desired *desired)
 
         if (!network)
             continue;
-        if (add_record(index, entry, network->network, desired) < 0)
+        if (add_record(index, entry, network->network, network->has_firewall, desired) < 0)
             return -ENOMEM;
         if (entry->port->port_security_enabled && add_sources(entry, desired) < 0)
             return -ENOMEM;

@@ -35,6 +35,7 @@
     X(UPLINKS, uplinks, struct uplink_key, struct uplink_value, HASH)                                        \
     X(GATEWAYS, gateways, struct flood_key, struct output_value, HASH)                                       \
     X(ROUTER_PORTS, router_ports, __u32, struct router_port_config, ARRAY) /* by number */                   \
+    X(FIREWALL_RULES, firewall_rules, struct rules_key, struct firewall_block, HASH)                         \
     X(PORTS, ports, __u32, struct port_config, ARRAY)                /* by port slot */                     \
     X(HOSTS, hosts, __u32, struct host_config, ARRAY)                /* by host slot */                     \
     X(PROJECTS, projects, __u32, struct project_limits, ARRAY)       /* by project index */

@@ -21,6 +21,7 @@ struct maps {
     struct port_runtime *runtime;
     size_t settings_size, runtime_size; /* Of the mappings, in bytes. */
     uint64_t policies_changed_ms; /* When this agent last wrote one; 0: never. */
+    uint64_t router_ports_changed_ms; /* The same of router ports. */
     struct desired actual;
 };
 

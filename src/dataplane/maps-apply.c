@@ -27,6 +27,7 @@ struct difference {
     struct rows kept;          /* Of the current table: rows that stay as they were although desired differs. */
     struct concerned concerned; /* Ports whose decisions change. */
     struct maps_changes *changes;
+    bool is_router_port_waiting; /* One still has its former policies. */
 };
 
 /* True when the record changed too recently to be written again. */
@@ -34,6 +35,21 @@ static bool in_grace(struct difference *difference, const void *key)
 {
     uint64_t wait_ms = desired_table_is_array(difference->table) ? records_grace_ms(difference->maps, difference->table, key, difference->now_ms) : 0;
 
+    difference->changes->retry_ms = MAX(difference->changes->retry_ms, wait_ms);
+    difference->is_router_port_waiting |= wait_ms != 0 && difference->table == TABLE_ROUTER_PORTS;
+    return wait_ms != 0;
+}
+
+/* The same of firewall policies, whose sets the records of router ports name. */
+static bool may_be_read_by_routers(struct difference *difference)
+{
+    const struct maps *maps = difference->maps;
+    uint64_t wait_ms = 0;
+
+    if (difference->is_router_port_waiting || difference->additions.tables[TABLE_ROUTER_PORTS].n || difference->deletions.tables[TABLE_ROUTER_PORTS].n)
+        wait_ms = RECORD_GRACE_MS;
+    else if (maps->router_ports_changed_ms && difference->now_ms < maps->router_ports_changed_ms + RECORD_GRACE_MS)
+        wait_ms = maps->router_ports_changed_ms + RECORD_GRACE_MS - difference->now_ms;
     difference->changes->retry_ms = MAX(difference->changes->retry_ms, wait_ms);
     return wait_ms != 0;
 }
@@ -44,6 +60,8 @@ static bool may_be_read(struct difference *difference)
     const struct maps *maps = difference->maps;
     uint64_t wait_ms = 0;
 
+    if (difference->table == TABLE_FIREWALL_RULES)
+        return may_be_read_by_routers(difference);
     if (difference->table != TABLE_RULES)
         return false;
     if (difference->additions.tables[TABLE_POLICIES].n || difference->deletions.tables[TABLE_POLICIES].n)
@@ -257,6 +275,8 @@ int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uin
         }
     if (difference.additions.tables[TABLE_POLICIES].n || difference.deletions.tables[TABLE_POLICIES].n)
         maps->policies_changed_ms = now_ms;
+    if (difference.additions.tables[TABLE_ROUTER_PORTS].n || difference.deletions.tables[TABLE_ROUTER_PORTS].n)
+        maps->router_ports_changed_ms = now_ms;
     for (size_t i = 0; i < ARRAY_SIZE(record_order); i++)
         records_write(maps, record_order[i], &difference.additions.tables[record_order[i]], now_ms);
     for (int table = N_DESIRED_TABLES - 1; table >= 0; table--) /* What refers to others goes before them. */

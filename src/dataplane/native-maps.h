@@ -33,6 +33,7 @@
     MAP(policies, ARRAY)                                                                                     \
     MAP(rules, HASH)                                                                                         \
     MAP(members, HASH)                                                                                       \
+    MAP(firewall_rules, HASH)                                                                                \
     MAP(member_prefixes, PREFIX)                                                                             \
     MAP(router_port_runtime, ARRAY)                                                                          \
     MAP(router_ports, ARRAY)                                                                                 \

@@ -435,6 +435,7 @@ static int map_set_up(struct native *world, enum native_map_name name, enum nati
         [NATIVE_MAP_policies] = {4, sizeof(struct port_policy), 0},
         [NATIVE_MAP_rules] = {sizeof(struct rules_key), sizeof(struct rules_block), 65536},
         [NATIVE_MAP_members] = {sizeof(struct member_key), sizeof(__u64), 1048576},
+        [NATIVE_MAP_firewall_rules] = {sizeof(struct rules_key), sizeof(struct firewall_block), 65536},
         [NATIVE_MAP_member_prefixes] = {sizeof(struct member_prefix_key), sizeof(__u64), 65536},
         [NATIVE_MAP_router_ports] = {4, sizeof(struct router_port_record), 0},
         [NATIVE_MAP_router_port_runtime] = {4, sizeof(struct router_port_runtime), 0},

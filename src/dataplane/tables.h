@@ -48,6 +48,7 @@
  *   rules          hash          struct rules_key -> struct rules_block 65536
  *   members        hash          struct member_key -> __u64 (group)  1048576
  *   member_prefixes LPM          struct member_prefix_key -> __u64 (group) 65536
+ *   firewall_rules hash          struct rules_key -> struct firewall_block 65536
  *   router_ports   array, mmap   router port -> struct router_port_record MAX_ROUTER_PORTS_DEFAULT
  *   router_port_runtime array, mmap router port -> struct router_port_runtime MAX_ROUTER_PORTS_DEFAULT
  *   routes         LPM           struct route_key -> struct route_value 65536
@@ -68,7 +69,7 @@
  *   settings       array, mmap   0 -> struct settings              1
  *   punt           ring buffer   struct punt_event                 1 MiB
  *   scratch        per-CPU array 0 -> struct scratch (bpf/maps.h)  1, not pinned
- *   packets        per-CPU array program -> struct packet (bpf/packet.h) 3, not pinned
+ *   packets        per-CPU array program -> struct packet (bpf/packet.h) 5, not pinned
  *
  * None of the hashes is preallocated.  The programs, all of them tc classifiers with direct action:
  *
@@ -119,6 +120,7 @@ enum drop_reason {
 #define PORT_INGRESS_POLICY (1u << 6) /* Delivery needs the connection entry of this port too. */
 #define PORT_MAY_LEARN (1u << 7)      /* Has allowed address pairs with other MACs, or no port security. */
 #define PORT_EGRESS_POLICY (1u << 8)  /* What the workload sends must be allowed by 'policies'. */
+#define PORT_ROUTER_FIREWALL (1u << 9) /* Behind routers with firewall policies: what it receives has connection entries too, so that answers are known. */
 #define PORT_POLICY (PORT_INGRESS_POLICY | PORT_EGRESS_POLICY)
 
 struct port_config {
@@ -280,7 +282,6 @@ struct rules_key {
 #define RULE_GROUP (1u << 4)       /* The other side's address is in 'members' for 'group', */
 #define RULE_GROUP_PREFIXES (1u << 5) /* or in 'member_prefixes'. */
 #define RULE_STATELESS (1u << 6)   /* No connection entry comes of it, so answers need a rule of their own.  Others that fit come first. */
-#define RULE_DENY (1u << 7)        /* Firewall policies only, where the first that fits decides. */
 #define RULE_LOG (1u << 8)
 struct rule {
     __u8 address[16];    /* The other side's; IPv4 mapped. */
@@ -321,6 +322,32 @@ struct member_prefix_key {
 };
 /* Values: the group again, as one __u64.  A short prefix of IPv6 covers IPv4's mapped addresses, which it does not mean: so the upper half of a
  * prefix's value is RULE_IPV4 or RULE_IPV6, or 0 where that does not matter. */
+
+/* Firewall policies, at ports of routers: struct router_port_config names two sets.  As sets of rules above, but in order: the first rule that
+ * fits decides, and what none fits is dropped.  Only packets that routers pass on are judged, as the router sees them: behind the translation of
+ * their destination and before that of their source. */
+#define FIREWALL_SOURCE_PORTS (1u << 9)      /* The port is in the range, */
+#define FIREWALL_DESTINATION_PORTS (1u << 10) /* and this one. */
+enum firewall_verdict { FIREWALL_DENIES, FIREWALL_PASSES, FIREWALL_REJECTS };
+struct firewall_rule_row {
+    __u8 source[16], destination[16]; /* IPv4 mapped. */
+    __u8 source_length, destination_length; /* 0..128, IPv4 adds 96; 0: any. */
+    __u16 flags;         /* RULE_IPV4, RULE_IPV6, RULE_PROTOCOL, and those above. */
+    __u16 source_min, source_max, destination_min, destination_max; /* Host order. */
+    __u8 protocol;
+    __u8 verdict;        /* enum firewall_verdict */
+    __u16 pad;
+    __u32 number;        /* As in struct rule. */
+};
+_Static_assert(sizeof(struct firewall_rule_row) == 52, "no implicit padding");
+#define FIREWALL_RULES_PER_BLOCK 8
+struct firewall_block {
+    __u32 set, index;    /* Repeat the key. */
+    __u32 n;             /* Rules here; less than FIREWALL_RULES_PER_BLOCK only in the last block, which may be empty. */
+    __u32 is_last;
+    struct firewall_rule_row rules[FIREWALL_RULES_PER_BLOCK];
+};
+_Static_assert(sizeof(struct firewall_block) == 432, "in 512 bytes, with its key and what the kernel puts in front");
 
 /* ---- routers ------------------------------------------------------------------------------------------------------------------ */
 
@@ -802,7 +829,7 @@ enum unreachable_code { UNREACHABLE_NET, UNREACHABLE_HOST, UNREACHABLE_PROTOCOL,
  *   bytes 1-3  version (4 bits), argument (20 bits: RELAYED: the end of the stretch; balancer row, mirror session)
  *   bytes 4-6  VNI
  *   byte 7     kind (4 bits), hop count (4 bits: of FLOOD and RELAYED, how many hosts have made copies for a tree; 0: it comes from
- *              its sender's host, so that MACs can be learned from it) */
+ *              its sender's host, so that MACs can be learned from it; of a UNICAST to a port, TUNNEL_HOPS_OUTSIDE: see below) */
 #define TUNNEL_PORT 4790
 #define TUNNEL_VERSION 1
 enum tunnel_kind { TUNNEL_UNICAST, TUNNEL_FLOOD, TUNNEL_DIRECT_RETURN, TUNNEL_MIRROR, TUNNEL_RELAYED };
@@ -811,6 +838,8 @@ enum tunnel_kind { TUNNEL_UNICAST, TUNNEL_FLOOD, TUNNEL_DIRECT_RETURN, TUNNEL_MI
  * listener reports come with arbitrary marks), the VNI as its priority and a TUNNEL_WORD in skb->cb[0], which is 0 for a packet socket's. */
 #define TUNNEL_MARK 0x57e00000u
 #define TUNNEL_MARK_MASK 0xfff00000u
+/* A gateway routed the frame from outside, untranslated: firewalls on the way are for the port's host to ask, which knows its connections. */
+#define TUNNEL_HOPS_OUTSIDE 15u
 #define TUNNEL_OVERHEAD_IPV4 50 /* Bytes: outer Ethernet is not counted, inner is. */
 #define TUNNEL_OVERHEAD_IPV6 70
 

@@ -114,7 +114,7 @@ static int map_fd(const char *name)
 }
 
 static const char *const hashes[] = {"interfaces", "sources", "networks", "fdb", "learned", "movable", "neighbors", "flood", "peers",
-                                     "rules", "members", "member_prefixes", "routes", "next_hops", "floating", "external", "forwardings",
+                                     "rules", "firewall_rules", "members", "member_prefixes", "routes", "next_hops", "floating", "external", "forwardings",
                                      "snat", "snat_owners", "gateways", "uplinks", "aliases", "fragments", "connections"};
 static const char *const arrays[] = {"ports", "port_runtime", "hosts", "host_runtime", "projects", "policies", "router_ports", "router_port_runtime",
                                      "outside_budget", "metadata_budget", "fragments", "half_open", "metadata", "settings"};
@@ -232,8 +232,7 @@ static void random_policies(struct pipeline *pipeline)
         for (uint32_t i = 0; i < n; i++) {
             bool ipv6 = chance(40);
             rules[i] = (struct rule){.flags = (ipv6 ? RULE_IPV6 : RULE_IPV4) | (chance(70) ? RULE_PROTOCOL : 0) | (chance(60) ? RULE_PORTS : 0) |
-                                     (chance(15) ? RULE_GROUP : 0) | (chance(10) ? RULE_GROUP_PREFIXES : 0) | (chance(10) ? RULE_STATELESS : 0) |
-                                     (chance(1) ? RULE_DENY : 0),
+                                     (chance(15) ? RULE_GROUP : 0) | (chance(10) ? RULE_GROUP_PREFIXES : 0) | (chance(10) ? RULE_STATELESS : 0),
                                      .protocol = PICK(protocols), .port_min = PICK(ports), .group = random_below(3), .number = i,
                                      .prefix_length = chance(60) ? 0 : random_below(129)};
             rules[i].port_max = chance(20) ? 0xffff : rules[i].port_min + random_below(3);
@@ -256,6 +255,41 @@ static void random_policies(struct pipeline *pipeline)
     for (uint32_t slot = 1; slot < 9; slot++)
         if (chance(35))
             fixture_policy(pipeline, slot, random_below(6), random_below(6));
+}
+
+/* Firewall policies at some ports of routers, whose ports of workloads know it, mostly. */
+static void random_firewalls(struct pipeline *pipeline)
+{
+    static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6};
+    static const uint16_t ports[] = {0, 1, 2, 1000};
+
+    for (uint32_t set = 1; set < 5; set++) {
+        struct firewall_rule_row rules[2 * FIREWALL_RULES_PER_BLOCK + 3];
+        uint32_t n = random_below(ARRAY_SIZE(rules));
+        for (uint32_t i = 0; i < n; i++) {
+            bool ipv6 = chance(40);
+            rules[i] = (struct firewall_rule_row){
+                .flags = (ipv6 ? RULE_IPV6 : RULE_IPV4) | (chance(50) ? RULE_PROTOCOL : 0) | (chance(20) ? FIREWALL_SOURCE_PORTS : 0) |
+                         (chance(30) ? FIREWALL_DESTINATION_PORTS : 0),
+                .protocol = PICK(protocols), .source_min = PICK(ports), .destination_min = PICK(ports), .number = i + 1,
+                .verdict = chance(60) ? FIREWALL_PASSES : random_below(3),
+                .source_length = chance(60) ? 0 : random_below(129), .destination_length = chance(60) ? 0 : random_below(129)};
+            rules[i].source_max = rules[i].source_min + random_below(1000);
+            rules[i].destination_max = rules[i].destination_min + random_below(1000);
+            frame_address(ipv6 ? PICK(ipv6s) : PICK(ipv4s), rules[i].source);
+            frame_address(ipv6 ? PICK(far6s) : PICK(far4s), rules[i].destination);
+        }
+        fixture_firewall(pipeline, set, rules, n);
+        if (chance(5))
+            ((struct firewall_block *)pipeline_lookup(pipeline, "firewall_rules", &(struct rules_key){set, 0}))->set++;
+    }
+    for (uint32_t number = 1; number < 9; number++)
+        for (int direction = 0; direction < 2; direction++)
+            if (chance(25))
+                fixture_router_port(pipeline, number)->rule_set[direction] = random_below(6);
+    for (uint32_t slot = 1; slot < 13; slot++)
+        if (chance(85))
+            fixture_port(pipeline, slot)->flags |= PORT_ROUTER_FIREWALL;
 }
 
 /* Routers that are mostly right: what is down, narrow, missing or goes in circles is the exception. */
@@ -364,7 +398,7 @@ static void random_world(struct pipeline *pipeline)
     for (uint32_t slot = 1; slot < 12; slot++) {
         struct port_config *port = fixture_port(pipeline, slot);
         struct port_runtime *runtime = pipeline_lookup(pipeline, "port_runtime", &slot);
-        for (int bit = 0; bit < 9; bit++)
+        for (int bit = 0; bit < 10; bit++)
             if (chance(10))
                 port->flags ^= 1u << bit;
         port->flags |= chance(80) ? PORT_ADMIN_UP : 0; /* Nobody uses slot 9. */
@@ -410,6 +444,8 @@ static void random_world(struct pipeline *pipeline)
     random_routers(pipeline);
     if (chance(80))
         random_external(pipeline);
+    if (chance(60))
+        random_firewalls(pipeline);
 }
 
 /* A port gets other rule sets, and with them another epoch: its connections are judged again. */
@@ -420,6 +456,12 @@ static void random_epoch(struct pipeline *pipeline)
 
     fixture_policy(pipeline, slot, random_below(6), random_below(6));
     record->epoch++;
+    if (chance(50)) {
+        uint32_t number = 1 + random_below(8);
+
+        fixture_router_port(pipeline, number)->rule_set[random_below(2)] = random_below(6);
+        copy_entry(&number, pipeline_lookup(pipeline, "router_ports", &number), "router_ports");
+    }
     copy_entry(&slot, record, "ports");
     copy_entry(&slot, pipeline_lookup(pipeline, "policies", &slot), "policies");
 }

@@ -44,6 +44,17 @@ void fixture_policy(struct pipeline *pipeline, uint32_t slot, uint32_t egress, u
     put(pipeline, "policies", &slot, &(struct port_policy){{egress, ingress}});
 }
 
+void fixture_firewall(struct pipeline *pipeline, uint32_t set, const struct firewall_rule_row *rules, uint32_t n)
+{
+    for (uint32_t index = 0, next = 0; index == 0 || next < n; index++) {
+        struct firewall_block block = {.set = set, .index = index};
+        while (next < n && block.n < FIREWALL_RULES_PER_BLOCK)
+            block.rules[block.n++] = rules[next++];
+        block.is_last = next == n;
+        put(pipeline, "firewall_rules", &(struct rules_key){set, index}, &block);
+    }
+}
+
 struct port_counters *fixture_counters(struct pipeline *pipeline, uint32_t slot)
 {
     return pipeline_lookup(pipeline, "port_counters", &slot);

@@ -58,6 +58,9 @@ void fixture_flood(struct pipeline *pipeline, uint32_t vni, uint32_t index, uint
 #define FIXTURE_ALLOW_ALL 1u
 void fixture_rules(struct pipeline *pipeline, uint32_t set, const struct rule *rules, uint32_t n);
 void fixture_policy(struct pipeline *pipeline, uint32_t slot, uint32_t egress, uint32_t ingress);
+
+/* The same of a firewall policy; none of its rules may be left over. */
+void fixture_firewall(struct pipeline *pipeline, uint32_t set, const struct firewall_rule_row *rules, uint32_t n);
 struct port_counters *fixture_counters(struct pipeline *pipeline, uint32_t slot);
 
 #endif

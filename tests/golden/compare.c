@@ -101,12 +101,16 @@ int main(int argc, char **argv)
     static const struct floating_ip *floating_ips[MAX_OBJECTS];
     static const struct port_forwarding *forwardings[MAX_OBJECTS];
     static const struct snat_block *blocks[MAX_OBJECTS];
+    static const struct firewall_group *firewall_groups[MAX_OBJECTS];
+    static const struct firewall_policy *firewall_policies[MAX_OBJECTS];
+    static const struct firewall_rule *firewall_rules[MAX_OBJECTS];
     static struct compile_uplink uplinks[MAX_OBJECTS];
     static struct compile_outside_neighbor neighbors[MAX_OBJECTS];
     struct object *objects[MAX_OBJECTS];
     struct snapshot snapshot = {.networks = networks, .network_projects = network_projects, .subnets = subnets, .ports = ports, .hosts = hosts, .projects = projects,
                                 .security_groups = groups, .security_group_rules = rules, .address_groups = address_groups,
                                 .routers = routers, .floating_ips = floating_ips, .port_forwardings = forwardings, .snat_blocks = blocks,
+                                .firewall_groups = firewall_groups, .firewall_policies = firewall_policies, .firewall_rules = firewall_rules,
                                 .uplinks = uplinks, .outside_neighbors = neighbors};
     struct desired desired;
     struct buffer text = {0};
@@ -152,6 +156,12 @@ int main(int argc, char **argv)
             forwardings[snapshot.n_port_forwardings++] = (struct port_forwarding *)objects[index];
         else if (kind == RESOURCE_SNAT_BLOCK)
             blocks[snapshot.n_snat_blocks++] = (struct snat_block *)objects[index];
+        else if (kind == RESOURCE_FIREWALL_GROUP)
+            firewall_groups[snapshot.n_firewall_groups++] = (struct firewall_group *)objects[index];
+        else if (kind == RESOURCE_FIREWALL_POLICY)
+            firewall_policies[snapshot.n_firewall_policies++] = (struct firewall_policy *)objects[index];
+        else if (kind == RESOURCE_FIREWALL_RULE)
+            firewall_rules[snapshot.n_firewall_rules++] = (struct firewall_rule *)objects[index];
         else if (kind == RESOURCE_ADDRESS_GROUP)
             address_groups[snapshot.n_address_groups++] = (struct compile_address_group){(struct address_group *)objects[index], number(facts, "number")};
     }

@@ -19,13 +19,13 @@ static __always_inline __u32 deliver_local(struct __sk_buff *skb, struct packet 
         packet->drop_slot = slot;
         return DROP_destination_down;
     }
-    if (port->flags & PORT_INGRESS_POLICY || packet->decision.flags & DECISION_TRANSLATED) {
+    if (port->flags & (PORT_INGRESS_POLICY | PORT_ROUTER_FIREWALL) || packet->decision.flags & DECISION_TRANSLATED) {
         __u32 step = flow_receive(skb, packet, port, slot, flow_stamp(epoch, port->generation));
         if (step != STEP_CONTINUE) {
             packet->drop_slot = slot;
             return step;
         }
-        if (port->flags & PORT_INGRESS_POLICY && packet_is_first_fragment(packet))
+        if (port->flags & (PORT_INGRESS_POLICY | PORT_ROUTER_FIREWALL) && packet_is_first_fragment(packet))
             fragment_note(packet, port, slot, 1);
     }
     if (packet->decision.flags & DECISION_FRAGMENT)

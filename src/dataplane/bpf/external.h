@@ -283,6 +283,8 @@ static __always_inline __u32 external_to_port(struct __sk_buff *skb, struct pack
     __u32 step = external_connection(packet, arrival, port, &entry);
     if (step != STEP_CONTINUE)
         return step;
+    packet->decision.gateway = arrival->gateway;
+    packet->flags |= PACKET_FROM_OUTSIDE;
     if (entry && !mac_is_zero(entry->remote_mac)) {
         mac_copy(mac, entry->remote_mac);
     } else {

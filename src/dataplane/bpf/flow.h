@@ -260,7 +260,7 @@ static __always_inline __u32 flow_create(const struct flow_key *key, const struc
     __u32 index = port->project;
     struct project_record *project = map_lookup(projects, &index);
     bool is_bound = initial->flags & FLOW_BOUND;
-    __u32 refused = port->flags & PORT_POLICY || is_bound ? DROP_connection_limit : STEP_CONTINUE;
+    __u32 refused = port->flags & (PORT_POLICY | PORT_ROUTER_FIREWALL) || is_bound ? DROP_connection_limit : STEP_CONTINUE;
 
     if (!project)
         return refused;
@@ -362,6 +362,14 @@ static __always_inline bool flow_answers(const struct packet *packet)
         return (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
     return (packet->tuple.protocol == IPPROTO_ICMP && packet->icmp_type == ICMP_ECHO_REPLY_TYPE) ||
            (packet->tuple.protocol == IPPROTO_ICMPV6 && packet->icmp_type == ICMPV6_ECHO_REPLY_TYPE);
+}
+
+/* Is the packet what is expected of its side of the connection?  Of ICMP, who asks does not answer; of others everything is. */
+static __always_inline bool flow_is_usual(const struct flow_entry *entry, const struct packet *packet, bool received)
+{
+    if (packet->tuple.protocol != IPPROTO_ICMP && packet->tuple.protocol != IPPROTO_ICMPV6)
+        return true;
+    return flow_answers(packet) == (received == !!(entry->flags & FLOW_LOCAL_STARTED));
 }
 
 /* A new connection, by its first frame, which the workload sent or, 'received', is given; 'stamp' is of the port whose connection it is.

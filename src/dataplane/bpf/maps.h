@@ -74,12 +74,35 @@ struct arrival {
     __u32 reason;          /* Of OUTPUT_NONE: STEP_CONTINUE when the address is none of ours. */
 };
 
+/* The router ports that a packet came to and left by, in turn, from its sender's on: firewall.h asks their policies. */
+#define PASSAGE_MAX (2 * ROUTER_HOPS_MAX)
+struct passage {
+    __u32 n;
+    __u32 has_rules;   /* Some of them have policies. */
+    __u32 ports[PASSAGE_MAX];
+};
+
+struct firewall_search {
+    __u64 source_high, source_low, destination_high, destination_low;
+    __u32 position;    /* In the passage. */
+    __u32 set, index;  /* 0: no set in hand. */
+    __u32 reverse;     /* The packet takes the passage from its end to its beginning. */
+    __u32 verdict;     /* enum firewall_verdict */
+    __u32 number;      /* Of the rule. */
+    __u16 source_port, destination_port; /* Host order. */
+    __u16 family;      /* RULE_IPV4 or RULE_IPV6 */
+    __u8 protocol;
+    __u8 pad;
+};
+
 struct scratch {
     struct flow_entry entry;     /* A new one. */
     struct tcp_segment segment;  /* In hand: stateful.h */
     struct policy_search search; /* policy.h */
     struct flood_state flood;    /* switching.h */
     struct arrival arrival;      /* external.h */
+    struct passage passage;      /* routing.h, firewall.h */
+    struct firewall_search firewall;
 };
 
 #ifdef __bpf__
@@ -147,6 +170,7 @@ TABLE_ARRAY(policies, struct port_policy, MAX_PORTS_DEFAULT);
 TABLE_HASH(rules, struct rules_key, struct rules_block, 65536);
 TABLE_HASH(members, struct member_key, __u64, 1048576);
 TABLE_PREFIXES(member_prefixes, struct member_prefix_key, __u64, 65536);
+TABLE_HASH(firewall_rules, struct rules_key, struct firewall_block, 65536);
 TABLE_ARRAY(router_ports, struct router_port_record, MAX_ROUTER_PORTS_DEFAULT);
 TABLE_ARRAY(router_port_runtime, struct router_port_runtime, MAX_ROUTER_PORTS_DEFAULT);
 TABLE_PREFIXES(routes, struct route_key, struct route_value, 65536);

@@ -13,6 +13,12 @@
 #define PACKET_FROM_TUNNEL (1u << 5)
 #define PACKET_STATELESS (1u << 6)      /* Policy let it pass by a rule that makes no connection. */
 
+#define PACKET_FROM_OUTSIDE (1u << 7)   /* Came to a router of ours from an external network, and no firewall was asked yet. */
+#define PACKET_ANSWERS (1u << 8)        /* Of a connection that the other side began. */
+#define PACKET_EITHER (1u << 9)         /* Who began is a guess. */
+#define PACKET_TURNED (1u << 10)        /* Firewalls let it pass only if the other side than was thought began it. */
+#define PACKET_PROBE (1u << 11)         /* No packet but a question which way one would take. */
+
 #define ON_STACK __attribute__((aligned(8))) /* The verifier wants aligned access there. */
 
 struct flow_tuple { /* From one side of a connection. */
@@ -67,7 +73,7 @@ struct packet {
 
 /* Where a program has its packet: a whole chain of calls has 512 bytes of stack, and this takes a third of it.  One for each program of a
  * CPU, since one may run while another waits for it: a copy that is sent to the tunnel device meets to_tunnel, which has its own on its stack. */
-enum packet_owner { PACKET_OF_WORKLOAD, PACKET_OF_UNDERLAY, PACKET_OF_UPLINK, PACKET_QUOTED, N_PACKETS };
+enum packet_owner { PACKET_OF_WORKLOAD, PACKET_OF_UNDERLAY, PACKET_OF_UPLINK, PACKET_QUOTED, PACKET_PROBED, N_PACKETS };
 #ifdef __bpf__
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -49,6 +49,16 @@ static __always_inline bool policy_is_member(const struct policy_search *search,
     return false;
 }
 
+/* Is the address, as two numbers, in a prefix of 'length' bits? */
+static __always_inline bool policy_prefix_fits(const __u8 *prefix, __u32 length, __u64 high, __u64 low)
+{
+    if (!length)
+        return true;
+    high ^= bpf_be64_to_cpu(load64(prefix));
+    low ^= bpf_be64_to_cpu(load64(prefix + 8));
+    return !(length < 64 ? high >> (64 - length) : high || (length > 64 && low >> ((128 - length) & 63)));
+}
+
 static __always_inline bool policy_fits(const struct policy_search *search, const struct rule *rule)
 {
     __u32 flags = rule->flags, length = rule->prefix_length;
@@ -63,11 +73,8 @@ static __always_inline bool policy_fits(const struct policy_search *search, cons
             return false;
         }
     }
-    if (length) {
-        __u64 high = bpf_be64_to_cpu(load64(rule->address)) ^ search->high, low = bpf_be64_to_cpu(load64(rule->address + 8)) ^ search->low;
-        if (length < 64 ? high >> (64 - length) : high || (length > 64 && low >> ((128 - length) & 63)))
-            return false;
-    }
+    if (!policy_prefix_fits(rule->address, length, search->high, search->low))
+        return false;
     return !(flags & (RULE_GROUP | RULE_GROUP_PREFIXES)) || policy_is_member(search, rule->group, flags);
 }
 
@@ -101,8 +108,6 @@ static long policy_block(__u32 index, void *context)
         __u32 flags = rule->flags, number = rule->number;
         if (*(const volatile __u32 *)&block->set != key.set || *(const volatile __u32 *)&block->index != index)
             return 1; /* Was deleted under us, and is another set's. */
-        if (flags & RULE_DENY)
-            return 1;
         search->number = number;
         search->verdict = POLICY_ALLOWS;
         if (!(flags & RULE_STATELESS))

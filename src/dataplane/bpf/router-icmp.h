@@ -6,6 +6,7 @@
 #ifndef WEFT_BPF_ROUTER_ICMP_H
 #define WEFT_BPF_ROUTER_ICMP_H
 
+#include "weft/dataplane/bpf/firewall.h"
 #include "weft/dataplane/bpf/punt.h"
 #include "weft/dataplane/bpf/routing.h"
 
@@ -77,6 +78,9 @@ static __always_inline __u32 router_error(const struct packet *packet, __u32 rea
         return PUNT_WORD(PUNT_UNREACHABLE, UNREACHABLE_HOST, 0);
     case DROP_too_big:
         return PUNT_WORD(PUNT_TOO_BIG, 0, packet->decision.mtu);
+    case DROP_firewall_egress:
+    case DROP_firewall_ingress:
+        return firewall_rejects() ? PUNT_WORD(PUNT_UNREACHABLE, UNREACHABLE_PORT, 0) : 0;
     case DROP_router_itself:
         if (protocol == IPPROTO_UDP || protocol == IPPROTO_TCP)
             return PUNT_WORD(PUNT_UNREACHABLE, UNREACHABLE_PORT, 0);
@@ -92,7 +96,10 @@ CHECKED_ALONE __u32 router_frame(struct __sk_buff *skb, struct packet *packet, c
     if (!packet || !port || !(packet->flags & (PACKET_IPV4 | PACKET_IPV6)))
         return DROP_not_routable;
     __u32 step = route_walk(skb, packet, ingress);
+    __u32 refused = firewall_sends(skb, packet);
 
+    if (refused != STEP_CONTINUE)
+        step = refused;
     if (step == STEP_CONTINUE || step == ROUTE_LEAVES)
         return step;
     if (step == ROUTE_IS_LOCAL) {

@@ -110,6 +110,21 @@ struct route_state {
     __u32 step;
 };
 
+/* The packet comes to a router by one port and goes on by another. */
+static __always_inline void passage_add(__u32 in, const struct router_port_config *in_port, __u32 out, const struct router_port_config *out_port)
+{
+    struct scratch *scratch = scratch_get();
+    __u32 n = scratch ? scratch->passage.n : PASSAGE_MAX;
+
+    if (!scratch || n > PASSAGE_MAX - 2)
+        return;
+    scratch->passage.ports[n & (PASSAGE_MAX - 1)] = in;
+    scratch->passage.ports[(n + 1) & (PASSAGE_MAX - 1)] = out;
+    scratch->passage.n = n + 2;
+    if (in_port->rule_set[0] | in_port->rule_set[1] | out_port->rule_set[0] | out_port->rule_set[1])
+        scratch->passage.has_rules = 1;
+}
+
 /* One router: from the port that the packet has come to. */
 static long route_step(__u32 index, void *context)
 {
@@ -166,6 +181,7 @@ static long route_step(__u32 index, void *context)
     state->step = DROP_too_big;
     if (state->size > out->mtu && !state->may_fragment)
         return 1;
+    passage_add(state->ingress, in, hop.port, out);
     if (out->flags & ROUTER_PORT_EXTERNAL) {
         packet->decision.hops++;
         packet->decision.router_port = hop.port;
@@ -199,18 +215,22 @@ static long route_step(__u32 index, void *context)
 }
 
 /* Takes an IP packet through the routers from router port 'ingress' on.  Returns STEP_CONTINUE with the decision, or ROUTE_IS_LOCAL or a
- * drop reason: then decision.router_port is the port that it came to last, 'hops' the routers before, and 'mtu' where it did not fit. */
+ * drop reason: then decision.router_port is the port that it came to last, 'hops' the routers before, and 'mtu' where it did not fit.  The
+ * routers that pass it on are then in scratch memory's passage. */
 CHECKED_ALONE __u32 route_walk(const struct __sk_buff *skb, struct packet *packet, __u32 ingress)
 {
     const unsigned char *header = frame_at(skb, ETH_HLEN, 20);
 
-    if (!packet || !header)
+    struct scratch *scratch = scratch_get();
+    if (!packet || !header || !scratch)
         return DROP_not_routable;
+    scratch->passage.n = scratch->passage.has_rules = 0;
+    bool is_probe = packet->flags & PACKET_PROBE;
     struct route_state state = {
         .packet = packet,
         .ingress = ingress,
-        .size = packet_l3_size(skb, packet),
-        .ttl = packet->flags & PACKET_IPV4 ? header[IPV4_TTL] : header[IPV6_HOP_LIMIT],
+        .size = is_probe ? 0 : packet_l3_size(skb, packet),
+        .ttl = is_probe ? 255 : packet->flags & PACKET_IPV4 ? header[IPV4_TTL] : header[IPV6_HOP_LIMIT],
         .may_fragment = packet->flags & PACKET_IPV4 && !(header[IPV4_FLAGS] & 0x40) && !skb->gso_size,
         .step = frame_unknown(DROP_too_many_routers),
     };

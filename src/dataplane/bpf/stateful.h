@@ -20,7 +20,8 @@ static __always_inline __u32 flow_judge(struct packet *packet, const struct port
     __u32 direction = received ? POLICY_INGRESS : POLICY_EGRESS;
     __u32 verdict = policy_of(packet, port, slot, direction | POLICY_BY_ITSELF | (received ? POLICY_RECEIVED : 0));
 
-    if (verdict == POLICY_ALLOWS && packet->tuple.protocol != IPPROTO_TCP && flow_answers(packet))
+    if (verdict == POLICY_ALLOWS && packet->tuple.protocol != IPPROTO_TCP && flow_answers(packet) &&
+        (port->flags & PORT_POLICY || packet->decision.flags & DECISION_TRANSLATED))
         verdict = POLICY_DENIES; /* Nobody asked for this echo. */
     if (verdict == POLICY_DENIES)
         return policy_reason(direction);
@@ -98,6 +99,12 @@ CHECKED_ALONE __u32 flow_track(struct __sk_buff *skb, struct packet *packet, con
         step = flow_judge(packet, port, slot, received);
         if (step != STEP_CONTINUE)
             return step;
+        if (port->flags & PORT_ROUTER_FIREWALL && packet->flags & PACKET_FROM_OUTSIDE) { /* Its next SYN begins anew, for firewalls too. */
+            flow_end(entry);
+            return DROP_tcp_window;
+        }
+        if (port->flags & PORT_ROUTER_FIREWALL && !received)
+            *(volatile __u32 *)&entry->output = OUTPUT_NONE; /* The way is to be decided with firewalls in mind. */
         if (packet->flags & PACKET_STATELESS) {
             flow_end(entry);
             return STEP_CONTINUE;
@@ -166,6 +173,9 @@ CHECKED_ALONE __u32 flow_send(struct __sk_buff *skb, struct packet *packet, cons
     return flow_track(skb, packet, port, entry, packet->slot);
 }
 
+/* firewall.h */
+CHECKED_ALONE __u32 firewall_arrives(struct __sk_buff *skb, struct packet *packet, struct flow_entry *entry, __u32 slot);
+
 /* The receiving port's side: do its security groups let the frame in?  'stamp' is that port's. */
 CHECKED_ALONE __u32 flow_receive(struct __sk_buff *skb, struct packet *packet, const struct port_config *port, __u32 slot, __u32 stamp)
 {
@@ -178,7 +188,7 @@ CHECKED_ALONE __u32 flow_receive(struct __sk_buff *skb, struct packet *packet, c
     if (policy_exempts(packet, port, true))
         return STEP_CONTINUE;
     packet->flags &= ~PACKET_STATELESS;
-    if (packet->flags & PACKET_LATER_FRAGMENT && port->flags & PORT_INGRESS_POLICY) {
+    if (packet->flags & PACKET_LATER_FRAGMENT && port->flags & (PORT_INGRESS_POLICY | PORT_ROUTER_FIREWALL)) {
         step = fragment_take(packet, port, slot, 1);
         if (step != STEP_CONTINUE)
             return step;
@@ -187,8 +197,16 @@ CHECKED_ALONE __u32 flow_receive(struct __sk_buff *skb, struct packet *packet, c
         flow_key_make(&key, slot, packet, true);
         entry = flow_find(&key, packet, true);
     }
+    if (packet->flags & PACKET_FROM_OUTSIDE && port->flags & PORT_ROUTER_FIREWALL &&
+        (!entry || *(volatile __u32 *)&entry->stamp != stamp || !flow_is_usual(entry, packet, true))) {
+        step = firewall_arrives(skb, packet, entry, slot);
+        if (step != STEP_CONTINUE)
+            return step;
+    }
     if (!entry) {
         step = flow_open(skb, packet, port, slot, true);
+        if (step == STEP_CONTINUE && packet->flags & PACKET_STATELESS && port->flags & PORT_ROUTER_FIREWALL)
+            packet->decision.flags |= DECISION_BOUND; /* Routers are asked as whose answer the workload's packets are. */
         if (step != STEP_CONTINUE || !(packet->flags & PACKET_HAS_FLOW) ||
             (packet->flags & PACKET_STATELESS && !(packet->decision.flags & DECISION_BOUND)))
             return step;

@@ -20,6 +20,7 @@
     STAGE(learn)                                                                                             \
     STAGE(switch)                                                                                            \
     STAGE(route)                                                                                             \
+    STAGE(firewall)                                                                                          \
     STAGE(translate)                                                                                         \
     STAGE(uplink)                                                                                            \
     STAGE(flood)                                                                                             \

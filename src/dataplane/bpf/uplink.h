@@ -237,6 +237,8 @@ CHECKED_ALONE __u32 uplink_routed(struct __sk_buff *skb, struct packet *packet, 
         step = uplink_untag(skb, uplink);
     if (step == STEP_CONTINUE)
         step = route_walk(skb, packet, number);
+    if (step == ROUTE_IS_LOCAL && firewall_sends(skb, packet) != STEP_CONTINUE) /* Behind another router. */
+        return DROP_firewall_egress;
     if (step == ROUTE_IS_LOCAL && router_is_asked_for_echo(packet)) {
         step = router_echo(skb, packet);
         return step & STEP_DONE && uplink->vlan ? uplink_transmit(skb, uplink) : step;
@@ -250,9 +252,10 @@ CHECKED_ALONE __u32 uplink_routed(struct __sk_buff *skb, struct packet *packet, 
     if (step != STEP_CONTINUE)
         return step;
     __u32 output = packet->decision.output;
+    packet->flags |= PACKET_FROM_OUTSIDE;
     if ((output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL)
         return deliver_local(skb, packet, output & OUTPUT_SLOT_MASK);
-    return tunnel_send(skb, packet, output & OUTPUT_SLOT_MASK, packet->vni, TUNNEL_WORD(TUNNEL_UNICAST, 0, 0));
+    return tunnel_send(skb, packet, output & OUTPUT_SLOT_MASK, packet->vni, TUNNEL_WORD(TUNNEL_UNICAST, TUNNEL_HOPS_OUTSIDE, 0));
 }
 
 /* IPv4 for an address of ours. */

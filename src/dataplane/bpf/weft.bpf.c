@@ -28,6 +28,7 @@
 #include "weft/dataplane/bpf/deliver.h"
 #include "weft/dataplane/bpf/switching.h"
 #include "weft/dataplane/bpf/routing.h"
+#include "weft/dataplane/bpf/firewall.h"
 #include "weft/dataplane/bpf/router-icmp.h"
 #include "weft/dataplane/bpf/outside.h"
 /* clang-format on */
@@ -116,9 +117,9 @@ static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet 
         step = flow_send(skb, packet, port, entry);
         if (step != STEP_CONTINUE)
             return step;
-        if (packet_is_first_fragment(packet))
-            fragment_note(packet, port, packet->slot, 0);
     }
+    if (packet_is_first_fragment(packet) && port->flags & (PORT_POLICY | PORT_ROUTER_FIREWALL))
+        fragment_note(packet, port, packet->slot, 0);
     if (packet->destination[0] & 1)
         return switch_flood(skb, packet, port, NULL);
 
@@ -128,8 +129,11 @@ static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet 
         return DROP_unknown_destination;
     if ((output & OUTPUT_KIND_MASK) == OUTPUT_ROUTER) {
         step = outside_enter(skb, packet, output & OUTPUT_SLOT_MASK);
-        if (step != STEP_CONTINUE)
+        if (step != STEP_CONTINUE) {
+            packet->flags |= firewall_side(entry, packet);
             step = router_frame(skb, packet, port, output & OUTPUT_SLOT_MASK);
+            firewall_note(entry, packet, step);
+        }
         if (step == ROUTE_LEAVES)
             step = outside_decide(skb, packet, port, entry);
         if (step != STEP_CONTINUE)
@@ -138,6 +142,8 @@ static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet 
         packet->decision.output = output;
         packet->decision.flags = moves ? DECISION_MOVES : 0;
     }
+    if (packet->flags & PACKET_STATELESS && port->flags & PORT_ROUTER_FIREWALL)
+        packet->decision.flags |= DECISION_BOUND; /* Routers are asked as whose answer its packets are. */
     if (packet->flags & PACKET_HAS_FLOW && (!(packet->flags & PACKET_STATELESS) || packet->decision.flags & DECISION_BOUND)) {
         step = flow_remember(packet, port, entry);
         if (step != STEP_CONTINUE) {
@@ -182,7 +188,7 @@ static __always_inline __u32 workload_frame(struct __sk_buff *skb, struct packet
     if (packet_l3_size(skb, packet) > port->mtu)
         return punt_too_big(skb, packet, port);
 
-    if (packet->flags & PACKET_LATER_FRAGMENT && port->flags & PORT_EGRESS_POLICY) {
+    if (packet->flags & PACKET_LATER_FRAGMENT && port->flags & (PORT_EGRESS_POLICY | PORT_ROUTER_FIREWALL)) {
         step = fragment_take(packet, port, slot, 0);
         if (step != STEP_CONTINUE)
             return step;
@@ -193,18 +199,21 @@ static __always_inline __u32 workload_frame(struct __sk_buff *skb, struct packet
         flow_key_make(&key, slot, packet, false);
         entry = flow_find(&key, packet, false);
         if (entry && mac_same(packet->source, port->mac) && flow_is_current(entry, packet) &&
-            (!(entry->flags & FLOW_ROUTED) || route_holds(skb, packet, entry))) {
+            (!(entry->flags & FLOW_ROUTED) || route_holds(skb, packet, entry)) &&
+            (!(port->flags & PORT_ROUTER_FIREWALL) || flow_is_usual(entry, packet, false))) {
             if (port->flags & PORT_POLICY) {
                 step = flow_track(skb, packet, port, entry, slot);
                 if (step != STEP_CONTINUE)
                     return step;
-                if (packet_is_first_fragment(packet))
-                    fragment_note(packet, port, slot, 0);
             }
-            flow_get_decision(entry, packet);
-            flow_account(entry, packet, 0);
-            TRACE(flow, "known connection, output %#x", packet->decision.output);
-            return decision_apply(skb, packet);
+            if (packet_is_first_fragment(packet) && port->flags & (PORT_POLICY | PORT_ROUTER_FIREWALL))
+                fragment_note(packet, port, slot, 0);
+            if (entry->output != OUTPUT_NONE) {
+                flow_get_decision(entry, packet);
+                flow_account(entry, packet, 0);
+                TRACE(flow, "known connection, output %#x", packet->decision.output);
+                return decision_apply(skb, packet);
+            }
         }
     }
     if (switch_is_reserved(packet->destination))
@@ -265,10 +274,12 @@ static __always_inline __u32 underlay_frame(struct __sk_buff *skb, struct packet
         return step;
     __u32 slot = output & OUTPUT_SLOT_MASK, unused;
     const struct port_config *port = port_config_get(slot, &unused);
-    if (port && port->flags & PORT_INGRESS_POLICY) {
+    if (port && port->flags & (PORT_INGRESS_POLICY | PORT_ROUTER_FIREWALL)) {
         step = parse_whole(skb, packet);
         if (step != STEP_CONTINUE)
             return step;
+        if (outer.hops == TUNNEL_HOPS_OUTSIDE)
+            packet->flags |= PACKET_FROM_OUTSIDE;
     }
     return deliver_local(skb, packet, slot);
 }

@@ -109,7 +109,21 @@ static void own_second_subnet(struct pipeline *pipeline, struct pipeline_frame *
     fixture_route(pipeline, 1, "10.3.0.0", 16, 0, 1, "10.0.0.1");
 }
 
+/* Router port 1 lets in UDP to port 2, port 2 nothing out. */
+static void firewalls(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    struct firewall_rule_row rule = {.flags = RULE_IPV4 | RULE_PROTOCOL | FIREWALL_DESTINATION_PORTS, .protocol = 17, .destination_min = 2,
+                                     .destination_max = 2, .verdict = FIREWALL_PASSES, .number = 1};
+
+    fixture_firewall(pipeline, 1, &rule, 1);
+    fixture_firewall(pipeline, 2, NULL, 0);
+    fixture_router_port(pipeline, 1)->rule_set[POLICY_EGRESS] = 1;
+    fixture_router_port(pipeline, 2)->rule_set[POLICY_INGRESS] = 2;
+}
+
 const struct packet_case routing_cases[] = {
+    {"firewall_lets_nothing_in", 1, "A>R ip 10.0.0.1>10.0.1.1 udp 1>3 +20", DROPS(firewall_egress, 1), .arrange = firewalls},
+    {"firewall_lets_nothing_out", 1, "A>R ip 10.0.0.1>10.0.1.1 udp 1>2 +20", DROPS(firewall_ingress, 1), .arrange = firewalls},
     /* ---- one router and two ---- */
     {"routed_to_a_local_port", 1, "A>R ip 10.0.0.1>10.0.1.1 udp 1>2 +20", TO_PORT(10), .out = "S>J ip 10.0.0.1>10.0.1.1 ttl=63 udp 1>2 +20"},
     {"routed_ipv6_to_a_local_port", 1, "A>R ip6 fd01::1>fd02::1 udp 1>2 +20", TO_PORT(10), .out = "S>J ip6 fd01::1>fd02::1 ttl=63 udp 1>2 +20"},

@@ -70,6 +70,12 @@ static const struct layout layouts[] = {
            M(rule, port_max), M(rule, number)),
     LAYOUT(rules_common, M(rules_common, flags), M(rules_common, protocol), M(rules_common, pad), M(rules_common, port_min), M(rules_common, port_max)),
     LAYOUT(rules_block, M(rules_block, set), M(rules_block, index), M(rules_block, n), M(rules_block, common), M(rules_block, pad), M(rules_block, rules)),
+    LAYOUT(firewall_rule_row, M(firewall_rule_row, source), M(firewall_rule_row, destination), M(firewall_rule_row, source_length),
+           M(firewall_rule_row, destination_length), M(firewall_rule_row, flags), M(firewall_rule_row, source_min),
+           M(firewall_rule_row, source_max), M(firewall_rule_row, destination_min), M(firewall_rule_row, destination_max),
+           M(firewall_rule_row, protocol), M(firewall_rule_row, verdict), M(firewall_rule_row, pad), M(firewall_rule_row, number)),
+    LAYOUT(firewall_block, M(firewall_block, set), M(firewall_block, index), M(firewall_block, n), M(firewall_block, is_last),
+           M(firewall_block, rules)),
     LAYOUT(member_key, M(member_key, group), M(member_key, address)),
     LAYOUT(member_prefix_key, M(member_prefix_key, prefix_length), M(member_prefix_key, group), M(member_prefix_key, address)),
     LAYOUT(router_port_config, M(router_port_config, flags), M(router_port_config, router), M(router_port_config, vni),
@@ -152,7 +158,7 @@ static void every_map_of_tables_h_is_in_the_object(void **state)
     int id = btf__find_by_name_kind(btf, ".maps", BTF_KIND_DATASEC);
 
     assert_true(id > 0);
-    assert_int_equal(btf_vlen(btf__type_by_id(btf, id)), 44);
+    assert_int_equal(btf_vlen(btf__type_by_id(btf, id)), 45);
 }
 
 int main(int argc, char **argv)
