@@ -30,6 +30,7 @@ static const struct extension extensions[] = {
      "2017-12-04T10:00:00-00:00"},
     {"floating-ip-port-forwarding-description", "Floating IP Port Forwarding new field description", "A description of a port forwarding",
      "2019-10-15T10:00:00-00:00"},
+    {"fwaas_v2", "FWaaS v2", "Firewalls at the ports of routers", "2016-10-06T10:00:00-00:00"},
     {"ip-substring-filtering", "IP address substring filtering", "fixed_ips=ip_address_substr=", "2017-11-28T09:00:00-00:00"},
     {"net-mtu", "Network MTU", "What a network carries", "2015-03-25T10:00:00-00:00"},
     {"net-mtu-writable", "Network MTU (writable)", "A network's MTU may be set", "2017-07-12T00:00:00-00:00"},

@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "weft/api/extensions.h"
+#include "weft/api/firewall.h"
 #include "weft/api/hosts.h"
 #include "weft/api/ipam.h"
 #include "weft/api/quarantine.h"
@@ -58,6 +59,13 @@ static void show_snat(struct request *request);
     {"PUT", path collection "/{id}", POLICY_WRITE, resource_update, &resource, 0},                             \
     {"DELETE", path collection "/{id}", POLICY_WRITE, resource_delete, &resource, 0}
 
+#define FIREWALL_ROUTES(collection, resource)                                                                  \
+    {"GET", "/v2.0/fwaas/" collection, POLICY_PROJECT, firewall_list, &resource, 0},                           \
+    {"POST", "/v2.0/fwaas/" collection, POLICY_WRITE, resource_create, &resource, 0},                          \
+    {"GET", "/v2.0/fwaas/" collection "/{id}", POLICY_PROJECT, resource_show, &resource, 0},                   \
+    {"PUT", "/v2.0/fwaas/" collection "/{id}", POLICY_WRITE, resource_update, &resource, 0},                   \
+    {"DELETE", "/v2.0/fwaas/" collection "/{id}", POLICY_WRITE, resource_delete, &resource, 0}
+
 static const struct route routes[] = {
     {"GET", "/", POLICY_PUBLIC, show_versions, NULL, 0},
     {"GET", "/v2.0", POLICY_PUBLIC, show_index, NULL, 0},
@@ -99,6 +107,11 @@ static const struct route routes[] = {
     RESOURCE_ROUTES("address-groups", address_group_resource),
     {"PUT", "/v2.0/address-groups/{id}/add_addresses", POLICY_WRITE, address_group_add, &address_group_resource, 0},
     {"PUT", "/v2.0/address-groups/{id}/remove_addresses", POLICY_WRITE, address_group_remove, &address_group_resource, 0},
+    FIREWALL_ROUTES("firewall_groups", firewall_group_resource),
+    FIREWALL_ROUTES("firewall_policies", firewall_policy_resource),
+    FIREWALL_ROUTES("firewall_rules", firewall_rule_resource),
+    {"PUT", "/v2.0/fwaas/firewall_policies/{id}/insert_rule", POLICY_WRITE, firewall_insert_rule, &firewall_policy_resource, 0},
+    {"PUT", "/v2.0/fwaas/firewall_policies/{id}/remove_rule", POLICY_WRITE, firewall_remove_rule, &firewall_policy_resource, 0},
     {"GET", "/weft/v1/routers/{id}/snat", POLICY_ADMIN, show_snat, NULL, 0},
     {"GET", "/v2.0/quotas", POLICY_ADMIN, quotas_list, NULL, 0},
     {"GET", "/v2.0/quotas/tenant", POLICY_PROJECT, quotas_whose, NULL, 0},
@@ -130,7 +143,8 @@ static void show_index(struct request *request)
                    {"security_group", "security-groups"}, {"security_group_rule", "security-group-rules"},
                    {"default_security_group_rule", "default-security-group-rules"}, {"address_group", "address-groups"},
                    {"security_groups_default_statefulness", "security-groups-default-statefulness"},
-                   {"quota", "quotas"}};
+                   {"firewall_group", "fwaas/firewall_groups"}, {"firewall_policy", "fwaas/firewall_policies"},
+                   {"firewall_rule", "fwaas/firewall_rules"}, {"quota", "quotas"}};
     json_t *list = json_array();
 
     for (size_t i = 0; i < ARRAY_SIZE(resources); i++) {
