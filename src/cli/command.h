@@ -45,6 +45,9 @@ enum completion {
     COMPLETE_ADDRESS_SCOPE,
     COMPLETE_SUBNET_POOL,
     COMPLETE_DEFAULT_RULE,
+    COMPLETE_FIREWALL_GROUP,
+    COMPLETE_FIREWALL_POLICY,
+    COMPLETE_FIREWALL_RULE,
     COMPLETE_FABRIC_SWITCH, /* From here on: names weft-fabric lists. */
     COMPLETE_FABRIC_HOST,
     COMPLETE_FABRIC_END,    /* A host or a switch. */
@@ -73,6 +76,9 @@ enum encoding {
     ENCODE_ADDRESS_GROUP,
     ENCODE_ADDRESS_SCOPE,  /* "none" is null. */
     ENCODE_SUBNET_POOL,
+    ENCODE_PORT_ITEM,      /* One more item of a list of ids, as the next. */
+    ENCODE_FIREWALL_RULE_ITEM,
+    ENCODE_FIREWALL_POLICY,
     ENCODE_POOL,           /* FIRST-LAST */
     ENCODE_HOST_ROUTE,     /* DESTINATION=NEXTHOP */
     ENCODE_FIXED_IP,       /* ADDRESS, or subnet=S[,ip=A] */

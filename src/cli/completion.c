@@ -142,6 +142,8 @@ static void offer_values(struct query *query, enum completion completion, const 
         [COMPLETE_SECURITY_GROUP_RULE] = &resource_security_group_rule, [COMPLETE_ADDRESS_GROUP] = &resource_address_group,
         [COMPLETE_ADDRESS_SCOPE] = &resource_address_scope, [COMPLETE_SUBNET_POOL] = &resource_subnet_pool,
         [COMPLETE_DEFAULT_RULE] = &resource_default_rule,
+        [COMPLETE_FIREWALL_GROUP] = &resource_firewall_group, [COMPLETE_FIREWALL_POLICY] = &resource_firewall_policy,
+        [COMPLETE_FIREWALL_RULE] = &resource_firewall_rule,
     };
 
     if (choices)

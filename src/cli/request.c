@@ -174,6 +174,8 @@ static bool is_list(enum encoding encoding)
     case ENCODE_EMPTY_LIST:
     case ENCODE_STRING_ITEM:
     case ENCODE_SECURITY_GROUP_ITEM:
+    case ENCODE_PORT_ITEM:
+    case ENCODE_FIREWALL_RULE_ITEM:
     case ENCODE_POOL:
     case ENCODE_HOST_ROUTE:
     case ENCODE_FIXED_IP:
@@ -248,6 +250,12 @@ static int encode(struct call *call, const struct flag_value *value, json_t **re
         return 0;
     case ENCODE_SUBNET_POOL:
         return encode_reference(call, value, &resource_subnet_pool, value->text, ret);
+    case ENCODE_PORT_ITEM:
+        return encode_reference(call, value, &resource_port, value->text, ret);
+    case ENCODE_FIREWALL_RULE_ITEM:
+        return encode_reference(call, value, &resource_firewall_rule, value->text, ret);
+    case ENCODE_FIREWALL_POLICY:
+        return encode_reference(call, value, &resource_firewall_policy, value->text, ret);
     case ENCODE_POOL:
         return encode_pool(call, value, ret);
     case ENCODE_HOST_ROUTE:

@@ -1,4 +1,6 @@
 /* The resources' tables: paths and the columns of a list. */
+#include <string.h>
+
 #include "weft/cli/resource.h"
 
 #include <errno.h>
@@ -182,4 +184,39 @@ static const struct column default_statefulness_columns[] = {
 const struct resource resource_default_statefulness = {
     "security_groups_default_statefulness", "security_groups_default_statefulness", SERVICE_NETWORK, default_statefulness_columns, "PUT", true,
     .path = "security-groups-default-statefulness", .is_nameless = true,
+};
+
+static const struct column firewall_group_columns[] = {
+    {"id", "ID"}, {"name", "NAME"}, {"status", "STATUS"}, {"ingress_firewall_policy_id", "INGRESS POLICY"},
+    {"egress_firewall_policy_id", "EGRESS POLICY"}, {"ports", "PORTS"}, {NULL, NULL},
+};
+const struct resource resource_firewall_group = {
+    "firewall_group", "firewall_groups", SERVICE_NETWORK, firewall_group_columns, "PUT", true, .path = "fwaas/firewall_groups",
+};
+
+static const struct column firewall_policy_columns[] = {
+    {"id", "ID"}, {"name", "NAME"}, {"audited", "AUDITED"}, {"shared", "SHARED"}, {"firewall_rules", "RULES"}, {NULL, NULL},
+};
+const struct resource resource_firewall_policy = {
+    "firewall_policy", "firewall_policies", SERVICE_NETWORK, firewall_policy_columns, "PUT", true, .path = "fwaas/firewall_policies",
+};
+
+/* The family is that of the addresses, unless it is said. */
+static int complete_firewall_rule(struct call *call, json_t *attributes)
+{
+    const char *source = json_string_value(json_object_get(attributes, "source_ip_address"));
+    const char *address = source ? source : json_string_value(json_object_get(attributes, "destination_ip_address"));
+
+    if (address && !json_object_get(attributes, "ip_version"))
+        json_object_set_new(attributes, "ip_version", json_integer(strchr(address, ':') ? 6 : 4));
+    return 0;
+}
+
+static const struct column firewall_rule_columns[] = {
+    {"id", "ID"}, {"name", "NAME"}, {"action", "ACTION"}, {"ip_version", "IP"}, {"protocol", "PROTOCOL"}, {"source_ip_address", "SOURCE"},
+    {"source_port", "PORT"}, {"destination_ip_address", "DESTINATION"}, {"destination_port", "PORT"}, {"enabled", "ENABLED"}, {NULL, NULL},
+};
+const struct resource resource_firewall_rule = {
+    "firewall_rule", "firewall_rules", SERVICE_NETWORK, firewall_rule_columns, "PUT", true, .complete = complete_firewall_rule,
+    .path = "fwaas/firewall_rules",
 };

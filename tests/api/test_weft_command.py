@@ -376,3 +376,31 @@ def test_provider_networks(weft):
     assert (network["provider:network_type"], network["provider:physical_network"], network["provider:segmentation_id"]) == (
         "vlan", "physnet1", 77)
     weft("network", "delete", "wire")
+
+
+def test_firewalls(member):
+    member("network", "create", "net")
+    member("subnet", "create", "sub", "--network", "net", "--cidr", "10.0.0.0/24")
+    member("router", "create", "r")
+    member("router", "add-interface", "r", "--subnet", "sub")
+    port = next(p for p in member.json("port", "list", "--network", "net") if p["device_owner"] == "network:router_interface")
+    six = member.json("firewall", "rule", "create", "six", "--source", "fd00::/64", "--protocol", "tcp", "--destination-port", "80:90",
+                      "--action", "allow")
+    assert (six["ip_version"], six["source_ip_address"], six["destination_port"]) == (6, "fd00::/64", "80:90")
+    rest = member.json("firewall", "rule", "create", "rest", "--action", "reject")
+    policy = member.json("firewall", "policy", "create", "policy", "--rule", "six")
+    inserted = member.json("firewall", "policy", "insert", "policy", "rest", "--before", "six")
+    assert inserted["firewall_rules"] == [rest["id"], six["id"]]
+    assert "--before" in member.refused("firewall", "policy", "insert", "policy", "rest", "--before", "six", "--after", "six")[1]
+    assert member.json("firewall", "policy", "remove", "policy", "rest")["firewall_rules"] == [six["id"]]
+    group = member.json("firewall", "group", "create", "group", "--ingress-policy", "policy", "--egress-policy", "default egress", "--port", port["id"])
+    assert (group["status"], group["ports"], group["ingress_firewall_policy_id"]) == ("ACTIVE", [port["id"]], policy["id"])
+    member("firewall", "group", "set", "group", "--no-ingress-policy", "--no-port", "--disable")
+    assert (member.json("firewall", "group", "show", "group")["status"]) == "INACTIVE"
+    member("firewall", "rule", "set", "six", "--source", "none", "--protocol", "none", "--destination-port", "none")
+    assert member.json("firewall", "rule", "show", "six")["source_ip_address"] is None
+    assert "six" in member("firewall", "rule", "list") and "policy" in member("firewall", "policy", "list")
+    member("firewall", "group", "delete", "group")
+    member("firewall", "policy", "delete", "policy")
+    member("firewall", "rule", "delete", "six", "rest")
+    assert {rule["name"][:7] for rule in member.json("firewall", "rule", "list")} == {"default"}

@@ -295,10 +295,55 @@ def test_address_group_lifecycle(openstack):
     assert "cli-office" not in names(openstack("address group list"))
 
 
+def test_firewall_group_lifecycle(openstack, network):
+    """The commands of Debian's python3-neutronclient."""
+    openstack(f"subnet create cli-fw --network {network} --subnet-range 10.78.0.0/24")
+    openstack("router create cli-fw-router")
+    openstack("router add subnet cli-fw-router cli-fw")
+    port = next(port["ID"] for port in openstack("port list --router cli-fw-router"))
+    try:
+        web = openstack("firewall group rule create --name cli-web --protocol tcp --destination-port 80:81 --action allow "
+                        "--source-ip-address 192.0.2.0/24")
+        assert (web["Action"], web["Protocol"], web["Destination Port"], web["Source IP Address"], web["Enabled"], web["IP Version"]) == (
+            "allow", "tcp", "80:81", "192.0.2.0/24", True, 4)
+        openstack("firewall group rule create --name cli-rest --action reject")
+        openstack("firewall group rule set cli-rest --protocol udp --ip-version 6 --disable-rule")
+        rest = openstack("firewall group rule show cli-rest")
+        assert (rest["Protocol"], rest["IP Version"], rest["Enabled"], rest["Action"]) == ("udp", 6, False, "reject")
+        openstack("firewall group rule unset cli-web --source-ip-address")
+        assert openstack("firewall group rule show cli-web")["Source IP Address"] is None
+        assert {"cli-web", "cli-rest", "default ingress ipv4"} <= names(openstack("firewall group rule list"))
+        made = openstack("firewall group policy create cli-policy --firewall-rule cli-web --audited")
+        assert (field(made, "Firewall Rules"), made["Audited"]) == ([web["ID"]], True)
+        openstack("firewall group policy add rule cli-policy cli-rest --insert-before cli-web")
+        shown = openstack("firewall group policy show cli-policy")
+        assert (field(shown, "Firewall Rules"), shown["Audited"]) == ([rest["ID"], web["ID"]], False)
+        openstack("firewall group policy remove rule cli-policy cli-rest")
+        assert field(openstack("firewall group policy show cli-policy"), "Firewall Rules") == [web["ID"]]
+        group = openstack(f"firewall group create --name cli-group --ingress-firewall-policy cli-policy --port {port}")
+        assert (group["Status"], group["Ingress Policy ID"], field(group, "Ports"), group["Egress Policy ID"]) == ("ACTIVE", made["ID"], [port], None)
+        assert {"cli-group", "default"} <= names(openstack("firewall group list"))
+        assert "being used" in openstack("firewall group policy delete cli-policy", fails=True)
+        assert "still active" in openstack("firewall group delete cli-group", fails=True)
+        openstack("firewall group set cli-group --egress-firewall-policy cli-policy --disable")
+        assert openstack("firewall group show cli-group")["Status"] == "DOWN"
+        openstack("firewall group unset cli-group --all-port --egress-firewall-policy")
+        shown = openstack("firewall group show cli-group")
+        assert (shown["Status"], field(shown, "Ports"), shown["Egress Policy ID"]) == ("INACTIVE", [], None)
+        openstack("firewall group delete cli-group")
+        openstack("firewall group policy delete cli-policy")
+        openstack("firewall group rule delete cli-web cli-rest")
+        assert not {"cli-web", "cli-rest"} & names(openstack("firewall group rule list"))
+    finally:
+        openstack("router remove subnet cli-fw-router cli-fw")
+        openstack("router delete cli-fw-router")
+        openstack("subnet delete cli-fw")
+
+
 def test_extension_and_agentless_lists(openstack):
     aliases = {extension["Alias"] for extension in openstack("extension list --network")}
     assert {"binding", "external-net", "extra_dhcp_opt", "allowed-address-pairs", "port-security", "router", "extraroute-atomic",
-            "floating-ip-port-forwarding"} <= aliases
+            "floating-ip-port-forwarding", "fwaas_v2"} <= aliases
 
 
 def test_wrong_password_is_refused(openstack, api):
