@@ -94,7 +94,7 @@ static uint32_t power_of_two(uint32_t at_least)
 
 static uint32_t wanted_size(const struct maps *maps, const char *name)
 {
-    if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "metadata_budget") || streq(name, "fragments") || streq(name, "half_open") || streq(name, "port_counters") || streq(name, "policies"))
+    if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "metadata_budget") || streq(name, "fragments") || streq(name, "verdict_runtime") || streq(name, "half_open") || streq(name, "port_counters") || streq(name, "policies"))
         return maps->sizes.n_ports;
     if (streq(name, "hosts") || streq(name, "host_runtime"))
         return maps->sizes.n_hosts;
@@ -201,6 +201,10 @@ static int find_maps(struct maps *maps, struct error *error)
         result = maps_map_array(maps, "settings", sizeof(struct settings), &maps->settings, &maps->settings_size, error);
     if (result == 0)
         result = maps_map_array(maps, "port_runtime", sizeof(struct port_runtime), &maps->runtime, &maps->runtime_size, error);
+    if (result == 0)
+        result = maps_map_array(maps, "verdict_config", sizeof(struct verdict_config), &maps->verdict_config, &maps->verdict_config_size, error);
+    if (result == 0)
+        result = maps_map_array(maps, "verdict_runtime", sizeof(struct verdict_runtime), &maps->verdict_runtime, &maps->verdict_runtime_size, error);
     return result;
 }
 
@@ -305,6 +309,8 @@ void maps_close(struct maps *maps)
         records_close(maps, table);
     unmap(maps->settings, maps->settings_size);
     unmap(maps->runtime, maps->runtime_size);
+    unmap(maps->verdict_config, maps->verdict_config_size);
+    unmap(maps->verdict_runtime, maps->verdict_runtime_size);
     weft_bpf__destroy(maps->skeleton);
     desired_clear(&maps->actual);
     free(maps);
@@ -338,4 +344,21 @@ void maps_configure(struct maps *maps, struct settings settings)
         random_bytes(&settings.hash_seed, sizeof(settings.hash_seed));
     if (memcmp(maps->settings, &settings, sizeof(settings)) != 0)
         *maps->settings = settings;
+}
+
+void maps_configure_verdicts(struct maps *maps, uint32_t rate, uint32_t burst)
+{
+    *maps->verdict_config = (struct verdict_config){.rate = rate, .burst = burst};
+}
+
+uint64_t maps_verdicts_left_out(struct maps *maps, uint32_t slot)
+{
+    struct verdict_runtime *runtime = slot < maps->sizes.n_ports ? &maps->verdict_runtime[slot] : NULL;
+    uint64_t n_left_out = runtime ? __atomic_load_n(&runtime->n_left_out, __ATOMIC_RELAXED) : 0, n;
+
+    if (!runtime)
+        return 0;
+    n = n_left_out - runtime->n_said;
+    runtime->n_said = n_left_out;
+    return n;
 }

@@ -38,6 +38,12 @@ const struct settings *maps_settings(const struct maps *maps); /* Of the data pl
  * The hash seed of running programs is kept. */
 void maps_configure(struct maps *maps, struct settings settings);
 
+/* What each port may write to the ring buffer 'verdicts'; before programs are attached. */
+void maps_configure_verdicts(struct maps *maps, uint32_t rate, uint32_t burst);
+
+/* How many events of the port were left out since the last call, also that of an earlier agent. */
+uint64_t maps_verdicts_left_out(struct maps *maps, uint32_t slot);
+
 /* Removes the pins of those of an earlier release's maps that this one does not share.  Not before the last of its programs is replaced: one
  * that is attached anew would go on in maps that nobody else finds. */
 void maps_retire_previous(const struct maps *maps);

@@ -9,7 +9,7 @@
 
 #include "weft/base/hashmap.h"
 
-/* Every map of tables.h except the ring buffer: MAP(name, kind). */
+/* Every map of tables.h except the ring buffers: MAP(name, kind). */
 #define NATIVE_MAPS(MAP)                                                                                     \
     MAP(interfaces, HASH)                                                                                    \
     MAP(ports, ARRAY)                                                                                        \
@@ -50,6 +50,8 @@
     MAP(outside_budget, ARRAY)                                                                               \
     MAP(station_use, ARRAY)                                                                                  \
     MAP(fragments, ARRAY)                                                                                    \
+    MAP(verdict_config, ARRAY)                                                                               \
+    MAP(verdict_runtime, ARRAY)                                                                              \
     MAP(metadata, ARRAY)                                                                                     \
     MAP(metadata_budget, ARRAY)                                                                              \
     MAP(settings, ARRAY)

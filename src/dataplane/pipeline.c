@@ -24,6 +24,7 @@ struct native {
     struct pipeline_output redirect; /* The last redirect asked for: the one that counts. */
     bool has_redirect;
     uint32_t punt_space;
+    enum native_ring ring;          /* That the event in hand is of. */
 };
 
 struct pipeline {
@@ -90,17 +91,37 @@ static struct pipeline_output *add_output(enum pipeline_way way, uint32_t ifinde
     return outputs;
 }
 
-static void *native_ring_reserve(__u64 size)
+/* An event is handed over or given back before the next one is asked for. */
+static void *native_ring_reserve(enum native_ring ring, __u64 size)
 {
-    if (!native->punt_space)
-        return NULL;
-    native->punt_space--;
+    native->ring = ring;
+    if (ring == NATIVE_RING_punt) {
+        if (!native->punt_space)
+            return NULL;
+        native->punt_space--;
+    }
     return calloc(1, size);
+}
+
+static void add_verdict(const struct verdict_event *event)
+{
+    struct pipeline_result *result = native->result;
+    struct verdict_event *verdicts = reallocarray(result->verdicts, result->n_verdicts + 1, sizeof(*verdicts));
+
+    if (!verdicts) {
+        native->error = -ENOMEM;
+        return;
+    }
+    result->verdicts = verdicts;
+    verdicts[result->n_verdicts++] = *event;
 }
 
 static void native_ring_submit(void *event)
 {
-    add_output(PIPELINE_PUNT, ((struct punt_event *)event)->ifindex, event, sizeof(struct punt_event));
+    if (native->ring == NATIVE_RING_verdicts)
+        add_verdict(event);
+    else
+        add_output(PIPELINE_PUNT, ((struct punt_event *)event)->ifindex, event, sizeof(struct punt_event));
     free(event);
 }
 
@@ -453,6 +474,8 @@ static int map_set_up(struct native *world, enum native_map_name name, enum nati
         [NATIVE_MAP_station_use] = {4, sizeof(__u32), STATION_USE_SIZE},
         [NATIVE_MAP_half_open] = {sizeof(__u32), sizeof(struct half_open), 0},
         [NATIVE_MAP_fragments] = {sizeof(__u32), sizeof(struct port_fragments), 0},
+        [NATIVE_MAP_verdict_config] = {4, sizeof(struct verdict_config), 1},
+        [NATIVE_MAP_verdict_runtime] = {4, sizeof(struct verdict_runtime), 0},
         [NATIVE_MAP_metadata] = {4, sizeof(struct metadata_config), 1},
         [NATIVE_MAP_metadata_budget] = {4, sizeof(struct metadata_budget), 0},
         [NATIVE_MAP_settings] = {4, sizeof(struct settings), 1},
@@ -853,6 +876,7 @@ void pipeline_result_clear(struct pipeline_result *result)
         free(result->outputs[i].bytes);
     free(result->outputs);
     free(result->steps);
+    free(result->verdicts);
     free(result->bytes);
     *result = (struct pipeline_result){0};
 }

@@ -115,6 +115,8 @@ struct pipeline_result {
     size_t n_steps;
     struct pipeline_output *outputs;
     size_t n_outputs;
+    struct verdict_event *verdicts; /* What was written for the log. */
+    size_t n_verdicts;
     uint8_t *bytes;          /* The frame itself as the program left it. */
     uint32_t size;
 };

@@ -64,6 +64,9 @@
  *   outside_budget array         router port -> struct outside_budget MAX_ROUTER_PORTS_DEFAULT
  *   station_use    array         station_index() -> __u32          STATION_USE_SIZE
  *   fragments      array         slot -> struct port_fragments     MAX_PORTS_DEFAULT
+ *   verdict_config array, mmap   0 -> struct verdict_config        1
+ *   verdict_runtime array, mmap  slot -> struct verdict_runtime    MAX_PORTS_DEFAULT
+ *   verdicts       ring buffer   struct verdict_event              1 MiB
  *   metadata       array, mmap   0 -> struct metadata_config       1
  *   metadata_budget array        slot -> struct metadata_budget    MAX_PORTS_DEFAULT
  *   settings       array, mmap   0 -> struct settings              1
@@ -122,6 +125,10 @@ enum drop_reason {
 #define PORT_EGRESS_POLICY (1u << 8)  /* What the workload sends must be allowed by 'policies'. */
 #define PORT_ROUTER_FIREWALL (1u << 9) /* Behind routers with firewall policies: what it receives has connection entries too, so that answers are known. */
 #define PORT_POLICY (PORT_INGRESS_POLICY | PORT_EGRESS_POLICY)
+#define PORT_LOG_DROP (1u << 16)      /* 'verdicts' gets what policy refuses, */
+#define PORT_LOG_ACCEPT (1u << 17)    /* the first packets of connections that it lets pass, */
+#define PORT_LOG_RULES (1u << 18)     /* or only of those that a rule with RULE_LOG lets pass. */
+#define PORT_LOGS (PORT_LOG_DROP | PORT_LOG_ACCEPT | PORT_LOG_RULES)
 
 struct port_config {
     __u32 ifindex;      /* Of the host's end; 0: the slot is not plugged, deliver nothing. */
@@ -282,7 +289,7 @@ struct rules_key {
 #define RULE_GROUP (1u << 4)       /* The other side's address is in 'members' for 'group', */
 #define RULE_GROUP_PREFIXES (1u << 5) /* or in 'member_prefixes'. */
 #define RULE_STATELESS (1u << 6)   /* No connection entry comes of it, so answers need a rule of their own.  Others that fit come first. */
-#define RULE_LOG (1u << 8)
+#define RULE_LOG (1u << 8)         /* What it lets pass is logged at ports with PORT_LOG_RULES.  Such a rule comes before others that fit. */
 struct rule {
     __u8 address[16];    /* The other side's; IPv4 mapped. */
     __u32 group;
@@ -821,6 +828,43 @@ struct punt_event {
 };
 #define PUNT_EVENT_FIRST_SIZE __builtin_offsetof(struct punt_event, source)
 enum unreachable_code { UNREACHABLE_NET, UNREACHABLE_HOST, UNREACHABLE_PROTOCOL, UNREACHABLE_PORT }; /* As ICMP's (RFC 792). */
+
+/* ---- verdicts: ring buffer to the agent, for the log of security groups ---------------------------------------------------------- */
+
+/* How many events a second, and at once, each port may write; array of one, written by the agent before programs are attached. */
+struct verdict_config {
+    __u32 rate, burst;
+};
+struct verdict_runtime {
+    __u64 time_ns, tokens;
+    __u64 n_left_out;      /* Events that were one too many, or found no room; */
+    __u64 n_said;          /* of these, those that the agent has said in the log. */
+};
+#define VERDICT_RATE_DEFAULT 100
+#define VERDICT_BURST_DEFAULT 25
+#define VERDICT_RATE_MAX 1000000u
+
+/* A packet from its sender's side; addresses and ports as the port sees them. */
+#define VERDICT_RECEIVED (1u << 0) /* Judged where it arrives, else where it starts. */
+#define VERDICT_LATER_FRAGMENT (1u << 1) /* Its ports are those of the first one. */
+struct verdict_event {
+    __u64 time_ns;         /* CLOCK_MONOTONIC_COARSE */
+    __u32 slot, generation; /* Of the port. */
+    __u32 number;          /* Of the rule that let it pass (struct rule). */
+    __u32 size;            /* Bytes of the Ethernet frame. */
+    __u16 reason;          /* enum drop_reason; 0: it passed. */
+    __u16 ethertype;       /* As on the wire, as these two. */
+    __u16 source_port, destination_port; /* 0 with ICMP and what has none. */
+    __u8 protocol;
+    __u8 tcp_flags;
+    __u8 icmp_type, icmp_code;
+    __u8 flags;            /* VERDICT_* */
+    __u8 pad[3];
+    __u8 source_mac[6], destination_mac[6];
+    __u8 pad_2[4];
+    __u8 source[16], destination[16];
+};
+_Static_assert(sizeof(struct verdict_event) == 88, "no implicit padding");
 
 /* ---- the tunnel header ----------------------------------------------------------------------------------------------------------- */
 

@@ -100,7 +100,7 @@ static void load(void)
         if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "port_counters") || streq(name, "hosts") ||
             streq(name, "host_runtime") || streq(name, "projects") || streq(name, "policies") || streq(name, "router_ports") ||
             streq(name, "router_port_runtime") || streq(name, "metadata_budget") || streq(name, "outside_budget") || streq(name, "fragments") ||
-            streq(name, "half_open"))
+            streq(name, "half_open") || streq(name, "verdict_runtime"))
             bpf_map__set_max_entries(map, N_SLOTS);
     }
     if (weft_bpf__load(skeleton))
@@ -117,7 +117,8 @@ static const char *const hashes[] = {"interfaces", "sources", "networks", "fdb",
                                      "rules", "firewall_rules", "members", "member_prefixes", "routes", "next_hops", "floating", "external", "forwardings",
                                      "snat", "snat_owners", "gateways", "uplinks", "aliases", "fragments", "connections"};
 static const char *const arrays[] = {"ports", "port_runtime", "hosts", "host_runtime", "projects", "policies", "router_ports", "router_port_runtime",
-                                     "outside_budget", "metadata_budget", "fragments", "half_open", "metadata", "settings"};
+                                     "outside_budget", "metadata_budget", "fragments", "half_open", "verdict_runtime", "metadata", "verdict_config", "settings"};
+static const char *const singles[] = {"metadata", "verdict_config", "settings"}; /* Of these: arrays of one. */
 
 static void empty_hash(const char *name)
 {
@@ -165,7 +166,7 @@ static void copy_tables(struct pipeline *pipeline)
         pipeline_visit(pipeline, hashes[i], copy_entry, (void *)hashes[i]);
     }
     for (size_t i = 0; i < ARRAY_SIZE(arrays); i++)
-        for (uint32_t index = 0; index < (streq(arrays[i], "settings") || streq(arrays[i], "metadata") ? 1 : N_SLOTS); index++)
+        for (uint32_t index = 0; index < (i < ARRAY_SIZE(arrays) - ARRAY_SIZE(singles) ? N_SLOTS : 1); index++)
             copy_entry(&index, pipeline_lookup(pipeline, arrays[i], &index), (void *)arrays[i]);
     for (uint32_t slot = 0; slot < N_SLOTS; slot++)
         copy_entry(&slot, zero, "port_counters");
@@ -232,7 +233,8 @@ static void random_policies(struct pipeline *pipeline)
         for (uint32_t i = 0; i < n; i++) {
             bool ipv6 = chance(40);
             rules[i] = (struct rule){.flags = (ipv6 ? RULE_IPV6 : RULE_IPV4) | (chance(70) ? RULE_PROTOCOL : 0) | (chance(60) ? RULE_PORTS : 0) |
-                                     (chance(15) ? RULE_GROUP : 0) | (chance(10) ? RULE_GROUP_PREFIXES : 0) | (chance(10) ? RULE_STATELESS : 0),
+                                     (chance(15) ? RULE_GROUP : 0) | (chance(10) ? RULE_GROUP_PREFIXES : 0) | (chance(10) ? RULE_STATELESS : 0) |
+                                     (chance(30) ? RULE_LOG : 0),
                                      .protocol = PICK(protocols), .port_min = PICK(ports), .group = random_below(3), .number = i,
                                      .prefix_length = chance(60) ? 0 : random_below(129)};
             rules[i].port_max = chance(20) ? 0xffff : rules[i].port_min + random_below(3);
@@ -411,6 +413,10 @@ static void random_world(struct pipeline *pipeline)
         runtime->punt_tokens = random_below(30);
         struct metadata_budget *budget = pipeline_lookup(pipeline, "metadata_budget", &slot);
         *budget = (struct metadata_budget){FAR_FUTURE_NS, random_below(30)};
+        for (int bit = 16; bit < 19; bit++)
+            port->flags ^= chance(30) ? 1u << bit : 0;
+        struct verdict_runtime *verdicts = pipeline_lookup(pipeline, "verdict_runtime", &slot);
+        *verdicts = (struct verdict_runtime){FAR_FUTURE_NS, random_below(60), random_below(2), 0};
         runtime->n_learned = chance(10) ? MAX_LEARNED_PER_PORT : MAX_LEARNED_PER_PORT - random_below(4);
     }
     for (uint32_t slot = 1; slot < 4; slot++) {
@@ -922,6 +928,33 @@ static void compare_punt(const struct test_frame *test, const struct pipeline_re
     die("punted differently: native %d, kernel %u", native ? 1 : 0, kernel_punt.n);
 }
 
+/* The log's events, of one frame: a port that sends it, and each that is sent it. */
+static struct verdict_event kernel_verdicts[N_SLOTS];
+static uint32_t n_kernel_verdicts, n_verdicts;
+
+static int take_verdict(void *context, void *data, size_t size)
+{
+    if (size != sizeof(*kernel_verdicts) || n_kernel_verdicts == ARRAY_SIZE(kernel_verdicts))
+        die("event %u of a frame has %zu bytes", n_kernel_verdicts, size);
+    memcpy(&kernel_verdicts[n_kernel_verdicts], data, size);
+    kernel_verdicts[n_kernel_verdicts++].time_ns = 0;
+    return 0;
+}
+
+static void compare_verdicts(const struct test_frame *test, const struct pipeline_result *result, struct ring_buffer *ring)
+{
+    n_kernel_verdicts = 0;
+    ring_buffer__consume(ring);
+    for (size_t i = 0; i < result->n_verdicts; i++)
+        result->verdicts[i].time_ns = 0;
+    n_verdicts += n_kernel_verdicts;
+    if (n_kernel_verdicts == result->n_verdicts &&
+        (!n_kernel_verdicts || memcmp(kernel_verdicts, result->verdicts, n_kernel_verdicts * sizeof(*kernel_verdicts)) == 0))
+        return;
+    explain(test, result);
+    die("logged differently: native %zu events, kernel %u", result->n_verdicts, n_kernel_verdicts);
+}
+
 /* Entries without what depends on time. */
 static void compare_entry(void *key, void *value, void *context)
 {
@@ -982,6 +1015,10 @@ static void compare_maps(struct pipeline *pipeline)
         bpf_map_lookup_elem(map_fd("metadata_budget"), &slot, &budget);
         if (memcmp(&budget, pipeline_lookup(pipeline, "metadata_budget", &slot), sizeof(budget)) != 0)
             die("metadata_budget of slot %u differs", slot);
+        struct verdict_runtime verdict;
+        bpf_map_lookup_elem(map_fd("verdict_runtime"), &slot, &verdict);
+        if (memcmp(&verdict, pipeline_lookup(pipeline, "verdict_runtime", &slot), sizeof(verdict)) != 0)
+            die("verdict_runtime of slot %u differs", slot);
         bpf_map_lookup_elem(map_fd("projects"), &slot, &project);
         if (memcmp(&project, pipeline_lookup(pipeline, "projects", &slot), sizeof(project)) != 0)
             die("project %u differs", slot);
@@ -1004,7 +1041,7 @@ static int program_fd(enum pipeline_program program)
 
 static uint32_t verdicts[8], reasons[N_DROP_REASONS], n_refused;
 
-static void run_both(struct pipeline *pipeline, struct test_frame *test, struct ring_buffer *ring)
+static void run_both(struct pipeline *pipeline, struct test_frame *test, struct ring_buffer *ring, struct ring_buffer *verdict_ring)
 {
     static uint8_t out[8192];
     struct __sk_buff context = {.ifindex = test->input.ifindex, .mark = test->input.mark, .priority = test->input.priority,
@@ -1041,6 +1078,7 @@ static void run_both(struct pipeline *pipeline, struct test_frame *test, struct 
         }
     compare_counters(pipeline, test, &result);
     compare_punt(test, &result, ring);
+    compare_verdicts(test, &result, verdict_ring);
     verdicts[result.verdict]++;
     reasons[result.reason]++;
     pipeline_result_clear(&result);
@@ -1069,6 +1107,7 @@ int main(int argc, char **argv)
         die("out of memory");
     load();
     struct ring_buffer *ring = ring_buffer__new(map_fd("punt"), take_punt, NULL, NULL);
+    struct ring_buffer *verdict_ring = ring_buffer__new(map_fd("verdicts"), take_verdict, NULL, NULL);
     for (uint32_t i = 0; i < n_frames; i++) {
         if (i % FRAMES_PER_WORLD == 0) {
             if (i)
@@ -1079,13 +1118,15 @@ int main(int argc, char **argv)
         if (chance(3))
             random_epoch(pipeline);
         random_frame(&test);
-        run_both(pipeline, &test, ring);
+        run_both(pipeline, &test, ring, verdict_ring);
     }
     compare_maps(pipeline);
     ring_buffer__free(ring);
+    ring_buffer__free(verdict_ring);
     weft_bpf__destroy(skeleton);
     printf("differential: %u frames are the same in the kernel and natively; %u refused by TEST_RUN; seed %llu\n", n_frames - n_refused,
            n_refused, (unsigned long long)seed);
+    printf("  events for the log of security groups: %u\n", n_verdicts);
     for (int i = 0; i <= PIPELINE_OUTSIDE; i++)
         printf("  %-10s %u\n", pipeline_verdict_name(i), verdicts[i]);
     for (int i = 1; i < N_DROP_REASONS; i++)

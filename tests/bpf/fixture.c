@@ -225,6 +225,7 @@ void fixture_fill(struct pipeline *pipeline)
     add_port(pipeline, 8, 7, "H", "10.0.0.8", "fd01::8", secure);
     static const struct rule all[] = {{.flags = RULE_IPV4 | RULE_GROUP | RULE_GROUP_PREFIXES, .group = 5}, {.flags = RULE_IPV4, .number = 0xa4}, {.flags = RULE_IPV6, .number = 0xa6}};
     fixture_rules(pipeline, FIXTURE_ALLOW_ALL, all, sizeof(all) / sizeof(all[0]));
+    put(pipeline, "verdict_config", &(uint32_t){0}, &(struct verdict_config){VERDICT_RATE_DEFAULT, VERDICT_BURST_DEFAULT});
     fixture_policy(pipeline, 8, FIXTURE_ALLOW_ALL, FIXTURE_ALLOW_ALL);
     add_port(pipeline, 10, 10, "J", "10.0.1.1", "fd02::1", secure | PORT_REDIRECT_PEER);
     fixture_port(pipeline, 10)->mtu = 1400;

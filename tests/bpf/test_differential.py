@@ -17,5 +17,6 @@ def test_kernel_and_native_agree_on_random_frames():
     print(result.stdout)
     assert result.returncode == 0, result.stderr[-4000:]
     reached = {line.split()[-2] for line in result.stdout.splitlines() if "dropped, " in line and not line.endswith(" 0")}
+    assert int(next(line for line in result.stdout.splitlines() if "events for the log" in line).split()[-1]) > 1000
     # What random tables cannot reach here: a full ring needs an agent that does not read.
     assert len(reached) >= 22, f"the random frames reach only {sorted(reached)}"

@@ -31,7 +31,7 @@ static __always_inline void count_drop(__u32 slot, __u32 reason)
     struct port_counters *counters = map_lookup(port_counters, &slot);
 
     if (counters && reason < MAX_DROP_REASONS)
-        counters->drops[reason]++;
+        counters->drops[drop_bound(reason)]++;
 }
 
 /* Refills a bucket and returns what is in it.  Time that does not make a whole token is kept.  Two CPUs may both take the

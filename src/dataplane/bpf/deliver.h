@@ -23,6 +23,7 @@ static __always_inline __u32 deliver_local(struct __sk_buff *skb, struct packet 
         __u32 step = flow_receive(skb, packet, port, slot, flow_stamp(epoch, port->generation));
         if (step != STEP_CONTINUE) {
             packet->drop_slot = slot;
+            packet->flags |= PACKET_ARRIVED;
             return step;
         }
         if (port->flags & (PORT_INGRESS_POLICY | PORT_ROUTER_FIREWALL) && packet_is_first_fragment(packet))

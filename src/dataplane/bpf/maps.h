@@ -30,7 +30,7 @@ struct policy_search {
     __u16 port;        /* Destination, host order; ICMP: the type. */
     __u8 protocol, code;
     __u8 is_icmp;
-    __u8 pad;
+    __u8 is_logged;    /* The rule has RULE_LOG. */
 };
 struct flood_state {
     __u64 wire_bytes;
@@ -193,6 +193,12 @@ struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
     __uint(max_entries, 1 << 20);
 } punt SEC(".maps");
+TABLE_ARRAY(verdict_config, struct verdict_config, 1);
+TABLE_ARRAY(verdict_runtime, struct verdict_runtime, MAX_PORTS_DEFAULT);
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 1 << 20);
+} verdicts SEC(".maps");
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, 1);
@@ -207,8 +213,9 @@ static __always_inline struct scratch *scratch_get(void)
     return bpf_map_lookup_elem(&scratch, &zero);
 }
 
-/* Keeps the type in the object's BTF, for the layout test. */
+/* Keeps the types in the object's BTF, for the layout test. */
 struct punt_event punt_event_layout SEC(".bss");
+struct verdict_event verdict_event_layout SEC(".bss");
 
 #else
 

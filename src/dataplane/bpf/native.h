@@ -59,7 +59,8 @@ static __thread struct native *native;
 static struct native_map *native_map(enum native_map_name name);
 static __u64 native_time(void);
 static void native_trace(int stage, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void *native_ring_reserve(__u64 size);
+enum native_ring { NATIVE_RING_punt, NATIVE_RING_verdicts };
+static void *native_ring_reserve(enum native_ring ring, __u64 size);
 static void native_ring_submit(void *event);
 static void native_ring_discard(void *event);
 static const char *trace_mac(const __u8 *mac);
@@ -72,7 +73,7 @@ static const char *trace_reason(__u32 reason);
 #define map_insert(map, key, value) native_map_update(native_map(NATIVE_MAP_##map), key, value, true)
 #define map_put(map, key, value) native_map_update(native_map(NATIVE_MAP_##map), key, value, false)
 #define map_delete(map, key) native_map_delete(native_map(NATIVE_MAP_##map), key)
-#define map_ring_reserve(map, size) native_ring_reserve(size)
+#define map_ring_reserve(map, size) native_ring_reserve(NATIVE_RING_##map, size)
 #define map_ring_submit(event) native_ring_submit(event)
 #define map_ring_discard(event) native_ring_discard(event)
 

@@ -12,6 +12,7 @@
 #define PACKET_HAS_FLOW (1u << 4)       /* The tuple names a connection. */
 #define PACKET_FROM_TUNNEL (1u << 5)
 #define PACKET_STATELESS (1u << 6)      /* Policy let it pass by a rule that makes no connection. */
+#define PACKET_ARRIVED (1u << 16)       /* And was dropped by the port that it would have been delivered to: 'drop_slot'. */
 
 #define PACKET_FROM_OUTSIDE (1u << 7)   /* Came to a router of ours from an external network, and no firewall was asked yet. */
 #define PACKET_ANSWERS (1u << 8)        /* Of a connection that the other side began. */

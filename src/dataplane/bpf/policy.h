@@ -109,6 +109,7 @@ static long policy_block(__u32 index, void *context)
         if (*(const volatile __u32 *)&block->set != key.set || *(const volatile __u32 *)&block->index != index)
             return 1; /* Was deleted under us, and is another set's. */
         search->number = number;
+        search->is_logged = !!(flags & RULE_LOG);
         search->verdict = POLICY_ALLOWS;
         if (!(flags & RULE_STATELESS))
             return 1;

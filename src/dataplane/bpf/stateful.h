@@ -13,6 +13,7 @@
 #include "weft/dataplane/bpf/policy.h"
 #include "weft/dataplane/bpf/related.h"
 #include "weft/dataplane/bpf/track.h"
+#include "weft/dataplane/bpf/verdict.h"
 
 /* Judges a packet that belongs to no connection.  Notes it in the packet when nothing is to be remembered of it. */
 static __always_inline __u32 flow_judge(struct packet *packet, const struct port_config *port, __u32 slot, bool received)
@@ -67,9 +68,12 @@ static __always_inline __u32 flow_track_echo(struct packet *packet, const struct
     if (flow_answers(packet) != is_original || entry->flags & FLOW_ECHO_BOTH)
         return STEP_CONTINUE;
     __u32 step = flow_judge(packet, port, slot, received);
-    if (step == STEP_CONTINUE && !(packet->flags & PACKET_STATELESS))
+    if (step != STEP_CONTINUE)
+        return step;
+    verdict_accepted(packet, port, slot, received);
+    if (!(packet->flags & PACKET_STATELESS))
         flow_flags_change(entry, FLOW_ECHO_BOTH, 0);
-    return step;
+    return STEP_CONTINUE;
 }
 
 /* A packet of a known connection that policy allows, at a port with security groups for both directions.  'where' is the port's slot,
@@ -95,16 +99,17 @@ CHECKED_ALONE __u32 flow_track(struct __sk_buff *skb, struct packet *packet, con
     __u32 step = track_segment(entry, &scratch->segment, side);
     if (step != TRACK_RESTART)
         return step;
-    if (!is_original) {
+    if (!is_original || port->flags & PORT_LOGS) { /* Else it is as the one before it; the log wants to know the rule. */
         step = flow_judge(packet, port, slot, received);
         if (step != STEP_CONTINUE)
             return step;
-        if (port->flags & PORT_ROUTER_FIREWALL && packet->flags & PACKET_FROM_OUTSIDE) { /* Its next SYN begins anew, for firewalls too. */
+        if (!is_original && port->flags & PORT_ROUTER_FIREWALL && packet->flags & PACKET_FROM_OUTSIDE) { /* Its next SYN begins anew, for firewalls too. */
             flow_end(entry);
             return DROP_tcp_window;
         }
-        if (port->flags & PORT_ROUTER_FIREWALL && !received)
+        if (!is_original && port->flags & PORT_ROUTER_FIREWALL && !received)
             *(volatile __u32 *)&entry->output = OUTPUT_NONE; /* The way is to be decided with firewalls in mind. */
+        verdict_accepted(packet, port, slot, received);
         if (packet->flags & PACKET_STATELESS) {
             flow_end(entry);
             return STEP_CONTINUE;
@@ -146,13 +151,16 @@ static __noinline __u32 flow_open(struct __sk_buff *skb, struct packet *packet, 
     if (related_is_error(packet) && flow_relates(skb, packet, port, slot, received))
         return STEP_CONTINUE;
     __u32 step = flow_judge(packet, port, slot, received);
-    if (step != STEP_CONTINUE || packet->flags & (PACKET_STATELESS | PACKET_LATER_FRAGMENT) || packet->tuple.protocol != IPPROTO_TCP ||
-        (port->flags & PORT_POLICY) != PORT_POLICY || !scratch)
+    if (step != STEP_CONTINUE)
         return step;
-    if (!tcp_read(skb, packet, &scratch->segment) || flow_answers(packet))
-        return DROP_tcp_window;
-    if (packet->tcp_flags & TCP_RST)
-        packet->flags |= PACKET_STATELESS; /* Of nothing that is known here. */
+    if (!(packet->flags & (PACKET_STATELESS | PACKET_LATER_FRAGMENT)) && packet->tuple.protocol == IPPROTO_TCP &&
+        (port->flags & PORT_POLICY) == PORT_POLICY && scratch) {
+        if (!tcp_read(skb, packet, &scratch->segment) || flow_answers(packet))
+            return DROP_tcp_window;
+        if (packet->tcp_flags & TCP_RST)
+            packet->flags |= PACKET_STATELESS; /* Of nothing that is known here. */
+    }
+    verdict_accepted(packet, port, slot, received);
     return STEP_CONTINUE;
 }
 

@@ -142,13 +142,17 @@ static long flood_local(__u32 index, struct flood_run *run)
         return 1;
     }
     /* By the packet alone, whoever asked for it: there is no connection with everybody.  Looking costs what a copy costs. */
-    if (port->flags & PORT_INGRESS_POLICY && !policy_exempts(run->packet, port, true) &&
-        policy_judge(run->packet, slot, POLICY_INGRESS | POLICY_RECEIVED) == POLICY_DENIES) {
-        state->budget--;
-        state->n_spent++;
-        state->n_refused++;
-        count_drop(slot, DROP_policy_ingress);
-        return 0;
+    if (port->flags & PORT_INGRESS_POLICY && !policy_exempts(run->packet, port, true)) {
+        bool passes = policy_judge(run->packet, slot, POLICY_INGRESS | POLICY_RECEIVED) != POLICY_DENIES;
+        if (port->flags & PORT_LOGS)
+            verdict_write(run->packet, port, slot, VERDICT_WAS_RECEIVED | (passes ? 0 : DROP_policy_ingress));
+        if (!passes) {
+            state->budget--;
+            state->n_spent++;
+            state->n_refused++;
+            count_drop(slot, DROP_policy_ingress);
+            return 0;
+        }
     }
     __u32 ifindex = port->ifindex;
     if (bpf_clone_redirect(run->skb, ifindex, 0) < 0)

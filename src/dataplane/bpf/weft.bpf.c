@@ -44,6 +44,7 @@ static __always_inline int conclude(const struct packet *packet, __u32 step)
         return step == NOT_OURS ? TC_ACT_UNSPEC : (int)(step & 0xff);
     TRACE(drop, "%s", trace_reason(step));
     count_drop(packet->drop_slot, step);
+    verdict_refused(packet, step);
     return TC_ACT_SHOT;
 }
 

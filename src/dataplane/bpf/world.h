@@ -101,10 +101,17 @@ static __always_inline __u64 frame_bound(__u64 offset)
     asm volatile("%0 &= 1023" : "+r"(offset));
     return offset;
 }
+_Static_assert(MAX_DROP_REASONS == 64, "as drop_bound says");
+static __always_inline __u64 drop_bound(__u64 reason) /* The same for a drop reason. */
+{
+    asm volatile("%0 &= 63" : "+r"(reason));
+    return reason;
+}
 
 #else
 #include "weft/dataplane/bpf/native.h"
 #define frame_bound(offset) (offset)
+#define drop_bound(reason) (reason)
 #define frame_unknown(value) (value)
 #define CHECKED_ALONE static __attribute__((noinline))
 #endif

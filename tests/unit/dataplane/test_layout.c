@@ -113,6 +113,14 @@ static const struct layout layouts[] = {
     LAYOUT(settings, M(settings, n_ports), M(settings, n_hosts), M(settings, n_projects), M(settings, tunnel_ifindex),
            M(settings, tunnel_port), M(settings, flood_fan_out), M(settings, n_flow_slots), M(settings, timeout_s), M(settings, hash_seed),
            M(settings, relay_rate), M(settings, relay_burst)),
+    LAYOUT(verdict_config, M(verdict_config, rate), M(verdict_config, burst)),
+    LAYOUT(verdict_runtime, M(verdict_runtime, time_ns), M(verdict_runtime, tokens), M(verdict_runtime, n_left_out),
+           M(verdict_runtime, n_said)),
+    LAYOUT(verdict_event, M(verdict_event, time_ns), M(verdict_event, slot), M(verdict_event, generation), M(verdict_event, number),
+           M(verdict_event, size), M(verdict_event, reason), M(verdict_event, ethertype), M(verdict_event, source_port),
+           M(verdict_event, destination_port), M(verdict_event, protocol), M(verdict_event, tcp_flags), M(verdict_event, icmp_type),
+           M(verdict_event, icmp_code), M(verdict_event, flags), M(verdict_event, pad), M(verdict_event, source_mac),
+           M(verdict_event, destination_mac), M(verdict_event, pad_2), M(verdict_event, source), M(verdict_event, destination)),
     LAYOUT(punt_event, M(punt_event, slot), M(punt_event, ifindex), M(punt_event, vni), M(punt_event, reason), M(punt_event, size),
            M(punt_event, frame), M(punt_event, source), M(punt_event, output), M(punt_event, router_port), M(punt_event, mtu),
            M(punt_event, code), M(punt_event, hops), M(punt_event, pad), M(punt_event, next_hop)),
@@ -158,7 +166,7 @@ static void every_map_of_tables_h_is_in_the_object(void **state)
     int id = btf__find_by_name_kind(btf, ".maps", BTF_KIND_DATASEC);
 
     assert_true(id > 0);
-    assert_int_equal(btf_vlen(btf__type_by_id(btf, id)), 45);
+    assert_int_equal(btf_vlen(btf__type_by_id(btf, id)), 48);
 }
 
 int main(int argc, char **argv)
