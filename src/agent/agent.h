@@ -4,6 +4,7 @@
  *     links, underlay (rtnetlink) -----+-> update: compile -> maps -> programs on interfaces -> report
  *     local (slots, plugs) -----------/
  *     punt (ring buffer) -> DHCP, RA -> the workload's interface
+ *     verdicts (ring buffer) -> the network log's file
  *     server (agent.sock), watch requests -> answers */
 #ifndef WEFT_AGENT_AGENT_H
 #define WEFT_AGENT_AGENT_H
@@ -21,8 +22,9 @@
 
 struct agent_options {
     char *host, *api, *state_dir, *pin_path, *socket, *underlay, *tunnel_address, *join_token_file, *api_ca, *log_level,
-        *metrics_listen, *uplinks, *metadata_url, *metadata_secret_file;
-    uint64_t max_ports, max_hosts, max_router_ports, max_project_macs, max_connections, flood_fan_out, relay_rate;
+        *metrics_listen, *uplinks, *metadata_url, *metadata_secret_file, *network_log_file;
+    uint64_t max_ports, max_hosts, max_router_ports, max_project_macs, max_connections, flood_fan_out, relay_rate, network_log_rate_limit,
+        network_log_burst_limit;
     uint64_t timeouts[8]; /* Seconds, by enum flow_timeout; 0: the default (timeouts.h). */
 };
 
@@ -60,6 +62,7 @@ struct serve;
 struct server;
 struct metrics;
 struct metadata;
+struct verdicts;
 
 struct agent {
     struct agent_options options;
@@ -77,6 +80,7 @@ struct agent {
     struct serve *serve;
     struct metrics *metrics;
     struct metadata *metadata;
+    struct verdicts *verdicts;
 
     struct hashmap ports;              /* agent_port by id. */
     struct agent_port **port_by_slot;  /* As many as the maps have. */
@@ -90,7 +94,7 @@ struct agent {
     uint64_t underlay_state;           /* Of their MACs, MTUs, flags: see update.c. */
 
     uv_timer_t update_timer, report_timer;
-    uv_signal_t terminate, interrupt;
+    uv_signal_t terminate, interrupt, hang_up;
     uint64_t updated_ms, update_took_ms; /* The last update. */
     uint64_t applied_revision;
     json_t *reported_physical_networks; /* As last told; NULL: never. */

@@ -8,6 +8,7 @@
 #include "weft/agent/serve.h"
 #include "weft/agent/timeouts.h"
 #include "weft/agent/trace.h"
+#include "weft/agent/verdicts.h"
 #include "weft/compiler/format.h"
 
 
@@ -127,6 +128,7 @@ static json_t *answer_flows(struct agent *agent, const json_t *arguments, struct
 static json_t *answer_status(struct agent *agent, const json_t *arguments, struct error *error)
 {
     char address[IP_TEXT_SIZE];
+    struct verdict_counters logged = verdicts_counters(agent);
     json_t *ports = json_array(), *strangers = json_array(), *projects = json_array(), *answer;
 
     HASHMAP_FOREACH(node, &agent->local.slots[SLOT_PROJECT].by_name) {
@@ -150,7 +152,7 @@ static json_t *answer_status(struct agent *agent, const json_t *arguments, struc
                                                port->ifindex ? port->interface : NULL, "slot", (int)port->slot, "status",
                                                port->active ? "ACTIVE" : "DOWN"));
     }
-    answer = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:s, s:i, s:i, s:o, s:o, s:I, s:o, s:o, s:I, s:o}", "host", agent->options.host, "version",
+    answer = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:s, s:i, s:i, s:o, s:o, s:I, s:o, s:o, s:I, s:o, s:{s:I, s:I, s:I, s:I, s:I}}", "host", agent->options.host, "version",
                        WEFT_VERSION, "api", api_is_connected(agent->api) ? "connected" : "disconnected", "api_url",
                        api_url(agent->api), "api_failure", api_last_failure(agent->api), "synced", agent->replica.synced,
                        "revision", (json_int_t)agent->replica.revision, "applied_revision", (json_int_t)agent->applied_revision,
@@ -158,7 +160,9 @@ static json_t *answer_status(struct agent *agent, const json_t *arguments, struc
                        "n_hosts", (int)agent->hosts.n_nodes, "served",
                        serve_status(agent), "not_understood", strangers, "unknown_kinds",
                        (json_int_t)agent->replica.n_unknown_kinds, "projects", projects, "ports", ports, "max_connections",
-                       (json_int_t)maps_sizes(agent->maps).n_connections, "timeouts", timeouts_describe(maps_settings(agent->maps)));
+                       (json_int_t)maps_sizes(agent->maps).n_connections, "timeouts", timeouts_describe(maps_settings(agent->maps)),
+                       "network_log", "events", (json_int_t)logged.n_events, "unwanted", (json_int_t)logged.n_unwanted, "left_out",
+                       (json_int_t)logged.n_left_out, "written", (json_int_t)logged.n_written, "lost", (json_int_t)logged.n_lost);
     return answer;
 }
 
@@ -182,6 +186,7 @@ json_t *agent_answer(struct agent *agent, const char *operation, const json_t *a
     } operations[] = {
         {"status", answer_status}, {"counters", answer_counters}, {"drops", answer_drops},
         {"flows", answer_flows},   {"connections", connections_list}, {"delete_connections", connections_delete}, {"tables", answer_tables},     {"trace", agent_trace},
+        {"log", verdicts_answer},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(operations); i++)

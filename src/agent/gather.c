@@ -158,6 +158,7 @@ void gathered_clear(struct gathered *gathered)
     free(gathered->firewall_groups);
     free(gathered->firewall_policies);
     free(gathered->firewall_rules);
+    free(gathered->logs);
 }
 
 static uint32_t project_index(struct agent *agent, const struct object *object)
@@ -299,6 +300,9 @@ static void gather_object(struct agent *agent, struct gathered *gathered, const 
     case RESOURCE_FIREWALL_RULE:
         gathered->firewall_rules[snapshot->n_firewall_rules++] = (const struct firewall_rule *)object;
         break;
+    case RESOURCE_LOG:
+        gathered->logs[snapshot->n_logs++] = (const struct network_log *)object;
+        break;
     case RESOURCE_ADDRESS_GROUP:
         gathered->address_groups[snapshot->n_address_groups++] =
             (struct compile_address_group){(const struct address_group *)object, group_number(agent, object)};
@@ -362,7 +366,8 @@ int agent_gather(struct agent *agent, struct gathered *gathered)
         !make_array(replica, RESOURCE_SNAT_BLOCK, sizeof(*gathered->snat_blocks), &gathered->snat_blocks) ||
         !make_array(replica, RESOURCE_FIREWALL_GROUP, sizeof(*gathered->firewall_groups), &gathered->firewall_groups) ||
         !make_array(replica, RESOURCE_FIREWALL_POLICY, sizeof(*gathered->firewall_policies), &gathered->firewall_policies) ||
-        !make_array(replica, RESOURCE_FIREWALL_RULE, sizeof(*gathered->firewall_rules), &gathered->firewall_rules))
+        !make_array(replica, RESOURCE_FIREWALL_RULE, sizeof(*gathered->firewall_rules), &gathered->firewall_rules) ||
+        !make_array(replica, RESOURCE_LOG, sizeof(*gathered->logs), &gathered->logs))
         return -ENOMEM;
     snapshot->host_name = agent->options.host;
     snapshot->tunnel_address = agent->tunnel_address;
@@ -386,5 +391,6 @@ int agent_gather(struct agent *agent, struct gathered *gathered)
     snapshot->firewall_groups = gathered->firewall_groups;
     snapshot->firewall_policies = gathered->firewall_policies;
     snapshot->firewall_rules = gathered->firewall_rules;
+    snapshot->logs = gathered->logs;
     return 0;
 }

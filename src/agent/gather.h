@@ -24,6 +24,7 @@ struct gathered {
     const struct firewall_group **firewall_groups;
     const struct firewall_policy **firewall_policies;
     const struct firewall_rule **firewall_rules;
+    const struct network_log **logs;
 };
 
 /* Fills '*gathered', gives numbers to what has none and marks those in use, brings agent->ports and agent->hosts up to date.  Returns 0 or

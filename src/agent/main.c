@@ -15,6 +15,7 @@
 #include "weft/agent/serve.h"
 #include "weft/agent/timeouts.h"
 #include "weft/agent/uplinks.h"
+#include "weft/agent/verdicts.h"
 #include "weft/base/log.h"
 #include "weft/base/options.h"
 #include "weft/dataplane/attach.h"
@@ -55,6 +56,10 @@ static const struct option_spec options[] = {
     {"metrics-listen", OPTION_STRING, &agent.options.metrics_listen, "ADDRESS:PORT", "where to serve /metrics; not at all if unset"},
     {"metadata-url", OPTION_STRING, &agent.options.metadata_url, "URL", "whom 169.254.169.254 asks (this agent); off: nobody answers there"},
     {"metadata-secret-file", OPTION_STRING, &agent.options.metadata_secret_file, "FILE", "holds the secret that is shared with it"},
+    {"network-log-file", OPTION_STRING, &agent.options.network_log_file, "FILE",
+     "where packets that security groups pass or refuse are logged (/var/log/weft/network.log)"},
+    {"network-log-rate-limit", OPTION_NUMBER, &agent.options.network_log_rate_limit, "NUMBER", "lines a second of each port in it (100)"},
+    {"network-log-burst-limit", OPTION_NUMBER, &agent.options.network_log_burst_limit, "NUMBER", "lines at once of each port in it (25)"},
     {"log-level", OPTION_STRING, &agent.options.log_level, "LEVEL", "error, warning, info or debug"},
     {.name = NULL},
 };
@@ -88,6 +93,7 @@ static int complete_options(struct agent_options *o, struct error *error)
     snprintf(text, sizeof(text), "/sys/fs/bpf/weft/%s", o->host);
     set_default(&o->pin_path, text);
     set_default(&o->socket, "/run/weft/agent.sock");
+    set_default(&o->network_log_file, "/var/log/weft/network.log");
     if (o->max_ports > 1000000)
         return error_set(error, -ERANGE, "max-ports", "max-ports: '%llu' is more than 1000000", (unsigned long long)o->max_ports);
     if (o->max_hosts > 100000)
@@ -109,6 +115,14 @@ static int complete_options(struct agent_options *o, struct error *error)
         o->relay_rate = RELAY_RATE_DEFAULT;
     if (o->relay_rate > UINT32_MAX)
         return error_set(error, -ERANGE, "relay-rate", "relay-rate: '%llu' is more than %u", (unsigned long long)o->relay_rate, UINT32_MAX);
+    if (!o->network_log_rate_limit)
+        o->network_log_rate_limit = VERDICT_RATE_DEFAULT;
+    if (!o->network_log_burst_limit)
+        o->network_log_burst_limit = VERDICT_BURST_DEFAULT;
+    if (o->network_log_rate_limit > VERDICT_RATE_MAX || o->network_log_burst_limit > VERDICT_RATE_MAX)
+        return error_set(error, -ERANGE, "network-log-rate-limit", "network-log-rate-limit, network-log-burst-limit: more than %u", VERDICT_RATE_MAX);
+    if (o->network_log_file[0] != '/')
+        return error_set(error, -EINVAL, "network-log-file", "network-log-file: '%s' is not an absolute path", o->network_log_file);
     if (o->max_project_macs > LEARNED_MAX)
         return error_set(error, -ERANGE, "max-project-macs", "max-project-macs: '%llu' is more than %d",
                          (unsigned long long)o->max_project_macs, LEARNED_MAX);
@@ -269,6 +283,11 @@ static void stop(uv_signal_t *signal, int number)
     uv_stop(signal->loop);
 }
 
+static void reopen(uv_signal_t *signal, int number)
+{
+    verdicts_reopen(&agent);
+}
+
 static int open_data_plane(struct error *error)
 {
     struct maps_sizes sizes = {(uint32_t)agent.options.max_ports, (uint32_t)agent.options.max_hosts, 0, (uint32_t)agent.options.max_router_ports,
@@ -291,6 +310,7 @@ static int open_data_plane(struct error *error)
         return result;
     settings.tunnel_ifindex = agent.tunnel_ifindex;
     maps_configure(agent.maps, settings);
+    maps_configure_verdicts(agent.maps, (uint32_t)agent.options.network_log_rate_limit, (uint32_t)agent.options.network_log_burst_limit);
     result = attach_program(agent.tunnel_ifindex, true, maps_program(agent.maps, PROGRAM_TO_TUNNEL));
     if (result == 0)
         result = attach_program(agent.tunnel_ifindex, false, maps_program(agent.maps, PROGRAM_THROUGH_NEIGHBOR));
@@ -355,6 +375,7 @@ static int start(struct error *error)
     agent.update_timer.data = agent.report_timer.data = &agent;
     uv_signal_init(&agent.loop, &agent.terminate);
     uv_signal_init(&agent.loop, &agent.interrupt);
+    uv_signal_init(&agent.loop, &agent.hang_up);
     uv_signal_start(&agent.terminate, stop, SIGTERM);
     uv_signal_start(&agent.interrupt, stop, SIGINT);
 
@@ -371,6 +392,10 @@ static int start(struct error *error)
         result = serve_start(&agent, error);
     if (result == 0)
         result = metadata_start(&agent, error);
+    if (result == 0)
+        result = verdicts_start(&agent, agent.options.network_log_file, error);
+    if (result == 0)
+        result = uv_signal_start(&agent.hang_up, reopen, SIGHUP);
     if (result == 0)
         result = open_api(error);
     if (result == 0)
@@ -391,6 +416,7 @@ static void end(void)
     server_free(agent.server);
     metrics_stop(&agent);
     metadata_stop(&agent);
+    verdicts_stop(&agent);
     serve_stop(&agent);
     uplinks_stop(agent.uplinks);
     api_free(agent.api);
@@ -399,6 +425,7 @@ static void end(void)
     uv_walk(&agent.loop, free_handle, NULL);
     uv_run(&agent.loop, UV_RUN_DEFAULT);
     uv_loop_close(&agent.loop);
+    verdicts_free(&agent);
     uplinks_free(agent.uplinks);
     json_decref(agent.reported_physical_networks);
     replica_close(&agent.replica);

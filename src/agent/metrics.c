@@ -8,6 +8,7 @@
 #include "weft/agent/neighbors-outside.h"
 #include "weft/agent/punt.h"
 #include "weft/agent/uplinks.h"
+#include "weft/agent/verdicts.h"
 #include "weft/base/buffer.h"
 #include "weft/http/health.h"
 #include "weft/http/http.h"
@@ -86,6 +87,7 @@ static int write_metrics(void *context, struct buffer *text)
 {
     const struct agent *agent = context;
     const struct punt_counters *punt = punt_counters(agent->punt);
+    struct verdict_counters logged = verdicts_counters(agent);
     unsigned n_active = 0;
 
     HASHMAP_FOREACH(node, &agent->ports)
@@ -109,6 +111,9 @@ static int write_metrics(void *context, struct buffer *text)
     prometheus_single(text, "weft_agent_next_hop_moves_total", "counter", "Stations outside that were believed another MAC.", (double)outside->moves);
     prometheus_single(text, "weft_agent_next_hop_moves_held_total", "counter",
                       "Answers of stations outside with another MAC, too soon after the one before.", (double)outside->held);
+    prometheus_single(text, "weft_agent_log_lines_total", "counter", "Lines written to the network log.", (double)logged.n_written);
+    prometheus_single(text, "weft_agent_log_lost_total", "counter", "Lines that could not be written to the network log.", (double)logged.n_lost);
+    prometheus_single(text, "weft_agent_log_left_out_total", "counter", "Events over their ports' rate in the network log.", (double)logged.n_left_out);
     write_tables(agent, text);
     write_ports(agent, text);
     write_drops(agent, text);

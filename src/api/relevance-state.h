@@ -1,4 +1,4 @@
-/* Inside relevance.c, relevance-graph.c, relevance-groups.c and relevance-firewall.c only. */
+/* Inside relevance.c, relevance-graph.c, relevance-groups.c, relevance-firewall.c and relevance-logs.c only. */
 #ifndef WEFT_API_RELEVANCE_STATE_H
 #define WEFT_API_RELEVANCE_STATE_H
 
@@ -21,6 +21,9 @@ struct interest {
             size_t n_named;        /* Rules of such groups that name it. */
         } group;                   /* A security group, or (n_named only) an address group. */
         struct {
+            size_t n_bound;        /* Ports that are bound to the host: this one, or those of the project. */
+        } owner;
+        struct {
             struct interest *next; /* In the list at hand: to be entered, or found by a search. */
         } router;
         size_t n_users;            /* A firewall policy: relevant groups that use it, once for each direction; a firewall rule: relevant policies. */
@@ -34,7 +37,7 @@ struct relevance {
     void *context;
     char host_id[UUID_TEXT_SIZE];
     char *host_name;
-    struct hashmap networks, routers, groups, address_groups; /* Of struct interest, */
+    struct hashmap networks, routers, groups, address_groups, bound_ports, projects; /* Of struct interest, */
     struct hashmap firewall_groups, firewall_policies, firewall_rules; /* and these; a firewall group is in it or not. */
     struct interest *to_enter;     /* Routers that became relevant and whose networks are not counted yet. */
     const struct port *overlooked; /* Of the change at hand: not an edge yet. */
@@ -81,6 +84,11 @@ void firewall_policy_changed(struct relevance *relevance, const struct firewall_
 bool firewall_has_group(const struct relevance *relevance, const char *id);
 bool firewall_has_policy(const struct relevance *relevance, const char *id);
 bool firewall_has_rule(const struct relevance *relevance, const char *id);
+
+/* relevance-logs.c: log objects. */
+void logs_port_changed(struct relevance *relevance, const struct port *before, const struct port *after);
+void logs_touch(struct relevance *relevance, enum replica_property property, const char *id); /* As relevance_touch_all, for the logs that the property decides about. */
+bool logs_have(const struct relevance *relevance, const struct network_log *log);
 
 bool relevance_is_bound(const struct relevance *relevance, const struct port *port); /* To the host; NULL: no. */
 

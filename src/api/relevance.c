@@ -77,8 +77,10 @@ int relevance_new(const struct replica *replica, const struct host *host, releva
     for (size_t i = 0; i < n; i++)
         mark(hosts[i], context);
     graph_start(relevance, host);
-    REPLICA_FOREACH(member, replica_ports_by_host(replica, relevance->host_name))
+    REPLICA_FOREACH(member, replica_ports_by_host(replica, relevance->host_name)) {
         groups_port_changed(relevance, NULL, (const struct port *)member->object);
+        logs_port_changed(relevance, NULL, (const struct port *)member->object);
+    }
     if (relevance->is_broken)
         return -ENOMEM;
     *ret_relevance = TAKE_PTR(relevance);
@@ -96,6 +98,8 @@ void relevance_free(struct relevance *relevance)
     clear(&relevance->firewall_groups);
     clear(&relevance->firewall_policies);
     clear(&relevance->firewall_rules);
+    clear(&relevance->bound_ports);
+    clear(&relevance->projects);
     free(relevance->host_name);
     free(relevance);
 }
@@ -112,6 +116,7 @@ int relevance_change(struct relevance *relevance, const struct replica_change *c
     case RESOURCE_PORT:
         graph_port_changed(relevance, before, after);
         groups_port_changed(relevance, before, after);
+        logs_port_changed(relevance, before, after);
         break;
     case RESOURCE_HOST:
         graph_host_changed(relevance, before, after);
@@ -185,6 +190,8 @@ bool relevance_has(const struct relevance *relevance, const struct object *objec
         return firewall_has_policy(relevance, object->id);
     case RESOURCE_FIREWALL_RULE:
         return firewall_has_rule(relevance, object->id);
+    case RESOURCE_LOG:
+        return logs_have(relevance, (const struct network_log *)object);
     case RESOURCE_DEFAULT_RULE: /* The API's own business. */
     case RESOURCE_DEFAULT_STATEFULNESS:
     case RESOURCE_ADDRESS_SCOPE:

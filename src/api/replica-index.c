@@ -180,6 +180,14 @@ static void each_property_of_firewall_group(struct walk *walk, const struct fire
     add_text(walk, REPLICA_SHARED, group->shared ? "yes" : NULL);
 }
 
+static void each_property_of_log(struct walk *walk, const struct network_log *log)
+{
+    add_text(walk, REPLICA_LOGS_BY_RESOURCE, log->resource_id);
+    add_text(walk, REPLICA_LOGS_BY_TARGET, log->target_id);
+    if (!log->resource_id[0] && !log->target_id[0])
+        add_text(walk, REPLICA_LOGS_OF_PROJECT, log->object.project_id);
+}
+
 static void each_property(struct walk *walk)
 {
     const struct object *object = walk->object;
@@ -227,6 +235,9 @@ static void each_property(struct walk *walk)
         break;
     case RESOURCE_DEFAULT_STATEFULNESS:
         add(walk, REPLICA_DEFAULT_STATEFULNESS, object->project_id, strlen(object->project_id));
+        break;
+    case RESOURCE_LOG:
+        each_property_of_log(walk, (const struct network_log *)object);
         break;
     case RESOURCE_DEFAULT_RULE:
         add_text(walk, REPLICA_DEFAULT_RULES_BY_REMOTE_GROUP, ((const struct security_group_rule *)object)->remote_group_id);

@@ -124,6 +124,10 @@ static enum resource_kind kind_of(enum replica_property property)
         return RESOURCE_SECURITY_GROUP;
     case REPLICA_DEFAULT_STATEFULNESS:
         return RESOURCE_DEFAULT_STATEFULNESS;
+    case REPLICA_LOGS_BY_RESOURCE:
+    case REPLICA_LOGS_BY_TARGET:
+    case REPLICA_LOGS_OF_PROJECT:
+        return RESOURCE_LOG;
     case REPLICA_DEFAULT_RULES_BY_REMOTE_GROUP:
     case REPLICA_DEFAULT_RULES_BY_ADDRESS_GROUP:
         return RESOURCE_DEFAULT_RULE;

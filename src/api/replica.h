@@ -120,6 +120,9 @@ enum replica_property {
     REPLICA_RULE_BY_TEXT,           /* "<group>/" and security_group_rule_text(): one. */
     REPLICA_DEFAULT_GROUP,          /* Of a project: one. */
     REPLICA_DEFAULT_STATEFULNESS,   /* Of a project, or of "": one. */
+    REPLICA_LOGS_BY_RESOURCE,
+    REPLICA_LOGS_BY_TARGET,
+    REPLICA_LOGS_OF_PROJECT,        /* Those that name neither. */
     REPLICA_DEFAULT_RULES_BY_REMOTE_GROUP,
     REPLICA_DEFAULT_RULES_BY_ADDRESS_GROUP,
     REPLICA_SHARED,                 /* Of firewall groups, policies and rules: see replica_shared. */

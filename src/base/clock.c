@@ -17,6 +17,14 @@ uint64_t clock_monotonic_ms(void)
     return clock_monotonic_ns() / 1000000u;
 }
 
+uint64_t clock_realtime_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}
+
 int64_t clock_realtime_s(void)
 {
     struct timespec now;

@@ -8,6 +8,7 @@
 
 uint64_t clock_monotonic_ms(void);
 uint64_t clock_monotonic_ns(void);
+uint64_t clock_realtime_ms(void); /* Since 1970, UTC. */
 int64_t clock_realtime_s(void); /* Seconds since 1970, UTC. */
 
 /* RFC 3339 in UTC, to the second, as OpenStack prints timestamps. */

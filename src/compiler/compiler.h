@@ -98,6 +98,8 @@ struct snapshot {
     size_t n_firewall_policies;
     const struct firewall_rule *const *firewall_rules;
     size_t n_firewall_rules;
+    const struct network_log *const *logs;
+    size_t n_logs;
     const struct compile_uplink *uplinks;
     size_t n_uplinks;
     const struct compile_outside_neighbor *outside_neighbors;

@@ -27,6 +27,8 @@ static int format_rule(const struct rule *rule, struct buffer *buffer)
         error = buffer_printf(buffer, " with group %u%s", rule->group, rule->flags & RULE_GROUP_PREFIXES ? " and its prefixes" : "");
     if (rule->flags & RULE_STATELESS && error == 0)
         error = buffer_append_string(buffer, " stateless");
+    if (rule->flags & RULE_LOG && error == 0)
+        error = buffer_append_string(buffer, " logged");
     return error < 0 ? error : buffer_printf(buffer, ", rule %08x]", rule->number);
 }
 

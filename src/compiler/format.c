@@ -53,6 +53,9 @@ static int format_port(const struct port_config *c, struct buffer *buffer)
         if (c->flags & (1u << i))
             error = buffer_printf(buffer, " %s", flags[i]);
     if (error == 0)
+        error = buffer_printf(buffer, "%s%s%s", c->flags & PORT_LOG_DROP ? " log-drop" : "", c->flags & PORT_LOG_ACCEPT ? " log-accept" : "",
+                              c->flags & PORT_LOG_RULES ? " log-rules" : "");
+    if (error == 0)
         error = buffer_printf(buffer, " broadcast %u/%u punt %u/%u", c->bum_rate, c->bum_burst, c->punt_rate, c->punt_burst);
     return error;
 }

@@ -120,7 +120,7 @@ int compile_index_build(const struct snapshot *snapshot, struct compile_index *r
         if (name && hashmap_insert(&ret->hosts, &ret->host_nodes[i], name, strlen(name)) == -ENOMEM)
             goto no_memory;
     }
-    if (compile_find_physicals(ret) < 0)
+    if (compile_find_physicals(ret) < 0 || compile_index_logs(ret) < 0)
         goto no_memory;
     return 0;
 
@@ -137,6 +137,8 @@ void compile_index_clear(struct compile_index *index)
         free(index->physicals[i].hosts);
     free(index->physicals);
     free(index->network_array);
+    free(index->log_array);
+    hashmap_clear(&index->logs);
     free(index->subnet_array);
     free(index->subnets_by_network);
     free(index->router_array);

@@ -37,7 +37,7 @@ struct compile_physical {
 };
 
 struct compile_index {
-    struct hashmap networks, subnets, hosts, routers;
+    struct hashmap networks, subnets, hosts, routers, logs;
     struct compile_network *network_array;
     struct compile_subnet *subnet_array;
     const struct subnet **subnets_by_network; /* Those of a network together. */
@@ -45,6 +45,7 @@ struct compile_index {
     const struct compile_port **ports_by_router; /* Those of a router together, by id. */
     struct compile_physical *physicals; /* One for each name that some network has. */
     size_t n_physicals;
+    struct compile_log *log_array; /* logging.c */
     struct hashmap_node *host_nodes; /* Parallel to snapshot->hosts; keyed by name. */
     const struct compile_host **host_by_slot;
     uint32_t n_host_slots;
@@ -62,6 +63,9 @@ const struct compile_host *compile_find_host(const struct compile_index *index, 
 
 /* Where frames for 'port' go: OUTPUT_*. */
 uint32_t compile_output(const struct compile_index *index, const struct compile_port *port);
+
+/* logging.c: fills the index.  Returns 0 or -ENOMEM. */
+int compile_index_logs(struct compile_index *index);
 
 /* gateways.c: fills the index.  Returns 0 or -ENOMEM. */
 int compile_find_physicals(struct compile_index *index);

@@ -34,6 +34,10 @@ bool compile_port_may_learn(const struct port *port);
 /* Do security groups decide what the port may send and be sent?  Without any nothing passes. */
 bool compile_port_has_policy(const struct port *port);
 
+/* logging.c: the port's PORT_LOG_*, and whether the log is about what single rules let pass. */
+uint32_t compile_port_logs(const struct compile_index *index, const struct port *port);
+bool compile_log_wants_rules(const struct network_log *log);
+
 /* The host's place in the ring of hosts (tables.h): underlay.c. */
 uint32_t compile_flood_key(const struct ip_address *tunnel_address);
 

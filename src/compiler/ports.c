@@ -55,7 +55,7 @@ static int add_record(const struct compile_index *index, const struct compile_po
     const struct fixed_ip *first4 = first_address(port, true), *first6 = first_address(port, false);
     struct port_config config = {
         .ifindex = entry->ifindex,
-        .flags = security_flags(port) | service_flags(index, port),
+        .flags = security_flags(port) | service_flags(index, port) | compile_port_logs(index, port),
         .vni = network->vni,
         .project = entry->project,
         .mtu = network->mtu,

@@ -12,13 +12,13 @@
 /* One key for all hosts and releases: a restarted or upgraded agent finds the sets that it wants in the maps already. */
 static const uint64_t content_key[2] = {0x7765667472756c65, 0x636f6e74656e7473};
 
-/* Where a rule stands in its set.  Those that leave no connection entry come after all others.  What asks for no protocol is first: it fits most.
- * The rest is in the order of family, protocol and ports, so that what a packet does not belong to is whole blocks (rules_common, tables.h). */
+/* Where a rule stands in its set.  Those that leave no connection entry come after all others; of each, logged ones before those that are
+ * not.  What asks for no protocol is first: it fits most.  The rest is in the order of family, protocol and ports, so that what a packet does not belong to is whole blocks (rules_common, tables.h). */
 static uint64_t place(const struct rule *rule)
 {
     unsigned flags = rule->flags;
 
-    return (uint64_t)!!(flags & RULE_STATELESS) << 60 | (uint64_t)!!(flags & RULE_PROTOCOL) << 56 |
+    return (uint64_t)!!(flags & RULE_STATELESS) << 60 | (uint64_t)!(flags & RULE_LOG) << 58 | (uint64_t)!!(flags & RULE_PROTOCOL) << 56 |
            (uint64_t)(flags & (RULE_IPV4 | RULE_IPV6)) << 48 | (uint64_t)rule->protocol << 40 | (uint64_t)!!(flags & RULE_PORTS) << 32 |
            (uint64_t)rule->port_min << 16 | rule->port_max;
 }

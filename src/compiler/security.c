@@ -15,6 +15,7 @@ struct group {
     struct hashmap_node by_id;
     uint32_t number;
     bool is_stateless;
+    bool is_logged;         /* Some log is about what its rules let pass. */
     bool is_named;          /* By a rule of some local port. */
     bool has_prefixes;      /* Some member is a prefix. */
     size_t first_rule, n_rules; /* In 'rules'. */
@@ -72,6 +73,12 @@ static int index_groups(struct security *security)
         group->is_stateless = !model->stateful;
         if (hashmap_insert(&security->security_groups, &group->by_id, model->object.id, strlen(model->object.id)) == -ENOMEM)
             return -ENOMEM;
+    }
+    for (size_t i = 0; i < snapshot->n_logs; i++) {
+        struct group *group = compile_log_wants_rules(snapshot->logs[i]) ? find_group(&security->security_groups, snapshot->logs[i]->resource_id) : NULL;
+
+        if (group)
+            group->is_logged = true;
     }
     for (size_t i = 0; i < snapshot->n_address_groups; i++) {
         const struct address_group *model = snapshot->address_groups[i].group;
@@ -191,6 +198,8 @@ static bool compile_rule(struct security *security, const struct security_group_
     }
     if (owner->is_stateless)
         rule.flags |= RULE_STATELESS;
+    if (owner->is_logged)
+        rule.flags |= RULE_LOG;
     rule.number = compile_object_number(&model->object);
     if (!set_ports(model, protocol, &rule) || !set_remote(security, model, &rule))
         return false;

@@ -32,6 +32,7 @@ enum resource_kind {
     RESOURCE_FIREWALL_RULE,
     RESOURCE_FIREWALL_POLICY,
     RESOURCE_FIREWALL_GROUP,
+    RESOURCE_LOG,
     RESOURCE_N_KINDS,
 };
 
@@ -287,6 +288,21 @@ struct firewall_group {
 
 /* "INACTIVE": it has no ports, or no policy, and does nothing; "DOWN": it is switched off, and its ports with it; "ACTIVE". */
 const char *firewall_group_status(const struct firewall_group *group);
+
+/* Whose packets are logged, as far as security groups judge them. */
+enum log_event { LOG_EVENT_ALL, LOG_EVENT_ACCEPT, LOG_EVENT_DROP };
+#define LOG_SECURITY_GROUP "security_group"
+struct network_log {
+    struct object object;
+    char *resource_type;               /* LOG_SECURITY_GROUP */
+    char resource_id[UUID_TEXT_SIZE];  /* The ports in this group, and of what passes there only what this group's rules let pass.  "": no matter which. */
+    char target_id[UUID_TEXT_SIZE];    /* Only this port.  "" both: all ports of the project. */
+    enum log_event event;
+    bool enabled;
+};
+
+/* Is something that security groups decide at the port logged for it?  Not asked: which events, and by which rules. */
+bool network_log_concerns(const struct network_log *log, const struct port *port);
 
 /* ---- routers ------------------------------------------------------------------------------------------------------- */
 

@@ -17,6 +17,7 @@ static const struct schema *const schemas[RESOURCE_N_KINDS] = {
     [RESOURCE_ADDRESS_GROUP] = &address_group_schema,
     [RESOURCE_DEFAULT_RULE] = &default_rule_schema,
     [RESOURCE_DEFAULT_STATEFULNESS] = &default_statefulness_schema,
+    [RESOURCE_LOG] = &network_log_schema,
     [RESOURCE_ROUTER] = &router_schema,
     [RESOURCE_FLOATING_IP] = &floating_ip_schema,
     [RESOURCE_PORT_FORWARDING] = &port_forwarding_schema,

@@ -104,12 +104,13 @@ int main(int argc, char **argv)
     static const struct firewall_group *firewall_groups[MAX_OBJECTS];
     static const struct firewall_policy *firewall_policies[MAX_OBJECTS];
     static const struct firewall_rule *firewall_rules[MAX_OBJECTS];
+    static const struct network_log *logs[MAX_OBJECTS];
     static struct compile_uplink uplinks[MAX_OBJECTS];
     static struct compile_outside_neighbor neighbors[MAX_OBJECTS];
     struct object *objects[MAX_OBJECTS];
     struct snapshot snapshot = {.networks = networks, .network_projects = network_projects, .subnets = subnets, .ports = ports, .hosts = hosts, .projects = projects,
                                 .security_groups = groups, .security_group_rules = rules, .address_groups = address_groups,
-                                .routers = routers, .floating_ips = floating_ips, .port_forwardings = forwardings, .snat_blocks = blocks,
+                                .routers = routers, .floating_ips = floating_ips, .port_forwardings = forwardings, .snat_blocks = blocks, .logs = logs,
                                 .firewall_groups = firewall_groups, .firewall_policies = firewall_policies, .firewall_rules = firewall_rules,
                                 .uplinks = uplinks, .outside_neighbors = neighbors};
     struct desired desired;
@@ -154,6 +155,8 @@ int main(int argc, char **argv)
             floating_ips[snapshot.n_floating_ips++] = (struct floating_ip *)objects[index];
         else if (kind == RESOURCE_PORT_FORWARDING)
             forwardings[snapshot.n_port_forwardings++] = (struct port_forwarding *)objects[index];
+        else if (kind == RESOURCE_LOG)
+            logs[snapshot.n_logs++] = (struct network_log *)objects[index];
         else if (kind == RESOURCE_SNAT_BLOCK)
             blocks[snapshot.n_snat_blocks++] = (struct snat_block *)objects[index];
         else if (kind == RESOURCE_FIREWALL_GROUP)

@@ -82,6 +82,8 @@ void naive_compute(const struct replica *replica, const struct host *host, struc
         if (!port->binding_host_id || !streq(port->binding_host_id, host->object.name))
             continue;
         add(&naive->here, port->network_id);
+        add(&naive->local_ports, port->object.id);
+        add(&naive->local_projects, port->object.project_id);
         for (size_t i = 0; i < port->n_security_groups; i++)
             add(&naive->local_groups, port->security_groups[i].id);
     }
@@ -138,6 +140,15 @@ static bool has_firewall_rule(const struct naive *naive, const char *id)
     return false;
 }
 
+static bool has_log(const struct naive *naive, const struct network_log *log)
+{
+    if (*log->target_id)
+        return log->enabled && has(&naive->local_ports, log->target_id);
+    if (*log->resource_id)
+        return log->enabled && has(&naive->local_groups, log->resource_id);
+    return log->enabled && has(&naive->local_projects, log->object.project_id);
+}
+
 bool naive_has(const struct naive *naive, const struct object *object)
 {
     const struct floating_ip *floating_ip;
@@ -173,6 +184,8 @@ bool naive_has(const struct naive *naive, const struct object *object)
         return has_firewall_policy(naive, object->id);
     case RESOURCE_FIREWALL_RULE:
         return has_firewall_rule(naive, object->id);
+    case RESOURCE_LOG:
+        return has_log(naive, (const struct network_log *)object);
     case RESOURCE_DEFAULT_RULE:
     case RESOURCE_DEFAULT_STATEFULNESS:
     case RESOURCE_ADDRESS_SCOPE:

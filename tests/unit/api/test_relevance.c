@@ -22,7 +22,7 @@
 static const unsigned n_slots[RESOURCE_N_KINDS] = {
     [RESOURCE_NETWORK] = 8, [RESOURCE_SUBNET] = 10, [RESOURCE_PORT] = 32, [RESOURCE_HOST] = 4, [RESOURCE_SECURITY_GROUP] = 5,
     [RESOURCE_SECURITY_GROUP_RULE] = 12, [RESOURCE_ADDRESS_GROUP] = 3, [RESOURCE_ROUTER] = 6, [RESOURCE_FLOATING_IP] = 8,
-    [RESOURCE_PORT_FORWARDING] = 6, [RESOURCE_SNAT_BLOCK] = 6,
+    [RESOURCE_PORT_FORWARDING] = 6, [RESOURCE_SNAT_BLOCK] = 6, [RESOURCE_LOG] = 8,
     [RESOURCE_FIREWALL_GROUP] = 4, [RESOURCE_FIREWALL_POLICY] = 4, [RESOURCE_FIREWALL_RULE] = 6,
 };
 #define N_HOSTS 4
@@ -236,6 +236,7 @@ static struct object *random_object(enum resource_kind kind, unsigned slot)
     assert_non_null(object);
     id_of(kind, slot, object->id);
     object->revision_number = below(1000);
+    snprintf(object->project_id, sizeof(object->project_id), "p%u", below(8));
     switch (kind) {
     case RESOURCE_NETWORK: {
         struct network *network = (struct network *)object;
@@ -284,6 +285,17 @@ static struct object *random_object(enum resource_kind kind, unsigned slot)
         forwarding->external_first = forwarding->external_last = forwarding->internal_first = forwarding->internal_last = 80;
         break;
     }
+    case RESOURCE_LOG: {
+        struct network_log *log = (struct network_log *)object;
+
+        log->resource_type = strdup(LOG_SECURITY_GROUP);
+        log->enabled = is_so(80);
+        if (is_so(50))
+            any_id(RESOURCE_SECURITY_GROUP, log->resource_id);
+        if (is_so(40))
+            any_id(RESOURCE_PORT, log->target_id);
+        break;
+    }
     case RESOURCE_SNAT_BLOCK:
         any_id(RESOURCE_ROUTER, ((struct snat_block *)object)->router_id);
         any_id(RESOURCE_NETWORK, ((struct snat_block *)object)->network_id);
@@ -310,7 +322,7 @@ static void operate(struct universe *universe, struct store_transaction *transac
         RESOURCE_PORT, RESOURCE_PORT, RESOURCE_PORT, RESOURCE_PORT, RESOURCE_PORT, RESOURCE_PORT, RESOURCE_PORT, RESOURCE_PORT,
         RESOURCE_NETWORK, RESOURCE_NETWORK, RESOURCE_SUBNET, RESOURCE_HOST, RESOURCE_SECURITY_GROUP, RESOURCE_SECURITY_GROUP_RULE,
         RESOURCE_SECURITY_GROUP_RULE, RESOURCE_ADDRESS_GROUP, RESOURCE_ROUTER, RESOURCE_FLOATING_IP, RESOURCE_PORT_FORWARDING,
-        RESOURCE_SNAT_BLOCK, RESOURCE_FIREWALL_GROUP, RESOURCE_FIREWALL_GROUP, RESOURCE_FIREWALL_POLICY, RESOURCE_FIREWALL_RULE,
+        RESOURCE_SNAT_BLOCK, RESOURCE_LOG, RESOURCE_FIREWALL_GROUP, RESOURCE_FIREWALL_GROUP, RESOURCE_FIREWALL_POLICY, RESOURCE_FIREWALL_RULE,
     };
     enum resource_kind kind = kinds[below(ARRAY_SIZE(kinds))];
     unsigned slot = below(n_slots[kind]);
