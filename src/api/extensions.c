@@ -32,6 +32,7 @@ static const struct extension extensions[] = {
      "2019-10-15T10:00:00-00:00"},
     {"fwaas_v2", "FWaaS v2", "Firewalls at the ports of routers", "2016-10-06T10:00:00-00:00"},
     {"ip-substring-filtering", "IP address substring filtering", "fixed_ips=ip_address_substr=", "2017-11-28T09:00:00-00:00"},
+    {"logging", "Logging API Extension", "Packets that security groups let pass or refuse are logged", "2017-01-01T10:00:00-00:00"},
     {"net-mtu", "Network MTU", "What a network carries", "2015-03-25T10:00:00-00:00"},
     {"net-mtu-writable", "Network MTU (writable)", "A network's MTU may be set", "2017-07-12T00:00:00-00:00"},
     {"pagination", "Pagination support", "limit, marker, page_reverse and links", "2016-06-12T00:00:00-00:00"},

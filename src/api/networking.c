@@ -10,6 +10,7 @@
 #include "weft/api/firewall.h"
 #include "weft/api/hosts.h"
 #include "weft/api/ipam.h"
+#include "weft/api/logging.h"
 #include "weft/api/quarantine.h"
 #include "weft/api/quota.h"
 #include "weft/api/quotas.h"
@@ -112,6 +113,12 @@ static const struct route routes[] = {
     FIREWALL_ROUTES("firewall_rules", firewall_rule_resource),
     {"PUT", "/v2.0/fwaas/firewall_policies/{id}/insert_rule", POLICY_WRITE, firewall_insert_rule, &firewall_policy_resource, 0},
     {"PUT", "/v2.0/fwaas/firewall_policies/{id}/remove_rule", POLICY_WRITE, firewall_remove_rule, &firewall_policy_resource, 0},
+    {"GET", "/v2.0/log/loggable-resources", POLICY_ADMIN, loggable_resources_list, NULL, 0},
+    {"GET", "/v2.0/log/logs", POLICY_ADMIN, resource_list, &network_log_resource, 0},
+    {"POST", "/v2.0/log/logs", POLICY_ADMIN, resource_create, &network_log_resource, 0},
+    {"GET", "/v2.0/log/logs/{id}", POLICY_ADMIN, resource_show, &network_log_resource, 0},
+    {"PUT", "/v2.0/log/logs/{id}", POLICY_ADMIN, resource_update, &network_log_resource, 0},
+    {"DELETE", "/v2.0/log/logs/{id}", POLICY_ADMIN, resource_delete, &network_log_resource, 0},
     {"GET", "/weft/v1/routers/{id}/snat", POLICY_ADMIN, show_snat, NULL, 0},
     {"GET", "/v2.0/quotas", POLICY_ADMIN, quotas_list, NULL, 0},
     {"GET", "/v2.0/quotas/tenant", POLICY_PROJECT, quotas_whose, NULL, 0},
@@ -145,6 +152,7 @@ static void show_index(struct request *request)
                    {"security_groups_default_statefulness", "security-groups-default-statefulness"},
                    {"firewall_group", "fwaas/firewall_groups"}, {"firewall_policy", "fwaas/firewall_policies"},
                    {"firewall_rule", "fwaas/firewall_rules"}, {"quota", "quotas"}};
+                   {"log", "log/logs"}, {"loggable_resource", "log/loggable-resources"}, {"quota", "quotas"}};
     json_t *list = json_array();
 
     for (size_t i = 0; i < ARRAY_SIZE(resources); i++) {

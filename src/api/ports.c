@@ -12,6 +12,7 @@
 
 #include "weft/api/firewall.h"
 #include "weft/api/ipam.h"
+#include "weft/api/logging.h"
 #include "weft/api/nat.h"
 #include "weft/api/resources.h"
 #include "weft/api/security.h"
@@ -559,6 +560,7 @@ void port_plan_delete(struct plan *plan, const struct port *port)
     forget_status(plan, port);
     security_of_deleted_port(plan, port);
     firewall_of_deleted_port(plan, port);
+    logs_of_deleted_port(plan, port->object.id);
     plan_delete(plan, &port->object);
 }
 

@@ -179,6 +179,22 @@ static void port_flows(struct request *request)
         questions_ask(request_api(request)->hosts, host, "flows", json_pack("{s:s,s:I}", "port", port->object.id, "limit", (json_int_t)limit), hand_on, request);
 }
 
+static void port_log(struct request *request)
+{
+    const char *text = request_query(request, "since");
+    const struct host *host;
+    const struct port *port;
+    uint64_t since = 0;
+
+    if (text && parse_u64(text, 1, INT64_MAX, &since) < 0) {
+        request_fail(request, HTTP_BAD_REQUEST, NULL, "since: '%.40s' is not a number that an earlier answer gave", text);
+        return;
+    }
+    port = find_port(request, &host);
+    if (port)
+        questions_ask(request_api(request)->hosts, host, "log", json_pack("{s:s,s:I}", "port", port->object.id, "since", (json_int_t)since), hand_on, request);
+}
+
 static void host_question(struct request *request)
 {
     const struct host *host = host_find_or_404(request, request->parameters[0]);
@@ -337,6 +353,7 @@ const struct route question_routes[] = {
     {"GET", "/weft/v1/ports/{id}/counters", POLICY_PROJECT, port_counters, "counters"},
     {"GET", "/weft/v1/ports/{id}/drops", POLICY_PROJECT, port_counters, "drops"},
     {"GET", "/weft/v1/ports/{id}/flows", POLICY_PROJECT, port_flows},
+    {"GET", "/weft/v1/ports/{id}/log", POLICY_PROJECT, port_log},
     {"POST", "/weft/v1/ports/{id}/trace", POLICY_PROJECT, port_trace, .body_size = 256 << 10},
     {"GET", "/weft/v1/hosts/{name}/drops", POLICY_ADMIN, host_question, "drops"},
     {"GET", "/weft/v1/hosts/{name}/counters", POLICY_ADMIN, host_question, "counters"},

@@ -1,4 +1,5 @@
 /* Security groups.  A project's default group is made when it is first needed: by a list, a port, another group. */
+#include "weft/api/logging.h"
 #include "weft/api/security.h"
 
 #include <errno.h>
@@ -335,6 +336,8 @@ static int delete_group(struct change *change)
     if ((r = require_own_rules_only(change->plan, replica, group->object.id)) < 0)
         return r;
     require_no_ports(change->plan, group->object.id);
+    if ((r = logs_of_deleted_group(change->plan, group->object.id)) < 0)
+        return r;
     REPLICA_FOREACH (member, replica_rules_by_group(replica, group->object.id))
         security_rule_plan_delete(change->plan, (const struct security_group_rule *)member->object);
     if (group->is_default)

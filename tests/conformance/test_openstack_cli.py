@@ -280,6 +280,28 @@ def test_security_group_lifecycle(openstack, network):
     assert "cli-group2" not in names(openstack("security group list"))
 
 
+def test_network_log_lifecycle(openstack, network):
+    assert {item["Supported types"] for item in openstack("network loggable resources list")} == {"security_group"}
+    group = openstack("security group create cli-logged")
+    port = openstack("port create cli-logged-port --network", network, "--security-group", "cli-logged")
+    made = openstack("network log create cli-log --resource-type security_group --resource cli-logged --target cli-logged-port --event drop "
+                     "--description first --disable")
+    assert (made["Name"], made["Type"], made["Resource"], made["Target"], made["Event"], made["Enabled"], made["Description"]) == (
+        "cli-log", "security_group", group["id"], port["id"], "DROP", False, "first")
+    openstack("network log create cli-log-all --resource-type security_group --project admin")
+    assert {"cli-log", "cli-log-all"} <= names(openstack("network log list"))
+    assert {item["Event"] for item in openstack("network log list --long")} == {"DROP", "ALL"}
+    openstack("network log set cli-log --name cli-log2 --enable --description second")
+    shown = openstack("network log show cli-log2")
+    assert (shown["ID"], shown["Enabled"], shown["Description"]) == (made["ID"], True, "second")
+    assert "Invalid log resource_type" in openstack("network log create bad --resource-type snat", fails=True)
+    openstack("port delete cli-logged-port")
+    assert names(openstack("network log list")) == {"cli-log-all"}  # A log goes with its port.
+    openstack("network log delete cli-log-all")
+    openstack("security group delete cli-logged")
+    assert openstack("network log list") == []
+
+
 def test_address_group_lifecycle(openstack):
     made = openstack("address group create cli-office --address 192.0.2.0/24 --address 198.51.100.7")
     assert sorted(field(made, "addresses")) == ["192.0.2.0/24", "198.51.100.7/32"]

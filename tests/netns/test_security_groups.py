@@ -6,6 +6,7 @@
 
 import contextlib
 import errno
+import signal
 import socket
 import struct
 import subprocess
@@ -63,8 +64,13 @@ class Groups:
 
 
 @pytest.fixture(scope="module")
-def lab():
-    with Lab(2) as lab:
+def log_file(tmp_path_factory):
+    return tmp_path_factory.mktemp("network-log") / "network.log"
+
+
+@pytest.fixture(scope="module")
+def lab(log_file):
+    with Lab(2, agent_options=("--network-log-file", log_file)) as lab:
         lab.network = lab.api.network()
         lab.api.subnet(lab.network, "10.0.0.0/24")
         lab.api.subnet(lab.network, "fd00::/64", ipv6_address_mode="dhcpv6-stateful", ipv6_ra_mode="dhcpv6-stateful")
@@ -297,3 +303,119 @@ def test_what_every_workload_needs_is_never_refused(lab, groups):
             one.namespace.ip("addr", "add", f"{one.address}/24", "dev", "eth0")
             one.namespace.ip("route", "replace", "169.254.169.254/32", "dev", "eth0")
             assert one.run("curl", "-sS", "--max-time", 10, "http://169.254.169.254/latest/meta-data/local-ipv4") == one.address
+
+
+def entries(log_file, **wanted):
+    """Lines of the network log, as dictionaries, that say what is wanted."""
+    lines = log_file.read_text().splitlines() if log_file.exists() else []
+    found = [dict(word.split("=", 1) for word in line.split(" ")) for line in lines]
+    return [entry for entry in found if all(entry.get(name) == value for name, value in wanted.items())]
+
+
+@contextlib.contextmanager
+def logging(lab, **attributes):
+    made = lab.api.post("/v2.0/log/logs", {"log": {"resource_type": "security_group", **attributes}})["log"]
+    try:
+        yield made
+    finally:
+        lab.api.delete(f"/v2.0/log/logs/{made['id']}")
+
+
+def wait_logs(host, flags):
+    """The tables of the host say so; '' for none at all."""
+    def is_there():
+        ports = [line for line in host.ask("tables")["tables"].splitlines() if line.startswith("ports ")]
+        return any(f" {flags} " in line for line in ports) if flags else not any(" log-" in line for line in ports)
+    wait_for(is_there, f"the host to log {flags or 'nothing'}")
+
+
+def test_what_is_let_in_and_refused_is_logged(lab, groups, log_file):
+    """ACCEPT once a connection, with the rule; DROP each packet; only at the port and of the group that a log names."""
+    web, clients = groups.new("web"), groups.new("clients", OUT)
+    rule = groups.allow(web, ports=7000)
+    host = lab.hosts[0]
+    with workload(lab, host, web) as server, workload(lab, lab.hosts[1], clients) as client, listening(server, 7000), \
+            logging(lab, resource_id=web["id"], target_id=server.port["id"]) as log:
+        wait_logs(host, "log-drop log-rules")
+        with connect(client, server, 7000) as connection:
+            for _ in range(3):
+                connection.sendall(b"hello")
+                assert connection.recv(100)
+            source_port = str(connection.getsockname()[1])
+        assert not connects(client, server, 7001)
+        wait_for(lambda: entries(log_file, action="DROP"), "a line about what was refused")
+        accepted, = entries(log_file, action="ACCEPT")
+        assert accepted == {**accepted, "direction": "ingress", "project": server.port["project_id"], "port": server.port["id"],
+                            "logs": log["id"], "rule": rule["id"], "source": client.address, "destination": server.address,
+                            "protocol": "6", "source_port": source_port, "destination_port": "7000", "tcp_flags": "S",
+                            "source_mac": client.port["mac_address"], "destination_mac": server.port["mac_address"],
+                            "ethertype": "0x0800"}
+        refused = entries(log_file, action="DROP")[0]
+        assert refused == {**refused, "direction": "ingress", "port": server.port["id"], "reason": "policy_ingress",
+                           "destination_port": "7001", "logs": log["id"]} and "rule" not in refused
+        assert not entries(log_file, port=client.port["id"])
+
+        # Rotation: what is said after SIGHUP is in a new file.
+        log_file.rename(log_file.with_suffix(".1"))
+        host.agent.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: connects(client, server, 7001) or entries(log_file, action="DROP"), "a new file")
+
+        # Off is off: the next packets are dropped as before, and not a line is written.
+        lab.api.put(f"/v2.0/log/logs/{log['id']}", {"log": {"enabled": False}})
+        wait_logs(host, "")
+        n_lines, dropped = len(entries(log_file)), host.drops(server.port)["policy_ingress"]
+        assert not connects(client, server, 7001)
+        assert host.drops(server.port)["policy_ingress"] > dropped and connects(client, server, 7000)
+        assert len(entries(log_file)) == n_lines
+    wait_logs(host, "")
+    log_file.write_text("")  # The agents go on at its end.
+
+
+def test_a_flood_is_logged_by_its_rate_and_counted(lab, groups, log_file):
+    """2,000 datagrams: each is a line, or among those said to be left out; another port's lines all come."""
+    nothing, clients = groups.new("nothing"), groups.new("clients", OUT)
+    host = lab.hosts[0]
+    with workload(lab, host, nothing) as flooded, workload(lab, host, nothing) as quiet, workload(lab, lab.hosts[1], clients) as client, \
+            logging(lab, resource_id=nothing["id"], event="DROP"):
+        wait_logs(host, "log-drop")
+        client.ping(flooded)
+        with client.namespace.inside():
+            sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        for i in range(2000):
+            sender.sendto(b"flood", (flooded.address, 9))
+            if i % 200 == 0:
+                sender.sendto(b"quiet", (quiet.address, 9))
+        sender.close()
+
+        def is_complete():
+            left_out = sum(int(entry["count"]) for entry in entries(log_file, action="LEFT_OUT", port=flooded.port["id"]))
+            lines = len(entries(log_file, action="DROP", port=flooded.port["id"]))
+            return left_out > 1000 and 2000 <= left_out + lines <= sum(host.drops(flooded.port).values())
+
+        wait_for(is_complete, "all that was dropped to be said")
+        assert len(entries(log_file, action="DROP", direction="ingress", port=quiet.port["id"])) == 10
+        assert not entries(log_file, action="LEFT_OUT", port=quiet.port["id"])
+    wait_logs(host, "")
+    log_file.write_text("")  # The agents go on at its end.
+
+
+def test_a_port_is_followed_by_its_project_only(lab, groups, log_file):
+    project, token = lab.api.project("followers")
+    user = lab.api.post("/identity/v3/users", {"user": {"name": "follower", "password": "secret", "domain_id": "default"}})["user"]
+    member = next(role for role in lab.api.get("/identity/v3/roles")["roles"] if role["name"] == "member")
+    lab.api.put(f"/identity/v3/projects/{project}/users/{user['id']}/roles/{member['id']}", None)
+    token = lab.api.login("followers", "follower", "secret")
+    web, clients = groups.new("web"), groups.new("clients", OUT)
+    with workload(lab, lab.hosts[0], web) as server, workload(lab, lab.hosts[1], clients) as client, \
+            logging(lab, project_id=server.port["project_id"]):
+        wait_logs(lab.hosts[0], "log-drop log-accept")
+        path = f"/weft/v1/ports/{server.port['id']}/log"
+        lab.api.get(path, token=token, expect=404)
+        begin = lab.api.get(path)
+        assert begin == {"lines": [], "next": 1, "missed": 0}
+        assert client.ping(server) == 0
+        seen = wait_for(lambda: (answer := lab.api.get(f"{path}?since={begin['next']}"))["lines"] and answer, "a line to follow")
+        assert "action=DROP direction=ingress" in seen["lines"][0] and f"port={server.port['id']}" in seen["lines"][0]
+        assert lab.api.get(f"{path}?since={seen['next']}")["lines"] == []
+    wait_logs(lab.hosts[0], "")
+    log_file.write_text("")  # The agents go on at its end.
