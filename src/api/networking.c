@@ -151,7 +151,7 @@ static void show_index(struct request *request)
                    {"default_security_group_rule", "default-security-group-rules"}, {"address_group", "address-groups"},
                    {"security_groups_default_statefulness", "security-groups-default-statefulness"},
                    {"firewall_group", "fwaas/firewall_groups"}, {"firewall_policy", "fwaas/firewall_policies"},
-                   {"firewall_rule", "fwaas/firewall_rules"}, {"quota", "quotas"}};
+                   {"firewall_rule", "fwaas/firewall_rules"},
                    {"log", "log/logs"}, {"loggable_resource", "log/loggable-resources"}, {"quota", "quotas"}};
     json_t *list = json_array();
 

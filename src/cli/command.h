@@ -48,6 +48,7 @@ enum completion {
     COMPLETE_FIREWALL_GROUP,
     COMPLETE_FIREWALL_POLICY,
     COMPLETE_FIREWALL_RULE,
+    COMPLETE_LOG,
     COMPLETE_FABRIC_SWITCH, /* From here on: names weft-fabric lists. */
     COMPLETE_FABRIC_HOST,
     COMPLETE_FABRIC_END,    /* A host or a switch. */

@@ -9,12 +9,13 @@
 #include "weft/cli/hosts.h"
 #include "weft/cli/identity.h"
 #include "weft/cli/lab.h"
+#include "weft/cli/logs.h"
 #include "weft/cli/metadata.h"
 #include "weft/cli/pools.h"
 #include "weft/cli/ports.h"
 #include "weft/cli/resource.h"
-#include "weft/cli/security.h"
 #include "weft/cli/routing.h"
+#include "weft/cli/security.h"
 #include "weft/cli/trace.h"
 
 /* A flag whose value is one attribute; one that takes no value; one that the command reads itself. */
@@ -297,6 +298,18 @@ static const struct flag firewall_rule_attributes[] = {
     ATTRIBUTE("destination-port", "PORT[:LAST]", "at which port; none: any", ENCODE_STRING_OR_NULL, "destination_port"),
     CHOICE("enabled", "BOOLEAN", "false: as if it were not there", "true false", ENCODE_BOOLEAN, "enabled"),
     CHOICE("shared", "BOOLEAN", "for all projects (administrators)", "true false", ENCODE_BOOLEAN, "shared"),
+    END,
+};
+static const struct flag log_attributes[] = {
+    ATTRIBUTE("type", "TYPE", "what decides, as 'weft log types' lists (security_group)", ENCODE_STRING, "resource_type"),
+    NAMED("security-group", "GROUP", "only ports in it, and what its rules let pass", COMPLETE_SECURITY_GROUP, ENCODE_SECURITY_GROUP, "resource_id"),
+    NAMED("port", "PORT", "only at this port", COMPLETE_PORT, ENCODE_PORT, "target_id"),
+    CHOICE("event", "EVENT", "what passes, what is dropped, or both (ALL)", "ALL ACCEPT DROP", ENCODE_STRING, "event"),
+    END,
+};
+static const struct flag log_state[] = {
+    SWITCH("enable", "log (as unless said)", ENCODE_TRUE, "enabled"),
+    SWITCH("disable", "do not log", ENCODE_FALSE, "enabled"),
     END,
 };
 
@@ -662,6 +675,20 @@ const struct command commands[] = {
      .flags = {change, firewall_rule_attributes, common_attributes}, .run = run_set, .resource = &resource_firewall_rule},
     {.name = "firewall rule delete", .help = "Delete firewall rules",
      .arguments = {{.name = "RULE", .is_rest = true, .completion = COMPLETE_FIREWALL_RULE}}, .run = run_delete, .resource = &resource_firewall_rule},
+    {.name = "log create", .help = "Log what security groups let pass or drop", .arguments = {{.name = "NAME"}},
+     .flags = {log_attributes, log_state, common_attributes, owner}, .run = run_create, .resource = &resource_log,
+     .details = "For administrators.  Without --security-group and --port: all ports of the project.  Each host logs to its own file, at most\n"
+                "so many lines a second for each port: see weft-agent(8)."},
+    {.name = "log list", .help = "List logs", .flags = {name_filter, filters}, .run = run_list, .resource = &resource_log},
+    {.name = "log show", .help = "Show a log", .arguments = {{.name = "LOG", .completion = COMPLETE_LOG}}, .run = run_show, .resource = &resource_log},
+    {.name = "log set", .help = "Change a log's name, or switch it on and off", .arguments = {{.name = "LOG", .completion = COMPLETE_LOG}},
+     .flags = {change, log_state, common_attributes}, .run = run_set, .resource = &resource_log},
+    {.name = "log delete", .help = "Delete logs", .arguments = {{.name = "LOG", .is_rest = true, .completion = COMPLETE_LOG}}, .run = run_delete,
+     .resource = &resource_log},
+    {.name = "log types", .help = "List what can be logged", .run = run_log_types},
+    {.name = "log follow", .help = "Print what is logged at ports, as it happens",
+     .arguments = {{.name = "PORT", .is_optional = true, .is_rest = true, .completion = COMPLETE_PORT}}, .run = run_log_follow,
+     .details = "Of the ports named, or of all that are bound to a host.  Prints nothing of ports that no log is about."},
     {.name = "router create", .help = "Create a router", .arguments = {{.name = "NAME"}},
      .flags = {router_gateway, state_attributes, common_attributes, owner}, .run = run_create, .resource = &resource_router},
     {.name = "router list", .help = "List routers", .flags = {name_filter, filters}, .run = run_list, .resource = &resource_router},

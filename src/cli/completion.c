@@ -144,6 +144,7 @@ static void offer_values(struct query *query, enum completion completion, const 
         [COMPLETE_DEFAULT_RULE] = &resource_default_rule,
         [COMPLETE_FIREWALL_GROUP] = &resource_firewall_group, [COMPLETE_FIREWALL_POLICY] = &resource_firewall_policy,
         [COMPLETE_FIREWALL_RULE] = &resource_firewall_rule,
+        [COMPLETE_LOG] = &resource_log,
     };
 
     if (choices)

@@ -24,7 +24,7 @@ struct resource {
 
 extern const struct resource resource_network, resource_subnet, resource_port, resource_router, resource_floating_ip, resource_host,
     resource_project, resource_user, resource_role, resource_security_group, resource_security_group_rule, resource_address_group,
-    resource_address_scope, resource_subnet_pool, resource_default_rule, resource_default_statefulness,
+    resource_address_scope, resource_subnet_pool, resource_default_rule, resource_default_statefulness, resource_log,
     resource_firewall_group, resource_firewall_policy, resource_firewall_rule;
 
 /* Where the API has them: "security-groups". */

@@ -146,6 +146,20 @@ const struct resource resource_security_group_rule = {
     .path = "security-group-rules", .is_nameless = true,
 };
 
+static const struct column log_columns[] = {
+    {"id", "ID"}, {"name", "NAME"}, {"enabled", "ENABLED"}, {"event", "EVENT"}, {"resource_id", "SECURITY GROUP"}, {"target_id", "PORT"},
+    {"project_id", "PROJECT"}, {NULL, NULL},
+};
+static int complete_log(struct call *call, json_t *attributes)
+{
+    if (!json_object_get(attributes, "resource_type"))
+        json_object_set_new(attributes, "resource_type", json_string("security_group"));
+    return 0;
+}
+const struct resource resource_log = {
+    "log", "logs", SERVICE_NETWORK, log_columns, "PUT", true, complete_log, .path = "log/logs",
+};
+
 static const struct column address_group_columns[] = {
     {"id", "ID"}, {"name", "NAME"}, {"addresses", "ADDRESSES"}, {"description", "DESCRIPTION"}, {NULL, NULL},
 };

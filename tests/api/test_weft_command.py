@@ -298,6 +298,26 @@ def test_completion_knows_security_groups(member):
     member("security-group", "delete", "web")
 
 
+def test_logs_from_beginning_to_end(weft, member):
+    assert weft.json("log", "types") == [{"type": "security_group"}]
+    group = weft.json("security-group", "create", "logged")
+    weft.json("network", "create", "logged-net")
+    port = weft.json("port", "create", "logged-port", "--network", "logged-net", "--security-group", "logged")
+    log = weft.json("log", "create", "drops", "--event", "DROP", "--security-group", "logged", "--port", "logged-port", "--disable")
+    assert (log["event"], log["resource_id"], log["target_id"], log["enabled"], log["resource_type"]) == (
+        "DROP", group["id"], port["id"], False, "security_group")
+    assert weft.json("log", "set", "drops", "--enable", "--name", "all-drops")["enabled"] is True
+    assert [entry["id"] for entry in weft.json("log", "list", "--name", "all-drops")] == [log["id"]]
+    assert weft("__complete", "3", "weft", "log", "show", "all").split() == ["all-drops"]
+    assert "it needs the role admin" in member.refused("log", "create", "mine")[1]
+    assert "not bound" in weft.refused("log", "follow", "logged-port")[1]
+    weft("log", "delete", "all-drops")
+    weft("port", "delete", "logged-port")
+    weft("network", "delete", "logged-net")
+    weft("security-group", "delete", "logged")
+    assert weft.json("log", "list") == []
+
+
 def test_routers_and_floating_ips(weft, member):
     weft("network", "create", "ext", "--external")
     weft("subnet", "create", "ext-v4", "--network", "ext", "--cidr", "203.0.113.0/24", "--no-dhcp")

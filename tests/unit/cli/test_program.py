@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import stat
 import subprocess
 import xml.etree.ElementTree
@@ -339,6 +340,23 @@ def test_drops_name_ports(api, weft):
     assert [(r["host"], r["port"], r["reason"], r["packets"]) for r in rows] == [
         ("h1", "p1", "spoofed_ip", 3), ("h1", None, "unknown_peer", 1)]
     assert weft("drops", "-o", "value", "-c", "reason") == "spoofed_ip\nunknown_peer\n"
+
+
+def test_log_follow_prints_lines_of_bound_ports(api, weft):
+    port = api.add("ports", name="p1", **{"binding:host_id": "h1"})
+    api.add("ports", name="p2", **{"binding:host_id": ""})
+    path = f"/weft/v1/ports/{port['id']}/log"
+    api.answers["GET", path] = (200, {"lines": ["time=... action=DROP"], "next": 8, "missed": 2})
+    command = subprocess.Popen([WEFT, "log", "follow"], env=weft.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert [command.stdout.readline() for _ in range(2)] == ["time=... action=DROP\n"] * 2
+    finally:
+        command.send_signal(signal.SIGINT)
+        errors = command.communicate(timeout=10)[1]
+    assert command.returncode == 0 and "2 lines were not seen in time" in errors and "following 1 ports" in errors
+    asked = [asked for _, asked, _, _ in api.requests if asked.startswith(path)]
+    assert asked[:2] == [path, f"{path}?since=8"]
+    assert weft.run("log", "follow", "nobody").returncode == 3
 
 
 def test_trace_builds_the_frame_with_the_right_addresses(api, weft):
