@@ -10,7 +10,8 @@
  *     its ack       >= E(B) - max(W(A), 66000)       and not long ago.
  *
  * What does not fit is dropped, as Linux' conntrack calls it invalid and Neutron's drivers drop that.  A connection that is met in the
- * middle (its entry is new, or policy has just come to the port) is taken as it is.
+ * middle (its entry is new, or policy has just come to the port) is taken as it is, and since nobody knows the scale of its windows, so is
+ * whatever does not fit there: only its RSTs must, and as Linux does.
  *
  * Beyond windows, RFC 5961 and RFC 9293:
  *   - A SYN in a synchronized connection passes and changes nothing: its receiver answers with an ACK, and if that was news to the sender,
@@ -218,6 +219,20 @@ static __always_inline void track_advance(struct flow_entry *entry, const struct
         track_state(entry, FLOW_HALF_CLOSED);
 }
 
+/* A SYN that came in the middle (FLOW_SYN_AGAIN) has been answered: there is a new connection, of which only the SYN-ACK is known. */
+static __noinline void track_agreed(struct flow_entry *entry, const struct tcp_segment *segment, __u32 side)
+{
+    const __u32 both = FLOW_TRACKED | FLOW_TRACKED << 1;
+
+    track_restart(entry, segment, side);
+    tcp_set_side(entry, !side, segment->acknowledged, segment->acknowledged, FLOW_SCALE_UNKNOWN);
+    tcp_set_scale(entry, side, FLOW_SCALE_UNKNOWN);
+    if (side)
+        flow_flags_change(entry, both | FLOW_SYN_AGAIN | FLOW_LOCAL_STARTED, 0);
+    else
+        flow_flags_change(entry, both | FLOW_SYN_AGAIN, FLOW_LOCAL_STARTED);
+}
+
 /* Does the segment from 'side' fit the connection?  Returns STEP_CONTINUE, DROP_tcp_window, or TRACK_RESTART for a SYN that begins another
  * one. */
 static __always_inline __u32 track_segment(struct flow_entry *entry, const struct tcp_segment *segment, __u32 side)
@@ -251,22 +266,25 @@ static __always_inline __u32 track_segment(struct flow_entry *entry, const struc
         flow_flags_change(entry, FLOW_TRACKED << side, 0);
         return STEP_CONTINUE;
     }
-    if (!track_fits(entry, segment, side)) {
+    /* Where scales are not known windows are so wide that the answer to another SYN may well fit: then what it answers decides. */
+    bool agrees = !is_original && flags & FLOW_SYN_AGAIN && syn && (__u16)segment->acknowledged == (side ? entry->window[0] : entry->window[1]);
+    bool is_loose = tcp_scale_of(entry, 0) == FLOW_SCALE_UNKNOWN || tcp_scale_of(entry, 1) == FLOW_SCALE_UNKNOWN;
+    bool fits = !(agrees && is_loose) && track_fits(entry, segment, side);
+    if (!fits && agrees) {
+        track_agreed(entry, segment, side);
+        return STEP_CONTINUE;
+    }
+    if (!fits && is_loose && !(flags & FLOW_SYN_AGAIN)) {
+        /* Either this segment or one before was another connection's, and nobody can tell which: what its sender says of itself holds. */
+        if (!syn)
+            tcp_set_side(entry, side, segment->end, segment->window, FLOW_SCALE_UNKNOWN);
+        return STEP_CONTINUE;
+    }
+    if (!fits) {
         if (is_original || !(flags & FLOW_SYN_AGAIN))
             return DROP_tcp_window;
-        if (!syn) /* Of a third connection, that the tracker never heard of. */
-            return segment->size || segment->flags & TCP_FIN ? DROP_tcp_window : STEP_CONTINUE;
-        if ((__u16)segment->acknowledged != (side ? entry->window[0] : entry->window[1]))
-            return DROP_tcp_window;
-        /* They agree that there is a new one. */
-        track_restart(entry, segment, side);
-        tcp_set_side(entry, !side, segment->acknowledged, segment->acknowledged, FLOW_SCALE_UNKNOWN);
-        tcp_set_scale(entry, side, FLOW_SCALE_UNKNOWN);
-        if (side)
-            flow_flags_change(entry, both | FLOW_SYN_AGAIN | FLOW_LOCAL_STARTED, 0);
-        else
-            flow_flags_change(entry, both | FLOW_SYN_AGAIN, FLOW_LOCAL_STARTED);
-        return STEP_CONTINUE;
+        /* Of a third connection, that the tracker never heard of. */
+        return syn || segment->size || segment->flags & TCP_FIN ? DROP_tcp_window : STEP_CONTINUE;
     }
     track_advance(entry, segment, side, is_original);
     return STEP_CONTINUE;
