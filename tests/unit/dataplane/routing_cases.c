@@ -34,6 +34,17 @@ static void a_scope_and_none(struct pipeline *pipeline, struct pipeline_frame *f
     fixture_router_port(pipeline, 2)->flags |= ROUTER_PORT_SCOPES(1, 1);
 }
 
+/* Network 10 is external, and the second router translates at its gateway there. */
+static void second_router_translates(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    fixture_router_port(pipeline, 3)->flags |= ROUTER_PORT_EXTERNAL | ROUTER_PORT_SNAT;
+}
+
+static void second_router_has_a_gateway(struct pipeline *pipeline, struct pipeline_frame *frame)
+{
+    fixture_router_port(pipeline, 3)->flags |= ROUTER_PORT_EXTERNAL;
+}
+
 static void port_1_down(struct pipeline *pipeline, struct pipeline_frame *frame)
 {
     fixture_router_port(pipeline, 1)->flags = 0;
@@ -165,6 +176,13 @@ const struct packet_case routing_cases[] = {
     {"hop_limit_ends", 1, "A>R ip6 fd01::1>fd02::1 ttl=1 udp 1>2", DROPS(ttl_exceeded, 1), .n_outputs = 1},
     {"ttl_of_zero", 1, "A>R ip 10.0.0.1>10.0.2.1 ttl=0 udp 1>2", DROPS(ttl_exceeded, 1), .n_outputs = 1},
     {"different_address_scopes", 1, "A>R ip 10.0.0.1>10.0.1.1 udp 1>2", DROPS(address_scope, 1), .arrange = different_scopes},
+    {"no_chain_through_a_gateway_that_translates", 1, "A>R ip 10.0.0.1>10.0.2.1 udp 1>2", DROPS(not_routable, 1), .arrange = second_router_translates},
+    {"a_chain_through_a_gateway_that_does_not", 1, "A>R ip 10.0.0.1>10.0.2.1 udp 1>2", TO_PORT(11), .out = "U>K ip 10.0.0.1>10.0.2.1 ttl=62 udp 1>2",
+     .arrange = second_router_has_a_gateway},
+    {"ipv6_is_not_translated", 1, "A>R ip6 fd01::1>fd03::1 udp 1>2", TO_PORT(11), .out = "U>K ip6 fd01::1>fd03::1 ttl=62 udp 1>2",
+     .arrange = second_router_translates},
+    {"the_first_router_is_no_chain", 10, "J>T ip 10.0.1.1>10.0.2.1 udp 1>2", TO_PORT(11), .out = "U>K ip 10.0.1.1>10.0.2.1 ttl=63 udp 1>2",
+     .arrange = second_router_translates},
     {"an_address_scope_and_none", 1, "A>R ip 10.0.0.1>10.0.1.1 udp 1>2", DROPS(address_scope, 1), .arrange = a_scope_and_none},
     {"an_address_scope_and_none_of_ipv6", 1, "A>R ip6 fd01::1>fd02::1 udp 1>2", DROPS(address_scope, 1), .arrange = a_scope_and_none},
     {"one_address_scope_of_each_router", 1, "A>R ip 10.0.0.1>10.0.2.1 udp 1>2", TO_PORT(11), .out = "U>K ip 10.0.0.1>10.0.2.1 ttl=62 udp 1>2",

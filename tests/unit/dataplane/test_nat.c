@@ -342,6 +342,69 @@ static void a_name_is_given_back_when_there_is_no_entry(void **state)
     expect_drop(DROP_connection_limit);
 }
 
+static void find_the_entry(void *key, void *value, void *context)
+{
+    *(struct flow_entry **)context = value;
+}
+
+static struct flow_entry *the_entry(void)
+{
+    struct flow_entry *entry = NULL;
+
+    assert_int_equal(n_entries("connections"), 1);
+    pipeline_visit(pipeline, "connections", find_the_entry, &entry);
+    return entry;
+}
+
+/* Another CPU was faster with a connection of this name: the one that comes second has a name outside already, and gives it back.  (An entry of
+ * another layout is one that nobody finds, and that is there.) */
+static void who_comes_second_gives_its_name_back(void **state)
+{
+    say(1, "A>R ip 10.0.0.1>192.0.2.200 udp 2000>53 +9");
+    expect_verdict(PIPELINE_OUTSIDE);
+    uint16_t port = chosen_port();
+    the_entry()->layout = FLOW_LAYOUT + 1;
+    say(1, "A>R ip 10.0.0.1>192.0.2.200 udp 2000>53 +9");
+    expect_drop(DROP_connection_limit);
+    assert_int_equal(n_entries("aliases"), 1);
+    assert_int_equal(names_of(5), 1);
+    the_entry()->layout = FLOW_LAYOUT;
+    say(1, "A>R ip 10.0.0.1>192.0.2.200 udp 2000>53 +9"); /* As after the race: by the first one's name. */
+    expect_outside(0, frame_text("u>x ip 203.0.113.10>192.0.2.200 ttl=63 udp %u>53 +9", port));
+}
+
+/* A connection in the place of one that has just ended keeps that one's names, so neither of them may be translated. */
+static void no_translation_is_left_to_the_next_connection(void **state)
+{
+    const uint64_t tick = 1ull << FLOW_TIME_SHIFT;
+    uint64_t now = 5000000000ull;
+
+    for (int was_translated = 0; was_translated < 2; was_translated++) {
+        pipeline_advance(pipeline, now);
+        say(1, "A>R ip 10.0.0.1>192.0.2.200 udp 2000>53 +9");
+        expect_verdict(PIPELINE_OUTSIDE);
+        struct flow_entry *entry = the_entry();
+        if (!was_translated) { /* As one of before the router had a gateway. */
+            pipeline_clear(pipeline, "aliases");
+            entry->flags &= ~(FLOW_TRANSLATED | FLOW_ALIASED);
+        }
+        entry->state = FLOW_DEAD;
+        entry->last_seen = now >> FLOW_TIME_SHIFT;
+        say(1, "A>R ip 10.0.0.1>192.0.2.200 udp 2000>53 +9");
+        expect_drop(DROP_connection_limit);
+        assert_int_equal(n_entries("aliases"), was_translated);
+        assert_int_equal(the_entry()->state, FLOW_DEAD);
+        pipeline_advance(pipeline, now += 10 * tick);
+        say(1, "A>R ip 10.0.0.1>192.0.2.200 udp 2000>53 +9"); /* Nobody can hold it any more. */
+        expect_outside(0, frame_text("u>x ip 203.0.113.10>192.0.2.200 ttl=63 udp %u>53 +9", chosen_port()));
+        assert_true(the_entry()->flags & FLOW_TRANSLATED);
+        assert_int_equal(n_entries("aliases"), 1);
+        pipeline_clear(pipeline, "aliases");
+        pipeline_clear(pipeline, "connections");
+        now += 1000000000ull;
+    }
+}
+
 static void a_block_that_is_taken_away_ends_its_connections(void **state)
 {
     const uint32_t gateway = 5;
@@ -930,6 +993,8 @@ int main(void)
         TEST(only_who_was_spoken_to_may_answer),
         TEST(ports_of_a_router_end),
         TEST(a_name_is_given_back_when_there_is_no_entry),
+        TEST(who_comes_second_gives_its_name_back),
+        TEST(no_translation_is_left_to_the_next_connection),
         TEST(a_block_that_is_taken_away_ends_its_connections),
         TEST(without_snat_addresses_stay),
         TEST(within_an_address_scope_addresses_stay),
