@@ -7,8 +7,12 @@
 #include <string.h>
 
 #include "weft/api/security.h"
+#include "weft/api/turns.h"
 #include "weft/base/util.h"
 #include "weft/model/resources.h"
+
+#define TURN "addresses" /* By project. */
+#define ADDRESSES_PER_PROJECT 8192
 
 static const struct computed computed[] = {{.name = NULL}};
 
@@ -55,10 +59,32 @@ static bool holds(const struct address_group *group, const struct ip_prefix *pre
     return group->n_addresses > 0 && bsearch(prefix, group->addresses, group->n_addresses, sizeof *prefix, compare);
 }
 
+/* Each is a row on every host that a rule with the group concerns, in a table that all projects share. */
+static int check_number(struct plan *plan, const struct address_group *group, struct error *error)
+{
+    const struct replica *replica = request_api(plan_request(plan))->replica;
+    size_t n = group->n_addresses;
+
+    plan_take_turn(plan, TURN, group->object.project_id);
+    REPLICA_FOREACH (member, replica_by_project(replica, RESOURCE_ADDRESS_GROUP, group->object.project_id))
+        if (!streq(member->object->id, group->object.id))
+            n += ((const struct address_group *)member->object)->n_addresses;
+    for (const struct object *object = NULL; (object = plan_created(plan, RESOURCE_ADDRESS_GROUP, object));)
+        if (object != &group->object && streq(object->project_id, group->object.project_id))
+            n += ((const struct address_group *)object)->n_addresses;
+    if (n <= ADDRESSES_PER_PROJECT)
+        return 0;
+    return error_set_type(error, -EBUSY, "OverQuota", "addresses",
+                          "Quota exceeded for resources: ['address_group']. The project's groups would have %zu addresses; %d is the limit.", n,
+                          ADDRESSES_PER_PROJECT);
+}
+
 static int create(struct change *change)
 {
-    sort((struct address_group *)change->after);
-    return 0;
+    struct address_group *group = (struct address_group *)change->after;
+
+    sort(group);
+    return group->n_addresses ? check_number(change->plan, group, change->error) : 0;
 }
 
 static int update(struct change *change)
@@ -166,6 +192,8 @@ static void change_addresses(struct request *request, int (*apply)(struct addres
 
     if (r == 0)
         r = apply((struct address_group *)after, (const struct address_group *)given, &error);
+    if (r == 0 && ((const struct address_group *)after)->n_addresses > ((const struct address_group *)before)->n_addresses)
+        r = check_number(plan, (const struct address_group *)after, &error);
     if (r == 0) {
         plan_commit(plan, changed);
         return;

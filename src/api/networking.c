@@ -181,6 +181,8 @@ static void changed(const struct replica_change *change, void *context)
     case RESOURCE_SUBNET_POOL:
     case RESOURCE_ROUTER:
     case RESOURCE_FLOATING_IP:
+    case RESOURCE_PORT_FORWARDING:
+    case RESOURCE_ADDRESS_GROUP:
     case RESOURCE_SECURITY_GROUP:
     case RESOURCE_SECURITY_GROUP_RULE:
     case RESOURCE_FIREWALL_GROUP:

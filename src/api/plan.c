@@ -117,6 +117,11 @@ void plan_fail(struct plan *plan, int code)
         plan->failure = code;
 }
 
+bool plan_has_failed(const struct plan *plan)
+{
+    return plan->failure != 0;
+}
+
 static struct entry *find(const struct plan *plan, enum resource_kind kind, const char *id)
 {
     char key[REPLICA_KEY_SIZE];
@@ -316,6 +321,9 @@ void plan_require_only(struct plan *plan, const char *prefix, char **endings, si
     char from[STORE_KEY_MAX_SIZE], to[STORE_KEY_MAX_SIZE];
     size_t from_size = snprintf(from, sizeof from, "%s", prefix), to_size;
 
+    if (plan_claims(plan, prefix))
+        return;
+    note_claim(plan, prefix);
     if (n_endings > 1)
         qsort(endings, n_endings, sizeof *endings, compare_text);
     for (size_t i = 0; i <= n_endings; i++) {

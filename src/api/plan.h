@@ -48,7 +48,8 @@ void plan_remove(struct plan *plan, const char *key);
 
 void plan_require_absent(struct plan *plan, const char *key);
 
-/* Under 'prefix' exist no other keys than those with these endings, which this sorts. */
+/* Under 'prefix' exist no other keys than those with these endings, which this sorts.  Said again of a prefix, it is nothing: what the plan
+ * itself adds is not there yet. */
 void plan_require_only(struct plan *plan, const char *prefix, char **endings, size_t n_endings);
 
 /* Reservations.  As ipam.h, quota.h and vnis.h say; undone when the plan is freed without having been committed. */
@@ -59,6 +60,7 @@ int plan_choose_vni(struct plan *plan, uint32_t *ret_vni);
 int plan_reserve_vni(struct plan *plan, uint32_t vni);
 
 void plan_fail(struct plan *plan, int code);
+bool plan_has_failed(const struct plan *plan); /* Nothing more need be put into it: plan_commit answers. */
 
 /* Commits; 'done' runs with the plan still there when that has succeeded and the replica has it.  When somebody was quicker
  * the request is retried; other failures are answered here. */

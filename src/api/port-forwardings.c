@@ -10,6 +10,7 @@
 
 #include "weft/api/nat.h"
 #include "weft/api/ports.h"
+#include "weft/api/turns.h"
 #include "weft/base/util.h"
 #include "weft/model/resources.h"
 
@@ -140,7 +141,9 @@ static int read_port(const json_t *value, uint16_t *ret)
     return 0;
 }
 
-#define FORWARDED_PORTS_MAX 1024 /* Of one floating IP. */
+#define FORWARDED_PORTS_MAX 1024 /* Of one floating IP, */
+#define FORWARDED_PORTS_PER_PROJECT 8192
+#define TURN "forwarded-ports" /* By project. */
 
 /* "80:90", or "80". */
 static int read_range(const json_t *value, uint16_t *ret_first, uint16_t *ret_last)
@@ -310,11 +313,39 @@ static int check_number(struct change *change, const struct port_forwarding *for
                           forwarding->floating_ip_id, n, FORWARDED_PORTS_MAX);
 }
 
+/* What one project may have of the table that all projects share. */
+static int check_share(struct change *change, const struct port_forwarding *forwarding)
+{
+    const char *project_id = forwarding->object.project_id;
+    uint32_t n = n_ports(forwarding), before = change->before ? n_ports(of(change->before)) : 0;
+
+    if (n <= before)
+        return 0;
+    plan_take_turn(change->plan, TURN, project_id);
+    REPLICA_FOREACH (member, replica_by_project(request_api(change->request)->replica, RESOURCE_PORT_FORWARDING, project_id))
+        if (!streq(member->object->id, forwarding->object.id))
+            n += n_ports(of(member->object));
+    for (const struct object *object = NULL; (object = plan_created(change->plan, RESOURCE_PORT_FORWARDING, object));)
+        if (of(object) != forwarding)
+            n += n_ports(of(object));
+    if (n <= FORWARDED_PORTS_PER_PROJECT)
+        return 0;
+    return error_set_type(change->error, -EBUSY, "OverQuota", NULL,
+                          "Quota exceeded for resources: ['port_forwarding']. The project would forward %u ports; %d is the limit.", n,
+                          FORWARDED_PORTS_PER_PROJECT);
+}
+
 static int check_duplicates(struct change *change, const struct port_forwarding *forwarding)
 {
     const struct replica *replica = request_api(change->request)->replica;
     int r = check_number(change, forwarding);
 
+    if (r == 0)
+        r = check_share(change, forwarding);
+    /* The others of the port, whichever floating IP they are of, must not become what this one is. */
+    REPLICA_FOREACH (member, replica_find(replica, REPLICA_FORWARDINGS_BY_PORT, forwarding->internal_port_id))
+        if (!streq(member->object->id, forwarding->object.id))
+            plan_guard(change->plan, member->object);
     REPLICA_FOREACH (member, replica_find(replica, REPLICA_FORWARDINGS_BY_FLOATING_IP, forwarding->floating_ip_id))
         r = r < 0 ? r : check_against(change, forwarding, of(member->object));
     REPLICA_FOREACH (member, replica_find(replica, REPLICA_FORWARDINGS_BY_PORT, forwarding->internal_port_id))

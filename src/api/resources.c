@@ -364,7 +364,7 @@ void resource_create(struct request *request)
     snprintf(where, sizeof where, "%s", name);
     if (one)
         r = create_one(plan, request, one, &error);
-    for (size_t i = 0; many && i < json_array_size(many) && r == 0; i++) {
+    for (size_t i = 0; many && i < json_array_size(many) && r == 0 && !plan_has_failed(plan); i++) {
         snprintf(where, sizeof where, "%s[%zu]", collection, i);
         r = create_one(plan, request, json_array_get(many, i), &error);
     }

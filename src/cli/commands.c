@@ -468,6 +468,8 @@ static const struct flag quota_attributes[] = {
     ATTRIBUTE("firewall-rule", "NUMBER", "firewall rules", ENCODE_NUMBER, "firewall_rule"),
     ATTRIBUTE("router", "NUMBER", "routers", ENCODE_NUMBER, "router"),
     ATTRIBUTE("floating-ip", "NUMBER", "floating IPs", ENCODE_NUMBER, "floatingip"),
+    ATTRIBUTE("port-forwarding", "NUMBER", "port forwardings", ENCODE_NUMBER, "port_forwarding"),
+    ATTRIBUTE("address-group", "NUMBER", "address groups", ENCODE_NUMBER, "address_group"),
     END,
 };
 

@@ -420,6 +420,55 @@ def test_a_floating_ip_forwards_so_many_ports(site, alice):
     alice.post(path, body("2001:2024", "2001:2024"))
 
 
+def forwarding_body(port, external, internal):
+    return {"port_forwarding": {"protocol": "tcp", "internal_port_id": port["id"], "internal_ip_address": port["fixed_ips"][0]["ip_address"],
+                                "external_port_range": external, "internal_port_range": internal}}
+
+
+def test_a_project_forwards_so_many_ports(site, alice, admin):
+    port = alice.port(site.inside)
+    ranges = [f"{1 + 1024 * i}:{1024 * (i + 1)}" for i in range(9)]
+    paths = [f"/floatingips/{floating(alice, site.outside)['id']}/port_forwardings" for _ in ranges]
+    for path, one in zip(paths[:8], ranges):
+        made = alice.post(path, forwarding_body(port, one, one))["port_forwarding"]
+    alice.refused("POST", paths[8], 409, "OverQuota", "['port_forwarding']", "8193", "8192", body=forwarding_body(port, "1", "60000"))
+    assert admin.get(f"/quotas/{alice.project}")["quota"]["port_forwarding"] == 500
+    assert admin.get(f"/quotas/{alice.project}/details.json")["quota"]["port_forwarding"]["used"] == 8
+    alice.delete(f"{paths[7]}/{made['id']}")
+    alice.post(paths[8], forwarding_body(port, "1", "60000"))
+    admin.put(f"/quotas/{alice.project}", {"quota": {"port_forwarding": 8}})
+    alice.refused("POST", paths[8], 409, "OverQuota", "['port_forwarding']", body=forwarding_body(port, "2", "60001"))
+    admin.delete(f"/quotas/{alice.project}")
+
+
+def test_forwardings_of_two_floating_ips_change_at_once(site, alice):
+    """Both may become 80 of one port; only one does."""
+    port = alice.port(site.inside)
+    made = []
+    for number in (81, 82):
+        path = f"/floatingips/{floating(alice, site.outside)['id']}/port_forwardings"
+        made.append((path, alice.post(path, forwarding_body(port, "80", str(number)))["port_forwarding"]))
+    for _ in range(8):
+        results = at_once(*[(alice, "PUT", f"{path}/{one['id']}", {"port_forwarding": {"internal_port": 80}}) for path, one in made])
+        assert sorted(status for status, _ in results) == [200, 400], results
+        for (path, one), number in zip(made, (81, 82)):
+            alice.put(f"{path}/{one['id']}", {"port_forwarding": {"internal_port": number}})
+
+
+def test_many_forwardings_in_one_request(site, alice, admin):
+    """As many as a floating IP forwards, in one commit; what is too much ends when that is known."""
+    admin.put(f"/quotas/{alice.project}", {"quota": {"port_forwarding": -1}})
+    port = alice.port(site.inside)
+    path = f"/floatingips/{floating(alice, site.outside)['id']}/port_forwardings"
+    many = [forwarding_body(port, str(i), str(i))["port_forwarding"] for i in range(1, 1026)]
+    alice.refused("POST", path, 409, "OverQuota", "would forward 1025 ports", body={"port_forwardings": many})
+    made = alice.post(path, {"port_forwardings": many[:1000]})["port_forwardings"]
+    assert len(made) == 1000
+    alice.post(path, {"port_forwardings": many[1000:1024]})
+    admin.delete(f"/quotas/{alice.project}")
+    alice.delete(f"/ports/{port['id']}")
+
+
 def test_what_only_looks_like_a_routers_port(site, alice, admin):
     """No router has such an id, and what is said to be its port concerns nobody."""
     for _ in range(2):

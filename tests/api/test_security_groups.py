@@ -529,6 +529,23 @@ def test_an_address_group_has_a_limit(alice):
     alice.refused("POST", "/address-groups", 400, "HTTPBadRequest", "4097", body={"address_group": {"addresses": many + ["192.0.2.0/24"]}})
 
 
+def test_address_groups_are_limited_for_each_project(alice, olga, admin):
+    assert admin.get(f"/quotas/{alice.project}")["quota"]["address_group"] == 100
+    many = [f"10.{i // 256}.{i % 256}.0/24" for i in range(4096)]
+    first, second = address_group(alice, *many), address_group(alice, *many[:4095])
+    alice.put(f"/address-groups/{second['id']}/add_addresses", {"addresses": ["192.0.2.0/24"]})
+    third = address_group(alice)
+    alice.refused("PUT", f"/address-groups/{third['id']}/add_addresses", 409, "OverQuota", "addresses", "8193", "8192",
+                  body={"addresses": ["192.0.2.0/24"]})
+    alice.refused("POST", "/address-groups", 409, "OverQuota", "8193", body={"address_group": {"addresses": ["192.0.2.0/24"]}})
+    address_group(olga, "192.0.2.0/24")
+    alice.put(f"/address-groups/{first['id']}/remove_addresses", {"addresses": many[:1]})
+    alice.put(f"/address-groups/{third['id']}/add_addresses", {"addresses": ["192.0.2.0/24"]})
+    admin.put(f"/quotas/{alice.project}", {"quota": {"address_group": 3}})
+    alice.refused("POST", "/address-groups", 409, "OverQuota", "['address_group']", body={"address_group": {"addresses": []}})
+    admin.delete(f"/quotas/{alice.project}")
+
+
 # --- Many at once, and afterwards. ---
 
 def at_once(*works):
