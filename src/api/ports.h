@@ -25,9 +25,10 @@ int port_plan_readdress(struct change *change, const struct port *before, const 
 /* A new port of a device, without addresses; NULL when out of memory. */
 struct port *port_of_device(const char *device_owner, const char *device_id, const char *network_id, const char *project_id);
 
-/* Parts of creating and changing a port: ports.c. */
+/* Parts of creating and changing a port: ports.c, port-addresses.c. */
 int port_claim_mac(struct change *change, struct port *port, bool is_given);
 int port_assign_addresses(struct change *change, struct port *port, bool is_given);
+bool fixed_ips_have(const struct fixed_ip *list, size_t n, const char *subnet_id, const struct ip_address *address); /* NULL: any. */
 int port_check_managed(struct change *change); /* Nobody else changes what a router or floating IP looks after, or pretends to be one. */
 
 /* Deletes the port and its keys. */
