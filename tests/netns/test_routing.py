@@ -171,6 +171,36 @@ def test_workloads_learn_the_router_from_its_advertisements(world):
     assert "default via fe80::" in a1.run("ip", "-6", "route")  # The router still says that it is one.
 
 
+def test_address_scopes_are_not_routed_into_each_other(world):
+    """Networks a and b enter address scopes, by subnet pools that take their IPv4 subnets in; IPv6 stays in none."""
+    api, a1, to_b = world.api, world.workloads["a1"], world.address("b2", 4)
+
+    def scope(name):
+        return api.post("/v2.0/address-scopes", {"address_scope": {"name": name, "ip_version": 4}})["address_scope"]["id"]
+
+    def pool(name, prefix, scope_id):
+        made = api.post("/v2.0/subnetpools", {"subnetpool": {"name": name, "prefixes": [prefix], "address_scope_id": scope_id}})["subnetpool"]
+        api.put(f"/v2.0/subnetpools/{made['id']}/onboard_network_subnets", {"network_id": world.networks[name]["id"]})
+        return f"/v2.0/subnetpools/{made['id']}"
+
+    def drops():
+        return world.lab.hosts[0].drops(a1.port).get("address_scope", 0)
+    one, two = scope("one"), scope("two")
+    of_a = pool("a", "192.168.1.0/24", one)
+    wait_for(lambda: not a1.ping(to_b), "nothing to pass from a scope to none")
+    assert drops()
+    of_b = pool("b", "192.168.2.0/24", one)
+    a1.wait_ping(to_b)
+    assert a1.ping("10.2.0.1", 1) == 1 and a1.ping(world.address("b2", 6), 2) == 2
+    api.put(of_b, {"subnetpool": {"address_scope_id": two}})
+    wait_for(lambda: not a1.ping(to_b), "nothing to pass between two scopes")
+    before = drops()
+    assert a1.ping(to_b) == 0 and drops() > before and a1.ping(world.address("b2", 6), 2) == 2
+    for path in (of_a, of_b):
+        api.put(path, {"subnetpool": {"address_scope_id": None}})
+    a1.wait_ping(to_b)
+
+
 def test_changes_of_routers(world):
     a1 = world.workloads["a1"]
     to_b, to_c = world.address("b2", 4), world.address("c2", 4)
