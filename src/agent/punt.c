@@ -42,8 +42,8 @@ struct punt {
     uint64_t tick;
     punt_find find;
     void *context;
-    void (*take_uplink)(void *context, const struct punt_event *event);
-    void *uplink_context;
+    struct punt_outside outside;
+    void *outside_context;
     struct punt_counters counters;
     struct service_config config; /* Scratch: rebuilt for each request, as is */
     struct punt_event event;      /* the event, with zeros where an older program said nothing. */
@@ -193,14 +193,14 @@ static bool send_piece_here(struct punt *punt, const struct punt_event *event, c
     return send_frame(punt, port.ifindex, port.objects.port->object.id, piece, size);
 }
 
-static bool send_piece_there(struct punt *punt, const struct punt_event *event, const uint8_t *piece, int size)
+static bool send_to_host(struct punt *punt, const struct punt_event *event, const uint8_t *piece, int size)
 {
     uint32_t mark = TUNNEL_MARK | (event->output & OUTPUT_SLOT_MASK), priority = event->vni;
     if (setsockopt(punt->tunnel_socket, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0 ||
         setsockopt(punt->tunnel_socket, SOL_SOCKET, SO_PRIORITY, &priority, sizeof(priority)) < 0 ||
         !send_from(punt->tunnel_socket, punt->tunnel_ifindex, piece, size)) {
         punt->counters.send_errors++;
-        log_warning("cannot send a fragment by the tunnel device: %s", strerror(errno));
+        log_warning("cannot send by the tunnel device: %s", strerror(errno));
         return false;
     }
     return true;
@@ -214,9 +214,34 @@ static void fragment(struct punt *punt, const struct punt_event *event)
     int size;
     for (unsigned i = 0; (size = ipv4_fragment(event->frame, event->size, event->mtu, i, piece, sizeof(piece))) > 0; i++)
         is_sent = is_sent && (kind == OUTPUT_LOCAL ? send_piece_here(punt, event, piece, size)
-                                                   : send_piece_there(punt, event, piece, size));
+                                                   : send_to_host(punt, event, piece, size));
     punt->counters.malformed += size < 0;
     punt->counters.fragmented += size == 0 && is_sent;
+}
+
+/* ---- somebody outside ------------------------------------------------------------------------------------------- */
+
+/* An error about a packet that came from outside: back out of the uplink, or to the gateway that brought it, which sends it on as what a
+ * router of ours says. */
+static void answer_outside(struct punt *punt, const struct punt_event *event)
+{
+    static const uint8_t outside_mac[6] = OUTSIDE_MAC_BYTES;
+    uint8_t reply[REPLY_MAX];
+    bool is_sent = false;
+    int size = event->reason == PUNT_DHCP4 || event->reason == PUNT_DHCP6 || event->reason == PUNT_ROUTER_SOLICITATION
+                   ? -EPROTONOSUPPORT
+                   : answer(punt, "outside", event, reply);
+
+    if (size > 0 && (event->output & OUTPUT_KIND_MASK) == OUTPUT_UPLINK) {
+        is_sent = punt->outside.send(punt->outside_context, event->vni, reply, (size_t)size);
+    } else if (size > 0 && (event->output & OUTPUT_KIND_MASK) == OUTPUT_REMOTE &&
+               punt->outside.router_mac(punt->outside_context, event->router_port, reply + 6)) {
+        memcpy(reply, outside_mac, sizeof(outside_mac));
+        is_sent = send_to_host(punt, event, reply, size);
+    }
+    punt->counters.replies += is_sent;
+    punt->counters.silent += size == 0;
+    punt->counters.malformed += size < 0;
 }
 
 /* The slot may have been given to another port since the event was written: the interface tells. */
@@ -237,8 +262,15 @@ static int on_event(void *context, void *data, size_t size)
         return 0;
     }
     if (event->reason == PUNT_NEIGHBOR || event->reason == PUNT_NEIGHBOR_SEEN) { /* No port's answer. */
-        if (punt->take_uplink)
-            punt->take_uplink(punt->uplink_context, event);
+        if (punt->outside.take)
+            punt->outside.take(punt->outside_context, event);
+        return 0;
+    }
+    if (!event->slot) {
+        if (event->reason == PUNT_FRAGMENT)
+            fragment(punt, event);
+        else if (punt->outside.send)
+            answer_outside(punt, event);
         return 0;
     }
     if (punt->find(punt->context, event->slot, &port) < 0 || port.ifindex != event->ifindex) {
@@ -398,10 +430,10 @@ int punt_new(uv_loop_t *loop, int ring_fd, uint32_t n_slots, uint32_t tunnel_ifi
     return 0;
 }
 
-void punt_set_uplink(struct punt *punt, void (*take)(void *context, const struct punt_event *event), void *context)
+void punt_set_outside(struct punt *punt, const struct punt_outside *outside, void *context)
 {
-    punt->take_uplink = take;
-    punt->uplink_context = context;
+    punt->outside = *outside;
+    punt->outside_context = context;
 }
 
 void punt_free(struct punt *punt)

@@ -1,6 +1,6 @@
 /* What the data plane leaves to the agent: DHCP, router solicitations and packets that their sender must get an ICMP error (or, for a closed
  * TCP port, a reset) for come out of the ring buffer 'punt', are answered by the services layer from the agent's own replica, and
- * the answer goes out of the workload's interface.  Packets that a router has to fragment are cut, and the pieces go where the data plane
+ * the answer goes out of the workload's interface; to somebody outside, by the way that the packet came.  Packets that a router has to fragment are cut, and the pieces go where the data plane
  * says: to a port here, or by the tunnel device to a host.  Nothing is asked of the API, so leases are renewed while it is away.
  *
  * Frames leave through one AF_PACKET socket of the network namespace the process is in when punt_new() is called, bound
@@ -44,8 +44,17 @@ struct punt_counters {
 int punt_new(uv_loop_t *loop, int ring_fd, uint32_t n_slots, uint32_t tunnel_ifindex, punt_find find, void *context,
              struct punt **ret, struct error *error);
 
-/* Takes what comes from uplinks, or is to leave by one (PUNT_NEIGHBOR, PUNT_NEIGHBOR_SEEN); the event is good during the call. */
-void punt_set_uplink(struct punt *punt, void (*take)(void *context, const struct punt_event *event), void *context);
+struct punt_outside {
+    /* Takes what comes from uplinks, or is to leave by one (PUNT_NEIGHBOR, PUNT_NEIGHBOR_SEEN); the event is good during the call. */
+    void (*take)(void *context, const struct punt_event *event);
+    /* Sends a frame out of this host's uplink of network 'vni', to the MAC that it has; returns false when it did not. */
+    bool (*send)(void *context, uint32_t vni, uint8_t *frame, size_t size);
+    /* The MAC of a router port, by its number; returns false when it is gone. */
+    bool (*router_mac)(void *context, uint32_t router_port, uint8_t ret[6]);
+};
+
+/* What leads outside.  'outside' is copied. */
+void punt_set_outside(struct punt *punt, const struct punt_outside *outside, void *context);
 
 /* Stops; its handles close in the loop, which has to run on for that, and the memory is freed then.  NULL is fine. */
 void punt_free(struct punt *punt);

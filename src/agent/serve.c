@@ -122,9 +122,27 @@ static int find_port(void *context, uint32_t slot, struct punt_port *ret)
     return 0;
 }
 
-static void take_uplink_event(void *context, const struct punt_event *event)
+static void take_event(void *context, const struct punt_event *event)
 {
-    uplinks_take_event(context, event);
+    uplinks_take_event(((struct agent *)context)->uplinks, event);
+}
+
+static bool send_outside(void *context, uint32_t vni, uint8_t *frame, size_t size)
+{
+    return uplinks_send(((struct agent *)context)->uplinks, vni, frame, size);
+}
+
+static bool find_router_mac(void *context, uint32_t router_port, uint8_t ret[6])
+{
+    const struct agent *agent = context;
+    const void *row = rows_find(&agent->desired.tables[TABLE_ROUTER_PORTS], &router_port);
+    struct router_port_config config;
+
+    if (!row)
+        return false;
+    memcpy(&config, row, sizeof(config));
+    memcpy(ret, config.mac, sizeof(config.mac));
+    return true;
 }
 
 int serve_start(struct agent *agent, struct error *error)
@@ -136,7 +154,7 @@ int serve_start(struct agent *agent, struct error *error)
                           agent->tunnel_ifindex, find_port, agent, &agent->punt, error);
 
     if (result == 0)
-        punt_set_uplink(agent->punt, take_uplink_event, agent->uplinks);
+        punt_set_outside(agent->punt, &(struct punt_outside){take_event, send_outside, find_router_mac}, agent);
     return result;
 }
 

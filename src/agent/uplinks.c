@@ -32,6 +32,7 @@ struct uplink {
     uint64_t attached_incarnation, retry_ms;
     struct mac_address mac;
     uint16_t mtu;
+    bool is_promiscuous; /* So that frames for workloads' MACs come. */
 };
 
 struct announcement {
@@ -124,6 +125,17 @@ static bool find_network(const struct uplinks *uplinks, uint32_t vni, struct out
     memcpy(&value, row, sizeof(value));
     *ret = (struct outside_uplink){.vni = vni, .ifindex = value.ifindex, .vlan = (uint16_t)value.vlan};
     memcpy(ret->mac, value.mac, sizeof(ret->mac));
+    return true;
+}
+
+bool uplinks_send(struct uplinks *uplinks, uint32_t vni, uint8_t *frame, size_t size)
+{
+    struct outside_uplink network;
+
+    if (size < ETH_HLEN || !find_network(uplinks, vni, &network))
+        return false;
+    memcpy(frame + 6, network.mac, sizeof(network.mac));
+    send_frame(uplinks, &network, frame, size);
     return true;
 }
 
@@ -442,9 +454,42 @@ static int attach(struct uplinks *uplinks, struct uplink *uplink)
     if (setsockopt(uplinks->socket, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all, sizeof(all)) < 0)
         log_warning("uplinks: '%s' does not take all groups: %s", uplink->interface, strerror(errno));
     log_info("uplink into '%s' is interface '%s'", uplink->physical_network, uplink->interface);
+    uplink->is_promiscuous = false;
     uplink->attached = uplink->ifindex;
     uplink->attached_incarnation = uplink->incarnation;
     return 0;
+}
+
+/* Are there workloads in a network that is (a VLAN of) what the interface leads into? */
+static bool is_bridged(const struct uplinks *uplinks, const struct uplink *uplink)
+{
+    const struct desired *desired = &uplinks->agent->desired;
+
+    for (size_t i = 0; i < desired->tables[TABLE_UPLINKS].n; i++) {
+        struct uplink_value value;
+        struct network_value network;
+        const void *row;
+
+        memcpy(&value, rows_value(&desired->tables[TABLE_UPLINKS], i), sizeof(value));
+        row = value.ifindex == uplink->ifindex ? rows_find(&desired->tables[TABLE_NETWORKS], &value.vni) : NULL;
+        if (!row)
+            continue;
+        memcpy(&network, row, sizeof(network));
+        if (network.flags & NETWORK_BRIDGED)
+            return true;
+    }
+    return false;
+}
+
+static void set_promiscuous(struct uplinks *uplinks, struct uplink *uplink, bool is_promiscuous)
+{
+    struct packet_mreq mode = {.mr_ifindex = (int)uplink->ifindex, .mr_type = PACKET_MR_PROMISC};
+
+    if (uplink->is_promiscuous == is_promiscuous)
+        return;
+    if (setsockopt(uplinks->socket, SOL_PACKET, is_promiscuous ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP, &mode, sizeof(mode)) < 0)
+        log_warning("uplinks: '%s' does not become %s: %s", uplink->interface, is_promiscuous ? "promiscuous" : "quiet", strerror(errno));
+    uplink->is_promiscuous = is_promiscuous;
 }
 
 static void retain_stations(struct uplinks *uplinks)
@@ -482,6 +527,8 @@ uint64_t uplinks_update(struct uplinks *uplinks)
         if (now_ms < uplink->retry_ms)
             continue;
         int result = attach(uplinks, uplink);
+        if (result == 0)
+            set_promiscuous(uplinks, uplink, is_bridged(uplinks, uplink));
         if (result < 0) {
             has_failed = true;
             uplink->retry_ms = now_ms + RETRY_MS;

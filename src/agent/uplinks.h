@@ -33,6 +33,10 @@ bool uplinks_has(const struct uplinks *uplinks, uint32_t ifindex); /* Is from_up
 /* PUNT_NEIGHBOR and PUNT_NEIGHBOR_SEEN. */
 void uplinks_take_event(struct uplinks *uplinks, const struct punt_event *event);
 
+/* Sends a frame, which has no VLAN tag yet, out of this host's uplink of the network, with the device's MAC as source; returns false when there is
+ * none. */
+bool uplinks_send(struct uplinks *uplinks, uint32_t vni, uint8_t *frame, size_t size);
+
 const struct outside_counters *uplinks_outside_counters(const struct uplinks *uplinks);
 
 /* What this host's blocks of routers' ports are used for: {ROUTER: {"in_use": CONNECTIONS, "failed": CONNECTIONS THAT GOT NO PORT}}, those

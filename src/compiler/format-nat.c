@@ -42,6 +42,8 @@ static int format_gateway(const struct flood_key *k, const struct output_value *
 
     if (k->index == GATEWAYS_FACTS)
         return buffer_printf(buffer, " %u number = %u", k->vni, v->output);
+    if (k->index == GATEWAYS_BRIDGE)
+        return buffer_printf(buffer, " %u bridge = %s", k->vni, output_text(v->output, output, sizeof(output)));
     return buffer_printf(buffer, " %u %u = %s", k->vni, k->index, output_text(v->output, output, sizeof(output)));
 }
 

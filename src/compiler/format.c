@@ -91,6 +91,8 @@ static int format_flood(const struct flood_key *k, const struct output_value *v,
     uint32_t list = k->index & FLOOD_LIST_MASK, index = k->index & ~FLOOD_LIST_MASK;
     char output[32];
 
+    if (list == FLOOD_DIRECT && index & FLOOD_BEHIND)
+        return buffer_printf(buffer, " %u behind %u = %s", k->vni, index & ~FLOOD_BEHIND, output_text(v->output, output, sizeof(output)));
     if (list == FLOOD_FACTS)
         return buffer_printf(buffer, " %u %s = %u", k->vni, index ? "key" : "tree", v->output);
     return buffer_printf(buffer, " %u %s %u = %s", k->vni, lists[list >> 30], index, output_text(v->output, output, sizeof(output)));
@@ -119,8 +121,9 @@ int format_row(enum desired_table table, const void *key, const void *value, str
     case TABLE_NETWORKS: {
         LOAD(__u32, vni, key);
         LOAD(struct network_value, v, value);
-        error = buffer_printf(buffer, " %u = project %u%s", vni, v.project,
-                              v.flags & NETWORK_FLOOD_UNKNOWN_NEIGHBORS ? " flood-unknown-neighbors" : "");
+        error = buffer_printf(buffer, " %u = project %u%s%s", vni, v.project,
+                              v.flags & NETWORK_FLOOD_UNKNOWN_NEIGHBORS ? " flood-unknown-neighbors" : "",
+                              v.flags & NETWORK_BRIDGED ? " bridged" : "");
         break;
     }
     case TABLE_FDB: {

@@ -67,17 +67,24 @@ int compile_find_physicals(struct compile_index *index)
     return 0;
 }
 
+bool compile_has_uplink(const struct compile_physical *physical, const struct compile_host *host)
+{
+    for (size_t i = 0; i < physical->n_hosts; i++)
+        if (physical->hosts[i] == host)
+            return true;
+    return false;
+}
+
 /* Rendezvous: of all gateways the one that scores best for the address, so that one that comes or goes moves only its own. */
-bool compile_is_announced_here(const struct compile_index *index, const struct network *network, const struct ip_address *address, const char *at_home)
+const struct compile_host *compile_find_announcer(const struct compile_index *index, const struct network *network,
+                                                  const struct ip_address *address, const char *at_home)
 {
     static const uint64_t key[2] = {0x7765667467617465, 0x776179616e6e6f75};
     const struct compile_physical *physical = compile_find_physical(index, network);
-    const char *best = NULL;
+    const struct compile_host *best = NULL;
     uint32_t best_score = 0;
 
-    if (!physical || !physical->uplink)
-        return false;
-    for (size_t i = 0; i < physical->n_hosts; i++) {
+    for (size_t i = 0; physical && i < physical->n_hosts; i++) {
         const char *name = physical->hosts[i]->host->object.name;
         struct {
             uint32_t vni, host;
@@ -86,13 +93,21 @@ bool compile_is_announced_here(const struct compile_index *index, const struct n
         uint32_t score;
 
         if (at_home && streq(name, at_home))
-            return streq(name, index->snapshot->host_name);
+            return physical->hosts[i];
         memcpy(text.address, address->bytes, sizeof(text.address));
         score = siphash(key, &text, sizeof(text));
         if (!best || score > best_score) {
-            best = name;
+            best = physical->hosts[i];
             best_score = score;
         }
     }
-    return best && streq(best, index->snapshot->host_name);
+    return best;
+}
+
+bool compile_is_announced_here(const struct compile_index *index, const struct network *network, const struct ip_address *address, const char *at_home)
+{
+    const struct compile_physical *physical = compile_find_physical(index, network);
+    const struct compile_host *host = physical && physical->uplink ? compile_find_announcer(index, network, address, at_home) : NULL;
+
+    return host && streq(host->host->object.name, index->snapshot->host_name);
 }

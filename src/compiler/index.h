@@ -71,6 +71,11 @@ int compile_index_logs(struct compile_index *index);
 int compile_find_physicals(struct compile_index *index);
 const struct compile_physical *compile_find_physical(const struct compile_index *index, const struct network *network); /* NULL: it is in none. */
 
+/* Which of the live gateways answers outside for the address; NULL: there is none.  'at_home' as below. */
+const struct compile_host *compile_find_announcer(const struct compile_index *index, const struct network *network,
+                                                  const struct ip_address *address, const char *at_home);
+bool compile_has_uplink(const struct compile_physical *physical, const struct compile_host *host); /* Is it a live gateway? */
+
 /* Does this host answer for the address outside?  'at_home' is the host that has what is behind it, NULL for none: if that is a gateway, nobody
  * else is on the way. */
 bool compile_is_announced_here(const struct compile_index *index, const struct network *network, const struct ip_address *address,

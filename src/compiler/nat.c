@@ -84,10 +84,11 @@ static int add_uplink(struct nat *nat, const struct network *network, uint32_t p
 }
 
 /* The other gateways: for this host's workloads, when it has no uplink itself. */
-static int add_gateways(struct nat *nat, uint32_t vni, const struct compile_physical *physical)
+static int add_gateways(struct nat *nat, const struct network *network, const struct compile_physical *physical)
 {
     struct rows *rows = &nat->desired->tables[TABLE_GATEWAYS];
-    uint32_t n = 0;
+    const struct compile_host *mine = physical->uplink ? NULL : compile_find_announcer(nat->index, network, &nat->index->snapshot->tunnel_address, NULL);
+    uint32_t vni = network->vni, n = 0;
 
     for (size_t i = 0; i < physical->n_hosts; i++) {
         struct flood_key key = {vni, n};
@@ -100,9 +101,11 @@ static int add_gateways(struct nat *nat, uint32_t vni, const struct compile_phys
             return -ENOMEM;
     }
 
-    struct flood_key key = {vni, GATEWAYS_FACTS};
-    struct output_value value = {vni, n};
+    struct flood_key key = {vni, GATEWAYS_FACTS}, bridge = {vni, GATEWAYS_BRIDGE};
+    struct output_value value = {vni, n}, stands_for_us = {vni, OUTPUT_REMOTE | (mine ? mine->slot : 0)};
 
+    if (mine && mine->slot && rows_add(rows, &bridge, &stands_for_us) < 0)
+        return -ENOMEM;
     return n ? rows_add(rows, &key, &value) : 0;
 }
 
@@ -116,7 +119,7 @@ static int add_physical_networks(struct nat *nat)
 
         if (!physical)
             continue;
-        if (add_gateways(nat, network->vni, physical) < 0 ||
+        if (add_gateways(nat, network, physical) < 0 ||
             (physical->uplink &&
              add_uplink(nat, network, snapshot->network_projects ? snapshot->network_projects[i] : 0, physical->uplink) < 0))
             return -ENOMEM;

@@ -206,12 +206,40 @@ static int add_flood_lists(const struct compile_index *index, const struct compi
     return result;
 }
 
+/* Is the network a physical one, with a way to it? */
+static bool is_bridged(const struct compile_index *index, const struct compile_network *entry)
+{
+    const struct compile_physical *physical = compile_find_physical(index, entry->network);
+
+    return entry->n_outputs && physical && (physical->uplink || physical->n_hosts);
+}
+
+/* The hosts with ports of the network that have no uplink themselves, and get from this one what stations outside broadcast. */
+static int add_behind(const struct compile_index *index, const struct compile_network *entry, struct desired *desired)
+{
+    const struct compile_physical *physical = compile_find_physical(index, entry->network);
+    uint32_t n = 0;
+
+    for (size_t i = 0; physical && physical->uplink && i < entry->n_outputs; i++) {
+        uint32_t output = entry->outputs[i], slot = output & OUTPUT_SLOT_MASK;
+        const struct compile_host *host = slot < index->n_host_slots ? index->host_by_slot[slot] : NULL;
+
+        if ((output & OUTPUT_KIND_MASK) != OUTPUT_REMOTE || (i && output == entry->outputs[i - 1]) || !host || !host->host->has_tunnel_address ||
+            compile_has_uplink(physical, host) ||
+            !compile_is_announced_here(index, entry->network, &host->host->tunnel_address, NULL))
+            continue;
+        if (add_flood(desired, entry->network->vni, FLOOD_BEHIND | n++, output) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 static int add_network(const struct compile_index *index, struct compile_network *entry, uint32_t project, struct desired *desired)
 {
     const struct network *network = entry->network;
     struct network_value value = {
         .vni = network->vni,
-        .flags = entry->may_learn ? NETWORK_FLOOD_UNKNOWN_NEIGHBORS : 0,
+        .flags = (uint16_t)((entry->may_learn ? NETWORK_FLOOD_UNKNOWN_NEIGHBORS : 0) | (is_bridged(index, entry) ? NETWORK_BRIDGED : 0)),
         .project = (uint16_t)project,
     };
 
@@ -219,7 +247,7 @@ static int add_network(const struct compile_index *index, struct compile_network
         return -ENOMEM;
     if (entry->n_outputs)
         qsort(entry->outputs, entry->n_outputs, sizeof(*entry->outputs), compare_outputs);
-    return add_flood_lists(index, entry, desired);
+    return add_behind(index, entry, desired) < 0 ? -ENOMEM : add_flood_lists(index, entry, desired);
 }
 
 int compile_switching(struct compile_index *index, struct desired *desired)

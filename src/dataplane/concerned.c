@@ -93,6 +93,14 @@ static int mark_router_of_port(struct concerned *concerned, const void *number)
     return port ? mark(&concerned->routers, port + offsetof(struct router_port_config, router)) : 0;
 }
 
+/* Who reaches the network by a router, and who is in it. */
+static int mark_external(struct concerned *concerned, const void *vni)
+{
+    int error = mark(&concerned->reached, vni);
+
+    return error ? error : mark(&concerned->vnis, vni);
+}
+
 /* Which connection entries may have been decided differently?  A row that only appears changes no decision (there was
  * none: the frame was dropped), unless a learned MAC stood in its place. */
 int concerned_mark(struct concerned *concerned, enum desired_table table, const void *key, const void *old_value, const void *new_value)
@@ -112,7 +120,7 @@ int concerned_mark(struct concerned *concerned, enum desired_table table, const 
 
             if (network)
                 memcpy(&flags, &network->flags, sizeof(flags));
-            if (flags & NETWORK_FLOOD_UNKNOWN_NEIGHBORS)
+            if (flags & (NETWORK_FLOOD_UNKNOWN_NEIGHBORS | NETWORK_BRIDGED))
                 return mark(&concerned->vnis, &vni);
         }
         return 0;
@@ -137,9 +145,9 @@ int concerned_mark(struct concerned *concerned, enum desired_table table, const 
     case TABLE_SNAT_OWNERS:
         return old_value ? mark(&concerned->reached, (const uint8_t *)key + offsetof(struct snat_owner_key, vni)) : 0;
     case TABLE_GATEWAYS: /* Also a new one: it gets a share of what the others had. */
-        return mark(&concerned->reached, key);
+        return mark_external(concerned, key);
     case TABLE_UPLINKS:
-        return mark(&concerned->reached, (const uint8_t *)(new_value ? new_value : old_value) + offsetof(struct uplink_value, vni));
+        return mark_external(concerned, (const uint8_t *)(new_value ? new_value : old_value) + offsetof(struct uplink_value, vni));
     case TABLE_MEMBERS: /* A new one allows more, and what is allowed goes on. */
         return new_value ? 0 : mark(&concerned->groups, key);
     case TABLE_MEMBER_PREFIXES:

@@ -351,6 +351,12 @@ static long bpf_l4_csum_replace(struct __sk_buff *skb, __u32 offset, __u64 from,
     return frame_resize(skb, 0, 0); /* Pointers are void. */
 }
 
+static long bpf_skb_change_type(struct __sk_buff *skb, __u32 type)
+{
+    skb->pkt_type = type;
+    return 0;
+}
+
 static long bpf_skb_vlan_push(struct __sk_buff *skb, __be16 protocol, __u16 tag)
 {
     skb->vlan_present = 1;
@@ -389,6 +395,7 @@ static long bpf_clone_redirect(struct __sk_buff *skb, __u32 ifindex, __u64 flags
         output->mark = skb->mark;
         output->priority = skb->priority;
         output->control = skb->cb[0];
+        output->vlan = skb->vlan_present ? skb->vlan_tci & 0xfff : 0;
     }
     return frame_resize(skb, 0, 0);
 }

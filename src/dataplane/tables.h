@@ -197,6 +197,7 @@ struct source_value {
 /* ---- networks: hash, vni -> one word --------------------------------------------------------------------------- */
 
 #define NETWORK_FLOOD_UNKNOWN_NEIGHBORS (1u << 0) /* Some port may answer for addresses we do not know. */
+#define NETWORK_BRIDGED (1u << 1) /* It is (a VLAN of) a physical network, and workloads are in it: bpf/bridge.h. */
 struct network_value {   /* Read as one __u64. */
     __u32 vni;           /* Repeats the key. */
     __u16 flags;         /* NETWORK_* */
@@ -242,6 +243,7 @@ struct flood_key {
 };
 /* Value: struct output_value.  The lists: */
 #define FLOOD_DIRECT 0u          /* | i: hosts that only the sender's host makes copies for. */
+#define FLOOD_BEHIND 0x20000000u /* | i: hosts without an uplink that this gateway stands for: what stations outside broadcast is for them, too. */
 #define FLOOD_TREE 0x40000000u   /* | i: hosts that pass copies on, in the order of the ring (below) from this host on. */
 #define FLOOD_LOCAL 0x80000000u  /* | i: ports here. */
 #define FLOOD_FACTS 0xc0000000u  /* 'output' of | 0: how many are in the tree, | 1: this host's key.  No rows without a tree. */
@@ -516,12 +518,13 @@ struct snat_owner_key {
 
 /* Hosts with an uplink of a network, by index from 0 without holes; GATEWAYS_FACTS | 0 has their number as 'output'. */
 #define GATEWAYS_FACTS 0xc0000000u
+#define GATEWAYS_BRIDGE 0xc0000001u /* The one that stands for this host's workloads in the network itself, if the host has no uplink. */
 
 /* What an external network may cost the agent, by router port: packets a second, and as a burst.  Of number 0, which no router port has, the
  * first is for all uplinks together: what stations tell of themselves. */
 enum outside_budget_kind {
     BUDGET_UNRESOLVED, /* Frames for a station whose MAC is not known that another host sent here for this router. */
-    BUDGET_ERRORS,     /* ICMP errors to somebody outside. */
+    BUDGET_ERRORS,     /* ICMP errors to somebody outside, and what comes from there and has to be fragmented. */
     N_OUTSIDE_BUDGETS
 };
 #define BUDGET_SEEN BUDGET_UNRESOLVED
@@ -818,7 +821,8 @@ struct punt_event {
     __u8 frame[PUNT_MAX_FRAME];
     /* What follows came later: an event of an older program ends here. */
     __u8 source[16];       /* That router port's address of the frame's family; zero: it has none, or no router. */
-    __u32 output;          /* FRAGMENT: OUTPUT_LOCAL or OUTPUT_REMOTE. */
+    __u32 output;          /* FRAGMENT: OUTPUT_LOCAL or OUTPUT_REMOTE.  An error to somebody outside (slot 0): OUTPUT_UPLINK of 'vni', or the
+                            * OUTPUT_REMOTE that brought it. */
     __u16 router_port;     /* Who speaks is the router that the frame came to here; 0: none, and errors are in the destination's name. */
     __u16 mtu;             /* Of the router port where it does not fit; 0: of the sender's network. */
     __u8 code;             /* UNREACHABLE: enum unreachable_code. */
@@ -872,6 +876,7 @@ _Static_assert(sizeof(struct verdict_event) == 88, "no implicit padding");
  *   byte 0     flags, 0x08: the VNI is valid
  *   bytes 1-3  version (4 bits), argument (20 bits: RELAYED: the end of the stretch; balancer row, mirror session)
  *   bytes 4-6  VNI
+ *              UNICAST to a group: one copy for the physical network, from a host that the receiver stands for there
  *   byte 7     kind (4 bits), hop count (4 bits: of FLOOD and RELAYED, how many hosts have made copies for a tree; 0: it comes from
  *              its sender's host, so that MACs can be learned from it; of a UNICAST to a port, TUNNEL_HOPS_OUTSIDE: see below) */
 #define TUNNEL_PORT 4790

@@ -385,6 +385,16 @@ static void random_external(struct pipeline *pipeline)
     }
     if (chance(10))
         pipeline_delete(pipeline, "gateways", &(struct flood_key){20, random_below(2)});
+    if (chance(50)) { /* Its workloads speak to stations outside: bridge.h. */
+        const uint32_t vni = 20;
+        ((struct network_value *)pipeline_lookup(pipeline, "networks", &vni))->flags = NETWORK_BRIDGED | (chance(30) ? NETWORK_FLOOD_UNKNOWN_NEIGHBORS : 0);
+        fixture_flood(pipeline, 20, FLOOD_LOCAL, OUTPUT_LOCAL | workload);
+        fixture_flood(pipeline, 20, FLOOD_DIRECT, OUTPUT_REMOTE | 1);
+        fixture_flood(pipeline, 20, FLOOD_BEHIND, OUTPUT_REMOTE | (1 + random_below(2)));
+        fixture_fdb(pipeline, "fdb", 20, "m", OUTPUT_REMOTE | 1);
+        fixture_neighbor(pipeline, 20, "203.0.113.78", "m");
+        pipeline_update(pipeline, "gateways", &(struct flood_key){20, GATEWAYS_BRIDGE}, &(struct output_value){20, OUTPUT_REMOTE | 1});
+    }
     if (chance(20))
         fixture_floating(pipeline, 2, "10.0.0.2", "203.0.113.15", chance(50) ? 5 : 7, 0x115);
 }
@@ -764,9 +774,53 @@ static void leaving(char *text, struct test_frame *ret)
     }
 }
 
+/* Between a workload in network 20 and a station there, or somebody who pretends to be one. */
+static void bridged_frame(struct test_frame *ret)
+{
+    static const char inside[] = "eeem", outer_macs[] = "yyzxg*";
+    char from = inside[random_below(4)], to = outer_macs[random_below(6)];
+    const char *from4 = from == 'e' ? "203.0.113.77" : "203.0.113.78", *to4 = chance(80) ? "203.0.113.200" : PICK(ours);
+    bool arp = chance(30);
+
+    switch (random_below(3)) {
+    case 0:
+        ret->program = PIPELINE_FROM_WORKLOAD;
+        ret->input.ifindex = 112;
+        from = chance(95) ? 'e' : 'm';
+        break;
+    case 1:
+        ret->program = PIPELINE_FROM_UNDERLAY;
+        ret->input.ifindex = UNDERLAY_IFINDEX;
+        add_text(ret->text, "outer 192.0.2.2>192.0.2.1 20 %u/%u ", to == '*' && chance(60) ? 1 : 0, random_below(2));
+        break;
+    default:
+        ret->program = PIPELINE_FROM_UPLINK;
+        ret->input.ifindex = UPLINK_IFINDEX;
+        if (to != '*') {
+            char swap = from;
+            const char *swap4 = from4;
+            from = to;
+            to = swap;
+            from4 = to4;
+            to4 = swap4;
+        } else {
+            from = "yyzm"[random_below(4)];
+            from4 = chance(80) ? "203.0.113.200" : PICK(ours);
+        }
+    }
+    if (arp)
+        add_text(ret->text, "%c>%c arp %s %c %s %s", from, to, chance(60) ? "request" : "reply", from, from4, to4);
+    else
+        add_text(ret->text, "%c>%c ip %s>%s udp %u>53 +%u", from, to, from4, to4, 1000 + random_below(3), random_below(40));
+}
+
 /* Answers to connections of ours have ports that were chosen, and are asked for here by chance. */
 static void external_frame(struct test_frame *ret)
 {
+    if (chance(25)) {
+        bridged_frame(ret);
+        return;
+    }
     switch (random_below(8)) {
     case 0:
     case 1:

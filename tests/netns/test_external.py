@@ -172,6 +172,74 @@ def test_a_floating_ip_is_reached_and_used(world):
     assert fetch(workload.namespace, address) == address
 
 
+def test_who_sends_from_outside_learns_the_mtu(world):
+    """The networks inside have 1450; the errors come back by the gateway, when the workload's host (h3) is none."""
+    for workload in (world.workloads[2], world.workloads[3]):
+        floating = next(f for f in world.lab.api.get("/v2.0/floatingips")["floatingips"] if f["port_id"] == workload.port["id"])
+        address = floating["floating_ip_address"]
+        wait_for(lambda: fetch(world.namespace, address), f"{address} to answer outside", 20)
+
+        def path_mtu():
+            told = world.namespace.run("ping", "-n", "-M", "do", "-s", "1460", "-c", "1", "-W", "1", address, check=False)
+            return "mtu" in told and "1450" in told and f"From {world.address}" in told
+        world.namespace.run("ip", "route", "flush", "cache", check=False)
+        wait_for(path_mtu, f"the MTU on the way to {address} to be told by {world.address}", 10)
+        assert "mtu 1450" in world.namespace.run("ip", "route", "get", address)
+        # What may be fragmented is: here, as the MTU is known, and by the router when it is not.
+        assert " 0% packet loss" in world.namespace.run("ping", "-n", "-M", "dont", "-s", "1430", "-c", "1", "-W", "2", address, check=False)
+        world.namespace.ip("route", "flush", "cache")
+        assert " 0% packet loss" in world.namespace.run("ping", "-n", "-M", "dont", "-s", "1430", "-c", "1", "-W", "2", address, check=False)
+        late = world.namespace.run("ping", "-n", "-t", "1", "-c", "1", "-W", "2", address, check=False)
+        assert f"From {world.address}" in late and "Time to live exceeded" in late
+
+
+def udp(namespace, port=0, broadcast=False):
+    """A socket of the namespace, with a short patience."""
+    with namespace.inside():
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, broadcast)
+    made.bind(("", port))
+    made.settimeout(5)
+    return made
+
+
+def test_workloads_of_a_vlan_and_stations_in_it_are_one_network(world):
+    """VLAN 30 of the physical network; members on h1 and h2, which have an uplink, and on h3, for which one of them stands."""
+    lab, api = world.lab, world.lab.api
+    world.namespace.ip("link", "add", "link", "world", "name", "v30", "type", "vlan", "id", "30")
+    world.namespace.ip("link", "set", "v30", "up")
+    world.namespace.ip("addr", "add", "100.64.30.1/24", "dev", "v30")
+    world.namespace.ip("addr", "add", "2001:db8:30::1/64", "dev", "v30", "nodad")
+    network = api.network("office", **{"provider:network_type": "vlan", "provider:physical_network": "physnet1", "provider:segmentation_id": 30})
+    api.subnet(network, "100.64.30.0/24", enable_dhcp=False, allocation_pools=[{"start": "100.64.30.10", "end": "100.64.30.100"}])
+    api.subnet(network, "2001:db8:30::/64", enable_dhcp=False)
+    api.open_default_groups()
+    members = [lab.workload(api.port(network, host), host) for host in lab.hosts]
+    api.wait_active(*(member.port for member in members))
+    addresses = [[fixed["ip_address"] for fixed in member.port["fixed_ips"]] for member in members]
+
+    def echoes(namespace, target):
+        told = namespace.run("ping", "-n", "-c", "3", "-i", "0.05", "-W", "1", target, check=False)
+        assert "DUP" not in told
+        return " 3 received" in told
+    for member, own in zip(members, addresses):
+        for station, address in zip(("100.64.30.1", "2001:db8:30::1"), sorted(own, key=len)):
+            wait_for(lambda: echoes(member.namespace, station), f"{member.namespace.name} to reach {station}", 20)
+            world.namespace.ip("neigh", "flush", "all")
+            assert echoes(world.namespace, address)
+            assert echoes(members[0].namespace, address)
+    for sender in (members[0], members[2], world):
+        receivers = [udp(receiver.namespace, 7777) for receiver in (*members, world) if receiver is not sender]
+        speaker = udp(sender.namespace, broadcast=True)
+        for word in (b"once", b"end"):
+            speaker.sendto(word, ("100.64.30.255", 7777))
+        for receiver in receivers: # Two copies of the first would be between.
+            assert [receiver.recv(9), receiver.recv(9)] == [b"once", b"end"]
+            receiver.close()
+        speaker.close()
+    assert world.namespace.run("ping", "-n", "-c", "1", "-W", "2", "203.0.113.201") # The host's own, on the same device.
+
+
 def test_the_hosts_own_session_lives_while_the_agent_comes_and_goes(world):
     host = world.lab.hosts[0]
     with socket.socket() as listener:

@@ -244,6 +244,24 @@ static __noinline __u32 external_router_mac(__u32 gateway, __u32 local, const st
     return STEP_CONTINUE;
 }
 
+/* May the packet go on to the port?  As the router sees it: TTL and size (RFC 1812, 5.3.1 and 4.2.2.7), before anything is done to it. */
+static __always_inline __u32 external_passes(const struct __sk_buff *skb, struct packet *packet, const struct port_config *port)
+{
+    const unsigned char *header = frame_at(skb, ETH_HLEN, 20);
+
+    if (!header)
+        return DROP_no_buffer;
+    if (header[IPV4_TTL] <= 1)
+        return DROP_ttl_exceeded;
+    packet->decision.mtu = port->mtu;
+    if (packet_l3_size(skb, packet) <= port->mtu)
+        return STEP_CONTINUE;
+    if (header[IPV4_FLAGS] & 0x40 || skb->gso_size)
+        return DROP_too_big;
+    packet->decision.flags |= DECISION_FRAGMENT;
+    return STEP_CONTINUE;
+}
+
 /* The router counts the TTL down and puts its MAC on the frame. */
 static __always_inline __u32 external_hop(struct __sk_buff *skb, struct packet *packet, const __u8 *destination, const __u8 *source)
 {
@@ -253,8 +271,6 @@ static __always_inline __u32 external_hop(struct __sk_buff *skb, struct packet *
         return DROP_no_buffer;
     unsigned char *header = frame + ETH_HLEN;
     __u16 before = load16(header + IPV4_TTL);
-    if (header[IPV4_TTL] <= 1)
-        return DROP_ttl_exceeded;
     header[IPV4_TTL]--;
     store16(header + IPV4_CHECKSUM, checksum_change(load16(header + IPV4_CHECKSUM), before, load16(header + IPV4_TTL)));
     mac_copy(packet->destination, destination);
@@ -285,17 +301,18 @@ static __always_inline __u32 external_to_port(struct __sk_buff *skb, struct pack
         return step;
     packet->decision.gateway = arrival->gateway;
     packet->flags |= PACKET_FROM_OUTSIDE;
+    packet->decision.router_port = arrival->gateway;
+    packet->decision.output = OUTPUT_LOCAL | slot;
+    step = external_passes(skb, packet, port);
     if (entry && !mac_is_zero(entry->remote_mac)) {
         mac_copy(mac, entry->remote_mac);
-    } else {
+    } else if (step == STEP_CONTINUE) {
         step = external_router_mac(arrival->gateway, arrival->key.local, port, mac);
     }
     if (step == STEP_CONTINUE)
         step = external_hop(skb, packet, port->mac, mac);
     if (step == STEP_CONTINUE)
         step = external_translate(skb, packet, arrival);
-    if (step == STEP_CONTINUE && packet_l3_size(skb, packet) > port->mtu)
-        step = DROP_too_big;
     if (step == STEP_CONTINUE) {
         packet->vni = port->vni;
         TRACE(translate, "arrives as %s", trace_address(packet->tuple.remote));

@@ -355,9 +355,11 @@ static __always_inline __u32 flow_side(bool received)
     return received ? 1 : 0;
 }
 
-/* Is the packet one that answers, so that the connection, if nobody has heard of it yet, was begun by the other side? */
+/* Is the packet one that answers, so that the connection, if nobody has heard of it yet, was begun by the other side?  A later fragment does not say. */
 static __always_inline bool flow_answers(const struct packet *packet)
 {
+    if (packet->flags & PACKET_LATER_FRAGMENT)
+        return false;
     if (packet->tuple.protocol == IPPROTO_TCP)
         return (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
     return (packet->tuple.protocol == IPPROTO_ICMP && packet->icmp_type == ICMP_ECHO_REPLY_TYPE) ||

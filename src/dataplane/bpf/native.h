@@ -117,6 +117,7 @@ static long bpf_skb_load_bytes(const struct __sk_buff *skb, __u32 offset, void *
 static long bpf_skb_adjust_room(struct __sk_buff *skb, __s32 difference, __u32 mode, __u64 flags);
 static long bpf_skb_change_head(struct __sk_buff *skb, __u32 size, __u64 flags);
 static long bpf_skb_change_tail(struct __sk_buff *skb, __u32 size, __u64 flags);
+static long bpf_skb_change_type(struct __sk_buff *skb, __u32 type);
 static long bpf_skb_change_proto(struct __sk_buff *skb, __be16 protocol, __u64 flags);
 static long bpf_l4_csum_replace(struct __sk_buff *skb, __u32 offset, __u64 from, __u64 to, __u64 flags);
 static long bpf_skb_vlan_push(struct __sk_buff *skb, __be16 protocol, __u16 tag);

@@ -52,7 +52,7 @@ static __always_inline __u32 neighbor_unknown(const struct packet *packet)
 {
     if (!(packet->destination[0] & 1))
         return STEP_CONTINUE; /* A probe of one host: switched as any other frame. */
-    return neighbor_flags(packet->vni) & NETWORK_FLOOD_UNKNOWN_NEIGHBORS ? STEP_CONTINUE : DROP_unknown_neighbor;
+    return neighbor_flags(packet->vni) & (NETWORK_FLOOD_UNKNOWN_NEIGHBORS | NETWORK_BRIDGED) ? STEP_CONTINUE : DROP_unknown_neighbor;
 }
 
 CHECKED_ALONE __u32 neighbor_arp(struct __sk_buff *skb, const struct packet *packet)

@@ -124,7 +124,7 @@ CHECKED_ALONE __u32 outside_admits(const struct packet *packet)
 }
 
 /* A frame from another host to OUTSIDE_MAC, without its outer headers. */
-static __always_inline __u32 outside_from_tunnel(struct __sk_buff *skb, struct packet *packet, __u32 hops)
+static __always_inline __u32 outside_from_tunnel(struct __sk_buff *skb, struct packet *packet, const struct tunnel_frame *outer)
 {
     __u32 step = parse_whole(skb, packet);
 
@@ -133,10 +133,12 @@ static __always_inline __u32 outside_from_tunnel(struct __sk_buff *skb, struct p
         step = outside_admits(packet);
     if (step != STEP_CONTINUE)
         return step;
-    step = external_arrive(skb, packet, hops + 1);
+    step = external_arrive(skb, packet, outer->hops + 1);
     if (step == ARRIVAL_ECHO)
         return DROP_unknown_translation; /* Nobody here knows the way to who asked. */
-    return step == STEP_CONTINUE ? outside_relay(skb, packet) : step;
+    if (step == STEP_CONTINUE)
+        return outside_relay(skb, packet);
+    return step & STEP_DONE ? step : uplink_error(skb, packet, step, OUTPUT_REMOTE | outer->host);
 }
 
 /* A workload of this host asked a router for an echo by an address on an external network, and is not known by another name there. */

@@ -87,12 +87,30 @@ CHECKED_ALONE __u32 punt_frame(struct __sk_buff *skb, const struct packet *packe
     return punt_write(skb, packet, word, nowhere);
 }
 
+/* Takes a token of what a router may cost the agent for the outside's sake. */
+static __always_inline bool outside_spend(__u32 number, enum outside_budget_kind kind, __u32 rate)
+{
+    struct outside_budget *budget = map_lookup(outside_budget, &number);
+    __u64 tokens = budget ? bucket_refill(&budget->of[kind].time_ns, &budget->of[kind].tokens, rate, rate) : 0;
+
+    if (!tokens)
+        return false;
+    budget->of[kind].tokens = tokens - 1;
+    return true;
+}
+
 /* A frame that is ready to leave but for its size: the agent cuts it and sends the pieces. */
 static __noinline __u32 punt_fragment(struct __sk_buff *skb, const struct packet *packet)
 {
+    const __u8 nowhere[16] ON_STACK = {};
     __u32 unused;
     const struct port_config *port = port_config_get(packet->slot, &unused);
 
+    if (!packet->slot) { /* From outside. */
+        if (!outside_spend(packet->decision.router_port, BUDGET_ERRORS, OUTSIDE_ERROR_RATE))
+            return DROP_punt_budget;
+        return punt_write(skb, packet, PUNT_WORD(PUNT_FRAGMENT, 0, packet->decision.mtu), nowhere);
+    }
     return punt_frame(skb, packet, port, PUNT_WORD(PUNT_FRAGMENT, 0, packet->decision.mtu));
 }
 

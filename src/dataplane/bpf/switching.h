@@ -5,8 +5,10 @@
 
 #include "weft/dataplane/bpf/counters.h"
 #include "weft/dataplane/bpf/deliver.h"
+#include "weft/dataplane/bpf/neighbor.h"
 #include "weft/dataplane/bpf/policy.h"
 #include "weft/dataplane/bpf/tunnel.h"
+#include "weft/dataplane/bpf/uplink-device.h"
 
 static const __u8 outside_mac[8] = OUTSIDE_MAC_BYTES;
 
@@ -273,6 +275,58 @@ static __always_inline void flood_to_hosts(struct flood_run *run, const __u8 *so
     flood_tree(run);
 }
 
+/* The gateway that stands for this host, which has no uplink of its own. */
+static __always_inline __u32 bridge_gateway(__u32 vni)
+{
+    struct flood_key key = {.vni = vni, .index = GATEWAYS_BRIDGE};
+    __u32 output = output_of(map_lookup(gateways, &key), vni);
+
+    return (output & OUTPUT_KIND_MASK) == OUTPUT_REMOTE ? output : OUTPUT_NONE;
+}
+
+/* Nobody outside is to see a MAC that is another's: a router's, which never leaves, or another port's. */
+static __always_inline bool bridge_may_leave(const struct packet *packet)
+{
+    struct fdb_key key = {.vni = packet->vni};
+
+    mac_copy(key.mac, packet->source);
+    __u32 owner = output_of(map_lookup(fdb, &key), packet->vni);
+    return !mac_same(packet->source, outside_mac) && (owner == OUTPUT_NONE || owner == (OUTPUT_LOCAL | packet->slot));
+}
+
+/* One copy to the physical network that the network is (bridge.h). */
+static __noinline void flood_outside(struct __sk_buff *skb, const struct packet *packet, struct flood_state *state)
+{
+    struct flood_run run = {.skb = skb, .packet = packet, .state = state};
+    struct uplink_value uplink ON_STACK = {};
+
+    if (!(neighbor_flags(packet->vni) & NETWORK_BRIDGED) || !bridge_may_leave(packet))
+        return;
+    if (!state->budget) {
+        state->is_exhausted = 1;
+        return;
+    }
+    if (!uplink_of_network(packet->vni, &uplink)) {
+        __u32 gateway = bridge_gateway(packet->vni);
+        if (gateway == OUTPUT_NONE || !flood_send(&run, gateway & OUTPUT_SLOT_MASK, TUNNEL_WORD(TUNNEL_UNICAST, 0, 0)))
+            return;
+    } else {
+        if (packet_l3_size(skb, packet) > uplink.mtu || mac_same(packet->source, uplink.mac) ||
+            (uplink.vlan && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), uplink.vlan)))
+            return;
+        skb->mark = 0;
+        bool is_sent = bpf_clone_redirect(skb, uplink.ifindex, 0) >= 0;
+        if (uplink.vlan)
+            bpf_skb_vlan_pop(skb);
+        if (!is_sent)
+            return;
+        state->n_copies++;
+    }
+    state->budget--;
+    state->n_spent++;
+    TRACE(flood, "copy to the physical network");
+}
+
 /* A step of the search for how many hosts of the tree are before 'end'. */
 static long flood_search(__u32 index, struct flood_run *run)
 {
@@ -351,6 +405,7 @@ static __noinline __u32 switch_flood(struct __sk_buff *skb, const struct packet 
     frame_loop(FLOOD_LIST_MAX, flood_local, &run);
     if (port) {
         flood_to_hosts(&run, packet->source);
+        flood_outside(skb, packet, state);
     } else if (from && from->kind == TUNNEL_RELAYED && from->hops < FLOOD_MAX_HOPS) {
         __u32 host = from->host;
         struct host_runtime *runtime = map_lookup(host_runtime, &host);
@@ -380,6 +435,38 @@ static __noinline __u32 switch_flood(struct __sk_buff *skb, const struct packet 
         count_drop(slot, reason); /* The rest of the copies. */
     TRACE(flood, "%u copies", state->n_copies);
     return VERDICT(TC_ACT_STOLEN);
+}
+
+/* What a station outside sent to a group: copies for our ports, and for the hosts that this one stands for there.  All of it under one budget: that which
+ * each other host has for what it has us pass on. */
+static __noinline void switch_flood_in(struct __sk_buff *skb, const struct packet *packet)
+{
+    const __u32 outside = 0; /* No host has this slot. */
+    struct host_runtime *runtime = map_lookup(host_runtime, &outside);
+    const struct settings *settings = settings_get();
+    struct scratch *scratch = scratch_get();
+
+    if (!settings || !scratch || !runtime || !packet->segments)
+        return;
+    struct flood_state *state = &scratch->flood;
+    struct flood_run run = {.skb = skb, .packet = packet, .state = state};
+    __u64 tokens = bucket_refill(&runtime->relay_time_ns, &runtime->relay_tokens, settings->relay_rate, settings->relay_burst);
+    __u64 copies = tokens / packet->segments;
+    *state = (struct flood_state){
+        .wire_bytes = packet_wire_bytes(packet),
+        .vni = packet->vni,
+        .segments = packet->segments,
+        .budget = copies < FLOOD_LIST_MAX ? copies : FLOOD_LIST_MAX,
+        .hops = 1, /* It is not behind the gateway that MACs are. */
+        .list = FLOOD_BEHIND,
+    };
+    state->tunnel_ifindex = settings->tunnel_ifindex;
+    frame_loop(FLOOD_LIST_MAX, flood_local, &run);
+    frame_loop(FLOOD_LIST_MAX, flood_host, &run);
+    runtime->relay_tokens = tokens - (__u64)state->n_spent * packet->segments;
+    if (state->is_exhausted)
+        count_drop(0, DROP_relay_budget);
+    TRACE(flood, "from outside: %u copies", state->n_copies);
 }
 
 #endif

@@ -2,56 +2,19 @@
 /* The devices of this host into physical networks.
  *
  * In: a device may carry the host's own addresses, and the tunnels, too.  So a frame is ours only if its VLAN is one of our networks' and it
- * is IP for an address of ours there, or behind a router of ours, or asks for one; everything else passes to the host's stack as it came.  What only
- * tells something (ARP replies, advertisements) is shown to the agent and passes too.
+ * is IP for an address of ours there, or behind a router of ours, or asks for one, or is for a workload's MAC (bridge.h); everything else passes to the
+ * host's stack as it came.  What only tells something (ARP replies, advertisements) is shown to the agent and passes too; so does broadcast,
+ * of which workloads get copies.
  *
  * Out: the network outside knows all our addresses by the device's own MAC; those of routers never leave. */
 #ifndef WEFT_BPF_UPLINK_H
 #define WEFT_BPF_UPLINK_H
 
+#include "weft/dataplane/bpf/bridge.h"
 #include "weft/dataplane/bpf/external.h"
 #include "weft/dataplane/bpf/neighbor.h"
 #include "weft/dataplane/bpf/reverse-path.h"
 #include "weft/dataplane/bpf/router-icmp.h"
-
-/* A copy of the row: it is replaced whole, and may be another's while it is read. */
-static __always_inline bool uplink_read(const struct uplink_value *value, struct uplink_value *ret)
-{
-    if (!value)
-        return false;
-    ret->ifindex = value->ifindex;
-    ret->vlan = value->vlan;
-    ret->vni = value->vni;
-    ret->project = value->project;
-    mac_copy(ret->mac, value->mac);
-    ret->mtu = value->mtu;
-    return true;
-}
-
-static __always_inline bool uplink_of_network(__u32 vni, struct uplink_value *ret)
-{
-    struct uplink_key key = {.ifindex = UPLINK_BY_VNI, .vlan = vni};
-
-    return uplink_read(map_lookup(uplinks, &key), ret) && ret->vni == vni;
-}
-
-static __always_inline __u32 uplink_transmit(struct __sk_buff *skb, const struct uplink_value *uplink)
-{
-    if (uplink->vlan && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), uplink->vlan))
-        return DROP_no_buffer;
-    return VERDICT(bpf_redirect(uplink->ifindex, 0));
-}
-
-static __always_inline bool outside_spend(__u32 number, enum outside_budget_kind kind, __u32 rate)
-{
-    struct outside_budget *budget = map_lookup(outside_budget, &number);
-    __u64 tokens = budget ? bucket_refill(&budget->of[kind].time_ns, &budget->of[kind].tokens, rate, rate) : 0;
-
-    if (!tokens)
-        return false;
-    budget->of[kind].tokens = tokens - 1;
-    return true;
-}
 
 /* What is to be resolved costs who sends it: the port, or the router whose packet another host brought. */
 static __always_inline bool uplink_may_ask(const struct packet *packet)
@@ -96,6 +59,22 @@ static __always_inline void uplink_note_use(__u32 vni, const __u8 *mac)
 
     if (used && *used != now)
         *used = now;
+}
+
+/* Somebody outside sent what ends at a router of ours, for this reason: the agent tells them, in the router's name, by the way that it came
+ * ('back': OUTPUT_UPLINK, or the host that brought it).  The frame is as it came, and packet->decision says which router.  Returns the reason. */
+CHECKED_ALONE __u32 uplink_error(struct __sk_buff *skb, struct packet *packet, __u32 reason, __u32 back)
+{
+    const __u8 nowhere[16] ON_STACK = {};
+
+    if (!packet || packet->slot || !packet->decision.router_port || packet->flags & PACKET_LATER_FRAGMENT)
+        return reason;
+    __u32 word = router_error(packet, reason);
+    if (!word || !outside_spend(packet->decision.router_port, BUDGET_ERRORS, OUTSIDE_ERROR_RATE))
+        return reason;
+    packet->decision.output = back;
+    punt_write(skb, packet, word, nowhere);
+    return reason;
 }
 
 /* ---- out ------------------------------------------------------------------------------------------------------------------------------- */
@@ -244,17 +223,18 @@ CHECKED_ALONE __u32 uplink_routed(struct __sk_buff *skb, struct packet *packet, 
         return step & STEP_DONE && uplink->vlan ? uplink_transmit(skb, uplink) : step;
     }
     if (step == ROUTE_IS_LOCAL || step == ROUTE_LEAVES)
-        return step == ROUTE_LEAVES ? DROP_no_route : DROP_router_itself;
-    if (step == STEP_CONTINUE && packet->decision.flags & DECISION_FRAGMENT)
-        step = DROP_too_big;
-    if (step == STEP_CONTINUE)
-        step = route_apply(skb, packet);
+        step = step == ROUTE_LEAVES ? DROP_no_route : DROP_router_itself;
+    if (step != STEP_CONTINUE)
+        return uplink_error(skb, packet, step, OUTPUT_UPLINK);
+    step = route_apply(skb, packet);
     if (step != STEP_CONTINUE)
         return step;
     __u32 output = packet->decision.output;
     packet->flags |= PACKET_FROM_OUTSIDE;
     if ((output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL)
         return deliver_local(skb, packet, output & OUTPUT_SLOT_MASK);
+    if (packet->decision.flags & DECISION_FRAGMENT)
+        return punt_fragment(skb, packet);
     return tunnel_send(skb, packet, output & OUTPUT_SLOT_MASK, packet->vni, TUNNEL_WORD(TUNNEL_UNICAST, TUNNEL_HOPS_OUTSIDE, 0));
 }
 
@@ -276,7 +256,9 @@ static __always_inline __u32 uplink_ipv4(struct __sk_buff *skb, struct packet *p
         mac_copy(packet->destination, packet->source);
         return uplink_send(skb, packet);
     }
-    return step == STEP_CONTINUE ? DROP_unknown_translation : step;
+    if (step == STEP_CONTINUE)
+        return DROP_unknown_translation;
+    return step & STEP_DONE ? step : uplink_error(skb, packet, step, OUTPUT_UPLINK);
 }
 
 /* Which of our networks the frame came from. */
@@ -292,24 +274,33 @@ static __always_inline bool uplink_find(const struct __sk_buff *skb, const struc
     return uplink_read(map_lookup(uplinks, &key), ret) && ret->ifindex == key.ifindex && ret->vlan == key.vlan;
 }
 
+/* A frame to everybody, or to the device. */
+static __always_inline __u32 uplink_for_us(struct __sk_buff *skb, struct packet *packet, const struct uplink_value *uplink)
+{
+    if (packet->ethertype == bpf_htons(ETH_P_ARP))
+        return uplink_arp(skb, packet, uplink);
+    if (packet->flags & PACKET_IPV6 && packet->tuple.protocol == IPPROTO_ICMPV6 && !(packet->flags & PACKET_LATER_FRAGMENT) &&
+        (packet->icmp_type == ND_SOLICITATION || packet->icmp_type == ND_ADVERTISEMENT))
+        return uplink_nd(skb, packet, uplink);
+    if (!mac_same(packet->destination, uplink->mac))
+        return NOT_OURS;
+    if (packet->flags & PACKET_IPV4)
+        return uplink_ipv4(skb, packet, uplink);
+    return packet->flags & PACKET_IPV6 ? uplink_routed(skb, packet, uplink) : NOT_OURS;
+}
+
 static __always_inline __u32 uplink_frame(struct __sk_buff *skb, struct packet *packet)
 {
     struct uplink_value uplink ON_STACK = {};
 
-    if (parse_ethernet(skb, packet) != STEP_CONTINUE || !uplink_find(skb, packet, &uplink) ||
-        (!(packet->destination[0] & 1) && !mac_same(packet->destination, uplink.mac)) || parse_whole(skb, packet) != STEP_CONTINUE)
+    if (parse_ethernet(skb, packet) != STEP_CONTINUE || !uplink_find(skb, packet, &uplink) || parse_whole(skb, packet) != STEP_CONTINUE)
         return NOT_OURS;
     packet->vni = uplink.vni;
-    if (packet->ethertype == bpf_htons(ETH_P_ARP))
-        return uplink_arp(skb, packet, &uplink);
-    if (packet->flags & PACKET_IPV6 && packet->tuple.protocol == IPPROTO_ICMPV6 && !(packet->flags & PACKET_LATER_FRAGMENT) &&
-        (packet->icmp_type == ND_SOLICITATION || packet->icmp_type == ND_ADVERTISEMENT))
-        return uplink_nd(skb, packet, &uplink);
-    if (!mac_same(packet->destination, uplink.mac))
-        return NOT_OURS;
-    if (packet->flags & PACKET_IPV4)
-        return uplink_ipv4(skb, packet, &uplink);
-    return packet->flags & PACKET_IPV6 ? uplink_routed(skb, packet, &uplink) : NOT_OURS;
+    bool is_group = packet->destination[0] & 1;
+    if (!is_group && !mac_same(packet->destination, uplink.mac))
+        return bridge_in(skb, packet, &uplink);
+    __u32 step = uplink_for_us(skb, packet, &uplink);
+    return step == NOT_OURS && is_group ? bridge_flood_in(skb, packet, &uplink) : step;
 }
 
 #endif

@@ -30,6 +30,7 @@
 #include "weft/dataplane/bpf/routing.h"
 #include "weft/dataplane/bpf/firewall.h"
 #include "weft/dataplane/bpf/router-icmp.h"
+#include "weft/dataplane/bpf/bridge.h"
 #include "weft/dataplane/bpf/outside.h"
 /* clang-format on */
 
@@ -56,7 +57,7 @@ static __always_inline __u32 output_frame(struct __sk_buff *skb, struct packet *
     if (output == OUTPUT_ARRIVES && packet->decision.router_port)
         return outside_to_ours(skb, packet);
     if (kind == OUTPUT_UPLINK)
-        return uplink_send(skb, packet);
+        return packet->decision.router_port ? uplink_send(skb, packet) : bridge_send(skb, packet);
     if (kind == OUTPUT_LOCAL && (slot != packet->slot || packet->decision.router_port))
         return deliver_local(skb, packet, slot);
     if (kind == OUTPUT_REMOTE && packet->decision.flags & DECISION_FRAGMENT)
@@ -126,9 +127,13 @@ static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet 
 
     __u32 output = switch_lookup(packet->vni, packet->destination, &moves);
     TRACE(switch, "%s is behind output %#x", trace_mac(packet->destination), output);
-    if (output == OUTPUT_NONE || output == (OUTPUT_LOCAL | packet->slot))
+    if (output == (OUTPUT_LOCAL | packet->slot))
         return DROP_unknown_destination;
-    if ((output & OUTPUT_KIND_MASK) == OUTPUT_ROUTER) {
+    if (output == OUTPUT_NONE) {
+        step = bridge_decide(packet);
+        if (step != STEP_CONTINUE)
+            return step;
+    } else if ((output & OUTPUT_KIND_MASK) == OUTPUT_ROUTER) {
         step = outside_enter(skb, packet, output & OUTPUT_SLOT_MASK);
         if (step != STEP_CONTINUE) {
             packet->flags |= firewall_side(entry, packet);
@@ -246,8 +251,12 @@ static __always_inline __u32 underlay_frame(struct __sk_buff *skb, struct packet
     if (packet->ethertype == bpf_htons(ETH_P_8021Q) || packet->ethertype == bpf_htons(ETH_P_8021AD))
         return DROP_vlan_tagged;
     bool is_group = packet->destination[0] & 1;
-    if (packet->source[0] & 1 || is_group != (outer.kind != TUNNEL_UNICAST))
+    if (packet->source[0] & 1 || (!is_group && outer.kind != TUNNEL_UNICAST))
         return DROP_tunnel_header; /* Our hosts send no such frame. */
+    if (is_group && outer.kind == TUNNEL_UNICAST) {
+        step = bridge_relay(skb, packet, &outer);
+        return step == DROP_unknown_destination ? DROP_tunnel_header : step;
+    }
     if (is_group) {
         if (!outer.hops && outer.kind == TUNNEL_FLOOD) /* Else the host that it comes from is not its sender's. */
             switch_learn(packet, OUTPUT_REMOTE | outer.host);
@@ -262,12 +271,16 @@ static __always_inline __u32 underlay_frame(struct __sk_buff *skb, struct packet
 
     if (mac_same(packet->destination, outside_mac)) {
         step = tunnel_strip(skb, packet, outer.overhead);
-        return step == STEP_CONTINUE ? outside_from_tunnel(skb, packet, outer.hops) : step;
+        return step == STEP_CONTINUE ? outside_from_tunnel(skb, packet, &outer) : step;
     }
 
-    /* Only a local port can be the destination of what came by tunnel, whatever the tables say: no loops. */
+    /* Only a local port can be the destination of what came by tunnel, whatever the tables say: no loops.  Or a station outside. */
     __u32 output = switch_lookup(packet->vni, packet->destination, &moves);
     TRACE(switch, "%s is behind output %#x", trace_mac(packet->destination), output);
+    if (output == OUTPUT_NONE) {
+        step = bridge_relay(skb, packet, &outer);
+        return step == DROP_unknown_destination ? underlay_unknown(packet->vni) : step;
+    }
     if ((output & OUTPUT_KIND_MASK) != OUTPUT_LOCAL)
         return underlay_unknown(packet->vni);
     step = tunnel_strip(skb, packet, outer.overhead);

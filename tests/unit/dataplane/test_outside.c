@@ -161,6 +161,75 @@ static void the_use_of_a_station_is_noted(void **state)
     assert_int_equal(*used, 103);
 }
 
+/* ---- errors ---------------------------------------------------------------------------------------------------------------- */
+
+static void expect_error(enum drop_reason why, enum punt_reason reason, uint32_t output, const char *source, const char *frame)
+{
+    uint8_t address[16];
+
+    expect_drop(why);
+    const struct punt_event *event = expect_punt(reason);
+    assert_int_equal(event->slot, 0);
+    assert_int_equal(event->vni, 20);
+    assert_int_equal(event->output, output);
+    frame_address(source, address);
+    assert_memory_equal(event->source, address, 16);
+    expect_bytes(event->frame, event->size, frame); /* As it came: this is what the error quotes. */
+}
+
+static void who_sends_from_outside_is_told_why_it_ends(void **state)
+{
+    const char *late = "x>u ip 192.0.2.200>203.0.113.12 ttl=1 tcp 4000>80 S", *large = "x>u ip 192.0.2.200>203.0.113.12 df udp 4000>80 +1440";
+    const char *inner = "x>" OUTSIDE_MAC " ip 192.0.2.200>203.0.113.12 df udp 4000>80 +1440";
+
+    say(OUTSIDE, late);
+    expect_error(DROP_ttl_exceeded, PUNT_TTL, OUTPUT_UPLINK, "203.0.113.10", late);
+    say(OUTSIDE, large);
+    expect_error(DROP_too_big, PUNT_TOO_BIG, OUTPUT_UPLINK, "203.0.113.10", large);
+    assert_int_equal(expect_punt(PUNT_TOO_BIG)->mtu, 1450);
+    say(TUNNEL, frame_text(FROM_HOST_1 "%s", inner));
+    expect_error(DROP_too_big, PUNT_TOO_BIG, OUTPUT_REMOTE | 1, "203.0.113.10", inner);
+    assert_int_equal(expect_punt(PUNT_TOO_BIG)->router_port, 5);
+    route_outside("fd01::", 64, 5);
+    route_outside("2001:db8:99::", 64, 5);
+    large = "x>u ip6 2001:db8:77::1>fd01::1 udp 4000>80 +1440";
+    say(OUTSIDE, large);
+    expect_error(DROP_too_big, PUNT_TOO_BIG, OUTPUT_UPLINK, "2001:db8:20::10", large);
+    assert_int_equal(expect_punt(PUNT_TOO_BIG)->mtu, 1450);
+    say(OUTSIDE, "x>u ip6 2001:db8:77::1>fd01::77 udp 4000>80 +4");
+    expect_error(DROP_unknown_next_hop, PUNT_UNREACHABLE, OUTPUT_UPLINK, "2001:db8:20::10", "x>u ip6 2001:db8:77::1>fd01::77 udp 4000>80 +4");
+    assert_int_equal(expect_punt(PUNT_UNREACHABLE)->code, UNREACHABLE_HOST);
+    say(OUTSIDE, "x>u ip6 2001:db8:77::1>2001:db8:99::1 udp 4000>80 +4");
+    expect_drop(DROP_no_route);
+    assert_int_equal(expect_punt(PUNT_UNREACHABLE)->code, UNREACHABLE_NET);
+    assert_int_equal(n_entries("connections"), 0);
+}
+
+static void errors_have_a_budget_of_each_router(void **state)
+{
+    for (unsigned i = 0; i < OUTSIDE_ERROR_RATE; i++) {
+        say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.12 ttl=1 tcp 4000>80 S");
+        expect_punt(PUNT_TTL);
+    }
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.12 ttl=1 tcp 4000>80 S");
+    expect_drop(DROP_ttl_exceeded);
+    assert_int_equal(result.n_outputs, 0);
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.23 ttl=1 tcp 4000>80 S");
+    expect_punt(PUNT_TTL);
+}
+
+static void what_may_be_fragmented_is(void **state)
+{
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.12 udp 4000>80 +1440");
+    const struct punt_event *event = expect_punt(PUNT_FRAGMENT);
+    expect_verdict(PIPELINE_PUNTED);
+    assert_int_equal(event->output, OUTPUT_LOCAL | 2);
+    assert_int_equal(event->vni, 7);
+    assert_int_equal(event->mtu, 1450);
+    expect_bytes(event->frame, event->size, "R>B ip 192.0.2.200>10.0.0.2 ttl=63 udp 4000>80 +1440");
+    assert_int_equal(n_entries("connections"), 1);
+}
+
 /* ---- names that are another's now ---------------------------------------------------------------------------------------- */
 
 static void a_floating_ip_that_moves_ends_the_aliases_of_its_former_port(void **state)
@@ -232,6 +301,9 @@ int main(void)
         TEST(who_sends_to_nobody_pays_for_it),
         TEST(an_advertisement_from_beyond_the_link_is_not_shown),
         TEST(the_use_of_a_station_is_noted),
+        TEST(who_sends_from_outside_is_told_why_it_ends),
+        TEST(errors_have_a_budget_of_each_router),
+        TEST(what_may_be_fragmented_is),
         TEST(a_floating_ip_that_moves_ends_the_aliases_of_its_former_port),
         TEST(who_gets_a_floating_ip_gets_its_names),
         TEST(an_error_goes_to_who_sent_what_it_quotes),
