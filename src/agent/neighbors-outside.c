@@ -133,6 +133,42 @@ static size_t write_solicitation(const struct station *station, const struct ip_
     return 14 + 40 + length;
 }
 
+static size_t write_advertisement(const struct outside_uplink *uplink, const struct ip_address *address, uint8_t *frame)
+{
+    uint8_t *ipv6 = frame + 14;
+
+    memset(frame, 0, ND_SIZE);
+    memcpy(frame, (uint8_t[]){0x33, 0x33, 0, 0, 0, 1}, 6);
+    memcpy(frame + 6, uplink->mac, 6);
+    memcpy(frame + 12, (uint8_t[]){0x86, 0xdd, 0x60}, 3);
+    put16(ipv6 + 4, 32);
+    ipv6[6] = 58;
+    ipv6[7] = 255;
+    memcpy(ipv6 + 8, address->bytes, 16);
+    memcpy(ipv6 + 24, (uint8_t[]){0xff, 2, [15] = 1}, 16);
+    ipv6[40] = 136;
+    ipv6[44] = 0xa0; /* Router, override. */
+    memcpy(ipv6 + 48, address->bytes, 16);
+    memcpy(ipv6 + 64, (uint8_t[]){2, 1}, 2);
+    memcpy(ipv6 + 66, uplink->mac, 6);
+    put16(ipv6 + 42, icmp6_checksum(ipv6, 32));
+    return ND_SIZE;
+}
+
+size_t outside_write_announcement(const struct outside_uplink *uplink, const struct ip_address *address, uint8_t frame[OUTSIDE_ANNOUNCEMENT_MAX])
+{
+    if (!ip_is_v4(address))
+        return write_advertisement(uplink, address, frame);
+    memset(frame, 0, ARP_SIZE);
+    memset(frame, 0xff, 6);
+    memcpy(frame + 6, uplink->mac, 6);
+    memcpy(frame + 12, (uint8_t[]){0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1}, 10);
+    memcpy(frame + 22, uplink->mac, 6);
+    memcpy(frame + 28, address->bytes + 12, 4);
+    memcpy(frame + 38, address->bytes + 12, 4);
+    return ARP_SIZE;
+}
+
 static void ask(struct outside *outside, struct station *station, uint64_t now_ms)
 {
     struct ip_address source;

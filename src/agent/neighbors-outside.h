@@ -58,6 +58,11 @@ void outside_wanted(struct outside *outside, uint64_t now_ms, const struct outsi
 /* An ARP frame or a neighbor advertisement that came in by an uplink of the network.  Only stations that were wanted are believed anything of. */
 void outside_seen(struct outside *outside, uint64_t now_ms, uint32_t vni, const uint8_t *frame, size_t size);
 
+/* Writes what tells a network that an address of ours is here now: an ARP announcement (RFC 5227, 3), or an unsolicited neighbor advertisement of a
+ * router that overrides what is known (RFC 4861, 7.2.6).  Returns its size. */
+#define OUTSIDE_ANNOUNCEMENT_MAX 86
+size_t outside_write_announcement(const struct outside_uplink *uplink, const struct ip_address *address, uint8_t frame[OUTSIDE_ANNOUNCEMENT_MAX]);
+
 const struct outside_counters *outside_counters(const struct outside *outside);
 
 /* Does what is due.  Returns after how many milliseconds to call again; UINT64_MAX: nothing is due. */

@@ -35,8 +35,14 @@ struct uplink {
     bool is_promiscuous; /* So that frames for workloads' MACs come. */
 };
 
+/* An address of ours on a network. */
+struct announced_key {
+    uint32_t vni;
+    uint8_t address[16]; /* IPv4 mapped. */
+};
+
 struct announcement {
-    struct external_key key;
+    struct announced_key key;
     unsigned left;
     uint64_t due_ms;
 };
@@ -48,7 +54,7 @@ struct uplinks {
     struct outside *outside;
     int socket;
     uv_timer_t outside_timer, announce_timer;
-    struct rows announced;             /* Keys of 'external' that this host answers for; no values. */
+    struct rows announced;             /* Addresses that this host answers for; the interface. */
     struct announcement *announcements;
     size_t n_announcements, max_announcements;
     struct compile_uplink compiled[MAX_UPLINKS];
@@ -170,14 +176,13 @@ static bool outside_source(void *context, uint32_t vni, bool is_v4, struct ip_ad
 {
     const struct uplinks *uplinks = context;
 
-    for (size_t i = 0; is_v4 && i < uplinks->announced.n; i++) {
-        struct external_key key;
+    for (size_t i = 0; i < uplinks->announced.n; i++) {
+        struct announced_key key;
 
         memcpy(&key, rows_key(&uplinks->announced, i), sizeof(key));
-        if (key.vni == vni) {
-            *ret = ip_from_v4(ntohl(key.address));
+        memcpy(ret->bytes, key.address, sizeof(ret->bytes));
+        if (key.vni == vni && ip_is_v4(ret) == is_v4)
             return true;
-        }
     }
     return false;
 }
@@ -350,20 +355,15 @@ void uplinks_protect_host(struct uplinks *uplinks, struct desired *desired)
 
 /* ---- announcements ------------------------------------------------------------------------------------------------------------- */
 
-/* RFC 5227, 3: a request for the address that it says is here. */
-static void announce(const struct uplinks *uplinks, const struct external_key *key)
+static void announce(const struct uplinks *uplinks, const struct announced_key *key)
 {
     struct outside_uplink network;
-    uint8_t frame[42] = {[12] = 0x08, [13] = 0x06, [15] = 1, [16] = 8, [18] = 6, [19] = 4, [21] = 1};
+    struct ip_address address;
+    uint8_t frame[OUTSIDE_ANNOUNCEMENT_MAX];
 
-    if (!find_network(uplinks, key->vni, &network))
-        return;
-    memset(frame, 0xff, 6);
-    memcpy(frame + 6, network.mac, 6);
-    memcpy(frame + 22, network.mac, 6);
-    memcpy(frame + 28, &key->address, 4);
-    memcpy(frame + 38, &key->address, 4);
-    send_frame(uplinks, &network, frame, sizeof(frame));
+    memcpy(address.bytes, key->address, sizeof(address.bytes));
+    if (find_network(uplinks, key->vni, &network))
+        send_frame(uplinks, &network, frame, outside_write_announcement(&network, &address, frame));
 }
 
 static void announce_timer_fired(uv_timer_t *timer)
@@ -410,23 +410,78 @@ static int add_announcement(const void *key, const void *old_value, const void *
     return 0;
 }
 
-/* Which addresses this host answers for; those that are new here are announced. */
-static void update_announced(struct uplinks *uplinks)
+static int add_external(const struct uplinks *uplinks, struct rows *announced)
 {
     const struct rows *external = &uplinks->agent->desired.tables[TABLE_EXTERNAL];
-    struct rows announced;
     int result = 0;
 
-    rows_init(&announced, sizeof(struct external_key), 4);
     for (size_t i = 0; i < external->n && result == 0; i++) {
+        struct external_key by;
         struct external_value value;
         struct outside_uplink network;
 
+        memcpy(&by, rows_key(external, i), sizeof(by));
         memcpy(&value, rows_value(external, i), sizeof(value));
         if (value.kind == EXTERNAL_HOST || !(value.flags & EXTERNAL_ANNOUNCED) || !find_network(uplinks, value.vni, &network))
             continue;
-        result = rows_add(&announced, rows_key(external, i), &network.ifindex); /* By another interface is announced again. */
+
+        struct ip_address address = ip_from_v4(ntohl(by.address));
+        struct announced_key key = {.vni = value.vni};
+
+        memcpy(key.address, address.bytes, sizeof(key.address));
+        result = rows_add(announced, &key, &network.ifindex); /* By another interface is announced again. */
     }
+    return result;
+}
+
+/* Routers' addresses of IPv6, those of the link too: what has their MAC. */
+static int add_routers(const struct uplinks *uplinks, struct rows *announced)
+{
+    const struct rows *fdb = &uplinks->agent->desired.tables[TABLE_FDB], *neighbors = &uplinks->agent->desired.tables[TABLE_NEIGHBORS];
+    int result = 0;
+
+    for (size_t i = 0; i < neighbors->n && result == 0; i++) {
+        struct neighbor_key by;
+        struct neighbor_value value;
+        struct announced_key key = {0};
+        struct fdb_key owner = {0};
+        struct output_value output;
+        struct outside_uplink network;
+        struct router_port_config port;
+
+        memcpy(&by, rows_key(neighbors, i), sizeof(by));
+        memcpy(&value, rows_value(neighbors, i), sizeof(value));
+        if (by.address[0] == 0 || !find_network(uplinks, by.vni, &network)) /* IPv4's are mapped. */
+            continue;
+        owner.vni = key.vni = by.vni;
+        memcpy(owner.mac, value.mac, sizeof(owner.mac));
+
+        const void *row = rows_find(fdb, &owner);
+        if (!row)
+            continue;
+        memcpy(&output, row, sizeof(output));
+        uint32_t number = output.output & OUTPUT_SLOT_MASK;
+        row = (output.output & OUTPUT_KIND_MASK) == OUTPUT_ROUTER ? rows_find(&uplinks->agent->desired.tables[TABLE_ROUTER_PORTS], &number) : NULL;
+        if (!row)
+            continue;
+        memcpy(&port, row, sizeof(port));
+        memcpy(key.address, by.address, sizeof(key.address));
+        if (port.flags & ROUTER_PORT_ANNOUNCED && port.flags & ROUTER_PORT_UP)
+            result = rows_add(announced, &key, &network.ifindex);
+    }
+    return result;
+}
+
+/* Which addresses this host answers for; those that are new here are announced. */
+static void update_announced(struct uplinks *uplinks)
+{
+    struct rows announced;
+    int result;
+
+    rows_init(&announced, sizeof(struct announced_key), 4);
+    result = add_external(uplinks, &announced);
+    if (result == 0)
+        result = add_routers(uplinks, &announced);
     if (result == 0)
         result = rows_sort(&announced);
     if (result == 0)
@@ -599,7 +654,7 @@ int uplinks_new(struct agent *agent, const char *text, struct uplinks **ret_upli
         return error_set(error, -ENOMEM, NULL, "out of memory");
     uplinks->agent = agent;
     uplinks->socket = -1;
-    rows_init(&uplinks->announced, sizeof(struct external_key), 4);
+    rows_init(&uplinks->announced, sizeof(struct announced_key), 4);
     result = parse(uplinks, text, error);
     if (result == 0 && outside_new(&events, uplinks, &uplinks->outside) < 0)
         result = error_set(error, -ENOMEM, NULL, "out of memory");

@@ -389,6 +389,12 @@ static int add_router(struct nat *nat, const struct compile_router_entry *entry,
             struct external_value value = {.kind = EXTERNAL_ROUTER, .router_port = gateway->router_port,
                                            .object = compile_object_number(&router->object)};
 
+            const struct compile_host *host =
+                compile_find_announcer(nat->index, network->network, &gateway->port->fixed_ips[k].address, NULL);
+            if (host && streq(host->host->object.name, nat->index->snapshot->host_name))
+                value.output = OUTPUT_LOCAL;
+            else if (host && host->slot)
+                value.output = OUTPUT_REMOTE | host->slot;
             if (ip_is_v4(&gateway->port->fixed_ips[k].address) &&
                 add_external(nat, network->network, &gateway->port->fixed_ips[k].address, value, NULL) < 0)
                 return -ENOMEM;

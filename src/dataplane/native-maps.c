@@ -100,6 +100,15 @@ void *native_map_lookup(const struct native_map *map, const void *key)
     return entry ? entry_value(entry) : NULL;
 }
 
+static void make_room(struct native_map *map)
+{
+    HASHMAP_FOREACH(node, &map->entries) {
+        hashmap_remove(&map->entries, node);
+        free(CONTAINER_OF(node, struct entry, node));
+        return;
+    }
+}
+
 int native_map_update(struct native_map *map, const void *key, const void *value, bool must_be_new)
 {
     struct entry *entry;
@@ -120,8 +129,10 @@ int native_map_update(struct native_map *map, const void *key, const void *value
         memcpy(entry_value(entry), value, map->value_size);
         return 0;
     }
-    if (map->entries.n_nodes >= map->n_max)
+    if (map->entries.n_nodes >= map->n_max && map->kind != NATIVE_RECENT)
         return -E2BIG;
+    if (map->entries.n_nodes >= map->n_max)
+        make_room(map);
     size_t value_offset = (map->key_size + 7) / 8 * 8;
     entry = malloc(sizeof(*entry) + value_offset + map->value_size);
     if (!entry)

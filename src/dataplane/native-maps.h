@@ -1,5 +1,5 @@
-/* The data plane's maps as plain memory, for the native build of the pipeline: an array, a hash and a longest-prefix
- * table with the semantics of the kernel's.  Single-threaded. */
+/* The data plane's maps as plain memory, for the native build of the pipeline: an array, a hash, a hash that makes room for what is new, and a
+ * longest-prefix table with the semantics of the kernel's.  Single-threaded. */
 #ifndef WEFT_DATAPLANE_NATIVE_MAPS_H
 #define WEFT_DATAPLANE_NATIVE_MAPS_H
 
@@ -47,11 +47,13 @@
     MAP(gateways, HASH)                                                                                      \
     MAP(uplinks, HASH)                                                                                       \
     MAP(aliases, HASH)                                                                                       \
+    MAP(portless, RECENT)                                                                                    \
     MAP(outside_budget, ARRAY)                                                                               \
     MAP(station_use, ARRAY)                                                                                  \
     MAP(fragments, ARRAY)                                                                                    \
     MAP(verdict_config, ARRAY)                                                                               \
     MAP(verdict_runtime, ARRAY)                                                                              \
+    MAP(outside_fragments, ARRAY)                                                                            \
     MAP(metadata, ARRAY)                                                                                     \
     MAP(metadata_budget, ARRAY)                                                                              \
     MAP(settings, ARRAY)
@@ -63,7 +65,7 @@ enum native_map_name {
     N_NATIVE_MAPS
 };
 
-enum native_map_kind { NATIVE_HASH, NATIVE_ARRAY, NATIVE_PREFIX };
+enum native_map_kind { NATIVE_HASH, NATIVE_ARRAY, NATIVE_PREFIX, NATIVE_RECENT }; /* RECENT: BPF_MAP_TYPE_LRU_HASH. */
 
 struct native_map {
     enum native_map_kind kind;
@@ -82,7 +84,8 @@ void native_map_destroy(struct native_map *map);
  * network order; lookup finds the longest prefix that covers the key. */
 void *native_map_lookup(const struct native_map *map, const void *key);
 
-/* Returns 0, -EEXIST ('must_be_new' and it is there), -E2BIG (full, or beyond an array), -ENOMEM. */
+/* Returns 0, -EEXIST ('must_be_new' and it is there), -E2BIG (full, or beyond an array), -ENOMEM.  A RECENT that is full loses some entry
+ * instead: the kernel too does not promise which. */
 int native_map_update(struct native_map *map, const void *key, const void *value, bool must_be_new);
 int native_map_delete(struct native_map *map, const void *key); /* 0, -ENOENT, or -EINVAL for an array. */
 

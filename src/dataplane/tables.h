@@ -61,9 +61,11 @@
  *   gateways       hash          struct flood_key -> struct output_value 65536
  *   uplinks        hash          struct uplink_key -> struct uplink_value 256
  *   aliases        hash          struct alias_key -> struct alias_value FLOW_SLOTS_DEFAULT
+ *   portless       LRU hash      struct alias_key -> struct portless_value 4096
  *   outside_budget array         router port -> struct outside_budget MAX_ROUTER_PORTS_DEFAULT
  *   station_use    array         station_index() -> __u32          STATION_USE_SIZE
  *   fragments      array         slot -> struct port_fragments     MAX_PORTS_DEFAULT
+ *   outside_fragments array      router port -> struct port_fragments OUTSIDE_FRAGMENTS
  *   verdict_config array, mmap   0 -> struct verdict_config        1
  *   verdict_runtime array, mmap  slot -> struct verdict_runtime    MAX_PORTS_DEFAULT
  *   verdicts       ring buffer   struct verdict_event              1 MiB
@@ -477,7 +479,7 @@ enum external_kind {
 struct external_value {
     __u32 vni;           /* Repeats the key. */
     __u32 kind;
-    __u32 output;        /* OUTPUT_LOCAL or OUTPUT_REMOTE. */
+    __u32 output;        /* OUTPUT_LOCAL or OUTPUT_REMOTE; of a router's the gateway that answers for it outside: OUTPUT_LOCAL | 0 is this host. */
     __u32 address;       /* The port's own, when it is local. */
     __u32 router_port;   /* Of the gateway: where the packet enters the router. */
     __u32 object;        /* As in floating_value. */
@@ -697,6 +699,13 @@ struct alias_value {
     __u32 generation;    /* Of the port slot. */
 };
 
+/* Who has a connection without ports behind a router's address, at the gateway that answers for that; its name has ports 0 (bpf/portless.h). */
+struct portless_value {
+    __u32 vni_protocol;  /* Repeats the key. */
+    __u32 output;        /* OUTPUT_REMOTE */
+    __u64 time_ns;       /* When it last sent. */
+};
+
 /* Later fragments have no ports: they follow the first one (bpf/fragment.h).  Array by slot; each port has its own places, in sets of FRAGMENT_WAYS. */
 #define FRAGMENTS_PER_PORT 64
 #define FRAGMENT_WAYS 4
@@ -707,6 +716,7 @@ struct fragment {
 struct port_fragments {
     struct fragment places[FRAGMENTS_PER_PORT];
 };
+#define OUTSIDE_FRAGMENTS 1024 /* Gateway ports by their low bits. */
 
 /* Expiry, the data plane's own business: every entry has its key in one of 'flow_slots', and one timer in 'sweeper' walks over
  * them (bpf/flow.h). */

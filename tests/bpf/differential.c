@@ -115,9 +115,9 @@ static int map_fd(const char *name)
 
 static const char *const hashes[] = {"interfaces", "sources", "networks", "fdb", "learned", "movable", "neighbors", "flood", "peers",
                                      "rules", "firewall_rules", "members", "member_prefixes", "routes", "next_hops", "floating", "external", "forwardings",
-                                     "snat", "snat_owners", "gateways", "uplinks", "aliases", "fragments", "connections"};
+                                     "snat", "snat_owners", "gateways", "uplinks", "aliases", "portless", "connections"};
 static const char *const arrays[] = {"ports", "port_runtime", "hosts", "host_runtime", "projects", "policies", "router_ports", "router_port_runtime",
-                                     "outside_budget", "metadata_budget", "fragments", "half_open", "verdict_runtime", "metadata", "verdict_config", "settings"};
+                                     "outside_budget", "metadata_budget", "fragments", "outside_fragments", "half_open", "verdict_runtime", "metadata", "verdict_config", "settings"};
 static const char *const singles[] = {"metadata", "verdict_config", "settings"}; /* Of these: arrays of one. */
 
 static void empty_hash(const char *name)

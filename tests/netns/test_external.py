@@ -8,8 +8,10 @@
 The uplink of h1 carries an address and a TCP session of the host itself, while the agent comes and goes."""
 
 import json
+import signal
 import socket
 import sys
+import threading
 
 import pytest
 
@@ -203,27 +205,22 @@ def udp(namespace, port=0, broadcast=False):
     return made
 
 
-def test_workloads_of_a_vlan_and_stations_in_it_are_one_network(world):
-    """VLAN 30 of the physical network; members on h1 and h2, which have an uplink, and on h3, for which one of them stands."""
+def test_workloads_of_a_physical_network_and_stations_are_one_network(world):
+    """Members of the external network itself on h1 and h2, which have an uplink, and on h3, for which one of them stands."""
     lab, api = world.lab, world.lab.api
-    world.namespace.ip("link", "add", "link", "world", "name", "v30", "type", "vlan", "id", "30")
-    world.namespace.ip("link", "set", "v30", "up")
-    world.namespace.ip("addr", "add", "100.64.30.1/24", "dev", "v30")
-    world.namespace.ip("addr", "add", "2001:db8:30::1/64", "dev", "v30", "nodad")
-    network = api.network("office", **{"provider:network_type": "vlan", "provider:physical_network": "physnet1", "provider:segmentation_id": 30})
-    api.subnet(network, "100.64.30.0/24", enable_dhcp=False, allocation_pools=[{"start": "100.64.30.10", "end": "100.64.30.100"}])
-    api.subnet(network, "2001:db8:30::/64", enable_dhcp=False)
+    world.namespace.ip("addr", "add", "2001:db8:30::ff/64", "dev", "world", "nodad")
+    api.subnet(world.external, "2001:db8:30::/64", enable_dhcp=False, gateway_ip=None)
     api.open_default_groups()
-    members = [lab.workload(api.port(network, host), host) for host in lab.hosts]
+    members = [lab.workload(api.port(world.external, host), host) for host in lab.hosts]
     api.wait_active(*(member.port for member in members))
-    addresses = [[fixed["ip_address"] for fixed in member.port["fixed_ips"]] for member in members]
+    addresses = [sorted((fixed["ip_address"] for fixed in member.port["fixed_ips"]), key=lambda text: ":" in text) for member in members]
 
     def echoes(namespace, target):
         told = namespace.run("ping", "-n", "-c", "3", "-i", "0.05", "-W", "1", target, check=False)
         assert "DUP" not in told
         return " 3 received" in told
     for member, own in zip(members, addresses):
-        for station, address in zip(("100.64.30.1", "2001:db8:30::1"), sorted(own, key=len)):
+        for station, address in zip(("203.0.113.1", "2001:db8:30::ff"), own):
             wait_for(lambda: echoes(member.namespace, station), f"{member.namespace.name} to reach {station}", 20)
             world.namespace.ip("neigh", "flush", "all")
             assert echoes(world.namespace, address)
@@ -232,12 +229,15 @@ def test_workloads_of_a_vlan_and_stations_in_it_are_one_network(world):
         receivers = [udp(receiver.namespace, 7777) for receiver in (*members, world) if receiver is not sender]
         speaker = udp(sender.namespace, broadcast=True)
         for word in (b"once", b"end"):
-            speaker.sendto(word, ("100.64.30.255", 7777))
+            speaker.sendto(word, ("203.0.113.255", 7777))
         for receiver in receivers: # Two copies of the first would be between.
             assert [receiver.recv(9), receiver.recv(9)] == [b"once", b"end"]
             receiver.close()
         speaker.close()
     assert world.namespace.run("ping", "-n", "-c", "1", "-W", "2", "203.0.113.201") # The host's own, on the same device.
+    for member in members:
+        member.unplug()
+        api.delete(f"/v2.0/ports/{member.port['id']}")
 
 
 def test_the_hosts_own_session_lives_while_the_agent_comes_and_goes(world):
@@ -260,6 +260,16 @@ def test_the_hosts_own_session_lives_while_the_agent_comes_and_goes(world):
         client.settimeout(5)
         server.settimeout(5)
         talk(b"before")
+        api = world.lab.api
+        another = world.external_network("198.51.101", **{"provider:network_type": "vlan", "provider:segmentation_id": 40})
+        router = api.post("/v2.0/routers", {"router": {"name": "r2", "external_gateway_info": {"network_id": another["id"]}}})["router"]
+        attached = wait_for(lambda: "interface" in host.ask("tables")["tables"] and "vlan 40" in host.ask("tables")["tables"], "the VLAN to be served")
+        talk(b"attached")
+        api.delete(f"/v2.0/routers/{router['id']}")
+        api.delete(f"/v2.0/networks/{another['id']}")
+        wait_for(lambda: "vlan 40" not in host.ask("tables")["tables"], "the VLAN to be gone")
+        talk(b"detached")
+        assert attached
         host.stop()
         talk(b"without agent")
         host.detach()
@@ -272,3 +282,73 @@ def test_the_hosts_own_session_lives_while_the_agent_comes_and_goes(world):
         for end in (client, server, listener):
             end.close()
     wait_for(lambda: fetch(world.workloads[0].namespace, FAR) == world.address, "the workload to reach the world again", 20)
+
+
+class Download:
+    """From a server outside to a workload; goes on in a thread of the server's."""
+
+    SIZE = 4 << 20
+
+    def __init__(self, world, workload, address):
+        with world.namespace.inside():
+            listener = socket.socket()
+            listener.bind((address, 0))
+            listener.listen()
+        with workload.namespace.inside():
+            self.client = socket.create_connection(listener.getsockname(), timeout=10)
+        self.server, self.peer = listener.accept()
+        listener.close()
+        self.client.settimeout(60)
+        self.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        self.received = 0
+        self.thread = threading.Thread(target=self.send, daemon=True)
+        self.thread.start()
+
+    def send(self):
+        self.server.sendall(b"x" * self.SIZE)
+        self.server.close()
+
+    def receive(self, size):
+        while self.received < size:
+            data = self.client.recv(65536)
+            assert data, f"the download ended after {self.received} bytes"
+            self.received += len(data)
+
+    def close(self):
+        self.client.close()
+        self.thread.join(10)
+
+
+def test_downloads_go_on_when_a_gateway_dies(world):
+    """Workloads of h3, which has no uplink: what they send is spread over h1 and h2, the answers come to the one that answers for the router's address.
+    That one dies."""
+    lab = world.lab
+    inside = world.workloads[3]
+    floating = [f for f in lab.api.get("/v2.0/floatingips")["floatingips"] if f["port_id"] == inside.port["id"]]
+    for f in floating:
+        lab.api.delete(f"/v2.0/floatingips/{f['id']}")
+    wait_for(lambda: fetch(inside.namespace, FAR) == world.address, "the workload of h3 to be its router outside", 20)
+    for number in range(8, 14):
+        world.namespace.ip("addr", "add", f"198.51.100.{number}/32", "dev", "world")
+    downloads = [Download(world, inside, f"198.51.100.{number}") for number in range(8, 14)]
+    for download in downloads:
+        assert download.peer[0] == world.address
+        download.receive(1 << 20)
+
+    def answers(host):
+        return any(line.startswith("external ") and f" {world.address} " in line and "announced" in line
+                   for line in host.ask("tables")["tables"].splitlines())
+    assert sum(map(answers, lab.hosts[:2])) == 1
+    dead, alive = sorted(lab.hosts[:2], key=answers, reverse=True)
+    dead.stop(signal.SIGKILL)
+    for interface in ("up0", "under", "mgmt"):
+        dead.namespace.ip("link", "set", interface, "down")
+    for port in lab.api.get("/v2.0/ports")["ports"]:
+        if port["binding:host_id"] == dead.name:
+            lab.api.delete(f"/v2.0/ports/{port['id']}")
+    lab.api.delete(f"/weft/v1/hosts/{dead.name}") # Else it is down after half a minute without a report.
+    wait_for(lambda: answers(alive), f"{alive.name} to answer for {world.address}", 20)
+    for download in downloads:
+        download.receive(Download.SIZE)
+        download.close()
+    assert fetch(inside.namespace, FAR) == world.address

@@ -58,7 +58,7 @@ static __always_inline bool external_name(struct __sk_buff *skb, const struct pa
 
 /* Who has the packet, which is on the external network packet->vni: a port of this host (then also how it is called there), another host,
  * OUTPUT_ROUTER the router itself, or OUTPUT_NONE. */
-CHECKED_ALONE __u32 external_owner(struct __sk_buff *skb, const struct packet *packet, struct arrival *ret)
+CHECKED_ALONE __u32 external_owner(struct __sk_buff *skb, struct packet *packet, struct arrival *ret)
 {
     if (!packet || !ret)
         return OUTPUT_NONE;
@@ -75,7 +75,9 @@ CHECKED_ALONE __u32 external_owner(struct __sk_buff *skb, const struct packet *p
     if (kind != EXTERNAL_FLOATING && packet->tuple.protocol == IPPROTO_ICMP && packet->icmp_type == ICMP_ECHO_TYPE &&
         !(packet->flags & PACKET_FRAGMENT))
         return OUTPUT_ROUTER | value->router_port;
-    ret->reason = DROP_unknown_translation;
+    if (packet->flags & PACKET_LATER_FRAGMENT && !packet->slot)
+        fragment_take(packet, NULL, ret->gateway, 1); /* A floating IP does without. */
+    ret->reason = packet->flags & PACKET_LATER_FRAGMENT && !(packet->flags & PACKET_HAS_FLOW) ? DROP_fragment_unknown : DROP_unknown_translation;
     if (!external_name(skb, packet, ret))
         return kind == EXTERNAL_FLOATING && (output & OUTPUT_KIND_MASK) == OUTPUT_REMOTE ? output : OUTPUT_NONE;
     __u8 protocol = ret->name.vni_protocol;
@@ -88,6 +90,11 @@ CHECKED_ALONE __u32 external_owner(struct __sk_buff *skb, const struct packet *p
         local = forwarding->address;
         local_port = bpf_htons(forwarding->port + bpf_ntohs(local_port) - forwarding->first);
         ret->object = forwarding->object;
+    } else if (kind == EXTERNAL_ROUTER && portless_is(protocol)) {
+        if (nat_alias_find(&ret->name, &ret->key))
+            return OUTPUT_LOCAL;
+        __u32 host = portless_host(&ret->name);
+        return host != OUTPUT_NONE ? host : (output & OUTPUT_KIND_MASK) == OUTPUT_REMOTE ? output : OUTPUT_NONE;
     } else if (kind == EXTERNAL_ROUTER) {
         output = snat_owner(packet->vni, ret->name.address, local_port);
         if ((output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL && !nat_alias_find(&ret->name, &ret->key))
@@ -345,6 +352,27 @@ static __noinline __u32 external_echo(struct __sk_buff *skb, struct packet *pack
     return translate_frame(skb, packet, &ends);
 }
 
+/* Does the packet fit into the tunnel to the host that has it?  If not this is where its sender learns that, or where it is fragmented. */
+static __noinline __u32 external_to_host(struct __sk_buff *skb, struct packet *packet, __u32 slot, __u32 gateway)
+{
+    const struct host_config *host = host_config_get(slot);
+    unsigned char *frame = frame_at(skb, 0, ETH_HLEN + 20);
+
+    if (!host || !frame)
+        return DROP_host_unreachable;
+    __u32 overhead = address_is_ipv4(host->remote) ? TUNNEL_OVERHEAD_IPV4 : TUNNEL_OVERHEAD_IPV6, mtu = host->underlay_mtu;
+    if (packet_l3_size(skb, packet) + overhead <= mtu || mtu <= overhead)
+        return STEP_CONTINUE;
+    packet->decision.router_port = gateway;
+    packet->decision.hops = 0;
+    packet->decision.mtu = mtu - overhead;
+    packet->decision.output = OUTPUT_REMOTE | slot;
+    if (frame[ETH_HLEN + IPV4_FLAGS] & 0x40 || skb->gso_size)
+        return DROP_too_big;
+    mac_copy(frame, outside_mac);
+    return punt_fragment(skb, packet);
+}
+
 #define ARRIVAL_ECHO 0x1000u /* A step: the frame became a router's answer, to somebody outside. */
 
 /* Brings a packet that is on the external network packet->vni to whom it belongs.  'relays' is how many of our hosts it has passed.
@@ -369,10 +397,15 @@ CHECKED_ALONE __u32 external_arrive(struct __sk_buff *skb, struct packet *packet
     __u32 kind = output & OUTPUT_KIND_MASK, slot = output & OUTPUT_SLOT_MASK;
     if (output == OUTPUT_NONE)
         return arrival->reason;
+    if (packet_is_first_fragment(packet) && !packet->slot)
+        fragment_note(packet, NULL, arrival->gateway, 1);
     TRACE(translate, "%s is ours: output %#x", trace_address(packet->tuple.remote), output);
     if (kind == OUTPUT_REMOTE) {
         if (relays >= RELAYS_MAX)
             return DROP_tunnel_header;
+        __u32 step = external_to_host(skb, packet, slot, arrival->gateway);
+        if (step != STEP_CONTINUE)
+            return step;
         mac_copy(packet->destination, outside_mac);
         return tunnel_send(skb, packet, slot, packet->vni, TUNNEL_WORD(TUNNEL_UNICAST, relays, 0));
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Fragments at ports with security groups.  Only the first one of a packet has ports: once it is allowed it leaves them in 'fragments', and the
+/* Fragments at ports with security groups, and where addresses are translated.  Only the first one of a packet has ports: once it is allowed it leaves them in 'fragments', and the
  * later ones take them from there and belong to the connection as well.  A later one whose first was not allowed, or comes after it, is refused:
  * nobody knows what it belongs to.
  *
- * Each port has its own places, so that what one is sent never costs another one's fragments.  A packet's name decides which set of
+ * Each port has its own places, and so has each router for what comes from an external network, so that what one is sent never costs another one's fragments.  A packet's name decides which set of
  * FRAGMENT_WAYS places it may have; the one that is longest ago makes room.  Nothing is locked: 'check' fits only a packet's name and
  * the very ports that were written with it, so that a place which two CPUs write at once is nobody's. */
 #ifndef WEFT_BPF_FRAGMENT_H
@@ -13,10 +13,20 @@
 
 #define FRAGMENT_TIME (30000000000ull >> FLOW_TIME_SHIFT)
 
+/* The places of a port; without one those of the router whose gateway port is 'slot'. */
+static __always_inline struct port_fragments *fragment_places(const struct port_config *port, __u32 slot)
+{
+    if (port)
+        return map_lookup(fragments, &slot);
+    slot &= OUTSIDE_FRAGMENTS - 1;
+    return map_lookup(outside_fragments, &slot);
+}
+
 /* Source, destination, protocol and identification (RFC 791, RFC 8200), whose they are and which way they go, in a word that nobody can choose. */
 static __always_inline __u64 fragment_name(const struct packet *packet, const struct port_config *port, bool received)
 {
-    __u64 rest = (__u64)packet->fragment_id << 32 | (__u64)packet->tuple.protocol << 24 | (__u64)received << 23 | (port->generation & 0x7fffff);
+    __u64 rest = (__u64)packet->fragment_id << 32 | (__u64)packet->tuple.protocol << 24 | (__u64)received << 23 |
+                 ((port ? port->generation : packet->vni) & 0x7fffff);
 
     return (flow_hash(packet->tuple.local, packet->tuple.remote) ^ rest) * 0x9e3779b97f4a7c15ull;
 }
@@ -34,9 +44,9 @@ static __always_inline __u32 fragment_age(__u64 ports, __u32 now)
 /* A later fragment gets the ports of its first. */
 CHECKED_ALONE __u32 fragment_take(struct packet *packet, const struct port_config *port, __u32 slot, __u32 received)
 {
-    struct port_fragments *table = map_lookup(fragments, &slot);
+    struct port_fragments *table = fragment_places(port, slot);
 
-    if (!packet || !port || !table)
+    if (!packet || !table)
         return DROP_fragment_unknown;
     __u64 name = fragment_name(packet, port, received);
     __u32 set = name >> 56 & (FRAGMENTS_PER_PORT - FRAGMENT_WAYS), now = flow_now();
@@ -59,9 +69,9 @@ CHECKED_ALONE __u32 fragment_take(struct packet *packet, const struct port_confi
 /* The first fragment of a packet has been allowed. */
 CHECKED_ALONE __u32 fragment_note(const struct packet *packet, const struct port_config *port, __u32 slot, __u32 received)
 {
-    struct port_fragments *table = map_lookup(fragments, &slot);
+    struct port_fragments *table = fragment_places(port, slot);
 
-    if (!packet || !port || !table || !(packet->flags & PACKET_HAS_FLOW))
+    if (!packet || !table || !(packet->flags & PACKET_HAS_FLOW))
         return STEP_CONTINUE;
     __u64 name = fragment_name(packet, port, received);
     __u32 set = name >> 56 & (FRAGMENTS_PER_PORT - FRAGMENT_WAYS), now = flow_now(), oldest = 0, best = set;

@@ -183,9 +183,16 @@ TABLE_PREFIXES(snat_owners, struct snat_owner_key, struct output_value, 65536);
 TABLE_HASH(gateways, struct flood_key, struct output_value, 65536);
 TABLE_HASH(uplinks, struct uplink_key, struct uplink_value, 256);
 TABLE_HASH(aliases, struct alias_key, struct alias_value, FLOW_SLOTS_DEFAULT);
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 4096);
+    __type(key, struct alias_key);
+    __type(value, struct portless_value);
+} portless SEC(".maps");
 TABLE_ARRAY(outside_budget, struct outside_budget, MAX_ROUTER_PORTS_DEFAULT);
 TABLE_ARRAY(station_use, __u32, STATION_USE_SIZE);
 TABLE_ARRAY(fragments, struct port_fragments, MAX_PORTS_DEFAULT);
+TABLE_ARRAY(outside_fragments, struct port_fragments, OUTSIDE_FRAGMENTS);
 TABLE_ARRAY(metadata, struct metadata_config, 1);
 TABLE_ARRAY(metadata_budget, struct metadata_budget, MAX_PORTS_DEFAULT);
 TABLE_ARRAY(settings, struct settings, 1);

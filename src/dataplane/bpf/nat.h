@@ -12,6 +12,7 @@
 #ifndef WEFT_BPF_NAT_H
 #define WEFT_BPF_NAT_H
 
+#include "weft/dataplane/bpf/portless.h"
 #include "weft/dataplane/bpf/routing.h"
 #include "weft/dataplane/bpf/translate.h"
 
@@ -156,8 +157,6 @@ static __noinline __u32 snat_choose(struct packet *packet, const struct flow_key
     const struct settings *settings = settings_get();
     struct snat_search search = {.router_port = packet->decision.gateway, .is_found = frame_unknown(0)};
 
-    if (!translate_can_change_port(packet->tuple.protocol))
-        return DROP_untranslatable;
     if (!config || !settings || !config->n_blocks) {
         router_port_count(packet->decision.gateway, 0, 1); /* So that the host is given some. */
         return DROP_snat_exhausted;
@@ -173,8 +172,13 @@ static __noinline __u32 snat_choose(struct packet *packet, const struct flow_key
             search.total += config->blocks[i].size;
     if (!search.total)
         return DROP_snat_exhausted;
-    search.start = (__u32)snat_hash(key, settings->hash_seed) % search.total;
-    frame_loop(search.total < SNAT_TRIES ? search.total : SNAT_TRIES, snat_try, &search);
+    if (portless_is(packet->tuple.protocol)) {
+        search.name.port = 0;
+        search.is_found = portless_host(&search.name) == OUTPUT_NONE && !map_insert(aliases, &search.name, &search.value);
+    } else {
+        search.start = (__u32)snat_hash(key, settings->hash_seed) % search.total;
+        frame_loop(search.total < SNAT_TRIES ? search.total : SNAT_TRIES, snat_try, &search);
+    }
     if (!search.is_found) {
         router_port_count(packet->decision.gateway, 0, 1);
         return DROP_snat_exhausted;
@@ -184,7 +188,8 @@ static __noinline __u32 snat_choose(struct packet *packet, const struct flow_key
     packet->decision.flags |= DECISION_ALIASED | DECISION_BOUND;
     /* The table may have been rewritten while it was read. */
     config = snat_find(packet->decision.gateway);
-    if (!config || config->address != search.name.address || config->vni != packet->decision.outside_vni || !snat_owns(config, search.name.port)) {
+    if (!config || config->address != search.name.address || config->vni != packet->decision.outside_vni ||
+        (search.name.port && !snat_owns(config, search.name.port))) {
         nat_give_up(packet);
         return DROP_snat_exhausted;
     }
@@ -224,7 +229,7 @@ CHECKED_ALONE bool nat_holds(const struct flow_entry *entry, const struct flow_k
         return floating_ip->address == entry->outside_local && floating_ip->router_port == gateway;
     const struct snat_config *config = snat_find(gateway);
     if (config && config->object == entry->object && port->flags & ROUTER_PORT_SNAT)
-        return config->address == entry->outside_local && snat_owns(config, entry->outside_local_port);
+        return config->address == entry->outside_local && (!entry->outside_local_port || snat_owns(config, entry->outside_local_port));
     const struct external_value *forwarding =
         forwarding_find(entry->outside_vni, entry->outside_local, entry->outside_local_port, key->owner >> 24);
     return forwarding && forwarding->object == entry->object && forwarding->output == (OUTPUT_LOCAL | slot) && forwarding->address == local;
@@ -331,6 +336,8 @@ static __noinline __u32 nat_leave(struct __sk_buff *skb, struct packet *packet, 
     }
     decision->flags |= DECISION_TRANSLATED;
     if (!has_floating) {
+        if (packet->flags & PACKET_LATER_FRAGMENT)
+            return DROP_fragment_unknown; /* Of nothing that is known here. */
         if (!(packet->flags & PACKET_HAS_FLOW))
             return DROP_untranslatable;
         __u32 step = snat_choose(packet, &key, port->generation);

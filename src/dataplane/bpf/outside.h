@@ -22,6 +22,35 @@ static __always_inline __u32 outside_gateway(__u32 vni, const struct packet *pac
     return output_of(map_lookup(gateways, &key), vni);
 }
 
+/* The gateway that has to see what has no ports and is called by a router's address; OUTPUT_NONE: none, or it is this host. */
+static __noinline __u32 outside_portless(const struct packet *packet)
+{
+    const struct decision *decision = &packet->decision;
+
+    if (!(packet->flags & PACKET_IPV4) || !(decision->flags & DECISION_TRANSLATED) || !portless_is(packet->tuple.protocol))
+        return OUTPUT_NONE;
+    const struct external_value *value = external_find(decision->outside_vni, decision->outside_local);
+    if (!value || value->kind != EXTERNAL_ROUTER || (value->output & OUTPUT_KIND_MASK) != OUTPUT_REMOTE)
+        return OUTPUT_NONE;
+    return value->output;
+}
+
+/* Another host sends such a packet by this gateway: may it? */
+static __noinline bool outside_notes(const struct packet *packet, __u32 host)
+{
+    struct alias_key name ON_STACK = {.vni_protocol = packet->vni << 8 | packet->tuple.protocol};
+    struct flow_key unused ON_STACK;
+
+    if (!(packet->flags & PACKET_IPV4) || !portless_is(packet->tuple.protocol))
+        return true;
+    name.address = load32(packet->tuple.local + 12);
+    name.remote = load32(packet->tuple.remote + 12);
+    const struct external_value *value = external_find(packet->vni, name.address);
+    if (!value || value->kind != EXTERNAL_ROUTER)
+        return true;
+    return !nat_alias_find(&name, &unused) && portless_note(&name, OUTPUT_REMOTE | host);
+}
+
 /* A packet of the workload in packet->slot leaves the last router on its way, through packet->decision.router_port: where to, and as whom. */
 CHECKED_ALONE __u32 outside_decide(struct __sk_buff *skb, struct packet *packet, const struct port_config *port, struct flow_entry *entry)
 {
@@ -46,8 +75,11 @@ CHECKED_ALONE __u32 outside_decide(struct __sk_buff *skb, struct packet *packet,
             return STEP_CONTINUE;
         }
     }
-    __u32 step = STEP_CONTINUE;
-    if (!route_find(out->router, packet, &hop)) {
+    __u32 step = STEP_CONTINUE, by = outside_portless(packet);
+    if (by != OUTPUT_NONE) {
+        decision->output = by;
+        mac_copy(decision->next_mac, outside_mac);
+    } else if (!route_find(out->router, packet, &hop)) {
         step = DROP_no_route;
     } else if (neighbor_find(vni, hop.address, decision->next_mac) &&
                (decision->output = switch_lookup(vni, decision->next_mac, &moves)) != OUTPUT_NONE) {
@@ -87,7 +119,7 @@ static __always_inline __u32 outside_enter(struct __sk_buff *skb, struct packet 
 }
 
 /* A packet for somebody outside that another host sent to this gateway.  Only routers may: its source MAC is one's. */
-CHECKED_ALONE __u32 outside_relay(struct __sk_buff *skb, struct packet *packet)
+CHECKED_ALONE __u32 outside_relay(struct __sk_buff *skb, struct packet *packet, __u32 host)
 {
     struct route_hop hop = {};
     bool moves;
@@ -100,6 +132,8 @@ CHECKED_ALONE __u32 outside_relay(struct __sk_buff *skb, struct packet *packet)
         return DROP_unknown_translation;
     if (!(out->flags & ROUTER_PORT_UP))
         return DROP_router_down;
+    if (!outside_notes(packet, host))
+        return DROP_snat_exhausted;
     packet->decision.router_port = number;
     if (!route_find(out->router, packet, &hop) || hop.port != number || hop.flags & ROUTE_LOCAL)
         return DROP_no_route;
@@ -137,7 +171,7 @@ static __always_inline __u32 outside_from_tunnel(struct __sk_buff *skb, struct p
     if (step == ARRIVAL_ECHO)
         return DROP_unknown_translation; /* Nobody here knows the way to who asked. */
     if (step == STEP_CONTINUE)
-        return outside_relay(skb, packet);
+        return outside_relay(skb, packet, outer->host);
     return step & STEP_DONE ? step : uplink_error(skb, packet, step, OUTPUT_REMOTE | outer->host);
 }
 

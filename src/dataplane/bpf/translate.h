@@ -5,7 +5,9 @@
  * Those of TCP and UDP go through bpf_l4_csum_replace, which alone knows how far the kernel has got with them: of a frame whose checksum
  * is still to be finished the field holds the sum of the pseudo header, which the ports are no part of.  A UDP checksum of zero is
  * none and stays none; one that comes out as zero is written as 0xffff (RFC 768; RFC 3828 for UDP-Lite).  SCTP's checksum does not cover
- * the addresses (RFC 9260, 6.8) but the ports: being a CRC of all of the packet, it leaves SCTP with the ports it has. */
+ * the addresses (RFC 9260, 6.8) but the ports, and is a CRC of all of the packet: since a CRC is linear, what other ports do to it is the CRC of the
+ * difference and as many zeros as bytes follow, which is a few multiplications of polynomials.  Where the kernel has left it to the device it is
+ * written anew anyway. */
 #ifndef WEFT_BPF_TRANSLATE_H
 #define WEFT_BPF_TRANSLATE_H
 
@@ -63,7 +65,55 @@ static __always_inline __u32 translate_checksum_at(__u8 protocol)
 /* Can connections of this protocol be told apart by another port? */
 static __always_inline bool translate_can_change_port(__u8 protocol)
 {
-    return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE || protocol == IPPROTO_ICMP;
+    return translate_has_ports(protocol) || protocol == IPPROTO_ICMP;
+}
+
+#define CRC32C_POLYNOMIAL 0x82f63b78u /* RFC 9260, appendix A; reflected, as all of these. */
+
+/* The product of two polynomials. */
+static __always_inline __u32 crc32c_multiply(__u32 a, __u32 b)
+{
+    __u32 product = 0;
+
+#pragma GCC unroll 1
+    for (int i = 0; i < 32; i++) {
+        product ^= b & -(a >> 31);
+        a <<= 1;
+        b = b >> 1 ^ (CRC32C_POLYNOMIAL & -(b & 1));
+    }
+    return product;
+}
+
+/* The CRC of what 'crc' is the state after, when 'size' zero bytes have followed: times x to the power of 8 * size. */
+CHECKED_ALONE __u32 crc32c_zeros(__u32 crc, __u32 size)
+{
+    static const __u32 powers[16] = {0x00800000, 0x00008000, 0x82f63b78, 0x6ea2d55c, 0x18b8ea18, 0x510ac59a, 0xb82be955, 0xb8fdb1e7,
+                                     0x88e56f72, 0x74c360a4, 0xe4172b16, 0x0d65762a, 0x35d73a62, 0x28461564, 0xbf455269, 0xe2ea32dc};
+
+#pragma GCC unroll 1
+    for (int i = 0; i < 16; i++) {
+        __u32 longer = crc32c_multiply(powers[i], crc);
+        __u32 take = -(size >> i & 1);
+        crc = (longer & take) | (crc & ~take);
+    }
+    return crc;
+}
+
+/* The ports at the beginning of an SCTP packet have changed by 'difference', as the four bytes are on the wire. */
+static __always_inline __u32 translate_sctp(struct __sk_buff *skb, const struct packet *packet, __u32 difference)
+{
+    __u32 l4 = packet->l4;
+    const unsigned char *ip = frame_at(skb, ETH_HLEN, 20);
+
+    if (!ip || packet->flags & PACKET_FRAGMENT)
+        return DROP_untranslatable; /* Of a part nobody knows how much follows. */
+    __u32 size = bpf_ntohs(load16(ip + 2)) - (l4 - ETH_HLEN);
+    __u32 change = bpf_cpu_to_le32(crc32c_zeros(bpf_le32_to_cpu(difference), size & 0xffff));
+    unsigned char *header = frame_at(skb, l4, 12);
+    if (!header)
+        return DROP_truncated;
+    store32(header + 8, load32(header + 8) ^ change);
+    return STEP_CONTINUE;
 }
 
 /* Gives the frame the ends of 'to', and 'packet' too.  Needs what parse_frame found; an ICMP error keeps its ports, being without. */
@@ -93,13 +143,19 @@ CHECKED_ALONE __u32 translate_frame(struct __sk_buff *skb, struct packet *packet
             return DROP_truncated;
         __u16 source = load16(header), destination = load16(header + 2);
         bool same = source == ends.source_port && destination == ends.destination_port;
-        if (!same && protocol == IPPROTO_SCTP)
-            return DROP_untranslatable;
+        __u32 difference = load32(header);
         ports = same ? 0 : sum_change16(sum_change16(0, source, ends.source_port), destination, ends.destination_port);
         store16(header, ends.source_port);
         store16(header + 2, ends.destination_port);
+        difference ^= load32(header);
         packet->tuple.local_port = ends.source_port;
         packet->tuple.remote_port = ends.destination_port;
+        if (!same && protocol == IPPROTO_SCTP)
+            return translate_sctp(skb, packet, difference);
+    } else if (packet->flags & PACKET_HAS_FLOW && packet->flags & PACKET_LATER_FRAGMENT) { /* As the first one. */
+        packet->tuple.local_port = ends.source_port;
+        if (translate_has_ports(protocol))
+            packet->tuple.remote_port = ends.destination_port;
     } else if (has_identifier) {
         header = frame_at(skb, l4, 8);
         if (!header)
@@ -190,8 +246,6 @@ CHECKED_ALONE __u32 translate_error(struct __sk_buff *skb, const struct packet *
     if (!header)
         return DROP_truncated;
     if (translate_has_ports(protocol)) {
-        if (protocol == IPPROTO_SCTP && (quoted->source_port != ends.source_port || quoted->destination_port != ends.destination_port))
-            return DROP_untranslatable;
         change = sum_change16(sum_change16(0, quoted->source_port, ends.source_port), quoted->destination_port, ends.destination_port);
         store16(header, ends.source_port);
         store16(header + 2, ends.destination_port);

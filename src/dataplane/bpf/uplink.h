@@ -67,7 +67,8 @@ CHECKED_ALONE __u32 uplink_error(struct __sk_buff *skb, struct packet *packet, _
 {
     const __u8 nowhere[16] ON_STACK = {};
 
-    if (!packet || packet->slot || !packet->decision.router_port || packet->flags & PACKET_LATER_FRAGMENT)
+    if (!packet || packet->slot || !packet->decision.router_port || packet->flags & PACKET_LATER_FRAGMENT ||
+        reason == DROP_firewall_egress || reason == DROP_firewall_ingress) /* Those come when the frame is not as it was any more. */
         return reason;
     __u32 word = router_error(packet, reason);
     if (!word || !outside_spend(packet->decision.router_port, BUDGET_ERRORS, OUTSIDE_ERROR_RATE))
@@ -226,6 +227,8 @@ CHECKED_ALONE __u32 uplink_routed(struct __sk_buff *skb, struct packet *packet, 
         step = step == ROUTE_LEAVES ? DROP_no_route : DROP_router_itself;
     if (step != STEP_CONTINUE)
         return uplink_error(skb, packet, step, OUTPUT_UPLINK);
+    if (packet->decision.flags & DECISION_FRAGMENT && (packet->decision.output & OUTPUT_KIND_MASK) != OUTPUT_LOCAL)
+        return DROP_too_big; /* The agent's pieces would not say that no firewall was asked yet. */
     step = route_apply(skb, packet);
     if (step != STEP_CONTINUE)
         return step;
@@ -233,8 +236,6 @@ CHECKED_ALONE __u32 uplink_routed(struct __sk_buff *skb, struct packet *packet, 
     packet->flags |= PACKET_FROM_OUTSIDE;
     if ((output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL)
         return deliver_local(skb, packet, output & OUTPUT_SLOT_MASK);
-    if (packet->decision.flags & DECISION_FRAGMENT)
-        return punt_fragment(skb, packet);
     return tunnel_send(skb, packet, output & OUTPUT_SLOT_MASK, packet->vni, TUNNEL_WORD(TUNNEL_UNICAST, TUNNEL_HOPS_OUTSIDE, 0));
 }
 

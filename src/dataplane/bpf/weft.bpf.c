@@ -120,7 +120,7 @@ static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet 
         if (step != STEP_CONTINUE)
             return step;
     }
-    if (packet_is_first_fragment(packet) && port->flags & (PORT_POLICY | PORT_ROUTER_FIREWALL))
+    if (packet_is_first_fragment(packet))
         fragment_note(packet, port, packet->slot, 0);
     if (packet->destination[0] & 1)
         return switch_flood(skb, packet, port, NULL);
@@ -194,10 +194,10 @@ static __always_inline __u32 workload_frame(struct __sk_buff *skb, struct packet
     if (packet_l3_size(skb, packet) > port->mtu)
         return punt_too_big(skb, packet, port);
 
-    if (packet->flags & PACKET_LATER_FRAGMENT && port->flags & (PORT_EGRESS_POLICY | PORT_ROUTER_FIREWALL)) {
+    if (packet->flags & PACKET_LATER_FRAGMENT && (port->flags & (PORT_EGRESS_POLICY | PORT_ROUTER_FIREWALL) || packet->flags & PACKET_IPV4)) {
         step = fragment_take(packet, port, slot, 0);
-        if (step != STEP_CONTINUE)
-            return step;
+        if (step != STEP_CONTINUE && port->flags & (PORT_EGRESS_POLICY | PORT_ROUTER_FIREWALL))
+            return step; /* Without policy all that is lost is a translation. */
     }
     struct flow_entry *entry = NULL;
     if (packet->flags & PACKET_HAS_FLOW) {
@@ -212,7 +212,7 @@ static __always_inline __u32 workload_frame(struct __sk_buff *skb, struct packet
                 if (step != STEP_CONTINUE)
                     return step;
             }
-            if (packet_is_first_fragment(packet) && port->flags & (PORT_POLICY | PORT_ROUTER_FIREWALL))
+            if (packet_is_first_fragment(packet))
                 fragment_note(packet, port, slot, 0);
             if (entry->output != OUTPUT_NONE) {
                 flow_get_decision(entry, packet);

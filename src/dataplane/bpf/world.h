@@ -116,6 +116,13 @@ static __always_inline __u64 drop_bound(__u64 reason) /* The same for a drop rea
 #define CHECKED_ALONE static __attribute__((noinline))
 #endif
 
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define bpf_cpu_to_le32(value) ((__u32)(value))
+#else
+#define bpf_cpu_to_le32(value) __builtin_bswap32(value)
+#endif
+#define bpf_le32_to_cpu bpf_cpu_to_le32
+
 /* Later headers than the oldest kernel's; bpf_skb_adjust_room says -EINVAL where it does not know them. */
 #define ADJ_ROOM_DECAP_L3_IPV4 (1ull << 7)
 #define ADJ_ROOM_DECAP_L3_IPV6 (1ull << 8)

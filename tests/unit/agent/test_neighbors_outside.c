@@ -321,6 +321,27 @@ static void a_solicitation_is_answered_by_an_advertisement(void **state)
     assert_memory_equal(world->frame, station_mac, 6);
 }
 
+static void an_address_that_is_new_here_is_announced(void **state)
+{
+    uint8_t frame[OUTSIDE_ANNOUNCEMENT_MAX];
+    struct ip_address four = address("203.0.113.10"), six = address("2001:db8::10");
+    uint32_t sum = 32 + 58;
+
+    assert_int_equal(outside_write_announcement(&uplink, &four, frame), 42);
+    assert_memory_equal(frame, "\xff\xff\xff\xff\xff\xff\x02\0\0\0\0U\x08\x06\0\1\x08\0\6\4\0\1\x02\0\0\0\0U\xcb\0\x71\x0a\0\0\0\0\0\0\xcb\0\x71\x0a", 42);
+    assert_int_equal(outside_write_announcement(&uplink, &six, frame), 86);
+    assert_memory_equal(frame, "\x33\x33\0\0\0\1\x02\0\0\0\0U\x86\xdd\x60\0\0\0\0\x20\x3a\xff", 22);
+    assert_memory_equal(frame + 22, six.bytes, 16);
+    assert_memory_equal(frame + 38, "\xff\2\0\0\0\0\0\0\0\0\0\0\0\0\0\1\x88\0", 18);
+    assert_memory_equal(frame + 58, "\xa0\0\0\0", 4);
+    assert_memory_equal(frame + 62, six.bytes, 16);
+    assert_memory_equal(frame + 78, "\2\1\x02\0\0\0\0U", 8);
+    for (size_t i = 22; i < 86; i += 2)
+        sum += (uint32_t)frame[i] << 8 | frame[i + 1];
+    sum = (sum & 0xffff) + (sum >> 16);
+    assert_int_equal((sum & 0xffff) + (sum >> 16), 0xffff);
+}
+
 /* What a workload's device would have finished is finished here. */
 static void a_checksum_that_was_left_to_the_device_is_finished(void **state)
 {
@@ -386,6 +407,7 @@ int main(void)
         TEST(a_station_that_alternates_costs_no_compilation_each_time),
         TEST(what_is_not_used_is_taken_away_but_not_lost),
         TEST(a_solicitation_is_answered_by_an_advertisement),
+        TEST(an_address_that_is_new_here_is_announced),
         TEST(a_checksum_that_was_left_to_the_device_is_finished),
         TEST(stations_of_a_network_without_uplink_are_forgotten),
         TEST(the_table_has_a_limit),

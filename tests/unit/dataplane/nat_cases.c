@@ -43,7 +43,7 @@ const struct packet_case nat_cases[] = {
      .arrange = external},
     {"a_floating_ip_leaves_by_the_uplink", 2, "B>R ip 10.0.0.2>192.0.2.200 udp 1>2 +9", .verdict = PIPELINE_OUTSIDE, .arrange = external,
      .out = "u>x ip 203.0.113.12>192.0.2.200 ttl=63 udp 1>2 +9"},
-    {"a_protocol_without_ports", 1, "A>R ip 10.0.0.1>192.0.2.200 proto 47 +20", DROPS(untranslatable, 1), .arrange = external},
+    {"icmp_without_an_identifier", 1, "A>R ip 10.0.0.1>192.0.2.200 icmp 13 1 +12", DROPS(untranslatable, 1), .arrange = external},
     {"no_ports_are_left", 1, "A>R ip 10.0.0.1>192.0.2.200 udp 1>2", DROPS(snat_exhausted, 1), .arrange = no_blocks},
     {"the_floating_ip_is_anothers", 2, "B>R ip 10.0.0.2>192.0.2.200 udp 1>2", DROPS(translation_gone, 2), .arrange = another_floating_ip},
     {"an_error_about_no_connection", 1, "A>R ip 10.0.0.1>192.0.2.200 icmp 3 0 quote ip 192.0.2.200>10.0.0.1 udp 1>2",

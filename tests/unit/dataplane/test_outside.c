@@ -205,6 +205,24 @@ static void who_sends_from_outside_is_told_why_it_ends(void **state)
     assert_int_equal(n_entries("connections"), 0);
 }
 
+/* Host 1 has 1520 bytes on the way. */
+static void a_gateway_tells_what_does_not_fit_into_the_tunnel(void **state)
+{
+    const char *large = "x>u ip 192.0.2.200>203.0.113.101 df udp 4000>80 +1443";
+
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.101 df udp 4000>80 +1442");
+    expect_verdict(PIPELINE_TUNNELLED);
+    say(OUTSIDE, large);
+    expect_error(DROP_too_big, PUNT_TOO_BIG, OUTPUT_UPLINK, "203.0.113.10", large);
+    assert_int_equal(expect_punt(PUNT_TOO_BIG)->mtu, 1470);
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.101 udp 4000>80 +1443");
+    const struct punt_event *event = expect_punt(PUNT_FRAGMENT);
+    assert_int_equal(event->output, OUTPUT_REMOTE | 1);
+    assert_int_equal(event->vni, 20);
+    assert_int_equal(event->mtu, 1470);
+    expect_bytes(event->frame, event->size, "x>" OUTSIDE_MAC " ip 192.0.2.200>203.0.113.101 udp 4000>80 +1443");
+}
+
 static void errors_have_a_budget_of_each_router(void **state)
 {
     for (unsigned i = 0; i < OUTSIDE_ERROR_RATE; i++) {
@@ -302,6 +320,7 @@ int main(void)
         TEST(an_advertisement_from_beyond_the_link_is_not_shown),
         TEST(the_use_of_a_station_is_noted),
         TEST(who_sends_from_outside_is_told_why_it_ends),
+        TEST(a_gateway_tells_what_does_not_fit_into_the_tunnel),
         TEST(errors_have_a_budget_of_each_router),
         TEST(what_may_be_fragmented_is),
         TEST(a_floating_ip_that_moves_ends_the_aliases_of_its_former_port),
