@@ -372,7 +372,7 @@ def test_dig_asks_a_name_server_at_every_place(cloud, tmp_path):
             assert len(ask("+bufsize=512", "many.test")) == 100  # Is cut, and asked for again by TCP.
 
 
-def test_an_ssh_session_goes_on_while_agents_restart(cloud, tmp_path):
+def test_an_ssh_session_goes_on_while_an_agent_restarts(cloud, tmp_path):
     """Through two routers and the tunnel, and from outside to a floating IP."""
     api = cloud.api
     for name in ("host", "client"):
@@ -399,9 +399,8 @@ def test_an_ssh_session_goes_on_while_agents_restart(cloud, tmp_path):
                 session.stdin.flush()
                 assert session.stdout.readline() == word + "\n", session.stderr.read()
         talk("before")
-        for host in cloud.lab.hosts:
-            host.restart(signal.SIGKILL)
-            talk(f"after {host.name}")
+        cloud.client.host.restart(signal.SIGKILL)
+        talk("after")
     finally:
         for _, session in sessions:
             session.kill()
