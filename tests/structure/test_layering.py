@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / "build" / "release"
 STACK = ["base", "http", "store", "model", "dataplane", "compiler", "services", "fabric", "agent", "api", "controller", "cli"]
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)
-CONTRACT = {"tables.h", "drop-reasons.def", "desired.h"}
+CONTRACT = {"tables.h", "drop-reasons.def", "desired.h", "rules.h"}
 
 
 def layer_of(path):
