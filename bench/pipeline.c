@@ -1,6 +1,7 @@
-/* Nanoseconds a frame for each program of the data plane, by BPF_PROG_TEST_RUN:  pipeline ROUNDS RUNS [PART-OF-A-NAME]
+/* Nanoseconds a frame for each program of the data plane, by BPF_PROG_TEST_RUN:  pipeline ROUNDS RUNS [PART-OF-A-NAME [SLOTS]]
  *
- * Prints JSON: {"rounds": [{"<measurement>": ns, ...}, ...]}.  Every number is net: of an empty program, and of putting the
+ * Prints JSON: {"rounds": [{"<measurement>": ns, ...}, ...], "connection_bytes": what the kernel's slabs grew by for each of a million}.  SLOTS are those of
+ * the table of connections; measurements that need more are left out.  Every number is net: of an empty program, and of putting the
  * frame back where the program changed it.  Works in a network namespace of its own, on the loopback device. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -30,7 +31,8 @@ struct plan { /* As in pipeline.bpf.c. */
 
 static struct weft_bpf *weft;
 static struct bench_bpf *bench;
-static uint32_t n_runs;
+static uint32_t n_runs, n_slots = FLOW_SLOTS_DEFAULT;
+static double connection_bytes; /* 0: not measured. */
 
 static void die(const char *what)
 {
@@ -76,7 +78,7 @@ static void fill(void)
     fixture_port(pipeline, 8)->flags &= ~PORT_POLICY; /* Until a measurement says how many rules. */
     struct settings *settings = pipeline_lookup(pipeline, "settings", &zero);
     settings->tunnel_ifindex = IFINDEX;
-    settings->n_flow_slots = 0;
+    settings->n_flow_slots = n_slots;
     for (int i = 0; i < 8; i++)
         settings->timeout_s[i] = 3600;
     struct project_record *limits = pipeline_lookup(pipeline, "projects", &project);
@@ -110,15 +112,17 @@ static void forget_connections(uint32_t n_made)
     empty_map("connections");
     empty_map("aliases");
     copy_entry((void *)&project, &record, "projects");
-    if (n_made < FLOW_SLOTS_DEFAULT / 100)
+    if (n_made < n_slots / 100)
         return;
 
     /* The sweeper would take a dozen seconds to find out. */
-    static struct flow_slot slots[FLOW_SLOTS_DEFAULT];
-    static uint32_t keys[FLOW_SLOTS_DEFAULT];
-    uint32_t n = FLOW_SLOTS_DEFAULT;
+    _cleanup_(freep) struct flow_slot *slots = calloc(n_slots, sizeof(*slots));
+    _cleanup_(freep) uint32_t *keys = calloc(n_slots, sizeof(*keys));
+    uint32_t n = n_slots;
     LIBBPF_OPTS(bpf_map_batch_opts, options);
 
+    if (!slots || !keys)
+        die("flow_slots");
     for (uint32_t i = 0; i < n; i++)
         keys[i] = i;
     if (bpf_map_update_batch(map_fd("flow_slots"), keys, slots, &n, &options))
@@ -221,6 +225,12 @@ static const struct measurement measurements[] = {
     {"from_workload, TCP to a local port, policy, hit, 1 flow", "A>B ip 10.0.0.1>10.0.0.2 tcp 1000>2000 A +20", 0, TC_ACT_REDIRECT, .n_rules = 1},
     {"from_workload, TCP to a local port, policy, hit, 100000 flows", "A>B ip 10.0.0.1>10.0.0.2 tcp 1000>2000 A +20", 0, TC_ACT_REDIRECT,
      .n_flows = 100000, .n_rules = 1},
+    {"from_workload, UDP, policy, 1000 connections held", "A>B ip 10.0.0.1>10.0.0.2 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .n_flows = 1000, .n_rules = 1},
+    {"from_workload, UDP, policy, 1000000 connections held", "A>B ip 10.0.0.1>10.0.0.2 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .n_flows = 1000000,
+     .n_rules = 1},
+    {"from_workload, TCP, policy, 1000 connections held", "A>B ip 10.0.0.1>10.0.0.2 tcp 1000>2000 A +20", 0, TC_ACT_REDIRECT, .n_flows = 1000, .n_rules = 1},
+    {"from_workload, TCP, policy, 1000000 connections held", "A>B ip 10.0.0.1>10.0.0.2 tcp 1000>2000 A +20", 0, TC_ACT_REDIRECT, .n_flows = 1000000,
+     .n_rules = 1},
     {"from_workload, TCP to a local port, hit, 1 flow", "A>B ip 10.0.0.1>10.0.0.2 tcp 1000>2000 A +20", 0, TC_ACT_REDIRECT},
     {"from_workload, IPv6 to a local port, hit, 1 flow", "A>B ip6 fd01::1>fd01::2 udp 1000>2000 +20", 0, TC_ACT_REDIRECT},
     {"from_workload, to a host, hit, 1 flow", "A>M ip 10.0.0.1>10.0.0.101 udp 1000>2000 +20", 0, TC_ACT_REDIRECT, .restores = true, .grows = 50},
@@ -308,6 +318,20 @@ static void warm_up(const struct measurement *measurement, const struct bpf_prog
     }
 }
 
+/* What the kernel has in slabs that it cannot take back, in bytes. */
+static double slab_bytes(void)
+{
+    FILE *file = fopen("/proc/meminfo", "re");
+    unsigned long kib = 0;
+    char line[128];
+
+    while (file && fgets(line, sizeof(line), file) && sscanf(line, "SUnreclaim: %lu", &kib) != 1)
+        ;
+    if (file)
+        fclose(file);
+    return kib * 1024.0;
+}
+
 static double measure(const struct measurement *measurement)
 {
     const struct bpf_program *programs[] = {weft->progs.from_workload, weft->progs.from_underlay, weft->progs.to_tunnel,
@@ -333,10 +357,13 @@ static double measure(const struct measurement *measurement)
     }
     forget_connections(n_made);
     n_made = measurement->n_flows;
+    double before = slab_bytes();
     if (measurement->misses)
         run_from(measurement->slot ?: 1, bench->progs.empty, &frame, NULL, 1);
     else
         warm_up(measurement, program, &frame, direct ? NULL : &plan);
+    if (!connection_bytes && measurement->n_flows >= 1000000 && !measurement->misses)
+        connection_bytes = (slab_bytes() - before) / measurement->n_flows;
     base = run(bench->progs.empty, &frame, direct ? NULL : &plan, n_runs, TC_ACT_STOLEN);
     cost = run(program, &frame, direct ? NULL : &plan, repeat, measurement->action);
     if (measurement->grows)
@@ -346,33 +373,43 @@ static double measure(const struct measurement *measurement)
     return cost - base - undo;
 }
 
+static void load_programs(void)
+{
+    static const char *const sized[] = {"connections", "flow_slots", "aliases"};
+
+    weft = weft_bpf__open();
+    for (size_t i = 0; weft && i < ARRAY_SIZE(sized); i++)
+        bpf_map__set_max_entries(bpf_object__find_map_by_name(weft->obj, sized[i]), n_slots);
+    bench = bench_bpf__open_and_load();
+    if (!weft || !bench || weft_bpf__load(weft))
+        die("cannot load the programs");
+}
+
 int main(int argc, char **argv)
 {
     uint32_t n_rounds = argc > 1 ? strtoul(argv[1], NULL, 0) : 5;
 
     n_runs = argc > 2 ? strtoul(argv[2], NULL, 0) : 300000;
+    n_slots = argc > 4 ? strtoul(argv[4], NULL, 0) : FLOW_SLOTS_DEFAULT;
     if (unshare(CLONE_NEWNET))
         die("cannot make a network namespace");
     if (system("ip link set lo up"))
         die("cannot bring up the loopback device");
     libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
-    weft = weft_bpf__open_and_load();
-    bench = bench_bpf__open_and_load();
-    if (!weft || !bench)
-        die("cannot load the programs");
+    load_programs();
     fill();
     printf("{\"rounds\": [");
     for (uint32_t round = 0; round < n_rounds; round++) {
         printf("%s\n {", round ? "," : "");
         const char *comma = "";
         for (size_t i = 0; i < ARRAY_SIZE(measurements); i++)
-            if (argc < 4 || strstr(measurements[i].name, argv[3])) {
+            if (measurements[i].n_flows < n_slots && (argc < 4 || strstr(measurements[i].name, argv[3]))) {
                 printf("%s\"%s\": %.1f", comma, measurements[i].name, measure(&measurements[i]));
                 comma = ", ";
             }
         printf("}");
     }
-    printf("\n]}\n");
+    printf("\n], \"connection_bytes\": %.0f}\n", connection_bytes);
     bench_bpf__destroy(bench);
     weft_bpf__destroy(weft);
     return 0;

@@ -653,6 +653,25 @@ static void half_open_connections_end_soon(void **state)
     pipeline_free(pipeline);
 }
 
+/* A round takes as long for a million slots as for a quarter of that: its ticks are shorter. */
+static void a_large_table_is_swept_as_soon(void **state)
+{
+    const uint32_t zero = 0;
+    struct pipeline *pipeline;
+
+    assert_int_equal(pipeline_new(&(struct pipeline_sizes){16, 16, 16, 1 << 20, 16}, &pipeline), 0);
+    fixture_fill(pipeline);
+    ((struct settings *)pipeline_lookup(pipeline, "settings", &zero))->n_flow_slots = 1 << 20;
+    send(pipeline, 1, TCP("S"), PIPELINE_DELIVERED);
+    pipeline_advance(pipeline, 29 * SECOND);
+    assert_non_null(only_entry(pipeline));
+    const struct sweeper *sweeper = pipeline_lookup(pipeline, "sweeper", &zero);
+    assert_in_range(sweeper->timer[0], 29 * SECOND, 29 * SECOND + 25000000);
+    pipeline_advance(pipeline, (31 + 14) * SECOND);
+    assert_null(only_entry(pipeline));
+    pipeline_free(pipeline);
+}
+
 static void udp_is_established_by_its_third_frame(void **state)
 {
     struct pipeline *pipeline = fixture_new();
@@ -1168,6 +1187,7 @@ int main(int argc, char **argv)
     static const struct CMUnitTest others[] = {
         cmocka_unit_test(tcp_connection_lives_and_dies),
         cmocka_unit_test(half_open_connections_end_soon),
+        cmocka_unit_test(a_large_table_is_swept_as_soon),
         cmocka_unit_test(udp_is_established_by_its_third_frame),
         cmocka_unit_test(entry_follows_the_epoch),
         cmocka_unit_test(entry_does_not_outlive_the_slots_owner),
