@@ -2,12 +2,15 @@
 #include "weft/dataplane/connections.h"
 
 #include <bpf/bpf.h>
-#include <netinet/in.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "weft/base/clock.h"
 #include "weft/base/util.h"
 #include "weft/dataplane/load.h"
+
+#define VISIT_BATCH 4096 /* More than there can be in one bucket. */
 
 static void map_ipv4(__u8 address[16], __u32 ipv4)
 {
@@ -16,10 +19,8 @@ static void map_ipv4(__u8 address[16], __u32 ipv4)
     memcpy(address + 12, &ipv4, sizeof(ipv4));
 }
 
-static bool read_entry(const void *raw_key, const void *value, uint64_t now_ns, struct connection *ret)
+static bool read_entry(const struct flow_key *key, const struct flow_entry *entry, uint64_t now_ns, struct connection *ret)
 {
-    const struct flow_key *key = raw_key;
-    const struct flow_entry *entry = value;
     uint32_t age = (uint32_t)(now_ns >> FLOW_TIME_SHIFT) - entry->last_seen;
 
     ret->key = *key;
@@ -48,23 +49,32 @@ static bool read_entry(const void *raw_key, const void *value, uint64_t now_ns, 
     return entry->layout == FLOW_LAYOUT && entry->state != FLOW_DEAD;
 }
 
+/* By batches: a system call for each of a million entries would keep the agent from all else for seconds. */
 void maps_visit_connections(const struct maps *maps, uint32_t slot, int (*visit)(const struct connection *connection, void *context),
                             void *context)
 {
+    _cleanup_(freep) struct flow_key *keys = calloc(VISIT_BATCH, sizeof(*keys));
+    _cleanup_(freep) struct flow_entry *entries = calloc(VISIT_BATCH, sizeof(*entries));
     uint64_t now_ns = clock_monotonic_ns();
-    struct flow_key key, next;
-    struct flow_entry entry;
     int fd = maps_descriptor(maps, "connections");
-    void *from = NULL;
+    uint32_t from = 0, next = 0; /* Buckets. */
+    bool is_first = true, is_last = false;
 
-    while (bpf_map_get_next_key(fd, from, &next) == 0) {
-        struct connection connection;
+    while (keys && entries && !is_last) {
+        uint32_t n = VISIT_BATCH;
+        int result = bpf_map_lookup_batch(fd, is_first ? NULL : &from, &next, keys, entries, &n, NULL);
 
-        key = next;
-        from = &key;
-        if (bpf_map_lookup_elem(fd, &key, &entry) == 0 && read_entry(&key, &entry, now_ns, &connection) && (!slot || connection.slot == slot) &&
-            visit(&connection, context))
+        if (result < 0 && errno != ENOENT)
             return;
+        is_last = result < 0;
+        is_first = false;
+        from = next;
+        for (uint32_t i = 0; i < n; i++) {
+            struct connection connection;
+
+            if (read_entry(&keys[i], &entries[i], now_ns, &connection) && (!slot || connection.slot == slot) && visit(&connection, context))
+                return;
+        }
     }
 }
 

@@ -17,9 +17,8 @@ struct connection {
     __u16 outside_local_port, outside_remote_port;
 };
 
-/* Calls 'visit' for each connection of port 'slot', or of all ports when it is 0, in no order, until it returns other than 0.
- * Entries come and go meanwhile: each that is
- * there all the time is visited, unless the table changes so fast that the kernel begins anew. */
+/* Calls 'visit' for each connection of port 'slot', or of all ports when it is 0, in no order, until it returns other than 0.  Entries come and go
+ * meanwhile: each that is there all the time is visited once. */
 void maps_visit_connections(const struct maps *maps, uint32_t slot, int (*visit)(const struct connection *connection, void *context),
                             void *context);
 
