@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from conftest import Agent, Client
-from test_networking import NOBODY, admin, alice, olga, rita, server  # noqa: F401: fixtures
+from projects import NOBODY, admin, alice, olga, rita, server  # noqa: F401: fixtures
 
 FW = "/fwaas/firewall_"
 

@@ -9,8 +9,8 @@ import types
 
 import pytest
 
-from test_networking import NOBODY, Server
-from test_routers import add, admin, alice, at_once, clean, link, olga, outside, ports_of, remove, router, server  # noqa: F401
+from projects import (NOBODY, Server, add, admin, alice, at_once, clean, link, olga, outside, ports_of, remove, router,  # noqa: F401
+                      server)
 
 
 def floating(client, network, **attributes):

@@ -2,11 +2,11 @@
 
     this test --- HTTP on 127.0.0.1 ---> weft-api --store memory
 
-The projects and clients are those of test_networking.py."""
+The projects and clients are those of projects.py."""
 
 import pytest
 
-from test_networking import NOBODY, Server, admin, alice, clean, rita, server  # noqa: F401: fixtures
+from projects import NOBODY, Server, admin, alice, clean, rita, server  # noqa: F401: fixtures
 
 
 @pytest.fixture(autouse=True)

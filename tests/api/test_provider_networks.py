@@ -4,8 +4,7 @@ import pathlib
 
 import pytest
 
-from test_networking import Server
-from test_routers import admin, alice, at_once, clean, outside, server  # noqa: F401
+from projects import Server, admin, alice, at_once, clean, outside, server  # noqa: F401
 
 
 def provider(client, kind, physical="physnet1", segment=None, **attributes):

@@ -6,82 +6,11 @@
 
 import pathlib
 import sqlite3
-import threading
 
 import pytest
 
-from test_networking import NOBODY, Server
-
-
-@pytest.fixture(scope="module")
-def server():
-    instance = Server()
-    yield instance
-    instance.stop()
-
-
-@pytest.fixture(scope="module")
-def admin(server):
-    return server.login("admin", "correct horse", "admin")
-
-
-@pytest.fixture(scope="module")
-def alice(server, admin):
-    return server.add_user(admin, "alice", "tenant", "member")
-
-
-@pytest.fixture(scope="module")
-def olga(server, admin):
-    return server.add_user(admin, "olga", "other", "member")
-
-
-def remove_all(admin):
-    for floating in admin.get("/floatingips")["floatingips"]:
-        for forwarding in floating["port_forwardings"]:
-            admin.delete(f"/floatingips/{floating['id']}/port_forwardings/{forwarding['id']}")
-        admin.delete(f"/floatingips/{floating['id']}")
-    for router in admin.get("/routers")["routers"]:
-        admin.put(f"/routers/{router['id']}", {"router": {"routes": []}})
-        for port in admin.get(f"/ports?device_id={router['id']}&device_owner=network:router_interface")["ports"]:
-            admin.put(f"/routers/{router['id']}/remove_router_interface", {"port_id": port["id"]})
-        admin.delete(f"/routers/{router['id']}")
-    for kind in ("ports", "subnets", "networks"):
-        for thing in admin.get(f"/{kind}?fields=id")[kind]:
-            admin.delete(f"/{kind}/{thing['id']}")
-
-
-@pytest.fixture(autouse=True)
-def clean(admin):
-    yield
-    remove_all(admin)
-
-
-def router(client, **attributes):
-    return client.post("/routers", {"router": attributes})["router"]
-
-
-def add(client, router, status=200, **what):
-    return client.put(f"/routers/{router['id']}/add_router_interface", what, status)
-
-
-def remove(client, router, status=200, **what):
-    return client.put(f"/routers/{router['id']}/remove_router_interface", what, status)
-
-
-def link(client, cidr="10.0.0.0/24", **attributes):
-    """A network with one subnet."""
-    network = client.network()
-    return network, client.subnet(network, cidr, **attributes)
-
-
-def outside(admin, cidr="203.0.113.0/24", **attributes):
-    """An external network with one subnet."""
-    network = admin.network(**{"name": "outside", "router:external": True})
-    return network, admin.subnet(network, cidr, enable_dhcp=False, **attributes)
-
-
-def ports_of(client, router, owner="network:router_interface"):
-    return client.get(f"/ports?device_id={router['id']}&device_owner={owner}")["ports"]
+from projects import (NOBODY, Server, add, admin, alice, at_once, behind, clean, link, olga, outside, ports_of, remove, router,  # noqa: F401
+                      server)
 
 
 # --- The router itself. ---
@@ -424,26 +353,6 @@ def test_routes_by_the_gateway_hold_it(alice, admin):
 
 # --- Requests at once. ---
 
-def at_once(*calls):
-    """Runs all together; returns the answers' (status, body)."""
-    results = [None] * len(calls)
-    barrier = threading.Barrier(len(calls))
-
-    def run(index, client, method, path, body):
-        session = client.session.__class__()
-        session.headers.update(client.session.headers)
-        barrier.wait()
-        answer = session.request(method, client.server.url + "/v2.0" + path, json=body, timeout=20)
-        results[index] = (answer.status_code, answer.json() if answer.content else None)
-
-    threads = [threading.Thread(target=run, args=(index, *call)) for index, call in enumerate(calls)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
-
-
 def test_overlapping_subnets_at_once(alice):
     subnets = [link(alice, f"10.{i}.0.0/8" if i == 0 else f"10.{i}.0.0/16")[1] for i in range(4)]
     for _ in range(8):
@@ -510,13 +419,6 @@ def test_an_interface_goes_while_a_route_comes(alice):
 
 
 # --- What is routed to an external network as it is: no two projects' prefixes may overlap there. ---
-
-def behind(client, network, cidr, **attributes):
-    """A router to the external network, with an interface on a subnet."""
-    made = router(client, external_gateway_info={"network_id": network["id"]}, **attributes)
-    _, subnet = link(client, cidr)
-    return made, subnet
-
 
 def outside6(admin):
     network, _ = outside(admin)

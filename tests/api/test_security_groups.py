@@ -2,7 +2,7 @@
 
     this test --- HTTP on 127.0.0.1 ---> weft-api --store memory (and SQLite where it is killed, and where two run)
 
-The projects and clients are those of test_networking.py."""
+The projects and clients are those of projects.py."""
 
 import itertools
 import pathlib
@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from test_networking import NOBODY, Server, admin, alice, olga, rita, server  # noqa: F401: fixtures
+from projects import NOBODY, Server, admin, alice, olga, rita, server  # noqa: F401: fixtures
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,7 @@ import ipaddress
 
 import pytest
 
-from test_networking import NOBODY, Server
-from test_routers import add, at_once, behind, outside, remove_all, router
+from projects import NOBODY, Server, add, at_once, behind, outside, remove_all, router
 
 
 @pytest.fixture(scope="module")
