@@ -78,8 +78,11 @@ bool prefixes_hold(const struct ip_prefix *list, size_t n, const struct ip_prefi
 size_t prefixes_subtract(struct ip_prefix *list, size_t n, const struct ip_prefix *prefix)
 {
     struct ip_prefix *found = (struct ip_prefix *)prefixes_find_overlap(list, n, prefix);
-    uint8_t length = found->length;
+    uint8_t length;
 
+    if (!found)
+        return n;
+    length = found->length;
     *found = list[--n];
     /* Of each step from the whole to the prefix, the other half stays. */
     for (struct ip_prefix half = *prefix; half.length > length; half = parent(&half)) {

@@ -16,7 +16,8 @@ bool prefixes_hold(const struct ip_prefix *list, size_t n, const struct ip_prefi
 /* One of the list (sorted, apart) that it overlaps; NULL: none. */
 const struct ip_prefix *prefixes_find_overlap(const struct ip_prefix *list, size_t n, const struct ip_prefix *prefix);
 
-/* What is left of a (compact) list without 'prefix', which lies within one of them; the list has room for 128 more.  Returns how many. */
+/* What is left of a (compact) list without 'prefix', which lies within one of them (else nothing happens); the list has room for 128
+ * more.  Returns how many. */
 size_t prefixes_subtract(struct ip_prefix *list, size_t n, const struct ip_prefix *prefix);
 
 /* The first prefix of 'length' (as a person writes it) within 'space' (compact) that overlaps none of 'used' (sorted by address, apart).  False: there is none. */
