@@ -2,7 +2,7 @@
  * of tests/bpf/fixture.h.  An input is a list of records:
  *
  *   1 byte   what: bits 0-1 the program, bit 2 a tag in the metadata, bit 3 GSO, bit 4 a short linear part, bit 5 time passes,
- *            bit 6 flags of a port and a router port change, bit 7 the network is on nine other hosts
+ *            bit 6 flags of a port and a router port change, or its firewall, bit 7 the network is on nine other hosts
  *   1 byte   where: the interface (or, for to_tunnel, the host); bit 7 makes the last program from_uplink, bit 6 alone from_metadata
  *   2 bytes  the frame's size, then the frame
  *
@@ -185,6 +185,37 @@ static void change_port(struct pipeline *pipeline, uint32_t slot, uint32_t flag)
     ((struct port_record *)pipeline_lookup(pipeline, "ports", &slot))->epoch++;
 }
 
+#define FIRST_FIREWALL 12 /* Flags of a port are before. */
+
+/* Another policy at the router port; all ports know that routers have some, and are judged again. */
+static void change_firewall(struct pipeline *pipeline, uint32_t number, uint32_t direction, uint32_t set)
+{
+    fixture_router_port(pipeline, number)->rule_set[direction] = set;
+    for (uint32_t slot = 1; slot < 13; slot++) {
+        fixture_port(pipeline, slot)->flags |= PORT_ROUTER_FIREWALL;
+        ((struct port_record *)pipeline_lookup(pipeline, "ports", &slot))->epoch++;
+    }
+}
+
+/* Set 1: UDP, by the second block; 2: rejects; 3: IPv6 from anywhere to fd01::/64, and TCP to port 80; 4 is not there. */
+static void add_firewalls(struct pipeline *pipeline)
+{
+    struct firewall_rule_row many[FIREWALL_RULES_PER_BLOCK + 1] = {0};
+    struct firewall_rule_row reject = {.flags = RULE_IPV4 | RULE_IPV6, .verdict = FIREWALL_REJECTS, .number = 7};
+    struct firewall_rule_row some[] = {
+        {.flags = RULE_IPV6, .destination = {0xfd, 0x01}, .destination_length = 64, .verdict = FIREWALL_PASSES, .number = 8},
+        {.flags = RULE_IPV4 | RULE_PROTOCOL | FIREWALL_DESTINATION_PORTS, .protocol = IPPROTO_TCP, .destination_min = 80, .destination_max = 80,
+         .verdict = FIREWALL_PASSES, .number = 9}};
+
+    for (uint32_t i = 0; i <= FIREWALL_RULES_PER_BLOCK; i++)
+        many[i] = (struct firewall_rule_row){.flags = RULE_IPV4 | RULE_PROTOCOL | FIREWALL_SOURCE_PORTS, .protocol = IPPROTO_TCP, .source_min = 5,
+                                             .source_max = 5, .verdict = FIREWALL_DENIES, .number = i + 1};
+    many[FIREWALL_RULES_PER_BLOCK] = (struct firewall_rule_row){.flags = RULE_IPV4 | RULE_PROTOCOL, .protocol = IPPROTO_UDP, .verdict = FIREWALL_PASSES};
+    fixture_firewall(pipeline, 1, many, FIREWALL_RULES_PER_BLOCK + 1);
+    fixture_firewall(pipeline, 2, &reject, 1);
+    fixture_firewall(pipeline, 3, some, 2);
+}
+
 static void run_one(struct pipeline *pipeline, uint8_t what, uint8_t where, const uint8_t *bytes, uint32_t size)
 {
     bool is_last = (what & 3) == PIPELINE_THROUGH_NEIGHBOR;
@@ -196,7 +227,9 @@ static void run_one(struct pipeline *pipeline, uint8_t what, uint8_t where, cons
 
     if (what & 128)
         fixture_nine_hosts(pipeline);
-    if (what & 64) {
+    if (what & 64 && where >> 3 >= FIRST_FIREWALL) {
+        change_firewall(pipeline, 1 + where % 4, where >> 3 & 1, 1 + (where >> 4) % 4);
+    } else if (what & 64) {
         change_port(pipeline, 1 + where % 8, 1u << (where >> 3));
         fixture_router_port(pipeline, 1 + where % 4)->flags ^= ROUTER_PORT_UP << (where >> 3 & 1);
     }
@@ -237,6 +270,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pipeline_clear(pipeline, NULL);
     fixture_fill(pipeline);
     fixture_external(pipeline);
+    add_firewalls(pipeline);
     pipeline_advance(pipeline, now_ns);
     for (int n = 0; n < 8 && size >= 4; n++) {
         uint8_t what = data[0], where = data[1];
