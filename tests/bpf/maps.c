@@ -62,10 +62,13 @@ static void random_rows(struct desired *desired, unsigned n)
         struct port_policy policy = {{(uint32_t)rand() % 3, 1 + (uint32_t)rand() % 9}};
         struct rules_key rules = {1 + (uint32_t)rand() % 9, (uint32_t)rand() % 2};
         struct rules_block block = {.set = rules.set, .index = rules.index, .n = 1 + (uint32_t)rand() % 2};
+        struct rules_key firewall = {1 + (uint32_t)rand() % 9, 0};
+        struct firewall_block firewall_block = {.set = firewall.set, .n = 1, .is_last = 1, .rules = {{.number = (uint32_t)rand() % 3}}};
         struct member_key member = {.group = vni, .address = {10, 0, 0, (uint8_t)(rand() % 40)}};
         struct member_prefix_key prefix = {.prefix_length = 32 + 8 * (1 + (uint32_t)rand() % 16), .group = vni};
         __u64 group = vni;
-        struct router_port_config router_port = {.flags = (uint32_t)rand() % 2, .router = vni, .vni = vni, .generation = 1 + (uint32_t)rand() % 3};
+        struct router_port_config router_port = {.flags = (uint32_t)rand() % 2, .router = vni, .vni = vni, .generation = 1 + (uint32_t)rand() % 3,
+                                                   .rule_set = {(uint32_t)rand() % 3, (uint32_t)rand() % 9}};
         struct route_key route_key = {.prefix_length = 32 + 8 * (1 + (uint32_t)rand() % 16), .router = vni};
         struct route_value route = {.router = vni, .flags = rand() % 2 ? ROUTE_MANY : 0, .port = slot};
         struct next_hop_key hop_key = {.group = slot, .bucket = (uint32_t)rand() % 2};
@@ -87,6 +90,7 @@ static void random_rows(struct desired *desired, unsigned n)
         rows_add(&desired->tables[TABLE_MEMBERS], &member, &group);
         rows_add(&desired->tables[TABLE_MEMBER_PREFIXES], &prefix, &group);
         rows_add(&desired->tables[TABLE_ROUTER_PORTS], &slot, &router_port);
+        rows_add(&desired->tables[TABLE_FIREWALL_RULES], &firewall, &firewall_block);
         rows_add(&desired->tables[TABLE_ROUTES], &route_key, &route);
         rows_add(&desired->tables[TABLE_NEXT_HOPS], &hop_key, &hop);
         random_external_rows(desired, vni, slot);
@@ -182,6 +186,50 @@ static void a_record_is_not_changed_twice_within_the_grace(void **state)
     maps = loader_open();
     assert_int_equal(0, maps_actual(maps)->tables[TABLE_PORTS].n);
     assert_int_equal(3, maps_port_generation(maps, slot));
+    maps_close(maps);
+}
+
+static void want_firewall(struct desired *desired, uint32_t set)
+{
+    struct router_port_config port = {.router = 1, .vni = 9, .rule_set = {set, 0}};
+    struct rules_key key = {set, 0};
+    struct firewall_block block = {.set = set, .is_last = 1};
+    uint32_t number = 4;
+
+    rows_clear(&desired->tables[TABLE_ROUTER_PORTS]);
+    rows_clear(&desired->tables[TABLE_FIREWALL_RULES]);
+    rows_add(&desired->tables[TABLE_ROUTER_PORTS], &number, &port);
+    rows_add(&desired->tables[TABLE_FIREWALL_RULES], &key, &block);
+}
+
+/* A program may be in the middle of it, and a port that cannot change yet still names it. */
+static void a_firewall_policy_stays_until_nobody_asks_it(void **state)
+{
+    struct maps *maps = loader_open();
+    const struct rows *rules = &maps_actual(maps)->tables[TABLE_FIREWALL_RULES];
+    struct maps_changes changes;
+    struct desired desired;
+
+    desired_init(&desired);
+    want_firewall(&desired, 1);
+    assert_int_equal(0, maps_apply(maps, &desired, true, 400000, &changes));
+    want_firewall(&desired, 2);
+    assert_int_equal(0, maps_apply(maps, &desired, true, 400001, &changes)); /* The port waits for its grace. */
+    assert_int_equal(2, rules->n);
+    assert_true(changes.retry_ms > 0);
+    assert_int_equal(0, maps_apply(maps, &desired, true, 400000 + RECORD_GRACE_MS, &changes)); /* The port changes; who began before reads on. */
+    assert_int_equal(1, changes.n_changed);
+    assert_int_equal(2, rules->n);
+    assert_int_equal(RECORD_GRACE_MS, changes.retry_ms);
+    assert_int_equal(0, maps_apply(maps, &desired, true, 400001 + RECORD_GRACE_MS, &changes));
+    assert_int_equal(2, rules->n);
+    assert_int_equal(0, maps_apply(maps, &desired, true, 400000 + 2 * RECORD_GRACE_MS, &changes));
+    assert_int_equal(1, changes.n_deleted);
+    assert_int_equal(1, rules->n);
+    desired_clear(&desired);
+    assert_int_equal(0, maps_apply(maps, &desired, true, 450000, &changes));
+    assert_int_equal(0, maps_apply(maps, &desired, true, 460000, &changes));
+    assert_int_equal(0, rules->n);
     maps_close(maps);
 }
 
@@ -366,6 +414,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_kernel_holds_what_is_desired),
         cmocka_unit_test(nothing_is_deleted_without_sweep),
         cmocka_unit_test(a_record_is_not_changed_twice_within_the_grace),
+        cmocka_unit_test(a_firewall_policy_stays_until_nobody_asks_it),
         cmocka_unit_test(a_row_beyond_the_tables_is_refused_and_the_others_are_written),
         cmocka_unit_test(learned_macs_without_a_claim_are_swept),
         cmocka_unit_test(a_project_at_its_limit_is_forgotten),
