@@ -16,7 +16,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / "build" / "release"
 STACK = ["base", "http", "store", "model", "dataplane", "compiler", "services", "fabric", "agent", "api", "controller", "cli"]
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)
-CONTRACT = {"tables.h", "drop-reasons.def", "desired.h", "rules.h"}
+CONTRACT = {"tables.h", "rules.h", "drop-reasons.def", "desired.h",
+            *(path.name for path in (ROOT / "src" / "dataplane").glob("tables-*.h"))}
 
 
 def layer_of(path):

@@ -1,0 +1,184 @@
+/* Connections and what goes with them: projects' shares, names outside, fragments, expiry.  A part of tables.h, which says how tables may change. */
+#ifndef WEFT_DATAPLANE_TABLES_H
+#include "weft/dataplane/tables.h" /* Which includes this one in its place. */
+#elif !defined(WEFT_DATAPLANE_TABLES_CONNECTIONS_H)
+#define WEFT_DATAPLANE_TABLES_CONNECTIONS_H
+
+/* ---- projects: array by index: admission to the tables of connections and of learned MACs ------------------------------------------------------- */
+
+struct project_record {
+    __u32 n_half_open, n_established;     /* Written by the data plane, atomically. */
+    __u32 max_half_open, max_established; /* Written by the agent. */
+    __u32 n_learned;                      /* In the project's networks; counted down by the agent. */
+    __u32 max_learned;                    /* Written by the agent. */
+    __u32 n_not_learned;                  /* Frames whose MAC was refused for that limit. */
+    __u32 port_half_open;                 /* Of max_half_open, what each of its ports may have whatever the others do; by the agent. */
+};
+
+/* ---- connections: hash, not preallocated ------------------------------------------------------------------------------- */
+
+/* A connection as the local workload sees it: one entry for both directions of a connection of one port.
+ *
+ * The sizes are made for the cache.  The kernel has 56 bytes in front of the key (8 of its allocator, 48 of the hash) and
+ * gives each entry's memory a multiple of its size: with a key of 16 and a value of 120 an entry is exactly three lines.
+ * The first has half of the key, the second the rest and all that a frame reads and writes; the third is for what is
+ * rare.  A change of either size is a new map (load.c). */
+#define FLOW_KEY_IPV6 (1u << 23)
+struct flow_key {
+    __u32 owner;           /* Port slot | FLOW_KEY_IPV6 | protocol << 24. */
+    __u16 local_port, remote_port; /* As on the wire.  ICMP: identifier, and type of the request; 0 for others. */
+    __u32 local, remote;   /* IPv4 addresses.  IPv6: the halves of a hash over both; the entry has the addresses. */
+};
+_Static_assert(sizeof(struct flow_key) == 16, "no implicit padding in a key");
+
+/* TCP has all of them; others are half open, established, dead. */
+enum flow_state {
+    FLOW_NEW,
+    FLOW_HALF_OPEN,   /* Not acknowledged by both sides yet. */
+    FLOW_ESTABLISHED,
+    FLOW_CLOSING,     /* Both sides have sent a FIN (ports without policy: one has, or a RST). */
+    FLOW_DEAD,        /* About to be deleted: as good as not there. */
+    FLOW_HALF_CLOSED, /* One side has sent a FIN, and may still receive. */
+    FLOW_TIME_WAIT,   /* Both FINs are acknowledged. */
+    FLOW_RESET,       /* By a RST. */
+};
+
+#define FLOW_LAYOUT 2
+#define FLOW_LOCAL_STARTED (1u << 0) /* The local workload sent the first packet. */
+#define FLOW_SEEN_REPLY (1u << 1)
+#define FLOW_TRANSLATED (1u << 2)    /* The outside_ fields hold. */
+#define FLOW_ALIASED (1u << 3)       /* It has a place in 'aliases', which goes with it. */
+#define FLOW_ROUTED (1u << 4)        /* The workload's frames pass routers: 'router_port' and what goes with it holds. */
+#define FLOW_GUESSED (1u << 5)       /* The port had no policy when it was made, so that who began it is a guess. */
+#define FLOW_FIN (1u << 6)           /* TCP, << side: it has sent its FIN, */
+#define FLOW_FIN_ACKED (1u << 8)     /* << side: which the other one has acknowledged. */
+#define FLOW_TRACKED (1u << 10)      /* << side: its 'sequence_end' and 'window' hold. */
+#define FLOW_SYN_AGAIN (1u << 12)    /* A SYN came from who began it, in the middle: the other side's answer tells who is right. */
+#define FLOW_ECHO_BOTH (1u << 12)    /* ICMP: both sides ask, with the same identifier. */
+#define FLOW_RESET_SEEN(side) (1u << (13 + 2 * (side))) /* It sent a RST that the other may have believed: the rest of its life is short. */
+#define FLOW_BOUND (1u << 14)        /* Only an entry can tell what it is called outside. */
+#define FLOW_COUNTED (1u << 31)      /* Of 'account'; */
+#define FLOW_RECYCLED (1u << 30)     /* of a dead one: it has given back its place already, and was not established. */
+#define FLOW_ACCOUNT_MASK 0xffffu
+#define FLOW_SCALE_UNKNOWN 15        /* 14 is the largest shift. */
+#define FLOW_TIME_SHIFT 20           /* Times are CLOCK_MONOTONIC_COARSE >> 20: about milliseconds, and wrap after 52 days. */
+struct flow_entry {
+    __u8 layout;           /* FLOW_LAYOUT: entries of another layout are evaluated as new. */
+    __u8 state;            /* enum flow_state */
+    __u16 flags;           /* FLOW_*; bits of a known entry change atomically (flow_flags_change). */
+    __u32 stamp;           /* flow_stamp() of the port when 'output' was decided. */
+    __u32 output;          /* Where the workload's frames go. */
+    __u32 last_seen;       /* Of a dead entry: when it died. */
+    __u8 remote_mac[6];    /* The workload's L2 destination that 'output' was found for. */
+    __u16 output_generation; /* Of that port or host slot: its low bits. */
+    __u64 packets[2];      /* Sent by the workload, received. */
+    __u64 bytes[2];
+    /* Up to here in one cache line. */
+    __u32 generation;      /* Of the port slot. */
+    __u32 account;         /* Index of its project, | FLOW_COUNTED when that counts it as established, not half open; | FLOW_RECYCLED. */
+    __u8 next_mac[6];      /* Routed: the L2 destination that the workload's frames get; */
+    __u16 router_port;     /* and where they leave the last router: its MAC is their source, its network theirs.  0: switched. */
+    __u8 hops;             /* Routers on the way: what their TTL loses. */
+    __u8 scales;           /* TCP window scale (RFC 7323) of the workload's side, << 4 of the other; FLOW_SCALE_UNKNOWN until its SYN. */
+    __u16 window[2];       /* TCP: the largest window that each side announced, unscaled; [0] is the workload's. */
+    __u16 router_generation; /* Of 'router_port': its low bits. */
+    __u32 sequence_end[2]; /* TCP: behind the highest sequence number that each side has sent. */
+    union {
+        struct {           /* IPv6. */
+            __u8 local[16], remote[16];
+        };
+        struct {           /* IPv4, translated: what the connection is called outside; all zero when it is not. */
+            __u32 outside_local, outside_remote; /* Addresses: the workload's, and the other side's. */
+            __u16 outside_local_port, outside_remote_port;
+            __u32 object;  /* By whose right (first 32 bits of its id). */
+            __u32 gateway; /* Router port of the gateway that it is translated at. */
+            __u32 outside_vni; /* The network where it is called so. */
+            __u32 reserved[2];
+        };
+    };
+};
+_Static_assert(sizeof(struct flow_entry) == 120 && __builtin_offsetof(struct flow_entry, generation) == 56, "three cache lines");
+
+/* The epoch of a port and the generation of its slot in one word: of another epoch, or of another port in the slot, it differs.
+ * (With fewer than two million epochs between owners that are less than a thousand apart.) */
+static inline __u32 flow_stamp(__u32 epoch, __u32 generation)
+{
+    return epoch + generation * 0x9e3779b1u;
+}
+
+/* A translated connection under its name outside: who has it. */
+struct alias_key {
+    __u32 vni_protocol;  /* vni << 8 | protocol */
+    __u32 address, remote; /* Ours and the other side's. */
+    __u16 port, remote_port; /* As on the wire; ICMP echo: identifier, 0. */
+};
+struct alias_value {
+    struct flow_key key; /* Of the entry in 'connections'. */
+    __u32 vni_protocol;  /* Repeats the key. */
+    __u32 generation;    /* Of the port slot. */
+};
+
+/* Who has a connection without ports behind a router's address, at the gateway that answers for that; its name has ports 0 (bpf/portless.h). */
+struct portless_value {
+    __u32 vni_protocol;  /* Repeats the key. */
+    __u32 output;        /* OUTPUT_REMOTE */
+    __u64 time_ns;       /* When it last sent. */
+};
+
+/* Later fragments have no ports: they follow the first one (bpf/fragment.h).  Array by slot; each port has its own places, in sets of FRAGMENT_WAYS. */
+#define FRAGMENTS_PER_PORT 64
+#define FRAGMENT_WAYS 4
+struct fragment {
+    __u64 check;         /* Of the packet's name and 'ports'. */
+    __u64 ports;         /* Of the first fragment: local, remote << 16, as on the wire; | when << 32, as 'last_seen'. */
+};
+struct port_fragments {
+    struct fragment places[FRAGMENTS_PER_PORT];
+};
+#define OUTSIDE_FRAGMENTS 1024 /* Gateway ports by their low bits. */
+
+/* Expiry, the data plane's own business: every entry has its key in one of 'flow_slots', and one timer in 'sweeper' walks over
+ * them (bpf/flow.h). */
+#define FLOW_SLOTS_DEFAULT 262144 /* A power of two, as */
+#define FLOW_SLOTS_MIN 4096
+#define FLOW_SLOTS_MAX 4194304
+enum flow_slot_state { SLOT_FREE, SLOT_CLAIMED, SLOT_USED, SLOT_DYING };
+struct flow_slot {
+    struct flow_key key;
+    __u32 state;           /* enum flow_slot_state */
+};
+
+/* Where a port's latest connections have their slots, so that its oldest half-open ones can make room for new ones (bpf/half-open.h). */
+#define HALF_OPEN_RING 1024
+struct half_open {
+    __u32 head;            /* Where the next one goes. */
+    __u32 tail;            /* The oldest that may be given up. */
+    __u32 gone;            /* The oldest of those that have been, and are not deleted yet. */
+    __u32 pad;
+    __u32 places[HALF_OPEN_RING]; /* Indexes of 'flow_slots'. */
+};
+#define SWEEP_VERSION 4           /* A program with another one takes the timer over. */
+struct sweeper {
+#ifdef __bpf__
+    struct bpf_timer timer;
+#else
+    __u64 timer[2];
+#endif
+    __u32 version;         /* SWEEP_VERSION of the program whose timer runs; 0: none. */
+    __u32 next;            /* Where the next entry looks for a slot. */
+    __u32 hand;            /* Where the sweeper goes on. */
+    __u32 n_seen;          /* Slots in use that this round has met. */
+};
+
+/* What 'end_connection' is run with, by the agent (BPF_PROG_TEST_RUN): a frame that only it sees.  A connection ends in two steps, with FLOW_DEAD_TIME
+ * between them: END_NOW lets nobody find it any more, END_REMOVE deletes it, if it is still dead, and frees its name outside. */
+enum end_operation { END_NOW, END_REMOVE };
+struct end_request {
+    __u8 ethernet[16];     /* Zero. */
+    struct flow_key key;
+    __u32 operation;       /* enum end_operation.  The program returns 1 when it did that, else 0. */
+};
+_Static_assert(sizeof(struct end_request) == 36, "no implicit padding");
+#define END_PAUSE_MS 20
+
+#endif
