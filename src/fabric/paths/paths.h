@@ -34,7 +34,9 @@ void path_list_clear(struct path_list *list);
 
 static inline const uint32_t *path_arcs(const struct path_list *list, size_t index)
 {
-    return list->arcs ? list->arcs + list->paths[index].first : NULL; /* None at all: the paths are empty ones. */
+    static const uint32_t nothing; /* Where all paths are empty ones, no arcs were ever kept. */
+
+    return list->arcs ? list->arcs + list->paths[index].first : &nothing;
 }
 
 /* What the reference algorithm does, step by step, as the published trace prints it. */
