@@ -76,6 +76,7 @@ struct agent {
     struct api *api;
     struct server *server;
     struct punt *punt;
+    struct questions *questions;       /* Of the API: those that wait. */
     struct uplinks *uplinks;
     struct serve *serve;
     struct metrics *metrics;

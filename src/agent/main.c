@@ -12,10 +12,12 @@
 #include "weft/agent/agent.h"
 #include "weft/agent/metadata.h"
 #include "weft/agent/metrics.h"
+#include "weft/agent/questions.h"
 #include "weft/agent/serve.h"
 #include "weft/agent/timeouts.h"
 #include "weft/agent/uplinks.h"
 #include "weft/agent/verdicts.h"
+#include "weft/base/clock.h"
 #include "weft/base/log.h"
 #include "weft/base/options.h"
 #include "weft/dataplane/attach.h"
@@ -212,20 +214,34 @@ static json_t *digest(void *context)
     return replica_digest(&agent.replica);
 }
 
-static void answer_request(const json_t *request)
+/* Takes 'answer'; NULL: 'why' there is none. */
+static void send_answer(const json_t *request, json_t *answer, const char *why)
 {
-    const char *id = json_string_value(json_object_get(request, "id"));
-    const char *operation = json_string_value(json_object_get(request, "operation"));
-    struct error error = {0};
-    json_t *answer;
     char path[500];
 
-    if (!id || !operation)
+    snprintf(path, sizeof(path), "/weft/v1/hosts/%s/answers/%s", agent.options.host, json_string_value(json_object_get(request, "id")));
+    api_send(agent.api, "POST", path, answer ? json_pack("{s:o}", "answer", answer) : json_pack("{s:s}", "error", why), NULL, NULL);
+}
+
+static void answer_request(const json_t *request, void *context)
+{
+    struct error error = {0};
+    json_t *answer = agent_answer(&agent, json_string_value(json_object_get(request, "operation")), json_object_get(request, "arguments"), &error);
+
+    send_answer(request, answer, error.message);
+}
+
+/* What takes long waits for its turn. */
+static void take_request(json_t *request)
+{
+    const char *operation = json_string_value(json_object_get(request, "operation"));
+
+    if (!json_is_string(json_object_get(request, "id")) || !operation)
         return;
-    answer = agent_answer(&agent, operation, json_object_get(request, "arguments"), &error);
-    snprintf(path, sizeof(path), "/weft/v1/hosts/%s/answers/%s", agent.options.host, id);
-    api_send(agent.api, "POST", path, answer ? json_pack("{s:o}", "answer", answer) : json_pack("{s:s}", "error", error.message),
-             NULL, NULL);
+    if (!question_is_long(operation))
+        answer_request(request, NULL);
+    else if (questions_add(agent.questions, request, clock_monotonic_ms()) < 0)
+        send_answer(request, NULL, "too many questions about connections wait");
 }
 
 static int take_line(const char *line, size_t size, void *context)
@@ -247,7 +263,7 @@ static int take_line(const char *line, size_t size, void *context)
     } else if (event == REPLICA_COMMIT) {
         agent_schedule_update(&agent);
     } else if (event == REPLICA_REQUEST) {
-        answer_request(request);
+        take_request(request);
         json_decref(request);
     }
     return 0;
@@ -344,6 +360,9 @@ static int open_api(struct error *error)
     struct api_events events = {join_facts, digest, take_line, connection_changed, NULL};
 
     snprintf(credential, sizeof(credential), "%s/credential", agent.options.state_dir);
+    agent.questions = questions_new(&agent.loop, answer_request, NULL);
+    if (!agent.questions)
+        return error_set(error, -ENOMEM, NULL, "out of memory");
     return api_new(&agent.loop, &o, &events, &agent.api, error);
 }
 
@@ -419,6 +438,7 @@ static void end(void)
     verdicts_stop(&agent);
     serve_stop(&agent);
     uplinks_stop(agent.uplinks);
+    questions_free(agent.questions);
     api_free(agent.api);
     links_close(&agent.links);
     underlay_close(&agent.underlay);

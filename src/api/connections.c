@@ -23,6 +23,7 @@ struct wish {
     json_t *failures;
     bool is_truncated;
     json_int_t n_deleted;
+    size_t n_hosts;         /* That are asked. */
     unsigned n_waiting;
 };
 
@@ -43,6 +44,7 @@ static void wish_finish(struct wish *wish)
 {
     struct request *request = wish->request;
 
+    askers_leave(request, wish->n_hosts);
     if (wish->connections)
         request_respond(request, HTTP_OK, json_pack("{s:O,s:b,s:O}", "connections", wish->connections, "truncated", wish->is_truncated, "failures",
                                                     wish->failures));
@@ -113,20 +115,28 @@ static bool concerns_host(const struct wish *wish, const struct host *host)
     return false;
 }
 
+static bool is_meant(const struct wish *wish, const struct host *host)
+{
+    if (wish->host_name && !streq(wish->host_name, host->object.name) && !streq(wish->host_name, host->object.id))
+        return false;
+    return concerns_host(wish, host);
+}
+
 static void ask_hosts(struct wish *wish)
 {
     size_t n;
     const struct object *const *hosts = replica_list(request_api(wish->request)->replica, RESOURCE_HOST, &n);
 
-    wish->n_waiting = 1; /* Ours, so that an answer that is there at once does not end it too early. */
-    for (size_t i = 0; i < n; i++) {
-        const struct host *host = (const struct host *)hosts[i];
-
-        if (wish->host_name && !streq(wish->host_name, host->object.name) && !streq(wish->host_name, host->object.id))
-            continue;
-        if (concerns_host(wish, host))
-            ask_host(wish, host);
+    for (size_t i = 0; i < n; i++)
+        wish->n_hosts += is_meant(wish, (const struct host *)hosts[i]);
+    if (!askers_enter(wish->request, wish->n_hosts)) {
+        wish_free(wish);
+        return;
     }
+    wish->n_waiting = 1; /* Ours, so that an answer that is there at once does not end it too early. */
+    for (size_t i = 0; i < n; i++)
+        if (is_meant(wish, (const struct host *)hosts[i]))
+            ask_host(wish, (const struct host *)hosts[i]);
     if (--wish->n_waiting == 0)
         wish_finish(wish);
 }

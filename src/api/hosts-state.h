@@ -1,4 +1,4 @@
-/* Inside hosts.c, status.c, watch.c, questions.c and connections.c only. */
+/* Inside hosts.c, status.c, watch.c, questions.c, askers.c and connections.c only. */
 #ifndef WEFT_API_HOSTS_STATE_H
 #define WEFT_API_HOSTS_STATE_H
 
@@ -37,6 +37,7 @@ struct hosts {
     uv_timer_t timer;              /* 1 s: keepalives, silent hosts, unanswered questions. */
     uint64_t started_ms;
     struct hashmap questions;      /* By id. */
+    struct hashmap askers;         /* Projects that wait for answers which cost hosts much. */
     struct watcher *dirty;         /* Watchers with something to send since the last commit. */
     struct lines *lines;
     struct hosts_counters counters;
@@ -77,6 +78,11 @@ int watch_send_line(struct agent *agent, const char *line, size_t size);
 /* connections.c */
 extern const struct route connection_routes[];
 extern const size_t n_connection_routes;
+
+/* askers.c: a walk over all connections of a host is dear, and hosts serve everybody.  So a project waits for few answers of that kind at a time. */
+/* May the caller ask so many hosts?  False: it was refused.  True: askers_leave() with the same number before the request is answered. */
+bool askers_enter(struct request *request, size_t n_hosts);
+void askers_leave(struct request *request, size_t n_hosts);
 
 /* questions.c */
 /* 'answer' is borrowed, NULL on failure; 'error' is set then. */

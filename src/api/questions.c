@@ -12,7 +12,7 @@
 #include "weft/base/util.h"
 
 #define ANSWER_MS 3000
-#define MAX_QUESTIONS 4096      /* Waiting, over all hosts. */
+#define MAX_QUESTIONS 16384     /* Waiting, over all hosts and projects (askers.c). */
 #define MAX_FRAME_SIZE 65535
 #define TRACE_MAX_HOSTS 32      /* Asked in one trace. */
 
@@ -120,6 +120,7 @@ void questions_clear(struct hosts *hosts)
 {
     questions_tick(hosts, UINT64_MAX);
     hashmap_clear(&hosts->questions);
+    hashmap_clear(&hosts->askers); /* Nobody waits any more. */
 }
 
 /* --- Counters, drops, flows: one host's answer, handed on. --- */
@@ -134,6 +135,12 @@ static void hand_on(const json_t *answer, const struct error *error, void *conte
         request_fail(request, HTTP_GATEWAY_TIMEOUT, error->type, "%s", error->message);
     else
         request_fail_error(request, error);
+}
+
+static void hand_on_flows(const json_t *answer, const struct error *error, void *context)
+{
+    askers_leave(context, 1);
+    hand_on(answer, error, context);
 }
 
 /* The port in the path, if the caller may see it.  '*ret_host' is where it is bound. */
@@ -175,8 +182,9 @@ static void port_flows(struct request *request)
         return;
     }
     port = find_port(request, &host);
-    if (port)
-        questions_ask(request_api(request)->hosts, host, "flows", json_pack("{s:s,s:I}", "port", port->object.id, "limit", (json_int_t)limit), hand_on, request);
+    if (port && askers_enter(request, 1))
+        questions_ask(request_api(request)->hosts, host, "flows", json_pack("{s:s,s:I}", "port", port->object.id, "limit", (json_int_t)limit), hand_on_flows,
+                      request);
 }
 
 static void port_log(struct request *request)

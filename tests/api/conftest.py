@@ -113,6 +113,10 @@ class Client:
             return answer
         return answer.json() if answer.content else None
 
+    def fresh(self):
+        """The same user on a connection of its own, for a thread."""
+        return Client(self.url, dict(self.session.headers))
+
     def project(self, name, **more):
         return self("POST", "/identity/v3/projects", {"project": {"name": name, **more}}, 201)["project"]
 

@@ -508,6 +508,39 @@ def test_another_projects_port_cannot_be_asked_about(server, admin, network):
     assert client("DELETE", "/weft/v1/connections?all=true", status=200) == {"deleted": 0, "failures": []}
 
 
+def test_a_project_waits_for_few_answers_about_connections(server, admin):
+    project, user, agent = admin.project("curious-" + name()), "curious-" + name(), Agent(admin, name())
+    admin.user(user, project=project)
+    client = server.client(user, "pw-of-user", project["name"])
+    port = client.port(client.network())
+    admin("PUT", f"/v2.0/ports/{port['id']}", {"port": {"binding:host_id": agent.name}}, 200)
+    stream = agent.watch()
+    stream.commit()
+
+    def ask(i):
+        path = f"/weft/v1/ports/{port['id']}/flows" if i % 2 else "/weft/v1/connections"
+        client.fresh()("GET", path, status=200)
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    questions = [stream.until("request")[-1] for _ in threads]
+    for path in ("/weft/v1/connections", f"/weft/v1/ports/{port['id']}/flows"):
+        assert client("GET", path, status=429)["NeutronError"]["type"] == "TooManyQuestions"
+    client("DELETE", "/weft/v1/connections?all=true", status=429)
+    extra = answer_next(agent, stream, lambda q: {"answer": {"connections": [], "truncated": False}})
+    admin("GET", f"/weft/v1/connections?port_id={port['id']}", status=200)  # Administrators are not counted.
+    extra.join()
+    for question in questions:
+        agent.client("POST", f"/weft/v1/hosts/{agent.name}/answers/{question['id']}", {"answer": {"connections": [], "flows": [], "truncated": False}}, 204)
+    for thread in threads:
+        thread.join()
+    extra = answer_next(agent, stream, lambda q: {"answer": {"flows": [], "truncated": False}})
+    client("GET", f"/weft/v1/ports/{port['id']}/flows", status=200)
+    extra.join()
+    stream.close()
+
+
 def test_trace_goes_on_at_the_next_host(admin, network):
     one, two = Agent(admin, name(), tunnel_address="192.0.2.1"), Agent(admin, name(), tunnel_address="192.0.2.2")
     port = admin.port(network, **{"binding:host_id": one.name})
