@@ -273,7 +273,8 @@ static int delete_default(struct change *change)
             const struct object *rule = replica_get(replica, RESOURCE_FIREWALL_RULE, policy->rules[k].id);
             int r;
 
-            if (!rule || replica_count(replica, REPLICA_FIREWALL_POLICIES_BY_RULE, rule->id) > 1)
+            /* A shared rule of another project is not this one's to delete. */
+            if (!rule || !streq(rule->project_id, change->before->project_id) || replica_count(replica, REPLICA_FIREWALL_POLICIES_BY_RULE, rule->id) > 1)
                 continue;
             if ((r = firewall_require_known_policies(change->plan, replica, rule->id)) < 0)
                 return r;

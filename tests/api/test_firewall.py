@@ -210,6 +210,17 @@ def test_each_project_has_a_default_group(admin, alice, olga):
     assert not [r for r in admin.get(FW + f"rules?project_id={alice.project}&name=default ingress ipv4")["firewall_rules"]][1:], "made anew, once"
 
 
+def test_a_default_group_takes_only_its_projects_rules_along(admin, alice):
+    default = alice.get(FW + "groups?name=default")["firewall_groups"][0]
+    shared, own = rule(admin, shared=True, name="for all"), rule(alice, name="own")
+    for one in (shared, own):
+        alice.put(FW + f"policies/{default['ingress_firewall_policy_id']}/insert_rule", {"firewall_rule_id": one["id"]})
+    admin.delete(FW + f"groups/{default['id']}")
+    assert admin.get(FW + f"rules/{shared['id']}")["firewall_rule"]["firewall_policy_id"] is None
+    refused(admin, "GET", f"rules/{own['id']}", 404, "FirewallRuleNotFound")
+    admin.delete(FW + f"rules/{shared['id']}")
+
+
 def test_quotas(admin, alice):
     assert {kind: alice.get("/quotas/" + alice.project)["quota"][f"firewall_{kind}"] for kind in ("group", "policy", "rule")} == {
         "group": 10, "policy": 10, "rule": 100}
