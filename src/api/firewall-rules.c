@@ -107,14 +107,16 @@ int firewall_require_known_policies(struct plan *plan, const struct replica *rep
     return 0;
 }
 
-/* Whoever has it because it is shared keeps it so. */
+/* Whoever has it because it is shared keeps it so.  Those that have it without may not become shared meanwhile: that touches none of its keys. */
 static int check_unshared(struct change *change)
 {
     const struct replica *replica = request_api(change->request)->replica;
 
-    REPLICA_FOREACH (member, replica_find(replica, REPLICA_FIREWALL_POLICIES_BY_RULE, change->before->id))
+    REPLICA_FOREACH (member, replica_find(replica, REPLICA_FIREWALL_POLICIES_BY_RULE, change->before->id)) {
         if (((const struct firewall_policy *)member->object)->shared || !streq(member->object->project_id, change->before->project_id))
             return error_set_type(change->error, -EBUSY, "FirewallRuleInUse", "shared", "Firewall rule %s is being used.", change->before->id);
+        plan_guard(change->plan, member->object);
+    }
     return firewall_require_known_policies(change->plan, replica, change->before->id);
 }
 

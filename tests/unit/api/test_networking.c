@@ -344,6 +344,35 @@ static void one_default_group_for_all(void **state)
     pair_free(pair);
 }
 
+/* A policy is shared while its rule stops being shared, on the same server or another: one of the two is refused, whoever is quicker. */
+static void no_shared_policy_of_a_rule_that_is_not(void **state)
+{
+    enum { N = 6 };
+    struct pair *pair = pair_new();
+    struct exchange exchanges[2 * N] = {0};
+    char rules[N][UUID_TEXT_SIZE], policies[N][UUID_TEXT_SIZE], body[400], target[400];
+
+    for (size_t i = 0; i < N; i++) {
+        create(pair, "/v2.0/fwaas/firewall_rules", "{\"firewall_rule\":{\"shared\":true}}", rules[i]);
+        snprintf(body, sizeof body, "{\"firewall_policy\":{\"firewall_rules\":[\"%s\"]}}", rules[i]);
+        create(pair, "/v2.0/fwaas/firewall_policies", body, policies[i]);
+    }
+    assert_int_equal(200, instance_call(&pair->b, "GET", "/v2.0/fwaas/firewall_policies", NULL, NULL)); /* So that B knows them as well. */
+    for (size_t i = 0; i < N; i++) {
+        snprintf(target, sizeof target, "/v2.0/fwaas/firewall_policies/%s", policies[i]);
+        exchange_start(&exchanges[2 * i], pair->both[i % 2], "PUT", target, "{\"firewall_policy\":{\"shared\":true}}");
+        snprintf(target, sizeof target, "/v2.0/fwaas/firewall_rules/%s", rules[i]);
+        exchange_start(&exchanges[2 * i + 1], pair->both[(i / 2) % 2], "PUT", target, "{\"firewall_rule\":{\"shared\":false}}");
+    }
+    instances_run(pair->both, 2, exchanges, 2 * N);
+    for (size_t i = 0; i < N; i++)
+        assert_true((exchanges[2 * i].status == 200) != (exchanges[2 * i + 1].status == 200));
+    for (size_t i = 0; i < 2 * N; i++)
+        exchange_clear(&exchanges[i]);
+    assert_true(commits_counters(pair->a.api.commits).n_conflicts + commits_counters(pair->b.api.commits).n_conflicts > 0);
+    pair_free(pair);
+}
+
 #define N_KINDS 4
 
 /* About security groups: made, given rules, given to ports. */
@@ -499,6 +528,7 @@ int main(void)
         cmocka_unit_test(servers_together_stay_within_the_quota),
         cmocka_unit_test(only_one_gets_what_all_want),
         cmocka_unit_test(one_default_group_for_all),
+        cmocka_unit_test(no_shared_policy_of_a_rule_that_is_not),
         cmocka_unit_test(random_requests_on_both_servers_keep_the_store_whole),
     };
 
