@@ -12,6 +12,10 @@
 
 #define TURN "routed" /* Nobody else must add a prefix there meanwhile. */
 
+/* What one subnet of a project may take of an external network: what is usually given to a site (RFC 6177), and as much of a private network. */
+#define SHORTEST_V6 48
+#define SHORTEST_V4 16
+
 /* ---- what a router routes ---------------------------------------------------------------------------------------- */
 
 struct prefixes {
@@ -89,14 +93,17 @@ static int add_interface(const struct world *world, const struct router *router,
     return r;
 }
 
-/* Most translate the only family that they bring outside. */
-static bool routes_nothing(const struct router *router, const struct port *gateway)
+/* Most translate the only family that they bring outside.  In an address scope IPv4 is not translated either. */
+static bool routes_nothing(const struct world *world, const struct router *router, const struct port *gateway)
 {
-    bool has_v6 = false;
+    bool may_route = gateway && !router->enable_snat;
 
-    for (size_t i = 0; gateway && i < gateway->n_fixed_ips; i++)
-        has_v6 |= !ip_is_v4(&gateway->fixed_ips[i].address);
-    return !gateway || (router->enable_snat && !has_v6);
+    for (size_t i = 0; gateway && !may_route && i < gateway->n_fixed_ips; i++) {
+        const struct subnet *outside = find_subnet(world, gateway->fixed_ips[i].subnet_id);
+
+        may_route = !ip_is_v4(&gateway->fixed_ips[i].address) || (outside && outside->address_scope_id[0]);
+    }
+    return !may_route;
 }
 
 static int add_router(const struct world *world, const struct router *router, struct prefixes *ret)
@@ -104,7 +111,7 @@ static int add_router(const struct world *world, const struct router *router, st
     const struct port *gateway = router->gateway_port_id[0] ? find_gateway(world, router) : NULL;
     int r = 0;
 
-    if (routes_nothing(router, gateway))
+    if (routes_nothing(world, router, gateway))
         return 0;
     REPLICA_FOREACH (member, replica_ports_by_device(world->replica, router->object.id)) {
         const struct object *port = current(world, member->object);
@@ -173,6 +180,24 @@ static int check_own_subnets(struct change *change, const struct routed_prefix *
     return 0;
 }
 
+/* Somebody who may choose any prefix could take all addresses that nobody has yet, a large part at a time.  What a shared pool gives was an
+ * administrator's choice. */
+static int check_length(struct change *change, const struct routed_prefix *wanted, const char *field)
+{
+    struct world is = {request_api(change->request)->replica, change->plan};
+    const struct subnet *subnet = find_subnet(&is, wanted->subnet_id);
+    const struct object *pool = subnet ? replica_get(is.replica, RESOURCE_SUBNET_POOL, subnet->subnetpool_id) : NULL;
+    unsigned shortest = ip_is_v4(&wanted->prefix.address) ? SHORTEST_V4 : SHORTEST_V6;
+    char text[PREFIX_TEXT_SIZE];
+
+    if (wanted->prefix.length >= shortest || request_auth(change->request)->is_admin || (pool && ((const struct subnet_pool *)pool)->shared))
+        return 0;
+    return error_set_type(change->error, -EPERM, "PolicyNotAuthorized", field,
+                          "'%s' of subnet %s would be reached from external network %s as it is, without translation: only an administrator may "
+                          "bring a prefix shorter than /%u there, unless it is of a shared subnet pool",
+                          prefix_format(&wanted->prefix, text), wanted->subnet_id, wanted->network_id, shortest);
+}
+
 static bool holds(const struct prefixes *prefixes, const struct routed_prefix *wanted)
 {
     for (size_t i = 0; i < prefixes->n; i++)
@@ -191,7 +216,9 @@ static int check(struct change *change, const struct prefixes *before, const str
 
         if (holds(before, wanted))
             continue;
-        r = check_own_subnets(change, wanted, field);
+        r = check_length(change, wanted, field);
+        if (r == 0)
+            r = check_own_subnets(change, wanted, field);
         for (size_t j = 0; j < others->n && r == 0; j++)
             if (!streq(others->list[j].project_id, wanted->project_id) && prefix_overlaps(&others->list[j].prefix, &wanted->prefix))
                 r = refuse(change, wanted, &others->list[j], field);
@@ -247,6 +274,8 @@ int routed_check_network(struct change *change, const char *network_id, const ch
             bool is_new = !holds(&old, prefix);
 
             if (is_new)
+                r = check_length(change, prefix, field);
+            if (is_new && r == 0)
                 r = check_own_subnets(change, prefix, field);
             if (r == 0 && prefix->overruled && (is_new || !holds(&old, prefix->overruled)))
                 r = refuse(change, prefix, prefix->overruled, field);
@@ -257,6 +286,15 @@ int routed_check_network(struct change *change, const char *network_id, const ch
     return r;
 }
 
+/* Gateways take the network's own addresses for its own, whoever routes some of them (compiler/nat.c). */
+static void report_taken(const struct routed_prefix *prefix, const struct subnet *subnet)
+{
+    char text[PREFIX_TEXT_SIZE], own[PREFIX_TEXT_SIZE];
+
+    log_warning("%s of router %s is not reached from external network %s: it overlaps that network's own subnet %s (%s)",
+                prefix_format(&prefix->prefix, text), prefix->router_id, prefix->network_id, subnet->object.id, prefix_format(&subnet->cidr, own));
+}
+
 int routed_check_external_subnet(struct change *change, const struct subnet *subnet)
 {
     struct world is = {request_api(change->request)->replica, change->plan};
@@ -264,12 +302,17 @@ int routed_check_external_subnet(struct change *change, const struct subnet *sub
     int r = add_network(&is, subnet->network_id, "", &routed);
     char text[PREFIX_TEXT_SIZE], other[PREFIX_TEXT_SIZE];
 
-    for (size_t i = 0; i < routed.n && r == 0; i++)
-        if (prefix_overlaps(&routed.list[i].prefix, &subnet->cidr))
+    for (size_t i = 0; i < routed.n && r == 0; i++) {
+        if (!prefix_overlaps(&routed.list[i].prefix, &subnet->cidr))
+            continue;
+        if (request_auth(change->request)->is_admin)
+            report_taken(&routed.list[i], subnet);
+        else
             r = error_set_type(change->error, -EBUSY, "RoutedPrefixInUse", "cidr",
                                "'%s' overlaps %s, which router %s brings to network %s without translation",
                                prefix_format(&subnet->cidr, text), prefix_format(&routed.list[i].prefix, other), routed.list[i].router_id,
                                subnet->network_id);
+    }
     if (r == 0)
         plan_take_turn(change->plan, TURN, subnet->network_id);
     free(routed.list);
@@ -294,6 +337,9 @@ void routed_report(const struct replica *replica)
         const struct routed_prefix *prefix = &prefixes.list[i], *other = prefix->overruled;
         char text[PREFIX_TEXT_SIZE], text_of_other[PREFIX_TEXT_SIZE];
 
+        REPLICA_FOREACH (member, replica_subnets_by_network(replica, prefix->network_id))
+            if (prefix_overlaps(&((const struct subnet *)member->object)->cidr, &prefix->prefix))
+                report_taken(prefix, (const struct subnet *)member->object);
         if (other)
             log_warning("%s of router %s is not reached from external network %s: it overlaps %s of router %s, of another project, which was "
                         "there first", prefix_format(&prefix->prefix, text), prefix->router_id, prefix->network_id,

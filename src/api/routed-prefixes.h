@@ -9,13 +9,15 @@
 #include "weft/model/objects.h"
 
 /* The router as the plan leaves it ('after') routes nothing new that overlaps what another project's does, or a subnet of the external network.
- * Else -EBUSY with RoutedPrefixInUse, naming the prefix and 'field'.  'before' is NULL for a new router. */
+ * Else -EBUSY with RoutedPrefixInUse, naming the prefix and 'field'.  Nor anything so large that only an administrator may: -EPERM with
+ * PolicyNotAuthorized.  'before' is NULL for a new router. */
 int routed_check_router(struct change *change, const struct router *before, const struct router *after, const char *field);
 
 /* The same of all routers with a gateway on the network, whose subnets the plan changes. */
 int routed_check_network(struct change *change, const char *network_id, const char *field);
 
-/* The plan adds 'subnet' to an external network: it overlaps nothing that is routed there.  (No gateway that is there gets an address of it.) */
+/* The plan adds 'subnet' to an external network: it overlaps nothing that is routed there; an administrator's does, and has it then, which the
+ * log says.  (No gateway that is there gets an address of it.) */
 int routed_check_external_subnet(struct change *change, const struct subnet *subnet);
 
 /* The network goes. */

@@ -486,19 +486,55 @@ def test_turning_translation_off_claims_prefixes(alice, olga, admin):
     admin.put(f"/routers/{made[1]['id']}", off)
 
 
-def test_a_routed_prefix_and_the_external_networks_own(alice, admin):
+def test_a_routed_prefix_and_the_external_networks_own(server, alice, admin):
     network = outside6(admin)
     made, subnet = behind(alice, network, "2001:db8:ffff:0:5::/80")
     alice.refused("PUT", f"/routers/{made['id']}/add_router_interface", 400, "BadRequest", "overlaps", body={"subnet_id": subnet["id"]})
     made, subnet = behind(alice, network, "2001:db8:aaaa::/64")
     add(alice, made, subnet_id=subnet["id"])
-    admin.refused("POST", "/subnets", 409, "RoutedPrefixInUse", "cidr", "'2001:db8:aaaa::/48'", "2001:db8:aaaa::/64", made["id"],
-                  body={"subnet": {"network_id": network["id"], "cidr": "2001:db8:aaaa::/48", "ip_version": 6, "enable_dhcp": False}})
+    # The administrator's has it: what a tenant took does not stand in the way, and hosts give it up.
+    own = admin.subnet(network, "2001:db8:aaaa::/48", enable_dhcp=False)
+    line, = [line for line in server.output().splitlines() if own["id"] in line]
+    assert made["id"] in line and "2001:db8:aaaa::/64" in line and "is not reached" in line
+    alice.put(f"/routers/{made['id']}", {"router": {"name": "still mine"}})
     remove(alice, made, subnet_id=subnet["id"])
-    admin.subnet(network, "2001:db8:aaaa::/48", enable_dhcp=False)
     alice.refused("PUT", f"/routers/{made['id']}/add_router_interface", 409, "RoutedPrefixInUse", "a subnet of that network",
                   body={"subnet_id": subnet["id"]})
     alice.delete(f"/routers/{made['id']}")
+
+
+def test_an_external_networks_owner_does_not_take_what_is_routed(alice, olga, admin):
+    network = admin.network(**{"router:external": True, "project_id": olga.project})
+    olga.subnet(network, "2001:db8:ffff::/64", enable_dhcp=False)
+    made, subnet = behind(alice, network, "2001:db8:aaaa::/64")
+    add(alice, made, subnet_id=subnet["id"])
+    olga.refused("POST", "/subnets", 409, "RoutedPrefixInUse", "cidr", "'2001:db8:aaaa::/48'", "2001:db8:aaaa::/64", made["id"],
+                 body={"subnet": {"network_id": network["id"], "cidr": "2001:db8:aaaa::/48", "ip_version": 6, "enable_dhcp": False}})
+
+
+def test_a_tenant_does_not_take_all_addresses_of_an_external_network(alice, olga, admin):
+    """Prefixes shorter than /48 that others would be reached by: an interface, a gateway that comes later, and an administrator's."""
+    network = outside6(admin)
+    made, _ = behind(alice, network, "10.0.0.0/24")
+    for cidr in ("4000::/2", "3000::/4", "fc00::/7", "2001:db8:8000::/47"):
+        _, large = link(alice, cidr)
+        alice.refused("PUT", f"/routers/{made['id']}/add_router_interface", 403, "PolicyNotAuthorized", "subnet_id", f"'{cidr}'", network["id"],
+                      "/48", body={"subnet_id": large["id"]})
+    other, allowed = behind(olga, network, "2001:db8:8000::/48")
+    add(olga, other, subnet_id=allowed["id"])
+    inner = router(alice)
+    _, large = link(alice, "fd00::/32")
+    add(alice, inner, subnet_id=large["id"])
+    gateway = {"router": {"external_gateway_info": {"network_id": network["id"]}}}
+    alice.refused("PUT", f"/routers/{inner['id']}", 403, "PolicyNotAuthorized", "external_gateway_info", "'fd00::/32'", body=gateway)
+    admin.put(f"/routers/{inner['id']}", gateway)
+    alice.put(f"/routers/{inner['id']}", gateway)  # It is there already.
+    # To a network without IPv6, and IPv4 that is translated: nothing is reached by it.
+    inside, _ = outside(admin, "198.51.100.0/24")
+    last, subnet = behind(alice, inside, "10.0.0.0/8")
+    _, large = link(alice, "fd00::/32")
+    for each in (subnet, large):
+        add(alice, last, subnet_id=each["id"])
 
 
 def test_overlapping_prefixes_are_routed_at_once(alice, olga, admin):

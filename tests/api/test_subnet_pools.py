@@ -356,6 +356,29 @@ def test_between_scopes_ipv6_is_nobodys(alice, olga, admin):
         add(client, one, subnet_id=subnet["id"])
 
 
+def test_what_a_pool_gives_outside(alice, admin):
+    """A shared pool gives any prefix that it has, an own one in a shared scope none that is too large, nor does a scope that it enters later."""
+    for ip_version, external_prefix, cidr, length in ((4, "203.0.113.0/24", "10.0.0.0/14", 15), (6, "2001:db8::/64", "fd00::/44", 47)):
+        made = scope(admin, ip_version, shared=True)
+        external = admin.network(**{"router:external": True})
+        allocate(admin, pool(admin, external_prefix, address_scope_id=made["id"], min_prefixlen=8), external, cidr=external_prefix, enable_dhcp=False)
+        its = router(alice, external_gateway_info={"network_id": external["id"]})
+        path = f"/routers/{its['id']}/add_router_interface"
+        shared = pool(admin, cidr, address_scope_id=made["id"], min_prefixlen=length, shared=True)
+        subnet = allocate(alice, shared)
+        add(alice, its, subnet_id=subnet["id"])
+        alice.put(f"/routers/{its['id']}/remove_router_interface", {"subnet_id": subnet["id"]})
+        own = pool(alice, "11.0.0.0/8" if ip_version == 4 else "fd01::/32", min_prefixlen=length)
+        large = allocate(alice, own)
+        add(alice, its, subnet_id=large["id"])  # Of another scope than the external network.
+        alice.refused("PUT", f"/subnetpools/{own['id']}", 403, "PolicyNotAuthorized", "address_scope_id", large["cidr"],
+                      body={"subnetpool": {"address_scope_id": made["id"]}})
+        alice.put(f"/routers/{its['id']}/remove_router_interface", {"subnet_id": large["id"]})
+        alice.put(f"/subnetpools/{own['id']}", {"subnetpool": {"address_scope_id": made["id"]}})
+        alice.refused("PUT", path, 403, "PolicyNotAuthorized", "subnet_id", large["cidr"], body={"subnet_id": large["id"]})
+        add(admin, its, subnet_id=large["id"])
+
+
 def test_a_network_that_enters_a_scope_collides_too(alice, olga, admin):
     """onboard_network_subnets brings a subnet into the external network's address scope, where another project's prefix is routed."""
     made = scope(admin, 6, shared=True)
