@@ -179,6 +179,7 @@ static void changed(const struct replica_change *change, void *context)
         break;
     case RESOURCE_SUBNET:
     case RESOURCE_SUBNET_POOL:
+    case RESOURCE_ADDRESS_SCOPE:
     case RESOURCE_ROUTER:
     case RESOURCE_FLOATING_IP:
     case RESOURCE_PORT_FORWARDING:

@@ -13,17 +13,19 @@
 #include "weft/base/uuid.h"
 #include "weft/model/range-set.h"
 
-const enum resource_kind quota_kinds[] = {RESOURCE_NETWORK, RESOURCE_SUBNET, RESOURCE_SUBNET_POOL, RESOURCE_PORT, RESOURCE_ROUTER, RESOURCE_FLOATING_IP,
+const enum resource_kind quota_kinds[] = {RESOURCE_NETWORK, RESOURCE_SUBNET, RESOURCE_SUBNET_POOL, RESOURCE_ADDRESS_SCOPE, RESOURCE_PORT, RESOURCE_ROUTER,
+                                          RESOURCE_FLOATING_IP,
                                           RESOURCE_PORT_FORWARDING, RESOURCE_SECURITY_GROUP, RESOURCE_SECURITY_GROUP_RULE, RESOURCE_ADDRESS_GROUP,
                                           RESOURCE_FIREWALL_GROUP, RESOURCE_FIREWALL_POLICY, RESOURCE_FIREWALL_RULE};
 const size_t quota_n_kinds = ARRAY_SIZE(quota_kinds);
 
-/* Neutron's, where it has one. */
+/* Neutron's, where it has one and it is finite (that of subnet pools is not). */
 static const struct quota_limits defaults = {
     .limits = {[RESOURCE_NETWORK] = 100, [RESOURCE_SUBNET] = 100, [RESOURCE_PORT] = 500, [RESOURCE_HOST] = -1, [RESOURCE_ROUTER] = 10,
                [RESOURCE_FLOATING_IP] = 50, [RESOURCE_PORT_FORWARDING] = 500, [RESOURCE_SNAT_BLOCK] = -1,
                [RESOURCE_SECURITY_GROUP] = 10, [RESOURCE_SECURITY_GROUP_RULE] = 100, [RESOURCE_ADDRESS_GROUP] = 100,
-               [RESOURCE_DEFAULT_RULE] = -1, [RESOURCE_DEFAULT_STATEFULNESS] = -1, [RESOURCE_ADDRESS_SCOPE] = -1, [RESOURCE_SUBNET_POOL] = -1, [RESOURCE_LOG] = -1,
+               [RESOURCE_DEFAULT_RULE] = -1, [RESOURCE_DEFAULT_STATEFULNESS] = -1, [RESOURCE_ADDRESS_SCOPE] = 100, [RESOURCE_SUBNET_POOL] = 100,
+               [RESOURCE_LOG] = -1,
                [RESOURCE_FIREWALL_GROUP] = 10, [RESOURCE_FIREWALL_POLICY] = 10, [RESOURCE_FIREWALL_RULE] = 100},
 };
 

@@ -11,6 +11,8 @@
 #include "weft/model/prefixes.h"
 #include "weft/model/resources.h"
 
+#define TURN_PREFIXES "pool-prefixes" /* By project. */
+#define PREFIXES_PER_PROJECT 8192
 #define ROOM 128 /* What one prefix that is taken out of another leaves, at most. */
 #define REFUSE(type, field, ...) error_set_type(change->error, -EINVAL, type, field, __VA_ARGS__)
 #define REFUSE_UPDATE(field, reason) REFUSE("IllegalSubnetPoolUpdate", field, "Illegal subnetpool update : %s.", reason)
@@ -83,30 +85,49 @@ static int check_lengths(struct change *change, struct subnet_pool *pool)
     return 0;
 }
 
-static const struct subnet_pool *overlaps_pool(const struct subnet_pool *pool, const struct subnet_pool *other)
+/* Whoever changes a pool has it compared with all of its scope. */
+static int check_number(struct change *change, const struct subnet_pool *pool)
 {
-    for (size_t i = 0; i < pool->n_prefixes; i++)
-        if (prefixes_find_overlap(other->prefixes, other->n_prefixes, &pool->prefixes[i]))
-            return other;
-    return NULL;
+    const struct subnet_pool *before = (const struct subnet_pool *)change->before;
+    size_t n = pool->n_prefixes;
+
+    if (before && n <= before->n_prefixes)
+        return 0;
+    plan_take_turn(change->plan, TURN_PREFIXES, pool->object.project_id);
+    REPLICA_FOREACH (member, replica_by_project(request_api(change->request)->replica, RESOURCE_SUBNET_POOL, pool->object.project_id))
+        if (!streq(member->object->id, pool->object.id))
+            n += ((const struct subnet_pool *)member->object)->n_prefixes;
+    for (const struct object *object = NULL; (object = plan_created(change->plan, RESOURCE_SUBNET_POOL, object));)
+        if (object != &pool->object && streq(object->project_id, pool->object.project_id))
+            n += ((const struct subnet_pool *)object)->n_prefixes;
+    if (n <= PREFIXES_PER_PROJECT)
+        return 0;
+    return error_set_type(change->error, -EBUSY, "OverQuota", "prefixes",
+                          "Quota exceeded for resources: ['subnetpool']. The project's pools would have %zu prefixes; %d is the limit.", n,
+                          PREFIXES_PER_PROJECT);
+}
+
+static bool overlaps(const struct subnet_pool *a, const struct subnet_pool *b)
+{
+    return prefixes_overlap(a->prefixes, a->n_prefixes, b->prefixes, b->n_prefixes);
 }
 
 /* No two pools of a scope have the same addresses. */
 static int check_conflicts(struct change *change, const struct subnet_pool *pool)
 {
-    const struct subnet_pool *found = NULL;
+    bool is_taken = false;
 
     plan_take_turn(change->plan, TURN_SCOPE, pool->address_scope_id);
     REPLICA_FOREACH (member, replica_find(request_api(change->request)->replica, REPLICA_POOLS_BY_ADDRESS_SCOPE, pool->address_scope_id))
-        if (!found && !streq(member->object->id, pool->object.id))
-            found = overlaps_pool(pool, (const struct subnet_pool *)member->object);
-    for (const struct object *object = NULL; !found && (object = plan_created(change->plan, RESOURCE_SUBNET_POOL, object));) {
+        if (!is_taken && !streq(member->object->id, pool->object.id))
+            is_taken = overlaps(pool, (const struct subnet_pool *)member->object);
+    for (const struct object *object = NULL; !is_taken && (object = plan_created(change->plan, RESOURCE_SUBNET_POOL, object));) {
         const struct subnet_pool *other = (const struct subnet_pool *)object;
 
         if (other != pool && streq(other->address_scope_id, pool->address_scope_id))
-            found = overlaps_pool(pool, other);
+            is_taken = overlaps(pool, other);
     }
-    if (!found)
+    if (!is_taken)
         return 0;
     return error_set_type(change->error, -EBUSY, "AddressScopePrefixConflict", change_gives(change, "address_scope_id") ? "address_scope_id" : "prefixes",
                           "Failed to associate address scope: subnetpools within an address scope must have unique prefixes.");
@@ -163,7 +184,8 @@ static int create(struct change *change)
     struct subnet_pool *pool = (struct subnet_pool *)change->after;
     int r;
 
-    if ((r = check_prefixes(change, pool)) < 0 || (r = check_lengths(change, pool)) < 0 || (r = check_default(change, pool)) < 0)
+    if ((r = check_prefixes(change, pool)) < 0 || (r = check_number(change, pool)) < 0 || (r = check_lengths(change, pool)) < 0 ||
+        (r = check_default(change, pool)) < 0)
         return r;
     return check_scope(change, pool);
 }
@@ -184,7 +206,7 @@ static int update(struct change *change)
     int r;
 
     if (change_gives(change, "prefixes") &&
-        ((r = check_prefixes(change, pool)) < 0 || (r = check_superset(change, before, pool)) < 0))
+        ((r = check_prefixes(change, pool)) < 0 || (r = check_superset(change, before, pool)) < 0 || (r = check_number(change, pool)) < 0))
         return r;
     if ((r = check_lengths(change, pool)) < 0 || (change_gives(change, "is_default") && (r = check_default(change, pool)) < 0))
         return r;
@@ -225,7 +247,7 @@ static int add(struct change *change, struct subnet_pool *pool, const struct sub
 
     memcpy(pool->prefixes + pool->n_prefixes, given->prefixes, given->n_prefixes * sizeof *given->prefixes);
     pool->n_prefixes += given->n_prefixes;
-    if ((r = check_prefixes(change, pool)) < 0)
+    if ((r = check_prefixes(change, pool)) < 0 || (r = check_number(change, pool)) < 0)
         return r;
     return check_scope(change, pool);
 }
@@ -251,7 +273,9 @@ static int subtract(struct change *change, struct subnet_pool *pool, const struc
             pool->n_prefixes = prefixes_subtract(pool->prefixes, pool->n_prefixes, prefix);
     }
     free(used);
-    return r == 0 ? check_prefixes(change, pool) : r;
+    if (r == 0)
+        r = check_prefixes(change, pool);
+    return r == 0 ? check_number(change, pool) : r;
 }
 
 static int read_prefixes(struct change *change, struct object *given)
@@ -379,7 +403,7 @@ static int onboard(struct change *change)
         return REFUSE_UPDATE("network_id", "the network has no subnet of the pool's IP version");
     if (pool->n_prefixes > attribute_find(subnet_pool_schema.attributes, "prefixes")->maximum)
         return REFUSE_UPDATE("network_id", "the pool would have too many prefixes");
-    if ((r = check_prefixes(change, pool)) < 0 || (r = check_scope(change, pool)) < 0)
+    if ((r = check_prefixes(change, pool)) < 0 || (r = check_number(change, pool)) < 0 || (r = check_scope(change, pool)) < 0)
         return r;
     return pool->address_scope_id[0] ? subnets_check_routed(change, moved, n, "network_id") : 0;
 }

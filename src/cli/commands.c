@@ -461,6 +461,7 @@ static const struct flag quota_attributes[] = {
     ATTRIBUTE("subnet", "NUMBER", "subnets", ENCODE_NUMBER, "subnet"),
     ATTRIBUTE("port", "NUMBER", "ports", ENCODE_NUMBER, "port"),
     ATTRIBUTE("subnet-pool", "NUMBER", "subnet pools", ENCODE_NUMBER, "subnetpool"),
+    ATTRIBUTE("address-scope", "NUMBER", "address scopes", ENCODE_NUMBER, "address_scope"),
     ATTRIBUTE("security-group", "NUMBER", "security groups", ENCODE_NUMBER, "security_group"),
     ATTRIBUTE("security-group-rule", "NUMBER", "rules of security groups", ENCODE_NUMBER, "security_group_rule"),
     ATTRIBUTE("firewall-group", "NUMBER", "firewall groups", ENCODE_NUMBER, "firewall_group"),

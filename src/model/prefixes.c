@@ -75,6 +75,20 @@ bool prefixes_hold(const struct ip_prefix *list, size_t n, const struct ip_prefi
     return found && found->length <= prefix->length;
 }
 
+/* Of two that do not overlap, the one that comes first overlaps nothing behind the other one. */
+bool prefixes_overlap(const struct ip_prefix *a, size_t n_a, const struct ip_prefix *b, size_t n_b)
+{
+    for (size_t i = 0, j = 0; i < n_a && j < n_b;) {
+        if (prefix_overlaps(&a[i], &b[j]))
+            return true;
+        if (ip_compare(&a[i].address, &b[j].address) < 0)
+            i++;
+        else
+            j++;
+    }
+    return false;
+}
+
 size_t prefixes_subtract(struct ip_prefix *list, size_t n, const struct ip_prefix *prefix)
 {
     struct ip_prefix *found = (struct ip_prefix *)prefixes_find_overlap(list, n, prefix);

@@ -16,6 +16,9 @@ bool prefixes_hold(const struct ip_prefix *list, size_t n, const struct ip_prefi
 /* One of the list (sorted, apart) that it overlaps; NULL: none. */
 const struct ip_prefix *prefixes_find_overlap(const struct ip_prefix *list, size_t n, const struct ip_prefix *prefix);
 
+/* Do two lists (each sorted, apart) have an address in common?  By one walk along both. */
+bool prefixes_overlap(const struct ip_prefix *a, size_t n_a, const struct ip_prefix *b, size_t n_b);
+
 /* What is left of a (compact) list without 'prefix', which lies within one of them (else nothing happens); the list has room for 128
  * more.  Returns how many. */
 size_t prefixes_subtract(struct ip_prefix *list, size_t n, const struct ip_prefix *prefix);

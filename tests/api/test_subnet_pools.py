@@ -240,12 +240,50 @@ def test_subnets_are_taken_into_a_pool(alice, olga):
     olga.refused("PUT", path, 404, "SubnetPoolNotFound", body={"network_id": network["id"]})
 
 
-def test_pools_have_a_quota(admin, olga):
-    assert admin.get(f"/quotas/{olga.project}")["quota"]["subnetpool"] == -1
-    admin.put(f"/quotas/{olga.project}", {"quota": {"subnetpool": 1}})
+def test_pools_and_scopes_have_a_quota(admin, olga):
+    """Finite by default: whatever changes a pool is compared with all that its scope has."""
+    shown = admin.get(f"/quotas/{olga.project}")["quota"]
+    assert (shown["subnetpool"], shown["address_scope"]) == (100, 100)
+    body = [{"prefixes": [f"10.{i}.0.0/16"]} for i in range(101)]
+    olga.refused("POST", "/subnetpools", 409, "OverQuota", "subnetpool", body={"subnetpools": body})
+    admin.put(f"/quotas/{olga.project}", {"quota": {"subnetpool": 1, "address_scope": 1}})
     pool(olga, "10.0.0.0/16")
     olga.refused("POST", "/subnetpools", 409, "OverQuota", "subnetpool", body={"subnetpool": {"prefixes": ["10.0.0.0/16"]}})
+    scope(olga)
+    olga.refused("POST", "/address-scopes", 409, "OverQuota", "address_scope", body={"address_scope": {"ip_version": 4}})
     admin.delete(f"/quotas/{olga.project}")
+
+
+def test_a_project_has_so_many_prefixes(alice, olga):
+    """8,192 in all its pools, in whatever way they come."""
+    made = scope(alice)
+
+    def apart(count, first):  # No two of them are halves of one.
+        return [str(ipaddress.ip_address(first) + 2 * i) + "/32" for i in range(count)]
+
+    full = [{"prefixes": apart(512, f"10.{i}.0.0"), "address_scope_id": made["id"]} for i in range(17)]
+    alice.refused("POST", "/subnetpools", 409, "OverQuota", "prefixes", "8704", "8192", body={"subnetpools": full})
+    pools = alice.post("/subnetpools", {"subnetpools": full[:16]})["subnetpools"]
+    alice.refused("POST", "/subnetpools", 409, "OverQuota", "8193", body={"subnetpool": {"prefixes": ["10.99.0.0/16"]}})
+    other = pool(olga, "10.0.0.0/16")
+    assert len(alice.get(f"/subnetpools/{pools[-1]['id']}")["subnetpool"]["prefixes"]) == 512
+    last = f"/subnetpools/{pools[-1]['id']}"
+    alice.put(last + "/remove_prefixes", {"prefixes": full[15]["prefixes"][-3:]})
+    alice.put(last + "/add_prefixes", {"prefixes": ["11.0.0.0/24"]})
+    alice.put(last, {"subnetpool": {"name": "p", "prefixes": full[15]["prefixes"][:-3] + ["11.0.0.0/24", "12.0.0.0/24"]}})
+    beside = pool(alice, "13.0.0.0/24")
+    path = f"/subnetpools/{beside['id']}"
+    for call in ((path + "/add_prefixes", {"prefixes": ["14.0.0.0/24"]}), (path, {"subnetpool": {"prefixes": ["13.0.0.0/24", "14.0.0.0/24"]}}),
+                 (path + "/remove_prefixes", {"prefixes": ["13.0.0.8/29"]})):
+        alice.refused("PUT", call[0], 409, "OverQuota", "prefixes", body=call[1])
+    network = alice.network()
+    alice.subnet(network, "14.0.0.0/24")
+    alice.refused("PUT", path + "/onboard_network_subnets", 409, "OverQuota", "8193", body={"network_id": network["id"]})
+    # The same as its neighbor's, and at the other end of the scope: found all the same.
+    alice.delete(path)
+    alice.refused("POST", "/subnetpools", 409, "AddressScopePrefixConflict",
+                  body={"subnetpool": {"prefixes": ["10.15.0.0/32"], "address_scope_id": made["id"]}})
+    olga.put(f"/subnetpools/{other['id']}", {"subnetpool": {"name": "not concerned"}})
 
 
 # --- Address scopes. ---

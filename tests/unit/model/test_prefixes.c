@@ -17,6 +17,7 @@
 #define N 20
 
 static struct ip_address base;
+static unsigned n_overlaps[2]; /* How often two lists did not, and did. */
 
 static uint8_t whole_length(void)
 {
@@ -129,6 +130,30 @@ static void agrees(void)
     }
 }
 
+/* Two lists, often of few and small prefixes, so that they are apart as often as not. */
+static void lists_overlap(void)
+{
+    static bool map[SPACE], other_map[SPACE];
+    struct ip_prefix list[N], other[N];
+    size_t n = (size_t)random() % N, n_other = (size_t)random() % N;
+    uint8_t host_bits = (uint8_t)(1 + random() % (BITS - 2));
+    bool expected = false;
+
+    for (size_t i = 0; i < n; i++)
+        list[i] = at((unsigned)random() % SPACE, (uint8_t)(random() % host_bits));
+    for (size_t i = 0; i < n_other; i++)
+        other[i] = at((unsigned)random() % SPACE, (uint8_t)(random() % host_bits));
+    n = prefixes_compact(list, n);
+    n_other = prefixes_compact(other, n_other);
+    draw(map, list, n);
+    draw(other_map, other, n_other);
+    for (int i = 0; i < SPACE; i++)
+        expected |= map[i] && other_map[i];
+    assert_int_equal(expected, prefixes_overlap(list, n, other, n_other));
+    assert_int_equal(expected, prefixes_overlap(other, n_other, list, n));
+    n_overlaps[expected]++;
+}
+
 static void agrees_with_bitmaps_at_random(void **state)
 {
     struct ip_address end = {{0}};
@@ -142,7 +167,9 @@ static void agrees_with_bitmaps_at_random(void **state)
     for (unsigned round = 0; round < 1000; round++) {
         base = bases[round % 5];
         agrees();
+        lists_overlap();
     }
+    assert_true(n_overlaps[false] > 100 && n_overlaps[true] > 100);
 }
 
 int main(void)
