@@ -101,6 +101,25 @@ static int mark_external(struct concerned *concerned, const void *vni)
     return error ? error : mark(&concerned->vnis, vni);
 }
 
+/* Is the network one that this host hears outsiders on? */
+static bool has_uplink(const struct concerned *concerned, uint32_t vni)
+{
+    struct uplink_key key = {UPLINK_BY_VNI, vni};
+
+    return rows_find(&concerned->maps->actual.tables[TABLE_UPLINKS], &key) != NULL;
+}
+
+/* A neighbor is new: an address that somebody outside may have had, and that is that of a MAC of ours now?  (bpf/reverse-path.h.  A MAC that is new
+ * itself is a row of the switch's table.)  Those that the agent finds outside come and go, and concern nobody. */
+static bool becomes_ours(const struct concerned *concerned, const void *key, const void *value)
+{
+    struct fdb_key station = {0};
+
+    memcpy(&station.vni, key, sizeof(station.vni));
+    memcpy(station.mac, (const uint8_t *)value + offsetof(struct neighbor_value, mac), sizeof(station.mac));
+    return has_uplink(concerned, station.vni) && rows_find(&concerned->maps->actual.tables[TABLE_FDB], &station);
+}
+
 /* Which connection entries may have been decided differently?  A row that only appears changes no decision (there was
  * none: the frame was dropped), unless a learned MAC stood in its place. */
 int concerned_mark(struct concerned *concerned, enum desired_table table, const void *key, const void *old_value, const void *new_value)
@@ -122,13 +141,14 @@ int concerned_mark(struct concerned *concerned, enum desired_table table, const 
                 memcpy(&flags, &network->flags, sizeof(flags));
             if (flags & (NETWORK_FLOOD_UNKNOWN_NEIGHBORS | NETWORK_BRIDGED))
                 return mark(&concerned->vnis, &vni);
+            return has_uplink(concerned, vni) ? mark(&concerned->reached, &vni) : 0;
         }
         return 0;
     }
     case TABLE_SOURCES:
         return mark(&concerned->slots, (const uint8_t *)key + offsetof(struct source_key, slot));
     case TABLE_NEIGHBORS: /* Switching takes the MAC that the sender wrote; routing finds it here. */
-        return old_value ? mark(&concerned->reached, key) : 0;
+        return old_value || becomes_ours(concerned, key, new_value) ? mark(&concerned->reached, key) : 0;
     case TABLE_ROUTER_PORTS:
         return mark_router_port(concerned, old_value, new_value);
     case TABLE_ROUTES: /* Also one that is new: it may be longer than the one that was taken. */

@@ -69,7 +69,7 @@ struct flow_entry {
     __u32 stamp;           /* flow_stamp() of the port when 'output' was decided. */
     __u32 output;          /* Where the workload's frames go. */
     __u32 last_seen;       /* Of a dead entry: when it died. */
-    __u8 remote_mac[6];    /* The workload's L2 destination that 'output' was found for. */
+    __u8 remote_mac[6];    /* The workload's L2 destination that 'output' was found for.  Of a translated one that is the router's, also before the workload has answered. */
     __u16 output_generation; /* Of that port or host slot: its low bits. */
     __u64 packets[2];      /* Sent by the workload, received. */
     __u64 bytes[2];
@@ -93,7 +93,7 @@ struct flow_entry {
             __u32 object;  /* By whose right (first 32 bits of its id). */
             __u32 gateway; /* Router port of the gateway that it is translated at. */
             __u32 outside_vni; /* The network where it is called so. */
-            __u32 reserved[2];
+            __u64 sender;  /* Who outside was found to be allowed to send it, at which stamp of the port: bpf/known.h. */
         };
     };
 };

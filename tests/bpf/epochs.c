@@ -335,6 +335,29 @@ static void what_is_outside_concerns_the_networks_behind_the_gateways_there(void
     rows_add(&desired.tables[TABLE_FLOATING], &key, &value);
     assert_int_equal(1 << 2, bumped_by(maps, &desired, &now_ms));
 
+    struct uplink_key by_vni = {UPLINK_BY_VNI, 20};
+    struct uplink_value uplink = {.ifindex = 1, .vni = 20};
+
+    router_world(&desired); /* Outsiders are heard here: what becomes ours is not believed from them any more. */
+    rows_add(&desired.tables[TABLE_UPLINKS], &by_vni, &uplink);
+    bumped_by(maps, &desired, &now_ms);
+    for (int ours = 0; ours <= 2; ours++) {
+        router_world(&desired);
+        rows_add(&desired.tables[TABLE_UPLINKS], &by_vni, &uplink);
+        if (ours)
+            add_fdb(&desired, 20, OUTPUT_REMOTE | 1); /* A MAC, */
+        if (ours == 2)
+            add_neighbor(&desired, 20, 7); /* and one more address of it. */
+        assert_int_equal(ours ? behind_gateways : 0, bumped_by(maps, &desired, &now_ms));
+    }
+    router_world(&desired);
+    rows_add(&desired.tables[TABLE_UPLINKS], &by_vni, &uplink);
+    add_fdb(&desired, 20, OUTPUT_REMOTE | 1);
+    bumped_by(maps, &desired, &now_ms);
+    rows_add(&desired.tables[TABLE_UPLINKS], &by_vni, &uplink);
+    add_neighbor(&desired, 20, 8); /* A station outside. */
+    assert_int_equal(0, bumped_by(maps, &desired, &now_ms));
+
     struct flood_key gateway = {20, 0};
     struct output_value host = {20, OUTPUT_REMOTE | 1};
 

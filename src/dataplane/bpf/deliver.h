@@ -7,6 +7,18 @@
 #include "weft/dataplane/bpf/punt.h"
 #include "weft/dataplane/bpf/stateful.h"
 
+/* Whatever the port has to say has been said. */
+static __always_inline __u32 deliver_frame(struct __sk_buff *skb, const struct packet *packet, const struct port_config *port, __u32 slot)
+{
+    count_received(slot, packet->segments, packet_wire_bytes(packet));
+    TRACE(deliver, "port slot %u, interface %u", slot, port->ifindex);
+    /* redirect_peer hands the frame to the stack of the other side as it is, so skb->protocol must be right; the device's
+     * own transmit path finds it out again. */
+    if (port->flags & PORT_REDIRECT_PEER && skb->protocol == packet->ethertype)
+        return VERDICT(bpf_redirect_peer(port->ifindex, 0));
+    return VERDICT(bpf_redirect(port->ifindex, 0));
+}
+
 static __always_inline __u32 deliver_local(struct __sk_buff *skb, struct packet *packet, __u32 slot)
 {
     __u32 epoch;
@@ -31,13 +43,7 @@ static __always_inline __u32 deliver_local(struct __sk_buff *skb, struct packet 
     }
     if (packet->decision.flags & DECISION_FRAGMENT)
         return punt_fragment(skb, packet);
-    count_received(slot, packet->segments, packet_wire_bytes(packet));
-    TRACE(deliver, "port slot %u, interface %u", slot, port->ifindex);
-    /* redirect_peer hands the frame to the stack of the other side as it is, so skb->protocol must be right; the device's
-     * own transmit path finds it out again. */
-    if (port->flags & PORT_REDIRECT_PEER && skb->protocol == packet->ethertype)
-        return VERDICT(bpf_redirect_peer(port->ifindex, 0));
-    return VERDICT(bpf_redirect(port->ifindex, 0));
+    return deliver_frame(skb, packet, port, slot);
 }
 
 #endif

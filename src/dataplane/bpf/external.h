@@ -32,27 +32,35 @@ static __always_inline __u32 snat_owner(__u32 vni, __u32 address, __u16 port)
     return output_of(map_lookup(snat_owners, &key), vni);
 }
 
+/* The name of the connection that the packet, which is none about another, says it is of. */
+static __always_inline void external_call(const struct packet *packet, struct alias_key *ret)
+{
+    __u8 protocol = packet->tuple.protocol;
+    bool echo = protocol == IPPROTO_ICMP;
+
+    ret->vni_protocol = packet->vni << 8 | protocol;
+    ret->address = load32(packet->tuple.remote + 12);
+    ret->remote = load32(packet->tuple.local + 12);
+    ret->port = echo ? packet->tuple.local_port : packet->tuple.remote_port;
+    ret->remote_port = echo ? 0 : packet->tuple.local_port;
+}
+
 /* The name that the packet is called by. */
 static __always_inline bool external_name(struct __sk_buff *skb, const struct packet *packet, struct arrival *ret)
 {
-    __u8 protocol = packet->tuple.protocol;
-
-    ret->name.address = load32(packet->tuple.remote + 12);
-    if (packet_is_icmp_error(packet)) {
-        /* An error is sent to who sent the packet that it quotes; anything else is made up. */
-        if (!translate_quoted(skb, packet, &ret->quoted) || ret->quoted.source != ret->name.address)
-            return false;
-        protocol = ret->quoted.protocol;
-        ret->name.remote = ret->quoted.destination;
-        ret->name.port = ret->quoted.source_port;
-        ret->name.remote_port = protocol == IPPROTO_ICMP ? 0 : ret->quoted.destination_port;
-    } else {
-        bool echo = protocol == IPPROTO_ICMP;
-        ret->name.remote = load32(packet->tuple.local + 12);
-        ret->name.port = echo ? packet->tuple.local_port : packet->tuple.remote_port;
-        ret->name.remote_port = echo ? 0 : packet->tuple.local_port;
+    if (!packet_is_icmp_error(packet)) {
+        external_call(packet, &ret->name);
+        return true;
     }
+    /* An error is sent to who sent the packet that it quotes; anything else is made up. */
+    ret->name.address = load32(packet->tuple.remote + 12);
+    if (!translate_quoted(skb, packet, &ret->quoted) || ret->quoted.source != ret->name.address)
+        return false;
+    __u8 protocol = ret->quoted.protocol;
     ret->name.vni_protocol = packet->vni << 8 | protocol;
+    ret->name.remote = ret->quoted.destination;
+    ret->name.port = ret->quoted.source_port;
+    ret->name.remote_port = protocol == IPPROTO_ICMP ? 0 : ret->quoted.destination_port;
     return true;
 }
 
@@ -287,6 +295,18 @@ static __always_inline __u32 external_hop(struct __sk_buff *skb, struct packet *
     return STEP_CONTINUE;
 }
 
+/* The packet, to the port 'slot', was delivered: if it came by an uplink it has shown that its sender may send it.  That is as old as what was read
+ * of the port before anything else.  It also came with the MAC of the router that the next one is to get. */
+static __always_inline void sender_remember(const struct packet *packet, struct flow_entry *entry, __u32 slot)
+{
+    const struct scratch *scratch = scratch_get();
+
+    if (!scratch || packet->slot || packet->flags & PACKET_FROM_TUNNEL || packet_is_icmp_error(packet))
+        return;
+    if (scratch->sender.slot == slot && scratch->sender.gateway == entry->gateway && mac_same(entry->remote_mac, packet->source))
+        *(volatile __u64 *)&entry->sender = scratch->sender.word;
+}
+
 /* ---- the packet ------------------------------------------------------------------------------------------------------------------------ */
 
 /* To the port 'slot' of this host. */
@@ -311,7 +331,7 @@ static __always_inline __u32 external_to_port(struct __sk_buff *skb, struct pack
     packet->decision.router_port = arrival->gateway;
     packet->decision.output = OUTPUT_LOCAL | slot;
     step = external_passes(skb, packet, port);
-    if (entry && !mac_is_zero(entry->remote_mac)) {
+    if (entry && entry->flags & FLOW_ROUTED) { /* As the workload knows it. */
         mac_copy(mac, entry->remote_mac);
     } else if (step == STEP_CONTINUE) {
         step = external_router_mac(arrival->gateway, arrival->key.local, port, mac);
@@ -325,6 +345,8 @@ static __always_inline __u32 external_to_port(struct __sk_buff *skb, struct pack
         TRACE(translate, "arrives as %s", trace_address(packet->tuple.remote));
         step = deliver_local(skb, packet, slot);
     }
+    if (step & STEP_DONE && entry)
+        sender_remember(packet, entry, slot);
     if (!(step & STEP_DONE) && packet->decision.flags & DECISION_ALIASED)
         flow_alias_delete(&arrival->name, &arrival->key, arrival->gateway);
     return step;

@@ -402,6 +402,8 @@ static __noinline __u32 flow_begin(const struct packet *packet, const struct por
     } else {
         initial->flags |= flow_decision_flags(packet) & ~FLOW_ROUTED; /* How the workload's answers get out, they say. */
         flow_set_translation(initial, &packet->decision);
+        if (packet->decision.flags & DECISION_TRANSLATED)
+            mac_copy(initial->remote_mac, packet->source); /* The router's. */
     }
     if (packet->flags & PACKET_STATELESS) /* Only for its translation: each packet is judged. */
         initial->stamp = ~stamp;

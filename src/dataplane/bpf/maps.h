@@ -74,6 +74,13 @@ struct arrival {
     __u32 reason;          /* Of OUTPUT_NONE: STEP_CONTINUE when the address is none of ours. */
 };
 
+/* A packet from an uplink, before anything was asked about its sender: known.h. */
+struct sender {
+    __u64 word;        /* For its connection's entry, */
+    __u32 slot;        /* at this port; 0: of nothing that is known. */
+    __u32 gateway;     /* The router port that it comes to. */
+};
+
 /* The router ports that a packet came to and left by, in turn, from its sender's on: firewall.h asks their policies. */
 #define PASSAGE_MAX (2 * ROUTER_HOPS_MAX)
 struct passage {
@@ -101,6 +108,7 @@ struct scratch {
     struct policy_search search; /* policy.h */
     struct flood_state flood;    /* switching.h */
     struct arrival arrival;      /* external.h */
+    struct sender sender;        /* known.h */
     struct passage passage;      /* routing.h, firewall.h */
     struct firewall_search firewall;
 };

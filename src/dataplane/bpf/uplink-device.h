@@ -26,6 +26,12 @@ static __always_inline bool uplink_of_network(__u32 vni, struct uplink_value *re
     return uplink_read(map_lookup(uplinks, &key), ret) && ret->vni == vni;
 }
 
+/* Takes the VLAN's tag off; only from frames that are ours. */
+static __always_inline __u32 uplink_untag(struct __sk_buff *skb, const struct uplink_value *uplink)
+{
+    return (skb->vlan_present || uplink->vlan) && bpf_skb_vlan_pop(skb) ? DROP_no_buffer : STEP_CONTINUE;
+}
+
 static __always_inline __u32 uplink_transmit(struct __sk_buff *skb, const struct uplink_value *uplink)
 {
     if (uplink->vlan && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), uplink->vlan))

@@ -12,6 +12,7 @@
 
 #include "weft/dataplane/bpf/bridge.h"
 #include "weft/dataplane/bpf/external.h"
+#include "weft/dataplane/bpf/known.h"
 #include "weft/dataplane/bpf/neighbor.h"
 #include "weft/dataplane/bpf/reverse-path.h"
 #include "weft/dataplane/bpf/router-icmp.h"
@@ -105,12 +106,6 @@ CHECKED_ALONE __u32 uplink_send(struct __sk_buff *skb, struct packet *packet)
 }
 
 /* ---- in -------------------------------------------------------------------------------------------------------------------------------- */
-
-/* Takes the VLAN's tag off; only from frames that are ours. */
-static __always_inline __u32 uplink_untag(struct __sk_buff *skb, const struct uplink_value *uplink)
-{
-    return (skb->vlan_present || uplink->vlan) && bpf_skb_vlan_pop(skb) ? DROP_no_buffer : STEP_CONTINUE;
-}
 
 static __always_inline bool external_announced(__u32 vni, __u32 address)
 {
@@ -248,7 +243,10 @@ static __always_inline __u32 uplink_ipv4(struct __sk_buff *skb, struct packet *p
         return uplink_routed(skb, packet, uplink);
     if (value->kind == EXTERNAL_HOST)
         return NOT_OURS;
-    __u32 step = reverse_path(packet, value->router_port);
+    __u32 step = known_arrive(skb, packet, value, uplink);
+    if (step != STEP_CONTINUE)
+        return step;
+    step = reverse_path(packet, value->router_port);
     if (step == STEP_CONTINUE)
         step = uplink_untag(skb, uplink);
     if (step == STEP_CONTINUE)

@@ -20,6 +20,14 @@ static void route_outside(const char *prefix, uint32_t length, uint32_t port)
     fixture_route(pipeline, ROUTER_OUTSIDE | 20, prefix, length, 0, port, NULL);
 }
 
+static bool went_the_short_way(void)
+{
+    for (size_t i = 0; i < result.n_steps; i++)
+        if (strncmp(result.steps[i].text, "known connection, arrives as", 28) == 0)
+            return true;
+    return false;
+}
+
 /* ---- reverse path -------------------------------------------------------------------------------------------------------- */
 
 /* Slot 8 lets in what a member of group 5 sends, and nothing else. */
@@ -109,6 +117,57 @@ static void the_way_back_has_to_be_the_one_it_came(void **state)
     expect_drop(DROP_reverse_path);
     say(OUTSIDE, "x>u ip 203.0.113.200>203.0.113.23 udp 1>2 +9");
     expect_port(3, NULL);
+}
+
+/* What is known of a sender is as old as the epoch of the port, and of no other: what else the tables say is not asked for meanwhile. */
+static void a_sender_is_asked_for_again_after_every_change(void **state)
+{
+    static const char frame[] = "x>u ip 198.18.0.1>203.0.113.12 udp 1>2 +9";
+
+    for (int i = 0; i < 2; i++) { /* The first one makes the entry, the second one finds it. */
+        say(OUTSIDE, frame);
+        expect_port(2, "R>B ip 198.18.0.1>10.0.0.2 ttl=63 udp 1>2 +9");
+        assert_false(went_the_short_way());
+    }
+    fixture_route(pipeline, 1, "198.18.0.0", 15, 0, 2, "10.0.1.1"); /* Behind a workload: not written to the end yet. */
+    say(OUTSIDE, frame);
+    expect_port(2, "R>B ip 198.18.0.1>10.0.0.2 ttl=63 udp 1>2 +9");
+    assert_true(went_the_short_way());
+    say(OUTSIDE, "y>u ip 198.18.0.1>203.0.113.12 udp 1>2 +9"); /* Another station says that it is the same. */
+    expect_drop(DROP_reverse_path);
+    say(OUTSIDE, "g>u ip 198.18.0.1>203.0.113.12 udp 1>2 +9"); /* A router of ours. */
+    expect_drop(DROP_reverse_path);
+    change_epoch(2);
+    say(OUTSIDE, frame);
+    expect_drop(DROP_reverse_path);
+
+    fixture_route(pipeline, 1, "198.18.0.0", 15, 0, 5, "203.0.113.1");
+    say(2, "B>R ip 10.0.0.2>198.18.0.1 udp 2>1 +9"); /* The workload's own packet is good for the verdict and the way out, */
+    assert_int_not_equal(result.verdict, PIPELINE_DROPPED);
+    fixture_route(pipeline, 1, "198.18.0.0", 15, 0, 2, "10.0.1.1");
+    say(OUTSIDE, frame); /* not for who may send. */
+    expect_drop(DROP_reverse_path);
+}
+
+static void known_connections_take_the_short_way(void **state)
+{
+    say(1, "A>R ip 10.0.0.1>198.18.0.1 udp 1000>53 +9");
+    chosen_port();
+    for (int i = 0; i < 3; i++) {
+        say(OUTSIDE, frame_text("x>u ip 198.18.0.1>203.0.113.10 udp 53>%u +9", chosen));
+        expect_port(1, "R>A ip 198.18.0.1>10.0.0.1 ttl=63 udp 53>1000 +9");
+        assert_int_equal(went_the_short_way(), i > 0);
+    }
+    say(OUTSIDE, frame_text("x>u ip 198.18.0.1>203.0.113.10 ttl=1 udp 53>%u +9", chosen)); /* All that is not as usual goes the long one. */
+    assert_false(went_the_short_way());
+    say(OUTSIDE, frame_text("x>u ip 198.18.0.1>203.0.113.10 more udp 53>%u +8", chosen));
+    expect_port(1, NULL);
+    assert_false(went_the_short_way());
+    say(OUTSIDE, frame_text("x>u ip 198.18.0.1>203.0.113.10 udp 53>%u +9", chosen ^ 1)); /* Nobody's. */
+    expect_drop(DROP_unknown_translation);
+    fixture_port(pipeline, 1)->flags &= ~PORT_ADMIN_UP;
+    say(OUTSIDE, frame_text("x>u ip 198.18.0.1>203.0.113.10 udp 53>%u +9", chosen));
+    expect_drop(DROP_destination_down);
 }
 
 /* ---- what the agent is asked for ------------------------------------------------------------------------------------------ */
@@ -316,6 +375,7 @@ int main(void)
         TEST(an_outsider_is_no_member_of_a_group),
         TEST(our_own_addresses_do_not_come_from_outside),
         TEST(the_way_back_has_to_be_the_one_it_came),
+        TEST(a_sender_is_asked_for_again_after_every_change), TEST(known_connections_take_the_short_way),
         TEST(who_sends_to_nobody_pays_for_it),
         TEST(an_advertisement_from_beyond_the_link_is_not_shown),
         TEST(the_use_of_a_station_is_noted),
