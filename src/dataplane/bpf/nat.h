@@ -273,6 +273,15 @@ static __always_inline struct flow_entry *nat_error_entry(const struct packet *p
     return nat_entry_find(&key);
 }
 
+/* Does router port 'number' hide what the packet comes from?  Then nobody on the external network can have reached it by its own address, and
+ * nobody there is to see that: not even as an answer to what only looks as if it came from there. */
+static __always_inline bool nat_hides(const struct packet *packet, __u32 number)
+{
+    const struct router_port_config *gateway = router_port_get(number);
+
+    return !gateway || (gateway->flags & ROUTER_PORT_SNAT && !(packet->decision.flags & DECISION_SCOPED));
+}
+
 /* An ICMP error of a workload is called as the connection that it is about. */
 static __noinline __u32 nat_leave_error(struct __sk_buff *skb, struct packet *packet, __u32 number)
 {
@@ -285,7 +294,7 @@ static __noinline __u32 nat_leave_error(struct __sk_buff *skb, struct packet *pa
     if (!entry)
         return DROP_unknown_translation;
     if (!(entry->flags & FLOW_TRANSLATED))
-        return STEP_CONTINUE;
+        return nat_hides(packet, number) ? DROP_unknown_translation : STEP_CONTINUE;
     if (entry->gateway != number)
         return DROP_translation_gone;
     packet->decision.outside_local = entry->outside_local;
@@ -326,9 +335,10 @@ static __noinline __u32 nat_leave(struct __sk_buff *skb, struct packet *packet, 
     }
     const struct floating_value *floating_ip = floating_find(packet->slot, local);
     bool has_floating = floating_ip && floating_ip->router_port == number;
-    if (!has_floating && (!(gateway->flags & ROUTER_PORT_SNAT) || decision->flags & DECISION_SCOPED))
+    bool hides = nat_hides(packet, number);
+    if (!has_floating && !hides)
         return STEP_CONTINUE;
-    if (entry && !(entry->flags & FLOW_LOCAL_STARTED))
+    if (entry && !(entry->flags & FLOW_LOCAL_STARTED) && !hides)
         return STEP_CONTINUE; /* Somebody who reached the workload by its own address. */
     if (entry) {
         flow_end(entry);

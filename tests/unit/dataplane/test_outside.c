@@ -307,6 +307,59 @@ static void what_may_be_fragmented_is(void **state)
     assert_int_equal(n_entries("connections"), 1);
 }
 
+/* ---- from inside ----------------------------------------------------------------------------------------------------------- */
+
+/* Slot 4, which may send as anybody, makes slot 8 believe that somebody beyond the router asked it, by an address that the router hides. */
+static void answer_nobody(void)
+{
+    static const char *const askers[] = {"203.0.113.23", "203.0.113.101", "203.0.113.77", "192.0.2.200"};
+    struct rule rule = {.flags = RULE_IPV4, .prefix_length = 128};
+
+    frame_address("10.0.0.8", rule.address);
+    fixture_rules(pipeline, 50, &rule, 1);
+    fixture_policy(pipeline, 3, FIXTURE_ALLOW_ALL, 50); /* Another tenant's, which knows somebody else by that address. */
+    for (size_t i = 0; i < ARRAY_SIZE(askers); i++) {
+        say(4, frame_text("D>H ip %s>10.0.0.8 udp 53>1000 +10", askers[i]));
+        expect_port(8, NULL);
+        say(8, frame_text("H>R ip 10.0.0.8>%s icmp 3 3 quote ip %s>10.0.0.8 udp 53>1000 +10", askers[i], askers[i]));
+        expect_drop(DROP_unknown_translation);
+        say(8, frame_text("H>R ip 10.0.0.8>%s udp 1000>53 +10", askers[i]));
+        expect_drop(DROP_translation_gone);
+    }
+    pipeline_advance(pipeline, 3000000000ull); /* They have ended: what slot 8 sends now is its own, and is translated. */
+    say(8, "H>R ip 10.0.0.8>192.0.2.200 udp 1000>53 +10");
+}
+
+static void an_answer_to_nobody_does_not_leave_untranslated(void **state)
+{
+    pipeline_delete(pipeline, "floating", &(struct floating_key){8, ipv4("10.0.0.8")});
+    answer_nobody();
+    expect_outside(0, frame_text("u>x ip 203.0.113.10>192.0.2.200 ttl=63 udp %u>53 +10", chosen_port()));
+}
+
+static void nor_does_that_of_a_floating_ip(void **state)
+{
+    answer_nobody();
+    expect_outside(0, "u>x ip 203.0.113.14>192.0.2.200 ttl=63 udp 1000>53 +10");
+}
+
+/* Where nothing is hidden, who reached the workload by its own address is answered by it, though the workload has a floating IP. */
+static void what_came_by_a_workloads_own_address_is_answered_by_it(void **state)
+{
+    fixture_router_port(pipeline, 5)->flags &= ~ROUTER_PORT_SNAT;
+    route_outside("10.0.0.0", 24, 5);
+    say(OUTSIDE, "x>u ip 192.0.2.200>10.0.0.8 udp 53>1000 +10");
+    expect_port(8, "R>H ip 192.0.2.200>10.0.0.8 ttl=63 udp 53>1000 +10");
+    say(8, "H>R ip 10.0.0.8>192.0.2.200 udp 1000>53 +10");
+    expect_outside(0, "u>x ip 10.0.0.8>192.0.2.200 ttl=63 udp 1000>53 +10");
+    say(12, "e>g ip 203.0.113.77>10.0.0.8 udp 53>1000 +10"); /* The same in the external network itself. */
+    expect_port(8, "R>H ip 203.0.113.77>10.0.0.8 ttl=63 udp 53>1000 +10");
+    say(8, "H>R ip 10.0.0.8>203.0.113.77 udp 1000>53 +10");
+    expect_port(12, "g>e ip 10.0.0.8>203.0.113.77 ttl=63 udp 1000>53 +10");
+    say(8, "H>R ip 10.0.0.8>203.0.113.77 icmp 3 3 quote ip 203.0.113.77>10.0.0.8 ttl=63 udp 53>1000 +10");
+    expect_port(12, "g>e ip 10.0.0.8>203.0.113.77 ttl=63 icmp 3 3 quote ip 203.0.113.77>10.0.0.8 ttl=63 udp 53>1000 +10");
+}
+
 /* ---- names that are another's now ---------------------------------------------------------------------------------------- */
 
 static void a_floating_ip_that_moves_ends_the_aliases_of_its_former_port(void **state)
@@ -383,6 +436,9 @@ int main(void)
         TEST(a_gateway_tells_what_does_not_fit_into_the_tunnel),
         TEST(errors_have_a_budget_of_each_router),
         TEST(what_may_be_fragmented_is),
+        TEST(an_answer_to_nobody_does_not_leave_untranslated),
+        TEST(nor_does_that_of_a_floating_ip),
+        TEST(what_came_by_a_workloads_own_address_is_answered_by_it),
         TEST(a_floating_ip_that_moves_ends_the_aliases_of_its_former_port),
         TEST(who_gets_a_floating_ip_gets_its_names),
         TEST(an_error_goes_to_who_sent_what_it_quotes),
