@@ -151,9 +151,9 @@ static long route_step(__u32 index, void *context)
         state->step = ROUTE_IS_LOCAL;
         return 1;
     }
-    /* From another router over an external network: what this one translates is behind its own addresses there only.  It does not translate
-     * what is of the network's address scope. */
-    if (index && in->flags & ROUTER_PORT_EXTERNAL && in->flags & ROUTER_PORT_SNAT && packet->flags & PACKET_IPV4 && !route_scope(in->flags, packet)) {
+    /* From the external network, another router's or a workload's there: what this router translates is behind its own addresses there only.  It
+     * does not translate what is of the network's address scope. */
+    if (in->flags & ROUTER_PORT_EXTERNAL && in->flags & ROUTER_PORT_SNAT && packet->flags & PACKET_IPV4 && !route_scope(in->flags, packet)) {
         state->step = DROP_not_routable;
         return 1;
     }

@@ -360,6 +360,23 @@ static void what_came_by_a_workloads_own_address_is_answered_by_it(void **state)
     expect_port(12, "g>e ip 10.0.0.8>203.0.113.77 ttl=63 icmp 3 3 quote ip 203.0.113.77>10.0.0.8 ttl=63 udp 53>1000 +10");
 }
 
+/* A workload on the external network knows the router's MAC, and is no nearer for that to what the router hides. */
+static void a_neighbor_of_the_router_does_not_reach_what_it_hides(void **state)
+{
+    say(12, "e>g ip 203.0.113.77>10.0.0.1 udp 53>1000 +10");
+    expect_drop(DROP_not_routable);
+    say(12, "e>g ip 203.0.113.77>192.0.2.200 udp 53>1000 +10"); /* Nor is it translated by that router itself. */
+    expect_drop(DROP_not_routable);
+    say(12, "e>g ip 203.0.113.77>10.0.0.254 icmp 8 7"); /* The router itself. */
+    expect_verdict(PIPELINE_ANSWERED);
+    fixture_router_port(pipeline, 1)->flags |= ROUTER_PORT_SCOPES(7, 8);
+    fixture_router_port(pipeline, 5)->flags |= ROUTER_PORT_SCOPES(7, 8); /* Within an address scope nothing is hidden. */
+    say(12, "e>g ip 203.0.113.77>10.0.0.1 udp 53>1000 +10");
+    expect_port(1, "R>A ip 203.0.113.77>10.0.0.1 ttl=63 udp 53>1000 +10");
+    say(1, "A>R ip 10.0.0.1>203.0.113.77 udp 1000>53 +10");
+    expect_port(12, "g>e ip 10.0.0.1>203.0.113.77 ttl=63 udp 1000>53 +10");
+}
+
 /* ---- names that are another's now ---------------------------------------------------------------------------------------- */
 
 static void a_floating_ip_that_moves_ends_the_aliases_of_its_former_port(void **state)
@@ -439,6 +456,7 @@ int main(void)
         TEST(an_answer_to_nobody_does_not_leave_untranslated),
         TEST(nor_does_that_of_a_floating_ip),
         TEST(what_came_by_a_workloads_own_address_is_answered_by_it),
+        TEST(a_neighbor_of_the_router_does_not_reach_what_it_hides),
         TEST(a_floating_ip_that_moves_ends_the_aliases_of_its_former_port),
         TEST(who_gets_a_floating_ip_gets_its_names),
         TEST(an_error_goes_to_who_sent_what_it_quotes),
