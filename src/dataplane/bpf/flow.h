@@ -11,8 +11,9 @@
  *
  * How entries end is in expiry.h.
  *
- * Admission is by project: so many half-open, so many established.  Over the limit a port without stateful policy is
- * served without an entry: it loses speed, nothing else.  At others the oldest half-open ones of the port make room (half-open.h).
+ * Admission is by project: so many half-open, so many established.  A port without stateful policy is served without an entry when half of what
+ * its project may have half open is in use: it loses speed, nothing else, and the other half is for those that need entries.  At these the oldest
+ * half-open ones of the port make room (half-open.h).
  *
  * Accepted races: counters of an entry may lose an increment when two CPUs carry the same connection; a CPU that read
  * the entry before it was rewritten may use the old output for that one frame. */
@@ -206,10 +207,10 @@ static __noinline void flow_restart(struct flow_entry *entry, const struct flow_
 
 enum flow_place { PLACE_NONE, PLACE_NEW, PLACE_OLD };
 
-/* Makes an entry, and sees to its end.  PLACE_OLD: there is one of this name already, because another CPU was faster, or because the last
+/* Makes an entry, and sees to its end; 'may_go': while it is half open it may have to make room.  PLACE_OLD: there is one of this name already, because another CPU was faster, or because the last
  * connection has just died, whose place this one takes: a reader that still holds it does not come to another name's.  PLACE_NONE: there is
  * no room. */
-static __noinline __u32 flow_insert(const struct flow_key *key, const struct flow_entry *initial)
+static __noinline __u32 flow_insert(const struct flow_key *key, const struct flow_entry *initial, bool may_go)
 {
     /* The slot first: an entry that others may have found must not be deleted at once. */
     __u32 place = PLACE_NONE, position;
@@ -235,7 +236,7 @@ static __noinline __u32 flow_insert(const struct flow_key *key, const struct flo
             place = PLACE_NEW;
     }
     *(volatile __u32 *)&slot->state = place == PLACE_NEW ? SLOT_USED : SLOT_FREE;
-    if (place == PLACE_NEW && !(initial->flags & FLOW_GUESSED && !(initial->flags & FLOW_BOUND)))
+    if (place == PLACE_NEW && may_go)
         half_open_note(flow_key_slot(key), position);
     return place;
 }
@@ -266,6 +267,10 @@ static __always_inline __u32 flow_create(const struct flow_key *key, const struc
         return refused;
     __u32 n = project->n_half_open, max = project->max_half_open;
     bool made_room = false;
+    if (refused == STEP_CONTINUE && n >= max / 2) {
+        TRACE(flow, "no entry: the rest of the %u half-open connections that the project may have is for ports with policies", max);
+        return refused;
+    }
     if (refused != STEP_CONTINUE && n >= max / 2) {
         __u32 done = half_open_make_room(flow_key_slot(key), n < max ? project->port_half_open : 0);
         if (done == ROOM_LATER)
@@ -277,7 +282,7 @@ static __always_inline __u32 flow_create(const struct flow_key *key, const struc
         return refused;
     }
     __sync_fetch_and_add(&project->n_half_open, 1);
-    __u32 place = flow_insert(key, initial);
+    __u32 place = flow_insert(key, initial, refused != STEP_CONTINUE);
     if (place != PLACE_NEW)
         __sync_fetch_and_add(&project->n_half_open, -1);
     /* Another CPU was faster with a connection of this name; the name outside that this one took must be given back (nat_give_up). */

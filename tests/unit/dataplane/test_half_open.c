@@ -230,6 +230,49 @@ static void connections_that_last_are_not_in_the_way(void **state)
     pipeline_free(pipeline);
 }
 
+/* M opens so many connections to B (port 2), which has no security groups. */
+static void flood_b(struct pipeline *pipeline, uint32_t n)
+{
+    char text[200];
+
+    for (uint32_t client = 2000; client < 2000 + n; client++) {
+        snprintf(text, sizeof(text), "outer 192.0.2.2>192.0.2.1 7 0 M>B ip 10.0.0.101>10.0.0.2 tcp %u>80 S", client);
+        PASSES(run(pipeline, UNDERLAY_IFINDEX, text));
+        snprintf(text, sizeof(text), "B>M ip 10.0.0.2>10.0.0.101 tcp 80>%u SA", client);
+        PASSES(run(pipeline, 102, text));
+    }
+}
+
+/* A port that is served without entries, too, never takes what those need that are not. */
+static void a_port_without_groups_takes_half_at_most(void **state)
+{
+    struct pipeline *pipeline = world();
+    struct project_record *project = project_of(pipeline);
+
+    flood_b(pipeline, 2 * LIMIT);
+    assert_int_equal(project->n_half_open, LIMIT / 2);
+    for (uint32_t client = 1; client <= LIMIT / 2; client++)
+        PASSES(arrives(pipeline, client % 2 ? 'A' : 'H', client, "S seq=1"));
+    assert_int_equal(project->n_half_open, LIMIT);
+    pipeline_free(pipeline);
+}
+
+/* One that a router's firewall needs entries of gives up its own, as if it had groups. */
+static void a_port_behind_a_firewall_pushes_out_its_own(void **state)
+{
+    struct pipeline *pipeline = world();
+    struct project_record *project = project_of(pipeline);
+
+    fixture_port(pipeline, 2)->flags |= PORT_ROUTER_FIREWALL;
+    flood_b(pipeline, 2 * LIMIT);
+    assert_in_range(project->n_half_open, LIMIT / 2, LIMIT / 2 + 1);
+    for (uint32_t client = 1; client <= SHARE; client++)
+        PASSES(arrives(pipeline, 'A', client, "S seq=1"));
+    for (uint32_t client = 1; client <= SHARE / 2; client++)
+        PASSES(leaves(pipeline, 'H', client, "S seq=1"));
+    pipeline_free(pipeline);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +283,8 @@ int main(void)
         cmocka_unit_test(who_was_given_up_is_picked_up),
         cmocka_unit_test(a_name_that_was_given_up_begins_anew),
         cmocka_unit_test(connections_that_last_are_not_in_the_way),
+        cmocka_unit_test(a_port_without_groups_takes_half_at_most),
+        cmocka_unit_test(a_port_behind_a_firewall_pushes_out_its_own),
     };
 
     return cmocka_run_group_tests_name("half-open", tests, NULL, NULL);

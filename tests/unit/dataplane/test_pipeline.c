@@ -1051,7 +1051,7 @@ static void full_table_costs_speed_only(void **state)
     uint32_t n;
     size_t unused;
 
-    project_of(pipeline)->max_half_open = 100000;
+    project_of(pipeline)->max_half_open = 100000; /* Twice what there is room for, at least: half is for others. */
     for (int i = 0; i < FIXTURE_FLOW_SLOTS + 500; i++) {
         snprintf(text, sizeof(text), "A>B ip 10.0.0.1>10.0.0.2 udp %d>9", 1000 + i);
         send(pipeline, 1, text, PIPELINE_DELIVERED);
