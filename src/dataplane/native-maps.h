@@ -49,6 +49,7 @@
     MAP(aliases, HASH)                                                                                       \
     MAP(portless, RECENT)                                                                                    \
     MAP(outside_budget, ARRAY)                                                                               \
+    MAP(uplink_budget, RECENT)                                                                               \
     MAP(station_use, ARRAY)                                                                                  \
     MAP(fragments, ARRAY)                                                                                    \
     MAP(verdict_config, ARRAY)                                                                               \

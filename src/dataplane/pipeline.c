@@ -479,6 +479,7 @@ static int map_set_up(struct native *world, enum native_map_name name, enum nati
         [NATIVE_MAP_aliases] = {sizeof(struct alias_key), sizeof(struct alias_value), FLOW_SLOTS_DEFAULT},
         [NATIVE_MAP_portless] = {sizeof(struct alias_key), sizeof(struct portless_value), 4096},
         [NATIVE_MAP_outside_budget] = {4, sizeof(struct outside_budget), 0},
+        [NATIVE_MAP_uplink_budget] = {4, sizeof(struct uplink_budget), 1024},
         [NATIVE_MAP_station_use] = {4, sizeof(__u32), STATION_USE_SIZE},
         [NATIVE_MAP_half_open] = {sizeof(__u32), sizeof(struct half_open), 0},
         [NATIVE_MAP_outside_fragments] = {sizeof(__u32), sizeof(struct port_fragments), OUTSIDE_FRAGMENTS},

@@ -95,14 +95,12 @@ struct snat_owner_key {
 #define GATEWAYS_FACTS 0xc0000000u
 #define GATEWAYS_BRIDGE 0xc0000001u /* The one that stands for this host's workloads in the network itself, if the host has no uplink. */
 
-/* What an external network may cost the agent, by router port: packets a second, and as a burst.  Of number 0, which no router port has, the
- * first is for all uplinks together: what stations tell of themselves. */
+/* What an external network may cost the agent, by router port: packets a second, and as a burst. */
 enum outside_budget_kind {
     BUDGET_UNRESOLVED, /* Frames for a station whose MAC is not known that another host sent here for this router. */
     BUDGET_ERRORS,     /* ICMP errors to somebody outside, and what comes from there and has to be fragmented. */
     N_OUTSIDE_BUDGETS
 };
-#define BUDGET_SEEN BUDGET_UNRESOLVED
 struct outside_budget {
     struct {
         __u64 time_ns, tokens;
@@ -110,7 +108,20 @@ struct outside_budget {
 };
 #define UNRESOLVED_RATE 100
 #define OUTSIDE_ERROR_RATE 100
-#define SEEN_RATE 1000
+
+/* What the stations of a network with uplinks may cost, by VNI, so that those of one network cost no other one.  Rows are made by who spends. */
+enum uplink_budget_kind {
+    UPLINK_COPIES,     /* Of what they broadcast: as what is passed on for another host (settings). */
+    UPLINK_CONFIRMED,  /* Shown to the agent: a neighbor is where it was. */
+    UPLINK_NEWS,       /* The same: others tell where they are. */
+    N_UPLINK_BUDGETS
+};
+struct uplink_budget {
+    struct {
+        __u64 time_ns, tokens;
+    } of[N_UPLINK_BUDGETS];
+};
+#define SEEN_RATE 1000 /* Of either kind. */
 
 /* When a frame last left by an uplink for a station outside, in units of 2^30 ns of CLOCK_MONOTONIC; several stations may share a place. */
 #define STATION_USE_SIZE 4096

@@ -63,6 +63,7 @@
  *   aliases        hash          struct alias_key -> struct alias_value FLOW_SLOTS_DEFAULT
  *   portless       LRU hash      struct alias_key -> struct portless_value 4096
  *   outside_budget array         router port -> struct outside_budget MAX_ROUTER_PORTS_DEFAULT
+ *   uplink_budget  LRU hash      VNI -> struct uplink_budget       1024
  *   station_use    array         station_index() -> __u32          STATION_USE_SIZE
  *   fragments      array         slot -> struct port_fragments     MAX_PORTS_DEFAULT
  *   outside_fragments array      router port -> struct port_fragments OUTSIDE_FRAGMENTS

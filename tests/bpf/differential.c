@@ -115,7 +115,7 @@ static int map_fd(const char *name)
 
 static const char *const hashes[] = {"interfaces", "sources", "networks", "fdb", "learned", "movable", "neighbors", "flood", "peers",
                                      "rules", "firewall_rules", "members", "member_prefixes", "routes", "next_hops", "floating", "external", "forwardings",
-                                     "snat", "snat_owners", "gateways", "uplinks", "aliases", "portless", "connections"};
+                                     "snat", "snat_owners", "gateways", "uplinks", "aliases", "portless", "uplink_budget", "connections"};
 static const char *const arrays[] = {"ports", "port_runtime", "hosts", "host_runtime", "projects", "policies", "router_ports", "router_port_runtime",
                                      "outside_budget", "metadata_budget", "fragments", "outside_fragments", "half_open", "verdict_runtime", "metadata", "verdict_config", "settings"};
 static const char *const singles[] = {"metadata", "verdict_config", "settings"}; /* Of these: arrays of one. */
@@ -338,6 +338,7 @@ static void random_external(struct pipeline *pipeline)
     static const uint32_t flags[] = {ROUTER_PORT_SNAT, ROUTER_PORT_SNAT, ROUTER_PORT_UP, ROUTER_PORT_EXTERNAL};
     const uint32_t nobody = 0, workload = 12;
     struct port_runtime *runtime = pipeline_lookup(pipeline, "port_runtime", &nobody);
+    struct uplink_budget stations;
 
     fixture_external(pipeline);
     for (uint32_t number = 0; number < N_SLOTS; number++) {
@@ -346,6 +347,13 @@ static void random_external(struct pipeline *pipeline)
             budget->of[i].time_ns = FAR_FUTURE_NS;
             budget->of[i].tokens = random_below(60);
         }
+    }
+    for (uint32_t vni = 20; vni <= 21; vni++) {
+        for (int i = 0; i < N_UPLINK_BUDGETS; i++) {
+            stations.of[i].time_ns = FAR_FUTURE_NS;
+            stations.of[i].tokens = random_below(60);
+        }
+        pipeline_update(pipeline, "uplink_budget", &vni, &stations);
     }
     if (chance(60)) {
         fixture_route(pipeline, ROUTER_OUTSIDE | 20, "fd01::", 64, chance(10) ? ROUTE_LOCAL : 0, 5, NULL);
@@ -1035,13 +1043,15 @@ static void compare_entry(void *key, void *value, void *context)
     }
     if (streq(context, "aliases"))
         size = sizeof(struct alias_value);
+    else if (streq(context, "uplink_budget"))
+        size = sizeof(struct uplink_budget);
     if (memcmp(kernel, value, size) != 0)
         die("map '%s': entries differ", (const char *)context);
 }
 
 static void compare_maps(struct pipeline *pipeline)
 {
-    static const char *const written[] = {"connections", "learned", "aliases"};
+    static const char *const written[] = {"connections", "learned", "aliases", "uplink_budget"};
     uint8_t key[64], next[64];
 
     for (size_t i = 0; i < ARRAY_SIZE(written); i++) {

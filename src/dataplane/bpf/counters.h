@@ -62,4 +62,26 @@ static __always_inline __u64 bucket_refill(__u64 *time, __u64 *tokens, __u32 rat
     return content;
 }
 
+/* Takes a token of a bucket that holds those of one second. */
+static __always_inline bool bucket_spend(__u64 *time, __u64 *tokens, __u32 rate)
+{
+    __u64 content = bucket_refill(time, tokens, rate, rate);
+
+    if (content)
+        *tokens = content - 1;
+    return content;
+}
+
+/* What is left to the stations of a network.  One row for each that has an uplink, so that the map is never full of those in use. */
+static __always_inline struct uplink_budget *uplink_budget_of(__u32 vni)
+{
+    const struct uplink_budget full ON_STACK = {};
+    struct uplink_budget *budget = map_lookup(uplink_budget, &vni);
+
+    if (budget)
+        return budget;
+    map_insert(uplink_budget, &vni, &full);
+    return map_lookup(uplink_budget, &vni);
+}
+
 #endif

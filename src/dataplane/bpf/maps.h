@@ -198,6 +198,12 @@ struct {
     __type(value, struct portless_value);
 } portless SEC(".maps");
 TABLE_ARRAY(outside_budget, struct outside_budget, MAX_ROUTER_PORTS_DEFAULT);
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 1024);
+    __type(key, __u32);
+    __type(value, struct uplink_budget);
+} uplink_budget SEC(".maps");
 TABLE_ARRAY(station_use, __u32, STATION_USE_SIZE);
 TABLE_ARRAY(fragments, struct port_fragments, MAX_PORTS_DEFAULT);
 TABLE_ARRAY(outside_fragments, struct port_fragments, OUTSIDE_FRAGMENTS);

@@ -91,12 +91,8 @@ CHECKED_ALONE __u32 punt_frame(struct __sk_buff *skb, const struct packet *packe
 static __always_inline bool outside_spend(__u32 number, enum outside_budget_kind kind, __u32 rate)
 {
     struct outside_budget *budget = map_lookup(outside_budget, &number);
-    __u64 tokens = budget ? bucket_refill(&budget->of[kind].time_ns, &budget->of[kind].tokens, rate, rate) : 0;
 
-    if (!tokens)
-        return false;
-    budget->of[kind].tokens = tokens - 1;
-    return true;
+    return budget && bucket_spend(&budget->of[kind].time_ns, &budget->of[kind].tokens, rate);
 }
 
 /* A frame that is ready to leave but for its size: the agent cuts it and sends the pieces. */

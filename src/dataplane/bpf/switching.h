@@ -437,20 +437,19 @@ static __noinline __u32 switch_flood(struct __sk_buff *skb, const struct packet 
     return VERDICT(TC_ACT_STOLEN);
 }
 
-/* What a station outside sent to a group: copies for our ports, and for the hosts that this one stands for there.  All of it under one budget: that which
- * each other host has for what it has us pass on. */
+/* What a station outside sent to a group: copies for our ports, and for the hosts that this one stands for there.  The stations of each network have the
+ * budget that each other host has for what it has us pass on. */
 static __noinline void switch_flood_in(struct __sk_buff *skb, const struct packet *packet)
 {
-    const __u32 outside = 0; /* No host has this slot. */
-    struct host_runtime *runtime = map_lookup(host_runtime, &outside);
+    struct uplink_budget *budget = uplink_budget_of(packet->vni);
     const struct settings *settings = settings_get();
     struct scratch *scratch = scratch_get();
 
-    if (!settings || !scratch || !runtime || !packet->segments)
+    if (!settings || !scratch || !budget || !packet->segments)
         return;
     struct flood_state *state = &scratch->flood;
     struct flood_run run = {.skb = skb, .packet = packet, .state = state};
-    __u64 tokens = bucket_refill(&runtime->relay_time_ns, &runtime->relay_tokens, settings->relay_rate, settings->relay_burst);
+    __u64 tokens = bucket_refill(&budget->of[UPLINK_COPIES].time_ns, &budget->of[UPLINK_COPIES].tokens, settings->relay_rate, settings->relay_burst);
     __u64 copies = tokens / packet->segments;
     *state = (struct flood_state){
         .wire_bytes = packet_wire_bytes(packet),
@@ -463,7 +462,7 @@ static __noinline void switch_flood_in(struct __sk_buff *skb, const struct packe
     state->tunnel_ifindex = settings->tunnel_ifindex;
     frame_loop(FLOOD_LIST_MAX, flood_local, &run);
     frame_loop(FLOOD_LIST_MAX, flood_host, &run);
-    runtime->relay_tokens = tokens - (__u64)state->n_spent * packet->segments;
+    budget->of[UPLINK_COPIES].tokens = tokens - (__u64)state->n_spent * packet->segments;
     if (state->is_exhausted)
         count_drop(0, DROP_relay_budget);
     TRACE(flood, "from outside: %u copies", state->n_copies);

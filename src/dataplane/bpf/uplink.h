@@ -43,12 +43,15 @@ CHECKED_ALONE __u32 uplink_ask(struct __sk_buff *skb, const struct packet *packe
     return punt_write(skb, packet, PUNT_WORD(PUNT_NEIGHBOR, 0, 0), hop.address);
 }
 
-/* To the agent, too: a frame by which a station says who it is. */
-static __noinline void uplink_show(struct __sk_buff *skb, const struct packet *packet)
+/* To the agent, too: a frame by which a station says that the address is its. */
+static __noinline void uplink_show(struct __sk_buff *skb, const struct packet *packet, const __u8 *address)
 {
     const __u8 nowhere[16] ON_STACK = {};
+    __u8 mac[8] ON_STACK;
+    struct uplink_budget *budget = uplink_budget_of(packet->vni);
+    __u32 kind = neighbor_find(packet->vni, address, mac) && mac_same(mac, packet->source) ? UPLINK_CONFIRMED : UPLINK_NEWS;
 
-    if (outside_spend(0, BUDGET_SEEN, SEEN_RATE))
+    if (budget && bucket_spend(&budget->of[kind].time_ns, &budget->of[kind].tokens, SEEN_RATE))
         punt_write(skb, packet, PUNT_WORD(PUNT_NEIGHBOR_SEEN, 0, 0), nowhere);
 }
 
@@ -133,7 +136,7 @@ CHECKED_ALONE __u32 uplink_arp(struct __sk_buff *skb, const struct packet *packe
     if (arp.operation == 2 || arp.sender == arp.target) {
         /* An answer, maybe to the agent, or a station that has moved.  The host may want to know, too. */
         if ((arp.operation == 2 && mac_same(packet->destination, uplink->mac)) || uplink_is_neighbor(packet->vni, sender))
-            uplink_show(skb, packet);
+            uplink_show(skb, packet, sender);
         return NOT_OURS;
     }
     if (arp.operation != 1 || !external_announced(packet->vni, arp.target) || mac_same(arp.sender_mac, uplink->mac))
@@ -181,7 +184,7 @@ CHECKED_ALONE __u32 uplink_nd(struct __sk_buff *skb, const struct packet *packet
     address_copy(target, frame + ETH_HLEN + 48);
     if (packet->icmp_type == ND_ADVERTISEMENT) {
         if (mac_same(packet->destination, uplink->mac) || uplink_is_neighbor(packet->vni, target))
-            uplink_show(skb, packet);
+            uplink_show(skb, packet, target);
         return NOT_OURS;
     }
     if (mac_same(packet->source, uplink->mac) || !uplink_router(packet->vni, target))

@@ -209,10 +209,18 @@ static void groups_hold_for_stations_too(void **state)
 
 static void broadcast_from_outside_has_a_budget(void **state)
 {
-    const uint32_t nobody = 0;
+    const uint32_t vni = 20, other = 21;
 
-    say(OUTSIDE, "y>* arp request y 203.0.113.200 203.0.113.201");
-    ((struct host_runtime *)pipeline_lookup(pipeline, "host_runtime", &nobody))->relay_tokens = 1;
+    pipeline_update(pipeline, "networks", &other, &(struct network_value){21, NETWORK_BRIDGED, 8});
+    fixture_flood(pipeline, 21, FLOOD_LOCAL, OUTPUT_LOCAL | 3);
+    fixture_port(pipeline, 3)->vni = 21;
+    for (int i = 0; i < 102; i++) /* One a copy, and two that are too many. */
+        say(OUTSIDE + 5, "z>* ip 198.51.100.9>255.255.255.255 udp 1>2 +10");
+    assert_int_equal(fixture_counters(pipeline, 0)->drops[DROP_relay_budget], 2);
+    fixture_counters(pipeline, 0)->drops[DROP_relay_budget] = 0;
+    say(OUTSIDE, "y>* arp request y 203.0.113.200 203.0.113.201"); /* The stations of another network. */
+    assert_int_equal(result.n_outputs, 2);
+    ((struct uplink_budget *)pipeline_lookup(pipeline, "uplink_budget", &vni))->of[UPLINK_COPIES].tokens = 1;
     say(OUTSIDE, "y>* arp request y 203.0.113.200 203.0.113.201");
     assert_int_equal(result.n_outputs, 1);
     assert_int_equal(fixture_counters(pipeline, 0)->drops[DROP_relay_budget], 1);

@@ -85,6 +85,7 @@ static const struct layout layouts[] = {
     LAYOUT(router_port_runtime, M(router_port_runtime, n_names), M(router_port_runtime, n_exhausted)),
     LAYOUT(portless_value, M(portless_value, vni_protocol), M(portless_value, output), M(portless_value, time_ns)),
     LAYOUT(outside_budget, M(outside_budget, of)),
+    LAYOUT(uplink_budget, M(uplink_budget, of)),
     LAYOUT(route_key, M(route_key, prefix_length), M(route_key, router), M(route_key, address)),
     LAYOUT(route_value, M(route_value, router), M(route_value, flags), M(route_value, port), M(route_value, next_hop)),
     LAYOUT(next_hop_key, M(next_hop_key, group), M(next_hop_key, bucket)),

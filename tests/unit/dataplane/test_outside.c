@@ -194,6 +194,26 @@ static void who_sends_to_nobody_pays_for_it(void **state)
     expect_punt(PUNT_NEIGHBOR_SEEN);
 }
 
+/* Who floods the agent with what he tells of himself silences neither those of other networks nor, in his own, those that the host knows. */
+static void stations_that_tell_much_silence_nobody_else(void **state)
+{
+    for (unsigned i = 0; i < SEEN_RATE; i++) {
+        say(OUTSIDE + 5, frame_text("z>u arp reply z 198.51.100.%u 198.51.100.1", i % 200));
+        expect_punt(PUNT_NEIGHBOR_SEEN);
+        say(OUTSIDE, frame_text("z>u arp reply z 203.0.113.%u 203.0.113.12", 150 + i % 100));
+        expect_punt(PUNT_NEIGHBOR_SEEN);
+    }
+    say(OUTSIDE + 5, "z>u arp reply z 198.51.100.77 198.51.100.1");
+    assert_int_equal(result.n_outputs, 0);
+    say(OUTSIDE, "z>u arp reply z 203.0.113.1 203.0.113.12"); /* Not with its own MAC. */
+    assert_int_equal(result.n_outputs, 0);
+    say(OUTSIDE, "x>u arp reply x 203.0.113.1 203.0.113.12");
+    expect_punt(PUNT_NEIGHBOR_SEEN);
+    pipeline_advance(pipeline, 3000000000ull);
+    say(OUTSIDE + 5, "z>u arp reply z 198.51.100.77 198.51.100.1");
+    expect_punt(PUNT_NEIGHBOR_SEEN);
+}
+
 static void an_advertisement_from_beyond_the_link_is_not_shown(void **state)
 {
     say(OUTSIDE, "y>u ip6 2001:db8:20::7>2001:db8:20::10 na 2001:db8:20::7 y ttl=64");
@@ -447,6 +467,7 @@ int main(void)
         TEST(the_way_back_has_to_be_the_one_it_came),
         TEST(a_sender_is_asked_for_again_after_every_change), TEST(known_connections_take_the_short_way),
         TEST(who_sends_to_nobody_pays_for_it),
+        TEST(stations_that_tell_much_silence_nobody_else),
         TEST(an_advertisement_from_beyond_the_link_is_not_shown),
         TEST(the_use_of_a_station_is_noted),
         TEST(who_sends_from_outside_is_told_why_it_ends),
