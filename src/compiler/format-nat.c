@@ -86,7 +86,8 @@ int format_nat_row(enum desired_table table, const void *key, const void *value,
     case TABLE_FORWARDINGS: {
         LOAD(struct forwarding_key, k, key);
         LOAD(struct external_value, v, value);
-        int error = buffer_printf(buffer, " %u %s protocol %u port %u", k.vni, ipv4_text(k.address, text), k.protocol, ntohs(k.port));
+        int error = buffer_printf(buffer, " %u %s protocol %u ports %u/%u", k.vni, ipv4_text(k.address, text), k.protocol, ntohs(k.port),
+                                  k.prefix_length - FORWARDING_PREFIX);
         return error < 0 ? error : format_external(&v, buffer);
     }
     case TABLE_EXTERNAL: {

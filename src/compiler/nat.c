@@ -190,6 +190,25 @@ static int find_by_id(const void *id, const void *element)
     return strcmp(id, (*(const struct floating_ip *const *)element)->object.id);
 }
 
+/* In as few prefixes as it takes: each as large as where it begins allows. */
+static int add_forwarded_range(struct nat *nat, const struct floating_ip *floating_ip, const struct port_forwarding *model,
+                               const struct external_value *value)
+{
+    for (uint32_t first = model->external_first, size; first <= model->external_last; first += size) {
+        uint32_t bits = (uint32_t)__builtin_ctz(first | 0x10000);
+        struct forwarding_key key = {.vni = value->vni, .address = ipv4_of(&floating_ip->floating_address), .port = htons((uint16_t)first),
+                                     .protocol = model->protocol};
+
+        while (first + (1u << bits) - 1 > model->external_last)
+            bits--;
+        size = 1u << bits;
+        key.prefix_length = FORWARDING_PREFIX + 16 - bits;
+        if (rows_add(&nat->desired->tables[TABLE_FORWARDINGS], &key, value) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 static int add_forwarding(struct nat *nat, const struct port_forwarding *model, const struct floating_ip *floating_ip)
 {
     const struct compile_network *network = compile_find_network(nat->index, floating_ip->floating_network_id);
@@ -205,13 +224,8 @@ static int add_forwarding(struct nat *nat, const struct port_forwarding *model, 
     value.router_port = gateway->router_port;
     if (port->slot)
         value.address = ipv4_of(&model->internal_address);
-    for (uint32_t number = model->external_first; number <= model->external_last; number++) {
-        struct forwarding_key key = {.vni = value.vni, .address = ipv4_of(&floating_ip->floating_address), .port = htons((uint16_t)number),
-                                     .protocol = model->protocol};
-
-        if (rows_add(&nat->desired->tables[TABLE_FORWARDINGS], &key, &value) < 0)
-            return -ENOMEM;
-    }
+    if (add_forwarded_range(nat, floating_ip, model, &value) < 0)
+        return -ENOMEM;
 
     struct external_value address = {.kind = EXTERNAL_FORWARDED, .router_port = gateway->router_port,
                                      .object = compile_object_number(&floating_ip->object)};

@@ -158,8 +158,11 @@ int concerned_mark(struct concerned *concerned, enum desired_table table, const 
     case TABLE_FLOATING:
         return mark(&concerned->slots, key);
     case TABLE_EXTERNAL:
-    case TABLE_FORWARDINGS:
         return old_value && (!new_value || !leads_the_same_way(old_value, new_value)) ? mark(&concerned->reached, key) : 0;
+    case TABLE_FORWARDINGS: /* A range that grows or shrinks loses a row, whatever comes instead. */
+        return old_value && (!new_value || !leads_the_same_way(old_value, new_value))
+                   ? mark(&concerned->reached, (const uint8_t *)key + offsetof(struct forwarding_key, vni))
+                   : 0;
     case TABLE_SNAT:
         return old_value && (!new_value || !has_all_blocks(old_value, new_value)) ? mark_router_of_port(concerned, key) : 0;
     case TABLE_SNAT_OWNERS:

@@ -30,7 +30,7 @@
     X(FLOATING, floating, struct floating_key, struct floating_value, HASH)                                  \
     X(SNAT, snat, __u32, struct snat_config, HASH)                   /* by the gateway's router port */     \
     X(SNAT_OWNERS, snat_owners, struct snat_owner_key, struct output_value, PREFIXES)                        \
-    X(FORWARDINGS, forwardings, struct forwarding_key, struct external_value, HASH)                          \
+    X(FORWARDINGS, forwarded, struct forwarding_key, struct external_value, PREFIXES)                        \
     X(EXTERNAL, external, struct external_key, struct external_value, HASH)                                  \
     X(UPLINKS, uplinks, struct uplink_key, struct uplink_value, HASH)                                        \
     X(GATEWAYS, gateways, struct flood_key, struct output_value, HASH)                                       \

@@ -116,6 +116,7 @@ static const struct {
     const char *name, *layout; /* The first layout has none behind its name. */
 } changed_maps[] = {{"connections", "-2"}, {"flow_slots", "-2"}, {"sweeper", "-2"}, {"networks", "-2"}, {"flood", "-2"}, {"projects", "-2"}, {"settings", "-2"},
                     {"fragments", "-2"}};
+static const char *const former_maps[] = {"forwardings"}; /* Replaced by one of another name. */
 
 static void pin_file(const struct maps *maps, const char *map, char path[600])
 {
@@ -291,6 +292,12 @@ void maps_retire_previous(const struct maps *maps)
         char path[600];
 
         snprintf(path, sizeof(path), "%s/%s", maps->path, changed_maps[i].name);
+        unlink(path);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(former_maps); i++) {
+        char path[600];
+
+        snprintf(path, sizeof(path), "%s/%s", maps->path, former_maps[i]);
         unlink(path);
     }
 }

@@ -41,7 +41,7 @@
     MAP(next_hops, HASH)                                                                                     \
     MAP(floating, HASH)                                                                                      \
     MAP(external, HASH)                                                                                      \
-    MAP(forwardings, HASH)                                                                                   \
+    MAP(forwarded, PREFIX)                                                                                   \
     MAP(snat, HASH)                                                                                          \
     MAP(snat_owners, PREFIX)                                                                                 \
     MAP(gateways, HASH)                                                                                      \

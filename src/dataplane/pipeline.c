@@ -471,7 +471,7 @@ static int map_set_up(struct native *world, enum native_map_name name, enum nati
         [NATIVE_MAP_next_hops] = {sizeof(struct next_hop_key), sizeof(struct next_hop_value), 65536},
         [NATIVE_MAP_floating] = {sizeof(struct floating_key), sizeof(struct floating_value), 65536},
         [NATIVE_MAP_external] = {sizeof(struct external_key), sizeof(struct external_value), 262144},
-        [NATIVE_MAP_forwardings] = {sizeof(struct forwarding_key), sizeof(struct external_value), 65536},
+        [NATIVE_MAP_forwarded] = {sizeof(struct forwarding_key), sizeof(struct external_value), 65536},
         [NATIVE_MAP_snat] = {4, sizeof(struct snat_config), 4096},
         [NATIVE_MAP_snat_owners] = {sizeof(struct snat_owner_key), sizeof(struct output_value), 65536},
         [NATIVE_MAP_gateways] = {sizeof(struct flood_key), sizeof(struct output_value), 65536},

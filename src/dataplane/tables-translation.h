@@ -45,7 +45,7 @@ struct external_key {
 };
 enum external_kind {
     EXTERNAL_FLOATING = 1, /* A floating IP: 'output' is its port or the port's host. */
-    EXTERNAL_FORWARDED,    /* A floating IP with port forwardings: see 'forwardings'. */
+    EXTERNAL_FORWARDED,    /* A floating IP with port forwardings: see 'forwarded'. */
     EXTERNAL_ROUTER,       /* A router's gateway address: SNAT (snat_owners), or the router itself answers. */
     EXTERNAL_HOST,         /* This host's own, whoever else claims it: what comes for it from an uplink is left alone. */
 };
@@ -56,18 +56,21 @@ struct external_value {
     __u32 address;       /* The port's own, when it is local. */
     __u32 router_port;   /* Of the gateway: where the packet enters the router. */
     __u32 object;        /* As in floating_value. */
-    __u16 port;          /* forwardings: the first port of the workload, host order; */
+    __u16 port;          /* forwarded: the first port of the workload, host order; */
     __u16 first;         /* it is for this port of the floating IP. */
     __u32 flags;
 #define EXTERNAL_ANNOUNCED (1u << 0) /* This host answers ARP for it on its uplink. */
 };
+/* A forwarded range of ports is a row for each prefix that it is made of. */
 struct forwarding_key {
+    __u32 prefix_length; /* FORWARDING_PREFIX + 0..16 */
     __u32 vni;
     __u32 address;
-    __u16 port;          /* As on the wire. */
     __u8 protocol;
     __u8 pad;
+    __u16 port;          /* As on the wire. */
 };
+#define FORWARDING_PREFIX (64 + 16)
 
 /* Distributed SNAT: the blocks of ports of a router's address that this host translates to. */
 #define SNAT_BLOCKS_MAX 16

@@ -55,7 +55,7 @@
  *   next_hops      hash          struct next_hop_key -> struct next_hop_value 65536
  *   floating       hash          struct floating_key -> struct floating_value 65536
  *   external       hash          struct external_key -> struct external_value 262144
- *   forwardings    hash          struct forwarding_key -> struct external_value 65536
+ *   forwarded      LPM           struct forwarding_key -> struct external_value 65536
  *   snat           hash          __u32 router port -> struct snat_config 4096
  *   snat_owners    LPM           struct snat_owner_key -> struct output_value 65536
  *   gateways       hash          struct flood_key -> struct output_value 65536

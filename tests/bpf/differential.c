@@ -114,7 +114,7 @@ static int map_fd(const char *name)
 }
 
 static const char *const hashes[] = {"interfaces", "sources", "networks", "fdb", "learned", "movable", "neighbors", "flood", "peers",
-                                     "rules", "firewall_rules", "members", "member_prefixes", "routes", "next_hops", "floating", "external", "forwardings",
+                                     "rules", "firewall_rules", "members", "member_prefixes", "routes", "next_hops", "floating", "external", "forwarded",
                                      "snat", "snat_owners", "gateways", "uplinks", "aliases", "portless", "uplink_budget", "connections"};
 static const char *const arrays[] = {"ports", "port_runtime", "hosts", "host_runtime", "projects", "policies", "router_ports", "router_port_runtime",
                                      "outside_budget", "metadata_budget", "fragments", "outside_fragments", "half_open", "verdict_runtime", "metadata", "verdict_config", "settings"};

@@ -49,8 +49,8 @@ void fixture_floating(struct pipeline *pipeline, uint32_t slot, const char *insi
 static void add_forwarding(struct pipeline *pipeline, uint8_t protocol, uint16_t from, uint16_t to, uint16_t first, uint32_t output,
                            uint32_t object)
 {
-    put(pipeline, "forwardings",
-        &(struct forwarding_key){.vni = 20, .address = ipv4("203.0.113.13"), .port = htons(from), .protocol = protocol},
+    put(pipeline, "forwarded",
+        &(struct forwarding_key){.prefix_length = FORWARDING_PREFIX + 16, .vni = 20, .address = ipv4("203.0.113.13"), .port = htons(from), .protocol = protocol},
         &(struct external_value){.vni = 20, .kind = EXTERNAL_FORWARDED, .output = output, .address = ipv4("10.0.0.1"), .router_port = 5,
                                  .object = object, .port = to, .first = first});
 }

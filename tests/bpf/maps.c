@@ -22,7 +22,7 @@ static void random_external_rows(struct desired *desired, uint32_t vni, uint32_t
     struct floating_value floating_value = {slot, (uint32_t)rand(), vni, 1};
     struct external_key external = {vni, (uint32_t)rand() % 30};
     struct external_value external_value = {.vni = vni, .kind = EXTERNAL_FLOATING, .output = OUTPUT_LOCAL | slot};
-    struct forwarding_key forwarding = {.vni = vni, .port = (uint16_t)(rand() % 9), .protocol = 6};
+    struct forwarding_key forwarding = {.prefix_length = FORWARDING_PREFIX + 16, .vni = vni, .port = (uint16_t)(rand() % 9), .protocol = 6};
     struct snat_config snat = {.router_port = slot, .vni = vni, .n_blocks = (uint32_t)rand() % 3};
     struct snat_owner_key owner = {.prefix_length = 64 + (uint32_t)rand() % 17, .vni = vni};
     struct flood_key gateway = {vni, (uint32_t)rand() % 3};

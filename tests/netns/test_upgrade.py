@@ -111,7 +111,7 @@ def test_an_upgrade_and_the_way_back_lose_nothing(pair, old_agent):
         assert flow(a, "tcp", Echo.PORT)["idle_ms"] < 5000
         traffic.sender.terminate()
         traffic.assert_nothing_lost("upgrade")
-        wait_for(lambda: not os.path.exists(f"{pins}/fragments"), "the old release's map of fragments to go")
+        wait_for(lambda: not any(os.path.exists(f"{pins}/{name}") for name in ("fragments", "forwardings")), "the old release's maps to go")
         assert os.path.exists(f"{pins}/fragments-2")
         assert flow(a, "tcp", Echo.PORT)["tx_packets"] >= tcp_after["tx_packets"]
 

@@ -185,7 +185,7 @@ TABLE_PREFIXES(routes, struct route_key, struct route_value, 65536);
 TABLE_HASH(next_hops, struct next_hop_key, struct next_hop_value, 65536);
 TABLE_HASH(floating, struct floating_key, struct floating_value, 65536);
 TABLE_HASH(external, struct external_key, struct external_value, 262144);
-TABLE_HASH(forwardings, struct forwarding_key, struct external_value, 65536);
+TABLE_PREFIXES(forwarded, struct forwarding_key, struct external_value, 65536);
 TABLE_HASH(snat, __u32, struct snat_config, 4096);
 TABLE_PREFIXES(snat_owners, struct snat_owner_key, struct output_value, 65536);
 TABLE_HASH(gateways, struct flood_key, struct output_value, 65536);

@@ -208,8 +208,8 @@ static __always_inline const struct floating_value *floating_find(__u32 slot, __
 
 static __always_inline const struct external_value *forwarding_find(__u32 vni, __u32 address, __u16 port, __u8 protocol)
 {
-    struct forwarding_key key = {.vni = vni, .address = address, .port = port, .protocol = protocol};
-    const struct external_value *value = map_lookup(forwardings, &key);
+    struct forwarding_key key ON_STACK = {.prefix_length = FORWARDING_PREFIX + 16, .vni = vni, .address = address, .protocol = protocol, .port = port};
+    const struct external_value *value = map_lookup(forwarded, &key);
 
     return value && value->vni == vni && value->kind == EXTERNAL_FORWARDED ? value : NULL;
 }

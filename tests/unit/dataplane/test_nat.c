@@ -660,7 +660,7 @@ static void a_forwarding_that_is_deleted_ends_its_connections(void **state)
 {
     say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.13 tcp 4000>8080 S");
     expect_port(1, NULL);
-    pipeline_delete(pipeline, "forwardings", &(struct forwarding_key){.vni = 20, .address = ipv4("203.0.113.13"), .port = htons(8080), .protocol = 6});
+    pipeline_delete(pipeline, "forwarded", &(struct forwarding_key){.prefix_length = FORWARDING_PREFIX + 16, .vni = 20, .address = ipv4("203.0.113.13"), .port = htons(8080), .protocol = 6});
     change_epoch(1);
     say(1, "A>R ip 10.0.0.1>192.0.2.200 tcp 80>4000 SA");
     expect_drop(DROP_translation_gone);
