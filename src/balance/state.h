@@ -1,0 +1,44 @@
+/* What a table holds; for this folder only. */
+#ifndef WEFT_BALANCE_STATE_H
+#define WEFT_BALANCE_STATE_H
+
+#include "weft/balance/shares.h"
+#include "weft/balance/table.h"
+#include "weft/base/hashmap.h"
+
+struct server {
+    struct hashmap_node by_id;
+    uint16_t index;
+    char id[];
+};
+
+/* By index, in arrays of their own, since every row looks into them.  Nobody is at an index without a server, which
+ * reads as one that drains until 0: no row keeps it. */
+struct members {
+    size_t n;
+    struct server **servers;
+    struct share *shares; /* Targets are what they hold after the change. */
+    uint64_t *drain_until_ms;
+};
+
+struct balance_table {
+    uint32_t n_rows;
+    uint64_t history_ms, next_ms;
+    struct balance_row *rows;
+    uint64_t (*lost_ms)[BALANCE_PREVIOUS]; /* When each previous owner lost the row. */
+    uint16_t *owners;                      /* While a change is made: who is to own each row. */
+    struct balance_change *changes;
+    struct balance_delta delta;
+    struct members members;
+    struct hashmap by_id;
+};
+
+/* Chooses 'table->owners': by 'successors' (for each index the one that takes over its rows, mostly itself), and from
+ * who holds more than its target to who holds less.  'surplus' is scratch by index. */
+void change_plan(struct balance_table *table, const struct members *members, const uint16_t *successors,
+                 int32_t *surplus);
+
+/* Makes 'table->owners' the owners, forgets who left or whose time is over, and fills the delta. */
+void change_apply(struct balance_table *table, const struct members *members, uint64_t now_ms);
+
+#endif
