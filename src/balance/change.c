@@ -1,12 +1,27 @@
 /* One change of the rows: first it is decided who is to own each, then all are rewritten in one go. */
+#include <stdbool.h>
+
 #include "weft/balance/state.h"
 
 static unsigned n_previous(const struct balance_row *row)
 {
     unsigned n = 0;
 
-    while (n < BALANCE_PREVIOUS && row->previous[n] != BALANCE_NOBODY)
-        n++;
+    for (unsigned i = 0; i < BALANCE_PREVIOUS; i++)
+        n += row->previous[i] != BALANCE_NOBODY;
+    return n;
+}
+
+/* Lists the rows of owners that have too many.  Without a branch, since which rows these are cannot be predicted. */
+static uint32_t find_movable(struct balance_table *table, const uint16_t *successors, const int32_t *surplus)
+{
+    uint32_t n = 0;
+
+    for (uint32_t row = 0; row < table->n_rows; row++) {
+        table->owners[row] = successors[table->rows[row].owner];
+        table->movable[n] = row;
+        n += surplus[table->owners[row]] > 0;
+    }
     return n;
 }
 
@@ -14,18 +29,17 @@ void change_plan(struct balance_table *table, const struct members *members, con
                  int32_t *surplus)
 {
     size_t receiver = 0;
-    uint32_t n_left = 0;
+    uint32_t n_left = 0, n_movable;
 
     for (size_t i = 0; i < members->n; i++) {
         surplus[i] = (int32_t)members->shares[i].held - (int32_t)members->shares[i].target;
-        if (surplus[i] > 0)
-            n_left += (uint32_t)surplus[i];
+        n_left += surplus[i] > 0 ? (uint32_t)surplus[i] : 0;
     }
-    for (uint32_t row = 0; row < table->n_rows; row++)
-        table->owners[row] = successors[table->rows[row].owner];
+    n_movable = find_movable(table, successors, surplus);
     /* As many rows are missing as are to be given away.  Who received has no surplus, so that no row moves twice. */
     for (unsigned history = 0; n_left > 0; history++)
-        for (uint32_t row = 0; n_left > 0 && row < table->n_rows; row++) {
+        for (uint32_t i = 0; n_left > 0 && i < n_movable; i++) {
+            uint32_t row = table->movable[i];
             uint16_t *owner = &table->owners[row];
 
             if (surplus[*owner] <= 0 || n_previous(&table->rows[row]) != history)
@@ -47,6 +61,20 @@ static uint64_t remembered_until(const struct balance_table *table, const struct
     return lost_ms > BALANCE_NEVER - table->history_ms ? BALANCE_NEVER : lost_ms + table->history_ms;
 }
 
+/* Whether a row that keeps its owner also keeps its history. */
+static bool all_remembered(struct balance_table *table, const struct members *members, uint32_t number, uint64_t now_ms)
+{
+    const struct balance_row *row = &table->rows[number];
+    uint64_t first = BALANCE_NEVER;
+
+    for (unsigned i = 0; i < BALANCE_PREVIOUS && row->previous[i] != BALANCE_NOBODY; i++)
+        first = MIN(first, remembered_until(table, members, row->previous[i], table->lost_ms[number][i]));
+    if (first <= now_ms)
+        return false;
+    table->next_ms = MIN(table->next_ms, first);
+    return true;
+}
+
 /* Adds a previous owner, later ones first, if it is one, still remembered, and there is room. */
 static unsigned remember(struct balance_table *table, const struct members *members, struct balance_row *row,
                          uint64_t *lost, unsigned n, uint16_t index, uint64_t lost_ms, uint64_t now_ms)
@@ -58,8 +86,7 @@ static unsigned remember(struct balance_table *table, const struct members *memb
     until = remembered_until(table, members, index, lost_ms);
     if (until <= now_ms)
         return n;
-    if (until < table->next_ms)
-        table->next_ms = until;
+    table->next_ms = MIN(table->next_ms, until);
     row->previous[n] = index;
     lost[n] = lost_ms;
     return n + 1;
@@ -87,7 +114,7 @@ void change_apply(struct balance_table *table, const struct members *members, ui
     table->delta.n_changes = table->delta.n_moved = 0;
     table->next_ms = BALANCE_NEVER;
     for (uint32_t row = 0; row < table->n_rows; row++)
-        if (table->owners[row] != table->rows[row].owner || table->rows[row].previous[0] != BALANCE_NOBODY)
+        if (table->owners[row] != table->rows[row].owner || !all_remembered(table, members, row, now_ms))
             change_row(table, members, row, now_ms);
     if (table->delta.n_changes > 0)
         table->delta.sequence++;

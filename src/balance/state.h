@@ -27,6 +27,7 @@ struct balance_table {
     struct balance_row *rows;
     uint64_t (*lost_ms)[BALANCE_PREVIOUS]; /* When each previous owner lost the row. */
     uint16_t *owners;                      /* While a change is made: who is to own each row. */
+    uint32_t *movable;                     /* And which rows may get another. */
     struct balance_change *changes;
     struct balance_delta delta;
     struct members members;

@@ -49,8 +49,9 @@ int balance_table_new(uint32_t n_rows, uint64_t lineage, uint64_t history_ms, st
     table->rows = malloc(n_rows * sizeof *table->rows);
     table->lost_ms = calloc(n_rows, sizeof *table->lost_ms);
     table->owners = malloc(n_rows * sizeof *table->owners);
+    table->movable = malloc(n_rows * sizeof *table->movable);
     table->changes = malloc(n_rows * sizeof *table->changes);
-    if (!table->rows || !table->lost_ms || !table->owners || !table->changes)
+    if (!table->rows || !table->lost_ms || !table->owners || !table->movable || !table->changes)
         return -ENOMEM;
     memset(table->rows, 0xff, n_rows * sizeof *table->rows);
     table->delta = (struct balance_delta){.lineage = lineage, .changes = table->changes};
@@ -76,6 +77,7 @@ void balance_table_free(struct balance_table *table)
     free(table->rows);
     free(table->lost_ms);
     free(table->owners);
+    free(table->movable);
     free(table->changes);
     free(table);
 }

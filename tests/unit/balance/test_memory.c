@@ -84,7 +84,7 @@ static void a_table_or_copy_that_fails_leaves_nothing(void **state)
         n_left = -1;
         assert_true(r == 0 || (r == -ENOMEM && !table));
     }
-    assert_int_equal(n_failed, 6);
+    assert_int_equal(n_failed, 7);
     balance_table_free(table);
 
     assert_int_equal(balance_copy_set(&copy, 1, 2, &row, 1), 0);
