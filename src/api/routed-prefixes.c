@@ -198,12 +198,25 @@ static int check_length(struct change *change, const struct routed_prefix *wante
                           prefix_format(&wanted->prefix, text), wanted->subnet_id, wanted->network_id, shortest);
 }
 
-static bool holds(const struct prefixes *prefixes, const struct routed_prefix *wanted)
+/* By what makes a prefix the same one as before: the subnet, on that external network. */
+static int compare_subnets(const void *a, const void *b)
 {
-    for (size_t i = 0; i < prefixes->n; i++)
-        if (streq(prefixes->list[i].network_id, wanted->network_id) && streq(prefixes->list[i].subnet_id, wanted->subnet_id))
-            return true;
-    return false;
+    const struct routed_prefix *x = a, *y = b;
+    int order = strcmp(x->network_id, y->network_id);
+
+    return order ? order : strcmp(x->subnet_id, y->subnet_id);
+}
+
+/* For holds() and has_more(). */
+static void sort(struct prefixes *prefixes)
+{
+    if (prefixes->n > 1)
+        qsort(prefixes->list, prefixes->n, sizeof *prefixes->list, compare_subnets);
+}
+
+static bool holds(const struct prefixes *sorted, const struct routed_prefix *wanted)
+{
+    return sorted->n > 0 && bsearch(wanted, sorted->list, sorted->n, sizeof *sorted->list, compare_subnets);
 }
 
 static int check(struct change *change, const struct prefixes *before, const struct prefixes *after, const struct prefixes *others,
@@ -240,6 +253,7 @@ int routed_check_router(struct change *change, const struct router *before, cons
     struct prefixes old = {0}, new = {0}, others = {0};
     int r = before ? add_router(&was, before, &old) : 0;
 
+    sort(&old);
     if (r == 0)
         r = add_router(&is, after, &new);
     if (r == 0 && has_more(&old, &new)) {
@@ -264,6 +278,7 @@ int routed_check_network(struct change *change, const char *network_id, const ch
     struct prefixes old = {0}, new = {0};
     int r = add_network(&was, network_id, "", &old);
 
+    sort(&old);
     if (r == 0)
         r = add_network(&is, network_id, "", &new);
     if (r == 0 && has_more(&old, &new)) {

@@ -528,7 +528,11 @@ def test_a_tenant_does_not_take_all_addresses_of_an_external_network(alice, olga
     gateway = {"router": {"external_gateway_info": {"network_id": network["id"]}}}
     alice.refused("PUT", f"/routers/{inner['id']}", 403, "PolicyNotAuthorized", "external_gateway_info", "'fd00::/32'", body=gateway)
     admin.put(f"/routers/{inner['id']}", gateway)
-    alice.put(f"/routers/{inner['id']}", gateway)  # It is there already.
+    for cidr in ("fd02::/40", "4000::/3", "fc00::/9", "3000::/8", "fd01::/33"):
+        _, more = link(alice, cidr)
+        alice.refused("PUT", f"/routers/{inner['id']}/add_router_interface", 403, "PolicyNotAuthorized", f"'{cidr}'", body={"subnet_id": more["id"]})
+        add(admin, inner, subnet_id=more["id"])
+        alice.put(f"/routers/{inner['id']}", gateway)  # All are there already.
     # To a network without IPv6, and IPv4 that is translated: nothing is reached by it.
     inside, _ = outside(admin, "198.51.100.0/24")
     last, subnet = behind(alice, inside, "10.0.0.0/8")
