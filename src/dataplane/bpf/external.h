@@ -295,7 +295,7 @@ static __always_inline __u32 external_hop(struct __sk_buff *skb, struct packet *
     return STEP_CONTINUE;
 }
 
-/* The packet, to the port 'slot', was delivered: if it came by an uplink it has shown that its sender may send it.  That is as old as what was read
+/* The packet goes to the port 'slot': if it came by an uplink it has shown that its sender may send it.  That is as old as what was read
  * of the port before anything else.  It also came with the MAC of the router that the next one is to get. */
 static __always_inline void sender_remember(const struct packet *packet, struct flow_entry *entry, __u32 slot)
 {
@@ -338,6 +338,8 @@ static __always_inline __u32 external_to_port(struct __sk_buff *skb, struct pack
     }
     if (step == STEP_CONTINUE)
         step = external_hop(skb, packet, port->mac, mac);
+    if (step == STEP_CONTINUE && entry)
+        sender_remember(packet, entry, slot);
     if (step == STEP_CONTINUE)
         step = external_translate(skb, packet, arrival);
     if (step == STEP_CONTINUE) {
@@ -345,8 +347,6 @@ static __always_inline __u32 external_to_port(struct __sk_buff *skb, struct pack
         TRACE(translate, "arrives as %s", trace_address(packet->tuple.remote));
         step = deliver_local(skb, packet, slot);
     }
-    if (step & STEP_DONE && entry)
-        sender_remember(packet, entry, slot);
     if (!(step & STEP_DONE) && packet->decision.flags & DECISION_ALIASED)
         flow_alias_delete(&arrival->name, &arrival->key, arrival->gateway);
     return step;
