@@ -691,7 +691,7 @@ const struct command commands[] = {
     {.name = "log types", .help = "List what can be logged", .run = run_log_types},
     {.name = "log follow", .help = "Print what is logged at ports, as it happens",
      .arguments = {{.name = "PORT", .is_optional = true, .is_rest = true, .completion = COMPLETE_PORT}}, .run = run_log_follow,
-     .details = "Of the ports named, or of all that are bound to a host.  Prints nothing of ports that no log is about."},
+     .details = "Of the ports named, or of all of yours that are bound to a host.  Prints nothing of ports that no log is about."},
     {.name = "router create", .help = "Create a router", .arguments = {{.name = "NAME"}},
      .flags = {router_gateway, state_attributes, common_attributes, owner}, .run = run_create, .resource = &resource_router},
     {.name = "router list", .help = "List routers", .flags = {name_filter, filters}, .run = run_list, .resource = &resource_router},

@@ -31,7 +31,15 @@ static void on_interrupt(int signal_number)
     interrupted = 1;
 }
 
-/* Those named, or all bound ones that the caller sees. */
+/* Only administrators are told where a port is bound.  What is not known to be unbound is asked about. */
+static bool may_be_bound(const json_t *port)
+{
+    const json_t *host = json_object_get(port, "binding:host_id");
+
+    return !host || *resource_string(port, "binding:host_id");
+}
+
+/* Those named, or all that may be bound of those that the caller sees. */
 static int find_ports(struct call *call, json_t **ret)
 {
     _cleanup_(json_decrefp) json_t *ports = json_array(), *all = NULL;
@@ -49,11 +57,9 @@ static int find_ports(struct call *call, json_t **ret)
     if (r >= 0 && call->n_arguments == 0) {
         r = resource_list(call->session, &resource_port, NULL, &all, &call->error);
         json_array_foreach (all, i, port)
-            if (*resource_string(port, "binding:host_id"))
+            if (may_be_bound(port))
                 json_array_append(ports, (json_t *)port);
     }
-    if (r >= 0 && json_array_size(ports) == 0)
-        return error_set(&call->error, -ENOENT, "port", "there is no port that is bound to a host");
     if (r >= 0)
         *ret = TAKE_PTR(ports);
     return r;
@@ -84,19 +90,30 @@ static int print_new(struct call *call, const json_t *port, json_t *next)
     return json_object_set(next, resource_id(port), json_object_get(answer, "next"));
 }
 
+/* Of ports that nobody named: one that is not bound (any more, or yet), and one that is seen but another project's, on a network of the caller's. */
+static bool is_passed_over(const struct call *call, int r)
+{
+    return call->n_arguments == 0 && ((r == -EEXIST && streq(call->error.type, "PortNotBound")) || r == -ENOENT);
+}
+
+/* How many have been asked; or an error. */
 static int print_all_new(struct call *call, const json_t *ports, json_t *next)
 {
     const json_t *port;
+    int r, n_followed = 0;
     size_t i;
-    int r = 0;
 
     json_array_foreach (ports, i, port) {
         r = print_new(call, port, next);
-        if (r < 0)
+        if (r >= 0)
+            n_followed++;
+        else if (is_passed_over(call, r))
+            call->error = (struct error){0};
+        else
             return r;
     }
     fflush(stdout);
-    return 0;
+    return n_followed;
 }
 
 int run_log_follow(struct call *call)
@@ -110,8 +127,10 @@ int run_log_follow(struct call *call)
     sigaction(SIGTERM, &action, NULL);
     if (r >= 0)
         r = print_all_new(call, ports, next);
-    if (r >= 0)
-        fprintf(stderr, "weft: following %zu ports\n", json_array_size(ports));
+    if (r == 0)
+        return error_set(&call->error, -ENOENT, "port", "there is no port that is bound to a host");
+    if (r > 0)
+        fprintf(stderr, "weft: following %d ports\n", r);
     while (r >= 0 && !interrupted)
         if (nanosleep(&second, NULL) == 0)
             r = print_all_new(call, ports, next);

@@ -359,6 +359,26 @@ def test_log_follow_prints_lines_of_bound_ports(api, weft):
     assert weft.run("log", "follow", "nobody").returncode == 3
 
 
+def test_log_follow_of_a_tenant_finds_out_which_ports_are_bound(api, weft):
+    ports = [api.add("ports", name=name) for name in ("unbound", "bound", "of another project")]
+    paths = [f"/weft/v1/ports/{port['id']}/log" for port in ports]
+    api.answers["GET", paths[0]] = api.answers["GET", paths[1]] = (409, {"NeutronError": {"type": "PortNotBound", "message": "it is not bound", "detail": ""}})
+    api.answers["GET", paths[2]] = (404, {"NeutronError": {"type": "PortNotFound", "message": "not found", "detail": ""}})
+    result = weft.run("log", "follow", "unbound")
+    assert result.returncode == 1 and "it is not bound" in result.stderr, "one that is named is told about"
+    assert "there is no port that is bound" in weft.run("log", "follow").stderr
+    api.answers["GET", paths[1]] = (200, {"lines": ["time=... action=DROP"], "next": 8, "missed": 0})
+    command = subprocess.Popen([WEFT, "log", "follow"], env=weft.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert [command.stdout.readline() for _ in range(2)] == ["time=... action=DROP\n"] * 2
+    finally:
+        command.send_signal(signal.SIGINT)
+        errors = command.communicate(timeout=10)[1]
+    assert command.returncode == 0 and errors == "weft: following 1 ports\n"
+    api.answers["GET", paths[1]] = (409, {"NeutronError": {"type": "HostNotConnected", "message": "not connected", "detail": ""}})
+    assert "not connected" in weft.run("log", "follow").stderr
+
+
 def test_trace_builds_the_frame_with_the_right_addresses(api, weft):
     network = api.add("networks", name="n1")
     first = api.add("ports", name="p1", network_id=network["id"], mac_address="fa:16:3e:00:00:01",
