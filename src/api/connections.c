@@ -1,7 +1,8 @@
 /* /weft/v1/connections: what the hosts' data planes know of connections, over all hosts that may have some that are meant.
  *
  * A project sees and ends those of its own ports, an administrator all.  Each host with a port that is meant is asked; a host that does not answer
- * is named in 'failures', and the others' answers are given all the same. */
+ * is told in 'failures', and the others' answers are given all the same.  Which host it is only administrators are told: where workloads are is
+ * nothing that tenants learn (binding:host_id of ports is shown to nobody else either). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +67,8 @@ static void take_connections(struct wish *wish, const char *host_name, const jso
             return;
         }
         copy = json_copy(connection);
-        json_object_set_new(copy, "host", json_string(host_name));
+        if (request_auth(wish->request)->is_admin)
+            json_object_set_new(copy, "host", json_string(host_name));
         json_array_append_new(wish->connections, copy);
     }
     wish->is_truncated = wish->is_truncated || json_is_true(json_object_get(answer, "truncated"));
@@ -77,8 +79,10 @@ static void answered(const json_t *answer, const struct error *error, void *cont
     struct asked *asked = context;
     struct wish *wish = asked->wish;
 
-    if (error)
+    if (error && request_auth(wish->request)->is_admin)
         json_array_append_new(wish->failures, json_pack("{s:s,s:s}", "host", asked->host_name, "error", error->message));
+    else if (error)
+        json_array_append_new(wish->failures, json_pack("{s:s}", "error", "A host did not answer."));
     else if (wish->connections)
         take_connections(wish, asked->host_name, answer);
     else
@@ -201,6 +205,10 @@ static bool is_allowed(struct wish *wish)
     }
     if (auth->is_admin)
         return true;
+    if (wish->host_name) {
+        request_fail(wish->request, HTTP_FORBIDDEN, "PolicyNotAuthorized", "host: only administrators ask by host");
+        return false;
+    }
     if (wish->project_id && !streq(wish->project_id, auth->project_id)) {
         request_fail(wish->request, HTTP_NOT_FOUND, NULL, "Project %.64s could not be found.", wish->project_id);
         return false;

@@ -420,7 +420,7 @@ static const struct flag flows_flags[] = {
 };
 static const struct flag connection_conditions[] = {
     OWN("port", "PORT", "only of this port", COMPLETE_PORT),
-    OWN("host", "HOST", "only on this host", COMPLETE_HOST),
+    OWN("host", "HOST", "only on this host (administrators)", COMPLETE_HOST),
     OWN("project", "PROJECT", "only of this project's ports (administrators)", COMPLETE_PROJECT),
     OWN_CHOICE("protocol", "PROTOCOL", "tcp, udp, icmp, icmpv6, sctp or a number", "tcp udp icmp icmpv6 sctp"),
     OWN("address", "ADDRESS", "with this address, or one of this prefix, on either side or outside", COMPLETE_NOTHING),
@@ -778,7 +778,7 @@ const struct command commands[] = {
     {.name = "flows", .help = "Show a port's connections",
      .arguments = {{.name = "PORT", .completion = COMPLETE_PORT}}, .flags = {flows_flags}, .run = run_flows},
     {.name = "connections list", .help = "List connections of all hosts", .flags = {connection_conditions, flows_flags},
-     .run = run_connections_list, .details = "Each host with a port that is meant is asked. A connection between two ports is known to both of their hosts."},
+     .run = run_connections_list, .details = "Each host with a port that is meant is asked; which it is only administrators are told. A connection between two ports is known to both of their hosts."},
     {.name = "connections delete", .help = "End connections", .flags = {connection_conditions, connections_delete_flags}, .run = run_connections_delete,
      .details = "They are forgotten where they are known, with their translation. What still comes of one is judged as the beginning of another: TCP goes on "
                 "where rules would let it begin and nothing is translated."},

@@ -541,6 +541,27 @@ def test_a_project_waits_for_few_answers_about_connections(server, admin):
     stream.close()
 
 
+def test_a_tenant_is_not_told_where_its_connections_are(server, admin):
+    project, user, agent = admin.project("tenant-" + name()), "tenant-" + name(), Agent(admin, name())
+    admin.user(user, project=project)
+    client = server.client(user, "pw-of-user", project["name"])
+    port = client.port(client.network())
+    admin("PUT", f"/v2.0/ports/{port['id']}", {"port": {"binding:host_id": agent.name}}, 200)
+    stream = agent.watch()
+    stream.commit()
+    thread = answer_next(agent, stream, lambda q: {"answer": {"connections": [{"local": "a"}], "truncated": False}})
+    assert client("GET", "/weft/v1/connections", status=200)["connections"] == [{"local": "a"}]
+    thread.join()
+    thread = answer_next(agent, stream, lambda q: {"error": "busy"})
+    assert client("GET", "/weft/v1/connections", status=200)["failures"] == [{"error": "A host did not answer."}]
+    thread.join()
+    for host in (agent.name, "elsewhere"):
+        for method in ("GET", "DELETE"):
+            refused = client(method, f"/weft/v1/connections?host={host}", status=403)["NeutronError"]
+            assert refused["type"] == "PolicyNotAuthorized" and agent.name not in refused["message"]
+    stream.close()
+
+
 def test_trace_goes_on_at_the_next_host(admin, network):
     one, two = Agent(admin, name(), tunnel_address="192.0.2.1"), Agent(admin, name(), tunnel_address="192.0.2.2")
     port = admin.port(network, **{"binding:host_id": one.name})
