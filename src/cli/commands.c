@@ -549,7 +549,8 @@ const struct command commands[] = {
 
     {.name = "address-scope create", .help = "Create an address scope, for subnet pools", .arguments = {{.name = "NAME"}},
      .flags = {address_scope_create_attributes, share_attributes, common_attributes, owner}, .run = run_create, .resource = &resource_address_scope,
-     .details = "Routers forward within a scope, and nothing between two; within one IPv4 leaves to an external network untranslated."},
+     .details = "Routers forward within a scope, and nothing between two; within one IPv4 leaves to an external network untranslated. "
+                "With --share any project may put a pool of any free prefix into it: where projects do not trust each other, share pools instead."},
     {.name = "address-scope list", .help = "List address scopes", .flags = {name_filter, filters}, .run = run_list, .resource = &resource_address_scope},
     {.name = "address-scope show", .help = "Show an address scope", .arguments = {{.name = "SCOPE", .completion = COMPLETE_ADDRESS_SCOPE}},
      .run = run_show, .resource = &resource_address_scope},
