@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "weft/base/memory.h"
 #include "weft/base/util.h"
 #include "weft/compiler/compiler.h"
 #include "weft/dataplane/maps.h"
@@ -312,6 +313,7 @@ int main(int argc, char **argv)
     struct maps *maps = NULL;
     uint64_t start_ns;
 
+    memory_keep();
     make_world(&world, argc > 2 ? strtoul(argv[2], NULL, 10) : 10000, argc > 3 ? strtoul(argv[3], NULL, 10) : 500);
     desired_init(&desired);
     measure_compile(&world, &desired);

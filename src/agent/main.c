@@ -19,6 +19,7 @@
 #include "weft/agent/verdicts.h"
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
+#include "weft/base/memory.h"
 #include "weft/base/options.h"
 #include "weft/dataplane/attach.h"
 
@@ -479,6 +480,7 @@ int main(int argc, char **argv)
     char **arguments = NULL;
     int n_arguments = 0, result;
 
+    memory_keep();
     signal(SIGPIPE, SIG_IGN);
     result = options_parse(options, CONFIG_PATH, usage, argc, argv, &arguments, &n_arguments, &error);
     if (result == 0)
