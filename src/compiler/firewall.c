@@ -291,7 +291,7 @@ static size_t root_of(size_t *parents, size_t i)
 
 static size_t network_number(const struct firewall *firewall, const struct compile_port *port)
 {
-    const struct compile_network *network = compile_find_network(firewall->index, port->port->network_id);
+    const struct compile_network *network = compile_place_of(firewall->index, port)->network;
 
     return network ? (size_t)(network - firewall->index->network_array) : SIZE_MAX;
 }

@@ -30,10 +30,13 @@ const struct compile_physical *compile_find_physical(const struct compile_index 
     return NULL;
 }
 
+static const uint64_t announcer_key[2] = {0x7765667467617465, 0x776179616e6e6f75};
+
 static int find_gateways(const struct snapshot *snapshot, struct compile_physical *physical)
 {
     physical->hosts = calloc(snapshot->n_hosts + 1, sizeof(*physical->hosts));
-    if (!physical->hosts)
+    physical->name_hashes = calloc(snapshot->n_hosts + 1, sizeof(*physical->name_hashes));
+    if (!physical->hosts || !physical->name_hashes)
         return -ENOMEM;
     for (size_t i = 0; i < snapshot->n_hosts; i++)
         if (snapshot->hosts[i].host->object.name && snapshot->hosts[i].host->state == HOST_STATE_UP &&
@@ -41,6 +44,11 @@ static int find_gateways(const struct snapshot *snapshot, struct compile_physica
             physical->hosts[physical->n_hosts++] = &snapshot->hosts[i];
     if (physical->n_hosts)
         qsort(physical->hosts, physical->n_hosts, sizeof(*physical->hosts), compare_hosts);
+    for (size_t i = 0; i < physical->n_hosts; i++) {
+        const char *name = physical->hosts[i]->host->object.name;
+
+        physical->name_hashes[i] = siphash(announcer_key, name, strlen(name));
+    }
     for (size_t i = 0; i < snapshot->n_uplinks && !physical->uplink; i++)
         if (streq(snapshot->uplinks[i].physical_network, physical->name))
             physical->uplink = &snapshot->uplinks[i];
@@ -79,7 +87,6 @@ bool compile_has_uplink(const struct compile_physical *physical, const struct co
 const struct compile_host *compile_find_announcer(const struct compile_index *index, const struct network *network,
                                                   const struct ip_address *address, const char *at_home)
 {
-    static const uint64_t key[2] = {0x7765667467617465, 0x776179616e6e6f75};
     const struct compile_physical *physical = compile_find_physical(index, network);
     const struct compile_host *best = NULL;
     uint32_t best_score = 0;
@@ -89,13 +96,13 @@ const struct compile_host *compile_find_announcer(const struct compile_index *in
         struct {
             uint32_t vni, host;
             uint8_t address[16];
-        } text = {.vni = network->vni, .host = siphash(key, name, strlen(name))};
+        } text = {.vni = network->vni, .host = physical->name_hashes[i]};
         uint32_t score;
 
         if (at_home && streq(name, at_home))
             return physical->hosts[i];
         memcpy(text.address, address->bytes, sizeof(text.address));
-        score = siphash(key, &text, sizeof(text));
+        score = siphash(announcer_key, &text, sizeof(text));
         if (!best || score > best_score) {
             best = physical->hosts[i];
             best_score = score;

@@ -1,5 +1,5 @@
 /* Lookups of one compilation: built first, thrown away at its end. */
-#include "weft/compiler/index.h"
+#include "weft/compiler/layers.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,10 +12,12 @@ static void gather_subnets(struct compile_index *index)
     size_t next = 0;
 
     for (size_t i = 0; i < snapshot->n_subnets; i++) {
-        struct compile_network *network = compile_find_network(index, snapshot->subnets[i]->network_id);
+        struct compile_subnet *entry = &index->subnet_array[i];
 
-        if (network)
-            network->n_subnets++;
+        entry->network = compile_find_network(index, snapshot->subnets[i]->network_id);
+        if (entry->network)
+            entry->network->n_subnets++;
+        index->has_scopes |= snapshot->subnets[i]->address_scope_id[0] != '\0';
     }
     for (size_t i = 0; i < snapshot->n_networks; i++) {
         index->network_array[i].first_subnet = next;
@@ -23,16 +25,57 @@ static void gather_subnets(struct compile_index *index)
         index->network_array[i].n_subnets = 0;
     }
     for (size_t i = 0; i < snapshot->n_subnets; i++) {
-        struct compile_network *network = compile_find_network(index, snapshot->subnets[i]->network_id);
+        struct compile_network *network = index->subnet_array[i].network;
 
         if (network)
             index->subnets_by_network[network->first_subnet + network->n_subnets++] = snapshot->subnets[i];
     }
 }
 
-static struct compile_router_entry *router_of(const struct compile_index *index, const struct compile_port *port)
+static uint32_t output_of(const struct compile_index *index, const struct compile_port *port)
 {
-    return port->router_port && port->port->device_id ? (struct compile_router_entry *)compile_find_router(index, port->port->device_id) : NULL;
+    const char *binding = port->port->binding_host_id;
+
+    if (port->router_port)
+        return OUTPUT_ROUTER | port->router_port;
+    if (!binding || !binding[0])
+        return OUTPUT_NONE;
+    if (streq(binding, index->snapshot->host_name))
+        return port->slot ? OUTPUT_LOCAL | port->slot : OUTPUT_NONE;
+
+    const struct compile_host *host = compile_find_host(index, binding);
+
+    return host && host->slot ? OUTPUT_REMOTE | host->slot : OUTPUT_NONE;
+}
+
+static bool has_prefixes(const struct port *port)
+{
+    for (size_t i = 0; i < port->n_allowed_address_pairs; i++)
+        if (prefix_bits(&port->allowed_address_pairs[i].prefix) != 128)
+            return true;
+    return false;
+}
+
+static int find_places(struct compile_index *index)
+{
+    const struct snapshot *snapshot = index->snapshot;
+
+    index->places = malloc((snapshot->n_ports + 1) * sizeof(*index->places));
+    if (!index->places)
+        return -ENOMEM;
+    for (size_t i = 0; i < snapshot->n_ports; i++) {
+        const struct compile_port *port = &snapshot->ports[i];
+        bool has_router = port->router_port && port->port->device_id;
+
+        index->places[i] = (struct compile_place){
+            .network = compile_find_network(index, port->port->network_id),
+            .router = has_router ? (struct compile_router_entry *)compile_find_router(index, port->port->device_id) : NULL,
+            .output = output_of(index, port),
+            .id_bits = compile_id_bits(port->port->object.id),
+            .names_prefixes = compile_port_has_policy(port->port) && has_prefixes(port->port),
+        };
+    }
+    return 0;
 }
 
 static int compare_ports(const void *a, const void *b)
@@ -49,7 +92,7 @@ static int gather_router_ports(struct compile_index *index)
     size_t next = 0;
 
     for (size_t i = 0; i < snapshot->n_ports; i++) {
-        struct compile_router_entry *router = router_of(index, &snapshot->ports[i]);
+        struct compile_router_entry *router = index->places[i].router;
 
         if (router)
             router->n_ports++;
@@ -63,7 +106,7 @@ static int gather_router_ports(struct compile_index *index)
     if (!index->ports_by_router)
         return -ENOMEM;
     for (size_t i = 0; i < snapshot->n_ports; i++) {
-        struct compile_router_entry *router = router_of(index, &snapshot->ports[i]);
+        struct compile_router_entry *router = index->places[i].router;
 
         if (router)
             index->ports_by_router[router->first_port + router->n_ports++] = &snapshot->ports[i];
@@ -89,6 +132,9 @@ int compile_index_build(const struct snapshot *snapshot, struct compile_index *r
     if (!ret->network_array || !ret->subnet_array || !ret->subnets_by_network || !ret->router_array || !ret->host_nodes || !ret->host_by_slot)
         goto no_memory;
 
+    if (hashmap_reserve(&ret->networks, 2 * snapshot->n_networks) < 0 || hashmap_reserve(&ret->subnets, snapshot->n_subnets) < 0 ||
+        hashmap_reserve(&ret->routers, 2 * snapshot->n_routers) < 0)
+        goto no_memory;
     for (size_t i = 0; i < snapshot->n_networks; i++) {
         struct compile_network *entry = &ret->network_array[i];
 
@@ -111,8 +157,6 @@ int compile_index_build(const struct snapshot *snapshot, struct compile_index *r
         if (hashmap_insert(&ret->routers, &entry->by_id, entry->router->router->object.id, UUID_TEXT_SIZE - 1) == -ENOMEM)
             goto no_memory;
     }
-    if (snapshot->n_routers && gather_router_ports(ret) < 0)
-        goto no_memory;
     for (size_t i = 0; i < snapshot->n_hosts; i++) {
         const char *name = snapshot->hosts[i].host->object.name;
 
@@ -120,6 +164,8 @@ int compile_index_build(const struct snapshot *snapshot, struct compile_index *r
         if (name && hashmap_insert(&ret->hosts, &ret->host_nodes[i], name, strlen(name)) == -ENOMEM)
             goto no_memory;
     }
+    if (find_places(ret) < 0 || (snapshot->n_routers && gather_router_ports(ret) < 0))
+        goto no_memory;
     if (compile_find_physicals(ret) < 0 || compile_index_logs(ret) < 0)
         goto no_memory;
     return 0;
@@ -134,7 +180,7 @@ void compile_index_clear(struct compile_index *index)
     for (size_t i = 0; index->network_array && i < index->snapshot->n_networks; i++)
         free(index->network_array[i].outputs);
     for (size_t i = 0; i < index->n_physicals; i++)
-        free(index->physicals[i].hosts);
+        free(index->physicals[i].hosts), free(index->physicals[i].name_hashes);
     free(index->physicals);
     free(index->network_array);
     free(index->log_array);
@@ -143,6 +189,8 @@ void compile_index_clear(struct compile_index *index)
     free(index->subnets_by_network);
     free(index->router_array);
     free(index->ports_by_router);
+    free(index->places);
+    free(index->ring_distances);
     free(index->host_nodes);
     free(index->host_by_slot);
     free(index->firewall_sets);
@@ -184,22 +232,6 @@ const struct compile_host *compile_find_host(const struct compile_index *index, 
     struct hashmap_node *node = hashmap_find(&index->hosts, name, strlen(name));
 
     return node ? &index->snapshot->hosts[node - index->host_nodes] : NULL;
-}
-
-uint32_t compile_output(const struct compile_index *index, const struct compile_port *port)
-{
-    const char *binding = port->port->binding_host_id;
-
-    if (port->router_port)
-        return OUTPUT_ROUTER | port->router_port;
-    if (!binding || !binding[0])
-        return OUTPUT_NONE;
-    if (streq(binding, index->snapshot->host_name))
-        return port->slot ? OUTPUT_LOCAL | port->slot : OUTPUT_NONE;
-
-    const struct compile_host *host = compile_find_host(index, binding);
-
-    return host && host->slot ? OUTPUT_REMOTE | host->slot : OUTPUT_NONE;
 }
 
 uint32_t compile_object_number(const struct object *object)

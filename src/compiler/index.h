@@ -20,6 +20,7 @@ struct compile_network {
 struct compile_subnet {
     struct hashmap_node by_id;
     const struct subnet *subnet;
+    struct compile_network *network; /* NULL: not known. */
 };
 
 struct compile_router_entry {
@@ -28,11 +29,21 @@ struct compile_router_entry {
     size_t first_port, n_ports; /* In ports_by_router. */
 };
 
+/* What several layers ask about a port, found once: the ports themselves are far apart in memory, and to look into each is what takes the time. */
+struct compile_place {
+    struct compile_network *network;     /* NULL: not known. */
+    struct compile_router_entry *router; /* Of a router's port; NULL: it is none, or not known. */
+    uint32_t output;                     /* Where frames for the port go: OUTPUT_*. */
+    uint16_t id_bits;                    /* compile_id_bits() of its id. */
+    bool names_prefixes;                 /* It is in security groups, and some allowed address pair is not one address. */
+};
+
 /* The live hosts with an uplink into a physical network: its gateways. */
 struct compile_physical {
     const char *name;
     const struct compile_uplink *uplink; /* This host's; NULL: none. */
     const struct compile_host **hosts;   /* By name. */
+    uint32_t *name_hashes;               /* Parallel to 'hosts'. */
     size_t n_hosts;
 };
 
@@ -42,6 +53,7 @@ struct compile_index {
     struct compile_subnet *subnet_array;
     const struct subnet **subnets_by_network; /* Those of a network together. */
     struct compile_router_entry *router_array;
+    struct compile_place *places;    /* Parallel to snapshot->ports. */
     const struct compile_port **ports_by_router; /* Those of a router together, by id. */
     struct compile_physical *physicals; /* One for each name that some network has. */
     size_t n_physicals;
@@ -49,6 +61,8 @@ struct compile_index {
     struct hashmap_node *host_nodes; /* Parallel to snapshot->hosts; keyed by name. */
     const struct compile_host **host_by_slot;
     uint32_t n_host_slots;
+    uint32_t *ring_distances;        /* By host slot: switching.c */
+    bool has_scopes;                 /* Some subnet is in an address scope. */
     struct port_policy *firewall_sets; /* By index of the snapshot's ports; NULL: no port has one. */
     const struct snapshot *snapshot;
 };
@@ -61,8 +75,11 @@ const struct subnet *compile_find_subnet(const struct compile_index *index, cons
 const struct compile_router_entry *compile_find_router(const struct compile_index *index, const char *id);
 const struct compile_host *compile_find_host(const struct compile_index *index, const char *name);
 
-/* Where frames for 'port' go: OUTPUT_*. */
-uint32_t compile_output(const struct compile_index *index, const struct compile_port *port);
+/* 'port' is one of the snapshot's. */
+static inline const struct compile_place *compile_place_of(const struct compile_index *index, const struct compile_port *port)
+{
+    return &index->places[port - index->snapshot->ports];
+}
 
 /* logging.c: fills the index.  Returns 0 or -ENOMEM. */
 int compile_index_logs(struct compile_index *index);
@@ -91,6 +108,16 @@ static inline uint32_t compile_id_from_hash(uint32_t hash, uint32_t last)
     uint32_t wanted = hash >> 1; /* So that counting on never wraps. */
 
     return wanted > last ? wanted : last + 1;
+}
+
+/* A few bits of an id: who looks for some objects among many looks at these first. */
+static inline uint16_t compile_id_bits(const char *id)
+{
+    uint64_t beginning = 0;
+
+    for (size_t i = 0; i < sizeof(beginning) && id[i]; i++)
+        beginning = beginning << 8 | (uint8_t)id[i];
+    return (uint16_t)((beginning * 0x9e3779b97f4a7c15) >> 48);
 }
 
 /* The first 32 bits of the object's id: what tables name it by, for people and to tell it from others. */

@@ -7,13 +7,30 @@
 #include "weft/compiler/layers.h"
 #include "weft/model/routed.h"
 
+#define WANTED_BITS 65536 /* All that compile_id_bits() can be. */
+
+struct port_node {
+    struct hashmap_node by_id;
+    const struct compile_port *port;
+};
+
+/* Where the router's blocks are in 'blocks'. */
+struct router_blocks {
+    size_t first, n;
+};
+
+struct sorted_router {
+    uint32_t number; /* compile_object_number() */
+    const struct compile_router_entry *entry;
+};
+
 struct nat {
     const struct compile_index *index;
     struct desired *desired;
-    struct hashmap ports;             /* By id; nodes parallel to the snapshot's ports. */
-    struct hashmap_node *port_nodes;
+    struct hashmap ports;             /* By id: those that somebody may ask for. */
+    struct port_node *port_nodes;
+    uint64_t *wanted;                 /* WANTED_BITS of them, by the bits of ids. */
     const struct snat_block **blocks; /* Those of a router together, by first port. */
-    const struct compile_router_entry **routers; /* By id. */
     struct routed_prefix *routed;
     size_t n_routed, n_routed_capacity;
 };
@@ -28,16 +45,50 @@ static __u32 ipv4_of(const struct ip_address *address)
 
 /* ---- finding ----------------------------------------------------------------------------------------------------------------- */
 
+static bool is_wanted(const struct nat *nat, size_t port)
+{
+    uint16_t bit = nat->index->places[port].id_bits;
+
+    return nat->wanted[bit / 64] >> bit % 64 & 1;
+}
+
+static void want(struct nat *nat, const char *id)
+{
+    uint16_t bit = compile_id_bits(id);
+
+    nat->wanted[bit / 64] |= (uint64_t)1 << bit % 64;
+}
+
+/* Of many ports few have floating IPs or forwardings: only those that may be asked for are put into the map.  The bits of their ids say which, so
+ * some are there for nothing. */
 static int index_ports(struct nat *nat)
 {
     const struct snapshot *snapshot = nat->index->snapshot;
+    size_t n = 0;
 
-    nat->port_nodes = calloc(snapshot->n_ports + 1, sizeof(*nat->port_nodes));
-    if (!nat->port_nodes || hashmap_reserve(&nat->ports, snapshot->n_ports) < 0)
+    nat->wanted = calloc(WANTED_BITS / 64, sizeof(*nat->wanted));
+    if (!nat->wanted)
         return -ENOMEM;
+    for (size_t i = 0; i < snapshot->n_floating_ips; i++)
+        want(nat, snapshot->floating_ips[i]->port_id);
+    for (size_t i = 0; i < snapshot->n_port_forwardings; i++)
+        want(nat, snapshot->port_forwardings[i]->internal_port_id);
     for (size_t i = 0; i < snapshot->n_ports; i++)
-        if (hashmap_insert(&nat->ports, &nat->port_nodes[i], snapshot->ports[i].port->object.id, UUID_TEXT_SIZE - 1) == -ENOMEM)
+        n += is_wanted(nat, i);
+    nat->port_nodes = calloc(n + 1, sizeof(*nat->port_nodes));
+    if (!nat->port_nodes || hashmap_reserve(&nat->ports, n) < 0)
+        return -ENOMEM;
+    n = 0;
+    for (size_t i = 0; i < snapshot->n_ports; i++) {
+        struct port_node *entry = &nat->port_nodes[n];
+
+        if (!is_wanted(nat, i))
+            continue;
+        entry->port = &snapshot->ports[i];
+        n++;
+        if (hashmap_insert(&nat->ports, &entry->by_id, entry->port->port->object.id, UUID_TEXT_SIZE - 1) == -ENOMEM)
             return -ENOMEM;
+    }
     return 0;
 }
 
@@ -45,7 +96,7 @@ static const struct compile_port *find_port(const struct nat *nat, const char *i
 {
     struct hashmap_node *node = id[0] ? hashmap_find(&nat->ports, id, strlen(id)) : NULL;
 
-    return node ? &nat->index->snapshot->ports[node - nat->port_nodes] : NULL;
+    return node ? CONTAINER_OF(node, struct port_node, by_id)->port : NULL;
 }
 
 /* The router's port on the external network; NULL: none, or none that we know. */
@@ -161,7 +212,7 @@ static int add_floating_ip(struct nat *nat, const struct floating_ip *model)
     gateway = find_gateway(nat, model->router_id, model->floating_network_id);
     if (!network || !port || !gateway || !fixed || !ip_is_v4(fixed) || !ip_is_v4(&model->floating_address))
         return 0;
-    value.output = compile_output(nat->index, port);
+    value.output = compile_place_of(nat->index, port)->output;
     value.router_port = gateway->router_port;
     if (port->slot) {
         struct floating_key key = {port->slot, ipv4_of(fixed)};
@@ -220,7 +271,7 @@ static int add_forwarding(struct nat *nat, const struct port_forwarding *model, 
     if (!network || !port || !gateway || !ip_is_v4(&model->internal_address))
         return 0;
     value.vni = network->network->vni;
-    value.output = compile_output(nat->index, port);
+    value.output = compile_place_of(nat->index, port)->output;
     value.router_port = gateway->router_port;
     if (port->slot)
         value.address = ipv4_of(&model->internal_address);
@@ -262,9 +313,8 @@ static int add_forwardings(struct nat *nat)
 static int compare_blocks(const void *a, const void *b)
 {
     const struct snat_block *x = *(const struct snat_block *const *)a, *y = *(const struct snat_block *const *)b;
-    int order = strcmp(x->router_id, y->router_id);
 
-    return order ? order : x->first_port < y->first_port ? -1 : x->first_port > y->first_port;
+    return x->first_port < y->first_port ? -1 : x->first_port > y->first_port;
 }
 
 static bool block_is_valid(const struct snat_block *block)
@@ -394,7 +444,7 @@ static int add_router(struct nat *nat, const struct compile_router_entry *entry,
 
     for (size_t i = 0; i < entry->n_ports; i++) {
         const struct compile_port *gateway = nat->index->ports_by_router[entry->first_port + i];
-        const struct compile_network *network = compile_find_network(nat->index, gateway->port->network_id);
+        const struct compile_network *network = compile_place_of(nat->index, gateway)->network;
         const struct ip_address *address = first_ipv4(gateway->port);
 
         if (!compile_is_gateway(gateway->port) || !network)
@@ -421,55 +471,71 @@ static int add_router(struct nat *nat, const struct compile_router_entry *entry,
     return 0;
 }
 
-/* Where the blocks of a router begin in the sorted array, by bisection. */
-static size_t first_block(const struct nat *nat, const char *router_id)
-{
-    size_t low = 0, high = nat->index->snapshot->n_snat_blocks;
-
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-
-        if (strcmp(nat->blocks[middle]->router_id, router_id) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
+/* The ids' beginnings, as numbers, mostly decide. */
 static int compare_routers(const void *a, const void *b)
 {
-    const struct compile_router_entry *x = *(const struct compile_router_entry *const *)a, *y = *(const struct compile_router_entry *const *)b;
+    const struct sorted_router *x = a, *y = b;
 
-    return strcmp(x->router->router->object.id, y->router->router->object.id);
+    if (x->number != y->number)
+        return x->number < y->number ? -1 : 1;
+    return strcmp(x->entry->router->router->object.id, y->entry->router->router->object.id);
+}
+
+/* The blocks of known routers, those of one together: counts, places, fills. */
+static void gather_blocks(struct nat *nat, const struct compile_router_entry **owners, struct router_blocks *of_routers)
+{
+    const struct snapshot *snapshot = nat->index->snapshot;
+    size_t next = 0;
+
+    for (size_t i = 0; i < snapshot->n_snat_blocks; i++) {
+        owners[i] = compile_find_router(nat->index, snapshot->snat_blocks[i]->router_id);
+        if (owners[i])
+            of_routers[owners[i] - nat->index->router_array].n++;
+    }
+    for (size_t i = 0; i < snapshot->n_routers; i++) {
+        of_routers[i].first = next;
+        next += of_routers[i].n;
+        of_routers[i].n = 0;
+    }
+    for (size_t i = 0; i < snapshot->n_snat_blocks; i++) {
+        struct router_blocks *of_router = owners[i] ? &of_routers[owners[i] - nat->index->router_array] : NULL;
+
+        if (of_router)
+            nat->blocks[of_router->first + of_router->n++] = snapshot->snat_blocks[i];
+    }
+    for (size_t i = 0; i < snapshot->n_routers; i++)
+        if (of_routers[i].n > 1)
+            qsort(nat->blocks + of_routers[i].first, of_routers[i].n, sizeof(*nat->blocks), compare_blocks);
 }
 
 static int add_routers(struct nat *nat)
 {
     const struct snapshot *snapshot = nat->index->snapshot;
+    const struct compile_router_entry **owners = calloc(snapshot->n_snat_blocks + 1, sizeof(*owners));
+    struct router_blocks *of_routers = calloc(snapshot->n_routers + 1, sizeof(*of_routers));
+    struct sorted_router *sorted = calloc(snapshot->n_routers + 1, sizeof(*sorted));
+    int error = 0;
 
     nat->blocks = calloc(snapshot->n_snat_blocks + 1, sizeof(*nat->blocks));
-    nat->routers = calloc(snapshot->n_routers + 1, sizeof(*nat->routers));
-    if (!nat->blocks || !nat->routers)
-        return -ENOMEM;
-    for (size_t i = 0; i < snapshot->n_routers; i++)
-        nat->routers[i] = &nat->index->router_array[i];
-    if (snapshot->n_routers)
-        qsort(nat->routers, snapshot->n_routers, sizeof(*nat->routers), compare_routers);
-    if (snapshot->n_snat_blocks) {
-        memcpy(nat->blocks, snapshot->snat_blocks, snapshot->n_snat_blocks * sizeof(*nat->blocks));
-        qsort(nat->blocks, snapshot->n_snat_blocks, sizeof(*nat->blocks), compare_blocks);
-    }
-    for (size_t i = 0; i < snapshot->n_routers; i++) {
-        const struct compile_router_entry *router = nat->routers[i];
-        size_t first = first_block(nat, router->router->router->object.id), n = 0;
+    if (!owners || !of_routers || !sorted || !nat->blocks)
+        error = -ENOMEM;
+    else
+        gather_blocks(nat, owners, of_routers);
+    for (size_t i = 0; i < snapshot->n_routers && error == 0; i++)
+        sorted[i] = (struct sorted_router){compile_object_number(&snapshot->routers[i].router->object), &nat->index->router_array[i]};
+    if (error == 0 && snapshot->n_routers)
+        qsort(sorted, snapshot->n_routers, sizeof(*sorted), compare_routers);
+    for (size_t i = 0; i < snapshot->n_routers && error == 0; i++) {
+        const struct compile_router_entry *router = sorted[i].entry;
+        const struct router_blocks *blocks = &of_routers[router - nat->index->router_array];
 
-        while (first + n < snapshot->n_snat_blocks && streq(nat->blocks[first + n]->router_id, router->router->router->object.id))
-            n++;
-        if (router->router->number && add_router(nat, router, nat->blocks + first, n) < 0)
-            return -ENOMEM;
+        if (router->router->number)
+            error = add_router(nat, router, nat->blocks + blocks->first, blocks->n);
     }
-    return add_routed_prefixes(nat);
+    free(owners);
+    free(of_routers);
+    free(sorted);
+    return error < 0 ? error : add_routed_prefixes(nat);
 }
 
 /* ---- all together ------------------------------------------------------------------------------------------------------------------------- */
@@ -491,8 +557,8 @@ static int add_outside_neighbors(struct nat *nat)
 static void nat_clear(struct nat *nat)
 {
     free(nat->port_nodes);
+    free(nat->wanted);
     free(nat->blocks);
-    free(nat->routers);
     free(nat->routed);
     hashmap_clear(&nat->ports);
 }
@@ -507,7 +573,7 @@ int compile_nat(struct compile_index *index, struct desired *desired)
         error = index_ports(&nat);
     for (size_t i = 0; i < snapshot->n_floating_ips && error == 0; i++)
         error = add_floating_ip(&nat, snapshot->floating_ips[i]);
-    if (error == 0)
+    if (error == 0 && snapshot->n_port_forwardings)
         error = add_forwardings(&nat);
     if (error == 0)
         error = add_routers(&nat);

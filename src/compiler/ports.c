@@ -189,7 +189,7 @@ int compile_ports(struct compile_index *index, struct desired *desired)
 {
     for (size_t i = 0; i < index->snapshot->n_ports; i++) {
         const struct compile_port *entry = &index->snapshot->ports[i];
-        const struct compile_network *network = entry->slot ? compile_find_network(index, entry->port->network_id) : NULL;
+        const struct compile_network *network = entry->slot ? compile_place_of(index, entry)->network : NULL;
 
         if (!network)
             continue;

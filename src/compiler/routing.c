@@ -91,7 +91,7 @@ static const struct fixed_ip *first_address(const struct port *port, bool v4)
 
 static const char *scope_of(const struct routing *routing, const struct fixed_ip *address)
 {
-    const struct subnet *subnet = address ? compile_find_subnet(routing->index, address->subnet_id) : NULL;
+    const struct subnet *subnet = address && routing->index->has_scopes ? compile_find_subnet(routing->index, address->subnet_id) : NULL;
 
     return subnet ? subnet->address_scope_id : "";
 }
@@ -392,7 +392,7 @@ static int add_router(struct routing *routing, const struct compile_router_entry
     error = number_scopes(routing, entry);
     for (size_t i = 0; i < entry->n_ports && error == 0; i++) {
         const struct compile_port *port = routing->index->ports_by_router[entry->first_port + i];
-        const struct compile_network *network = compile_find_network(routing->index, port->port->network_id);
+        const struct compile_network *network = compile_place_of(routing->index, port)->network;
 
         if (!network)
             continue;
@@ -410,7 +410,7 @@ static int add_gateway(struct routing *routing, const struct compile_router_entr
     for (size_t i = 0; entry->router->number && i < entry->n_ports; i++) {
         const struct compile_port *port = routing->index->ports_by_router[entry->first_port + i];
 
-        if (compile_is_gateway(port->port) && compile_find_network(routing->index, port->port->network_id) &&
+        if (compile_is_gateway(port->port) && compile_place_of(routing->index, port)->network &&
             add_default_routes(routing, entry->router, port) < 0)
             return -ENOMEM;
     }

@@ -30,6 +30,7 @@ struct port_sets {
 };
 
 struct security {
+    const struct compile_index *index;
     const struct snapshot *snapshot;
     struct hashmap security_groups, address_groups;
     struct group *groups, *address_group_array;
@@ -98,11 +99,8 @@ static void find_prefixes(struct security *security)
 {
     for (size_t i = 0; i < security->snapshot->n_ports; i++) {
         const struct port *port = security->snapshot->ports[i].port;
-        bool has_prefixes = false;
 
-        for (size_t k = 0; k < port->n_allowed_address_pairs; k++)
-            has_prefixes |= !is_whole(&port->allowed_address_pairs[k].prefix);
-        for (size_t k = 0; has_prefixes && compile_port_has_policy(port) && k < port->n_security_groups; k++) {
+        for (size_t k = 0; security->index->places[i].names_prefixes && k < port->n_security_groups; k++) {
             struct group *group = find_group(&security->security_groups, port->security_groups[k].id);
 
             if (group)
@@ -402,6 +400,7 @@ int compile_security(struct compile_index *index, struct desired *desired)
 {
     const struct snapshot *snapshot = index->snapshot;
     struct security security = {
+        .index = index,
         .snapshot = snapshot,
         .groups = calloc(snapshot->n_security_groups + 1, sizeof(*security.groups)),
         .address_group_array = calloc(snapshot->n_address_groups + 1, sizeof(*security.address_group_array)),

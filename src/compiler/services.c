@@ -29,7 +29,7 @@ static void find_gateways(struct compile_index *index)
 {
     for (size_t i = 0; i < index->snapshot->n_ports; i++) {
         const struct compile_port *port = &index->snapshot->ports[i];
-        struct compile_network *network = port->router_port ? compile_find_network(index, port->port->network_id) : NULL;
+        struct compile_network *network = port->router_port ? compile_place_of(index, port)->network : NULL;
 
         for (size_t k = 0; network && k < port->port->n_fixed_ips; k++) {
             const struct fixed_ip *fixed = &port->port->fixed_ips[k];
@@ -58,7 +58,7 @@ int compile_services(struct compile_index *index, struct desired *desired)
 {
     for (size_t i = 0; i < index->snapshot->n_subnets; i++) {
         const struct subnet *subnet = index->snapshot->subnets[i];
-        const struct compile_network *network = compile_find_network(index, subnet->network_id);
+        const struct compile_network *network = index->subnet_array[i].network;
         bool v4 = ip_is_v4(&subnet->cidr.address);
 
         if (!network || !subnet->enable_dhcp || (v4 && subnet->has_gateway && network->may_learn))

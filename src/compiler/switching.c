@@ -96,8 +96,9 @@ static int add_movables(const struct port *port, uint32_t vni, uint32_t output, 
 static int add_port(struct compile_index *index, const struct compile_port *entry, struct desired *desired)
 {
     const struct port *port = entry->port;
-    struct compile_network *network = compile_find_network(index, port->network_id);
-    uint32_t output = compile_output(index, entry);
+    const struct compile_place *place = compile_place_of(index, entry);
+    struct compile_network *network = place->network;
+    uint32_t output = place->output;
 
     if (!network || output == OUTPUT_NONE)
         return 0;
@@ -153,20 +154,37 @@ static int add_flood(struct desired *desired, uint32_t vni, uint32_t index, uint
     return rows_add(&desired->tables[TABLE_FLOOD], &key, &value);
 }
 
-/* May the host pass copies on?  Then '*ret' is filled in but for the output. */
-static bool find_in_ring(const struct compile_index *index, uint32_t output, struct ring_host *ret)
+/* How far a host is from this one; 0 if it may not pass copies on. */
+static uint32_t ring_distance(const struct compile_host *host, const struct ip_address *here)
 {
     static const uint8_t none[16];
-    const struct ip_address *here = &index->snapshot->tunnel_address;
-    uint32_t slot = output & OUTPUT_SLOT_MASK;
-    const struct compile_host *host = slot < index->n_host_slots ? index->host_by_slot[slot] : NULL;
 
     if (!host || ip_is_zero(here) || !host->host->has_tunnel_address || host->host->state == HOST_STATE_DOWN ||
         memcmp(host->path.next_hop, none, sizeof(none)) == 0)
+        return 0;
+    return (compile_flood_key(&host->host->tunnel_address) - compile_flood_key(here)) & FLOOD_KEY_MASK;
+}
+
+static int find_ring_distances(struct compile_index *index)
+{
+    index->ring_distances = calloc(index->n_host_slots + 1, sizeof(*index->ring_distances));
+    if (!index->ring_distances)
+        return -ENOMEM;
+    for (size_t i = 0; i < index->n_host_slots; i++)
+        index->ring_distances[i] = ring_distance(index->host_by_slot[i], &index->snapshot->tunnel_address);
+    return 0;
+}
+
+/* May the host pass copies on?  Then '*ret' is filled in but for the output. */
+static bool find_in_ring(const struct compile_index *index, uint32_t output, struct ring_host *ret)
+{
+    uint32_t slot = output & OUTPUT_SLOT_MASK;
+
+    if (slot >= index->n_host_slots || !index->ring_distances[slot])
         return false;
-    ret->address = &host->host->tunnel_address;
-    ret->distance = (compile_flood_key(ret->address) - compile_flood_key(here)) & FLOOD_KEY_MASK;
-    return ret->distance != 0;
+    ret->address = &index->host_by_slot[slot]->host->tunnel_address;
+    ret->distance = index->ring_distances[slot];
+    return true;
 }
 
 /* The lists of tables.h.  Writing a changed list is not atomic: for the instant of the update a copy may go to a neighbour in the list
@@ -254,6 +272,8 @@ int compile_switching(struct compile_index *index, struct desired *desired)
 {
     const uint32_t *projects = index->snapshot->network_projects;
 
+    if (find_ring_distances(index) < 0)
+        return -ENOMEM;
     for (size_t i = 0; i < index->snapshot->n_ports; i++)
         if (add_port(index, &index->snapshot->ports[i], desired) < 0)
             return -ENOMEM;
