@@ -332,6 +332,12 @@ def arrives(workload, to, size, *options, wait=2):
 def test_every_size_passes_with_and_without_dont_fragment(cloud):
     """Ports have groups, so fragments follow their first one; the way through the world narrows to 1300 bytes behind NAT."""
     client = cloud.client
+    # Who does not know the path's MTU sends fragments that are too large on the way; all of a packet come in the order that they were sent in.
+    for one in (client, cloud.server):
+        one.run("ip", "route", "flush", "cache")
+    for to in (cloud.address("b1", 4), cloud.address("c2", 4)):
+        said = client.run("ping", "-n", "-q", "-c", 10, "-i", "0.1", "-W", 2, "-M", "dont", "-s", 4000, to, check=False)
+        assert " 10 received" in said and " mtu " not in client.run("ip", "route", "get", to), said
     for to, header, narrow in ((cloud.address("c2", 4), 28, 1400), (cloud.address("c2", 6), 48, 1400), (FAR, 28, 1300)):
         # Both sides are told the path's MTU.
         back = cloud.address("a1", 6 if ":" in to else 4)

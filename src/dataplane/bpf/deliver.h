@@ -41,7 +41,7 @@ static __always_inline __u32 deliver_local(struct __sk_buff *skb, struct packet 
         if (port->flags & (PORT_INGRESS_POLICY | PORT_ROUTER_FIREWALL) && packet_is_first_fragment(packet))
             fragment_note(packet, port, slot, 1);
     }
-    if (packet->decision.flags & DECISION_FRAGMENT)
+    if (punt_is_fragment(packet))
         return punt_fragment(skb, packet);
     return deliver_frame(skb, packet, port, slot);
 }

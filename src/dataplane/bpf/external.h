@@ -383,13 +383,15 @@ static __noinline __u32 external_to_host(struct __sk_buff *skb, struct packet *p
     if (!host || !frame)
         return DROP_host_unreachable;
     __u32 overhead = address_is_ipv4(host->remote) ? TUNNEL_OVERHEAD_IPV4 : TUNNEL_OVERHEAD_IPV6, mtu = host->underlay_mtu;
-    if (packet_l3_size(skb, packet) + overhead <= mtu || mtu <= overhead)
+    bool is_whole = frame[ETH_HLEN + IPV4_FLAGS] & 0x40 || skb->gso_size;
+    bool fits = packet_l3_size(skb, packet) + overhead <= mtu;
+    if ((fits && (is_whole || !(packet->flags & PACKET_FOLLOWS))) || mtu <= overhead)
         return STEP_CONTINUE;
     packet->decision.router_port = gateway;
     packet->decision.hops = 0;
     packet->decision.mtu = mtu - overhead;
     packet->decision.output = OUTPUT_REMOTE | slot;
-    if (frame[ETH_HLEN + IPV4_FLAGS] & 0x40 || skb->gso_size)
+    if (is_whole)
         return DROP_too_big;
     mac_copy(frame, outside_mac);
     return punt_fragment(skb, packet);

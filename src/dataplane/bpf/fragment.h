@@ -5,7 +5,10 @@
  *
  * Each port has its own places, and so has each router for what comes from an external network, so that what one is sent never costs another one's fragments.  A packet's name decides which set of
  * FRAGMENT_WAYS places it may have; the one that is longest ago makes room.  Nothing is locked: 'check' fits only a packet's name and
- * the very ports that were written with it, so that a place which two CPUs write at once is nobody's. */
+ * the very ports that were written with it, so that a place which two CPUs write at once is nobody's.
+ *
+ * A first fragment that is too large for a network on the way goes to the agent to be cut.  Its place says so, and the later ones go the same way,
+ * however small: else the last one would be at the receiver before the first. */
 #ifndef WEFT_BPF_FRAGMENT_H
 #define WEFT_BPF_FRAGMENT_H
 
@@ -36,6 +39,14 @@ static __always_inline __u64 fragment_check(__u64 name, __u64 ports)
     return name ^ ports * 0xbf58476d1ce4e5b9ull;
 }
 
+/* Set in 'check': the agent has the first one.  Whoever does not know of it takes the place for another packet's. */
+#define FRAGMENT_AT_AGENT 1ull
+
+static __always_inline bool fragment_fits(__u64 check, __u64 name, __u64 ports)
+{
+    return !((check ^ fragment_check(name, ports)) & ~FRAGMENT_AT_AGENT);
+}
+
 static __always_inline __u32 fragment_age(__u64 ports, __u32 now)
 {
     return flow_age(now, ports >> 32);
@@ -54,9 +65,11 @@ CHECKED_ALONE __u32 fragment_take(struct packet *packet, const struct port_confi
 #pragma GCC unroll 1
     for (__u32 i = 0; i < FRAGMENT_WAYS; i++) {
         const struct fragment *place = &table->places[(set + i) & (FRAGMENTS_PER_PORT - 1)];
-        __u64 ports = *(const volatile __u64 *)&place->ports;
-        if (*(const volatile __u64 *)&place->check != fragment_check(name, ports) || fragment_age(ports, now) > FRAGMENT_TIME)
+        __u64 ports = *(const volatile __u64 *)&place->ports, check = *(const volatile __u64 *)&place->check;
+        if (!fragment_fits(check, name, ports) || fragment_age(ports, now) > FRAGMENT_TIME)
             continue;
+        if (check != fragment_check(name, ports))
+            packet->flags |= PACKET_FOLLOWS;
         packet->tuple.local_port = ports;
         packet->tuple.remote_port = ports >> 16;
         packet->flags |= PACKET_HAS_FLOW;
@@ -67,7 +80,7 @@ CHECKED_ALONE __u32 fragment_take(struct packet *packet, const struct port_confi
 }
 
 /* The first fragment of a packet has been allowed. */
-CHECKED_ALONE __u32 fragment_note(const struct packet *packet, const struct port_config *port, __u32 slot, __u32 received)
+CHECKED_ALONE __u32 fragment_note(struct packet *packet, const struct port_config *port, __u32 slot, __u32 received)
 {
     struct port_fragments *table = fragment_places(port, slot);
 
@@ -82,7 +95,7 @@ CHECKED_ALONE __u32 fragment_note(const struct packet *packet, const struct port
         const struct fragment *place = &table->places[(set + i) & (FRAGMENTS_PER_PORT - 1)];
         __u64 there = *(const volatile __u64 *)&place->ports;
         __u32 age = fragment_age(there, now);
-        if (*(const volatile __u64 *)&place->check == fragment_check(name, there) || !there)
+        if (fragment_fits(*(const volatile __u64 *)&place->check, name, there) || !there)
             age = 0xffffffff; /* It comes again, or nobody has been here. */
         if (age >= oldest) {
             oldest = age;
@@ -92,7 +105,19 @@ CHECKED_ALONE __u32 fragment_note(const struct packet *packet, const struct port
     struct fragment *place = &table->places[best & (FRAGMENTS_PER_PORT - 1)];
     *(volatile __u64 *)&place->ports = ports;
     *(volatile __u64 *)&place->check = fragment_check(name, ports);
+    if (!port || !received)
+        packet->fragment_place = (best & (FRAGMENTS_PER_PORT - 1)) + 1;
     return STEP_CONTINUE;
+}
+
+/* The agent got the first fragment, which was noted in a place of 'slot', or of the gateway port 'slot'.  Should another CPU have given that place to
+ * another packet just now, that one's later fragments go by the agent too, or are nobody's. */
+static __always_inline void fragment_is_at_agent(const struct packet *packet, const struct port_config *port, __u32 slot)
+{
+    struct port_fragments *table = fragment_places(port, slot);
+
+    if (table && packet->fragment_place)
+        *(volatile __u64 *)&table->places[(packet->fragment_place - 1) & (FRAGMENTS_PER_PORT - 1)].check ^= FRAGMENT_AT_AGENT;
 }
 
 static __always_inline bool packet_is_first_fragment(const struct packet *packet)

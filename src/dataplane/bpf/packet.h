@@ -19,6 +19,7 @@
 #define PACKET_EITHER (1u << 9)         /* Who began is a guess. */
 #define PACKET_TURNED (1u << 10)        /* Firewalls let it pass only if the other side than was thought began it. */
 #define PACKET_PROBE (1u << 11)         /* No packet but a question which way one would take. */
+#define PACKET_FOLLOWS (1u << 12)       /* A later fragment whose first one the agent cuts. */
 
 #define ON_STACK __attribute__((aligned(8))) /* The verifier wants aligned access there. */
 
@@ -67,7 +68,8 @@ struct packet {
     __u8 icmp_type;        /* Of ICMP and ICMPv6. */
     __u16 segments;        /* Frames on the wire: more than one for GSO. */
     __u8 icmp_code;
-    __u8 pad[3];
+    __u8 fragment_place;   /* Where its sender's fragments, or those from outside, were noted, and 1; 0: nowhere. */
+    __u8 pad[2];
     __u32 fragment_id;     /* Of fragments, as on the wire. */
     struct decision decision;
 };

@@ -5,6 +5,7 @@
 #define WEFT_BPF_PUNT_H
 
 #include "weft/dataplane/bpf/counters.h"
+#include "weft/dataplane/bpf/fragment.h"
 #include "weft/dataplane/bpf/security.h"
 
 /* A reason, with the code of an ICMP error, and the MTU where it did not fit. */
@@ -95,19 +96,31 @@ static __always_inline bool outside_spend(__u32 number, enum outside_budget_kind
     return budget && bucket_spend(&budget->of[kind].time_ns, &budget->of[kind].tokens, rate);
 }
 
+/* Is the frame the agent's to send?  It is to be cut, or part of a packet whose beginning is. */
+static __always_inline bool punt_is_fragment(const struct packet *packet)
+{
+    return packet->decision.flags & DECISION_FRAGMENT || packet->flags & PACKET_FOLLOWS;
+}
+
 /* A frame that is ready to leave but for its size: the agent cuts it and sends the pieces. */
 static __noinline __u32 punt_fragment(struct __sk_buff *skb, const struct packet *packet)
 {
     const __u8 nowhere[16] ON_STACK = {};
     __u32 unused;
-    const struct port_config *port = port_config_get(packet->slot, &unused);
+    const struct port_config *port = packet->slot ? port_config_get(packet->slot, &unused) : NULL;
+    __u32 step, mtu = packet->decision.mtu ? packet->decision.mtu : 0xffff; /* One that follows fits as it is. */
 
-    if (!packet->slot) { /* From outside. */
-        if (!outside_spend(packet->decision.router_port, BUDGET_ERRORS, OUTSIDE_ERROR_RATE))
-            return DROP_punt_budget;
-        return punt_write(skb, packet, PUNT_WORD(PUNT_FRAGMENT, 0, packet->decision.mtu), nowhere);
-    }
-    return punt_frame(skb, packet, port, PUNT_WORD(PUNT_FRAGMENT, 0, packet->decision.mtu));
+    if (port)
+        step = punt_frame(skb, packet, port, PUNT_WORD(PUNT_FRAGMENT, 0, mtu));
+    else if (packet->slot)
+        step = DROP_no_port;
+    else if (!outside_spend(packet->decision.router_port, BUDGET_ERRORS, OUTSIDE_ERROR_RATE)) /* From outside. */
+        step = DROP_punt_budget;
+    else
+        step = punt_write(skb, packet, PUNT_WORD(PUNT_FRAGMENT, 0, mtu), nowhere);
+    if (step & STEP_DONE && packet->fragment_place)
+        fragment_is_at_agent(packet, port, packet->slot ? packet->slot : packet->decision.router_port);
+    return step;
 }
 
 /* What this frame would be punted as; 0: it is not. */

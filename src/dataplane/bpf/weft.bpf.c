@@ -60,7 +60,7 @@ static __always_inline __u32 output_frame(struct __sk_buff *skb, struct packet *
         return packet->decision.router_port ? uplink_send(skb, packet) : bridge_send(skb, packet);
     if (kind == OUTPUT_LOCAL && (slot != packet->slot || packet->decision.router_port))
         return deliver_local(skb, packet, slot);
-    if (kind == OUTPUT_REMOTE && packet->decision.flags & DECISION_FRAGMENT)
+    if (kind == OUTPUT_REMOTE && punt_is_fragment(packet))
         return punt_fragment(skb, packet);
     if (kind == OUTPUT_REMOTE)
         return tunnel_send(skb, packet, slot, packet->vni, TUNNEL_WORD(TUNNEL_UNICAST, 0, 0));

@@ -273,6 +273,21 @@ static void fragments_belong_to_the_first_one(void **state)
     expect_port(10, NULL);
 }
 
+static void fragments_follow_one_that_the_agent_cuts(void **state)
+{
+    fixture_router_port(pipeline, 2)->mtu = 1400;
+    say(1, "A>R ip 10.0.0.1>10.0.1.1 more udp 9>53 +1376");
+    expect_punt(PUNT_FRAGMENT);
+    say(1, "A>R ip 10.0.0.1>10.0.1.1 frag=173 proto 17 +64");
+    const struct punt_event *event = expect_punt(PUNT_FRAGMENT);
+    expect_bytes(event->frame, event->size, "S>J ip 10.0.0.1>10.0.1.1 ttl=63 frag=173 proto 17 +64");
+    assert_true(event->mtu >= 84);
+    say(1, "A>R ip 10.0.0.1>10.0.1.1 more udp 9>53 +800"); /* Comes again, and fits. */
+    expect_port(10, NULL);
+    say(1, "A>R ip 10.0.0.1>10.0.1.1 frag=101 proto 17 +64");
+    expect_port(10, NULL);
+}
+
 /* A set that is gone, and none in its place: nothing passes.  One whose port has another by now: that counts. */
 static void missing_rules_let_nothing_pass(void **state)
 {
@@ -382,6 +397,7 @@ int main(void)
         CASE(the_next_connection_is_asked_about),
         CASE(who_is_rejected_hears_of_it),
         CASE(fragments_belong_to_the_first_one),
+        CASE(fragments_follow_one_that_the_agent_cuts),
         CASE(missing_rules_let_nothing_pass),
         CASE(from_outside_to_a_floating_ip),
         CASE(to_the_outside_and_back),

@@ -300,6 +300,10 @@ static void a_gateway_tells_what_does_not_fit_into_the_tunnel(void **state)
     assert_int_equal(event->vni, 20);
     assert_int_equal(event->mtu, 1470);
     expect_bytes(event->frame, event->size, "x>" OUTSIDE_MAC " ip 192.0.2.200>203.0.113.101 udp 4000>80 +1443");
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.101 more udp 4000>80 +1448");
+    expect_punt(PUNT_FRAGMENT);
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.101 frag=182 proto 17 +40");
+    expect_bytes(expect_punt(PUNT_FRAGMENT)->frame, 74, "x>" OUTSIDE_MAC " ip 192.0.2.200>203.0.113.101 frag=182 proto 17 +40");
 }
 
 static void errors_have_a_budget_of_each_router(void **state)
@@ -397,6 +401,20 @@ static void a_neighbor_of_the_router_does_not_reach_what_it_hides(void **state)
     expect_port(12, "g>e ip 10.0.0.1>203.0.113.77 ttl=63 udp 1000>53 +10");
 }
 
+/* However small it is: else it would overtake the pieces of the first one.  Another packet's is no concern of the agent's. */
+static void what_follows_one_to_be_cut_goes_with_it(void **state)
+{
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.12 more udp 4000>80 +1448");
+    expect_punt(PUNT_FRAGMENT);
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.12 frag=182 proto 17 +40");
+    const struct punt_event *event = expect_punt(PUNT_FRAGMENT);
+    expect_bytes(event->frame, event->size, "R>B ip 192.0.2.200>10.0.0.2 ttl=63 frag=182 proto 17 +40");
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.12 more udp 4000>80 +1408");
+    expect_port(2, NULL);
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.12 frag=177 proto 17 +40");
+    expect_port(2, NULL);
+}
+
 /* ---- names that are another's now ---------------------------------------------------------------------------------------- */
 
 static void a_floating_ip_that_moves_ends_the_aliases_of_its_former_port(void **state)
@@ -478,6 +496,8 @@ int main(void)
         TEST(nor_does_that_of_a_floating_ip),
         TEST(what_came_by_a_workloads_own_address_is_answered_by_it),
         TEST(a_neighbor_of_the_router_does_not_reach_what_it_hides),
+
+        TEST(what_follows_one_to_be_cut_goes_with_it),
         TEST(a_floating_ip_that_moves_ends_the_aliases_of_its_former_port),
         TEST(who_gets_a_floating_ip_gets_its_names),
         TEST(an_error_goes_to_who_sent_what_it_quotes),
