@@ -51,6 +51,15 @@ static __noinline bool outside_notes(const struct packet *packet, __u32 host)
     return !nat_alias_find(&name, &unused) && portless_note(&name, OUTPUT_REMOTE | host);
 }
 
+/* May the packet go outside with the source that it has?  Nothing hides it, so it must be one that is behind the router, there. */
+static __always_inline bool outside_may_stay(const struct packet *packet)
+{
+    const struct scratch *scratch = scratch_get();
+    __u32 n = scratch ? scratch->passage.n : 0; /* The way that it was just found: the last two are that router's. */
+
+    return n >= 2 && n <= PASSAGE_MAX && reverse_from_inside(packet, scratch->passage.ports[(n - 2) & (PASSAGE_MAX - 1)]);
+}
+
 /* A packet of the workload in packet->slot leaves the last router on its way, through packet->decision.router_port: where to, and as whom. */
 CHECKED_ALONE __u32 outside_decide(struct __sk_buff *skb, struct packet *packet, const struct port_config *port, struct flow_entry *entry)
 {
@@ -70,10 +79,14 @@ CHECKED_ALONE __u32 outside_decide(struct __sk_buff *skb, struct packet *packet,
         __u32 step = nat_leave(skb, packet, port, number, entry);
         if (step != STEP_CONTINUE)
             return step;
-        if (external_find(vni, load32(packet->tuple.remote + 12))) {
-            decision->output = OUTPUT_ARRIVES;
-            return STEP_CONTINUE;
-        }
+    }
+    if (!(decision->flags & DECISION_TRANSLATED) && !outside_may_stay(packet)) {
+        TRACE(route, "router %u has its way to %s elsewhere", out->router, trace_address(packet->tuple.local));
+        return DROP_reverse_path;
+    }
+    if (packet->flags & PACKET_IPV4 && external_find(vni, load32(packet->tuple.remote + 12))) {
+        decision->output = OUTPUT_ARRIVES;
+        return STEP_CONTINUE;
     }
     __u32 step = STEP_CONTINUE, by = outside_portless(packet);
     if (by != OUTPUT_NONE) {

@@ -4,7 +4,7 @@
  *
  * Refused is a source that is an address, or a MAC, of ours on the external network itself, and one whose way back, by the router's table,
  * is not the port it came to.  Of several next hops one has to be there (2.3).  What our own routers send each other over an external network does not
- * come this way. */
+ * come this way: what leaves one of them there untranslated has to be from where it comes, too. */
 #ifndef WEFT_BPF_REVERSE_PATH_H
 #define WEFT_BPF_REVERSE_PATH_H
 
@@ -79,6 +79,26 @@ CHECKED_ALONE __u32 reverse_path(const struct packet *packet, __u32 number)
     if (!route_knows_address(source, ipv4))
         return DROP_not_routable;
     return reverse_leads_to(port->router, source, number) ? STEP_CONTINUE : DROP_reverse_path;
+}
+
+/* May a workload's packet leave a router for an external network with the source that it has, when the last port that it has come by is 'number'?
+ * Only from where its answer would be sent: by that port, or by another one on the same network. */
+CHECKED_ALONE bool reverse_from_inside(const struct packet *packet, __u32 number)
+{
+    struct route_key key ON_STACK = {.prefix_length = 32 + 128};
+    const struct router_port_config *in = router_port_get(number);
+
+    if (!packet || !in)
+        return false;
+    key.router = in->router;
+    address_copy(key.address, packet->tuple.local);
+    if (reverse_leads_to(key.router, key.address, number))
+        return true;
+    const struct route_value *value = map_lookup(routes, &key);
+    if (!value || value->router != key.router || value->flags)
+        return false;
+    const struct router_port_config *other = router_port_get(value->port);
+    return other && other->router == in->router && other->vni == in->vni && reverse_leads_to(key.router, key.address, value->port);
 }
 
 #endif

@@ -415,6 +415,56 @@ static void what_follows_one_to_be_cut_goes_with_it(void **state)
     expect_port(2, NULL);
 }
 
+/* What a router does not translate has a source that the router would answer by the port it came to. */
+static void nobody_leaves_by_a_name_that_is_elsewhere(void **state)
+{
+    static const char *const sources[] = {"172.16.9.9", "203.0.113.1", "203.0.113.12", "203.0.113.10", "10.0.1.1", "10.0.0.254"};
+
+    for (int scoped = 1; scoped >= 0; scoped--) { /* Within an address scope, and without SNAT. */
+        fixture_router_port(pipeline, 1)->flags = ROUTER_PORT_UP | (scoped ? ROUTER_PORT_SCOPES(3, 0) : 0);
+        fixture_router_port(pipeline, 5)->flags =
+            ROUTER_PORT_UP | ROUTER_PORT_EXTERNAL | (scoped ? ROUTER_PORT_SNAT | ROUTER_PORT_SCOPES(3, 0) : 0);
+        for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
+            say(4, frame_text("D>R ip %s>203.0.113.23 udp 1000>53 +10", sources[i])); /* Another tenant's floating IP. */
+            expect_drop(DROP_reverse_path);
+            say(4, frame_text("D>R ip %s>192.0.2.200 udp 1000>53 +10", sources[i]));
+            expect_drop(DROP_reverse_path);
+        }
+        say(4, "D>R ip 10.0.0.4>192.0.2.200 udp 1000>53 +10");
+        expect_outside(0, "u>x ip 10.0.0.4>192.0.2.200 ttl=63 udp 1000>53 +10");
+        say(4, "D>R ip 10.0.0.4>203.0.113.23 udp 1000>53 +10");
+        expect_port(3, "c>B ip 10.0.0.4>10.0.0.2 ttl=62 udp 1000>53 +10");
+    }
+    say(4, "D>R ip6 2001:db8:77::1>2001:db8:99::9 udp 1>2 +10"); /* IPv6 always. */
+    expect_drop(DROP_reverse_path);
+    say(4, "D>R ip6 fd02::4>2001:db8:99::9 udp 1>2 +10");
+    expect_drop(DROP_reverse_path);
+    say(4, "D>R ip6 fd01::4>2001:db8:99::9 udp 1>2 +10");
+    expect_outside(0, "u>x ip6 fd01::4>2001:db8:99::9 ttl=63 udp 1>2 +10");
+    pipeline_delete(pipeline, "uplinks", &(struct uplink_key){UPLINK_BY_VNI, 20}); /* By another host's uplink. */
+    say(4, "D>R ip6 2001:db8:77::1>2001:db8:99::9 udp 1>3 +10");
+    expect_drop(DROP_reverse_path);
+}
+
+/* Behind routers on the way, a workload's own, and a second port of the router on the network. */
+static void who_is_behind_the_router_leaves_by_his_own_name(void **state)
+{
+    fixture_router_port(pipeline, 5)->flags &= ~ROUTER_PORT_SNAT;
+    say(11, "K>U ip 10.0.2.1>192.0.2.200 udp 1000>53 +10");
+    expect_outside(0, "u>x ip 10.0.2.1>192.0.2.200 ttl=62 udp 1000>53 +10");
+    say(11, "K>U ip6 fd03::1>2001:db8:99::9 udp 1>2 +10");
+    expect_outside(0, "u>x ip6 fd03::1>2001:db8:99::9 ttl=62 udp 1>2 +10");
+    fixture_route(pipeline, 1, "172.16.0.0", 16, 0, 1, "10.0.0.4");
+    say(4, "D>R ip 172.16.9.9>192.0.2.200 udp 1000>53 +10");
+    expect_outside(0, "u>x ip 172.16.9.9>192.0.2.200 ttl=63 udp 1000>53 +10");
+    fixture_add_router_port(pipeline, 8, 1, 7, "i", "10.0.5.254", "fd05::254", 1450);
+    say(4, "D>R ip 10.0.5.4>192.0.2.200 udp 1000>53 +10");
+    expect_outside(0, "u>x ip 10.0.5.4>192.0.2.200 ttl=63 udp 1000>53 +10");
+    fixture_router_port(pipeline, 8)->vni = 10;
+    say(4, "D>R ip 10.0.5.5>192.0.2.200 udp 1000>53 +10");
+    expect_drop(DROP_reverse_path);
+}
+
 /* ---- names that are another's now ---------------------------------------------------------------------------------------- */
 
 static void a_floating_ip_that_moves_ends_the_aliases_of_its_former_port(void **state)
@@ -496,8 +546,9 @@ int main(void)
         TEST(nor_does_that_of_a_floating_ip),
         TEST(what_came_by_a_workloads_own_address_is_answered_by_it),
         TEST(a_neighbor_of_the_router_does_not_reach_what_it_hides),
-
         TEST(what_follows_one_to_be_cut_goes_with_it),
+        TEST(nobody_leaves_by_a_name_that_is_elsewhere),
+        TEST(who_is_behind_the_router_leaves_by_his_own_name),
         TEST(a_floating_ip_that_moves_ends_the_aliases_of_its_former_port),
         TEST(who_gets_a_floating_ip_gets_its_names),
         TEST(an_error_goes_to_who_sent_what_it_quotes),
