@@ -69,7 +69,8 @@ struct packet {
     __u16 segments;        /* Frames on the wire: more than one for GSO. */
     __u8 icmp_code;
     __u8 fragment_place;   /* Where its sender's fragments, or those from outside, were noted, and 1; 0: nowhere. */
-    __u8 pad[2];
+    __u8 hop_limit;        /* Of IPv6, as it came. */
+    __u8 pad;
     __u32 fragment_id;     /* Of fragments, as on the wire. */
     struct decision decision;
 };

@@ -120,6 +120,7 @@ static __always_inline __u32 parse_ipv6(const struct __sk_buff *skb, struct pack
     if (header[0] >> 4 != 6 || total > packet->size - offset)
         return DROP_bad_header;
     packet->flags |= PACKET_IPV6;
+    packet->hop_limit = header[7];
     address_copy(packet->tuple.local, header + 8);
     address_copy(packet->tuple.remote, header + 24);
 

@@ -6,9 +6,9 @@
  * gets another set, and the old one is deleted afterwards.  Whoever still reads the old one may find less than there was; then, if
  * that came to a refusal, the port's new set is asked.
  *
- * What a workload cannot be without passes always, as in Neutron's own drivers: ARP; discovery of neighbors and routers and the multicast
- * listener query (RFC 4861, RFC 2710); DHCP within a network whose server is one of its workloads.  Port security has seen to it before that no
- * workload answers for others, and what the platform itself tells a workload does not come this way. */
+ * What a workload cannot be without passes always, as in Neutron's own drivers: ARP; on the link, discovery of neighbors and routers and the
+ * multicast listener query (RFC 4861, RFC 2710); DHCP within a network whose server is one of its workloads.  Port security has seen to it
+ * before that no workload answers for others, and what the platform itself tells a workload does not come this way. */
 #ifndef WEFT_BPF_POLICY_H
 #define WEFT_BPF_POLICY_H
 
@@ -203,6 +203,20 @@ static __always_inline bool policy_exempts_dhcp(const struct packet *packet, con
     return !ipv6 || !received || (load16(packet->tuple.remote) & bpf_htons(0xffc0)) == bpf_htons(0xfe80);
 }
 
+/* Discovery, and queries for listeners: on the link, where they mean something.  Beyond a router the same types are traffic as any other, and their
+ * hop limits say that they never passed one (RFC 4861, 7.1; RFC 2710, 3). */
+static __always_inline bool policy_exempts_link(const struct packet *packet, bool received)
+{
+    __u8 type = packet->icmp_type;
+    const __u8 *source = packet->tuple.local;
+
+    if (type != ND_SOLICITATION && type != ND_ADVERTISEMENT && type != MLD_QUERY && (type != ND_ROUTER_SOLICITATION || received))
+        return false;
+    if (packet->hop_limit != (type == MLD_QUERY ? 1 : 255) && !(source[0] == 0xfe && (source[1] & 0xc0) == 0x80) && !address_is_zero(source))
+        return false;
+    return !policy_is_routed(packet, received);
+}
+
 /* Is it of the kinds that pass whatever the rules of 'port' say? */
 static __always_inline bool policy_exempts(const struct packet *packet, const struct port_config *port, bool received)
 {
@@ -210,10 +224,8 @@ static __always_inline bool policy_exempts(const struct packet *packet, const st
         return true;
     if (packet->flags & PACKET_FRAGMENT)
         return false;
-    if (packet->flags & PACKET_IPV6 && packet->tuple.protocol == IPPROTO_ICMPV6) {
-        __u8 type = packet->icmp_type;
-        return type == ND_SOLICITATION || type == ND_ADVERTISEMENT || type == MLD_QUERY || (type == ND_ROUTER_SOLICITATION && !received);
-    }
+    if (packet->flags & PACKET_IPV6 && packet->tuple.protocol == IPPROTO_ICMPV6)
+        return policy_exempts_link(packet, received);
     return packet->tuple.protocol == IPPROTO_UDP && policy_exempts_dhcp(packet, port, received);
 }
 

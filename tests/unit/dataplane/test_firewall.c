@@ -374,6 +374,24 @@ static void untranslated_from_outside(void **state)
     }
 }
 
+/* The types of ICMPv6 that security groups let pass on the link are nothing special here, with security groups and without. */
+static void discovery_is_no_way_through(void **state)
+{
+    static const uint8_t types[] = {128, 130, 133, 135, 136};
+
+    fixture_route(pipeline, ROUTER_OUTSIDE | 20, "fd01::", 64, 0, 5, NULL);
+    firewall(1, POLICY_INGRESS, DENY_ALL);
+    firewall(1, POLICY_EGRESS, DENY_ALL);
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+        for (uint32_t slot = 1; slot <= 8; slot += 7) {
+            if (types[i] == 135 || types[i] == 136) /* The device's own, if they come so. */
+                say(TUNNEL, frame_text("outer 192.0.2.2>192.0.2.1 7 0/15 R>%c ip6 2001:db8:99::5>fd01::%u icmp6 %u 7 +1000", slot == 1 ? 'A' : 'H', slot, types[i]));
+            else
+                say(OUTSIDE, frame_text("x>u ip6 2001:db8:99::5>fd01::%u icmp6 %u 7 +1000", slot, types[i]));
+            expect_drop(DROP_firewall_ingress);
+        }
+}
+
 /* Who has no security groups is asked for nothing else than before. */
 static void a_port_without_groups_is_not_looked_at_closer(void **state)
 {
@@ -402,6 +420,7 @@ int main(void)
         CASE(from_outside_to_a_floating_ip),
         CASE(to_the_outside_and_back),
         CASE(untranslated_from_outside),
+        CASE(discovery_is_no_way_through),
         CASE(a_port_without_groups_is_not_looked_at_closer),
     };
 

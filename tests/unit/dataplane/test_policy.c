@@ -175,7 +175,7 @@ static void what_every_workload_needs_passes(void **state)
     passes(pipeline, 1, OUT6("ns fd01::2 A"));
     passes(pipeline, 1, OUT6("na fd01::1 A"));
     passes(pipeline, 1, "A>33:33:00:00:00:02 ip6 fe80::ff:fe00:41>ff02::2 rs A");
-    passes(pipeline, 1, "A>33:33:00:00:00:01 ip6 fd01::1>ff02::1 hopopts icmp6 130 0 +16");
+    passes(pipeline, 1, "A>33:33:00:00:00:01 ip6 fd01::1>ff02::1 ttl=1 hopopts icmp6 130 0 +16");
     passes(pipeline, 1, "A>* ip 0.0.0.0>255.255.255.255 udp 68>67 +240");
     drops(pipeline, 2, "B>* ip 0.0.0.0>255.255.255.255 udp 68>67 +240", DROP_policy_ingress); /* Sent, and nothing for A. */
     assert_int_equal(fixture_counters(pipeline, 1)->drops[DROP_policy_ingress], 1);
@@ -206,6 +206,40 @@ static void dhcp_passes_only_where_a_workload_may_answer(void **state)
     drops(pipeline, 0, "outer 192.0.2.2>192.0.2.1 7 0 R>B ip 10.0.9.1>10.0.0.2 udp 67>68 +240", DROP_policy_ingress);
     passes(pipeline, 0, "outer 192.0.2.2>192.0.2.1 7 0 M>B ip 10.0.0.101>10.0.0.2 udp 67>68 +240");
     drops(pipeline, 2, "B>R ip 10.0.0.2>10.0.1.1 udp 68>67 +240", DROP_policy_egress);
+    pipeline_free(pipeline);
+}
+
+/* Nor are the types that every link needs a way past them through a router. */
+static void discovery_passes_on_the_link_only(void **state)
+{
+    static const uint8_t types[] = {130, 133, 135, 136};
+    struct pipeline *pipeline = fixture_new();
+    char text[120];
+
+    fixture_policy(pipeline, 2, 0, 0);
+    fixture_port(pipeline, 10)->flags &= ~PORT_SECURITY; /* May say what it wants. */
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+        for (int link = 0; link < 2; link++) {
+            int limit = !link ? 64 : types[i] == 130 ? 1 : 255;
+            snprintf(text, sizeof(text), "J>S ip6 fd02::1>fd01::2 ttl=%d icmp6 %d 7 +500", link ? 255 : 64, types[i]);
+            drops(pipeline, 10, text, DROP_policy_ingress);
+            snprintf(text, sizeof(text), "outer 192.0.2.2>192.0.2.1 7 0 R>B ip6 fd02::101>fd01::2 ttl=%d icmp6 %d 7 +500", limit, types[i]);
+            drops(pipeline, 0, text, DROP_policy_ingress); /* Of a router: it is the MAC that tells. */
+            snprintf(text, sizeof(text), "outer 192.0.2.2>192.0.2.1 7 0 M>B ip6 fd01::101>fd01::2 ttl=%d icmp6 %d 7 +24", limit, types[i]);
+            if (link && types[i] != 133) /* Nobody but routers is solicited so. */
+                passes(pipeline, 0, text);
+            else
+                drops(pipeline, 0, text, DROP_policy_ingress);
+        }
+    passes(pipeline, 0, "outer 192.0.2.2>192.0.2.1 7 0 M>B ip6 fd01::101>fd01::2 ns fd01::2 M");
+    passes(pipeline, 0, "outer 192.0.2.2>192.0.2.1 7 0 M>B ip6 ::>fd01::2 ns fd01::2 -");
+    passes(pipeline, 0, "outer 192.0.2.2>192.0.2.1 7 0 M>B ip6 fe80::101>fd01::2 icmp6 130 0 +16");
+    fixture_policy(pipeline, 10, 0, 0);
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+        snprintf(text, sizeof(text), "J>S ip6 fd02::1>2001:db8:99::9 ttl=%d icmp6 %d 7 +500", types[i] == 130 ? 1 : 255, types[i]);
+        drops(pipeline, 10, text, DROP_policy_egress);
+    }
+    passes(pipeline, 10, "J>P ip6 fd02::1>fd02::101 na fd02::1 J");
     pipeline_free(pipeline);
 }
 
@@ -891,6 +925,7 @@ int main(void)
         cmocka_unit_test(without_groups_nothing_passes),
         cmocka_unit_test(what_every_workload_needs_passes),
         cmocka_unit_test(dhcp_passes_only_where_a_workload_may_answer),
+        cmocka_unit_test(discovery_passes_on_the_link_only),
         cmocka_unit_test(each_part_of_a_rule_counts),
         cmocka_unit_test(groups_are_addresses_and_prefixes),
         cmocka_unit_test(rules_go_on_in_the_next_block),
