@@ -318,6 +318,27 @@ static void join(struct firewall *firewall, const struct compile_router_entry *r
         is_guarded[first] = true;
 }
 
+/* Workloads in the network of a router's gateway reach what is behind that router, but not each other's. */
+static void guard_gateways(const struct firewall *firewall, const struct compile_router_entry *router)
+{
+    const struct compile_index *index = firewall->index;
+    bool guarded = false;
+
+    for (size_t i = 0; i < router->n_ports; i++) {
+        const struct compile_port *port = index->ports_by_router[router->first_port + i];
+        const struct compile_network *network = compile_find_network(index, port->port->network_id);
+
+        guarded |= network && !compile_is_gateway(port->port) && network->has_firewall;
+    }
+    for (size_t i = 0; guarded && i < router->n_ports; i++) {
+        const struct compile_port *port = index->ports_by_router[router->first_port + i];
+        struct compile_network *network = compile_is_gateway(port->port) ? compile_find_network(index, port->port->network_id) : NULL;
+
+        if (network)
+            network->is_before_firewall = true;
+    }
+}
+
 static int find_guarded(struct firewall *firewall)
 {
     const struct compile_index *index = firewall->index;
@@ -339,6 +360,8 @@ static int find_guarded(struct firewall *firewall)
             is_guarded[n + root_of(parents, i)] = true;
     for (size_t i = 0; i < n; i++)
         index->network_array[i].has_firewall = is_guarded[n + root_of(parents, i)];
+    for (size_t i = 0; i < index->snapshot->n_routers; i++)
+        guard_gateways(firewall, &index->router_array[i]);
     free(parents);
     free(is_guarded);
     return 0;

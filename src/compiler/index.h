@@ -9,7 +9,8 @@ struct compile_network {
     struct hashmap_node by_id;
     const struct network *network;
     size_t first_subnet, n_subnets; /* In subnets_by_network. */
-    bool has_firewall;          /* Routers that it hangs together with have firewall policies. */
+    bool has_firewall;          /* Routers that it hangs together with have firewall policies; */
+    bool is_before_firewall;    /* or those behind routers that have their gateway in it. */
     bool may_learn;             /* Some port may use addresses that the model does not name. */
     const struct compile_port *gateway; /* A router's port that has the gateway address of an IPv4 subnet (services.c), */
     bool has_gateways;          /* and another router has that of another one. */

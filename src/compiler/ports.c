@@ -193,7 +193,7 @@ int compile_ports(struct compile_index *index, struct desired *desired)
 
         if (!network)
             continue;
-        if (add_record(index, entry, network->network, network->has_firewall, desired) < 0)
+        if (add_record(index, entry, network->network, network->has_firewall || network->is_before_firewall, desired) < 0)
             return -ENOMEM;
         if (entry->port->port_security_enabled && add_sources(entry, desired) < 0)
             return -ENOMEM;

@@ -115,6 +115,20 @@ static void mark_behind_gateways(struct graph *graph, const struct concerned *co
         }
 }
 
+/* Networks that concerned routers have their gateways on: workloads there speak with those behind by their own addresses, past the same policies. */
+static int add_gateway_networks(struct concerned *concerned, struct graph *graph)
+{
+    for (size_t side = 0; side < ARRAY_SIZE(graph->ports); side++)
+        for (size_t i = 0; i < graph->ports[side]->n; i++) {
+            struct router_port_config port = port_at(graph->ports[side], i);
+
+            if (port.flags & ROUTER_PORT_EXTERNAL && graph->is_concerned[find_root(graph, find_node(graph, true, port.router))] &&
+                rows_add(&concerned->vnis, &port.vni, NULL) < 0)
+                return -ENOMEM;
+        }
+    return 0;
+}
+
 static int mark_routers_of_hop_groups(struct concerned *concerned, const struct rows *routes)
 {
     for (size_t i = 0; concerned->hop_groups.n && i < routes->n; i++) {
@@ -154,6 +168,8 @@ int concerned_follow_routers(struct concerned *concerned, const struct desired *
         if (!node.is_router && graph.is_concerned[find_root(&graph, i)])
             error = rows_add(&concerned->vnis, &node.number, NULL);
     }
+    if (error == 0 && graph.nodes.n)
+        error = add_gateway_networks(concerned, &graph);
     graph_clear(&graph);
     return error;
 }

@@ -212,6 +212,7 @@ static void add_next_hop(struct desired *desired, uint32_t group, uint8_t last)
 }
 
 #define BEHIND_1_AND_2 (1u << 1 | 1u << 2 | 1u << 3)
+#define BEHIND_3 (1u << 4 | 1u << 5) /* And where its gateway is: by it, workloads there reach network 12. */
 
 static void what_a_network_says_concerns_who_reaches_it_through_routers(void **state)
 {
@@ -237,7 +238,7 @@ static void what_a_network_says_concerns_who_reaches_it_through_routers(void **s
         router_world(&desired);
         add_neighbor(&desired, 12, mac);
         add_neighbor(&desired, 13, mac); /* No router leads there, and switching does not ask. */
-        assert_int_equal(mac == 1 ? 0 : 1 << 4, bumped_by(maps, &desired, &now_ms));
+        assert_int_equal(mac == 1 ? 0 : BEHIND_3, bumped_by(maps, &desired, &now_ms));
     }
     desired_clear(&desired);
     loader_apply(maps, &desired, &now_ms);
@@ -260,10 +261,10 @@ static void what_a_router_does_concerns_all_that_hangs_together_with_it(void **s
         add_route(&desired, 1, 1, 0, 2);
         add_route(&desired, 3, 1, ROUTE_MANY, 77);
         add_next_hop(&desired, 77, last);
-        assert_int_equal(1 << 4, bumped_by(maps, &desired, &now_ms));
+        assert_int_equal(BEHIND_3, bumped_by(maps, &desired, &now_ms));
     }
     router_world(&desired); /* The two routes are gone. */
-    assert_int_equal(BEHIND_1_AND_2 | 1 << 4, bumped_by(maps, &desired, &now_ms));
+    assert_int_equal(BEHIND_1_AND_2 | BEHIND_3, bumped_by(maps, &desired, &now_ms));
 
     uint32_t number = 4;
     struct router_port_config *port = (struct router_port_config *)rows_find(&desired.tables[TABLE_ROUTER_PORTS], &number);
@@ -272,7 +273,7 @@ static void what_a_router_does_concerns_all_that_hangs_together_with_it(void **s
     memcpy(port, &down, sizeof(down)); /* Router 2 loses network 11: it hung there before. */
     assert_int_equal(BEHIND_1_AND_2, bumped_by(maps, &desired, &now_ms));
     desired.tables[TABLE_ROUTER_PORTS].n = 3; /* And the port is deleted, with router 3's. */
-    assert_int_equal(BEHIND_1_AND_2 | 1 << 4, bumped_by(maps, &desired, &now_ms));
+    assert_int_equal(BEHIND_1_AND_2 | BEHIND_3, bumped_by(maps, &desired, &now_ms));
     router_world(&desired); /* New ports lead where nothing led. */
     assert_int_equal(0, bumped_by(maps, &desired, &now_ms));
     desired_clear(&desired);
@@ -324,7 +325,7 @@ static void what_is_outside_concerns_the_networks_behind_the_gateways_there(void
     router_world(&desired);
     add_external(&desired, OUTPUT_REMOTE | 2, EXTERNAL_ANNOUNCED);
     add_blocks(&desired, 2, 1024 + 64); /* The first block is gone. */
-    assert_int_equal(1 << 4, bumped_by(maps, &desired, &now_ms));
+    assert_int_equal(behind_gateways, bumped_by(maps, &desired, &now_ms));
     router_world(&desired);
     add_blocks(&desired, 2, 1024 + 64); /* The address is nobody's any more. */
     assert_int_equal(behind_gateways, bumped_by(maps, &desired, &now_ms));
