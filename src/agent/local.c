@@ -2,11 +2,12 @@
  *     plug INTERFACE PORT [forced]     unplug INTERFACE
  *     port NUMBER ID          host NUMBER NAME         project NUMBER ID       group NUMBER ID
  *     router-port NUMBER ID   router NUMBER ID
- *     free KIND NUMBER */
+ *     free KIND NUMBER        secret NUMBER */
 #include "weft/agent/local.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,14 @@ static int write_plug(struct local *local, const struct plug *plug)
     return write_line(local, line);
 }
 
+static int write_secret(struct local *local)
+{
+    char line[40];
+
+    snprintf(line, sizeof(line), "secret %" PRIu64 "\n", local->secret);
+    return write_line(local, line);
+}
+
 /* What a person did outlives a loss of power; slots need not, for the tables that use them are lost too. */
 static int sync_journal(const struct local *local)
 {
@@ -61,6 +70,7 @@ static int rewrite(struct local *local)
     local->journal_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
     if (local->journal_fd < 0)
         result = -errno;
+    result = result ? result : write_secret(local);
     for (int kind = 0; kind < N_SLOT_KINDS && result == 0; kind++)
         HASHMAP_FOREACH(node, &local->slots[kind].by_name)
             result = result ? result : write_slot(local, kind, CONTAINER_OF(node, struct slot, by_name));
@@ -232,6 +242,15 @@ int local_plug(struct local *local, const char *interface, const char *port_id, 
     return result < 0 ? result : sync_journal(local);
 }
 
+int local_new_secret(struct local *local)
+{
+    uint64_t before = local->secret;
+
+    while (!local->secret || local->secret == before)
+        random_bytes(&local->secret, sizeof(local->secret));
+    return write_secret(local);
+}
+
 /* ---- opening ------------------------------------------------------------------------------------------------------------------ */
 
 static void replay(struct local *local, char *line)
@@ -246,6 +265,8 @@ static void replay(struct local *local, char *line)
         local_plug(local, first, second, third && streq(third, "forced"));
     else if (streq(verb, "unplug"))
         local_unplug(local, first);
+    else if (streq(verb, "secret") && parse_u64(first, 1, UINT64_MAX, &number) == 0)
+        local->secret = number;
     for (int kind = 0; kind < N_SLOT_KINDS; kind++) {
         struct slots *slots = &local->slots[kind];
 
@@ -288,6 +309,8 @@ int local_open(struct local *local, const char *path, const uint32_t limits[N_SL
             if (number >= local->slots[kind].next && number + 1 < local->slots[kind].limit)
                 local->slots[kind].next = number + 1;
         }
+    if (!local->secret)
+        local_new_secret(local); /* Written with all the rest. */
     result = rewrite(local);
     return result < 0 ? error_set(error, result, "state-dir", "state-dir: cannot write '%s': %s", path, strerror(-result)) : 0;
 }

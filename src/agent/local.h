@@ -42,6 +42,7 @@ struct slots {
 struct local {
     struct slots slots[N_SLOT_KINDS];
     struct hashmap plugs, plugs_by_port; /* By interface; the same by port. */
+    uint64_t secret;     /* This host's own: nobody who writes rules can choose the names of their sets (compiler.h). */
     int journal_fd;
     char *path;
     size_t n_lines;
@@ -50,6 +51,8 @@ struct local {
 /* 'limits' by kind: numbers are below them.  Returns 0 or -errno with '*error'. */
 int local_open(struct local *local, const char *path, const uint32_t limits[N_SLOT_KINDS], struct error *error);
 void local_close(struct local *local);
+
+int local_new_secret(struct local *local); /* Returns 0, or -errno when it could not be written; it is another one in any case. */
 
 /* The slot of 'name', given out if there was none; marks it as in use.  NULL when all are taken. */
 struct slot *local_slot(struct local *local, enum slot_kind kind, const char *name);

@@ -344,6 +344,24 @@ static void log_changes(const struct agent *agent, const struct maps_changes *ch
 
 static void start_timer(struct agent *agent, uint64_t in_ms);
 
+/* Compiles; should a set get the name of another one that is still in the maps, all get names of another secret: nothing else tells what is
+ * new from what was there. */
+static int compile_to_apply(struct agent *agent, struct snapshot *snapshot)
+{
+    int result = -ENOMEM;
+
+    for (unsigned i = 0; i < 4; i++) {
+        snapshot->secret = agent->local.secret;
+        result = compile(snapshot, &agent->desired);
+        if (result < 0 || !maps_would_overwrite_sets(agent->maps, &agent->desired))
+            break;
+        log_info("two sets of rules have one name: all get others");
+        if (local_new_secret(&agent->local) < 0)
+            log_warning("the state directory cannot be written: after the next start the names change once more");
+    }
+    return result;
+}
+
 static void update(struct agent *agent)
 {
     uint64_t start_ns = clock_monotonic_ns();
@@ -362,7 +380,7 @@ static void update(struct agent *agent)
     if (result == 0)
         result = uplinks_gather(agent->uplinks, &gathered);
     if (result == 0)
-        result = compile(&gathered.snapshot, &agent->desired);
+        result = compile_to_apply(agent, &gathered.snapshot);
     if (result == 0)
         uplinks_protect_host(agent->uplinks, &agent->desired);
     gathered_clear(&gathered);

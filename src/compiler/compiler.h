@@ -105,6 +105,7 @@ struct snapshot {
     const struct compile_outside_neighbor *outside_neighbors;
     size_t n_outside_neighbors;
     struct ip_address tunnel_address; /* This host's. */
+    uint64_t secret; /* Known to nobody else: what sets and groups are named by depends on it, so that tenants cannot make two of one name. */
 };
 
 /* Budgets of every port, a second and as a burst. */

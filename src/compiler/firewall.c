@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "weft/base/siphash.h"
 #include "weft/compiler/layers.h"
 
 struct firewall_set {
@@ -129,7 +128,7 @@ static struct firewall_set *intern(struct firewall *firewall, struct firewall_se
         firewall->sets = grown;
         firewall->n_sets_capacity = capacity;
     }
-    set->hash = siphash(key, set->rows, size);
+    set->hash = compile_hash(key, firewall->index->snapshot->secret, set->rows, size);
     if (hashmap_insert(&firewall->contents, &set->by_content, set->rows, size) < 0)
         goto no_memory;
     firewall->sets[firewall->n_sets++] = set;

@@ -3,6 +3,7 @@
 #define WEFT_COMPILER_INDEX_H
 
 #include "weft/base/hashmap.h"
+#include "weft/base/siphash.h"
 #include "weft/compiler/compiler.h"
 
 struct compile_network {
@@ -101,6 +102,14 @@ bool compile_is_announced_here(const struct compile_index *index, const struct n
 
 /* Does the port connect its router to an external network? */
 bool compile_is_gateway(const struct port *port);
+
+/* The hash of what is to be named; 'kind' is what kind of thing it is. */
+static inline uint32_t compile_hash(const uint64_t kind[2], uint64_t secret, const void *bytes, size_t size)
+{
+    const uint64_t key[2] = {kind[0] ^ secret, kind[1] ^ secret};
+
+    return siphash(key, bytes, size);
+}
 
 /* Names from hashes of what they name: 31 bits, never 0; where several have one hash, the next number that is free.  To be called in the order
  * of the hashes, each time with the id before (first 0). */

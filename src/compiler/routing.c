@@ -259,7 +259,7 @@ static int add_group(struct routing *routing, uint32_t router, size_t first, siz
     memcpy(name.address, routing->resolved[first].destination.address.bytes, sizeof(name.address));
     if (!grow(&routing->groups, routing->n_groups, &routing->n_groups_capacity, sizeof(*routing->groups)))
         return -ENOMEM;
-    routing->groups[routing->n_groups++] = (struct hop_group){siphash(key, &name, sizeof(name)), router, routing->resolved[first].destination, first, n};
+    routing->groups[routing->n_groups++] = (struct hop_group){compile_hash(key, routing->index->snapshot->secret, &name, sizeof(name)), router, routing->resolved[first].destination, first, n};
     return 0;
 }
 

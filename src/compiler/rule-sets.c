@@ -5,11 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "weft/base/siphash.h"
 #include "weft/compiler/index.h"
 #include "weft/dataplane/rules.h"
 
-/* One key for all hosts and releases: a restarted or upgraded agent finds the sets that it wants in the maps already. */
+/* One for all releases, with the host's secret: a restarted or upgraded agent finds the sets that it wants in the maps already. */
 static const uint64_t content_key[2] = {0x7765667472756c65, 0x636f6e74656e7473};
 
 /* Where a rule stands in its set.  Those that leave no connection entry come after all others; of each, logged ones before those that are
@@ -86,7 +85,7 @@ int rule_sets_add(struct rule_sets *sets, struct rule *rules, size_t n, struct r
         *ret = CONTAINER_OF(node, struct rule_set, by_content);
         return 0;
     }
-    return add_set(sets, rules, kept, siphash(content_key, rules, kept * sizeof(*rules)), ret);
+    return add_set(sets, rules, kept, compile_hash(content_key, sets->secret, rules, kept * sizeof(*rules)), ret);
 }
 
 static int compare_sets(const void *a, const void *b)

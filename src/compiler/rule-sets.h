@@ -14,6 +14,7 @@ struct rule_set {
 };
 
 struct rule_sets { /* Zeroed: empty. */
+    uint64_t secret;     /* Of the host (compiler.h). */
     struct hashmap by_content;
     struct rule_set **sets;
     size_t n, capacity;

@@ -402,6 +402,7 @@ int compile_security(struct compile_index *index, struct desired *desired)
     struct security security = {
         .index = index,
         .snapshot = snapshot,
+        .sets = {.secret = snapshot->secret},
         .groups = calloc(snapshot->n_security_groups + 1, sizeof(*security.groups)),
         .address_group_array = calloc(snapshot->n_address_groups + 1, sizeof(*security.address_group_array)),
         .rules = calloc(snapshot->n_security_group_rules + 1, sizeof(*security.rules)),

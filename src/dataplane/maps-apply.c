@@ -166,6 +166,19 @@ static int delete_rows(int fd, const struct rows *rows)
 /* What a record refers to comes before it, and goes after it. */
 static const enum desired_table record_order[] = {TABLE_PROJECTS, TABLE_HOSTS, TABLE_ROUTER_PORTS, TABLE_POLICIES, TABLE_PORTS};
 
+static int is_overwritten(const void *key, const void *old_value, const void *new_value, void *context)
+{
+    return old_value && new_value;
+}
+
+bool maps_would_overwrite_sets(const struct maps *maps, const struct desired *desired)
+{
+    const struct rows *before = maps->actual.tables, *now = desired->tables;
+
+    return rows_compare(&before[TABLE_RULES], &now[TABLE_RULES], is_overwritten, NULL) ||
+           rows_compare(&before[TABLE_FIREWALL_RULES], &now[TABLE_FIREWALL_RULES], is_overwritten, NULL);
+}
+
 /* ---- all together ------------------------------------------------------------------------------------------------------------- */
 
 /* A flood list of a network that 'desired' knows is complete, also before the replica is: rows behind its end would be

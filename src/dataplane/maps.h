@@ -55,6 +55,10 @@ struct maps_changes {
     char failed_table[32];
 };
 
+/* Would that write something else over a block of a rule set, of security groups or firewalls, that is in the maps?  Programs may be reading
+ * it, and ports name it until their records are written.  So two sets that meet in one name need others. */
+bool maps_would_overwrite_sets(const struct maps *maps, const struct desired *desired);
+
 /* Writes the difference between what the maps hold and 'desired': additions, then records, then deletions, then the
  * epochs of the ports that are concerned.  Without 'sweep' nothing is deleted: the replica may not be complete yet.
  * Returns 0, -ENOMEM, or the first error of a write; '*ret_changes' is filled in any case. */

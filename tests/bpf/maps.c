@@ -213,7 +213,12 @@ static void a_firewall_policy_stays_until_nobody_asks_it(void **state)
     desired_init(&desired);
     want_firewall(&desired, 1);
     assert_int_equal(0, maps_apply(maps, &desired, true, 400000, &changes));
+    struct firewall_block *block = (struct firewall_block *)rows_value(&desired.tables[TABLE_FIREWALL_RULES], 0);
+    assert_false(maps_would_overwrite_sets(maps, &desired));
+    block->rules[block->n++].verdict = FIREWALL_PASSES; /* Another policy, of the same name. */
+    assert_true(maps_would_overwrite_sets(maps, &desired));
     want_firewall(&desired, 2);
+    assert_false(maps_would_overwrite_sets(maps, &desired));
     assert_int_equal(0, maps_apply(maps, &desired, true, 400001, &changes)); /* The port waits for its grace. */
     assert_int_equal(2, rules->n);
     assert_true(changes.retry_ms > 0);

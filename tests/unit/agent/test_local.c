@@ -56,6 +56,28 @@ static void a_slot_is_the_same_after_a_restart(void **state)
     local_close(&local);
 }
 
+static void the_secret_is_this_hosts_own_and_stays(void **state)
+{
+    struct local local;
+    uint64_t secret;
+
+    reopen(&local, true);
+    secret = local.secret;
+    assert_true(secret != 0);
+    reopen(&local, false);
+    assert_true(local.secret == secret);
+    assert_int_equal(0, local_new_secret(&local));
+    assert_true(local.secret != 0 && local.secret != secret);
+    secret = local.secret;
+    reopen(&local, false);
+    assert_true(local.secret == secret);
+    local_close(&local);
+    unlink(path); /* Another host. */
+    reopen(&local, true);
+    assert_true(local.secret != 0 && local.secret != secret);
+    local_close(&local);
+}
+
 static void a_freed_slot_is_the_last_to_be_given_out(void **state)
 {
     struct local local;
@@ -200,6 +222,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_slot_is_the_same_after_a_restart, fresh),
+        cmocka_unit_test_setup(the_secret_is_this_hosts_own_and_stays, fresh),
         cmocka_unit_test_setup(a_freed_slot_is_the_last_to_be_given_out, fresh),
         cmocka_unit_test_setup(a_plug_is_of_one_port_and_one_interface, fresh),
         cmocka_unit_test_setup(a_forced_plug_is_remembered_as_such, fresh),

@@ -172,11 +172,28 @@ static void blocks_have_something_in_common(void **state)
     rule_sets_clear(&sets);
 }
 
+/* Who knows the rules does not know the name. */
+static void names_depend_on_the_hosts_secret(void **state)
+{
+    uint32_t ids[2];
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct rule_sets sets = {.secret = i};
+        struct rule_set *set = add(&sets, 1, tcp(80, 0), tcp(0, 0), tcp(0, 0));
+
+        rule_sets_name(&sets);
+        ids[i] = set->id;
+        rule_sets_clear(&sets);
+    }
+    assert_int_not_equal(ids[0], ids[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_contents_are_one_set),
         cmocka_unit_test(ids_do_not_depend_on_the_order),
+        cmocka_unit_test(names_depend_on_the_hosts_secret),
         cmocka_unit_test(contents_with_one_hash_get_ids_of_their_own),
         cmocka_unit_test(blocks_have_no_holes),
         cmocka_unit_test(blocks_have_something_in_common),
