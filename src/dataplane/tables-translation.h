@@ -98,10 +98,11 @@ struct snat_owner_key {
 #define GATEWAYS_FACTS 0xc0000000u
 #define GATEWAYS_BRIDGE 0xc0000001u /* The one that stands for this host's workloads in the network itself, if the host has no uplink. */
 
-/* What an external network may cost the agent, by router port: packets a second, and as a burst. */
+/* What an external network may cost the agent, and a router all others, by router port: packets a second, and as a burst. */
 enum outside_budget_kind {
     BUDGET_UNRESOLVED, /* Frames for a station whose MAC is not known that another host sent here for this router. */
     BUDGET_ERRORS,     /* ICMP errors to somebody outside, and what comes from there and has to be fragmented. */
+    BUDGET_NOTES,      /* Connections without ports that other hosts begin by this gateway (bpf/portless.h). */
     N_OUTSIDE_BUDGETS
 };
 struct outside_budget {
@@ -111,6 +112,7 @@ struct outside_budget {
 };
 #define UNRESOLVED_RATE 100
 #define OUTSIDE_ERROR_RATE 100
+#define NOTES_RATE 16 /* In the time that a note is kept, a quarter of those that there is room for. */
 
 /* What the stations of a network with uplinks may cost, by VNI, so that those of one network cost no other one.  Rows are made by who spends. */
 enum uplink_budget_kind {

@@ -48,7 +48,13 @@ static __noinline bool outside_notes(const struct packet *packet, __u32 host)
     const struct external_value *value = external_find(packet->vni, name.address);
     if (!value || value->kind != EXTERNAL_ROUTER)
         return true;
-    return !nat_alias_find(&name, &unused) && portless_note(&name, OUTPUT_REMOTE | host);
+    if (nat_alias_find(&name, &unused))
+        return false;
+    if (portless_host(&name) == OUTPUT_NONE && !outside_spend(value->router_port, BUDGET_NOTES, NOTES_RATE)) {
+        TRACE(uplink, "the router has begun too many connections without ports in this second");
+        return false;
+    }
+    return portless_note(&name, OUTPUT_REMOTE | host);
 }
 
 /* May the packet go outside with the source that it has?  Nothing hides it, so it must be one that is behind the router, there. */

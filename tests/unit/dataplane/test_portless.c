@@ -145,6 +145,34 @@ static void a_gateway_notes_who_speaks_with_a_station(void **state)
     expect_drop(DROP_snat_exhausted);
 }
 
+/* There is room for so many, which all routers share. */
+static void a_router_does_not_push_out_the_notes_of_others(void **state)
+{
+    const char *answer = "x>u ip 192.0.2.50>203.0.113.20 proto 50 +20";
+
+    router_is_announced_by(OUTPUT_LOCAL);
+    fixture_external_find(pipeline, 20, "203.0.113.20")->output = OUTPUT_LOCAL;
+    say(TUNNEL, FROM_HOST_2 "h>" OUTSIDE_MAC " ip 203.0.113.20>192.0.2.50 ttl=63 proto 50 +20");
+    expect_verdict(PIPELINE_OUTSIDE);
+    for (unsigned i = 0; i < 4200; i++) {
+        say(TUNNEL, frame_text(FROM_HOST_1 "g>" OUTSIDE_MAC " ip 203.0.113.10>192.5.%u.%u ttl=63 proto 47 +20", i >> 8, i & 255));
+        if (i < NOTES_RATE)
+            expect_verdict(PIPELINE_OUTSIDE);
+        else
+            expect_drop(DROP_snat_exhausted);
+    }
+    assert_int_equal(n_entries("portless"), 1 + NOTES_RATE);
+    say(TUNNEL, FROM_HOST_1 "g>" OUTSIDE_MAC " ip 203.0.113.10>192.5.0.0 ttl=63 proto 47 +20"); /* What goes on costs nothing. */
+    expect_verdict(PIPELINE_OUTSIDE);
+    say(OUTSIDE, answer);
+    expect_verdict(PIPELINE_TUNNELLED);
+    say(TUNNEL, FROM_HOST_2 "h>" OUTSIDE_MAC " ip 203.0.113.20>192.0.2.51 ttl=63 proto 50 +20");
+    expect_verdict(PIPELINE_OUTSIDE);
+    pipeline_advance(pipeline, 3 * SECONDS);
+    say(TUNNEL, FROM_HOST_1 "g>" OUTSIDE_MAC " ip 203.0.113.10>192.6.0.0 ttl=63 proto 47 +20");
+    expect_verdict(PIPELINE_OUTSIDE);
+}
+
 /* As the kernel's LRU hash: what is new is never refused. */
 static void full_table_of_notes_makes_room(void **state)
 {
@@ -207,6 +235,7 @@ int main(void)
         TEST(one_connection_for_each_protocol_and_station),
         TEST(it_leaves_by_the_gateway_that_hears_the_answers),
         TEST(a_gateway_notes_who_speaks_with_a_station),
+        TEST(a_router_does_not_push_out_the_notes_of_others),
         TEST(full_table_of_notes_makes_room),
         TEST(later_fragments_follow_the_first_one),
         TEST(fragments_find_another_host_and_a_forwarding),
