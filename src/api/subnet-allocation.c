@@ -131,7 +131,7 @@ static int read_length(struct change *change, const struct subnet_pool *pool, co
 
     if (value && gives_cidr)
         return BAD("prefixlen", "cidr and prefixlen must not be supplied together.");
-    if (json_is_integer(value))
+    if (json_is_integer(value) && json_integer_value(value) >= 0 && json_integer_value(value) <= 128)
         length = (uint64_t)json_integer_value(value);
     else if (value && (!json_is_string(value) || parse_u64(json_string_value(value), 0, 128, &length) < 0))
         return BAD("prefixlen", "it is not a prefix length.");

@@ -134,6 +134,8 @@ def test_subnets_get_prefixes(alice, olga, admin):
     not_allocated(alice, shared, 409, "SubnetAllocationError", "subnet.cidr", "'10.0.0.128/25'", cidr="10.0.0.128/25")
     not_allocated(alice, shared, 409, "SubnetAllocationError", "'10.1.0.0/24'", cidr="10.1.0.0/24")
     not_allocated(alice, shared, 400, "MinPrefixSubnetAllocationError", "length 22", "23", prefixlen=22)
+    for length in (-5, 129, "-5"):
+        not_allocated(alice, shared, 400, "BadRequest", "prefixlen", "not a prefix length", prefixlen=length)
     not_allocated(alice, shared, 400, "MaxPrefixSubnetAllocationError", "length 29", "28", cidr="10.0.1.64/29")
     not_allocated(alice, shared, 400, "BadRequest", "must not be supplied together", cidr="10.0.1.64/28", prefixlen=28)
     not_allocated(alice, shared, 400, "BadRequest", "Cannot allocate IPv6 subnet from IPv4 subnet pool", ip_version=6)
