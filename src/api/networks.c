@@ -14,6 +14,7 @@
 #include "weft/api/resources.h"
 #include "weft/api/routed-prefixes.h"
 #include "weft/api/subnet-pools.h"
+#include "weft/api/turns.h"
 #include "weft/base/util.h"
 #include "weft/model/resources.h"
 
@@ -152,8 +153,10 @@ static int delete_network(struct change *change)
         else
             port_plan_delete(change->plan, (const struct port *)member->object);
     }
-    REPLICA_FOREACH (member, replica_subnets_by_network(replica, network->object.id))
+    REPLICA_FOREACH (member, replica_subnets_by_network(replica, network->object.id)) {
         plan_delete(change->plan, member->object);
+        plan_end_turns(change->plan, TURN_SUBNET, member->object->id);
+    }
     provider_leave_segment(change->plan, network);
     if (network->is_external)
         routed_forget(change->plan, network);

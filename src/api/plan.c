@@ -305,9 +305,14 @@ void plan_remove(struct plan *plan, const char *key)
     keep(plan, store_delete(plan->transaction, key, strlen(key)));
 }
 
+void plan_require_revision(struct plan *plan, const char *key, uint64_t revision)
+{
+    keep(plan, store_require_revision(plan->transaction, key, strlen(key), revision));
+}
+
 void plan_require_absent(struct plan *plan, const char *key)
 {
-    keep(plan, store_require_revision(plan->transaction, key, strlen(key), 0));
+    plan_require_revision(plan, key, 0);
 }
 
 static int compare_text(const void *a, const void *b)

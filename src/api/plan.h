@@ -46,6 +46,7 @@ void plan_put(struct plan *plan, const char *key, const char *value);
 void plan_replace(struct plan *plan, const char *key, uint64_t revision, const char *value);
 void plan_remove(struct plan *plan, const char *key);
 
+void plan_require_revision(struct plan *plan, const char *key, uint64_t revision); /* 0: must not exist. */
 void plan_require_absent(struct plan *plan, const char *key);
 
 /* Under 'prefix' exist no other keys than those with these endings, which this sorts.  Said again of a prefix, it is nothing: what the plan

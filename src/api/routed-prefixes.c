@@ -247,6 +247,23 @@ static bool has_more(const struct prefixes *before, const struct prefixes *after
     return false;
 }
 
+/* What a gateway brings outside depends on the address scopes of all subnets of the router. */
+static void guard_subnets(struct change *change, const struct router *router)
+{
+    const struct replica *replica = request_api(change->request)->replica;
+
+    REPLICA_FOREACH (member, replica_ports_by_device(replica, router->object.id)) {
+        const struct port *port = (const struct port *)member->object;
+
+        for (size_t i = 0; i < port->n_fixed_ips; i++) {
+            const struct object *subnet = replica_get(replica, RESOURCE_SUBNET, port->fixed_ips[i].subnet_id);
+
+            if (subnet)
+                plan_guard(change->plan, subnet);
+        }
+    }
+}
+
 int routed_check_router(struct change *change, const struct router *before, const struct router *after, const char *field)
 {
     struct world was = {.replica = request_api(change->request)->replica}, is = {was.replica, change->plan};
@@ -254,6 +271,8 @@ int routed_check_router(struct change *change, const struct router *before, cons
     int r = before ? add_router(&was, before, &old) : 0;
 
     sort(&old);
+    if (before && before != after)
+        guard_subnets(change, before);
     if (r == 0)
         r = add_router(&is, after, &new);
     if (r == 0 && has_more(&old, &new)) {

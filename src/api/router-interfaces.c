@@ -11,6 +11,8 @@
 #include "weft/api/routed-prefixes.h"
 #include "weft/api/routers.h"
 #include "weft/api/security.h"
+#include "weft/api/subnet-pools.h"
+#include "weft/api/turns.h"
 #include "weft/base/util.h"
 
 struct interface {
@@ -98,6 +100,7 @@ static int check_subnet(struct interface *interface, const struct subnet *subnet
         return -ENOENT;
     plan_guard(change->plan, &network->object);
     plan_guard(change->plan, &subnet->object);
+    plan_take_turn(change->plan, TURN_SUBNET, subnet->object.id);
     if (!subnet->has_gateway)
         return BAD_ROUTER(change->error, "Subnet for router interface must have a gateway IP");
     if (!resource_is_own(change->request, &subnet->object) && !resource_is_own(change->request, &network->object))
@@ -200,6 +203,7 @@ static int check_port(struct interface *interface, const struct port *port)
         if (!subnet)
             return -ENOENT;
         plan_guard(interface->change->plan, &subnet->object);
+        plan_take_turn(interface->change->plan, TURN_SUBNET, subnet->object.id);
         n_v4 += subnet->ip_version == 4;
         if ((r = router_check_subnet(interface->change, &interface->ports, subnet)) < 0 ||
             (r = check_address(interface, port, subnet, &port->fixed_ips[i].address)) < 0 || (r = add_subnet(interface, subnet)) < 0)

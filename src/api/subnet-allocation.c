@@ -1,6 +1,7 @@
 /* Subnets from pools: which prefix a new one gets, and what address scope they are of. */
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -242,13 +243,52 @@ static int add_external_networks(struct change *change, const struct subnet *sub
     return r;
 }
 
+int subnet_require_addresses(struct plan *plan, const struct subnet *subnet)
+{
+    const struct replica_member *ports = replica_ports_by_subnet(request_api(plan_request(plan))->replica, subnet->object.id);
+    char(*texts)[IP_TEXT_SIZE], **endings, prefix[64];
+    size_t n = 0, used = 0;
+
+    REPLICA_FOREACH (member, ports)
+        n += ((const struct port *)member->object)->n_fixed_ips;
+    texts = calloc(n + 1, sizeof *texts);
+    endings = calloc(n + 1, sizeof *endings);
+    if (texts && endings) {
+        REPLICA_FOREACH (member, ports) {
+            const struct port *port = (const struct port *)member->object;
+
+            for (size_t i = 0; i < port->n_fixed_ips; i++)
+                if (streq(port->fixed_ips[i].subnet_id, subnet->object.id)) {
+                    endings[used] = (char *)ip_format(&port->fixed_ips[i].address, texts[used]);
+                    used++;
+                }
+        }
+        snprintf(prefix, sizeof prefix, "ipam/%s/", subnet->object.id);
+        plan_require_only(plan, prefix, endings, used);
+    }
+    n = texts && endings;
+    free(texts);
+    free(endings);
+    return n ? 0 : -ENOMEM;
+}
+
+/* No router gets an interface on it or, on an external network, a gateway, while what its routers bring outside is looked at. */
+static int keep_routers(struct change *change, const struct subnet *subnet)
+{
+    const struct network *network = replica_network(request_api(change->request)->replica, subnet->network_id);
+
+    plan_see_turn(change->plan, TURN_SUBNET, subnet->object.id);
+    return network && network->is_external ? subnet_require_addresses(change->plan, subnet) : 0;
+}
+
 int subnets_check_routed(struct change *change, const struct subnet *const *subnets, size_t n, const char *field)
 {
     struct networks networks = {0};
     int r = 0;
 
     for (size_t i = 0; i < n && r == 0; i++)
-        r = add_external_networks(change, subnets[i], &networks);
+        if ((r = keep_routers(change, subnets[i])) == 0)
+            r = add_external_networks(change, subnets[i], &networks);
     for (size_t i = 0; i < networks.n && r == 0; i++)
         r = routed_check_network(change, networks.ids[i], field);
     free(networks.ids);

@@ -10,6 +10,7 @@
 
 #define TURN_POOL "subnet-pool"
 #define TURN_SCOPE "address-scope"
+#define TURN_SUBNET "subnet" /* Who makes it a router's takes it; who changes its address scope sees it, and rewrites the subnet. */
 #define TURN_DEFAULT_POOL "default-subnet-pool" /* By IP version. */
 
 extern const struct resource address_scope_resource, subnet_pool_resource;
@@ -20,6 +21,9 @@ int subnet_allocate(struct change *change, struct subnet *subnet);
 
 /* What subnets of the pool use, sorted, the plan's new ones too; the caller frees '*ret_list'.  0 or -ENOMEM. */
 int subnet_pool_used(const struct change *change, const char *pool_id, struct ip_prefix **ret_list, size_t *ret_n);
+
+/* No port gets or loses an address of the subnet meanwhile but by this plan.  0 or -ENOMEM. */
+int subnet_require_addresses(struct plan *plan, const struct subnet *subnet);
 
 /* Subnets of the pool are of another address scope from now on. */
 int subnets_change_scope(struct change *change, const char *pool_id, const char *address_scope_id);

@@ -11,6 +11,7 @@
 #include "weft/api/resources.h"
 #include "weft/api/routed-prefixes.h"
 #include "weft/api/subnet-pools.h"
+#include "weft/api/turns.h"
 #include "weft/base/util.h"
 #include "weft/model/range-set.h"
 #include "weft/model/resources.h"
@@ -313,8 +314,7 @@ static int delete_subnet(struct change *change)
     const struct replica *replica = request_api(change->request)->replica;
     const struct network *network = network_of(change->request, subnet);
     const struct replica_member *ports = replica_ports_by_subnet(replica, subnet->object.id);
-    char(*texts)[IP_TEXT_SIZE], **endings, prefix[64];
-    size_t n = 0, used = 0;
+    int r;
 
     REPLICA_FOREACH (member, ports) {
         const struct port *port = (const struct port *)member->object;
@@ -323,29 +323,12 @@ static int delete_subnet(struct change *change)
             return error_set_type(change->error, -EBUSY, "SubnetInUse", NULL,
                                   "Unable to complete operation on subnet %s: One or more ports have an IP allocation from this "
                                   "subnet, such as port %s.", subnet->object.id, port->object.id);
-        n += port->n_fixed_ips;
     }
-    texts = calloc(n + 1, sizeof *texts);
-    endings = calloc(n + 1, sizeof *endings);
-    if (!texts || !endings) {
-        free(texts);
-        free(endings);
-        return -ENOMEM;
-    }
-    REPLICA_FOREACH (member, ports) {
-        const struct port *port = (const struct port *)member->object;
-
-        for (size_t i = 0; i < port->n_fixed_ips; i++)
-            if (streq(port->fixed_ips[i].subnet_id, subnet->object.id)) {
-                endings[used] = (char *)ip_format(&port->fixed_ips[i].address, texts[used]);
-                used++;
-            }
-        port_remove_subnet(change->plan, port, subnet->object.id);
-    }
-    snprintf(prefix, sizeof prefix, "ipam/%s/", subnet->object.id);
-    plan_require_only(change->plan, prefix, endings, used);
-    free(texts);
-    free(endings);
+    if ((r = subnet_require_addresses(change->plan, subnet)) < 0)
+        return r;
+    REPLICA_FOREACH (member, ports)
+        port_remove_subnet(change->plan, (const struct port *)member->object, subnet->object.id);
+    plan_end_turns(change->plan, TURN_SUBNET, subnet->object.id);
     return network && !plan_edit(change->plan, &network->object) ? -ENOMEM : 0;
 }
 

@@ -69,15 +69,30 @@ void turns_changed(const struct store_item *item, void *context)
         log_error("out of memory: what takes its turn by %s fails until weft-api starts again", item->key);
 }
 
-static void take(struct plan *plan, const char *kind, const char *id, const char *value)
+/* Of which revision it was seen; 0: not there. */
+static uint64_t seen(const struct plan *plan, const char *kind, const char *id, char key[KEY_SIZE])
 {
-    const struct turns *turns = networking_turns(request_api(plan_request(plan))->networking);
-    char key[KEY_SIZE];
     const struct turn *turn;
 
-    snprintf(key, sizeof key, "%s%s/%s", TURN_PREFIX, kind, id);
-    turn = find(turns, key);
-    plan_replace(plan, key, turn ? turn->revision : 0, value);
+    snprintf(key, KEY_SIZE, "%s%s/%s", TURN_PREFIX, kind, id);
+    turn = find(networking_turns(request_api(plan_request(plan))->networking), key);
+    return turn ? turn->revision : 0;
+}
+
+static void take(struct plan *plan, const char *kind, const char *id, const char *value)
+{
+    char key[KEY_SIZE];
+    uint64_t revision = seen(plan, kind, id, key);
+
+    plan_replace(plan, key, revision, value);
+}
+
+void plan_see_turn(struct plan *plan, const char *kind, const char *id)
+{
+    char key[KEY_SIZE];
+    uint64_t revision = seen(plan, kind, id, key);
+
+    plan_require_revision(plan, key, revision);
 }
 
 void plan_take_turn(struct plan *plan, const char *kind, const char *id)

@@ -19,7 +19,10 @@ void turns_changed(const struct store_item *item, void *turns); /* For replica_f
 /* Nobody else takes this turn meanwhile.  Taking it again in the same plan is nothing. */
 void plan_take_turn(struct plan *plan, const char *kind, const char *id);
 
-/* Likewise, and nobody will any more: what it is about goes. */
+/* Nobody else takes it meanwhile; seeing it is no hindrance to others who only see it. */
+void plan_see_turn(struct plan *plan, const char *kind, const char *id);
+
+/* As plan_take_turn, and nobody will any more: what it is about goes. */
 void plan_end_turns(struct plan *plan, const char *kind, const char *id);
 
 #endif

@@ -396,6 +396,78 @@ def test_between_scopes_ipv6_is_nobodys(alice, olga, admin):
         add(client, one, subnet_id=subnet["id"])
 
 
+@pytest.fixture(scope="module")
+def slow():
+    """An administrator and a member where commits take their time, so that requests at once are planned before either is written."""
+    server = Server("FOLDER/weft.db")
+    admin = server.login("admin", "correct horse", "admin")
+    yield admin, server.add_user(admin, "alice", "tenant", "member")
+    server.stop()
+
+
+@pytest.mark.parametrize("by_port", [False, True])
+def test_a_scope_changes_while_a_router_gets_an_interface(slow, by_port):
+    """Either sees the other: what is too large for a tenant does not come into the external network's scope."""
+    admin, alice = slow
+    made = scope(admin, 6, shared=True)
+    external = admin.network(**{"router:external": True})
+    allocate(admin, pool(admin, "2001:db8::/64", address_scope_id=made["id"], min_prefixlen=64), external, enable_dhcp=False)
+    own = pool(alice, "2001:db8:2::/47", min_prefixlen=47)
+    subnet = allocate(alice, own)
+    its = router(alice, external_gateway_info={"network_id": external["id"]})
+    for _ in range(12):
+        what = {"port_id": alice.port({"id": subnet["network_id"]}, fixed_ips=[{"subnet_id": subnet["id"]}])["id"]} if by_port else {
+            "subnet_id": subnet["id"]}
+        (added, _), (changed, _) = at_once((alice, "PUT", f"/routers/{its['id']}/add_router_interface", what),
+                                           (alice, "PUT", f"/subnetpools/{own['id']}", {"subnetpool": {"address_scope_id": made["id"]}}))
+        assert (added, changed) in ((200, 403), (403, 200))
+        if added == 200:
+            alice.put(f"/routers/{its['id']}/remove_router_interface", what)
+        elif by_port:
+            alice.delete(f"/ports/{what['port_id']}")
+        if changed == 200:
+            alice.put(f"/subnetpools/{own['id']}", {"subnetpool": {"address_scope_id": None}})
+
+
+def test_a_scope_changes_while_a_router_gets_a_gateway(slow):
+    """Likewise: what a gateway brings outside depends on the scopes of all subnets behind it."""
+    admin, alice = slow
+    made = scope(admin, 6, shared=True)
+    external = admin.network(**{"router:external": True})
+    allocate(admin, pool(admin, "2001:db8::/64", address_scope_id=made["id"], min_prefixlen=64), external, enable_dhcp=False)
+    own = pool(alice, "2001:db8:2::/47", min_prefixlen=47)
+    its = router(alice)
+    add(alice, its, subnet_id=allocate(alice, own)["id"])
+    path = f"/routers/{its['id']}"
+    for _ in range(12):
+        (routed, _), (changed, _) = at_once((alice, "PUT", path, {"router": {"external_gateway_info": {"network_id": external["id"]}}}),
+                                            (alice, "PUT", f"/subnetpools/{own['id']}", {"subnetpool": {"address_scope_id": made["id"]}}))
+        assert (routed, changed) in ((200, 403), (403, 200))
+        alice.put(path, {"router": {"external_gateway_info": None}})
+        alice.put(f"/subnetpools/{own['id']}", {"subnetpool": {"address_scope_id": None}})
+
+
+def test_an_external_network_changes_its_scope_while_a_router_gets_a_gateway(slow):
+    """Out of its scope all IPv6 of none is routed there: of two projects' equal prefixes, one stays out."""
+    admin, alice = slow
+    olga = admin.server.add_user(admin, "olga", "other", "member")
+    made = scope(admin, 6)
+    external = admin.network(**{"router:external": True})
+    outer = pool(admin, "2001:db8::/64", address_scope_id=made["id"], min_prefixlen=64)
+    allocate(admin, outer, external, enable_dhcp=False)
+    first, subnet = behind(olga, external, "fd05::/64")
+    add(olga, first, subnet_id=subnet["id"])
+    its = router(alice)
+    add(alice, its, subnet_id=alice.subnet(alice.network(), "fd05::/64")["id"])
+    path = f"/routers/{its['id']}"
+    for _ in range(12):
+        (routed, _), (changed, _) = at_once((alice, "PUT", path, {"router": {"external_gateway_info": {"network_id": external["id"]}}}),
+                                            (admin, "PUT", f"/subnetpools/{outer['id']}", {"subnetpool": {"address_scope_id": None}}))
+        assert (routed, changed) in ((200, 409), (409, 200))
+        alice.put(path, {"router": {"external_gateway_info": None}})
+        admin.put(f"/subnetpools/{outer['id']}", {"subnetpool": {"address_scope_id": made["id"]}})
+
+
 def test_what_a_pool_gives_outside(alice, admin):
     """A shared pool gives any prefix that it has, an own one in a shared scope none that is too large, nor does a scope that it enters later."""
     for ip_version, external_prefix, cidr, length in ((4, "203.0.113.0/24", "10.0.0.0/14", 15), (6, "2001:db8::/64", "fd00::/44", 47)):
