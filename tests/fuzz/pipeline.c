@@ -159,7 +159,7 @@ static void check_output(struct pipeline *pipeline, enum pipeline_program progra
         check_passed_on(frame, output);
     if ((is_underlay || is_uplink) && output->port_slot) {
         uint32_t from = is_underlay ? header_vni(frame->bytes) : EXTERNAL_VNI;
-        REQUIRE((is_underlay && from == to) || (from == EXTERNAL_VNI && has_gateway(to) && is_translated(result, "arrives as ")));
+        REQUIRE(from == to || (from == EXTERNAL_VNI && has_gateway(to) && is_translated(result, "arrives as ")));
     }
     if (is_uplink && output->host_slot)
         REQUIRE(to == EXTERNAL_VNI);

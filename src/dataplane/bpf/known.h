@@ -65,7 +65,8 @@ static __always_inline __u32 known_deliver(struct __sk_buff *skb, struct packet 
     if (step != STEP_CONTINUE)
         return step;
     flow_account(entry, packet, 1);
-    TRACE(flow, "known connection, arrives as %s", trace_address(packet->tuple.remote));
+    TRACE(flow, "known connection, of somebody who may send it");
+    TRACE(translate, "arrives as %s", trace_address(packet->tuple.remote));
     return deliver_frame(skb, packet, port, slot);
 }
 

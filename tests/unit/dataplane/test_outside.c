@@ -23,7 +23,7 @@ static void route_outside(const char *prefix, uint32_t length, uint32_t port)
 static bool went_the_short_way(void)
 {
     for (size_t i = 0; i < result.n_steps; i++)
-        if (strncmp(result.steps[i].text, "known connection, arrives as", 28) == 0)
+        if (strcmp(result.steps[i].text, "known connection, of somebody who may send it") == 0)
             return true;
     return false;
 }
