@@ -101,7 +101,7 @@ static int radix_sort(struct rows *rows)
     uint32_t(*counts)[256] = calloc(rows->key_size, sizeof(*counts));
     uint32_t *order = malloc(2 * n * sizeof(*order)), *other = order ? order + n : NULL;
     uint32_t *memory = order;
-    uint8_t *sorted = malloc(rows->capacity * stride);
+    uint8_t *sorted = malloc(n * stride);
 
     if (!counts || !order || !sorted) {
         free(counts);
@@ -126,25 +126,21 @@ static int radix_sort(struct rows *rows)
     }
     for (size_t i = 0; i < n; i++)
         memcpy(sorted + i * stride, rows_key(rows, order[i]), stride);
+    memcpy(rows->data, sorted, n * stride);
     free(counts);
     free(memory);
-    free(rows->data);
-    rows->data = sorted;
+    free(sorted);
     return 0;
 }
 
 int rows_sort(struct rows *rows)
 {
     size_t stride = rows_stride(rows), kept = 0;
-    int order = -1, repeats = 0;
+    int sorted = 1;
 
-    for (size_t i = 1; i < rows->n && order <= 0; i++) {
-        order = memcmp(rows_key(rows, i - 1), rows_key(rows, i), rows->key_size);
-        repeats |= order == 0;
-    }
-    if (order < 0 && !repeats)
-        return 0;
-    if (order > 0) {
+    for (size_t i = 1; i < rows->n && sorted; i++)
+        sorted = memcmp(rows_key(rows, i - 1), rows_key(rows, i), rows->key_size) <= 0;
+    if (!sorted) {
         int error = rows->n < RADIX_MIN_ROWS || rows->n > UINT32_MAX ? merge_sort(rows) : radix_sort(rows);
 
         if (error < 0)

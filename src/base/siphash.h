@@ -29,12 +29,6 @@ static inline uint32_t siphash(const uint64_t key[2], const void *bytes, size_t 
         v0 ^= word;
     }
     word = 0;
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    if (size > 0 && next != bytes) { /* What precedes may be read along: cheaper than a copy of so many bytes as there are. */
-        memcpy(&word, next + size - 8, 8);
-        word >>= 8 * (8 - size);
-    } else
-#endif
     if (size > 0)
         memcpy(&word, next, size);
     tail |= word;
