@@ -58,7 +58,7 @@ CHECKED_ALONE __u32 fragment_take(struct packet *packet, const struct port_confi
     struct port_fragments *table = fragment_places(port, slot);
 
     if (!packet || !table)
-        return DROP_fragment_unknown;
+        return DROP_no_buffer;
     __u64 name = fragment_name(packet, port, received);
     __u32 set = name >> 56 & (FRAGMENTS_PER_PORT - FRAGMENT_WAYS), now = flow_now();
 
