@@ -3,7 +3,7 @@
  *     replica of the API's objects  +  facts only this host knows  ->  compile()  ->  struct desired  ->  dataplane
  *
  * Everything is computed from scratch each time; the loader writes only the difference.  10,000 ports with 500 routers, their security groups
- * and 1,000 floating IPs take about 5 ms of one core (bench-compile), so nothing is incremental here. */
+ * and 1,000 floating IPs take about 4 ms of one core (bench-compile), so nothing is incremental here. */
 #ifndef WEFT_COMPILER_COMPILER_H
 #define WEFT_COMPILER_COMPILER_H
 
