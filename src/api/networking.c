@@ -10,11 +10,13 @@
 #include "weft/api/firewall.h"
 #include "weft/api/hosts.h"
 #include "weft/api/ipam.h"
+#include "weft/api/lines.h"
 #include "weft/api/logging.h"
 #include "weft/api/quarantine.h"
 #include "weft/api/quota.h"
 #include "weft/api/quotas.h"
 #include "weft/api/replica.h"
+#include "weft/api/request.h"
 #include "weft/api/resources.h"
 #include "weft/api/routers.h"
 #include "weft/api/security.h"
@@ -42,6 +44,7 @@ struct networking {
     struct vnis *vnis;
     struct snat_blocks *snat;
     struct turns *turns;
+    struct lines *lines;
     struct replica_listener listener;
     uv_timer_t sweep, snat_timer;
     uint64_t snat_delay_ms;
@@ -255,6 +258,21 @@ static void sweep(uv_timer_t *timer)
     quarantine_sweep(networking->quarantine, hosts_applied_revision(networking->api->hosts), clock_realtime_s(), networking->api->store);
 }
 
+static struct request *request_in_line(struct line_member *member)
+{
+    return CONTAINER_OF(member, struct api_request, line)->request;
+}
+
+static void call(struct line_member *member)
+{
+    request_restart(request_in_line(member));
+}
+
+static void dismiss(struct line_member *member)
+{
+    request_fail(request_in_line(member), HTTP_UNAVAILABLE, NULL, "weft-api stops.");
+}
+
 int networking_new(struct api *api, struct networking **ret_networking)
 {
     _cleanup_(networking_freep) struct networking *networking = calloc(1, sizeof(*networking));
@@ -266,6 +284,7 @@ int networking_new(struct api *api, struct networking **ret_networking)
     if ((r = ipam_new(&networking->ipam)) < 0 || (r = quota_new(&networking->quota)) < 0 ||
         (r = quarantine_new(&networking->quarantine)) < 0 || (r = vnis_new(networking->quarantine, &networking->vnis)) < 0 ||
         (r = snat_blocks_new(api->replica, api->commits, &networking->snat)) < 0 || (r = turns_new(&networking->turns)) < 0 ||
+        (r = lines_new(api->loop, call, dismiss, &networking->lines)) < 0 ||
         (r = routes_add(api->service.routes, routes, ARRAY_SIZE(routes))) < 0 ||
         (r = replica_follow(api->replica, SECURITY_TEMPLATES_KEY, templates_changed, networking)) < 0 ||
         (r = replica_follow(api->replica, QUARANTINE_PREFIX, quarantine_changed, networking->quarantine)) < 0 ||
@@ -294,6 +313,7 @@ void networking_stop(struct networking *networking)
         return;
     uv_close((uv_handle_t *)&networking->sweep, NULL);
     uv_close((uv_handle_t *)&networking->snat_timer, NULL);
+    lines_stop(networking->lines);
 }
 
 void networking_free(struct networking *networking)
@@ -305,6 +325,7 @@ void networking_free(struct networking *networking)
     vnis_free(networking->vnis);
     snat_blocks_free(networking->snat);
     turns_free(networking->turns);
+    lines_free(networking->lines);
     quarantine_free(networking->quarantine);
     free(networking);
 }
@@ -322,6 +343,11 @@ struct quota *networking_quota(struct networking *networking)
 struct vnis *networking_vnis(struct networking *networking)
 {
     return networking->vnis;
+}
+
+struct lines *networking_lines(struct networking *networking)
+{
+    return networking->lines;
 }
 
 struct turns *networking_turns(struct networking *networking)

@@ -28,6 +28,7 @@ DEFINE_CLEANUP(struct networking *, networking_free);
 struct ipam *networking_ipam(struct networking *networking);
 struct quota *networking_quota(struct networking *networking);
 struct vnis *networking_vnis(struct networking *networking);
+struct lines *networking_lines(struct networking *networking);
 struct turns *networking_turns(struct networking *networking);
 
 /* Have the templates of security group rules become objects (security.h)? */

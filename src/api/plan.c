@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "weft/api/ipam.h"
+#include "weft/api/lines.h"
 #include "weft/api/quota.h"
 #include "weft/api/replica.h"
 #include "weft/api/vnis.h"
@@ -44,6 +45,7 @@ struct plan {
     struct entry *first, **last; /* In the order they were added. */
     struct reservation *reservations;
     size_t n_reservations, n_allocated;
+    struct line_wish *turns;
     void (*done)(struct plan *plan, struct request *request);
     json_t *answer; /* Of plan_commit_and_answer. */
 };
@@ -84,6 +86,11 @@ static void plan_free(void *state)
         plan->first = entry->next;
         object_free(entry->after);
         free(entry);
+    }
+    while (plan->turns) {
+        struct line_wish *wish = plan->turns;
+        plan->turns = wish->next;
+        free(wish);
     }
     free(plan);
 }
@@ -315,6 +322,27 @@ void plan_require_absent(struct plan *plan, const char *key)
     plan_require_revision(plan, key, 0);
 }
 
+void plan_wish_turn(struct plan *plan, const char *key, bool only_sees)
+{
+    struct line_wish **at = &plan->turns, *wish;
+
+    while (*at && strcmp((*at)->key, key) < 0)
+        at = &(*at)->next;
+    if (*at && streq((*at)->key, key)) {
+        (*at)->only_sees = (*at)->only_sees && only_sees;
+        return;
+    }
+    wish = calloc(1, sizeof(*wish));
+    if (!wish) {
+        plan_fail(plan, -ENOMEM);
+        return;
+    }
+    string_copy(wish->key, sizeof(wish->key), key);
+    wish->only_sees = only_sees;
+    wish->next = *at;
+    *at = wish;
+}
+
 static int compare_text(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
@@ -494,6 +522,25 @@ static void committed(struct request *request, const struct store_result *result
     }
 }
 
+/* Whether the plan may go on now.  If not, the request was answered, or runs again when it is called. */
+static bool take_turns(struct plan *plan)
+{
+    struct request *request = plan->request;
+    struct api_request *own = request->own;
+    int r;
+
+    if (!plan->turns)
+        return true;
+    own->line.project_id = own->auth.project_id;
+    r = lines_enter(networking_lines(plan->networking), &own->line, plan->turns);
+    if (r == -EBUSY)
+        request_fail(request, HTTP_UNAVAILABLE, "RetryRequest", "%d requests of this project wait for the same turn already; try again.",
+                     LINE_MAX_WAITING);
+    else if (r < 0)
+        answer_failure(plan, r);
+    return r == 0;
+}
+
 void plan_commit(struct plan *plan, void (*done)(struct plan *plan, struct request *request))
 {
     struct buffer buffer = {0};
@@ -519,7 +566,10 @@ void plan_commit(struct plan *plan, void (*done)(struct plan *plan, struct reque
         answer_failure(plan, plan->failure);
         return;
     }
+    if (!take_turns(plan))
+        return;
     plan->done = done;
+    lines_submitted(networking_lines(plan->networking), &((struct api_request *)plan->request->own)->line);
     request_commit(plan->request, TAKE_PTR(plan->transaction), committed);
 }
 

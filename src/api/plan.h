@@ -49,6 +49,9 @@ void plan_remove(struct plan *plan, const char *key);
 void plan_require_revision(struct plan *plan, const char *key, uint64_t revision); /* 0: must not exist. */
 void plan_require_absent(struct plan *plan, const char *key);
 
+/* The request waits in line (lines.h) for a turn that another one of this server has: turns.h says what goes with it in the store. */
+void plan_wish_turn(struct plan *plan, const char *key, bool only_sees);
+
 /* Under 'prefix' exist no other keys than those with these endings, which this sorts.  Said again of a prefix, it is nothing: what the plan
  * itself adds is not there yet. */
 void plan_require_only(struct plan *plan, const char *prefix, char **endings, size_t n_endings);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "weft/api/lines.h"
 #include "weft/api/replica.h"
 #include "weft/http/request.h"
 #include "weft/store/store.h"
@@ -44,6 +45,7 @@ struct api_request {
     struct auth_context auth;
     struct request *request;
     struct replica_wait barrier;
+    struct line_member line;
     unsigned n_retries;
     void (*committed)(struct request *request, const struct store_result *result);
 };

@@ -6,7 +6,9 @@
 
 #include "weft/api/hosts.h"
 #include "weft/api/identity.h"
+#include "weft/api/lines.h"
 #include "weft/api/metrics.h"
+#include "weft/api/networking.h"
 #include "weft/api/replica.h"
 #include "weft/api/request.h"
 #include "weft/base/clock.h"
@@ -69,6 +71,13 @@ static void barrier(struct request *request)
     replica_wait(api->replica, &own->barrier, store_revision(api->store));
 }
 
+static void ended(struct request *request)
+{
+    struct api_request *own = request->own;
+
+    lines_leave(networking_lines(request_api(request)->networking), &own->line);
+}
+
 static bool speaks_keystone(const struct request *request)
 {
     return strncmp(request->path, "/identity", 9) == 0 || strncmp(request->path, "/v3", 3) == 0;
@@ -120,6 +129,7 @@ int service_init(struct api *api)
         .counters = api->counters,
         .authenticate = authenticate,
         .barrier = barrier,
+        .ended = ended,
         .fail_body = fail_body,
         .not_ready = not_ready,
         .write_metrics = write_metrics,

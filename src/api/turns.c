@@ -84,6 +84,7 @@ static void take(struct plan *plan, const char *kind, const char *id, const char
     char key[KEY_SIZE];
     uint64_t revision = seen(plan, kind, id, key);
 
+    plan_wish_turn(plan, key, false);
     plan_replace(plan, key, revision, value);
 }
 
@@ -92,6 +93,7 @@ void plan_see_turn(struct plan *plan, const char *kind, const char *id)
     char key[KEY_SIZE];
     uint64_t revision = seen(plan, kind, id, key);
 
+    plan_wish_turn(plan, key, true);
     plan_require_revision(plan, key, revision);
 }
 

@@ -1,6 +1,7 @@
 /* What happens one after the other: requests that must see what the others did before them rewrite one key,
  *     turn/<kind>/<id>
- * and require it as they saw it.  Of two at once, perhaps on two servers, the second fails, runs again, and sees the first. */
+ * and require it as they saw it.  Of two at once on two servers the second fails, runs again, and sees the first; on
+ * one server it waits in line (lines.h). */
 #ifndef WEFT_API_TURNS_H
 #define WEFT_API_TURNS_H
 

@@ -79,6 +79,9 @@ struct http_service {
     /* Holds a request until it may run, for example until a replica is up to date; it calls request_proceed, now or later. */
     void (*barrier)(struct request *request);
 
+    /* The request is over, answered or not; what is in request->own goes. */
+    void (*ended)(struct request *request);
+
     /* The body of an error; a new reference, NULL when out of memory.  'type' ("HTTPNotFound", or what the handler said) and 'message'
      * (UTF-8) are never empty.  It may add headers.  NULL: {"error": {"code": 404, "title": "Not Found", "type", "message"}}. */
     json_t *(*fail_body)(struct request *request, int status, const char *type, const char *message);

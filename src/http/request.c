@@ -100,6 +100,8 @@ void call_free_state(struct call *call)
 void call_free(struct call *call)
 {
     call_free_state(call);
+    if (call->request.service->ended)
+        call->request.service->ended(&call->request);
     json_decref(call->request.body);
     free(call->body);
     for (size_t i = 0; i < call->answer.n_headers; i++) {

@@ -122,6 +122,16 @@ def test_prefixes_are_added_and_removed(alice, olga, admin):
 
 # --- Subnets from pools. ---
 
+def test_many_at_one_pool_wait_in_line(alice, olga, admin):
+    """Each must see what those before it took: they run one after the other, and nobody is told to try again."""
+    shared = pool(admin, "10.0.0.0/16", default_prefixlen=24, shared=True)
+    networks = [(client, client.post("/networks", {"network": {}})["network"]) for client in (alice, olga)]
+    results = at_once(*[(client, "POST", "/subnets", {"subnet": {"network_id": network["id"], "ip_version": 4, "subnetpool_id": shared["id"]}})
+                        for client, network in networks for _ in range(40)])
+    assert [status for status, _ in results] == [201] * len(results), results
+    assert len({body["subnet"]["cidr"] for _, body in results}) == len(results)
+
+
 def test_subnets_get_prefixes(alice, olga, admin):
     shared = pool(admin, "10.0.0.0/22", default_prefixlen=24, min_prefixlen=23, max_prefixlen=28, shared=True)
     first = allocate(alice, shared)
