@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "weft/api/readiness.h"
 #include "weft/base/error.h"
 #include "weft/http/http.h"
 #include "weft/store/store.h"
@@ -30,6 +31,7 @@ struct api {
     struct http_service metrics_service; /* Beside it, on the metrics listener. */
     struct request_counters *counters;
     struct replica *replica;
+    struct readiness readiness; /* Of the replica. */
     struct commits *commits;
     struct identity *identity;
     struct hosts *hosts;

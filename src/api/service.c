@@ -9,14 +9,13 @@
 #include "weft/api/lines.h"
 #include "weft/api/metrics.h"
 #include "weft/api/networking.h"
+#include "weft/api/readiness.h"
 #include "weft/api/replica.h"
 #include "weft/api/request.h"
 #include "weft/base/clock.h"
 #include "weft/base/util.h"
 #include "weft/http/counters.h"
 #include "weft/http/health.h"
-
-#define BEHIND_MAX_MS 5000
 
 static int check_roles(const struct request *request, const struct auth_context *auth, struct error *error)
 {
@@ -99,18 +98,13 @@ static json_t *fail_body(struct request *request, int status, const char *type, 
     return json_pack("{s{ssssss}}", "NeutronError", "type", type, "message", message, "detail", "");
 }
 
-/* Ready: reads are answered from what the store has, give or take some seconds. */
 static const char *not_ready(void *context)
 {
-    static uint64_t target, since_ms; /* A revision that was not reached when somebody asked, and when that was. */
-    const struct api *api = context;
-    uint64_t revision = replica_revision(api->replica), now_ms = clock_monotonic_ms();
+    struct api *api = context;
 
-    if (revision >= target) {
-        target = store_revision(api->store);
-        since_ms = now_ms;
-    }
-    return revision >= target || now_ms - since_ms < BEHIND_MAX_MS ? NULL : "the replica does not follow the store";
+    return readiness_check(&api->readiness, replica_revision(api->replica), store_revision(api->store), clock_monotonic_ms())
+               ? NULL
+               : "the replica does not follow the store";
 }
 
 static int write_metrics(void *context, struct buffer *buffer)

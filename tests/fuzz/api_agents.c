@@ -113,7 +113,9 @@ static void answered(struct request *request, struct answer *answer, void *conte
         call->body = json_loadb(answer->bytes, answer->size, 0, NULL);
         require(call->body);
     }
-    require(answer->status < 400 || json_object_get(call->body, "NeutronError") || json_object_get(call->body, "error"));
+    /* Errors are JSON; only /readyz says why not as text (weft/http/health.h). */
+    require(answer->status < 400 || json_object_get(call->body, "NeutronError") || json_object_get(call->body, "error") ||
+            (answer->status == HTTP_UNAVAILABLE && answer->content_type && streq(answer->content_type, "text/plain; charset=utf-8")));
 }
 
 static void start(struct call *call, struct instance *instance, const char *method, const char *target, const char *body)
