@@ -196,6 +196,12 @@ bool relevance_has(const struct relevance *relevance, const struct object *objec
     case RESOURCE_DEFAULT_STATEFULNESS:
     case RESOURCE_ADDRESS_SCOPE:
     case RESOURCE_SUBNET_POOL:
+    case RESOURCE_LOAD_BALANCER: /* Hosts do not serve them yet. */
+    case RESOURCE_LISTENER:
+    case RESOURCE_POOL:
+    case RESOURCE_POOL_MEMBER:
+    case RESOURCE_HEALTH_MONITOR:
+    case RESOURCE_BALANCE_ROWS:
     case RESOURCE_N_KINDS:
         break;
     }

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "weft/base/address.h"
+#include "weft/base/base64.h"
 #include "weft/base/clock.h"
 #include "weft/base/utf8.h"
 #include "weft/base/util.h"
@@ -326,6 +327,45 @@ static int decode_time(const struct attribute *attribute, const json_t *json, vo
     return 0;
 }
 
+static int decode_int(const struct attribute *attribute, const json_t *json, void *base, enum decode_mode mode, struct error *error)
+{
+    int64_t maximum = attribute->maximum ? (int64_t)attribute->maximum : INT64_MAX, value;
+    char why[96];
+    uint64_t number;
+
+    if (json_is_integer(json)) {
+        value = json_integer_value(json);
+    } else if (mode == DECODE_REQUEST && json_is_string(json)) {
+        int r = streq(json_string_value(json), "-1") ? 1 : parse_u64(json_string_value(json), 0, INT64_MAX, &number);
+
+        if (r < 0)
+            return refuse(error, attribute, json, "is not an integer");
+        value = r == 1 ? -1 : (int64_t)number;
+    } else {
+        return refuse(error, attribute, json, "is not an integer");
+    }
+    if (mode == DECODE_REQUEST && (value < -1 || value > maximum)) {
+        snprintf(why, sizeof why, "is not between -1 and %" PRId64, maximum);
+        return refuse(error, attribute, json, why);
+    }
+    memcpy(at(attribute, base), &value, sizeof value);
+    return 0;
+}
+
+static int decode_bytes(const struct attribute *attribute, const json_t *json, void *base, struct error *error)
+{
+    uint8_t **member = at(attribute, base), *bytes;
+    size_t n;
+    int r = json_is_string(json) ? base64_read(json_string_value(json), &bytes, &n) : -EINVAL;
+
+    if (r < 0)
+        return r == -EINVAL ? refuse(error, attribute, json, "is not base64") : r;
+    free(*member);
+    *member = bytes;
+    *count_of(attribute, base) = n;
+    return 0;
+}
+
 static int decode_value(const struct attribute *attribute, const json_t *json, void *base, enum decode_mode mode,
                         struct error *error)
 {
@@ -354,6 +394,10 @@ static int decode_value(const struct attribute *attribute, const json_t *json, v
         return decode_enum(attribute, json, base, error);
     case TYPE_LIST:
         return decode_list(attribute, json, base, mode, error);
+    case TYPE_INT:
+        return decode_int(attribute, json, base, mode, error);
+    case TYPE_BYTES:
+        return decode_bytes(attribute, json, base, error);
     case TYPE_JSON:
         return decode_json(attribute, json, base, mode, error);
     }

@@ -2,12 +2,14 @@
 #include "weft/model/attribute.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "weft/base/address.h"
+#include "weft/base/base64.h"
 #include "weft/base/clock.h"
 #include "weft/base/util.h"
 #include "weft/model/attribute-member.h"
@@ -167,6 +169,11 @@ int attribute_write(const struct attribute *attribute, const void *base, struct 
         return string ? write_quoted(buffer, string) : buffer_append(buffer, "null", 4);
     case TYPE_LIST:
         return write_list(attribute, base, buffer);
+    case TYPE_INT:
+        return buffer_printf(buffer, "%" PRId64, *(const int64_t *)member);
+    case TYPE_BYTES:
+        return buffer_append(buffer, "\"", 1) || base64_write(*(uint8_t *const *)member, *count_of(attribute, base), buffer) ||
+                       buffer_append(buffer, "\"", 1) ? -ENOMEM : 0;
     case TYPE_JSON:
         string = *(char *const *)member;
         return buffer_append_string(buffer, string ? string : "{}");
@@ -182,6 +189,9 @@ void attribute_clear(const struct attribute *attribute, void *base)
         free(*(char **)member);
     } else if (attribute->type == TYPE_LIST) {
         attribute_clear_elements(attribute, *(void **)member, *count_of(attribute, base));
+        *count_of(attribute, base) = 0;
+    } else if (attribute->type == TYPE_BYTES) {
+        free(*(void **)member);
         *count_of(attribute, base) = 0;
     }
     memset(member, 0, attribute->size);
@@ -214,11 +224,25 @@ static int copy_list(const struct attribute *attribute, void *to, const void *fr
     return 0;
 }
 
+static int copy_bytes(const struct attribute *attribute, void *to, const void *from)
+{
+    size_t n = *count_of(attribute, from);
+    void *copy = n ? malloc(n) : NULL;
+
+    *(void **)at(attribute, to) = copy;
+    *count_of(attribute, to) = copy ? n : 0;
+    if (copy)
+        memcpy(copy, *(void **)at(attribute, from), n);
+    return n && !copy ? -ENOMEM : 0;
+}
+
 int attribute_copy(const struct attribute *attribute, void *to, const void *from)
 {
     set_present(attribute, to, is_present(attribute, from));
     if (attribute->type == TYPE_LIST)
         return copy_list(attribute, to, from);
+    if (attribute->type == TYPE_BYTES)
+        return copy_bytes(attribute, to, from);
     if (attribute->type == TYPE_STRING || attribute->type == TYPE_JSON) {
         const char *text = *(char **)at(attribute, from);
         char *copy = text ? strdup(text) : NULL;
@@ -256,6 +280,9 @@ bool attribute_equal(const struct attribute *attribute, const void *a, const voi
     case TYPE_PREFIX:
     case TYPE_ADDRESS_OR_PREFIX:
         return ip_equal(x, y) && prefix_bits(x) == prefix_bits(y);
+    case TYPE_BYTES:
+        n = *count_of(attribute, a);
+        return n == *count_of(attribute, b) && (n == 0 || memcmp(*(void *const *)x, *(void *const *)y, n) == 0);
     case TYPE_LIST:
         n = *count_of(attribute, a);
         if (n != *count_of(attribute, b))
@@ -294,6 +321,7 @@ int attribute_compare(const struct attribute *attribute, const void *a, const vo
     case TYPE_UINT:
         return ORDER(uint_get(attribute, a), uint_get(attribute, b));
     case TYPE_TIME:
+    case TYPE_INT:
         return ORDER(*(const int64_t *)x, *(const int64_t *)y);
     case TYPE_MAC:
     case TYPE_IP:
@@ -308,6 +336,7 @@ int attribute_compare(const struct attribute *attribute, const void *a, const vo
         second = attribute->values[enum_get(attribute, b)];
         return strcmp(first ? first : "", second ? second : "");
     case TYPE_LIST:
+    case TYPE_BYTES:
         return ORDER(*count_of(attribute, a), *count_of(attribute, b));
     }
     return 0;
@@ -354,7 +383,11 @@ bool attribute_matches(const struct attribute *attribute, const void *base, cons
     case TYPE_ENUM:
         string = attribute->values[enum_get(attribute, base)];
         return streq(string ? string : "", text);
+    case TYPE_INT:
+        return streq(text, "-1") ? *(const int64_t *)member == -1
+                                 : parse_u64(text, 0, INT64_MAX, &wanted.number) == 0 && (int64_t)wanted.number == *(const int64_t *)member;
     case TYPE_LIST:
+    case TYPE_BYTES:
     case TYPE_JSON:
         return false;
     }

@@ -32,6 +32,8 @@ enum attribute_type {
     TYPE_PREFIX_AS_WRITTEN, /* struct ip_prefix and, behind it, the struct ip_address that was written: "10.0.0.5/24". */
     TYPE_ENUM,    /* An enum; 'values' in its order, where a NULL is JSON's null. */
     TYPE_LIST,    /* A pointer to an owned array and a count; 'element' describes the elements. */
+    TYPE_INT,     /* int64_t; from -1, which stands for "none", to 'maximum'. */
+    TYPE_BYTES,   /* A pointer to owned bytes and a size_t that counts them; base64 in JSON. */
     TYPE_JSON,    /* char *, owned: a JSON object as compact text; NULL is {}. */
 };
 
@@ -81,6 +83,7 @@ struct attribute {
 #define LIST(structure, member, counter, table)                                                              \
     .type = TYPE_LIST, FIELD(structure, member), .count = offsetof(structure, counter), .element = (table),  \
     .element_size = sizeof(*((structure *)NULL)->member)
+#define BYTES(structure, member, counter) .type = TYPE_BYTES, FIELD(structure, member), .count = offsetof(structure, counter)
 #define VALUES(array) .values = (array), .n_values = sizeof(array) / sizeof(*(array))
 
 enum decode_mode {

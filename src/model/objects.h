@@ -33,6 +33,12 @@ enum resource_kind {
     RESOURCE_FIREWALL_POLICY,
     RESOURCE_FIREWALL_GROUP,
     RESOURCE_LOG,
+    RESOURCE_LOAD_BALANCER,
+    RESOURCE_LISTENER,
+    RESOURCE_POOL,
+    RESOURCE_POOL_MEMBER,
+    RESOURCE_HEALTH_MONITOR,
+    RESOURCE_BALANCE_ROWS,
     RESOURCE_N_KINDS,
 };
 
@@ -356,6 +362,134 @@ struct snat_block {
     struct ip_address address;
     uint16_t first_port, n_ports;    /* n_ports is a power of two and divides first_port. */
     char *host;                      /* Its name. */
+};
+
+/* ---- load balancers ----------------------------------------------------------------------------------------------- */
+
+/* The port that has the VIP: bound to no host, since each host serves the VIP to its own clients.  device_id is
+ * DEVICE_LOAD_BALANCER_ID and the load balancer's id.  A port that the user made keeps its own device_owner until then. */
+#define DEVICE_LOAD_BALANCER "Octavia"
+#define DEVICE_LOAD_BALANCER_ID "lb-"
+
+/* The load balancer whose VIP the port has: its id, in 'device_id'; NULL: it has none. */
+const char *port_load_balancer_id(const struct port *port);
+
+/* What it can say of itself, as in Octavia. */
+enum operating_status { OPERATING_ONLINE, OPERATING_DRAINING, OPERATING_OFFLINE, OPERATING_DEGRADED, OPERATING_ERROR, OPERATING_NO_MONITOR };
+
+struct additional_vip {
+    char subnet_id[UUID_TEXT_SIZE];
+    struct ip_address address;
+};
+
+/* A VIP.  admin_state_up false: it answers nothing. */
+struct load_balancer {
+    struct object object;
+    struct ip_address vip_address;           /* The first of the port's fixed IPs that is not an additional one. */
+    char vip_subnet_id[UUID_TEXT_SIZE], vip_network_id[UUID_TEXT_SIZE], vip_port_id[UUID_TEXT_SIZE];
+    bool owns_vip_port;                      /* It was made with the load balancer, and is deleted with it. */
+    struct additional_vip *additional_vips;  /* Of the same network and port. */
+    size_t n_additional_vips;
+    char *provider, *availability_zone;
+    char flavor_id[UUID_TEXT_SIZE], vip_qos_policy_id[UUID_TEXT_SIZE];
+    struct text *tags;
+    size_t n_tags;
+};
+
+enum balance_protocol { BALANCE_TCP, BALANCE_UDP, BALANCE_SCTP };
+uint8_t balance_protocol_number(enum balance_protocol protocol); /* IPPROTO_TCP and so on. */
+
+/* A protocol and port of a VIP. */
+struct listener {
+    struct object object;
+    char load_balancer_id[UUID_TEXT_SIZE];
+    enum balance_protocol protocol;
+    uint16_t protocol_port;
+    int64_t connection_limit;                /* -1: none. */
+    char default_pool_id[UUID_TEXT_SIZE];    /* "": none, nobody is reached. */
+    struct ip_prefix *allowed_cidrs;         /* None: all clients. */
+    size_t n_allowed_cidrs;
+    uint32_t timeout_client_data, timeout_member_connect, timeout_member_data, timeout_tcp_inspect; /* Milliseconds. */
+    struct text *tags;
+    size_t n_tags;
+};
+
+enum balance_algorithm { BALANCE_ROUND_ROBIN, BALANCE_LEAST_CONNECTIONS, BALANCE_SOURCE_IP, BALANCE_SOURCE_IP_PORT };
+
+struct pool {
+    struct object object;
+    char load_balancer_id[UUID_TEXT_SIZE];
+    enum balance_protocol protocol;
+    enum balance_algorithm algorithm;
+    bool has_persistence;                    /* session_persistence of type SOURCE_IP, the only one: a client stays with its member. */
+    bool has_persistence_timeout, has_persistence_granularity;
+    uint32_t persistence_timeout;            /* Seconds. */
+    uint8_t persistence_length;              /* Clients with so many first bits of the address in common are one: 0..32, or of an IPv6 VIP 0..128. */
+    struct text *tags;
+    size_t n_tags;
+};
+
+enum member_health { MEMBER_HEALTH_UNKNOWN, MEMBER_HEALTH_UP, MEMBER_HEALTH_DOWN };
+
+/* A server of a pool: the port that has 'address' in the subnet 'at_subnet_id', if there is one. */
+struct pool_member {
+    struct object object;
+    char pool_id[UUID_TEXT_SIZE];
+    struct ip_address address;
+    uint16_t protocol_port;
+    uint16_t weight;                         /* 0..256; 0: it gets no new flows. */
+    bool backup;                             /* Used while no other is up. */
+    char subnet_id[UUID_TEXT_SIZE];          /* As written; "": not given. */
+    char at_subnet_id[UUID_TEXT_SIZE];       /* Where the address is: 'subnet_id', or what the API found. */
+    bool has_monitor_address, has_monitor_port;
+    struct ip_address monitor_address;       /* What is probed instead of 'address' and 'protocol_port'. */
+    uint16_t monitor_port;
+    struct text *tags;
+    size_t n_tags;
+    enum member_health health;               /* Derived from the reports of its port's host; not part of the stored form. */
+};
+
+enum monitor_type { MONITOR_PING, MONITOR_TCP, MONITOR_HTTP, MONITOR_HTTPS, MONITOR_TLS_HELLO, MONITOR_UDP_CONNECT, MONITOR_SCTP };
+
+/* How the members of a pool are probed; at most one of a pool.  admin_state_up false: they are not. */
+struct health_monitor {
+    struct object object;
+    char pool_id[UUID_TEXT_SIZE];
+    enum monitor_type type;
+    uint32_t delay, timeout;                 /* Seconds: between probes; that an answer may take. */
+    uint8_t max_retries, max_retries_down;   /* Successes until it is up, failures until it is down: 1..10. */
+    char *http_method, *url_path, *expected_codes, *domain_name; /* HTTP and HTTPS only. */
+    char *http_version;                      /* "1.0", "1.1"; NULL: 1.0. */
+    struct text *tags;
+    size_t n_tags;
+};
+
+/* What the one writer decided about a member. */
+enum member_state {
+    MEMBER_SERVES,                           /* It has rows and gets new flows. */
+    MEMBER_DRAINS,                           /* No new flows; those that it has go on, until the deadline if there is one. */
+    MEMBER_IS_DOWN,                          /* Its flows end. */
+};
+
+#define BALANCE_INDEX_NONE UINT16_MAX
+struct balance_member {
+    char member_id[UUID_TEXT_SIZE];
+    uint16_t index;                          /* In rows; BALANCE_INDEX_NONE: no row names it. */
+    enum member_state state;
+    bool has_deadline;
+    int64_t drain_until_s;                   /* Wall clock, of one that drains. */
+};
+
+/* Which member of a pool a flow goes to.  The API computes it (balance/table.h) and nobody else changes it; its id is the pool's.  A member that is
+ * not in the list is not known to the writer yet, and treated as one that is down.  A row whose owner does not serve takes no new flow: so it is
+ * with all of them when no member is up.  No rows: there never was a member that served. */
+struct balance_rows {
+    struct object object;
+    uint64_t lineage, sequence;              /* Of the table: numbers of one lineage grow. */
+    struct balance_member *members;
+    size_t n_members;
+    uint8_t *rows;                           /* 8 bytes each, as struct balance_row of balance/table.h, of little-endian numbers. */
+    size_t n_row_bytes;
 };
 
 #endif

@@ -7,7 +7,8 @@
 extern const struct schema network_schema, subnet_schema, port_schema, host_schema, security_group_schema, security_group_rule_schema,
     address_group_schema, default_rule_schema, default_statefulness_schema, router_schema, floating_ip_schema, port_forwarding_schema, snat_block_schema,
     network_log_schema, address_scope_schema, subnet_pool_schema,
-    firewall_rule_schema, firewall_policy_schema, firewall_group_schema;
+    firewall_rule_schema, firewall_policy_schema, firewall_group_schema,
+    load_balancer_schema, listener_schema, pool_schema, pool_member_schema, health_monitor_schema, balance_rows_schema;
 
 extern const struct attribute fixed_ip_attributes[]; /* Of a struct fixed_ip. */
 

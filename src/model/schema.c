@@ -27,6 +27,12 @@ static const struct schema *const schemas[RESOURCE_N_KINDS] = {
     [RESOURCE_FIREWALL_RULE] = &firewall_rule_schema,
     [RESOURCE_FIREWALL_POLICY] = &firewall_policy_schema,
     [RESOURCE_FIREWALL_GROUP] = &firewall_group_schema,
+    [RESOURCE_LOAD_BALANCER] = &load_balancer_schema,
+    [RESOURCE_LISTENER] = &listener_schema,
+    [RESOURCE_POOL] = &pool_schema,
+    [RESOURCE_POOL_MEMBER] = &pool_member_schema,
+    [RESOURCE_HEALTH_MONITOR] = &health_monitor_schema,
+    [RESOURCE_BALANCE_ROWS] = &balance_rows_schema,
 };
 
 const struct schema *schema_get(enum resource_kind kind)

@@ -190,6 +190,12 @@ bool naive_has(const struct naive *naive, const struct object *object)
     case RESOURCE_DEFAULT_STATEFULNESS:
     case RESOURCE_ADDRESS_SCOPE:
     case RESOURCE_SUBNET_POOL:
+    case RESOURCE_LOAD_BALANCER: /* Hosts do not serve them yet. */
+    case RESOURCE_LISTENER:
+    case RESOURCE_POOL:
+    case RESOURCE_POOL_MEMBER:
+    case RESOURCE_HEALTH_MONITOR:
+    case RESOURCE_BALANCE_ROWS:
     case RESOURCE_N_KINDS:
         break;
     }

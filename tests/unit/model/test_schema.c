@@ -121,6 +121,28 @@ static void objects_survive_a_round_trip(void **state)
     round_trip(RESOURCE_SNAT_BLOCK,
                "{\"id\":\"" ID "\",\"router_id\":\"" NETWORK "\",\"network_id\":\"" ID "\",\"address\":\"203.0.113.1\","
                "\"first_port\":1024,\"n_ports\":1024,\"host\":\"h1\"}");
+    round_trip(RESOURCE_LOAD_BALANCER,
+               "{\"id\":\"" ID "\",\"vip_address\":\"10.0.0.9\",\"vip_subnet_id\":\"" ID "\",\"vip_network_id\":\"" NETWORK "\",\"vip_port_id\":\"" ID "\","
+               "\"owns_vip_port\":true,\"additional_vips\":[{\"subnet_id\":\"" ID "\",\"ip_address\":\"2001:db8::9\"}],\"provider\":\"weft\","
+               "\"flavor_id\":null,\"tags\":[\"a\",\"b\"]}");
+    round_trip(RESOURCE_LISTENER,
+               "{\"id\":\"" ID "\",\"loadbalancer_id\":\"" NETWORK "\",\"protocol\":\"SCTP\",\"protocol_port\":443,\"connection_limit\":-1,"
+               "\"default_pool_id\":\"" ID "\",\"allowed_cidrs\":[\"10.0.0.0/8\",\"2001:db8::/32\"],\"timeout_client_data\":1}");
+    round_trip(RESOURCE_LISTENER, "{\"id\":\"" ID "\",\"connection_limit\":2147483647,\"default_pool_id\":null}");
+    round_trip(RESOURCE_POOL,
+               "{\"id\":\"" ID "\",\"loadbalancer_id\":\"" NETWORK "\",\"protocol\":\"UDP\",\"lb_algorithm\":\"SOURCE_IP_PORT\","
+               "\"has_persistence\":true,\"persistence_timeout\":360,\"persistence_length\":null}");
+    round_trip(RESOURCE_POOL_MEMBER,
+               "{\"id\":\"" ID "\",\"pool_id\":\"" NETWORK "\",\"address\":\"2001:db8::5\",\"protocol_port\":80,\"weight\":256,\"backup\":true,"
+               "\"subnet_id\":null,\"at_subnet_id\":\"" ID "\",\"monitor_address\":null,\"monitor_port\":8080}");
+    round_trip(RESOURCE_HEALTH_MONITOR,
+               "{\"id\":\"" ID "\",\"pool_id\":\"" NETWORK "\",\"type\":\"TLS-HELLO\",\"delay\":5,\"timeout\":3,\"max_retries\":2,\"url_path\":\"/x\","
+               "\"http_version\":null}");
+    round_trip(RESOURCE_BALANCE_ROWS,
+               "{\"id\":\"" ID "\",\"lineage\":9223372036854775807,\"sequence\":7,\"members\":[{\"id\":\"" NETWORK "\",\"index\":3,\"state\":\"DRAINS\","
+               "\"drain_until\":\"2026-01-31T23:59:59Z\"},{\"id\":\"" ID "\",\"index\":65535,\"state\":\"DOWN\",\"drain_until\":null}],"
+               "\"rows\":\"AwD//////////////////w==\"}");
+    round_trip(RESOURCE_BALANCE_ROWS, "{\"id\":\"" ID "\",\"rows\":\"\"}");
 }
 
 static void fields_of_later_versions_are_kept(void **state)
@@ -222,6 +244,32 @@ static int request(enum resource_kind kind, const char *name, const char *text, 
 
     json_decref(json);
     return r;
+}
+
+static void bytes_are_base64(void **state)
+{
+    static const char *const bad[] = {"\"A\"", "\"AA=A\"", "\"A===\"", "\"AB==\"", "\"AAB=\"", "\"AA A\"", "7"};
+    json_t *json = json_loads("{\"id\":\"" ID "\",\"rows\":\"AAEC/+8=\"}", 0, NULL);
+    struct object *object, *copy;
+
+    assert_int_equal(0, object_decode(RESOURCE_BALANCE_ROWS, json, &object, NULL));
+    assert_int_equal(5, ((struct balance_rows *)object)->n_row_bytes);
+    assert_memory_equal("\x00\x01\x02\xff\xef", ((struct balance_rows *)object)->rows, 5);
+    copy = object_copy(object);
+    assert_true(attribute_equal(attribute_find(schema_get(RESOURCE_BALANCE_ROWS)->attributes, "rows"), object, copy));
+    ((struct balance_rows *)copy)->rows[4] = 0;
+    assert_false(attribute_equal(attribute_find(schema_get(RESOURCE_BALANCE_ROWS)->attributes, "rows"), object, copy));
+    object_free(object);
+    object_free(copy);
+    json_decref(json);
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        struct error error = {0};
+
+        object = object_new(RESOURCE_BALANCE_ROWS);
+        assert_int_equal(-EINVAL, request(RESOURCE_BALANCE_ROWS, "rows", bad[i], object, &error));
+        assert_string_equal("rows", error.field);
+        object_free(object);
+    }
 }
 
 static void requests_are_read_leniently_where_clients_are(void **state)
@@ -403,6 +451,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(objects_survive_a_round_trip),
+        cmocka_unit_test(bytes_are_base64),
         cmocka_unit_test(fields_of_later_versions_are_kept),
         cmocka_unit_test(defaults_are_those_of_the_api),
         cmocka_unit_test(members_are_where_the_tables_say),
