@@ -79,31 +79,44 @@ static void remove_address(struct fabric *fabric, struct host_address *address)
     pool_give(&fabric->address_pool, address);
 }
 
-static void add_address(struct fabric *fabric, struct host *host, const struct ip_address *ip, uint32_t slice)
+/* While the host stays. */
+static void lose_address(struct fabric *fabric, struct host_address *address)
 {
-    struct host_address *address;
+    proactive_address(fabric, address->host, &address->key.address, false);
+    remove_address(fabric, address);
+}
 
-    if (host->n_addresses >= HOST_ADDRESSES_MAX) {
-        struct host_address *last = host->addresses;
+static bool add_address(struct fabric *fabric, struct host *host, const struct ip_address *ip, uint32_t slice)
+{
+    struct host_address *address = pool_take(&fabric->address_pool);
 
-        while (last->next)
-            last = last->next;
-        remove_address(fabric, last); /* The oldest. */
-    }
-    address = pool_take(&fabric->address_pool);
     if (!address)
-        return;
+        return false;
     address->key.address = *ip;
     address->key.slice = slice;
     address->key.vlan = host->key.vlan;
     address->host = host;
     if (hashmap_insert(&fabric->addresses, &address->by_address, &address->key, sizeof(address->key)) < 0) {
         pool_give(&fabric->address_pool, address);
-        return;
+        return false;
     }
     address->next = host->addresses;
     host->addresses = address;
     host->n_addresses++;
+    return true;
+}
+
+static void gain_address(struct fabric *fabric, struct host *host, const struct ip_address *ip, uint32_t slice)
+{
+    if (host->n_addresses >= HOST_ADDRESSES_MAX) {
+        struct host_address *last = host->addresses;
+
+        while (last->next)
+            last = last->next;
+        lose_address(fabric, last); /* The oldest. */
+    }
+    if (add_address(fabric, host, ip, slice))
+        proactive_address(fabric, host, ip, true);
 }
 
 /* The address is this host's now, whoever's it was. */
@@ -115,8 +128,8 @@ static void take_address(struct fabric *fabric, struct host *host, const struct 
     if (address && address->host == host)
         return;
     if (address)
-        remove_address(fabric, address);
-    add_address(fabric, host, ip, slice);
+        lose_address(fabric, address);
+    gain_address(fabric, host, ip, slice);
 }
 
 static void ask(struct fabric *fabric, const struct host *host, const struct ip_address *ip)
@@ -178,7 +191,7 @@ static bool learn_address(struct fabric *fabric, struct host *host, const struct
     slice = slice_of_host(fabric, host);
     address = find_address(fabric, ip, host->key.vlan, slice);
     if (!address) {
-        add_address(fabric, host, ip, slice);
+        gain_address(fabric, host, ip, slice);
         return true;
     }
     if (address->host != host) {
@@ -206,6 +219,7 @@ static void decide_claims(struct fabric *fabric)
     }
 }
 
+/* What switches hold of them is written anew with all that depends on slices. */
 void hosts_rekey_addresses(struct fabric *fabric)
 {
     HASHMAP_FOREACH(node, &fabric->hosts) {
@@ -469,6 +483,14 @@ struct host *host_at(struct fabric *fabric, struct fabric_port *port, const stru
         host->is_assumed = true;
     }
     return host && host->port == port ? host : NULL;
+}
+
+void host_assume_address(struct fabric *fabric, struct host *host, const struct ip_address *ip)
+{
+    uint32_t slice = slice_of_host(fabric, host);
+
+    if (!ip_is_zero(ip) && !ip_is_multicast(ip) && !find_address(fabric, ip, host->key.vlan, slice))
+        gain_address(fabric, host, ip, slice);
 }
 
 /* ---- ports and time ----------------------------------------------------------------------------------------------------------------- */

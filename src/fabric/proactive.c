@@ -5,6 +5,7 @@
 
 #include "weft/base/util.h"
 #include "weft/base/uuid.h"
+#include "weft/fabric/carried.h"
 #include "weft/fabric/entries.h"
 #include "weft/fabric/slices.h"
 
@@ -214,11 +215,18 @@ static void put_misses(struct fabric *fabric, struct datapath *datapath)
 static void put_link_port(struct fabric *fabric, struct datapath *datapath, const struct fabric_port *port, bool is_link)
 {
     struct of_message message = make_entry(datapath, TABLE_ADMISSION, PRIORITY_LINK);
+    struct carried carried[CARRIED_MAX];
+    size_t n = carried_over_link(port, carried);
 
     message.flow_mod.command = is_link ? OFPFC_ADD : OFPFC_DELETE_STRICT;
     message.flow_mod.match = (struct of_match){.fields = OFM_IN_PORT, .in_port = port->number};
     message.flow_mod.instructions.goto_table = TABLE_DESTINATION;
     datapath_send(fabric, datapath, &message);
+    message.flow_mod.priority = PRIORITY_CARRIED;
+    for (size_t i = 0; i < n; i++) {
+        message.flow_mod.match = carried[i].match;
+        datapath_send(fabric, datapath, &message);
+    }
 }
 
 static void host_match(struct of_match *match, const struct host *host, bool is_source)
@@ -232,25 +240,53 @@ static void host_match(struct of_match *match, const struct host *host, bool is_
     of_match_make_exact(match);
 }
 
+/* What fits goes on to the destination, as the host's slice; without a match yet. */
+static struct of_message make_admission(const struct datapath *datapath, uint16_t priority, uint32_t slice, bool is_there)
+{
+    struct of_message message = make_slice_entry(datapath, TABLE_ADMISSION, priority);
+
+    message.flow_mod.command = is_there ? OFPFC_ADD : OFPFC_DELETE_STRICT;
+    if (slice != SLICE_ALL) {
+        message.flow_mod.instructions.metadata = (uint64_t)slice << 32;
+        message.flow_mod.instructions.metadata_mask = METADATA_SLICE;
+    }
+    message.flow_mod.instructions.goto_table = TABLE_DESTINATION;
+    return message;
+}
+
+static void put_address(struct fabric *fabric, const struct host *host, const struct fabric_port *port, const struct ip_address *address,
+                        bool is_there)
+{
+    struct datapath *datapath = port->datapath;
+    uint32_t slice = slice_of_host(fabric, host);
+    struct carried carried[CARRIED_MAX];
+    struct of_message message;
+    size_t n;
+
+    if (!is_writable(fabric, datapath) || (is_there && slice == SLICE_NONE))
+        return;
+    message = make_admission(datapath, PRIORITY_CARRIED, slice, is_there);
+    n = carried_from_host(host, port, address, carried);
+    for (size_t i = 0; i < n; i++) {
+        message.flow_mod.match = carried[i].match;
+        datapath_send(fabric, datapath, &message);
+    }
+}
+
 static void put_admission(struct fabric *fabric, const struct host *host, const struct fabric_port *port, bool is_there)
 {
     struct datapath *datapath = port->datapath;
     uint32_t slice = slice_of_host(fabric, host);
     struct of_message message;
-    struct of_flow_mod *mod = &message.flow_mod;
 
     if (!is_writable(fabric, datapath) || (is_there && slice == SLICE_NONE))
         return;
-    message = make_slice_entry(datapath, TABLE_ADMISSION, PRIORITY_PROACTIVE);
-    mod->command = is_there ? OFPFC_ADD : OFPFC_DELETE_STRICT;
-    mod->match = (struct of_match){.fields = OFM_IN_PORT, .in_port = port->number};
-    host_match(&mod->match, host, true);
-    if (slice != SLICE_ALL) {
-        mod->instructions.metadata = (uint64_t)slice << 32;
-        mod->instructions.metadata_mask = METADATA_SLICE;
-    }
-    mod->instructions.goto_table = TABLE_DESTINATION;
+    message = make_admission(datapath, PRIORITY_PROACTIVE, slice, is_there);
+    message.flow_mod.match = (struct of_match){.fields = OFM_IN_PORT, .in_port = port->number};
+    host_match(&message.flow_mod.match, host, true);
     datapath_send(fabric, datapath, &message);
+    for (const struct host_address *address = host->addresses; address; address = address->next)
+        put_address(fabric, host, port, &address->key.address, is_there);
 }
 
 /* 'slice': whose packets these are; 0 with slices defined: what came over a link. */
@@ -313,6 +349,12 @@ void proactive_host_gone(struct fabric *fabric, const struct host *host, const s
     put_admission(fabric, host, from, false);
     HASHMAP_FOREACH(node, &fabric->datapaths)
         put_host_at(fabric, CONTAINER_OF(node, struct datapath, by_id), host, false);
+}
+
+void proactive_address(struct fabric *fabric, const struct host *host, const struct ip_address *address, bool is_there)
+{
+    if (is_proactive(fabric))
+        put_address(fabric, host, host->port, address, is_there);
 }
 
 static bool has_room(const struct fabric *fabric, const struct datapath *datapath)
@@ -717,6 +759,9 @@ void proactive_found(struct fabric *fabric, struct datapath *datapath, const str
     struct fabric_port *port = datapath_port(datapath, stats->match.in_port);
     struct proactive_state *state = datapath->proactive;
     uint64_t slices = stats->cookie & COOKIE_SLICES;
+    struct ip_address address;
+    struct host *host;
+    bool has_address;
 
     if (!is_proactive(fabric)) {
         delete_found(fabric, datapath, stats); /* Of a life that was: nobody would keep it true. */
@@ -727,10 +772,15 @@ void proactive_found(struct fabric *fabric, struct datapath *datapath, const str
         delete_of_slices(fabric, datapath, slices);
         state->deleted = slices;
     }
-    /* Who was admitted where: that is what hosts there are. */
-    if (stats->table_id == TABLE_ADMISSION && stats->match.fields == admission && port && port->is_up &&
-        port->kind != PORT_LINK)
-        host_at(fabric, port, &stats->match.eth_src, stats->match.vlan_vid == OF_NO_VLAN ? FRAME_NO_VLAN : stats->match.vlan_vid);
+    /* Who was admitted where, and with which addresses: that is what hosts there are. */
+    if (stats->table_id != TABLE_ADMISSION || !port || !port->is_up || port->kind == PORT_LINK)
+        return;
+    has_address = carried_address(&stats->match, &address);
+    if (stats->match.fields != admission && !has_address)
+        return;
+    host = host_at(fabric, port, &stats->match.eth_src, stats->match.vlan_vid == OF_NO_VLAN ? FRAME_NO_VLAN : stats->match.vlan_vid);
+    if (host && has_address)
+        host_assume_address(fabric, host, &address);
 }
 
 void proactive_forget(struct datapath *datapath)

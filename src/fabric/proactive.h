@@ -1,6 +1,7 @@
 /* Entries before any packet comes, for OpenFlow 1.3: by destination host, over groups of next hops.
  *
- *   table 0  admission: at a host's port that host (and its slice, into the metadata); at a link everything
+ *   table 0  admission: at a host's port that host (and its slice, into the metadata), and what ARP and ND say to one receiver of the
+ *            addresses that are known to be its own (carried.h); at a link everything
  *   table 1  destination: a host here -> its port; elsewhere -> its switch's number, into the metadata
  *   table 2  next hop: a switch's number -> its group.  A select group of all shortest next hops; with one next hop a fast-failover
  *            group with a loop-free alternate behind it (RFC 5286, 3.1), where there is one
@@ -26,6 +27,8 @@ void proactive_start(struct fabric *fabric, struct datapath *datapath); /* Conne
 void proactive_forget(struct datapath *datapath);
 void proactive_host(struct fabric *fabric, const struct host *host);    /* New, or elsewhere. */
 void proactive_host_gone(struct fabric *fabric, const struct host *host, const struct fabric_port *from); /* Before a move or its end. */
+/* The host's address is known, or no more. */
+void proactive_address(struct fabric *fabric, const struct host *host, const struct ip_address *address, bool is_there);
 void proactive_slices_changed(struct fabric *fabric);
 void proactive_tick(struct fabric *fabric);
 /* Answers to its questions, and entries of an earlier controller's life; false when the message is another's. */

@@ -330,6 +330,8 @@ void hosts_forget_assumed(struct fabric *fabric, struct fabric_port *port);
 struct host *host_learn(struct fabric *fabric, struct fabric_port *port, const struct fabric_frame *frame);
 /* The host with this MAC, which the fabric knows to be at this port; NULL when it is elsewhere, or one too many. */
 struct host *host_at(struct fabric *fabric, struct fabric_port *port, const struct mac_address *mac, uint16_t vlan);
+/* An address that a switch holds of it; nothing when it is another's. */
+void host_assume_address(struct fabric *fabric, struct host *host, const struct ip_address *ip);
 void hosts_port_down(struct fabric *fabric, struct fabric_port *port);
 void hosts_tick(struct fabric *fabric);
 void host_remove(struct fabric *fabric, struct host *host);

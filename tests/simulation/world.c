@@ -99,14 +99,41 @@ static void output(struct sim_switch *at, uint32_t port, const uint8_t *bytes, s
 
 /* ---- matching ------------------------------------------------------------------------------------------------------------------ */
 
+/* Its match, with the others that it keeps itself: entries are copied about. */
+static const struct of_match *match_of(struct sim_entry *entry)
+{
+    entry->match.others.data = entry->match.others.size ? entry->others : NULL;
+    return &entry->match;
+}
+
+static bool mac_matches(const struct mac_address *value, const struct mac_address *mask, const struct mac_address *mac)
+{
+    for (size_t i = 0; i < sizeof(mac->bytes); i++)
+        if ((value->bytes[i] ^ mac->bytes[i]) & mask->bytes[i])
+            return false;
+    return true;
+}
+
+/* What ARP and ND say.  Of what struct of_match does not hold, the sender's MAC is known here. */
+static bool neighbor_matches(const struct of_match *match, const struct fabric_frame *frame)
+{
+    uint32_t f = match->fields;
+
+    if (f & (OFM_ARP_SPA | OFM_ND_TARGET | OFM_OTHER) && frame->neighbor == NEIGHBOR_NONE)
+        return false;
+    return (!(f & OFM_ARP_SPA) || ip_equal(&match->ip_src, &frame->sender)) &&
+           (!(f & OFM_ND_TARGET) || ip_equal(&match->nd_target, frame->neighbor == NEIGHBOR_REQUEST ? &frame->target : &frame->sender)) &&
+           (!(f & OFM_OTHER) || memcmp(match->others.data + 4, &frame->sender_mac, sizeof(frame->sender_mac)) == 0);
+}
+
 static bool matches(const struct of_match *match, uint32_t in_port, uint64_t metadata, const struct fabric_frame *frame)
 {
     const struct flow_tuple *t = &frame->tuple;
     uint32_t f = match->fields;
 
-    if (f & OFM_METADATA && (metadata & match->metadata_mask) != match->metadata)
+    if ((f & OFM_METADATA && (metadata & match->metadata_mask) != match->metadata) || !neighbor_matches(match, frame))
         return false;
-    return (!(f & OFM_IN_PORT) || match->in_port == in_port) && (!(f & OFM_ETH_DST) || mac_equal(&match->eth_dst, &t->destination_mac)) &&
+    return (!(f & OFM_IN_PORT) || match->in_port == in_port) && (!(f & OFM_ETH_DST) || mac_matches(&match->eth_dst, &match->eth_dst_mask, &t->destination_mac)) &&
            (!(f & OFM_ETH_SRC) || mac_equal(&match->eth_src, &t->source_mac)) && (!(f & OFM_ETH_TYPE) || match->eth_type == t->ethertype) &&
            (!(f & OFM_VLAN_VID) || match->vlan_vid == (frame->vlan == FRAME_NO_VLAN ? OF_NO_VLAN : frame->vlan)) &&
            (!(f & OFM_IP_PROTO) || match->ip_proto == t->protocol) && (!(f & OFM_IP_SRC) || ip_equal(&match->ip_src, &t->source)) &&
@@ -121,7 +148,7 @@ static struct sim_entry *find_entry(struct sim_switch *at, uint8_t table, uint32
 
     for (size_t i = 0; i < at->n_entries; i++)
         if (at->entries[i].table == table && (!best || at->entries[i].priority > best->priority) &&
-            matches(&at->entries[i].match, in_port, metadata, frame))
+            matches(match_of(&at->entries[i]), in_port, metadata, frame))
             best = &at->entries[i];
     return best;
 }
@@ -182,7 +209,8 @@ static bool same_match(const struct of_match *a, const struct of_match *b)
     struct of_match x = *a, y = *b;
 
     x.others = y.others = (struct of_bytes){NULL, 0};
-    return memcmp(&x, &y, sizeof(x)) == 0;
+    return memcmp(&x, &y, sizeof(x)) == 0 && a->others.size == b->others.size &&
+           (!a->others.size || memcmp(a->others.data, b->others.data, a->others.size) == 0);
 }
 
 static size_t outputs_of(enum of_version version, struct of_bytes list, uint32_t *ret)
@@ -238,11 +266,11 @@ static void answer_groups(struct sim_switch *at, struct of_message *reply, struc
     reply->multipart_reply.body = (struct of_bytes){body->data, body->size};
 }
 
-static void tell_removed(struct sim_switch *at, const struct sim_entry *entry, uint8_t reason)
+static void tell_removed(struct sim_switch *at, struct sim_entry *entry, uint8_t reason)
 {
     struct of_message message = {.kind = OF_FLOW_REMOVED};
 
-    message.flow_removed = (struct of_flow_removed){.cookie = entry->cookie, .priority = entry->priority, .reason = reason, .match = entry->match};
+    message.flow_removed = (struct of_flow_removed){.cookie = entry->cookie, .priority = entry->priority, .reason = reason, .match = *match_of(entry)};
     switch_say(at, &message);
 }
 
@@ -264,7 +292,7 @@ static void take_flow_mod(struct sim_switch *at, const struct of_flow_mod *mod)
         struct sim_entry *entry = NULL;
 
         for (size_t i = 0; i < at->n_entries && !entry; i++)
-            if (at->entries[i].table == mod->table_id && at->entries[i].priority == mod->priority && same_match(&at->entries[i].match, &mod->match))
+            if (at->entries[i].table == mod->table_id && at->entries[i].priority == mod->priority && same_match(match_of(&at->entries[i]), &mod->match))
                 entry = &at->entries[i];
         if (!entry)
             entry = switch_add_entry(at);
@@ -272,14 +300,16 @@ static void take_flow_mod(struct sim_switch *at, const struct of_flow_mod *mod)
                                     .sends_removed = mod->flags & OFPFF_SEND_FLOW_REM, .table = mod->table_id,
                                     .goto_table = mod->instructions.goto_table ? mod->instructions.goto_table : OF_NO_TABLE,
                                     .metadata = mod->instructions.metadata, .metadata_mask = mod->instructions.metadata_mask};
-        entry->match.others = (struct of_bytes){NULL, 0};
+        assert(mod->match.others.size <= sizeof(entry->others));
+        if (mod->match.others.size)
+            memcpy(entry->others, mod->match.others.data, mod->match.others.size);
         entry->n_out = outputs_of(at->version, mod->instructions.apply_actions, entry->out_ports);
         entry->group = group_of(at->version, mod->instructions.apply_actions);
         return;
     }
     for (size_t i = at->n_entries; i-- > 0;) {
         struct sim_entry gone = at->entries[i];
-        bool is_meant = mod->command == OFPFC_DELETE_STRICT ? gone.table == mod->table_id && gone.priority == mod->priority && same_match(&gone.match, &mod->match)
+        bool is_meant = mod->command == OFPFC_DELETE_STRICT ? gone.table == mod->table_id && gone.priority == mod->priority && same_match(match_of(&gone), &mod->match)
                                                             : !mod->match.fields && (gone.cookie & mod->cookie_mask) == (mod->cookie & mod->cookie_mask);
 
         if (!is_meant)
@@ -331,7 +361,7 @@ static void answer_flows(struct sim_switch *at, uint32_t xid)
         for (; i < at->n_entries && list.size < 50000; i++) {
             uint8_t bytes[128];
             struct writer actions = writer_of(bytes, sizeof(bytes));
-            struct of_flow_stats stats = {.table_id = at->entries[i].table, .priority = at->entries[i].priority, .cookie = at->entries[i].cookie, .match = at->entries[i].match,
+            struct of_flow_stats stats = {.table_id = at->entries[i].table, .priority = at->entries[i].priority, .cookie = at->entries[i].cookie, .match = *match_of(&at->entries[i]),
                                           .instructions = {.goto_table = OF_NO_TABLE}};
 
             for (size_t k = 0; k < at->entries[i].n_out; k++)
@@ -715,21 +745,28 @@ void host_send_udp(struct sim_host *from, const struct sim_host *to, uint16_t so
     host_send_ports(from, to, 17, source_port, destination_port);
 }
 
-void host_send_arp(struct sim_host *from, const struct ip_address *target)
+void host_ask_as(struct sim_host *from, const struct mac_address *to, const struct ip_address *target, const struct mac_address *sender_mac,
+                 const struct ip_address *sender)
 {
     static const uint8_t head[] = {0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1};
     uint8_t frame[64];
     struct writer writer = writer_of(frame, sizeof(frame));
 
-    writer_u32(&writer, 0xffffffff);
-    writer_u16(&writer, 0xffff);
+    writer_bytes(&writer, to->bytes, 6);
     writer_bytes(&writer, from->mac.bytes, 6);
     writer_bytes(&writer, head, sizeof(head));
-    writer_bytes(&writer, from->mac.bytes, 6);
-    writer_bytes(&writer, from->ip.bytes + 12, 4);
+    writer_bytes(&writer, sender_mac->bytes, 6);
+    writer_bytes(&writer, sender->bytes + 12, 4);
     writer_bytes(&writer, (uint8_t[6]){0}, 6);
     writer_bytes(&writer, target->bytes + 12, 4);
     host_send(from, frame, writer.size);
+}
+
+void host_send_arp(struct sim_host *from, const struct ip_address *target)
+{
+    static const struct mac_address all = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+
+    host_ask_as(from, &all, target, &from->mac, &from->ip);
 }
 
 size_t switch_n_flow_entries(const struct sim_switch *at)

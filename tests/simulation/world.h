@@ -10,6 +10,7 @@
 
 struct sim_entry {
     struct of_match match;
+    uint8_t others[OF_HARDWARE_SIZE]; /* Of the match. */
     uint16_t priority;
     uint64_t cookie;
     uint8_t table, goto_table;
@@ -102,6 +103,9 @@ void host_send(struct sim_host *host, const uint8_t *bytes, size_t size);
 void host_send_ports(struct sim_host *from, const struct sim_host *to, uint8_t protocol, uint16_t source_port, uint16_t destination_port);
 void host_send_udp(struct sim_host *from, const struct sim_host *to, uint16_t source_port, uint16_t destination_port);
 void host_send_arp(struct sim_host *from, const struct ip_address *target);
+/* An ARP question to 'to' that says to be from 'sender' at 'sender_mac'. */
+void host_ask_as(struct sim_host *from, const struct mac_address *to, const struct ip_address *target, const struct mac_address *sender_mac,
+                 const struct ip_address *sender);
 /* From the switch, as if the message had been sent by it: for hostile ones. */
 void switch_say(struct sim_switch *at, const struct of_message *message);
 

@@ -439,6 +439,15 @@ int of_match_other_next(struct of_bytes *others, struct of_bytes *ret_entry)
     return found;
 }
 
+void of_match_hardware(struct of_match *match, const struct mac_address *mac, uint8_t room[OF_HARDWARE_SIZE])
+{
+    unsigned number = match->eth_type == 0x0806 ? OXM_ARP_SHA : match->icmp_type == 135 ? OXM_IPV6_ND_SLL : OXM_IPV6_ND_TLL;
+    put_be32(room, OXM_HEADER(number, 0, 6));
+    memcpy(room + 4, mac->bytes, 6);
+    match->fields |= OFM_OTHER;
+    match->others = of_bytes_of(room, OF_HARDWARE_SIZE);
+}
+
 /* ---- encoding -------------------------------------------------------------------------------------------------- */
 
 static inline uint8_t *put8(uint8_t *at, unsigned number, uint8_t value)

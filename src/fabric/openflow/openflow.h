@@ -145,6 +145,11 @@ struct of_match {
 /* Fills the masks for exact matches of the fields that are set: for callers who only match exactly. */
 void of_match_make_exact(struct of_match *match);
 
+/* 1.3: matches the sender's MAC in ARP, or in ND's link-layer address option; zeros: ND without the option.  Of which of them, eth_type and
+ * icmp_type say.  It is the match's others, kept in 'room'. */
+#define OF_HARDWARE_SIZE 10
+void of_match_hardware(struct of_match *match, const struct mac_address *mac, uint8_t room[OF_HARDWARE_SIZE]);
+
 /* The next OXM entry of 'others' that the fields of the struct do not hold: its header, value and mask.  1, or 0 at the end. */
 int of_match_other_next(struct of_bytes *others, struct of_bytes *ret_entry);
 

@@ -718,6 +718,126 @@ static void proactive_entries_keep_slices_apart(void **state)
     world_free(r.world);
 }
 
+/* Asks by unicast, as hosts do from time to time; returns whether the answer came. */
+static bool hears(struct sim_host *asking, struct sim_host *asked, const struct mac_address *sender_mac, const struct ip_address *sender)
+{
+    uint64_t received = asking->n_received;
+
+    host_ask_as(asking, &asked->mac, &asked->ip, sender_mac, sender);
+    return asking->n_received > received;
+}
+
+/* A neighbour solicitation, or an advertisement of 'address', whose link-layer address option has 'option' (NULL: there is none). */
+static bool passes_nd(struct sim_host *from, struct sim_host *to, uint8_t type, const char *source, const char *target, const struct mac_address *option)
+{
+    uint64_t received = to->n_received;
+    uint8_t frame[128];
+    struct writer writer = writer_of(frame, sizeof(frame));
+    const uint8_t header[] = {0x60, 0, 0, 0, 0, option ? 32 : 24, 58, 255}, rest[] = {type, 0, 0, 0, 0, 0, 0, 0};
+    struct ip_address addresses[2];
+
+    assert_int_equal(ip_parse(source, &addresses[0]) + ip_parse(target, &addresses[1]), 0);
+    writer_bytes(&writer, to->mac.bytes, 6);
+    writer_bytes(&writer, from->mac.bytes, 6);
+    writer_u16(&writer, ETHERTYPE_IPV6);
+    writer_bytes(&writer, header, sizeof(header));
+    writer_bytes(&writer, addresses[0].bytes, 16);
+    writer_bytes(&writer, addresses[1].bytes, 16);
+    writer_bytes(&writer, rest, sizeof(rest));
+    writer_bytes(&writer, addresses[type == 135].bytes, 16);
+    if (option) {
+        writer_u8(&writer, type == 135 ? 1 : 2);
+        writer_u8(&writer, 1);
+        writer_bytes(&writer, option->bytes, 6);
+    }
+    host_send(from, frame, writer.size);
+    return to->n_received > received;
+}
+
+static void hosts_ask_each_other_without_the_controller(void **state)
+{
+    struct reference r = reference_new(be_proactive, OF13);
+    struct mac_address other = {{2, 0, 0, 0, 0, 9}};
+    struct ip_address unknown;
+
+    assert_int_equal(ip_parse("10.0.0.9", &unknown), 0);
+    world_run(r.world, 1000);
+    passes_nd(r.a, r.b, 135, "fe80::1", "fd00::2", &r.a->mac); /* The controller learns the address. */
+    for (unsigned life = 0; life < 2; life++) {
+        uint64_t packet_ins = counters(r.world).packet_ins;
+
+        /* As long as it is there they do without it, too. */
+        assert_true(hears(r.a, r.b, &r.a->mac, &r.a->ip));
+        assert_true(hears(r.b, r.a, &r.b->mac, &r.b->ip));
+        assert_int_equal(counters(r.world).packet_ins, packet_ins);
+        /* What is not known to be true comes to it: another's address, whose owner it asks, and another MAC. */
+        assert_false(hears(r.a, r.b, &r.a->mac, &r.b->ip));
+        assert_int_equal(counters(r.world).packet_ins, packet_ins + 2);
+        assert_false(hears(r.a, r.b, &other, &r.a->ip));
+        assert_int_equal(counters(r.world).packet_ins, packet_ins + 3);
+        world_kill_controller(r.world);
+        assert_true(hears(r.a, r.b, &r.a->mac, &r.a->ip));
+        assert_true(hears(r.b, r.a, &r.b->mac, &r.b->ip));
+        assert_false(hears(r.a, r.b, &r.a->mac, &unknown));
+        assert_true(passes_nd(r.a, r.b, 135, "fe80::1", "fd00::2", &r.a->mac));
+        assert_true(passes_nd(r.a, r.b, 136, "fe80::1", "fd00::2", &r.a->mac));
+        assert_true(passes_nd(r.a, r.b, 136, "fe80::1", "fd00::2", NULL));
+        assert_false(passes_nd(r.a, r.b, 135, "fe80::1", "fd00::2", &other));
+        assert_false(passes_nd(r.a, r.b, 136, "fe80::1", "fd00::2", &other));
+        assert_false(passes_nd(r.a, r.b, 135, "fe80::2", "fd00::2", &r.a->mac));
+        assert_false(passes_nd(r.a, r.b, 136, "fe80::2", "fd00::2", &r.a->mac));
+        /* The next one believes what it finds, and keeps it. */
+        world_restart_controller(r.world);
+        world_run(r.world, 3000);
+    }
+    world_free(r.world);
+}
+
+/* Who loses an address, its place or its slice loses the entries of it. */
+static void addresses_that_go_are_not_carried(void **state)
+{
+    struct reference r = reference_new(be_proactive, OF13);
+    struct slice_binding a = {.has_mac = true, .mac = r.a->mac}, b = {.has_mac = true, .mac = r.b->mac};
+    struct sim_host *c = world_host(r.world, r.e4, 12, "02:00:00:00:00:0c", "10.0.0.12");
+    struct error error = {0};
+    uint64_t packet_ins;
+
+    c->at->ports[12].is_up = false;
+    world_mend(r.e4, 12);
+    world_settle(r.world);
+    host_send_arp(c, &r.a->ip);
+    world_run(r.world, 100);
+    assert_true(hears(c, r.a, &c->mac, &c->ip));
+    /* The address is another's now: its owner is asked, and is silent. */
+    world_move_host(r.b, r.e5, 13);
+    c->ip = r.b->ip;
+    host_send_arp(c, &r.a->ip);
+    world_run(r.world, 2 * HOST_MOVE_PROBE_MS);
+    assert_true(hears(c, r.a, &c->mac, &c->ip));
+    packet_ins = counters(r.world).packet_ins;
+    assert_true(hears(c, r.a, &c->mac, &c->ip));
+    assert_int_equal(counters(r.world).packet_ins, packet_ins);
+    /* Slices: kept apart, and together again. */
+    assert_int_equal(slices_set(r.world->fabric->slices, "red", &a, 1, &error), 0);
+    fabric_slices_changed(r.world->fabric);
+    world_run(r.world, 100);
+    assert_false(hears(c, r.a, &c->mac, &c->ip));
+    b.mac = c->mac;
+    assert_int_equal(slices_set(r.world->fabric->slices, "red", (struct slice_binding[]){a, b}, 2, &error), 0);
+    fabric_slices_changed(r.world->fabric);
+    world_run(r.world, 100);
+    assert_true(hears(c, r.a, &c->mac, &c->ip));
+    packet_ins = counters(r.world).packet_ins;
+    assert_true(hears(c, r.a, &c->mac, &c->ip));
+    assert_int_equal(counters(r.world).packet_ins, packet_ins);
+    /* Gone: nothing of it is left. */
+    world_cut(r.e4, 12);
+    world_run(r.world, 100);
+    for (size_t i = 0; i < r.e4->n_entries; i++)
+        assert_false(r.e4->entries[i].match.fields & OFM_ETH_SRC && mac_equal(&r.e4->entries[i].match.eth_src, &c->mac));
+    world_free(r.world);
+}
+
 static void groups_of_others_are_left_alone(void **state)
 {
     struct world *world = world_new(be_proactive);
@@ -1139,6 +1259,8 @@ int main(void)
         cmocka_unit_test(proactive_entries_carry_flows_without_the_controller),
         cmocka_unit_test(proactive_entries_outlive_the_controller),
         cmocka_unit_test(proactive_entries_keep_slices_apart),
+        cmocka_unit_test(hosts_ask_each_other_without_the_controller),
+        cmocka_unit_test(addresses_that_go_are_not_carried),
         cmocka_unit_test(slices_that_change_while_a_switch_is_away_hold_when_it_returns),
         cmocka_unit_test(slices_with_other_numbers_after_a_restart_stay_apart),
         cmocka_unit_test(what_an_earlier_start_left_is_deleted),
