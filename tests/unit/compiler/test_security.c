@@ -325,6 +325,13 @@ static void members_of_groups_that_nobody_names_are_no_rows(void **state)
     make_world(&world);
     for (size_t i = 0; i < N_RULES; i++)
         world.rules[i].remote_group_id[0] = world.rules[i].remote_address_group_id[0] = 0;
+    /* A port here has a rule that fits, whatever chance made of the others. */
+    world.ports[0].port_security_enabled = world.ports[0].has_security_groups = true;
+    world.ports[0].n_security_groups = 1;
+    set_id(world.of_port[0][0].id, 1, 0);
+    set_id(world.rules[0].security_group_id, 1, 0);
+    world.rules[0].protocol = NULL;
+    world.rules[0].has_port_min = world.rules[0].has_port_max = false;
     assert_int_equal(0, compile(&world.snapshot, &desired));
     assert_true(desired.tables[TABLE_RULES].n > 0);
     assert_int_equal(0, desired.tables[TABLE_MEMBERS].n + desired.tables[TABLE_MEMBER_PREFIXES].n);
