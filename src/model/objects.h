@@ -434,13 +434,13 @@ enum member_health { MEMBER_HEALTH_UNKNOWN, MEMBER_HEALTH_UP, MEMBER_HEALTH_DOWN
 /* A server of a pool: the port that has 'address' in the subnet 'at_subnet_id', if there is one. */
 struct pool_member {
     struct object object;
-    char pool_id[UUID_TEXT_SIZE];
+    char pool_id[UUID_TEXT_SIZE], load_balancer_id[UUID_TEXT_SIZE];
     struct ip_address address;
     uint16_t protocol_port;
     uint16_t weight;                         /* 0..256; 0: it gets no new flows. */
     bool backup;                             /* Used while no other is up. */
     char subnet_id[UUID_TEXT_SIZE];          /* As written; "": not given. */
-    char at_subnet_id[UUID_TEXT_SIZE];       /* Where the address is: 'subnet_id', or what the API found. */
+    char at_subnet_id[UUID_TEXT_SIZE], at_network_id[UUID_TEXT_SIZE]; /* Where the address is: 'subnet_id', or what the API found. */
     bool has_monitor_address, has_monitor_port;
     struct ip_address monitor_address;       /* What is probed instead of 'address' and 'protocol_port'. */
     uint16_t monitor_port;
@@ -454,7 +454,7 @@ enum monitor_type { MONITOR_PING, MONITOR_TCP, MONITOR_HTTP, MONITOR_HTTPS, MONI
 /* How the members of a pool are probed; at most one of a pool.  admin_state_up false: they are not. */
 struct health_monitor {
     struct object object;
-    char pool_id[UUID_TEXT_SIZE];
+    char pool_id[UUID_TEXT_SIZE], load_balancer_id[UUID_TEXT_SIZE];
     enum monitor_type type;
     uint32_t delay, timeout;                 /* Seconds: between probes; that an answer may take. */
     uint8_t max_retries, max_retries_down;   /* Successes until it is up, failures until it is down: 1..10. */
@@ -485,6 +485,7 @@ struct balance_member {
  * with all of them when no member is up.  No rows: there never was a member that served. */
 struct balance_rows {
     struct object object;
+    char load_balancer_id[UUID_TEXT_SIZE];
     uint64_t lineage, sequence;              /* Of the table: numbers of one lineage grow. */
     struct balance_member *members;
     size_t n_members;

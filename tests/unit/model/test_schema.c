@@ -134,7 +134,7 @@ static void objects_survive_a_round_trip(void **state)
                "\"has_persistence\":true,\"persistence_timeout\":360,\"persistence_length\":null}");
     round_trip(RESOURCE_POOL_MEMBER,
                "{\"id\":\"" ID "\",\"pool_id\":\"" NETWORK "\",\"address\":\"2001:db8::5\",\"protocol_port\":80,\"weight\":256,\"backup\":true,"
-               "\"subnet_id\":null,\"at_subnet_id\":\"" ID "\",\"monitor_address\":null,\"monitor_port\":8080}");
+               "\"subnet_id\":null,\"at_subnet_id\":\"" ID "\",\"at_network_id\":\"" NETWORK "\",\"loadbalancer_id\":\"" ID "\",\"monitor_address\":null,\"monitor_port\":8080}");
     round_trip(RESOURCE_HEALTH_MONITOR,
                "{\"id\":\"" ID "\",\"pool_id\":\"" NETWORK "\",\"type\":\"TLS-HELLO\",\"delay\":5,\"timeout\":3,\"max_retries\":2,\"url_path\":\"/x\","
                "\"http_version\":null}");
