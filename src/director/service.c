@@ -101,6 +101,11 @@ struct real_server real_server_default(void)
     return (struct real_server){.forwarding = FORWARD_DIRECT, .weight = 1};
 }
 
+struct mark_rule mark_rule_default(void)
+{
+    return (struct mark_rule){.source_port_max = UINT16_MAX, .destination_port_max = UINT16_MAX};
+}
+
 struct health_check health_check_default(enum check_type type)
 {
     return (struct health_check){

@@ -213,6 +213,8 @@ int service_protocol_parse(const char *name, uint8_t *ret);
 struct virtual_service virtual_service_default(bool ipv6);
 /* As ipvsadm makes it: direct, weight 1. */
 struct real_server real_server_default(void);
+/* Matches every packet of IPv4. */
+struct mark_rule mark_rule_default(void);
 /* As keepalived makes it: asked every 60 s, 5 s to answer, one retry after 1 s. */
 struct health_check health_check_default(enum check_type type);
 

@@ -1,0 +1,222 @@
+/* Health checks of a director's file. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "weft/base/util.h"
+#include "weft/director/config-parts.h"
+#include "weft/director/members.h"
+
+#define TIME_MAX_MS (24u * 3600 * 1000)
+#define TEXT_MAX 1024
+#define TYPE(type) (1u << (type))
+
+static const char *name_of_type(unsigned value)
+{
+    return check_type_name(value);
+}
+
+static const struct member url_members[] = {
+    {"path", MEMBER_STRING, .is_required = true, .offset = offsetof(struct check_url, path), .maximum = TEXT_MAX},
+    {"host", MEMBER_STRING, .offset = offsetof(struct check_url, host), .maximum = TEXT_MAX},
+    {"status", MEMBER_STRING, .offset = offsetof(struct check_url, status), .maximum = TEXT_MAX},
+    {"digest", MEMBER_STRING, .offset = offsetof(struct check_url, digest), .maximum = TEXT_MAX},
+    {0},
+};
+
+static int url_decode(const json_t *json, void *element, const void *context, struct error *error)
+{
+    (void)context;
+    return members_decode(url_members, json, element, error);
+}
+
+static int urls_decode(const json_t *json, void *object, struct error *error)
+{
+    struct health_check *check = object;
+
+    return members_decode_array(json, sizeof(*check->urls), DIRECTOR_URLS_MAX, url_decode, NULL, &check->urls,
+                                &check->n_urls, error);
+}
+
+static int urls_encode(const void *object, const void *defaults, json_t **ret_json)
+{
+    static const struct check_url none;
+    const struct health_check *check = object;
+
+    (void)defaults;
+    *ret_json = NULL;
+    if (!check->n_urls)
+        return 0;
+    *ret_json = json_array();
+    for (size_t i = 0; i < check->n_urls; i++)
+        if (!*ret_json || members_append(*ret_json, members_encode(url_members, &check->urls[i], &none)) < 0)
+            return json_decref(*ret_json), -ENOMEM;
+    return 0;
+}
+
+static int version_decode(const json_t *json, void *object, struct error *error)
+{
+    const char *version = json_string_value(json);
+
+    if (!version || (!streq(version, "1.0") && !streq(version, "1.1")))
+        return member_refuse(json, "one of 1.0, 1.1", error);
+    ((struct health_check *)object)->http_1_1 = streq(version, "1.1");
+    return 0;
+}
+
+static int version_encode(const void *object, const void *defaults, json_t **ret_json)
+{
+    const struct health_check *check = object;
+
+    (void)defaults;
+    *ret_json = check->http_1_1 ? json_string("1.1") : NULL;
+    return check->http_1_1 && !*ret_json ? -ENOMEM : 0;
+}
+
+#define CHECK_OFFSET(member) .offset = offsetof(struct health_check, member)
+
+static const struct member check_members[] = {
+    {"type", MEMBER_NAME, .is_required = true, CHECK_OFFSET(type), .name_of = name_of_type, .n_names = N_CHECK_TYPES},
+    {"address", MEMBER_ADDRESS, CHECK_OFFSET(address), .flag = offsetof(struct health_check, has_address)},
+    {"port", MEMBER_U16, CHECK_OFFSET(port), .minimum = 1},
+    {"bind_address", MEMBER_ADDRESS, CHECK_OFFSET(bind_address),
+     .flag = offsetof(struct health_check, has_bind_address)},
+    {"bind_port", MEMBER_U16, CHECK_OFFSET(bind_port), .minimum = 1},
+    {"bind_interface", MEMBER_INTERFACE, CHECK_OFFSET(bind_interface)},
+    {"mark", MEMBER_U32, CHECK_OFFSET(mark), .minimum = 1},
+    {"interval_ms", MEMBER_U32, CHECK_OFFSET(interval_ms), .minimum = 10, .maximum = TIME_MAX_MS},
+    {"timeout_ms", MEMBER_U32, CHECK_OFFSET(timeout_ms), .minimum = 1, .maximum = TIME_MAX_MS},
+    {"retries", MEMBER_U32, CHECK_OFFSET(retries), .maximum = 1000},
+    {"retry_delay_ms", MEMBER_U32, CHECK_OFFSET(retry_delay_ms), .minimum = 1, .maximum = TIME_MAX_MS},
+    {"warmup_ms", MEMBER_U32, CHECK_OFFSET(warmup_ms), .minimum = 1, .maximum = TIME_MAX_MS},
+    {"alpha", MEMBER_BOOL, CHECK_OFFSET(alpha)},
+    {"urls", MEMBER_CUSTOM, .decode = urls_decode, .encode = urls_encode},
+    {"host", MEMBER_STRING, CHECK_OFFSET(host), .maximum = TEXT_MAX},
+    {"http_version", MEMBER_CUSTOM, .decode = version_decode, .encode = version_encode},
+    {"follow_redirects", MEMBER_BOOL, CHECK_OFFSET(follow_redirects)},
+    {"dns_name", MEMBER_STRING, CHECK_OFFSET(dns_name), .maximum = 255},
+    {"dns_type", MEMBER_STRING, CHECK_OFFSET(dns_type), .maximum = 16},
+    {"command", MEMBER_STRING, CHECK_OFFSET(command), .maximum = 4096},
+    {"dynamic_weight", MEMBER_BOOL, CHECK_OFFSET(dynamic_weight)},
+    {"payload", MEMBER_STRING, CHECK_OFFSET(payload), .maximum = 2 * TEXT_MAX},
+    {"require_reply", MEMBER_BOOL, CHECK_OFFSET(require_reply)},
+    {0},
+};
+
+int health_check_decode(const json_t *json, void *element, const void *context, struct error *error)
+{
+    struct health_check *check = element;
+
+    (void)context;
+    *check = health_check_default(CHECK_TCP);
+    return members_decode(check_members, json, check, error);
+}
+
+json_t *health_check_encode(const struct health_check *check)
+{
+    struct health_check usual = health_check_default(check->type);
+
+    return members_encode(check_members, check, &usual);
+}
+
+/* ---- What fits together. ---- */
+
+/* "200", "200,204", "200-299,301". */
+static bool is_status(const char *text)
+{
+    for (;;) {
+        char *end;
+        unsigned long first, last;
+
+        if (*text < '0' || *text > '9')
+            return false;
+        first = last = strtoul(text, &end, 10);
+        if (*end == '-') {
+            if (end[1] < '0' || end[1] > '9')
+                return false;
+            last = strtoul(end + 1, &end, 10);
+        }
+        if (first < 100 || last > 599 || first > last)
+            return false;
+        if (!*end)
+            return true;
+        if (*end != ',')
+            return false;
+        text = end + 1;
+    }
+}
+
+static bool is_hexadecimal(const char *text)
+{
+    return strspn(text, "0123456789abcdefABCDEF") == strlen(text);
+}
+
+static int check_one_url(const struct check_url *url, struct error *error)
+{
+    if (url->path[0] != '/' || strpbrk(url->path, " #"))
+        return error_set(error, -EINVAL, "path", "'%s' does not begin with '/', or has a blank or '#'", url->path);
+    if (url->host && strpbrk(url->host, " /"))
+        return error_set(error, -EINVAL, "host", "'%s' is not the name of a host", url->host);
+    if (url->status && !is_status(url->status))
+        return error_set(error, -EINVAL, "status", "'%s' is not a list such as 200,301-303 of codes from 100 to 599",
+                         url->status);
+    if (url->digest && (strlen(url->digest) != 32 || !is_hexadecimal(url->digest)))
+        return error_set(error, -EINVAL, "digest", "'%s' is not 32 hexadecimal digits (MD5)", url->digest);
+    return 0;
+}
+
+/* What a type has no use for would be ignored in silence. */
+static int refuse_strangers(const struct health_check *check, struct error *error)
+{
+    const unsigned http = TYPE(CHECK_HTTP) | TYPE(CHECK_HTTPS), misc = TYPE(CHECK_MISC), udp = TYPE(CHECK_UDP);
+    const struct {
+        const char *name;
+        bool is_given;
+        unsigned types; /* That have a use for it. */
+    } members[] = {
+        {"urls", check->n_urls, http},
+        {"host", check->host, http | TYPE(CHECK_TLS) | TYPE(CHECK_SMTP)},
+        {"http_version", check->http_1_1, http},
+        {"follow_redirects", check->follow_redirects, http},
+        {"dns_name", check->dns_name, TYPE(CHECK_DNS)},
+        {"dns_type", check->dns_type, TYPE(CHECK_DNS)},
+        {"command", check->command, misc},
+        {"dynamic_weight", check->dynamic_weight, misc},
+        {"payload", check->payload, udp},
+        {"require_reply", check->require_reply, udp},
+        {"address", check->has_address, ~misc},
+        {"port", check->port, ~(misc | TYPE(CHECK_PING))},
+        {"bind_address", check->has_bind_address, ~misc},
+        {"bind_port", check->bind_port, ~(misc | TYPE(CHECK_PING))},
+        {"bind_interface", check->bind_interface[0], ~misc},
+        {"mark", check->mark, ~misc},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(members); i++)
+        if (members[i].is_given && !(members[i].types & TYPE(check->type)))
+            return error_set(error, -EINVAL, members[i].name, "a check of type %s has none",
+                             check_type_name(check->type));
+    return 0;
+}
+
+int health_check_check(const struct health_check *check, struct error *error)
+{
+    int result = refuse_strangers(check, error);
+
+    if (result < 0)
+        return result;
+    if ((check->type == CHECK_HTTP || check->type == CHECK_HTTPS) && !check->n_urls)
+        return error_set(error, -EINVAL, "urls", "a check of type %s needs at least one", check_type_name(check->type));
+    for (size_t i = 0; i < check->n_urls; i++) {
+        result = check_one_url(&check->urls[i], error);
+        if (result < 0) {
+            error_prefix_field(error, "urls[%zu]", i);
+            return result;
+        }
+    }
+    if (check->type == CHECK_MISC && !check->command)
+        return error_set(error, -EINVAL, "command", "a check of type misc needs one");
+    if (check->payload && (strlen(check->payload) % 2 || !is_hexadecimal(check->payload)))
+        return error_set(error, -EINVAL, "payload", "'%s' is not pairs of hexadecimal digits", check->payload);
+    return 0;
+}
