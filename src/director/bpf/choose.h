@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Which service a packet is for, and which of its servers gets it. */
+#ifndef WEFT_DIRECTOR_BPF_CHOOSE_H
+#define WEFT_DIRECTOR_BPF_CHOOSE_H
+
+#include "weft/director/bpf/packet.h"
+
+/* The service's number, or LB_NONE. */
+static __always_inline __u32 service_find(const struct packet *packet, const struct lb_service **ret_service)
+{
+    struct lb_key key ON_STACK = {};
+    const struct lb_key_value *value;
+    const struct lb_service *service;
+    __u32 number;
+
+    address_copy(key.address, packet->destination);
+    key.port = packet->destination_port;
+    key.protocol = packet->protocol;
+    value = map_lookup(keys, &key);
+    if (!value)
+        return LB_NONE;
+    number = *(volatile const __u32 *)&value->service;
+    service = service_get(number);
+    if (!service || !address_equal(service->key.address, key.address) || service->key.port != key.port ||
+        service->key.protocol != key.protocol)
+        return LB_NONE;
+    *ret_service = service;
+    return number;
+}
+
+/* What the scheduler goes by.  The same on every director, so that any of them sends a flow to the same server. */
+static __always_inline __u64 flow_hash(const struct packet *packet, __u32 flags)
+{
+    const __u64 a = 0x9e3779b97f4a7c15ull, b = 0xc2b2ae3d27d4eb4full;
+    __u64 value = 0;
+
+    if (flags & LB_HASH_SOURCE)
+        value = load64(packet->source) * a + load64(packet->source + 8);
+    if (flags & LB_HASH_DESTINATION)
+        value += load64(packet->destination) * b + load64(packet->destination + 8) * a;
+    if (flags & LB_HASH_SOURCE_PORT)
+        value ^= (packet->source_port + 1ull) * b;
+    return mix(value);
+}
+
+static __always_inline __u32 server_of_row(const struct lb_service *service, __u64 hash)
+{
+    __u32 row = (__u32)((hash >> 32) * service->n_rows >> 32);
+    __u32 block = service->rows + (row >> LB_ROWS_SHIFT);
+    const struct lb_rows *part = map_lookup(rows, &block);
+    const struct lb_member *member;
+    __u32 position;
+
+    if (!part || !service->n_rows)
+        return LB_NONE;
+    position = *(volatile const __u16 *)&part->row[row & (LB_ROWS_BLOCK - 1)].owner;
+    if (position >= service->n_members)
+        return LB_NONE;
+    position += service->members;
+    member = map_lookup(members, &position);
+    return member ? *(volatile const __u32 *)&member->server : LB_NONE;
+}
+
+#endif

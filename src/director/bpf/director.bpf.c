@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The director's program: a packet's story in order.
+ *
+ *   director, XDP on each interface where clients' packets come in:
+ *   parse -> service -> server -> time to live -> next hop -> does it fit -> method -> out of the interface to the server
+ *
+ * What is no service's goes on to the host's stack untouched; what is one's ends in a redirect, in an ICMP error to the client, or in a
+ * drop with a reason. */
+#include "weft/director/bpf/world.h"
+/* clang-format off */
+#include "weft/director/bpf/packet.h"
+#include "weft/director/bpf/parse.h"
+#include "weft/director/bpf/fragment.h"
+#include "weft/director/bpf/related.h"
+#include "weft/director/bpf/choose.h"
+#include "weft/director/bpf/hop.h"
+#include "weft/director/bpf/icmp.h"
+#include "weft/director/bpf/tunnel.h"
+#include "weft/director/bpf/l3dsr.h"
+/* clang-format on */
+
+#ifdef __bpf__
+char _license[] SEC("license") = "Dual BSD/GPL";
+#endif
+
+static __always_inline void count(struct lb_counters *counters, const struct packet *packet)
+{
+    counters->in_packets++;
+    counters->in_bytes += packet->size;
+    if ((packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+        counters->connections++;
+}
+
+static __always_inline void count_drop(__u32 reason)
+{
+    __u32 zero = 0;
+    struct lb_drops *counters = map_lookup(drops, &zero);
+
+    if (counters && reason < LB_MAX_DROP_REASONS)
+        counters->packets[reason & (LB_MAX_DROP_REASONS - 1)]++;
+}
+
+/* The packet is dropped for 'reason', and the client is told. */
+static __always_inline __u32 refuse(struct xdp_md *ctx, const struct packet *packet, __u32 reason, __u32 error, __u32 mtu)
+{
+    __u32 step;
+
+    count_drop(reason);
+    step = icmp_error(ctx, packet, error, mtu);
+    if (step & STEP_DONE)
+        return step;
+    if (step == LB_DROP_icmp_limit)
+        count_drop(step);
+    return VERDICT(XDP_DROP);
+}
+
+/* A router's part: one hop more. */
+static __always_inline __u32 decrement_ttl(struct xdp_md *ctx, struct packet *packet)
+{
+    unsigned char *ip = frame_at(ctx, ETH_HLEN, 20);
+
+    if (!ip)
+        return LB_DROP_malformed;
+    if (packet->ttl <= 1)
+        return refuse(ctx, packet, LB_DROP_ttl_exceeded, ICMP_EXPIRED, 0);
+    packet->ttl--;
+    if (packet->ipv6) {
+        ip[7] = packet->ttl;
+    } else {
+        __u16 before = load16(ip + 8);
+
+        ip[8] = packet->ttl;
+        store16(ip + 10, checksum_replace(load16(ip + 10), before, load16(ip + 8)));
+    }
+    return STEP_CONTINUE;
+}
+
+static __always_inline __u32 fits(struct xdp_md *ctx, const struct packet *packet, const struct lb_server *server, const struct lb_hop *hop)
+{
+    __u32 mtu = hop->mtu - server->overhead;
+
+    if (!hop->mtu || packet->size + server->overhead <= hop->mtu)
+        return STEP_CONTINUE;
+    if (!(packet->flags & PACKET_DONT_FRAGMENT))
+        return LB_DROP_too_big;
+    if (packet->ipv6 && mtu < 1280) /* RFC 2473, 7.1 */
+        mtu = 1280;
+    return refuse(ctx, packet, LB_DROP_too_big, ICMP_TOO_BIG, mtu);
+}
+
+static __always_inline __u32 forward(struct xdp_md *ctx, struct packet *packet, const struct lb_server *server)
+{
+    switch (server->method) {
+    case LB_METHOD_DIRECT:
+        return STEP_CONTINUE;
+    case LB_METHOD_IPIP:
+        return tunnel_put_any(ctx, packet, server, LB_METHOD_IPIP);
+    case LB_METHOD_GUE:
+        return tunnel_put_any(ctx, packet, server, LB_METHOD_GUE);
+    case LB_METHOD_GRE:
+        return tunnel_put_any(ctx, packet, server, LB_METHOD_GRE);
+    case LB_METHOD_VXLAN:
+        return tunnel_put_any(ctx, packet, server, LB_METHOD_VXLAN);
+    case LB_METHOD_L3DSR:
+        return l3dsr_put(ctx, packet, server);
+    default:
+        return LB_DROP_no_server;
+    }
+}
+
+static __always_inline __u32 send_frame(struct xdp_md *ctx, const struct lb_hop *hop)
+{
+    unsigned char *frame = frame_at(ctx, 0, ETH_HLEN);
+
+    if (!frame)
+        return LB_DROP_malformed;
+    mac_copy(frame, hop->destination);
+    mac_copy(frame + 6, hop->source);
+    if (hop->ifindex == ctx->ingress_ifindex)
+        return VERDICT(XDP_TX);
+    return VERDICT(bpf_redirect(hop->ifindex, 0));
+}
+
+static __always_inline __u32 to_server(struct xdp_md *ctx, struct packet *packet, const struct lb_service *service,
+                                       struct lb_service_use *service_use_now)
+{
+    const struct lb_server *server;
+    struct lb_server_use *use;
+    __u32 number, step;
+
+    packet->hash = flow_hash(packet, service->flags);
+    number = server_of_row(service, packet->hash);
+    server = server_get(number);
+    use = map_lookup(server_use, &number);
+    if (!server || !use || server->method == LB_METHOD_NONE) {
+        service_use_now->refused++;
+        return refuse(ctx, packet, LB_DROP_no_server, ICMP_UNREACHABLE, 0);
+    }
+    count(&service_use_now->counters, packet);
+    count(&use->counters, packet);
+    step = decrement_ttl(ctx, packet);
+    if (step == STEP_CONTINUE)
+        step = hop_find(ctx, server, &use->hop);
+    if (step == STEP_CONTINUE)
+        step = fits(ctx, packet, server, &use->hop);
+    if (step == STEP_CONTINUE)
+        step = forward(ctx, packet, server);
+    return step == STEP_CONTINUE ? send_frame(ctx, &use->hop) : step;
+}
+
+static __always_inline __u32 balance(struct xdp_md *ctx, struct packet *packet)
+{
+    const struct lb_service *service = NULL;
+    struct lb_service_use *use;
+    __u32 number;
+
+    if (!parse(ctx, packet))
+        return NOT_OURS;
+    if (packet->l4_protocol == (packet->ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
+        if (packet->flags & PACKET_FRAGMENT || !related(ctx, packet))
+            return NOT_OURS;
+    } else if (packet->flags & PACKET_LATER_FRAGMENT && !fragment_find(packet)) {
+        return NOT_OURS;
+    }
+    number = service_find(packet, &service);
+    if (number == LB_NONE || !service)
+        return NOT_OURS;
+    use = map_lookup(service_use, &number);
+    if (!use)
+        return NOT_OURS;
+    if ((packet->flags & (PACKET_FRAGMENT | PACKET_LATER_FRAGMENT)) == PACKET_FRAGMENT)
+        fragment_note(packet);
+    return to_server(ctx, packet, service, use);
+}
+
+PROGRAM int director(struct xdp_md *ctx)
+{
+    struct packet packet ON_STACK = {};
+    __u32 step = balance(ctx, &packet);
+
+    if (step & STEP_DONE)
+        return (int)(step & 0xff);
+    count_drop(step);
+    return XDP_DROP;
+}

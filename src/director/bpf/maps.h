@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The maps of tables.h, and reading their records the way tables.h asks for.  User space sets the sizes of what grows with the
+ * configuration before it loads the program. */
+#ifndef WEFT_DIRECTOR_BPF_MAPS_H
+#define WEFT_DIRECTOR_BPF_MAPS_H
+
+#include "weft/director/bpf/world.h"
+
+/* Each CPU's own: what may still be said this second. */
+struct icmp_budget {
+    __u64 second;
+    __u64 left;
+};
+
+#ifdef __bpf__
+#define TABLE_ARRAY(name, map_type, flags, value_type)                                                       \
+    struct {                                                                                                 \
+        __uint(type, map_type);                                                                              \
+        __uint(map_flags, flags);                                                                            \
+        __uint(max_entries, 1);                                                                              \
+        __type(key, __u32);                                                                                  \
+        __type(value, value_type);                                                                           \
+    } name SEC(".maps")
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, 1024);
+    __type(key, struct lb_key);
+    __type(value, struct lb_key_value);
+} keys SEC(".maps");
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, LB_FRAGMENTS);
+    __type(key, struct lb_fragment_key);
+    __type(value, struct lb_fragment);
+} fragments SEC(".maps");
+TABLE_ARRAY(services, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_service_record);
+TABLE_ARRAY(rows, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_rows);
+TABLE_ARRAY(members, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_member);
+TABLE_ARRAY(servers, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_server_record);
+TABLE_ARRAY(server_load, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_server_load);
+TABLE_ARRAY(service_load, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_service_load);
+TABLE_ARRAY(settings, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_settings);
+TABLE_ARRAY(server_use, BPF_MAP_TYPE_PERCPU_ARRAY, 0, struct lb_server_use);
+TABLE_ARRAY(service_use, BPF_MAP_TYPE_PERCPU_ARRAY, 0, struct lb_service_use);
+TABLE_ARRAY(drops, BPF_MAP_TYPE_PERCPU_ARRAY, 0, struct lb_drops);
+TABLE_ARRAY(icmp_budgets, BPF_MAP_TYPE_PERCPU_ARRAY, 0, struct icmp_budget);
+#endif
+
+static __always_inline const struct lb_service *service_get(__u32 number)
+{
+    const struct lb_service_record *record = map_lookup(services, &number);
+
+    return record ? &record->copy[*(volatile const __u32 *)&record->active & 1] : NULL;
+}
+
+static __always_inline const struct lb_server *server_get(__u32 number)
+{
+    const struct lb_server_record *record = map_lookup(servers, &number);
+
+    return record ? &record->copy[*(volatile const __u32 *)&record->active & 1] : NULL;
+}
+
+#endif

@@ -1,0 +1,193 @@
+/* The native build of the director's program: see native.h. */
+#include "weft/director/native.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "weft/base/util.h"
+#include "weft/director/bpf/director.bpf.c"
+
+_Static_assert(sizeof(struct native_icmp_budget) == sizeof(struct icmp_budget), "as maps.h says");
+
+#define HEADROOM 256
+
+struct native_director {
+    struct native_map maps[N_NATIVE_LB_MAPS];
+    struct native_route routes[NATIVE_ROUTES_MAX];
+    size_t n_routes;
+    uint64_t now_ns;
+    struct native_frame frame;
+};
+
+struct native_director *native_director_new(uint32_t n)
+{
+    _cleanup_(native_director_freep) struct native_director *world = calloc(1, sizeof(*world));
+
+    if (!world)
+        return NULL;
+    world->now_ns = 1000000000000ull;
+#define INIT_MAP(name, kind, key, value)                                                                     \
+    if (native_map_init(&world->maps[NATIVE_LB_##name], NATIVE_##kind, sizeof(key), sizeof(value), n) < 0)   \
+        return NULL;
+    NATIVE_LB_MAPS(INIT_MAP)
+#undef INIT_MAP
+    ((struct lb_settings *)world->maps[NATIVE_LB_settings].array)->icmp_rate = LB_ICMP_RATE;
+    return TAKE_PTR(world);
+}
+
+void native_director_free(struct native_director *world)
+{
+    if (!world)
+        return;
+    for (size_t i = 0; i < N_NATIVE_LB_MAPS; i++)
+        native_map_destroy(&world->maps[i]);
+    free(world->frame.bytes);
+    free(world);
+}
+
+struct native_map *native_director_map(struct native_director *world, enum native_lb_map map)
+{
+    return &world->maps[map];
+}
+
+void native_director_advance(struct native_director *world, uint64_t ns)
+{
+    world->now_ns += ns;
+}
+
+static struct native_route *find_route(struct native_director *world, const void *address)
+{
+    for (size_t i = 0; i < world->n_routes; i++)
+        if (memcmp(world->routes[i].address, address, 16) == 0)
+            return &world->routes[i];
+    return NULL;
+}
+
+void native_director_route(struct native_director *world, const struct native_route *route)
+{
+    struct native_route *place = find_route(world, route->address);
+
+    if (!place && world->n_routes < NATIVE_ROUTES_MAX)
+        place = &world->routes[world->n_routes++];
+    if (place)
+        *place = *route;
+}
+
+struct native_verdict native_director_run(struct native_director *world, const void *frame, size_t size, uint32_t ifindex)
+{
+    struct native_verdict verdict;
+
+    free(world->frame.bytes);
+    world->frame = (struct native_frame){.ctx.ingress_ifindex = ifindex, .bytes = malloc(size), .size = (__u32)size, .headroom = HEADROOM};
+    if (!world->frame.bytes)
+        abort();
+    memcpy(world->frame.bytes, frame, size);
+    director_world = world;
+    verdict.action = director(&world->frame.ctx);
+    verdict.redirected_to = world->frame.redirected_to;
+    verdict.frame = world->frame.bytes;
+    verdict.size = world->frame.size;
+    return verdict;
+}
+
+/* ---- the kernel's helpers -------------------------------------------------------------------------------------------------- */
+
+static __u64 time_ns(void)
+{
+    return director_world->now_ns;
+}
+
+static __u32 random32(void)
+{
+    return 0x12345678;
+}
+
+static void native_trace(const char *format, ...)
+{
+}
+
+static long resize(struct native_frame *frame, long head, long tail)
+{
+    long size = (long)frame->size + head + tail;
+    unsigned char *bytes;
+
+    if (size < ETH_HLEN || head > (long)frame->headroom)
+        return -EINVAL;
+    bytes = calloc(1, (size_t)size);
+    if (!bytes)
+        abort();
+    long kept = (long)frame->size + MIN(head, 0) + MIN(tail, 0);
+    memcpy(bytes + MAX(head, 0), frame->bytes - MIN(head, 0), (size_t)kept);
+    free(frame->bytes);
+    frame->bytes = bytes;
+    frame->size = (__u32)size;
+    frame->headroom = (__u32)((long)frame->headroom - head);
+    return 0;
+}
+
+static long bpf_xdp_adjust_head(struct xdp_md *ctx, int delta)
+{
+    return resize(native_frame(ctx), -delta, 0);
+}
+
+static long bpf_xdp_adjust_tail(struct xdp_md *ctx, int delta)
+{
+    return resize(native_frame(ctx), 0, delta);
+}
+
+static long bpf_redirect(__u32 ifindex, __u64 flags)
+{
+    director_world->frame.redirected_to = ifindex;
+    return XDP_REDIRECT;
+}
+
+static long bpf_fib_lookup(void *ctx, struct bpf_fib_lookup *question, int size, __u32 flags)
+{
+    const struct native_route *route;
+    __u8 address[16];
+
+    if (question->family == AF_INET)
+        address_map_ipv4(address, question->ipv4_dst);
+    else
+        memcpy(address, question->ipv6_dst, 16);
+    route = find_route(director_world, address);
+    if (!route)
+        return BPF_FIB_LKUP_RET_NOT_FWDED;
+    if (route->answer != BPF_FIB_LKUP_RET_SUCCESS)
+        return route->answer;
+    if (route->via_router) {
+        memset(question->ipv6_dst, 0, sizeof(question->ipv6_dst));
+        question->ipv4_dst = htonl(0xc6336401);
+    }
+    question->ifindex = route->ifindex;
+    question->mtu_result = route->mtu;
+    memcpy(question->dmac, route->destination, 6);
+    memcpy(question->smac, route->source, 6);
+    return BPF_FIB_LKUP_RET_SUCCESS;
+}
+
+static __s64 bpf_csum_diff(const void *from, __u32 from_size, const void *to, __u32 to_size, __u32 seed)
+{
+    __u64 sum = seed;
+
+    for (__u32 i = 0; i < to_size; i += 4)
+        sum += load32((const __u8 *)to + i);
+    for (__u32 i = 0; i < from_size; i += 4)
+        sum += (__u32)~load32((const __u8 *)from + i);
+    sum = (sum & 0xffffffff) + (sum >> 32);
+    return (__s64)((sum & 0xffffffff) + (sum >> 32));
+}
+
+const char *lb_drop_text(enum lb_drop_reason reason)
+{
+    static const char *const texts[] = {
+        "",
+#define DROP_REASON(name, text) text,
+#include "weft/director/drop-reasons.def"
+#undef DROP_REASON
+    };
+
+    return reason < N_LB_DROP_REASONS ? texts[reason] : "";
+}

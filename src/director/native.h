@@ -1,0 +1,72 @@
+/* The director's program over memory, for tests: the very text of bpf/, compiled natively.  Single-threaded. */
+#ifndef WEFT_DIRECTOR_NATIVE_H
+#define WEFT_DIRECTOR_NATIVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "weft/base/cleanup.h"
+#include "weft/dataplane/native-maps.h"
+#include "weft/director/tables.h"
+
+/* Every map of tables.h: MAP(name, kind, key type, value type). */
+#define NATIVE_LB_MAPS(MAP)                                                                                  \
+    MAP(keys, HASH, struct lb_key, struct lb_key_value)                                                      \
+    MAP(services, ARRAY, __u32, struct lb_service_record)                                                    \
+    MAP(rows, ARRAY, __u32, struct lb_rows)                                                                  \
+    MAP(members, ARRAY, __u32, struct lb_member)                                                             \
+    MAP(servers, ARRAY, __u32, struct lb_server_record)                                                      \
+    MAP(server_use, ARRAY, __u32, struct lb_server_use)                                                      \
+    MAP(service_use, ARRAY, __u32, struct lb_service_use)                                                    \
+    MAP(server_load, ARRAY, __u32, struct lb_server_load)                                                    \
+    MAP(service_load, ARRAY, __u32, struct lb_service_load)                                                  \
+    MAP(drops, ARRAY, __u32, struct lb_drops)                                                                \
+    MAP(fragments, RECENT, struct lb_fragment_key, struct lb_fragment)                                       \
+    MAP(settings, ARRAY, __u32, struct lb_settings)                                                          \
+    MAP(icmp_budgets, ARRAY, __u32, struct native_icmp_budget)
+
+struct native_icmp_budget { /* bpf/maps.h, struct icmp_budget. */
+    __u64 second, left;
+};
+
+enum native_lb_map {
+#define NATIVE_LB_ENUM(name, kind, key, value) NATIVE_LB_##name,
+    NATIVE_LB_MAPS(NATIVE_LB_ENUM)
+#undef NATIVE_LB_ENUM
+    N_NATIVE_LB_MAPS
+};
+
+/* What the host's routing says of one address. */
+struct native_route {
+    uint8_t address[16];
+    int answer;       /* BPF_FIB_LKUP_RET_* */
+    bool via_router;
+    uint32_t ifindex;
+    uint16_t mtu;
+    uint8_t destination[6], source[6]; /* MACs. */
+};
+#define NATIVE_ROUTES_MAX 64
+
+struct native_director;
+
+/* With room for 'n' services, servers and so on.  NULL without memory. */
+struct native_director *native_director_new(uint32_t n);
+void native_director_free(struct native_director *world);
+DEFINE_CLEANUP(struct native_director *, native_director_free);
+
+struct native_map *native_director_map(struct native_director *world, enum native_lb_map map);
+void native_director_route(struct native_director *world, const struct native_route *route); /* Another one for its address. */
+void native_director_advance(struct native_director *world, uint64_t ns);
+
+struct native_verdict {
+    int action;              /* XDP_* */
+    uint32_t redirected_to;  /* XDP_REDIRECT: an ifindex. */
+    const uint8_t *frame;    /* As it is now; valid until the next run. */
+    size_t size;
+};
+struct native_verdict native_director_run(struct native_director *world, const void *frame, size_t size, uint32_t ifindex);
+
+const char *lb_drop_text(enum lb_drop_reason reason); /* The sentence of drop-reasons.def. */
+
+#endif

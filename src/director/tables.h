@@ -1,0 +1,208 @@
+/* The contract between the director and its XDP program: every map, key and value, in one place.
+ *
+ * Included by the program (clang -target bpf), by its native build and by user space, so it uses only fixed-width types and explicit
+ * padding; tests/unit/director checks that all agree on each size and offset.
+ *
+ *   keys          hash          struct lb_key -> struct lb_key_value           number of services
+ *   services      array, mmap   service -> struct lb_service_record            number of services
+ *   rows          array, mmap   block -> struct lb_rows                        see LB_ROWS_*
+ *   members       array, mmap   position -> struct lb_member                   number of servers, and room to move
+ *   servers       array, mmap   server -> struct lb_server_record              number of servers
+ *   server_use    per-CPU array server -> struct lb_server_use                 number of servers
+ *   service_use   per-CPU array service -> struct lb_service_use               number of services
+ *   server_load   array, mmap   server -> struct lb_server_load                number of servers
+ *   service_load  array, mmap   service -> struct lb_service_load              number of services
+ *   drops         per-CPU array 0 -> struct lb_drops                           1
+ *   fragments     LRU hash      struct lb_fragment_key -> struct lb_fragment   LB_FRAGMENTS
+ *   settings      array, mmap   0 -> struct lb_settings                        1
+ *
+ * How a table may change under a running program.  A service and a server are double records: user space writes the copy that is not
+ * active, then stores 'active' (one word, release); a reader takes 'active' once, and two changes of one record are at least
+ * LB_GRACE_MS apart.  A hash's value may be another key's by the time it is read (Linux reuses elements at once since 6.1), so the record
+ * that it leads to repeats the key and the reader compares.  Rows change one by one, each by one store: a new server's record is written
+ * before rows name it, a server that left is cleared after.
+ *
+ * Addresses, MACs and L4 ports are as on the wire, all else in host order.  IPv4 addresses are ::ffff:a.b.c.d. */
+#ifndef WEFT_DIRECTOR_TABLES_H
+#define WEFT_DIRECTOR_TABLES_H
+
+#ifdef __bpf__
+#include <linux/bpf.h>
+#else
+#include <linux/types.h>
+#endif
+
+#define LB_GRACE_MS 10
+#define LB_FRAGMENTS 16384
+#define LB_NONE 0xffffffffu
+
+enum lb_drop_reason {
+    LB_DROP_NONE,
+#define DROP_REASON(name, text) LB_DROP_##name,
+#include "weft/director/drop-reasons.def"
+#undef DROP_REASON
+    N_LB_DROP_REASONS
+};
+#define LB_MAX_DROP_REASONS 32
+
+/* ---- services ------------------------------------------------------------------------------------------------------------ */
+
+struct lb_key {
+    __u8 address[16]; /* Zero with a mark. */
+    __u16 port;       /* Zero: every port. */
+    __u8 protocol;
+    __u8 ipv6;        /* With a mark: of which family. */
+    __u32 mark;       /* Or zero. */
+};
+_Static_assert(sizeof(struct lb_key) == 24, "no holes: it is hashed");
+
+struct lb_key_value {
+    __u32 service;
+};
+
+enum lb_schedule {
+    LB_SCHEDULE_NONE, /* No such service. */
+    LB_SCHEDULE_HASH, /* By a row; what is hashed say LB_HASH_* flags. */
+};
+
+#define LB_HASH_SOURCE (1u << 0)
+#define LB_HASH_SOURCE_PORT (1u << 1)
+#define LB_HASH_DESTINATION (1u << 2)
+
+struct lb_service {
+    struct lb_key key;
+    __u32 generation;   /* Of the service in this place. */
+    __u32 flags;        /* LB_HASH_* */
+    __u8 schedule;      /* enum lb_schedule */
+    __u8 pad[3];
+    __u32 rows;         /* The first block in 'rows', */
+    __u32 n_rows;       /* and how many rows; 0: no server has one. */
+    __u32 members;      /* The first position in 'members', */
+    __u32 n_members;    /* and how many. */
+    __u32 pad2;
+};
+_Static_assert(sizeof(struct lb_service) == 56, "no holes");
+
+struct lb_service_record {
+    __u32 active; /* Which copy: 0 or 1. */
+    __u32 pad;
+    struct lb_service copy[2];
+};
+
+/* A row names its owner by the position among the service's members. */
+#define LB_ROWS_SHIFT 8
+#define LB_ROWS_BLOCK (1u << LB_ROWS_SHIFT)
+struct lb_row {
+    __u16 owner;
+    __u16 previous; /* Who had it before, while that matters; LB_NOBODY: nobody. */
+};
+#define LB_NOBODY 0xffff
+struct lb_rows {
+    struct lb_row row[LB_ROWS_BLOCK];
+};
+
+struct lb_member {
+    __u32 server;
+    __u32 pad;
+};
+
+/* ---- servers --------------------------------------------------------------------------------------------------------------- */
+
+enum lb_method {
+    LB_METHOD_NONE, /* No server is here. */
+    LB_METHOD_DIRECT,
+    LB_METHOD_IPIP,
+    LB_METHOD_GUE,
+    LB_METHOD_GRE,
+    LB_METHOD_VXLAN,
+    LB_METHOD_L3DSR,
+};
+#define LB_SERVER_CHECKSUM (1u << 0) /* GUE, VXLAN, GRE: with an outer checksum. */
+
+struct lb_server {
+    __u8 address[16];
+    __u8 source[16];    /* Of tunnels: this host's address. */
+    __u32 generation;   /* Of the server in this place. */
+    __u32 service;
+    __u32 vni;
+    __u16 tunnel_port;  /* Destination of GUE and VXLAN. */
+    __u16 port;
+    __u8 method;        /* enum lb_method */
+    __u8 dscp;          /* L3DSR. */
+    __u8 flags;         /* LB_SERVER_* */
+    __u8 overhead;      /* Bytes that the method puts in front of the IP packet, without the frame's own Ethernet header. */
+    __u32 pad;
+};
+_Static_assert(sizeof(struct lb_server) == 56, "no holes");
+
+struct lb_server_record {
+    __u32 active;
+    __u32 pad;
+    struct lb_server copy[2];
+};
+
+/* The inner destination MAC of VXLAN, which a server's vxlan device is given: there is nobody to ask for it.  The source differs in its
+ * last byte. */
+#define LB_VXLAN_MAC {0x02, 0x77, 0x65, 0x66, 0x74, 0x01}
+#define LB_VXLAN_SOURCE_MAC {0x02, 0x77, 0x65, 0x66, 0x74, 0x02}
+
+/* Each CPU's own: what it counted, and how it reaches the server, asked anew every LB_HOP_TICKS. */
+struct lb_hop {
+    __u32 asked;       /* lb_ticks() of the last question, */
+    __u32 generation;  /* for the server's generation and active copy; 0: never asked. */
+    __u32 ifindex;     /* 0: see 'reason'. */
+    __u16 mtu;
+    __u8 reason;       /* enum lb_drop_reason */
+    __u8 pad;
+    __u8 destination[6], source[6]; /* MACs. */
+};
+struct lb_counters {
+    __u64 connections, in_packets, in_bytes, out_packets, out_bytes;
+};
+struct lb_server_use {
+    struct lb_hop hop;
+    __u32 pad;
+    struct lb_counters counters;
+};
+_Static_assert(sizeof(struct lb_server_use) == 72, "no holes");
+
+struct lb_service_use {
+    struct lb_counters counters;
+    __u64 refused; /* Connections that no server got. */
+};
+
+struct lb_server_load {
+    __u32 active, inactive; /* Connections, as IPVS counts them. */
+};
+struct lb_service_load {
+    __u32 half_open;
+    __u32 turn; /* Of the schedulers that go round. */
+};
+
+struct lb_drops {
+    __u64 packets[LB_MAX_DROP_REASONS];
+};
+_Static_assert(N_LB_DROP_REASONS <= LB_MAX_DROP_REASONS, "each has a counter");
+
+/* ---- fragments --------------------------------------------------------------------------------------------------------------- */
+
+struct lb_fragment_key {
+    __u8 source[16], destination[16];
+    __u32 id;
+    __u8 protocol;
+    __u8 pad[3];
+};
+struct lb_fragment { /* Of the first fragment. */
+    __u16 source_port, destination_port;
+    __u32 check; /* The id again. */
+};
+
+/* ---- settings ------------------------------------------------------------------------------------------------------------------ */
+
+#define LB_ICMP_RATE 1000 /* ICMP errors a second and CPU. */
+struct lb_settings {
+    __u32 icmp_rate; /* 0: none. */
+    __u32 pad;
+};
+
+#endif
