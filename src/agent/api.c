@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "weft/agent/curl-loop.h"
 #include "weft/base/address.h"
 #include "weft/base/buffer.h"
 #include "weft/base/clock.h"
@@ -20,6 +19,7 @@
 #include "weft/base/log.h"
 #include "weft/base/util.h"
 #include "weft/base/uuid.h"
+#include "weft/http/curl-loop.h"
 
 #define MAX_URLS 16
 #define SILENCE_MS 15000       /* Of a watch stream: the server sends a keepalive every 5 s. */

@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "weft/agent/curl-loop.h"
 #include "weft/agent/serve.h"
 #include "weft/base/bytes.h"
 #include "weft/base/log.h"
 #include "weft/base/util.h"
 #include "weft/dataplane/attach.h"
+#include "weft/http/curl-loop.h"
 #include "weft/http/http.h"
 #include "weft/http/request.h"
 #include "weft/services/metadata.h"

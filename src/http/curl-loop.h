@@ -1,6 +1,6 @@
 /* curl's multi interface on a libuv loop: transfers run beside everything else.  One thread. */
-#ifndef WEFT_AGENT_CURL_LOOP_H
-#define WEFT_AGENT_CURL_LOOP_H
+#ifndef WEFT_HTTP_CURL_LOOP_H
+#define WEFT_HTTP_CURL_LOOP_H
 
 #include <curl/curl.h>
 #include <uv.h>

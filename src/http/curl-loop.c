@@ -1,5 +1,5 @@
 /* See curl-loop.h; https://curl.se/libcurl/c/libcurl-multi.html. */
-#include "weft/agent/curl-loop.h"
+#include "weft/http/curl-loop.h"
 
 #include <errno.h>
 #include <stdlib.h>
