@@ -4,7 +4,7 @@
  * Windows are those of G. van Rooij, "Real stateful TCP packet filtering in IP Filter" (2000), over what an entry has room for: of
  * each side the end of what it has sent (E) and the largest window that it announced (W).  Of a segment from side A to side B:
  *
- *     its end       <= E(A) + W(B)                   not beyond what B can take,
+ *     its end       <= E(A) + W(B)                   not beyond what B can take, but for a FIN (below),
  *     its beginning >= E(A) - W(B)                   nor so old that B has it for sure,
  *     its ack       <= E(B)                          of what B has sent
  *     its ack       >= E(B) - max(W(A), 66000)       and not long ago.
@@ -12,6 +12,8 @@
  * What does not fit is dropped, as Linux' conntrack calls it invalid and Neutron's drivers drop that.  A connection that is met in the
  * middle (its entry is new, or policy has just come to the port) is taken as it is, and since nobody knows the scale of its windows, so is
  * whatever does not fit there: only its RSTs must, and as Linux does.
+ *
+ * A FIN is sent behind the last byte of a full window, too, by stacks that come from BSD: it and what has no data may be one beyond.
  *
  * Beyond windows, RFC 5961 and RFC 9293:
  *   - A SYN in a synchronized connection passes and changes nothing: its receiver answers with an ACK, and if that was news to the sender,
@@ -154,6 +156,8 @@ static __always_inline bool track_fits(const struct flow_entry *entry, const str
     /* A SYN that comes again says nothing new, however wide a window of unknown scale may be. */
     __u32 room = segment->flags & TCP_SYN ? 0 : window ? window : 1;
 
+    if (segment->flags & TCP_FIN || (!segment->size && !(segment->flags & (TCP_SYN | TCP_RST))))
+        room++;
     if (tcp_after(segment->end, end) > (__s32)room || tcp_after(segment->sequence, end) < -(__s32)window - 1)
         return false;
     if (!(segment->flags & TCP_ACK) || segment->flags & TCP_RST)

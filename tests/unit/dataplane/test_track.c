@@ -152,6 +152,15 @@ static void windows_are_kept(void **state)
           {'B', "A seq=145800 ack=1001 +1", DROP_NONE, FLOW_ESTABLISHED}); /* 600 << 7 by now. */
 }
 
+/* By BSD's stacks; the FIN may be lost before it comes here, and what is without data has its number then. */
+static void a_fin_may_be_sent_behind_a_full_window(void **state)
+{
+    STORY(false, HANDSHAKE, {'B', "FA seq=69002 ack=1001", BAD, FLOW_ESTABLISHED}, {'B', "A seq=69003 ack=1001", BAD, FLOW_ESTABLISHED},
+          {'B', "R seq=69002", BAD, FLOW_ESTABLISHED}, {'B', "A seq=69002 ack=1001", DROP_NONE, FLOW_ESTABLISHED});
+    STORY(false, HANDSHAKE, {'B', "FA seq=69000 ack=1001 +2", BAD, FLOW_ESTABLISHED}, {'B', "FA seq=69000 ack=1001 +1", DROP_NONE, FLOW_HALF_CLOSED},
+          {'A', "A seq=1001 ack=69002 win=500", DROP_NONE, FLOW_HALF_CLOSED});
+}
+
 static void without_the_option_nothing_is_scaled(void **state)
 {
     STORY(false, {'A', "S seq=1000 win=8000 wscale=7", DROP_NONE, FLOW_HALF_OPEN}, {'B', "SA seq=5000 ack=1001 win=8000", DROP_NONE, FLOW_HALF_OPEN},
@@ -773,6 +782,7 @@ int main(void)
         cmocka_unit_test(an_answer_must_be_one),
         cmocka_unit_test(flags_that_make_no_sense_are_refused),
         cmocka_unit_test(windows_are_kept),
+        cmocka_unit_test(a_fin_may_be_sent_behind_a_full_window),
         cmocka_unit_test(without_the_option_nothing_is_scaled),
         cmocka_unit_test(sequence_numbers_go_round),
         cmocka_unit_test(only_the_expected_reset_ends_it),
