@@ -162,8 +162,10 @@ static void count(struct relevance *relevance, const struct port *port)
         return;
     }
     network->network.n_interfaces++;
-    if (!was_whole)
+    if (!was_whole) {
+        balance_network_turned(relevance, network->id);
         let_in(relevance, network);
+    }
 }
 
 static void enter_all(struct relevance *relevance)
@@ -182,11 +184,13 @@ static void enter_all(struct relevance *relevance)
 static void settle(struct relevance *relevance, struct interest *network, bool was_whole)
 {
     char id[UUID_TEXT_SIZE];
-    bool is_gone = !is_whole(network) && network->network.n_gateways == 0;
+    bool is_gone = !is_whole(network) && network->network.n_gateways == 0 && network->network.n_members == 0;
 
     string_copy(id, sizeof(id), network->id);
     if (was_whole == is_whole(network) && !is_gone)
         return;
+    if (was_whole != is_whole(network))
+        balance_network_turned(relevance, id);
     if (is_gone)
         interest_remove(&relevance->networks, network);
     touch_network(relevance, id, was_whole);
@@ -311,24 +315,26 @@ static void recheck_routers_of(struct relevance *relevance, const char *network_
 
 /* --- What makes a network be here. --- */
 
-static void bind_port(struct relevance *relevance, const char *network_id)
+void graph_bind(struct relevance *relevance, const char *network_id)
 {
     struct interest *network = interest_find(&relevance->networks, network_id);
-    bool was_here = network && is_here(network);
+    bool was_here = network && is_here(network), was_whole = network && is_whole(network);
 
-    if (!network || !is_whole(network))
+    if (!was_whole)
         touch_network(relevance, network_id, true);
     network = interest_get(relevance, &relevance->networks, network_id);
     if (!network)
         return;
     network->network.n_bound++;
+    if (!was_whole)
+        balance_network_turned(relevance, network_id);
     if (was_here)
         return;
     let_in(relevance, network);
     enter_all(relevance);
 }
 
-static void unbind_port(struct relevance *relevance, const char *network_id)
+void graph_unbind(struct relevance *relevance, const char *network_id)
 {
     struct interest *network = interest_find(&relevance->networks, network_id);
 
@@ -341,16 +347,20 @@ static void unbind_port(struct relevance *relevance, const char *network_id)
 static void set_uplinked(struct relevance *relevance, const char *network_id)
 {
     struct interest *network = interest_find(&relevance->networks, network_id);
+    bool was_whole;
 
     if (network && network->network.is_uplinked)
         return;
-    if (!network || !is_whole(network))
+    was_whole = network && is_whole(network);
+    if (!was_whole)
         touch_network(relevance, network_id, true);
     touch_floating_ips(relevance, replica_find(relevance->replica, REPLICA_FLOATING_IPS_BY_NETWORK, network_id));
     network = interest_get(relevance, &relevance->networks, network_id);
     if (!network)
         return;
     network->network.is_uplinked = true;
+    if (!was_whole)
+        balance_network_turned(relevance, network_id);
     let_in(relevance, network);
     enter_all(relevance);
 }
@@ -367,6 +377,27 @@ static void clear_uplinked(struct relevance *relevance, const char *network_id)
     touch_floating_ips(relevance, replica_find(relevance->replica, REPLICA_FLOATING_IPS_BY_NETWORK, network_id));
 }
 
+void graph_count_member(struct relevance *relevance, const char *network_id)
+{
+    struct interest *network = interest_find(&relevance->networks, network_id);
+
+    if (!network)
+        touch_network(relevance, network_id, false);
+    network = interest_get(relevance, &relevance->networks, network_id);
+    if (network)
+        network->network.n_members++;
+}
+
+void graph_discount_member(struct relevance *relevance, const char *network_id)
+{
+    struct interest *network = interest_find(&relevance->networks, network_id);
+
+    if (!network)
+        return;
+    network->network.n_members--;
+    settle(relevance, network, is_whole(network));
+}
+
 static bool has_uplink(const struct host *host, const char *physical_network)
 {
     for (size_t i = 0; host && physical_network && i < host->n_physical_networks; i++)
@@ -381,7 +412,7 @@ void graph_start(struct relevance *relevance, const struct host *host)
 {
     graph_host_changed(relevance, NULL, host);
     REPLICA_FOREACH(member, replica_ports_by_host(relevance->replica, relevance->host_name))
-        bind_port(relevance, ((const struct port *)member->object)->network_id);
+        graph_bind(relevance, ((const struct port *)member->object)->network_id);
 }
 
 static void each_network(struct relevance *relevance, const struct host *of, const struct host *but,
@@ -445,7 +476,8 @@ void graph_port_changed(struct relevance *relevance, const struct port *before, 
     if (!is_same && was_counted)
         discount(relevance, before);
     if (was_bound && !stays)
-        unbind_port(relevance, before->network_id);
+        graph_unbind(relevance, before->network_id);
+    balance_port_lost(relevance, before, after);
     if (!is_same && was_counted) {
         recheck_router(relevance, before->device_id);
         recheck_network(relevance, before->network_id);
@@ -460,7 +492,8 @@ void graph_port_changed(struct relevance *relevance, const struct port *before, 
         enter_all(relevance);
     }
     if (is_bound && !stays)
-        bind_port(relevance, after->network_id);
+        graph_bind(relevance, after->network_id);
+    balance_port_gained(relevance, before, after);
     if (!is_same)
         firewall_recheck_port(relevance, (after ? after : before)->object.id);
 }

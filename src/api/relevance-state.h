@@ -1,4 +1,5 @@
-/* Inside relevance.c, relevance-graph.c, relevance-groups.c, relevance-firewall.c and relevance-logs.c only. */
+/* Inside relevance.c, relevance-graph.c, relevance-groups.c, relevance-firewall.c, relevance-logs.c and
+ * relevance-balance.c only. */
 #ifndef WEFT_API_RELEVANCE_STATE_H
 #define WEFT_API_RELEVANCE_STATE_H
 
@@ -11,7 +12,8 @@ struct interest {
     char id[UUID_TEXT_SIZE];
     union {
         struct {
-            size_t n_bound;        /* Its ports that are bound to the host. */
+            size_t n_bound;        /* Its ports that are bound to the host, and its VIPs with members that are. */
+            size_t n_members;      /* Of relevant load balancers. */
             size_t n_interfaces;   /* Of relevant routers. */
             size_t n_gateways;     /* Of relevant routers. */
             bool is_uplinked;
@@ -26,6 +28,10 @@ struct interest {
         struct {
             struct interest *next; /* In the list at hand: to be entered, or found by a search. */
         } router;
+        struct {
+            size_t n_bound;        /* Its members at ports that are bound to the host: as often as there are such ports. */
+            bool is_relevant;
+        } load_balancer;
         size_t n_users;            /* A firewall policy: relevant groups that use it, once for each direction; a firewall rule: relevant policies. */
     };
     uint64_t visit;                /* The search that was here last. */
@@ -38,9 +44,13 @@ struct relevance {
     char host_id[UUID_TEXT_SIZE];
     char *host_name;
     struct hashmap networks, routers, groups, address_groups, bound_ports, projects; /* Of struct interest, */
+    struct hashmap load_balancers;
+    struct object_id *turned;      /* Networks that came with their ports or without them, since relevance_settle. */
+    size_t n_turned, n_turned_allocated;
     struct hashmap firewall_groups, firewall_policies, firewall_rules; /* and these; a firewall group is in it or not. */
     struct interest *to_enter;     /* Routers that became relevant and whose networks are not counted yet. */
     const struct port *overlooked; /* Of the change at hand: not an edge yet. */
+    const struct pool_member *overlooked_member; /* Likewise: not counted yet. */
     uint64_t visit;
     bool is_broken;                /* Out of memory. */
 };
@@ -61,6 +71,12 @@ void graph_network_changed(struct relevance *relevance, const struct network *be
 void graph_host_changed(struct relevance *relevance, const struct host *before, const struct host *after);
 /* Of a floating IP: its port forwardings are relevant when it is. */
 void graph_floating_ip_changed(struct relevance *relevance, const struct floating_ip *before, const struct floating_ip *after);
+
+/* What is here for another reason than its ports, once for each call; and networks that hosts must know, with their subnets. */
+void graph_bind(struct relevance *relevance, const char *network_id);
+void graph_unbind(struct relevance *relevance, const char *network_id);
+void graph_count_member(struct relevance *relevance, const char *network_id);
+void graph_discount_member(struct relevance *relevance, const char *network_id);
 
 bool graph_has_network(const struct relevance *relevance, const char *id);       /* The network itself and its subnets. */
 bool graph_has_ports_of(const struct relevance *relevance, const char *network_id);
@@ -89,6 +105,19 @@ bool firewall_has_rule(const struct relevance *relevance, const char *id);
 void logs_port_changed(struct relevance *relevance, const struct port *before, const struct port *after);
 void logs_touch(struct relevance *relevance, enum replica_property property, const char *id); /* As relevance_touch_all, for the logs that the property decides about. */
 bool logs_have(const struct relevance *relevance, const struct network_log *log);
+
+/* relevance-balance.c: load balancers and what hangs on them. */
+void balance_start(struct relevance *relevance);
+void balance_network_turned(struct relevance *relevance, const char *network_id); /* Noted: it now comes with its ports, or no more. */
+void balance_settle(struct relevance *relevance); /* Load balancers in networks that turned.  Last of each change. */
+void balance_load_balancer_changed(struct relevance *relevance, const struct load_balancer *before, const struct load_balancer *after);
+void balance_member_changed(struct relevance *relevance, const struct pool_member *before, const struct pool_member *after);
+/* A port was, and is, at members' addresses: one and the other part of a change, for relevance-graph.c, which lets go before it takes. */
+void balance_port_lost(struct relevance *relevance, const struct port *before, const struct port *after);
+void balance_port_gained(struct relevance *relevance, const struct port *before, const struct port *after);
+
+bool balance_has(const struct relevance *relevance, const char *load_balancer_id);
+bool balance_has_port(const struct relevance *relevance, const struct port *port); /* At a member's address. */
 
 bool relevance_is_bound(const struct relevance *relevance, const struct port *port); /* To the host; NULL: no. */
 

@@ -81,6 +81,8 @@ int relevance_new(const struct replica *replica, const struct host *host, releva
         groups_port_changed(relevance, NULL, (const struct port *)member->object);
         logs_port_changed(relevance, NULL, (const struct port *)member->object);
     }
+    balance_start(relevance);
+    balance_settle(relevance);
     if (relevance->is_broken)
         return -ENOMEM;
     *ret_relevance = TAKE_PTR(relevance);
@@ -100,6 +102,8 @@ void relevance_free(struct relevance *relevance)
     clear(&relevance->firewall_rules);
     clear(&relevance->bound_ports);
     clear(&relevance->projects);
+    clear(&relevance->load_balancers);
+    free(relevance->turned);
     free(relevance->host_name);
     free(relevance);
 }
@@ -133,9 +137,16 @@ int relevance_change(struct relevance *relevance, const struct replica_change *c
     case RESOURCE_FIREWALL_POLICY:
         firewall_policy_changed(relevance, before, after);
         break;
+    case RESOURCE_LOAD_BALANCER:
+        balance_load_balancer_changed(relevance, before, after);
+        break;
+    case RESOURCE_POOL_MEMBER:
+        balance_member_changed(relevance, before, after);
+        break;
     default:
         break;
     }
+    balance_settle(relevance);
     if (was || (after && relevance_has(relevance, after)))
         relevance->mark(after ? after : before, relevance->context);
     return relevance->is_broken ? -ENOMEM : 0;
@@ -145,6 +156,8 @@ static bool has_port(const struct relevance *relevance, const struct port *port)
 {
     if (graph_has_ports_of(relevance, port->network_id) ||
         (router_port_kind(port) != ROUTER_PORT_NONE && graph_has_router(relevance, port->device_id)))
+        return true;
+    if (balance_has_port(relevance, port))
         return true;
     for (size_t i = 0; i < port->n_security_groups; i++)
         if (groups_have_members_of(relevance, port->security_groups[i].id))
@@ -190,18 +203,24 @@ bool relevance_has(const struct relevance *relevance, const struct object *objec
         return firewall_has_policy(relevance, object->id);
     case RESOURCE_FIREWALL_RULE:
         return firewall_has_rule(relevance, object->id);
+    case RESOURCE_LOAD_BALANCER:
+        return balance_has(relevance, object->id);
+    case RESOURCE_LISTENER:
+        return balance_has(relevance, ((const struct listener *)object)->load_balancer_id);
+    case RESOURCE_POOL:
+        return balance_has(relevance, ((const struct pool *)object)->load_balancer_id);
+    case RESOURCE_POOL_MEMBER:
+        return balance_has(relevance, ((const struct pool_member *)object)->load_balancer_id);
+    case RESOURCE_HEALTH_MONITOR:
+        return balance_has(relevance, ((const struct health_monitor *)object)->load_balancer_id);
+    case RESOURCE_BALANCE_ROWS:
+        return balance_has(relevance, ((const struct balance_rows *)object)->load_balancer_id);
     case RESOURCE_LOG:
         return logs_have(relevance, (const struct network_log *)object);
     case RESOURCE_DEFAULT_RULE: /* The API's own business. */
     case RESOURCE_DEFAULT_STATEFULNESS:
     case RESOURCE_ADDRESS_SCOPE:
     case RESOURCE_SUBNET_POOL:
-    case RESOURCE_LOAD_BALANCER: /* Hosts do not serve them yet. */
-    case RESOURCE_LISTENER:
-    case RESOURCE_POOL:
-    case RESOURCE_POOL_MEMBER:
-    case RESOURCE_HEALTH_MONITOR:
-    case RESOURCE_BALANCE_ROWS:
     case RESOURCE_N_KINDS:
         break;
     }

@@ -188,6 +188,22 @@ static void each_property_of_log(struct walk *walk, const struct network_log *lo
         add_text(walk, REPLICA_LOGS_OF_PROJECT, log->object.project_id);
 }
 
+static void each_property_of_load_balancer(struct walk *walk, const struct load_balancer *load_balancer)
+{
+    add_text(walk, REPLICA_LOAD_BALANCERS_BY_NETWORK, load_balancer->vip_network_id);
+    add_text(walk, REPLICA_LOAD_BALANCERS_BY_PORT, load_balancer->vip_port_id);
+}
+
+static void each_property_of_member(struct walk *walk, const struct pool_member *member)
+{
+    uint8_t address[REPLICA_ADDRESS_SIZE];
+
+    add_text(walk, REPLICA_BY_LOAD_BALANCER, member->load_balancer_id);
+    add_text(walk, REPLICA_MEMBERS_BY_POOL, member->pool_id);
+    replica_index_address(member->at_subnet_id, &member->address, address);
+    add(walk, REPLICA_MEMBERS_BY_ADDRESS, address, sizeof address);
+}
+
 static void each_property(struct walk *walk)
 {
     const struct object *object = walk->object;
@@ -238,6 +254,26 @@ static void each_property(struct walk *walk)
         break;
     case RESOURCE_LOG:
         each_property_of_log(walk, (const struct network_log *)object);
+        break;
+    case RESOURCE_LOAD_BALANCER:
+        each_property_of_load_balancer(walk, (const struct load_balancer *)object);
+        break;
+    case RESOURCE_LISTENER:
+        add_text(walk, REPLICA_BY_LOAD_BALANCER, ((const struct listener *)object)->load_balancer_id);
+        add_text(walk, REPLICA_LISTENERS_BY_POOL, ((const struct listener *)object)->default_pool_id);
+        break;
+    case RESOURCE_POOL:
+        add_text(walk, REPLICA_BY_LOAD_BALANCER, ((const struct pool *)object)->load_balancer_id);
+        break;
+    case RESOURCE_POOL_MEMBER:
+        each_property_of_member(walk, (const struct pool_member *)object);
+        break;
+    case RESOURCE_HEALTH_MONITOR:
+        add_text(walk, REPLICA_BY_LOAD_BALANCER, ((const struct health_monitor *)object)->load_balancer_id);
+        add_text(walk, REPLICA_MONITORS_BY_POOL, ((const struct health_monitor *)object)->pool_id);
+        break;
+    case RESOURCE_BALANCE_ROWS:
+        add_text(walk, REPLICA_BY_LOAD_BALANCER, ((const struct balance_rows *)object)->load_balancer_id);
         break;
     case RESOURCE_DEFAULT_RULE:
         add_text(walk, REPLICA_DEFAULT_RULES_BY_REMOTE_GROUP, ((const struct security_group_rule *)object)->remote_group_id);

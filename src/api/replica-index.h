@@ -27,7 +27,7 @@ void replica_index_remove(struct replica_index *index, struct replica_places *pl
 const struct replica_member *replica_index_find(const struct replica_index *index, enum replica_property property, enum resource_kind kind,
                                                 const void *value, size_t size, size_t *ret_count);
 
-/* The value of REPLICA_PORT_BY_ADDRESS. */
+/* The value of REPLICA_PORT_BY_ADDRESS and REPLICA_MEMBERS_BY_ADDRESS. */
 #define REPLICA_ADDRESS_SIZE (16 + UUID_TEXT_SIZE - 1)
 void replica_index_address(const char *subnet_id, const struct ip_address *address, uint8_t value[REPLICA_ADDRESS_SIZE]);
 

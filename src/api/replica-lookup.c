@@ -79,13 +79,29 @@ const struct port *replica_port_by_tap(const struct replica *replica, const char
     return (const struct port *)ports->objects[at];
 }
 
-const struct port *replica_port_by_address(const struct replica *replica, const char *subnet_id, const struct ip_address *address)
+static const struct replica_member *by_address(const struct replica *replica, enum replica_property property, enum resource_kind kind,
+                                               const char *subnet_id, const struct ip_address *address)
 {
     uint8_t value[REPLICA_ADDRESS_SIZE];
-    const struct replica_member *member;
 
     replica_index_address(subnet_id, address, value);
-    member = replica_index_find(&replica->index, REPLICA_PORT_BY_ADDRESS, RESOURCE_PORT, value, sizeof value, NULL);
+    return replica_index_find(&replica->index, property, kind, value, sizeof value, NULL);
+}
+
+const struct replica_member *replica_ports_by_address(const struct replica *replica, const char *subnet_id, const struct ip_address *address)
+{
+    return by_address(replica, REPLICA_PORT_BY_ADDRESS, RESOURCE_PORT, subnet_id, address);
+}
+
+const struct replica_member *replica_members_by_address(const struct replica *replica, const char *subnet_id, const struct ip_address *address)
+{
+    return by_address(replica, REPLICA_MEMBERS_BY_ADDRESS, RESOURCE_POOL_MEMBER, subnet_id, address);
+}
+
+const struct port *replica_port_by_address(const struct replica *replica, const char *subnet_id, const struct ip_address *address)
+{
+    const struct replica_member *member = replica_ports_by_address(replica, subnet_id, address);
+
     return member ? (const struct port *)member->object : NULL;
 }
 
@@ -137,6 +153,15 @@ static enum resource_kind kind_of(enum replica_property property)
     case REPLICA_FIREWALL_GROUPS_BY_PORT:
     case REPLICA_DEFAULT_FIREWALL_GROUP:
         return RESOURCE_FIREWALL_GROUP;
+    case REPLICA_LOAD_BALANCERS_BY_NETWORK:
+    case REPLICA_LOAD_BALANCERS_BY_PORT:
+        return RESOURCE_LOAD_BALANCER;
+    case REPLICA_LISTENERS_BY_POOL:
+        return RESOURCE_LISTENER;
+    case REPLICA_MEMBERS_BY_POOL:
+        return RESOURCE_POOL_MEMBER;
+    case REPLICA_MONITORS_BY_POOL:
+        return RESOURCE_HEALTH_MONITOR;
     default:
         return RESOURCE_PORT;
     }
@@ -203,6 +228,11 @@ const struct replica_member *replica_by_name(const struct replica *replica, enum
 const struct replica_member *replica_by_project(const struct replica *replica, enum resource_kind kind, const char *project_id)
 {
     return replica_index_find(&replica->index, REPLICA_BY_PROJECT, kind, project_id, strlen(project_id), NULL);
+}
+
+const struct replica_member *replica_by_load_balancer(const struct replica *replica, enum resource_kind kind, const char *load_balancer_id)
+{
+    return replica_index_find(&replica->index, REPLICA_BY_LOAD_BALANCER, kind, load_balancer_id, strlen(load_balancer_id), NULL);
 }
 
 const struct replica_member *replica_shared(const struct replica *replica, enum resource_kind kind)

@@ -130,6 +130,13 @@ enum replica_property {
     REPLICA_FIREWALL_GROUPS_BY_POLICY,
     REPLICA_FIREWALL_GROUPS_BY_PORT, /* One. */
     REPLICA_DEFAULT_FIREWALL_GROUP, /* Of a project: one. */
+    REPLICA_BY_LOAD_BALANCER,       /* Of listeners, pools, members, monitors and rows: see replica_by_load_balancer. */
+    REPLICA_LOAD_BALANCERS_BY_NETWORK, /* Of the VIP. */
+    REPLICA_LOAD_BALANCERS_BY_PORT, /* The one with the VIP: one. */
+    REPLICA_LISTENERS_BY_POOL,      /* Whose default pool it is. */
+    REPLICA_MEMBERS_BY_POOL,
+    REPLICA_MEMBERS_BY_ADDRESS,     /* See replica_members_by_address. */
+    REPLICA_MONITORS_BY_POOL,       /* One. */
 };
 
 /* By a property that is text (an id, a name) of one kind of objects; and how many, in constant time. */
@@ -148,6 +155,12 @@ const struct replica_member *replica_rules_by_group(const struct replica *replic
 const struct replica_member *replica_by_name(const struct replica *replica, enum resource_kind kind, const char *name);
 const struct replica_member *replica_shared(const struct replica *replica, enum resource_kind kind); /* With all projects. */
 const struct replica_member *replica_by_project(const struct replica *replica, enum resource_kind kind, const char *project_id);
+
+const struct replica_member *replica_by_load_balancer(const struct replica *replica, enum resource_kind kind, const char *load_balancer_id);
+
+/* Of a subnet's address: the ports that have it (one, unless several servers raced), and the members of pools that mean it. */
+const struct replica_member *replica_ports_by_address(const struct replica *replica, const char *subnet_id, const struct ip_address *address);
+const struct replica_member *replica_members_by_address(const struct replica *replica, const char *subnet_id, const struct ip_address *address);
 
 /* How many there are: in constant time. */
 size_t replica_count_by_network(const struct replica *replica, enum resource_kind kind, const char *network_id);

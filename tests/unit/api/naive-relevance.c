@@ -70,6 +70,37 @@ static bool extend(struct naive *naive)
     return is_more;
 }
 
+static bool is_at(const struct pool_member *member, const struct port *port)
+{
+    for (size_t i = 0; i < port->n_fixed_ips; i++)
+        if (streq(port->fixed_ips[i].subnet_id, member->at_subnet_id) && ip_equal(&port->fixed_ips[i].address, &member->address))
+            return true;
+    return false;
+}
+
+/* The networks of VIPs that have a member here. */
+static void add_served(struct naive *naive, const struct host *host)
+{
+    EACH(pool_member, member, naive->replica, RESOURCE_POOL_MEMBER) {
+        const struct load_balancer *load_balancer =
+            (const struct load_balancer *)replica_get(naive->replica, RESOURCE_LOAD_BALANCER, member->load_balancer_id);
+
+        EACH(port, port, naive->replica, RESOURCE_PORT)
+            if (load_balancer && port->binding_host_id && streq(port->binding_host_id, host->object.name) && is_at(member, port))
+                add(&naive->here, load_balancer->vip_network_id);
+    }
+}
+
+static void add_load_balancers(struct naive *naive)
+{
+    EACH(load_balancer, load_balancer, naive->replica, RESOURCE_LOAD_BALANCER)
+        if (has(&naive->whole, load_balancer->vip_network_id))
+            add(&naive->load_balancers, load_balancer->object.id);
+    EACH(pool_member, member, naive->replica, RESOURCE_POOL_MEMBER)
+        if (has(&naive->load_balancers, member->load_balancer_id))
+            add(&naive->visible, member->at_network_id);
+}
+
 void naive_compute(const struct replica *replica, const struct host *host, struct naive *naive)
 {
     *naive = (struct naive){.replica = replica};
@@ -87,9 +118,11 @@ void naive_compute(const struct replica *replica, const struct host *host, struc
         for (size_t i = 0; i < port->n_security_groups; i++)
             add(&naive->local_groups, port->security_groups[i].id);
     }
+    add_served(naive, host);
     naive->whole = naive->here;
     while (extend(naive))
         ;
+    add_load_balancers(naive);
     EACH(security_group_rule, rule, replica, RESOURCE_SECURITY_GROUP_RULE)
         if (has(&naive->local_groups, rule->security_group_id)) {
             add(&naive->named_groups, rule->remote_group_id);
@@ -101,6 +134,9 @@ static bool has_port(const struct naive *naive, const struct port *port)
 {
     if (has(&naive->whole, port->network_id) || (is_router_port(port) && has(&naive->routers, port->device_id)))
         return true;
+    EACH(pool_member, member, naive->replica, RESOURCE_POOL_MEMBER)
+        if (has(&naive->load_balancers, member->load_balancer_id) && is_at(member, port))
+            return true;
     for (size_t i = 0; i < port->n_security_groups; i++)
         if (has(&naive->named_groups, port->security_groups[i].id))
             return true;
@@ -186,16 +222,22 @@ bool naive_has(const struct naive *naive, const struct object *object)
         return has_firewall_rule(naive, object->id);
     case RESOURCE_LOG:
         return has_log(naive, (const struct network_log *)object);
+    case RESOURCE_LOAD_BALANCER:
+        return has(&naive->load_balancers, object->id);
+    case RESOURCE_LISTENER:
+        return has(&naive->load_balancers, ((const struct listener *)object)->load_balancer_id);
+    case RESOURCE_POOL:
+        return has(&naive->load_balancers, ((const struct pool *)object)->load_balancer_id);
+    case RESOURCE_POOL_MEMBER:
+        return has(&naive->load_balancers, ((const struct pool_member *)object)->load_balancer_id);
+    case RESOURCE_HEALTH_MONITOR:
+        return has(&naive->load_balancers, ((const struct health_monitor *)object)->load_balancer_id);
+    case RESOURCE_BALANCE_ROWS:
+        return has(&naive->load_balancers, ((const struct balance_rows *)object)->load_balancer_id);
     case RESOURCE_DEFAULT_RULE:
     case RESOURCE_DEFAULT_STATEFULNESS:
     case RESOURCE_ADDRESS_SCOPE:
     case RESOURCE_SUBNET_POOL:
-    case RESOURCE_LOAD_BALANCER: /* Hosts do not serve them yet. */
-    case RESOURCE_LISTENER:
-    case RESOURCE_POOL:
-    case RESOURCE_POOL_MEMBER:
-    case RESOURCE_HEALTH_MONITOR:
-    case RESOURCE_BALANCE_ROWS:
     case RESOURCE_N_KINDS:
         break;
     }

@@ -13,7 +13,7 @@ struct naive_set {
 
 struct naive {
     const struct replica *replica;
-    struct naive_set uplinked, here, whole, visible, routers, local_groups, named_groups, address_groups, local_ports, local_projects;
+    struct naive_set uplinked, here, whole, visible, routers, local_groups, named_groups, address_groups, local_ports, local_projects, load_balancers;
 };
 
 /* Aborts when a set is not large enough. */

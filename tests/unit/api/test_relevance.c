@@ -23,6 +23,8 @@ static const unsigned n_slots[RESOURCE_N_KINDS] = {
     [RESOURCE_NETWORK] = 8, [RESOURCE_SUBNET] = 10, [RESOURCE_PORT] = 32, [RESOURCE_HOST] = 4, [RESOURCE_SECURITY_GROUP] = 5,
     [RESOURCE_SECURITY_GROUP_RULE] = 12, [RESOURCE_ADDRESS_GROUP] = 3, [RESOURCE_ROUTER] = 6, [RESOURCE_FLOATING_IP] = 8,
     [RESOURCE_PORT_FORWARDING] = 6, [RESOURCE_SNAT_BLOCK] = 6, [RESOURCE_LOG] = 8,
+    [RESOURCE_LOAD_BALANCER] = 4, [RESOURCE_LISTENER] = 4, [RESOURCE_POOL] = 4, [RESOURCE_POOL_MEMBER] = 10, [RESOURCE_HEALTH_MONITOR] = 3,
+    [RESOURCE_BALANCE_ROWS] = 3,
     [RESOURCE_FIREWALL_GROUP] = 4, [RESOURCE_FIREWALL_POLICY] = 4, [RESOURCE_FIREWALL_RULE] = 6,
 };
 #define N_HOSTS 4
@@ -177,8 +179,30 @@ static bool is_so(unsigned percent)
     return below(100) < percent;
 }
 
+/* One of few, so that ports and members meet. */
+static void random_place(char subnet_id[UUID_TEXT_SIZE], struct ip_address *address)
+{
+    char text[16];
+
+    id_of(RESOURCE_SUBNET, below(3), subnet_id);
+    snprintf(text, sizeof(text), "10.0.0.%u", 1 + below(4));
+    ip_parse(text, address);
+}
+
+static void randomize_addresses(struct port *port)
+{
+    free(port->fixed_ips);
+    port->n_fixed_ips = below(3);
+    port->fixed_ips = calloc(2, sizeof(*port->fixed_ips));
+    for (size_t i = 0; i < port->n_fixed_ips; i++)
+        random_place(port->fixed_ips[i].subnet_id, &port->fixed_ips[i].address);
+    if (port->n_fixed_ips == 2 && streq(port->fixed_ips[0].subnet_id, port->fixed_ips[1].subnet_id))
+        port->n_fixed_ips = 1;
+}
+
 static void randomize_port(struct port *port)
 {
+    randomize_addresses(port);
     any_id(RESOURCE_NETWORK, port->network_id);
     if (is_so(odds.bound))
         port->binding_host_id = strdup(host_name(below(N_HOSTS)));
@@ -296,6 +320,29 @@ static struct object *random_object(enum resource_kind kind, unsigned slot)
             any_id(RESOURCE_PORT, log->target_id);
         break;
     }
+    case RESOURCE_LOAD_BALANCER:
+        any_id(RESOURCE_NETWORK, ((struct load_balancer *)object)->vip_network_id);
+        break;
+    case RESOURCE_LISTENER:
+        any_id(RESOURCE_LOAD_BALANCER, ((struct listener *)object)->load_balancer_id);
+        break;
+    case RESOURCE_POOL:
+        any_id(RESOURCE_LOAD_BALANCER, ((struct pool *)object)->load_balancer_id);
+        break;
+    case RESOURCE_HEALTH_MONITOR:
+        any_id(RESOURCE_LOAD_BALANCER, ((struct health_monitor *)object)->load_balancer_id);
+        break;
+    case RESOURCE_BALANCE_ROWS:
+        any_id(RESOURCE_LOAD_BALANCER, ((struct balance_rows *)object)->load_balancer_id);
+        break;
+    case RESOURCE_POOL_MEMBER: {
+        struct pool_member *member = (struct pool_member *)object;
+
+        any_id(RESOURCE_LOAD_BALANCER, member->load_balancer_id);
+        any_id(RESOURCE_NETWORK, member->at_network_id);
+        random_place(member->at_subnet_id, &member->address);
+        break;
+    }
     case RESOURCE_SNAT_BLOCK:
         any_id(RESOURCE_ROUTER, ((struct snat_block *)object)->router_id);
         any_id(RESOURCE_NETWORK, ((struct snat_block *)object)->network_id);
@@ -315,7 +362,7 @@ static struct object *random_object(enum resource_kind kind, unsigned slot)
     return object;
 }
 
-/* One object comes, changes or goes.  A change of a port may be its binding only. */
+/* One object comes, changes or goes.  A change of a port may be its binding or its addresses only. */
 static void operate(struct universe *universe, struct store_transaction *transaction)
 {
     static const enum resource_kind kinds[] = {
@@ -323,6 +370,8 @@ static void operate(struct universe *universe, struct store_transaction *transac
         RESOURCE_NETWORK, RESOURCE_NETWORK, RESOURCE_SUBNET, RESOURCE_HOST, RESOURCE_SECURITY_GROUP, RESOURCE_SECURITY_GROUP_RULE,
         RESOURCE_SECURITY_GROUP_RULE, RESOURCE_ADDRESS_GROUP, RESOURCE_ROUTER, RESOURCE_FLOATING_IP, RESOURCE_PORT_FORWARDING,
         RESOURCE_SNAT_BLOCK, RESOURCE_LOG, RESOURCE_FIREWALL_GROUP, RESOURCE_FIREWALL_GROUP, RESOURCE_FIREWALL_POLICY, RESOURCE_FIREWALL_RULE,
+        RESOURCE_LOAD_BALANCER, RESOURCE_LOAD_BALANCER, RESOURCE_LISTENER, RESOURCE_POOL, RESOURCE_POOL_MEMBER, RESOURCE_POOL_MEMBER,
+        RESOURCE_POOL_MEMBER, RESOURCE_HEALTH_MONITOR, RESOURCE_BALANCE_ROWS,
     };
     enum resource_kind kind = kinds[below(ARRAY_SIZE(kinds))];
     unsigned slot = below(n_slots[kind]);
@@ -337,6 +386,8 @@ static void operate(struct universe *universe, struct store_transaction *transac
     }
     if (there && kind == RESOURCE_PORT && is_so(60)) {
         object = object_copy(there);
+        if (is_so(30))
+            randomize_addresses((struct port *)object);
         free(((struct port *)object)->binding_host_id);
         ((struct port *)object)->binding_host_id = is_so(odds.bound) ? strdup(host_name(below(N_HOSTS))) : NULL;
     } else {
