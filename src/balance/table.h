@@ -69,6 +69,20 @@ struct balance_table;
  * field "rows") or -ENOMEM.  'error' may be NULL here and below. */
 int balance_table_new(uint32_t n_rows, uint64_t lineage, uint64_t history_ms, struct balance_table **ret_table,
                       struct error *error);
+/* A writer that begins anew goes on where the last one was: a table with these rows, at 'sequence' of 'lineage'.  'servers' are those of the last
+ * balance_table_set with the index that each of them had; their weights matter only as far as they are 0 (draining) or not.  When previous owners
+ * lost their rows is not known any more: as if it were 'now_ms'.  'rows' are copied.
+ *
+ * 0, -EINVAL ('*error' says of which "rows[...]" or "servers[...]": no prime number of rows, an index or id that is given twice, an owner who is
+ * no server, a history that none could have), or -ENOMEM. */
+struct balance_restored_server {
+    const char *id; /* 1 to BALANCE_ID_MAX bytes; borrowed during the call. */
+    uint16_t index, weight;
+    uint64_t drain_until_ms;
+};
+int balance_table_restore(const struct balance_row *rows, uint32_t n_rows, uint64_t lineage, uint64_t sequence,
+                          uint64_t history_ms, const struct balance_restored_server *servers, size_t n_servers,
+                          uint64_t now_ms, struct balance_table **ret_table, struct error *error);
 void balance_table_free(struct balance_table *table);
 DEFINE_CLEANUP(struct balance_table *, balance_table_free);
 
