@@ -48,6 +48,16 @@
     MAP(uplinks, HASH)                                                                                       \
     MAP(aliases, HASH)                                                                                       \
     MAP(portless, RECENT)                                                                                    \
+    MAP(services, HASH)                                                                                      \
+    MAP(service_sources, PREFIX)                                                                             \
+    MAP(service_rows, HASH)                                                                                  \
+    MAP(service_members, HASH)                                                                               \
+    MAP(service_names, HASH)                                                                                 \
+    MAP(balanced, HASH)                                                                                      \
+    MAP(balanced_names, HASH)                                                                                \
+    MAP(service_counters, ARRAY)                                                                             \
+    MAP(listener_use, ARRAY)                                                                                 \
+    MAP(member_use, ARRAY)                                                                                   \
     MAP(outside_budget, ARRAY)                                                                               \
     MAP(uplink_budget, RECENT)                                                                               \
     MAP(station_use, ARRAY)                                                                                  \

@@ -76,7 +76,7 @@ struct flow_entry {
     /* Up to here in one cache line. */
     __u32 generation;      /* Of the port slot. */
     __u32 account;         /* Index of its project, | FLOW_COUNTED when that counts it as established, not half open; | FLOW_RECYCLED. */
-    __u8 next_mac[6];      /* Routed: the L2 destination that the workload's frames get; */
+    __u8 next_mac[6];      /* Routed: the L2 destination that the workload's frames get (to a load balancer: which member, bpf/balance.h); */
     __u16 router_port;     /* and where they leave the last router: its MAC is their source, its network theirs.  0: switched. */
     __u8 hops;             /* Routers on the way: what their TTL loses. */
     __u8 scales;           /* TCP window scale (RFC 7323) of the workload's side, << 4 of the other; FLOW_SCALE_UNKNOWN until its SYN. */

@@ -67,6 +67,16 @@
  *   station_use    array         station_index() -> __u32          STATION_USE_SIZE
  *   fragments      array         slot -> struct port_fragments     MAX_PORTS_DEFAULT
  *   outside_fragments array      router port -> struct port_fragments OUTSIDE_FRAGMENTS
+ *   services       hash          struct service_key -> struct service_value 65536
+ *   service_sources LPM          struct service_source_key -> __u64 65536
+ *   service_rows   hash          struct service_rows_key -> struct service_rows 65536
+ *   service_members hash         __u32 number -> struct service_member SERVICE_MEMBERS_MAX
+ *   service_names  hash          struct service_name -> __u32 number SERVICE_MEMBERS_MAX
+ *   balanced       hash          struct flow_key -> struct balanced_value FLOW_SLOTS_DEFAULT
+ *   balanced_names hash          struct balanced_name -> struct flow_key FLOW_SLOTS_DEFAULT
+ *   service_counters per-CPU array listener -> struct service_counters SERVICE_LISTENERS_DEFAULT
+ *   listener_use   array, mmap   listener -> struct service_use    SERVICE_LISTENERS_DEFAULT
+ *   member_use     array, mmap   member -> struct service_use      SERVICE_MEMBERS_MAX
  *   verdict_config array, mmap   0 -> struct verdict_config        1
  *   verdict_runtime array, mmap  slot -> struct verdict_runtime    MAX_PORTS_DEFAULT
  *   verdicts       ring buffer   struct verdict_event              1 MiB
@@ -112,6 +122,7 @@ enum drop_reason {
 #define OUTPUT_REMOTE 0x80000000u /* | host slot */
 #define OUTPUT_ROUTER 0xc0000000u /* | router port: the MAC is a router's */
 #define OUTPUT_UPLINK 0x10000000u /* | 0: out of this host's uplink of the network */
+#define OUTPUT_SERVICE 0x20000000u /* | 0: the MAC is a load balancer's; of connection entries more: tables-balancing.h */
 #define OUTPUT_KIND_MASK 0xf0000000u
 #define OUTPUT_SLOT_MASK 0x0fffffffu
 
@@ -123,6 +134,7 @@ enum drop_reason {
 #include "weft/dataplane/tables-routing.h"
 #include "weft/dataplane/tables-translation.h"
 #include "weft/dataplane/tables-tunnel.h"
+#include "weft/dataplane/tables-balancing.h"
 #include "weft/dataplane/tables-connections.h"
 #include "weft/dataplane/tables-agent.h"
 

@@ -22,6 +22,7 @@
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
 
+#include "fixture-balancing.h"
 #include "fixture-external.h"
 #include "weft/base/util.h"
 #include "weft/dataplane/weft.skel.h"
@@ -100,7 +101,8 @@ static void load(void)
         if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "port_counters") || streq(name, "hosts") ||
             streq(name, "host_runtime") || streq(name, "projects") || streq(name, "policies") || streq(name, "router_ports") ||
             streq(name, "router_port_runtime") || streq(name, "metadata_budget") || streq(name, "outside_budget") || streq(name, "fragments") ||
-            streq(name, "half_open") || streq(name, "verdict_runtime"))
+            streq(name, "half_open") || streq(name, "verdict_runtime") || streq(name, "service_counters") || streq(name, "listener_use") ||
+            streq(name, "member_use"))
             bpf_map__set_max_entries(map, N_SLOTS);
     }
     if (weft_bpf__load(skeleton))
@@ -115,9 +117,10 @@ static int map_fd(const char *name)
 
 static const char *const hashes[] = {"interfaces", "sources", "networks", "fdb", "learned", "movable", "neighbors", "flood", "peers",
                                      "rules", "firewall_rules", "members", "member_prefixes", "routes", "next_hops", "floating", "external", "forwarded",
-                                     "snat", "snat_owners", "gateways", "uplinks", "aliases", "portless", "uplink_budget", "connections"};
+                                     "snat", "snat_owners", "gateways", "uplinks", "aliases", "portless", "uplink_budget", "connections",
+                                     "services", "service_sources", "service_rows", "service_members", "service_names", "balanced", "balanced_names"};
 static const char *const arrays[] = {"ports", "port_runtime", "hosts", "host_runtime", "projects", "policies", "router_ports", "router_port_runtime",
-                                     "outside_budget", "metadata_budget", "fragments", "outside_fragments", "half_open", "verdict_runtime", "metadata", "verdict_config", "settings"};
+                                     "outside_budget", "metadata_budget", "fragments", "outside_fragments", "half_open", "verdict_runtime", "listener_use", "member_use", "metadata", "verdict_config", "settings"};
 static const char *const singles[] = {"metadata", "verdict_config", "settings"}; /* Of these: arrays of one. */
 
 static void empty_hash(const char *name)
@@ -168,14 +171,16 @@ static void copy_tables(struct pipeline *pipeline)
     for (size_t i = 0; i < ARRAY_SIZE(arrays); i++)
         for (uint32_t index = 0; index < (i < ARRAY_SIZE(arrays) - ARRAY_SIZE(singles) ? N_SLOTS : 1); index++)
             copy_entry(&index, pipeline_lookup(pipeline, arrays[i], &index), (void *)arrays[i]);
-    for (uint32_t slot = 0; slot < N_SLOTS; slot++)
+    for (uint32_t slot = 0; slot < N_SLOTS; slot++) {
         copy_entry(&slot, zero, "port_counters");
+        copy_entry(&slot, zero, "service_counters");
+    }
     reset_flow_slots();
 }
 
 /* ---- random tables and frames --------------------------------------------------------------------------------------------- */
 
-static const char macs[] = "ABDEFGHMNOVWXYZJKPRSTU";
+static const char macs[] = "ABDEFGHLMNOVWXYZJKPRSTU";
 static const char *const ipv4s[] = {"10.0.0.1", "10.0.0.2", "10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.7", "10.0.0.8", "10.0.0.101",
                                     "10.0.0.102", "10.1.2.3", "10.9.0.1", "10.0.0.99", "0.0.0.0", "224.0.0.5", "255.255.255.255", "10.0.1.1", "10.0.2.1",
                                     "10.0.0.254", "10.0.1.101"};
@@ -407,6 +412,39 @@ static void random_external(struct pipeline *pipeline)
         fixture_floating(pipeline, 2, "10.0.0.2", "203.0.113.15", chance(50) ? 5 : 7, 0x115);
 }
 
+/* Load balancers of whose members some are down, elsewhere or another's. */
+static void random_balancing(struct pipeline *pipeline)
+{
+    static const uint16_t mtus[] = {500, 1000, 1450};
+    static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
+
+    fixture_balancing(pipeline);
+    for (uint32_t number = 1; number <= FIXTURE_MEMBERS; number++) {
+        struct service_member *member = fixture_member(pipeline, number);
+        if (chance(20))
+            member->output = random_output();
+        if (chance(10))
+            member->flags ^= SERVICE_MEMBER_UP;
+        if (chance(10))
+            member->mtu = PICK(mtus);
+        if (chance(5))
+            member->balancer++;
+        if (chance(10))
+            member->port = htons(80 + random_below(10));
+        if (chance(5))
+            member->vni = 8;
+    }
+    for (int i = random_below(8); i > 0; i--) {
+        struct service_value *service = fixture_service(pipeline, chance(50) ? "10.0.0.200" : "fd01::200", PICK(protocols), 80 + random_below(12));
+        service->flags ^= 1u << random_below(4);
+        service->n_rows = random_below(70);
+        service->source_length = random_below(129);
+        service->limit = random_below(4);
+    }
+    if (chance(10))
+        fixture_fdb(pipeline, "fdb", 7, "L", random_output());
+}
+
 static void random_world(struct pipeline *pipeline)
 {
     char mac[2] = "";
@@ -470,6 +508,8 @@ static void random_world(struct pipeline *pipeline)
         random_external(pipeline);
     if (chance(60))
         random_firewalls(pipeline);
+    if (chance(60))
+        random_balancing(pipeline);
 }
 
 /* A port gets other rule sets, and with them another epoch: its connections are judged again. */
@@ -863,6 +903,84 @@ static void external_frame(struct test_frame *ret)
     }
 }
 
+/* The two sides of a connection through a balancer, and errors about it: few ports, so that they meet. */
+static void balanced_l4(char *text, unsigned from, unsigned to)
+{
+    static const char *const flags[] = {"S", "S", "SA", "A", "A", "FA", "R"};
+
+    switch (random_below(5)) {
+    case 0:
+    case 1:
+        add_text(text, " tcp %u>%u %s +%u", from, to, PICK(flags), random_below(60));
+        break;
+    case 2:
+    case 3:
+        add_text(text, " udp %u>%u +%u", from, to, chance(95) ? random_below(60) : random_below(1400));
+        break;
+    default:
+        add_text(text, " sctp %u>%u +%u", from, to, random_below(60));
+    }
+}
+
+static void balanced_inner(char *text, const char *from, const char *to, unsigned from_port, unsigned to_port)
+{
+    const char *family = strchr(from, ':') ? "ip6" : "ip";
+
+    add_text(text, " %s %s>%s", family, from, to);
+    if (chance(5))
+        add_text(text, " more");
+    else if (chance(4))
+        add_text(text, " frag=5");
+    if (chance(15)) {
+        add_text(text, strchr(from, ':') ? " icmp6 1 4 quote ip6 %s>%s" : " icmp 3 3 quote ip %s>%s", to, from);
+        balanced_l4(text, to_port, from_port);
+    } else {
+        balanced_l4(text, from_port, to_port);
+    }
+}
+
+static void balanced_frame(struct test_frame *ret)
+{
+    static const struct {
+        uint32_t slot;
+        char mac, gateway;
+        const char *address[2];
+    } ports[] = {{1, 'A', 'L', {"10.0.0.1", "fd01::1"}}, {2, 'B', 'L', {"10.0.0.2", "fd01::2"}}, {8, 'H', 'L', {"10.0.0.8", "fd01::8"}},
+                 {10, 'J', 'S', {"10.0.1.1", "fd02::1"}}, {11, 'K', 'U', {"10.0.2.1", "fd03::1"}}, {0, 'M', 'L', {"10.0.0.101", "fd01::101"}}};
+    unsigned ipv6 = chance(40), i = random_below(5), other = random_below(ARRAY_SIZE(ports));
+    const char *vip = ipv6 ? "fd01::200" : "10.0.0.200";
+    unsigned client_port = 4000 + random_below(3), vip_port = 80 + random_below(13), port = chance(70) ? 8080 : 8081;
+
+    ret->input.ifindex = 100 + ports[i].slot;
+    ret->program = PIPELINE_FROM_WORKLOAD;
+    switch (random_below(6)) {
+    case 0:
+    case 1:
+        add_text(ret->text, "%c>%c", ports[i].mac, ports[i].gateway);
+        balanced_inner(ret->text, ports[i].address[ipv6], vip, client_port, vip_port);
+        return;
+    case 2: /* A member's answer, also to one who called it itself. */
+        add_text(ret->text, "%c>%c", ports[i].mac, chance(50) ? ports[other].mac : 'R');
+        balanced_inner(ret->text, ports[i].address[ipv6], chance(15) ? vip : ports[other].address[ipv6], port, client_port);
+        return;
+    case 3:
+        add_text(ret->text, "%c>%c", ports[i].mac, ports[other].mac);
+        balanced_inner(ret->text, ports[i].address[ipv6], ports[other].address[ipv6], client_port, port);
+        return;
+    }
+    ret->program = PIPELINE_FROM_UNDERLAY;
+    ret->input.ifindex = UNDERLAY_IFINDEX;
+    if (chance(50)) {
+        add_text(ret->text, "outer 192.0.2.2>192.0.2.1 %u %u/%u/%u M>02:ab:70:00:00:%02x", chance(95) ? 7 : 8, TUNNEL_DIRECT_RETURN, chance(95) ? 0 : random_below(16),
+                 random_below(5), 1 + random_below(12));
+        balanced_inner(ret->text, ports[5].address[ipv6], vip, client_port, vip_port);
+    } else {
+        add_text(ret->text, "outer 192.0.2.2>192.0.2.1 7 %u/%u/%u X>%c", TUNNEL_DIRECT_RETURN, TUNNEL_HOPS_BACK, chance(90) ? ports[i].slot : random_below(20),
+                 ports[i].mac);
+        balanced_inner(ret->text, vip, ports[i].address[ipv6], vip_port, client_port);
+    }
+}
+
 static void random_frame(struct test_frame *ret)
 {
     static const char port_macs[] = "ABBDEFGH";
@@ -870,7 +988,9 @@ static void random_frame(struct test_frame *ret)
 
     ret->text[0] = 0;
     ret->input = (struct pipeline_frame){.ifindex = 100 + slot};
-    if (chance(35)) {
+    if (chance(20)) {
+        balanced_frame(ret);
+    } else if (chance(35)) {
         external_frame(ret);
     } else if (which < 70) {
         ret->program = PIPELINE_FROM_WORKLOAD;
@@ -1041,7 +1161,11 @@ static void compare_entry(void *key, void *value, void *context)
             fprintf(stderr, "  %zu: native %08x, kernel %08x\n", i, *(uint32_t *)((char *)&a + i), *(uint32_t *)(kernel + i));
         die("connection entries differ");
     }
-    if (streq(context, "aliases"))
+    if (streq(context, "balanced"))
+        size = sizeof(struct balanced_value);
+    else if (streq(context, "balanced_names"))
+        size = sizeof(struct flow_key);
+    else if (streq(context, "aliases"))
         size = sizeof(struct alias_value);
     else if (streq(context, "uplink_budget"))
         size = sizeof(struct uplink_budget);
@@ -1051,7 +1175,7 @@ static void compare_entry(void *key, void *value, void *context)
 
 static void compare_maps(struct pipeline *pipeline)
 {
-    static const char *const written[] = {"connections", "learned", "aliases", "uplink_budget"};
+    static const char *const written[] = {"connections", "learned", "aliases", "uplink_budget", "balanced", "balanced_names"};
     uint8_t key[64], next[64];
 
     for (size_t i = 0; i < ARRAY_SIZE(written); i++) {
@@ -1069,6 +1193,13 @@ static void compare_maps(struct pipeline *pipeline)
         struct host_runtime host;
         struct project_record project;
         struct router_port_runtime names;
+        struct service_use use;
+        bpf_map_lookup_elem(map_fd("listener_use"), &slot, &use);
+        if (memcmp(&use, pipeline_lookup(pipeline, "listener_use", &slot), sizeof(use)) != 0)
+            die("listener_use of %u differs", slot);
+        bpf_map_lookup_elem(map_fd("member_use"), &slot, &use);
+        if (memcmp(&use, pipeline_lookup(pipeline, "member_use", &slot), sizeof(use)) != 0)
+            die("member_use of %u differs", slot);
         bpf_map_lookup_elem(map_fd("router_port_runtime"), &slot, &names);
         if (memcmp(&names, pipeline_lookup(pipeline, "router_port_runtime", &slot), sizeof(names)) != 0)
             die("router_port_runtime of %u differs", slot);

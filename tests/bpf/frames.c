@@ -17,7 +17,7 @@ struct builder {
     uint32_t next;           /* Offset of the byte that names the next protocol. */
     uint32_t udp, tcp, icmp6;
     uint32_t l4, checksum;   /* Offsets of an IPv4 packet's L4 header, and of its checksum. */
-    struct { uint32_t ipv4, l4, checksum; } quoting; /* The ICMP error around what is being written. */
+    struct { uint32_t ipv4, ipv6, l4, checksum, icmp6; } quoting; /* The ICMP error around what is being written. */
     char *rest;
 };
 
@@ -171,10 +171,10 @@ static void set_fragment(struct builder *builder, unsigned offset, bool more)
     put16(field, (field[0] << 8 | field[1]) | offset << 3 | more);
 }
 
-/* The L4 header begins here; IPv6's checksums are other functions'. */
+/* The L4 header begins here; ICMPv6's checksum is another function's. */
 static void set_checksum(struct builder *builder, uint32_t offset)
 {
-    builder->l4 = builder->ipv4 ? builder->frame->size : 0;
+    builder->l4 = builder->frame->size;
     builder->checksum = builder->l4 + offset;
 }
 
@@ -299,6 +299,24 @@ static void finish_ipv4(uint8_t *bytes, uint32_t size, uint32_t ipv4, uint32_t l
     put16(bytes + checksum, sum || protocol == 6 || protocol == 1 ? sum : 0xffff);
 }
 
+static void finish_ipv6(uint8_t *bytes, uint32_t size, uint32_t ipv6, uint32_t l4, uint32_t checksum, uint8_t protocol)
+{
+    uint32_t length = size - l4, covered = protocol == 136 ? 8 : length, sum;
+
+    put16(bytes + ipv6 + 4, size - ipv6 - 40);
+    if (!l4 || protocol == 132)
+        return;
+    sum = fold(sum16(bytes + ipv6 + 8, 32) + length + protocol + sum16(bytes + l4, covered));
+    put16(bytes + checksum, sum || protocol == 6 ? sum : 0xffff);
+}
+
+static void finish_icmp6(uint8_t *bytes, uint32_t size, uint32_t ipv6, uint32_t icmp6)
+{
+    uint32_t length = size - icmp6;
+
+    put16(bytes + icmp6 + 2, fold(sum16(bytes + ipv6 + 8, 32) + length + 58 + sum16(bytes + icmp6, length)));
+}
+
 static void finish(struct builder *builder)
 {
     uint8_t *bytes = builder->frame->bytes;
@@ -311,11 +329,12 @@ static void finish(struct builder *builder)
     if (builder->quoting.ipv4)
         finish_ipv4(bytes, size, builder->quoting.ipv4, builder->quoting.l4, builder->quoting.checksum);
     if (builder->ipv6)
-        put16(bytes + builder->ipv6 + 4, size - builder->ipv6 - 40);
-    if (builder->icmp6) {
-        uint32_t length = size - builder->icmp6;
-        put16(bytes + builder->icmp6 + 2,
-              fold(sum16(bytes + builder->ipv6 + 8, 32) + length + 58 + sum16(bytes + builder->icmp6, length)));
+        finish_ipv6(bytes, size, builder->ipv6, builder->l4, builder->checksum, builder->next ? bytes[builder->next] : 0);
+    if (builder->icmp6)
+        finish_icmp6(bytes, size, builder->ipv6, builder->icmp6);
+    if (builder->quoting.ipv6) {
+        put16(bytes + builder->quoting.ipv6 + 4, size - builder->quoting.ipv6 - 40);
+        finish_icmp6(bytes, size, builder->quoting.ipv6, builder->quoting.icmp6);
     }
 }
 
@@ -410,9 +429,11 @@ static void add_word(struct builder *builder, char *text)
         add_ports(builder, 136, 8);
     } else if (strcmp(text, "quote") == 0) {
         builder->quoting.ipv4 = builder->ipv4;
+        builder->quoting.ipv6 = builder->ipv6;
+        builder->quoting.icmp6 = builder->icmp6;
         builder->quoting.l4 = builder->l4;
         builder->quoting.checksum = builder->checksum;
-        builder->ipv4 = builder->l4 = builder->udp = builder->next = 0;
+        builder->ipv4 = builder->ipv6 = builder->icmp6 = builder->l4 = builder->udp = builder->next = 0;
     } else if (strncmp(text, "seq=", 4) == 0 || strncmp(text, "ack=", 4) == 0 || strncmp(text, "win=", 4) == 0 ||
                strncmp(text, "wscale=", 7) == 0) {
         set_tcp(builder, text);

@@ -18,7 +18,7 @@
  *   cut=N                the frame ends after N bytes
  *   set=OFFSET:BYTE      overwrites one byte (both in any base that strtoul takes)
  *   outer S>D VNI KIND   first word: the rest is inside our tunnel, the outer headers have no checksum but IPv4's
- * Lengths and checksums of IPv4, of what is in IPv4 (but SCTP's), and of ICMPv6 are right unless overwritten. */
+ * Lengths and checksums of IPv4, and of what is in IPv4 and IPv6 (but SCTP's), are right unless overwritten. */
 #ifndef WEFT_TESTS_FRAMES_H
 #define WEFT_TESTS_FRAMES_H
 

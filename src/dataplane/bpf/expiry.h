@@ -8,6 +8,7 @@
 #ifndef WEFT_BPF_EXPIRY_H
 #define WEFT_BPF_EXPIRY_H
 
+#include "weft/dataplane/bpf/balanced.h"
 #include "weft/dataplane/bpf/maps.h"
 #include "weft/dataplane/bpf/packet.h"
 #include "weft/dataplane/bpf/parse.h"
@@ -118,7 +119,14 @@ static __always_inline void flow_remove(const struct flow_key *key, const struct
                                           .remote_port = entry->outside_remote_port};
         flow_alias_delete(&name, key, entry->gateway);
     }
-    if (map_delete(connections, key) == 0 && !(account & FLOW_RECYCLED))
+    __u32 output = entry->output, listener = balanced_listener(entry);
+    if (output == OUTPUT_CLIENT)
+        balanced_remove(key); /* First: a new entry of this name may have another. */
+    if (map_delete(connections, key) != 0)
+        return;
+    if (output_is_member(output))
+        balanced_count(listener, output & OUTPUT_MEMBER_MASK, -1);
+    if (!(account & FLOW_RECYCLED))
         flow_release(account);
 }
 

@@ -226,7 +226,12 @@ static __noinline __u32 flow_insert(const struct flow_key *key, const struct flo
             place = PLACE_NONE; /* The hashes meet. */
         else if (old && old->state != FLOW_DEAD)
             place = PLACE_OLD;
-        else if (old && flow_age(initial->last_seen, old->last_seen) < FLOW_DEAD_TIME - 2 && !((old->flags | initial->flags) & (FLOW_TRANSLATED | FLOW_ALIASED))) {
+        else if (old && flow_age(initial->last_seen, old->last_seen) < FLOW_DEAD_TIME - 2 &&
+                 !((old->flags | initial->flags) & (FLOW_TRANSLATED | FLOW_ALIASED))) {
+            if (output_is_service(old->output))
+                balanced_forget(key, old->output, balanced_listener(old));
+            if (output_is_member(initial->output))
+                balanced_count(balanced_listener(initial), initial->output & OUTPUT_MEMBER_MASK, 1);
             flow_restart(old, initial); /* The sweeper leaves it alone for a while yet. */
             place = PLACE_OLD;
         }
@@ -288,6 +293,8 @@ static __always_inline __u32 flow_create(const struct flow_key *key, const struc
     /* Another CPU was faster with a connection of this name; the name outside that this one took must be given back (nat_give_up). */
     if (place == PLACE_NONE || (place == PLACE_OLD && initial->flags & FLOW_ALIASED))
         return place == PLACE_OLD ? DROP_connection_limit : refused;
+    if (place == PLACE_NEW && output_is_member(initial->output))
+        balanced_count(balanced_listener(initial), initial->output & OUTPUT_MEMBER_MASK, 1);
     TRACE(flow, "entry made");
     return STEP_CONTINUE;
 }
@@ -321,9 +328,15 @@ static __always_inline void flow_set_decision(struct flow_entry *entry, const st
     __u32 output = decision->flags & DECISION_MOVES ? OUTPUT_NONE : decision->output;
 
     entry->output = output;
-    entry->output_generation = output_generation(output);
+    entry->output_generation = output_is_service(output) ? BALANCED_DECIDED : output_generation(output);
     mac_copy(entry->remote_mac, packet->destination);
-    if (decision->router_port) {
+    if (output_is_member(output)) {
+        const struct router_port_config *router_port = router_port_get(decision->router_port);
+        balanced_note_member(entry, decision->object, decision->gateway);
+        entry->router_port = decision->router_port;
+        entry->router_generation = router_port ? router_port->generation : 0;
+        entry->hops = decision->hops;
+    } else if (decision->router_port) {
         const struct router_port_config *router_port = router_port_get(decision->router_port);
         mac_copy(entry->next_mac, decision->next_mac);
         entry->router_port = decision->router_port;
@@ -405,7 +418,11 @@ static __noinline __u32 flow_begin(const struct packet *packet, const struct por
         initial->flags |= flow_decision_flags(packet);
         flow_set_decision(initial, packet);
     } else {
-        initial->flags |= flow_decision_flags(packet) & ~FLOW_ROUTED; /* How the workload's answers get out, they say. */
+        initial->flags |= flow_decision_flags(packet) & ~FLOW_ROUTED; /* How the workload's answers get out, they say, */
+        if (packet->decision.output == OUTPUT_CLIENT) { /* unless they go back to a load balancer. */
+            initial->output = OUTPUT_CLIENT;
+            initial->output_generation = BALANCED_DECIDED;
+        }
         flow_set_translation(initial, &packet->decision);
         if (packet->decision.flags & DECISION_TRANSLATED)
             mac_copy(initial->remote_mac, packet->source); /* The router's. */

@@ -53,6 +53,12 @@ struct flood_state {
     __u32 next;        /* and its slot. */
     __u32 low, high;   /* Of a search. */
 };
+/* What the ends of a packet become; ports are as in struct flow_tuple: of an ICMP echo, 'source_port' is the identifier. */
+struct ends {
+    __u8 source[16], destination[16];
+    __u16 source_port, destination_port;
+    __u8 pad[4];
+};
 /* The packet that an ICMP error is about, as much as is quoted of it. */
 struct quoted {
     __u32 source, destination;
@@ -102,6 +108,18 @@ struct firewall_search {
     __u8 pad;
 };
 
+/* Where a packet goes by a load balancer: balance.h, balance-member.h. */
+struct balancing {
+    struct service_key service;
+    struct balanced_value value; /* The packet's connection, */
+    struct flow_key key;         /* and its entry at the member. */
+    struct balanced_name name;
+    struct ends ends;            /* What the packet's become, */
+    struct ends quote;           /* and those of one that it quotes. */
+    __u32 is_noted;              /* 'balanced' has 'value' already. */
+    __u32 pad;
+};
+
 struct scratch {
     struct flow_entry entry;     /* A new one. */
     struct tcp_segment segment;  /* In hand: stateful.h */
@@ -111,6 +129,8 @@ struct scratch {
     struct sender sender;        /* known.h */
     struct passage passage;      /* routing.h, firewall.h */
     struct firewall_search firewall;
+    struct balancing balancing;
+    struct balanced_name gone;   /* balanced.h */
 };
 
 #ifdef __bpf__
@@ -197,6 +217,21 @@ struct {
     __type(key, struct alias_key);
     __type(value, struct portless_value);
 } portless SEC(".maps");
+TABLE_HASH(services, struct service_key, struct service_value, 65536);
+TABLE_PREFIXES(service_sources, struct service_source_key, __u64, 65536);
+TABLE_HASH(service_rows, struct service_rows_key, struct service_rows, 65536);
+TABLE_HASH(service_members, __u32, struct service_member, SERVICE_MEMBERS_MAX);
+TABLE_HASH(service_names, struct service_name, __u32, SERVICE_MEMBERS_MAX);
+TABLE_HASH(balanced, struct flow_key, struct balanced_value, FLOW_SLOTS_DEFAULT);
+TABLE_HASH(balanced_names, struct balanced_name, struct flow_key, FLOW_SLOTS_DEFAULT);
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, SERVICE_LISTENERS_DEFAULT);
+    __type(key, __u32);
+    __type(value, struct service_counters);
+} service_counters SEC(".maps");
+TABLE_ARRAY(listener_use, struct service_use, SERVICE_LISTENERS_DEFAULT);
+TABLE_ARRAY(member_use, struct service_use, SERVICE_MEMBERS_MAX);
 TABLE_ARRAY(outside_budget, struct outside_budget, MAX_ROUTER_PORTS_DEFAULT);
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -102,8 +102,8 @@ CHECKED_ALONE __u32 outside_decide(struct __sk_buff *skb, struct packet *packet,
         step = DROP_no_route;
     } else if (neighbor_find(vni, hop.address, decision->next_mac) &&
                (decision->output = switch_lookup(vni, decision->next_mac, &moves)) != OUTPUT_NONE) {
-        if ((decision->output & OUTPUT_KIND_MASK) == OUTPUT_ROUTER)
-            step = DROP_unknown_next_hop;
+        if ((decision->output & OUTPUT_KIND_MASK) == OUTPUT_ROUTER || (output_is_service(decision->output) && decision->flags & DECISION_TRANSLATED))
+            step = DROP_unknown_next_hop; /* What is translated is no client of a load balancer there. */
         else if (moves)
             decision->flags |= DECISION_MOVES;
     } else if (uplink_of_network(vni, &uplink)) {

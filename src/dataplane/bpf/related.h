@@ -65,6 +65,9 @@ static __noinline struct packet *related_quoted(struct __sk_buff *skb, const str
         return NULL;
     __u32 end = packet->flags & PACKET_IPV4 ? ETH_HLEN + bpf_ntohs(load16(ip + 2)) : ETH_HLEN + 40 + bpf_ntohs(load16(ip + 4));
     __u32 offset = related_ip(skb, packet, quoted);
+    quoted->l3 = packet->l4 + 8;
+    quoted->l4 = offset;
+    quoted->size = end; /* Where what is quoted ends in the frame. */
     const unsigned char *header = offset ? frame_at(skb, offset, 8) : NULL;
     if (!header || offset + 8 > end || !address_equal(quoted->tuple.local, packet->tuple.remote))
         return NULL;

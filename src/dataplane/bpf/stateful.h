@@ -103,7 +103,8 @@ CHECKED_ALONE __u32 flow_track(struct __sk_buff *skb, struct packet *packet, con
         step = flow_judge(packet, port, slot, received);
         if (step != STEP_CONTINUE)
             return step;
-        if (!is_original && port->flags & PORT_ROUTER_FIREWALL && packet->flags & PACKET_FROM_OUTSIDE) { /* Its next SYN begins anew, for firewalls too. */
+        bool is_balanced = output_is_service(entry->output); /* As one side began it, and never as the other. */
+        if (!is_original && (is_balanced || (port->flags & PORT_ROUTER_FIREWALL && packet->flags & PACKET_FROM_OUTSIDE))) { /* Its next SYN begins anew, for firewalls too. */
             flow_end(entry);
             return DROP_tcp_window;
         }
@@ -224,7 +225,10 @@ CHECKED_ALONE __u32 flow_receive(struct __sk_buff *skb, struct packet *packet, c
         step = flow_judge_again(packet, port, entry, slot, true);
         if (step != STEP_CONTINUE || packet->flags & PACKET_STATELESS)
             return step;
-        *(volatile __u32 *)&entry->output = OUTPUT_NONE;
+        if (output_is_service(entry->output))
+            *(volatile __u16 *)&entry->output_generation = BALANCED_AGAIN;
+        else
+            *(volatile __u32 *)&entry->output = OUTPUT_NONE;
         flow_set_stamp(entry, stamp);
     }
     step = flow_track(skb, packet, port, entry, slot | TRACK_RECEIVED);

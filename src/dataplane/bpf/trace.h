@@ -22,6 +22,7 @@
     STAGE(route)                                                                                             \
     STAGE(firewall)                                                                                          \
     STAGE(translate)                                                                                         \
+    STAGE(balance)                                                                                           \
     STAGE(uplink)                                                                                            \
     STAGE(flood)                                                                                             \
     STAGE(deliver)                                                                                           \

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Other addresses and ports in an IPv4 frame, and in the packet that an ICMP error quotes.
+/* Other addresses and ports in a frame, and in the packet that an ICMP error quotes.
  *
  * Checksums are updated, not computed (RFC 1624, equation 3).  IPv4's own, ICMP's, and those inside a quoted packet are changed here.
  * Those of TCP and UDP go through bpf_l4_csum_replace, which alone knows how far the kernel has got with them: of a frame whose checksum
@@ -107,12 +107,58 @@ static __always_inline __u32 translate_sctp(struct __sk_buff *skb, const struct 
 
     if (!ip || packet->flags & PACKET_FRAGMENT)
         return DROP_untranslatable; /* Of a part nobody knows how much follows. */
-    __u32 size = bpf_ntohs(load16(ip + 2)) - (l4 - ETH_HLEN);
+    __u32 size = packet->flags & PACKET_IPV4 ? bpf_ntohs(load16(ip + 2)) - (l4 - ETH_HLEN) : bpf_ntohs(load16(ip + 4)) + 40u - (l4 - ETH_HLEN);
     __u32 change = bpf_cpu_to_le32(crc32c_zeros(bpf_le32_to_cpu(difference), size & 0xffff));
     unsigned char *header = frame_at(skb, l4, 12);
     if (!header)
         return DROP_truncated;
     store32(header + 8, load32(header + 8) ^ change);
+    return STEP_CONTINUE;
+}
+
+/* Gives the L4 header other ports, and its checksum what these and the change of the addresses, 'addresses', make of it. */
+static __always_inline __u32 translate_l4(struct __sk_buff *skb, struct packet *packet, __u16 source_port, __u16 destination_port, __u32 addresses)
+{
+    __u8 protocol = packet->tuple.protocol;
+    bool has_l4 = packet->flags & PACKET_HAS_FLOW && !(packet->flags & PACKET_LATER_FRAGMENT);
+    bool has_ports = has_l4 && translate_has_ports(protocol), has_identifier = has_l4 && protocol == IPPROTO_ICMP;
+    __u32 l4 = packet->l4, checksum_at = has_l4 ? translate_checksum_at(protocol) : 0, ports = 0;
+    unsigned char *header;
+
+    if (has_ports) {
+        header = frame_at(skb, l4, 4);
+        if (!header)
+            return DROP_truncated;
+        __u16 source = load16(header), destination = load16(header + 2);
+        bool same = source == source_port && destination == destination_port;
+        __u32 difference = load32(header);
+        ports = same ? 0 : sum_change16(sum_change16(0, source, source_port), destination, destination_port);
+        store16(header, source_port);
+        store16(header + 2, destination_port);
+        difference ^= load32(header);
+        packet->tuple.local_port = source_port;
+        packet->tuple.remote_port = destination_port;
+        if (!same && protocol == IPPROTO_SCTP)
+            return translate_sctp(skb, packet, difference);
+    } else if (packet->flags & PACKET_HAS_FLOW && packet->flags & PACKET_LATER_FRAGMENT) { /* As the first one. */
+        packet->tuple.local_port = source_port;
+        if (translate_has_ports(protocol))
+            packet->tuple.remote_port = destination_port;
+    } else if (has_identifier) {
+        header = frame_at(skb, l4, 8);
+        if (!header)
+            return DROP_truncated;
+        ports = sum_change16(0, load16(header + 4), source_port);
+        store16(header + 4, source_port);
+        packet->tuple.local_port = source_port;
+        return bpf_l4_csum_replace(skb, l4 + 2, 0, sum_fold(ports), 0) ? DROP_no_buffer : STEP_CONTINUE;
+    }
+    if (!checksum_at)
+        return STEP_CONTINUE;
+    __u64 flags = protocol == IPPROTO_TCP ? 0 : BPF_F_MARK_MANGLED_0;
+    if (bpf_l4_csum_replace(skb, l4 + checksum_at, 0, sum_fold(addresses), flags | BPF_F_PSEUDO_HDR) ||
+        (ports && bpf_l4_csum_replace(skb, l4 + checksum_at, 0, sum_fold(ports), flags)))
+        return DROP_no_buffer;
     return STEP_CONTINUE;
 }
 
@@ -122,55 +168,122 @@ CHECKED_ALONE __u32 translate_frame(struct __sk_buff *skb, struct packet *packet
     if (!packet || !to)
         return DROP_no_port;
     struct rewrite ends = *to;
-    __u8 protocol = packet->tuple.protocol;
-    bool has_l4 = packet->flags & PACKET_HAS_FLOW && !(packet->flags & PACKET_LATER_FRAGMENT);
-    bool has_ports = has_l4 && translate_has_ports(protocol), has_identifier = has_l4 && protocol == IPPROTO_ICMP;
-    __u32 l4 = packet->l4, checksum_at = has_l4 ? translate_checksum_at(protocol) : 0;
     unsigned char *header = frame_at(skb, ETH_HLEN, 20);
 
     if (!header || !(packet->flags & PACKET_IPV4))
         return DROP_truncated;
-    __u32 addresses = sum_change32(sum_change32(0, load32(header + 12), ends.source), load32(header + 16), ends.destination), ports = 0;
+    __u32 addresses = sum_change32(sum_change32(0, load32(header + 12), ends.source), load32(header + 16), ends.destination);
     store16(header + 10, checksum_changed(load16(header + 10), addresses));
     store32(header + 12, ends.source);
     store32(header + 16, ends.destination);
     address_map_ipv4(packet->tuple.local, ends.source);
     address_map_ipv4(packet->tuple.remote, ends.destination);
+    return translate_l4(skb, packet, ends.source_port, ends.destination_port, addresses);
+}
 
-    if (has_ports) {
+/* ---- both families ---------------------------------------------------------------------------------------------------------- */
+
+/* What another address changes in a sum. */
+static __always_inline __u32 sum_change_address(__u32 sum, const __u8 *from, const __u8 *to)
+{
+    for (int i = 0; i < 16; i += 4)
+        sum = sum_change32(sum, load32(from + i), load32(to + i));
+    return sum;
+}
+
+/* As translate_frame, of either family; of an ICMP error only the addresses. */
+CHECKED_ALONE __u32 translate_ends(struct __sk_buff *skb, struct packet *packet, const struct ends *to)
+{
+    if (!packet || !to)
+        return DROP_no_port;
+    __u32 addresses;
+
+    if (packet->flags & PACKET_IPV4) {
+        unsigned char *header = frame_at(skb, ETH_HLEN, 20);
+        __u32 source = load32(to->source + 12), destination = load32(to->destination + 12);
+        if (!header)
+            return DROP_truncated;
+        addresses = sum_change32(sum_change32(0, load32(header + 12), source), load32(header + 16), destination);
+        store16(header + 10, checksum_changed(load16(header + 10), addresses));
+        store32(header + 12, source);
+        store32(header + 16, destination);
+    } else {
+        unsigned char *header = frame_at(skb, ETH_HLEN, 40);
+        if (!header || !(packet->flags & PACKET_IPV6))
+            return DROP_truncated;
+        addresses = sum_change_address(sum_change_address(0, header + 8, to->source), header + 24, to->destination);
+        address_copy(header + 8, to->source);
+        address_copy(header + 24, to->destination);
+    }
+    address_copy(packet->tuple.local, to->source);
+    address_copy(packet->tuple.remote, to->destination);
+    __u16 source_port = to->source_port, destination_port = to->destination_port;
+    if (packet->tuple.protocol == IPPROTO_ICMPV6 && !(packet->flags & PACKET_LATER_FRAGMENT)) {
+        unsigned char *header = frame_at(skb, packet->l4, 4);
+        if (!header)
+            return DROP_truncated;
+        store16(header + 2, checksum_changed(load16(header + 2), addresses));
+        return STEP_CONTINUE;
+    }
+    __u32 step = translate_l4(skb, packet, source_port, destination_port, addresses);
+    /* Where a device has summed up all of the packet, the kernel takes what it adds to the pseudo header's part for undone by the
+     * IP header's own checksum (inet_proto_csum_replace_by_diff), which IPv6 has not. */
+    if (step == STEP_CONTINUE && packet->flags & PACKET_IPV6 && packet->flags & PACKET_HAS_FLOW && !(packet->flags & PACKET_LATER_FRAGMENT) &&
+        translate_checksum_at(packet->tuple.protocol))
+        bpf_csum_update(skb, sum_fold(addresses));
+    return step;
+}
+
+/* Gives the packet that an ICMP error quotes the ends of 'to': 'quoted' is as related.h finds it.  The error's own ends are translate_ends's. */
+CHECKED_ALONE __u32 translate_quote(struct __sk_buff *skb, const struct packet *packet, const struct packet *quoted, const struct ends *to)
+{
+    if (!packet || !quoted || !to)
+        return DROP_no_port;
+    __u32 l3 = quoted->l3, l4 = quoted->l4, addresses, change = 0;
+    __u8 protocol = quoted->tuple.protocol;
+    unsigned char *header;
+
+    if (packet->flags & PACKET_IPV4) {
+        header = frame_at(skb, l3, 20);
+        __u32 source = load32(to->source + 12), destination = load32(to->destination + 12);
+        if (!header)
+            return DROP_truncated;
+        /* That the header's checksum makes up for the addresses is its sense: nothing changes for ICMP's. */
+        addresses = sum_change32(sum_change32(0, load32(header + 12), source), load32(header + 16), destination);
+        store16(header + 10, checksum_changed(load16(header + 10), addresses));
+        store32(header + 12, source);
+        store32(header + 16, destination);
+    } else {
+        header = frame_at(skb, l3, 40);
+        if (!header)
+            return DROP_truncated;
+        change = addresses = sum_change_address(sum_change_address(0, header + 8, to->source), header + 24, to->destination);
+        address_copy(header + 8, to->source);
+        address_copy(header + 24, to->destination);
+    }
+    if (translate_has_ports(protocol)) {
         header = frame_at(skb, l4, 4);
         if (!header)
             return DROP_truncated;
-        __u16 source = load16(header), destination = load16(header + 2);
-        bool same = source == ends.source_port && destination == ends.destination_port;
-        __u32 difference = load32(header);
-        ports = same ? 0 : sum_change16(sum_change16(0, source, ends.source_port), destination, ends.destination_port);
-        store16(header, ends.source_port);
-        store16(header + 2, ends.destination_port);
-        difference ^= load32(header);
-        packet->tuple.local_port = ends.source_port;
-        packet->tuple.remote_port = ends.destination_port;
-        if (!same && protocol == IPPROTO_SCTP)
-            return translate_sctp(skb, packet, difference);
-    } else if (packet->flags & PACKET_HAS_FLOW && packet->flags & PACKET_LATER_FRAGMENT) { /* As the first one. */
-        packet->tuple.local_port = ends.source_port;
-        if (translate_has_ports(protocol))
-            packet->tuple.remote_port = ends.destination_port;
-    } else if (has_identifier) {
-        header = frame_at(skb, l4, 8);
-        if (!header)
-            return DROP_truncated;
-        ports = sum_change16(0, load16(header + 4), ends.source_port);
-        store16(header + 4, ends.source_port);
-        packet->tuple.local_port = ends.source_port;
-        return bpf_l4_csum_replace(skb, l4 + 2, 0, sum_fold(ports), 0) ? DROP_no_buffer : STEP_CONTINUE;
+        __u32 ports = sum_change16(sum_change16(0, load16(header), to->source_port), load16(header + 2), to->destination_port);
+        store16(header, to->source_port);
+        store16(header + 2, to->destination_port);
+        change += ports;
+        __u32 checksum_at = translate_checksum_at(protocol);
+        header = checksum_at ? frame_at(skb, l4 + checksum_at, 2) : NULL;
+        if (header && l4 + checksum_at + 2 <= quoted->size) {
+            __u16 before = load16(header), after = checksum_changed(before, sum_fold(addresses) + ports);
+            if (before || protocol == IPPROTO_TCP) {
+                after = after || protocol == IPPROTO_TCP ? after : 0xffff;
+                store16(header, after);
+                change = sum_change16(change, before, after);
+            }
+        }
     }
-    if (!checksum_at)
-        return STEP_CONTINUE;
-    __u64 flags = protocol == IPPROTO_TCP ? 0 : BPF_F_MARK_MANGLED_0;
-    if (bpf_l4_csum_replace(skb, l4 + checksum_at, 0, sum_fold(addresses), flags | BPF_F_PSEUDO_HDR) ||
-        (ports && bpf_l4_csum_replace(skb, l4 + checksum_at, 0, sum_fold(ports), flags)))
-        return DROP_no_buffer;
+    header = frame_at(skb, packet->l4, 4);
+    if (!header)
+        return DROP_truncated;
+    store16(header + 2, checksum_changed(load16(header + 2), change));
     return STEP_CONTINUE;
 }
 

@@ -231,7 +231,8 @@ static __always_inline __u32 tunnel_receive(struct __sk_buff *skb, struct packet
     ret->argument = first & FLOOD_KEY_MASK;
     ret->overhead = l4 + TUNNEL_UDP_SIZE + TUNNEL_VXLAN_SIZE;
     if (first - ret->argument != (0x08000000u | TUNNEL_VERSION << 20) ||
-        (ret->kind != TUNNEL_RELAYED && (ret->argument || (ret->kind != TUNNEL_UNICAST && ret->kind != TUNNEL_FLOOD))))
+        (ret->kind != TUNNEL_RELAYED && ret->kind != TUNNEL_DIRECT_RETURN &&
+         (ret->argument || (ret->kind != TUNNEL_UNICAST && ret->kind != TUNNEL_FLOOD))))
         return DROP_tunnel_header;
     mac_copy(packet->destination, frame + 8);
     mac_copy(packet->source, frame + 14);

@@ -30,6 +30,8 @@
 #include "weft/dataplane/bpf/routing.h"
 #include "weft/dataplane/bpf/firewall.h"
 #include "weft/dataplane/bpf/router-icmp.h"
+#include "weft/dataplane/bpf/balance.h"
+#include "weft/dataplane/bpf/balance-member.h"
 #include "weft/dataplane/bpf/bridge.h"
 #include "weft/dataplane/bpf/outside.h"
 /* clang-format on */
@@ -122,6 +124,17 @@ static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet 
     }
     if (packet_is_first_fragment(packet))
         fragment_note(packet, port, packet->slot, 0);
+    if (entry && entry->output == OUTPUT_CLIENT) { /* Back the way that it came, whatever the workload thinks of that. */
+        packet->decision.output = OUTPUT_CLIENT;
+        packet->decision.flags = DECISION_BOUND;
+        step = flow_remember(packet, port, entry);
+        return step == STEP_CONTINUE ? STEP_BALANCE : step;
+    }
+    if (related_is_error(packet)) {
+        step = balance_error(skb, packet);
+        if (step != STEP_CONTINUE)
+            return step;
+    }
     if (packet->destination[0] & 1)
         return switch_flood(skb, packet, port, NULL);
 
@@ -148,6 +161,11 @@ static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet 
         packet->decision.output = output;
         packet->decision.flags = moves ? DECISION_MOVES : 0;
     }
+    if (output_is_service(packet->decision.output) || (entry && output_is_service(entry->output))) {
+        step = balance_decide(skb, packet, port, entry);
+        if (step != STEP_CONTINUE)
+            return step;
+    }
     if (packet->flags & PACKET_STATELESS && port->flags & PORT_ROUTER_FIREWALL)
         packet->decision.flags |= DECISION_BOUND; /* Routers are asked as whose answer its packets are. */
     if (packet->flags & PACKET_HAS_FLOW && (!(packet->flags & PACKET_STATELESS) || packet->decision.flags & DECISION_BOUND)) {
@@ -157,7 +175,7 @@ static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet 
             return step;
         }
     }
-    return decision_apply(skb, packet);
+    return output_is_service(packet->decision.output) ? STEP_BALANCE : decision_apply(skb, packet);
 }
 
 static __always_inline __u32 workload_frame(struct __sk_buff *skb, struct packet *packet)
@@ -194,7 +212,7 @@ static __always_inline __u32 workload_frame(struct __sk_buff *skb, struct packet
     if (packet_l3_size(skb, packet) > port->mtu)
         return punt_too_big(skb, packet, port);
 
-    if (packet->flags & PACKET_LATER_FRAGMENT && (port->flags & (PORT_EGRESS_POLICY | PORT_ROUTER_FIREWALL) || packet->flags & PACKET_IPV4)) {
+    if (packet->flags & PACKET_LATER_FRAGMENT) {
         step = fragment_take(packet, port, slot, 0);
         if (step != STEP_CONTINUE && port->flags & (PORT_EGRESS_POLICY | PORT_ROUTER_FIREWALL))
             return step; /* Without policy all that is lost is a translation. */
@@ -221,6 +239,11 @@ static __always_inline __u32 workload_frame(struct __sk_buff *skb, struct packet
                 return decision_apply(skb, packet);
             }
         }
+        if (entry && output_is_service(entry->output)) {
+            step = balance_known(skb, packet, port, entry);
+            if (step != STEP_CONTINUE)
+                return step;
+        }
     }
     if (switch_is_reserved(packet->destination))
         return DROP_reserved_destination;
@@ -231,7 +254,12 @@ PROGRAM int from_workload(struct __sk_buff *skb)
 {
     struct packet *packet = packet_new(PACKET_OF_WORKLOAD);
 
-    return packet ? conclude(packet, workload_frame(skb, packet)) : TC_ACT_SHOT;
+    if (!packet)
+        return TC_ACT_SHOT;
+    __u32 step = workload_frame(skb, packet);
+    if (step >= STEP_BALANCE)
+        step = balance_finish(skb, packet, step);
+    return conclude(packet, step);
 }
 
 /* Why a tunnelled frame found nobody: is the network unknown here, or only the MAC? */
@@ -251,7 +279,11 @@ static __always_inline __u32 underlay_frame(struct __sk_buff *skb, struct packet
     if (packet->ethertype == bpf_htons(ETH_P_8021Q) || packet->ethertype == bpf_htons(ETH_P_8021AD))
         return DROP_vlan_tagged;
     bool is_group = packet->destination[0] & 1;
-    if (packet->source[0] & 1 || (!is_group && outer.kind != TUNNEL_UNICAST))
+    if (outer.kind == TUNNEL_DIRECT_RETURN && !is_group) {
+        step = tunnel_strip(skb, packet, outer.overhead);
+        return step == STEP_CONTINUE ? balance_from_tunnel(skb, packet, outer.host, TUNNEL_WORD(outer.kind, outer.hops, outer.argument)) : step;
+    }
+    if (packet->source[0] & 1 || outer.kind == TUNNEL_DIRECT_RETURN || (!is_group && outer.kind != TUNNEL_UNICAST))
         return DROP_tunnel_header; /* Our hosts send no such frame. */
     if (is_group && outer.kind == TUNNEL_UNICAST) {
         step = bridge_relay(skb, packet, &outer);
@@ -302,7 +334,12 @@ PROGRAM int from_underlay(struct __sk_buff *skb)
 {
     struct packet *packet = packet_new(PACKET_OF_UNDERLAY);
 
-    return packet ? conclude(packet, underlay_frame(skb, packet)) : TC_ACT_SHOT;
+    if (!packet)
+        return TC_ACT_SHOT;
+    __u32 step = underlay_frame(skb, packet);
+    if (step >= STEP_BALANCE)
+        step = balance_finish(skb, packet, step);
+    return conclude(packet, step);
 }
 
 /* A frame of a physical network.  See uplink.h. */

@@ -28,5 +28,7 @@ extern const struct packet_case routing_cases[];
 extern const size_t n_routing_cases;
 extern const struct packet_case nat_cases[];
 extern const size_t n_nat_cases;
+extern const struct packet_case balancing_cases[];
+extern const size_t n_balancing_cases;
 
 #endif

@@ -108,6 +108,18 @@ static const struct layout layouts[] = {
     LAYOUT(alias_key, M(alias_key, vni_protocol), M(alias_key, address), M(alias_key, remote), M(alias_key, port),
            M(alias_key, remote_port)),
     LAYOUT(alias_value, M(alias_value, key), M(alias_value, vni_protocol), M(alias_value, generation)),
+    LAYOUT(service_key, M(service_key, vni), M(service_key, port), M(service_key, protocol), M(service_key, pad), M(service_key, address)),
+    LAYOUT(service_value, M(service_value, vni), M(service_value, port), M(service_value, protocol), M(service_value, flags), M(service_value, listener), M(service_value, pool), M(service_value, n_rows), M(service_value, balancer), M(service_value, seed), M(service_value, limit), M(service_value, check), M(service_value, mac), M(service_value, source_length), M(service_value, pad)),
+    LAYOUT(service_source_key, M(service_source_key, prefix_length), M(service_source_key, listener), M(service_source_key, address)),
+    LAYOUT(service_row, M(service_row, owner), M(service_row, previous)),
+    LAYOUT(service_rows_key, M(service_rows_key, pool), M(service_rows_key, index)),
+    LAYOUT(service_rows, M(service_rows, pool), M(service_rows, index), M(service_rows, rows)),
+    LAYOUT(service_name, M(service_name, first), M(service_name, second)),
+    LAYOUT(service_member, M(service_member, number), M(service_member, name), M(service_member, flags), M(service_member, balancer), M(service_member, vni), M(service_member, output), M(service_member, address), M(service_member, mac), M(service_member, port), M(service_member, mtu), M(service_member, pad)),
+    LAYOUT(balanced_value, M(balanced_value, client), M(balanced_value, vip), M(balanced_value, client_port), M(balanced_value, vip_port), M(balanced_value, vni), M(balanced_value, member), M(balanced_value, name), M(balanced_value, output), M(balanced_value, slot), M(balanced_value, client_mac), M(balanced_value, flags)),
+    LAYOUT(balanced_name, M(balanced_name, vni), M(balanced_name, member), M(balanced_name, client_port), M(balanced_name, vip_port), M(balanced_name, protocol), M(balanced_name, pad), M(balanced_name, client), M(balanced_name, vip)),
+    LAYOUT(service_counters, M(service_counters, n_connections), M(service_counters, n_refused), M(service_counters, to_packets), M(service_counters, to_bytes), M(service_counters, from_packets), M(service_counters, from_bytes)),
+    LAYOUT(service_use, M(service_use, n_connections)),
     LAYOUT(fragment, M(fragment, check), M(fragment, ports)),
     LAYOUT(port_fragments, M(port_fragments, places)),
     LAYOUT(metadata_config, M(metadata_config, ifindex), M(metadata_config, port), M(metadata_config, mac), M(metadata_config, pad)),
@@ -168,7 +180,7 @@ static void every_map_of_tables_h_is_in_the_object(void **state)
     int id = btf__find_by_name_kind(btf, ".maps", BTF_KIND_DATASEC);
 
     assert_true(id > 0);
-    assert_int_equal(btf_vlen(btf__type_by_id(btf, id)), 51);
+    assert_int_equal(btf_vlen(btf__type_by_id(btf, id)), 61);
 }
 
 int main(int argc, char **argv)

@@ -427,7 +427,7 @@ static const struct packet_case cases[] = {
 static const struct {
     const struct packet_case *cases;
     const size_t *n;
-} tables[] = {{cases, &(const size_t){ARRAY_SIZE(cases)}}, {routing_cases, &n_routing_cases}, {nat_cases, &n_nat_cases}};
+} tables[] = {{cases, &(const size_t){ARRAY_SIZE(cases)}}, {routing_cases, &n_routing_cases}, {nat_cases, &n_nat_cases}, {balancing_cases, &n_balancing_cases}};
 
 /* Of all tables; NULL behind the last. */
 static const struct packet_case *case_at(size_t index)

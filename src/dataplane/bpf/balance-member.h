@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Load balancers, on the member's host: what a client sent to a balancer's address gets the member's, and what the member answers gets it back.
+ *
+ * A member knows its clients by their own addresses, so the connection's entry is the one that a call of the client to the member would have.
+ * Should there be one already, because the client calls the member directly, or by another balancer, from the same port, then the client gets
+ * another port there; and a member that calls itself is called by the balancer's address.  Such connections are found by 'balanced_names'.
+ *
+ * Where the answer goes says 'balanced', under the entry's key: the member needs no route to its client's network. */
+#ifndef WEFT_BPF_BALANCE_MEMBER_H
+#define WEFT_BPF_BALANCE_MEMBER_H
+
+#include "weft/dataplane/bpf/balance.h"
+
+#define BALANCE_PORT_TRIES 128
+#define TCP_FLAGS_AT 13 /* In its header. */
+
+/* ---- whose connection ---------------------------------------------------------------------------------------------------------------------- */
+
+static __always_inline bool balanced_same(const struct balanced_value *a, const struct balanced_value *b)
+{
+    return address_equal(a->client, b->client) && address_equal(a->vip, b->vip) && load32(&a->client_port) == load32(&b->client_port) &&
+           a->vni == b->vni && a->member == b->member && a->name.first == b->name.first;
+}
+
+/* The key of the entry by which the member has the client's connection, if nobody else has it. */
+static __always_inline void balance_key(struct balancing *to, const struct packet *packet, const struct service_member *member)
+{
+    const __u8 *client = address_equal(to->value.client, member->address) ? to->value.vip : to->value.client;
+    __u8 protocol = to->name.protocol;
+
+    address_copy(to->ends.source, client);
+    address_copy(to->ends.destination, member->address);
+    to->ends.source_port = to->value.client_port;
+    to->ends.destination_port = member->port;
+    to->key.owner = (member->output & OUTPUT_SLOT_MASK) | (__u32)protocol << 24;
+    to->key.local_port = member->port;
+    to->key.remote_port = to->value.client_port;
+    to->key.local = load32(member->address + 12);
+    to->key.remote = load32(client + 12);
+    if (packet->flags & PACKET_IPV6) {
+        __u64 hash = flow_hash(member->address, client);
+        to->key.owner |= FLOW_KEY_IPV6;
+        to->key.local = hash;
+        to->key.remote = hash >> 32;
+    }
+}
+
+/* The live entry under to->key, if it is of this connection; '*ret_is_taken': it is another's. */
+static __always_inline struct flow_entry *balance_entry(struct balancing *to, bool *ret_is_taken)
+{
+    struct flow_entry *entry = map_lookup(connections, &to->key);
+
+    *ret_is_taken = false;
+    if (!entry || entry->layout != FLOW_LAYOUT || entry->state == FLOW_DEAD)
+        return NULL;
+    const struct balanced_value *value = entry->output == OUTPUT_CLIENT ? map_lookup(balanced, &to->key) : NULL;
+    *ret_is_taken = !value || !balanced_same(value, &to->value);
+    if (*ret_is_taken)
+        return NULL;
+    to->is_noted = value->output == to->value.output && value->slot == to->value.slot && mac_same(value->client_mac, to->value.client_mac);
+    return entry;
+}
+
+static long balance_try_port(__u32 index, void *context)
+{
+    struct balancing *to = *(struct balancing **)context;
+    __u32 first = bpf_ntohs(to->value.client_port) + (to->key.remote & 0xffff);
+
+    to->key.remote_port = bpf_htons(1024 + (first + index) % (65536 - 1024));
+    if (map_lookup(connections, &to->key))
+        return 0;
+    if (map_insert(balanced_names, &to->name, &to->key))
+        return 1; /* Another CPU was faster, or the table is full. */
+    to->ends.source_port = to->key.remote_port;
+    to->value.flags |= BALANCED_NAMED;
+    return 1;
+}
+
+/* Finds the connection's entry, or makes a name for a new one: to->key, to->ends. */
+CHECKED_ALONE __u32 balance_connection(struct packet *packet, __u32 number, __u32 may_begin)
+{
+    struct scratch *scratch = scratch_get();
+    const struct service_member *member = service_member_find(number);
+    bool is_taken;
+
+    if (!packet || !scratch || !member)
+        return DROP_member_gone;
+    struct balancing *to = &scratch->balancing;
+    balance_key(to, packet, member);
+    if (balance_entry(to, &is_taken))
+        return STEP_CONTINUE;
+    balanced_name_of(&to->name, &to->value, to->name.protocol);
+    const struct flow_key *named = map_lookup(balanced_names, &to->name);
+    if (named) {
+        to->key.remote_port = named->remote_port;
+        to->ends.source_port = to->key.remote_port;
+        to->value.flags |= BALANCED_NAMED;
+        if (balance_entry(to, &is_taken))
+            return STEP_CONTINUE;
+        return DROP_unknown_translation; /* Just ended: the name is not free yet. */
+    }
+    if (!may_begin)
+        return DROP_unknown_translation;
+    if (!is_taken)
+        return STEP_CONTINUE;
+    frame_loop(BALANCE_PORT_TRIES, balance_try_port, &to);
+    if (!(to->value.flags & BALANCED_NAMED))
+        return DROP_snat_exhausted;
+    TRACE(balance, "the client's port is taken: it becomes %u", bpf_ntohs(to->key.remote_port));
+    return STEP_CONTINUE;
+}
+
+static __always_inline void balance_comes_from(struct balancing *to, __u32 member, __u32 client, __u32 slot)
+{
+    to->value.member = member;
+    to->value.output = client;
+    to->value.slot = slot;
+}
+
+/* ---- to the member ---------------------------------------------------------------------------------------------------------------------------- */
+
+static __always_inline void balance_read_ends(struct balancing *to, const struct packet *named, bool is_error)
+{
+    address_copy(to->value.client, is_error ? named->tuple.remote : named->tuple.local);
+    address_copy(to->value.vip, is_error ? named->tuple.local : named->tuple.remote);
+    to->value.client_port = is_error ? named->tuple.remote_port : named->tuple.local_port;
+    to->value.vip_port = is_error ? named->tuple.local_port : named->tuple.remote_port;
+    to->name.protocol = named->tuple.protocol;
+}
+
+/* The frame gets the ends that its connection's packets get in this direction.  What an error quotes went the other way. */
+static __noinline __u32 balance_translate(struct __sk_buff *skb, struct packet *packet, struct balancing *to, const struct packet *quoted)
+{
+    if (quoted) {
+        address_copy(to->quote.source, to->ends.destination);
+        address_copy(to->quote.destination, to->ends.source);
+        to->quote.source_port = to->ends.destination_port;
+        to->quote.destination_port = to->ends.source_port;
+        if (!address_equal(packet->tuple.local, quoted->tuple.remote))
+            address_copy(to->ends.source, packet->tuple.local); /* Somebody on the way says so. */
+        __u32 step = translate_quote(skb, packet, quoted, &to->quote);
+        if (step != STEP_CONTINUE)
+            return step;
+    }
+    return translate_ends(skb, packet, &to->ends);
+}
+
+/* A packet for the balancer's address in network packet->vni, to a member of this host: which, and where the client is, says scratch memory's
+ * 'value'.  STEP_AT_MEMBER: it has become what the member is to get. */
+CHECKED_ALONE __u32 balance_arrive(struct __sk_buff *skb, struct packet *packet)
+{
+    struct scratch *scratch = scratch_get();
+    __u32 unused, step;
+
+    if (!packet || !scratch)
+        return DROP_no_port;
+    struct balancing *to = &scratch->balancing;
+    __u32 number = to->value.member;
+    const struct service_member *member = service_member_find(number);
+    if (!member || (member->output & OUTPUT_KIND_MASK) != OUTPUT_LOCAL || !(member->flags & SERVICE_MEMBER_UP))
+        return DROP_member_gone;
+    __u32 slot = member->output & OUTPUT_SLOT_MASK;
+    const struct port_config *port = port_config_get(slot, &unused);
+    packet->drop_slot = slot;
+    if (!port || port->vni != member->vni || !port->ifindex || !(port->flags & PORT_ADMIN_UP))
+        return DROP_destination_down;
+    if (packet->flags & PACKET_FROM_TUNNEL && packet->flags & PACKET_LATER_FRAGMENT) {
+        step = fragment_take(packet, NULL, slot, 1);
+        if (step != STEP_CONTINUE)
+            return step;
+    }
+    struct packet *quoted = NULL;
+    if (related_is_error(packet)) {
+        quoted = related_quoted(skb, packet);
+        if (!quoted)
+            return DROP_unknown_translation;
+    }
+    balance_read_ends(to, quoted ? quoted : packet, quoted);
+    const struct service_value *service = service_find(to, packet->vni, to->value.vip, to->value.vip_port, to->name.protocol);
+    if (!service || service->balancer != member->balancer)
+        return DROP_service_no_listener;
+    to->value.vni = packet->vni;
+    to->value.name = member->name;
+    to->value.flags = to->is_noted = 0;
+    mac_copy(to->value.client_mac, packet->source);
+    if (packet->flags & PACKET_FROM_TUNNEL && packet_is_first_fragment(packet))
+        fragment_note(packet, NULL, slot, 1);
+    mac_copy(packet->source, service->mac);
+    mac_copy(packet->destination, member->mac);
+    step = balance_connection(packet, number, !quoted);
+    if (step == STEP_CONTINUE)
+        step = balance_translate(skb, packet, to, quoted);
+    unsigned char *frame = frame_at(skb, 0, ETH_HLEN);
+    if (step != STEP_CONTINUE || !frame)
+        return step != STEP_CONTINUE ? step : DROP_no_buffer;
+    mac_copy(frame, packet->destination);
+    mac_copy(frame + 6, packet->source);
+    packet->decision = (struct decision){};
+    packet->decision.output = OUTPUT_CLIENT;
+    packet->decision.flags = DECISION_BOUND;
+    to->is_noted |= !!quoted;
+    TRACE(balance, "arrives as %s > %s port %u", trace_address(packet->tuple.local), trace_address(packet->tuple.remote), bpf_ntohs(packet->tuple.remote_port));
+    return STEP_AT_MEMBER;
+}
+
+/* The frame is what the member's port is to get, if it takes it. */
+CHECKED_ALONE __u32 balance_deliver(struct __sk_buff *skb, struct packet *packet)
+{
+    struct scratch *scratch = scratch_get();
+    __u32 epoch;
+
+    if (!packet || !scratch)
+        return DROP_no_port;
+    __u32 slot = packet->drop_slot;
+    const struct port_config *port = port_config_get(slot, &epoch);
+    if (!port)
+        return DROP_no_port;
+    packet->vni = port->vni;
+    __u32 step = flow_receive(skb, packet, port, slot, flow_stamp(epoch, port->generation));
+    if (step == STEP_CONTINUE && !scratch->balancing.is_noted && map_put(balanced, &scratch->balancing.key, &scratch->balancing.value))
+        step = DROP_connection_limit;
+    if (step != STEP_CONTINUE) {
+        packet->flags |= PACKET_ARRIVED;
+        return step;
+    }
+    if (port->flags & (PORT_INGRESS_POLICY | PORT_ROUTER_FIREWALL) && packet_is_first_fragment(packet))
+        fragment_note(packet, port, slot, 1);
+    return deliver_frame(skb, packet, port, slot);
+}
+
+/* ---- from the client ------------------------------------------------------------------------------------------------------------------------------ */
+
+/* The member or the listener of a known connection is gone: it ends, and its client is told. */
+static __noinline __u32 balance_end(struct __sk_buff *skb, struct packet *packet)
+{
+    struct flow_key key ON_STACK;
+    __u32 unused;
+    const struct port_config *port = port_config_get(packet->slot, &unused);
+
+    if (packet->flags & PACKET_HAS_FLOW) {
+        flow_key_make(&key, packet->slot, packet, false);
+        struct flow_entry *entry = flow_find(&key, packet, false);
+        if (entry)
+            flow_end(entry);
+        if (port && !(packet->flags & PACKET_LATER_FRAGMENT))
+            punt_frame(skb, packet, port, PUNT_WORD(PUNT_UNREACHABLE, UNREACHABLE_PORT, 0));
+    }
+    return DROP_member_gone;
+}
+
+/* A packet of the workload in packet->slot to the member that packet->decision names. */
+CHECKED_ALONE __u32 balance_forward(struct __sk_buff *skb, struct packet *packet)
+{
+    struct scratch *scratch = scratch_get();
+    __u32 unused;
+
+    if (!packet || !scratch)
+        return DROP_no_port;
+    __u32 number = packet->decision.output & OUTPUT_MEMBER_MASK, listener = packet->decision.gateway, vni = balance_vni(packet), slot = packet->slot;
+    const struct packet *named = packet;
+    bool is_error = related_is_error(packet);
+    if (is_error) {
+        named = related_quoted(skb, packet);
+        if (!named)
+            return DROP_unknown_translation;
+    }
+    const struct service_value *service =
+        service_find(&scratch->balancing, vni, is_error ? named->tuple.local : named->tuple.remote,
+                     is_error ? named->tuple.local_port : named->tuple.remote_port, named->tuple.protocol);
+    const struct service_member *member = service_member_find(number);
+    if (!service || !(service->flags & SERVICE_UP) || !member || !service_member_serves(member, packet->decision.object, service->balancer))
+        return balance_end(skb, packet);
+    __u32 size = packet_l3_size(skb, packet), mtu = member->mtu, output = member->output;
+    if (size > mtu) {
+        const struct port_config *port = port_config_get(slot, &unused);
+        packet->decision.router_port = packet->decision.hops = 0; /* The balancer's address says so. */
+        if (port && !(packet->flags & PACKET_LATER_FRAGMENT))
+            punt_frame(skb, packet, port, PUNT_WORD(PUNT_TOO_BIG, 0, mtu));
+        return DROP_too_big;
+    }
+    unsigned char *frame = frame_at(skb, 0, ETH_HLEN + 20);
+    if (!frame)
+        return DROP_truncated;
+    if (packet->decision.router_port)
+        route_set_ttl(skb, packet, frame + ETH_HLEN, route_ttl(skb, packet) - packet->decision.hops);
+    struct service_counters *counters = map_lookup(service_counters, &listener);
+    if (counters) {
+        counters->to_packets += packet->segments;
+        counters->to_bytes += packet_wire_bytes(packet);
+    }
+    packet->vni = vni;
+    TRACE(balance, "to member %u (%08x), %s port %u, output %#x", number, member->name.first, trace_address(member->address), bpf_ntohs(member->port), output);
+    if ((output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL) {
+        balance_comes_from(&scratch->balancing, number, OUTPUT_LOCAL | slot, slot);
+        return STEP_TO_MEMBER;
+    }
+    packet->destination[0] = SERVICE_NAME_MAC;
+    packet->destination[1] = member->name.second;
+    store32(packet->destination + 2, bpf_htonl(member->name.first));
+    return tunnel_send(skb, packet, output & OUTPUT_SLOT_MASK, vni, TUNNEL_WORD(TUNNEL_DIRECT_RETURN, 0, slot));
+}
+
+/* ---- from the member ------------------------------------------------------------------------------------------------------------------------------- */
+
+/* The member is no member any more, and what it still sends is what its client waits for: the segment becomes a reset (RFC 9293, 3.5.3 lets one have
+ * data).  What cannot is dropped. */
+static __noinline __u32 balance_reset(struct __sk_buff *skb, const struct packet *packet)
+{
+    if (packet->tuple.protocol != IPPROTO_TCP || packet->flags & PACKET_FRAGMENT || skb->gso_size)
+        return DROP_member_gone;
+    unsigned char *header = frame_at(skb, packet->l4, 20);
+    if (!header)
+        return DROP_member_gone;
+    __u16 before = load16(header + TCP_FLAGS_AT - 1);
+    header[TCP_FLAGS_AT] = TCP_RST | (header[TCP_FLAGS_AT] & TCP_ACK);
+    __u16 after = load16(header + TCP_FLAGS_AT - 1);
+    TRACE(balance, "its connection ends: the segment becomes a reset");
+    return bpf_l4_csum_replace(skb, packet->l4 + 16, before, after, 2) ? DROP_no_buffer : STEP_CONTINUE;
+}
+
+/* What the member in packet->slot answers, to its client. */
+CHECKED_ALONE __u32 balance_answer(struct __sk_buff *skb, struct packet *packet)
+{
+    struct scratch *scratch = scratch_get();
+
+    if (!packet || !scratch)
+        return DROP_no_port;
+    struct balancing *to = &scratch->balancing;
+    struct packet *quoted = NULL;
+    if (related_is_error(packet)) {
+        quoted = related_quoted(skb, packet);
+        if (!quoted)
+            return DROP_unknown_translation;
+    }
+    flow_key_make(&to->key, packet->slot, quoted ? quoted : packet, quoted);
+    const struct balanced_value *value = map_lookup(balanced, &to->key);
+    if (!value)
+        return DROP_unknown_translation;
+    __u32 output = value->output, slot = value->slot, vni = value->vni, number = value->member;
+    const struct service_member *member = service_member_find(number);
+    mac_copy(packet->destination, value->client_mac);
+    address_copy(to->ends.source, value->vip);
+    address_copy(to->ends.destination, value->client);
+    to->ends.source_port = value->vip_port;
+    to->ends.destination_port = value->client_port;
+    __u32 step = STEP_CONTINUE;
+    if (!member || member->name.first != value->name.first || !(member->flags & SERVICE_MEMBER_UP)) {
+        struct flow_entry *entry = map_lookup(connections, &to->key);
+        if (entry && entry->layout == FLOW_LAYOUT && entry->output == OUTPUT_CLIENT)
+            flow_end(entry);
+        step = balance_reset(skb, packet);
+    }
+    if (step == STEP_CONTINUE)
+        step = balance_translate(skb, packet, to, quoted);
+    if (step != STEP_CONTINUE)
+        return step;
+    packet->vni = vni;
+    if ((output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL) {
+        to->value.slot = slot;
+        return STEP_TO_CLIENT;
+    }
+    TRACE(balance, "back to host slot %u, from %s", output & OUTPUT_SLOT_MASK, trace_address(packet->tuple.local));
+    return tunnel_send(skb, packet, output & OUTPUT_SLOT_MASK, vni, TUNNEL_WORD(TUNNEL_DIRECT_RETURN, TUNNEL_HOPS_BACK, slot));
+}
+
+/* ---- ways in ----------------------------------------------------------------------------------------------------------------------------------------- */
+
+/* The steps that are left of a balanced connection's packet. */
+static __always_inline __u32 balance_finish(struct __sk_buff *skb, struct packet *packet, __u32 step)
+{
+    if (step == STEP_BALANCE)
+        step = packet->decision.output == OUTPUT_CLIENT ? balance_answer(skb, packet) : balance_forward(skb, packet);
+    if (step == STEP_TO_MEMBER)
+        step = balance_arrive(skb, packet);
+    if (step == STEP_AT_MEMBER)
+        step = balance_deliver(skb, packet);
+    if (step == STEP_TO_CLIENT)
+        step = balance_return(skb, packet);
+    return step;
+}
+
+/* A balanced connection's packet from host slot 'host', without its outer headers: how it came says 'word', a TUNNEL_WORD. */
+CHECKED_ALONE __u32 balance_from_tunnel(struct __sk_buff *skb, struct packet *packet, __u32 host, __u32 word)
+{
+    struct service_name name = {};
+    struct scratch *scratch = scratch_get();
+
+    if (!packet || !scratch)
+        return DROP_no_port;
+    __u32 step = parse_whole(skb, packet), slot = word >> 8, hops = word >> 4 & 15;
+
+    if (step != STEP_CONTINUE)
+        return step;
+    scratch->balancing.value.slot = slot;
+    if (hops == TUNNEL_HOPS_BACK)
+        return STEP_TO_CLIENT;
+    if (hops || packet->destination[0] != SERVICE_NAME_MAC)
+        return DROP_tunnel_header;
+    name.first = bpf_ntohl(load32(packet->destination + 2));
+    name.second = packet->destination[1];
+    const __u32 *number = map_lookup(service_names, &name);
+    if (!number)
+        return DROP_member_gone;
+    balance_comes_from(&scratch->balancing, *number, OUTPUT_REMOTE | host, slot);
+    return STEP_TO_MEMBER;
+}
+
+#endif

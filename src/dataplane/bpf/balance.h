@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Load balancers, on the host of the client's port.
+ *
+ * Switching and routing lead a client's packet to the balancer's address as to any other, on its own host: there the MAC is behind
+ * OUTPUT_SERVICE.  A new connection gets a member (balance_decide), by a hash into the rows of its listener's pool; its entry names it.  From then
+ * on each packet looks at the member's record only: one that is down or gone ends its connections, and one that has no rows any more goes on
+ * with those it has.
+ *
+ * The member's host translates (balance-member.h), so the packet goes there as it is, of kind DIRECT_RETURN; and what comes back is already from the
+ * balancer's address (balance_return).
+ *
+ * Echo requests to the address are answered here, and where nothing listens a closed port's answer is given. */
+#ifndef WEFT_BPF_BALANCE_H
+#define WEFT_BPF_BALANCE_H
+
+#include "weft/dataplane/bpf/deliver.h"
+#include "weft/dataplane/bpf/router-icmp.h"
+#include "weft/dataplane/bpf/translate.h"
+
+/* Steps, one after the other and each from the program itself, for the sake of the stack that all calls share. */
+#define STEP_BALANCE 0x400u   /* packet->decision leads to or from a member: balance_forward(), balance_answer(). */
+#define STEP_TO_MEMBER 0x401u /* Of this host, as scratch memory's 'value' says: balance_arrive(); */
+#define STEP_AT_MEMBER 0x402u /* translated: balance_deliver(). */
+#define STEP_TO_CLIENT 0x403u /* The client is of this host: balance_return(). */
+
+/* ---- tables --------------------------------------------------------------------------------------------------------------------------- */
+
+static __always_inline const struct service_value *service_find(struct balancing *scratch, __u32 vni, const __u8 *address, __u16 port, __u8 protocol)
+{
+    struct service_key *key = &scratch->service;
+
+    key->vni = vni;
+    key->port = port;
+    key->protocol = protocol;
+    key->pad = 0;
+    address_copy(key->address, address);
+    const struct service_value *value = map_lookup(services, key);
+    return value && value->vni == vni && value->port == port && value->protocol == protocol && value->check == load32(address + 12) ? value : NULL;
+}
+
+static __always_inline const struct service_member *service_member_find(__u32 number)
+{
+    const struct service_member *member = map_lookup(service_members, &number);
+
+    return member && member->number == number ? member : NULL;
+}
+
+/* Does the member, as 'name' says, still serve? */
+static __always_inline bool service_member_serves(const struct service_member *member, __u32 name, __u32 balancer)
+{
+    return member && member->name.first == name && member->balancer == balancer && member->flags & SERVICE_MEMBER_UP && member->output != OUTPUT_NONE;
+}
+
+/* The network of the balancer's address that the packet has been led to. */
+static __always_inline __u32 balance_vni(const struct packet *packet)
+{
+    const struct router_port_config *port = packet->decision.router_port ? router_port_get(packet->decision.router_port) : NULL;
+
+    return port ? port->vni : packet->vni;
+}
+
+/* ---- which member ------------------------------------------------------------------------------------------------------------------------ */
+
+/* The same on every host. */
+static __always_inline __u64 balance_hash(const struct packet *packet, const struct service_value *service)
+{
+    __u64 high = bpf_be64_to_cpu(load64(packet->tuple.local)), low = bpf_be64_to_cpu(load64(packet->tuple.local + 8));
+    __u64 ports = (__u64)bpf_ntohs(packet->tuple.local_port) << 16 | bpf_ntohs(packet->tuple.remote_port), hash = service->seed;
+    __u32 length = service->source_length;
+
+    if (service->flags & SERVICE_BY_SOURCE) {
+        ports = 0;
+        if (length <= 64)
+            low = 0;
+        else if (length < 128)
+            low &= ~0ull << ((128 - length) & 63);
+        if (!length)
+            high = 0;
+        else if (length < 64)
+            high &= ~0ull << ((64 - length) & 63);
+    }
+    hash = (hash ^ high) * 0x9e3779b97f4a7c15ull;
+    hash = (hash ^ hash >> 32 ^ low) * 0xbf58476d1ce4e5b9ull;
+    hash = (hash ^ hash >> 29 ^ ports) * 0x94d049bb133111ebull;
+    hash = (hash ^ hash >> 32) * 0xd6e8feb86659fd93ull;
+    return hash ^ hash >> 32;
+}
+
+/* Whose the row is that 32 bits of a hash choose; 0: nobody's. */
+static __always_inline __u32 balance_row(const struct service_value *service, __u32 hash)
+{
+    __u32 row = (__u64)hash * service->n_rows >> 32;
+    __u64 place = row % SERVICE_ROWS_PER_BLOCK;
+    struct service_rows_key key = {.pool = service->pool, .index = row / SERVICE_ROWS_PER_BLOCK};
+    const struct service_rows *block = map_lookup(service_rows, &key);
+
+#ifdef __bpf__
+    asm volatile("" : "+r"(place)); /* The verifier shall see the bound below, which clang knows to hold. */
+#endif
+    if (!block || block->pool != key.pool || block->index != key.index || place >= SERVICE_ROWS_PER_BLOCK)
+        return 0;
+    return block->rows[place].owner;
+}
+
+static __always_inline __u64 balance_use(__u32 number)
+{
+    const struct service_use *use = map_lookup(member_use, &number);
+
+    return use ? *(const volatile __u64 *)&use->n_connections : 0;
+}
+
+static __always_inline bool balance_may_call(const struct packet *packet, const struct service_value *service)
+{
+    struct service_source_key key ON_STACK = {.prefix_length = 32 + 128, .listener = service->listener};
+
+    if (!(service->flags & SERVICE_RESTRICTED))
+        return true;
+    address_copy(key.address, packet->tuple.local);
+    const __u64 *value = map_lookup(service_sources, &key);
+    __u64 found = value ? *(const volatile __u64 *)value : 0;
+    return value && (__u32)found == key.listener && found >> 32 == (packet->flags & PACKET_IPV4 ? RULE_IPV4 : RULE_IPV6);
+}
+
+/* A member for a new connection; 0: there is none. */
+static __always_inline __u32 balance_choose(const struct packet *packet, const struct service_value *service)
+{
+    __u64 hash = balance_hash(packet, service);
+
+    if (!service->pool || !service->n_rows)
+        return 0;
+    __u32 number = balance_row(service, hash);
+    if (service->flags & SERVICE_LEAST && number) {
+        __u32 other = balance_row(service, hash >> 32);
+        if (other && balance_use(other) < balance_use(number))
+            number = other;
+    }
+    return number;
+}
+
+static __always_inline void balance_count_refused(__u32 listener)
+{
+    struct service_counters *counters = map_lookup(service_counters, &listener);
+
+    if (counters)
+        counters->n_refused++;
+}
+
+/* Takes a member for a connection that has none. */
+static __always_inline __u32 balance_begin(struct packet *packet, const struct service_value *service)
+{
+    __u32 listener = service->listener;
+    struct service_counters *counters = map_lookup(service_counters, &listener);
+    const struct service_use *use = map_lookup(listener_use, &listener);
+
+    if (service->limit && use && *(const volatile __u64 *)&use->n_connections >= service->limit) {
+        balance_count_refused(listener);
+        return DROP_service_limit;
+    }
+    __u32 number = balance_choose(packet, service);
+    const struct service_member *member = number ? service_member_find(number) : NULL;
+    if (!member || !service_member_serves(member, member->name.first, service->balancer)) {
+        TRACE(balance, "nobody serves: %u rows in pool %u, member %u", service->n_rows, service->pool, number);
+        balance_count_refused(listener);
+        return DROP_service_no_member;
+    }
+    TRACE(balance, "new connection: member %u (%08x), %s port %u", number, member->name.first, trace_address(member->address), bpf_ntohs(member->port));
+    packet->decision.output = OUTPUT_MEMBER | number;
+    packet->decision.object = member->name.first;
+    packet->decision.gateway = listener;
+    packet->decision.flags = DECISION_BOUND;
+    if (counters)
+        counters->n_connections++;
+    return STEP_CONTINUE;
+}
+
+/* A packet that the workload in packet->slot sends has come to a balancer's address.  STEP_CONTINUE: packet->decision says which member has the
+ * connection. */
+CHECKED_ALONE __u32 balance_decide(struct __sk_buff *skb, struct packet *packet, const struct port_config *port, struct flow_entry *entry)
+{
+    struct scratch *scratch = scratch_get();
+
+    if (!packet || !port || !scratch || !(packet->flags & (PACKET_IPV4 | PACKET_IPV6)))
+        return DROP_unknown_destination;
+    if (entry && !output_is_service(packet->decision.output)) {
+        TRACE(balance, "the address is no load balancer's any more");
+        flow_end(entry);
+        return DROP_member_gone;
+    }
+    __u32 vni = balance_vni(packet), error = PUNT_WORD(PUNT_UNREACHABLE, UNREACHABLE_PORT, 0), step;
+    __u8 protocol = packet->tuple.protocol;
+    const struct service_value *service = service_find(&scratch->balancing, vni, packet->tuple.remote, 0, 0);
+    if (!service)
+        return DROP_unknown_destination; /* The MAC is the balancer's, the address is not. */
+    bool is_up = service->flags & SERVICE_UP;
+    if (is_up && router_is_asked_for_echo(packet)) {
+        TRACE(balance, "echo to a load balancer's address");
+        return router_echo(skb, packet);
+    }
+    if (packet->flags & PACKET_LATER_FRAGMENT && !(packet->flags & PACKET_HAS_FLOW))
+        return DROP_fragment_unknown;
+    service = service_find(&scratch->balancing, vni, packet->tuple.remote, packet->tuple.remote_port, protocol);
+    if (!is_up || !service || !(service->flags & SERVICE_UP) || !translate_has_ports(protocol)) {
+        step = DROP_service_no_listener;
+        if (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6)
+            error = 0;
+        else if (!translate_has_ports(protocol))
+            error = PUNT_WORD(PUNT_UNREACHABLE, UNREACHABLE_PROTOCOL, 0);
+    } else if (!balance_may_call(packet, service)) {
+        step = DROP_service_denied;
+        error = 0;
+    } else if (entry && output_is_member(entry->output)) { /* The way to the address is another, or was judged again. */
+        packet->decision.output = entry->output;
+        packet->decision.object = balanced_member_name(entry);
+        packet->decision.gateway = balanced_listener(entry);
+        packet->decision.flags = DECISION_BOUND;
+        return STEP_CONTINUE;
+    } else if (entry) {
+        flow_end(entry); /* The address was somebody else's: the next packet begins anew. */
+        return DROP_member_gone;
+    } else {
+        step = balance_begin(packet, service);
+    }
+    if (step != STEP_CONTINUE && error && !(packet->flags & PACKET_LATER_FRAGMENT))
+        punt_frame(skb, packet, port, error);
+    return step;
+}
+
+/* ---- known connections ----------------------------------------------------------------------------------------------------------------------- */
+
+/* A packet of the port's workload whose entry is a balanced connection's, of a client or of a member.  STEP_CONTINUE: it has to be decided
+ * again; STEP_BALANCE: packet->decision says where it goes. */
+CHECKED_ALONE __u32 balance_known(struct __sk_buff *skb, struct packet *packet, const struct port_config *port, struct flow_entry *entry)
+{
+    if (!packet || !port || !entry)
+        return DROP_no_port;
+    __u32 output = entry->output;
+    bool is_client = output_is_member(output);
+
+    if (*(volatile __u32 *)&entry->stamp != packet->stamp || !mac_same(packet->source, port->mac))
+        return STEP_CONTINUE;
+    if (is_client && (entry->output_generation != BALANCED_DECIDED || !mac_same(entry->remote_mac, packet->destination) ||
+                      (entry->flags & FLOW_ROUTED && !route_holds(skb, packet, entry))))
+        return STEP_CONTINUE;
+    if (port->flags & PORT_POLICY) {
+        __u32 step = flow_track(skb, packet, port, entry, packet->slot);
+        if (step != STEP_CONTINUE)
+            return step;
+    }
+    if (packet_is_first_fragment(packet))
+        fragment_note(packet, port, packet->slot, 0);
+    flow_get_decision(entry, packet);
+    packet->decision.object = balanced_member_name(entry);
+    packet->decision.gateway = balanced_listener(entry);
+    flow_account(entry, packet, 0);
+    TRACE(flow, is_client ? "known connection of a load balancer" : "known connection that came by a load balancer");
+    return STEP_BALANCE;
+}
+
+/* An ICMP error that the workload sends: is it about a balanced connection of its port?  Then STEP_BALANCE. */
+CHECKED_ALONE __u32 balance_error(struct __sk_buff *skb, struct packet *packet)
+{
+    struct flow_key key ON_STACK;
+
+    if (!packet)
+        return DROP_no_port;
+    struct packet *quoted = related_quoted(skb, packet);
+    if (!quoted)
+        return STEP_CONTINUE;
+    flow_key_make(&key, packet->slot, quoted, true);
+    const struct flow_entry *entry = flow_find(&key, quoted, true);
+    if (!entry || !output_is_service(entry->output))
+        return STEP_CONTINUE;
+    flow_get_decision(entry, packet);
+    packet->decision.object = balanced_member_name(entry);
+    packet->decision.gateway = balanced_listener(entry);
+    TRACE(balance, "an error about a balanced connection");
+    return STEP_BALANCE;
+}
+
+/* ---- answers: at the client's host -------------------------------------------------------------------------------------------------------- */
+
+/* What a member answers, translated, for a client's port of this host: it gets it from whom it called. */
+CHECKED_ALONE __u32 balance_return(struct __sk_buff *skb, struct packet *packet)
+{
+    struct flow_key key ON_STACK;
+    struct scratch *scratch = scratch_get();
+    __u32 slot = scratch ? scratch->balancing.value.slot : 0, epoch;
+    const struct port_config *port = port_config_get(slot, &epoch);
+
+    if (!packet || !port || !slot)
+        return DROP_unknown_destination;
+    packet->drop_slot = slot;
+    if (packet->flags & PACKET_FROM_TUNNEL && packet->flags & PACKET_LATER_FRAGMENT) {
+        __u32 step = fragment_take(packet, NULL, slot, 0);
+        if (step != STEP_CONTINUE)
+            return step;
+    }
+    const struct packet *named = packet;
+    bool is_error = related_is_error(packet);
+    if (is_error) {
+        named = related_quoted(skb, packet);
+        if (!named)
+            return DROP_unknown_translation;
+    }
+    flow_key_make(&key, slot, named, !is_error);
+    struct flow_entry *entry = flow_find(&key, named, !is_error);
+    unsigned char *frame = frame_at(skb, 0, ETH_HLEN);
+    if (!entry || !output_is_member(entry->output) || entry->generation != port->generation || !frame)
+        return DROP_unknown_translation;
+    mac_copy(packet->source, entry->remote_mac);
+    mac_copy(frame, packet->destination);
+    mac_copy(frame + 6, packet->source);
+    if (packet->flags & PACKET_FROM_TUNNEL && packet_is_first_fragment(packet))
+        fragment_note(packet, NULL, slot, 0);
+    packet->vni = port->vni;
+    packet->decision = (struct decision){};
+    __u32 listener = balanced_listener(entry);
+    struct service_counters *counters = map_lookup(service_counters, &listener);
+    if (counters) {
+        counters->from_packets += packet->segments;
+        counters->from_bytes += packet_wire_bytes(packet);
+    }
+    if (!(port->flags & (PORT_INGRESS_POLICY | PORT_ROUTER_FIREWALL)) && !is_error)
+        flow_account(entry, packet, 1);
+    TRACE(balance, "back to the client, from %s", trace_address(packet->tuple.local));
+    return deliver_local(skb, packet, slot);
+}
+
+#endif

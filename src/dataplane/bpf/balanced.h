@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What an entry of a connection through a load balancer is, and what goes with it.
+ *
+ * At the client's port: 'output' is OUTPUT_MEMBER | the member's number, next_mac holds the first bits of its id, and the listener's number.
+ * At the member's port: 'output' is OUTPUT_CLIENT, and 'balanced' has under the entry's key where the client is.  Neither output ever changes
+ * to another kind while the entry lives.  'output_generation' is BALANCED_DECIDED, which is no generation of a host beyond all slots: who compares
+ * it as for other outputs finds that the entry is not current, and goes on to where balanced ones are looked at. */
+#ifndef WEFT_BPF_BALANCED_H
+#define WEFT_BPF_BALANCED_H
+
+#include "weft/dataplane/bpf/maps.h"
+#include "weft/dataplane/bpf/packet.h"
+
+#define BALANCED_DECIDED 0xffffu
+#define BALANCED_AGAIN 0xfffeu /* The verdict was renewed by a received frame; the way is for the next one that is sent to decide. */
+
+static __always_inline bool output_is_service(__u32 output)
+{
+    return (output & OUTPUT_KIND_MASK) == OUTPUT_SERVICE;
+}
+
+static __always_inline bool output_is_member(__u32 output)
+{
+    return (output & ~OUTPUT_MEMBER_MASK) == OUTPUT_MEMBER;
+}
+
+static __always_inline void balanced_note_member(struct flow_entry *entry, __u32 name, __u32 listener)
+{
+    store16(entry->next_mac, name);
+    store16(entry->next_mac + 2, name >> 16);
+    store16(entry->next_mac + 4, listener);
+}
+
+static __always_inline __u32 balanced_member_name(const struct flow_entry *entry)
+{
+    return load16(entry->next_mac) | (__u32)load16(entry->next_mac + 2) << 16;
+}
+
+static __always_inline __u32 balanced_listener(const struct flow_entry *entry)
+{
+    return load16(entry->next_mac + 4);
+}
+
+/* A client's entry comes or goes. */
+static __noinline void balanced_count(__u32 listener, __u32 member, __s64 change)
+{
+    struct service_use *use = map_lookup(listener_use, &listener);
+
+    if (use)
+        __sync_fetch_and_add(&use->n_connections, change);
+    use = map_lookup(member_use, &member);
+    if (use)
+        __sync_fetch_and_add(&use->n_connections, change);
+}
+
+static __always_inline void balanced_name_of(struct balanced_name *ret, const struct balanced_value *value, __u8 protocol)
+{
+    ret->vni = value->vni;
+    ret->member = value->member;
+    ret->client_port = value->client_port;
+    ret->vip_port = value->vip_port;
+    ret->protocol = protocol;
+    ret->pad[0] = ret->pad[1] = ret->pad[2] = 0;
+    address_copy(ret->client, value->client);
+    address_copy(ret->vip, value->vip);
+}
+
+/* Takes away what 'balanced' has for a member's entry that ends. */
+static __noinline void balanced_remove(const struct flow_key *key)
+{
+    struct scratch *scratch = scratch_get();
+    const struct balanced_value *value = map_lookup(balanced, key);
+
+    if (!scratch || !value)
+        return;
+    if (value->flags & BALANCED_NAMED) {
+        balanced_name_of(&scratch->gone, value, key->owner >> 24);
+        map_delete(balanced_names, &scratch->gone);
+    }
+    map_delete(balanced, key);
+}
+
+/* What the entry of a balanced connection stands for is over. */
+static __always_inline void balanced_forget(const struct flow_key *key, __u32 output, __u32 listener)
+{
+    if (output == OUTPUT_CLIENT)
+        balanced_remove(key);
+    else if (output_is_member(output))
+        balanced_count(listener, output & OUTPUT_MEMBER_MASK, -1);
+}
+
+#endif

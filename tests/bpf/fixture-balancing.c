@@ -1,0 +1,130 @@
+/* Load balancers: see fixture-balancing.h. */
+#include "fixture-balancing.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "weft/base/util.h"
+
+static void put(struct pipeline *pipeline, const char *table, const void *key, const void *value)
+{
+    if (pipeline_update(pipeline, table, key, value))
+        abort();
+}
+
+struct service_member *fixture_member(struct pipeline *pipeline, uint32_t number)
+{
+    return pipeline_lookup(pipeline, "service_members", &number);
+}
+
+static struct service_key service_key(const char *address, uint8_t protocol, uint16_t port)
+{
+    struct service_key key = {.vni = 7, .port = htons(port), .protocol = protocol};
+
+    frame_address(address, key.address);
+    return key;
+}
+
+struct service_value *fixture_service(struct pipeline *pipeline, const char *address, uint8_t protocol, uint16_t port)
+{
+    struct service_key key = service_key(address, protocol, port);
+
+    return pipeline_lookup(pipeline, "services", &key);
+}
+
+static void add_service(struct pipeline *pipeline, const char *address, uint8_t protocol, uint16_t port, const struct service_value *value)
+{
+    struct service_key key = service_key(address, protocol, port);
+    struct service_value row = *value;
+
+    row.vni = key.vni;
+    row.port = key.port;
+    row.protocol = protocol;
+    row.balancer = FIXTURE_BALANCER;
+    row.seed = 4711;
+    memcpy(&row.check, key.address + 12, 4);
+    frame_mac("L", row.mac);
+    put(pipeline, "services", &key, &row);
+}
+
+static void add_pool(struct pipeline *pipeline, uint32_t pool, uint32_t n_rows, uint16_t first, uint16_t second)
+{
+    struct service_rows rows = {.pool = pool};
+
+    for (uint32_t i = 0; i < n_rows; i++)
+        rows.rows[i].owner = i % 2 ? second : first;
+    put(pipeline, "service_rows", &(struct service_rows_key){pool, 0}, &rows);
+}
+
+static void add_listener(struct pipeline *pipeline, uint32_t listener, uint8_t flags, uint32_t limit, uint16_t first, uint16_t second)
+{
+    static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
+    uint32_t n_rows = !first ? 0 : first == second ? 1 : 10;
+
+    for (uint32_t ipv6 = 0; ipv6 < 2; ipv6++) {
+        struct service_value value = {.flags = flags, .listener = listener, .pool = listener + 20 * ipv6, .n_rows = n_rows, .limit = limit,
+                                      .source_length = ipv6 ? 64 : 96 + 24};
+
+        if (n_rows)
+            add_pool(pipeline, value.pool, n_rows, (uint16_t)(first + 5 * ipv6), (uint16_t)(second + 5 * ipv6));
+        for (size_t i = 0; i < ARRAY_SIZE(protocols); i++)
+            add_service(pipeline, ipv6 ? "fd01::200" : "10.0.0.200", protocols[i], (uint16_t)(79 + listener), &value);
+    }
+}
+
+static void add_member(struct pipeline *pipeline, uint32_t number, uint32_t vni, const char *address, const char *mac, uint16_t port, uint32_t output)
+{
+    struct service_member member = {.number = number, .name = {0x70000000u | number, 0xab}, .flags = SERVICE_MEMBER_UP, .balancer = FIXTURE_BALANCER,
+                                    .vni = vni, .output = output, .port = htons(port), .mtu = 1450};
+
+    frame_address(address, member.address);
+    frame_mac(mac, member.mac);
+    put(pipeline, "service_members", &number, &member);
+    put(pipeline, "service_names", &member.name, &number);
+}
+
+static void add_source(struct pipeline *pipeline, uint32_t listener, const char *address)
+{
+    struct service_source_key key = {.prefix_length = 32 + 128, .listener = listener};
+    uint64_t value = (uint64_t)(strchr(address, ':') ? RULE_IPV6 : RULE_IPV4) << 32 | listener;
+
+    frame_address(address, key.address);
+    put(pipeline, "service_sources", &key, &value);
+}
+
+void fixture_balancing(struct pipeline *pipeline)
+{
+    static const char *const addresses[2][5] = {{"10.0.0.2", "10.0.0.101", "10.0.0.1", "10.0.0.8", "10.0.2.1"},
+                                                {"fd01::2", "fd01::101", "fd01::1", "fd01::8", "fd03::1"}};
+    const struct service_value address = {.flags = SERVICE_UP};
+
+    fixture_fdb(pipeline, "fdb", 7, "L", OUTPUT_SERVICE);
+    for (uint32_t ipv6 = 0; ipv6 < 2; ipv6++) {
+        const char *vip = ipv6 ? "fd01::200" : "10.0.0.200";
+        uint32_t first = 1 + 5 * ipv6;
+
+        fixture_neighbor(pipeline, 7, vip, "L");
+        add_service(pipeline, vip, 0, 0, &address);
+        add_member(pipeline, first, 7, addresses[ipv6][0], "B", 8080, OUTPUT_LOCAL | 2);
+        add_member(pipeline, first + 1, 7, addresses[ipv6][1], "M", 8080, OUTPUT_REMOTE | 1);
+        add_member(pipeline, first + 2, 7, addresses[ipv6][2], "A", 8081, OUTPUT_LOCAL | 1);
+        add_member(pipeline, first + 3, 7, addresses[ipv6][3], "H", 8080, OUTPUT_LOCAL | 8);
+        add_member(pipeline, first + 4, 11, addresses[ipv6][4], "K", 8080, OUTPUT_LOCAL | 11);
+    }
+    add_listener(pipeline, 1, SERVICE_UP, 0, 1, 2);
+    add_listener(pipeline, 2, SERVICE_UP, 0, 1, 1);
+    add_listener(pipeline, 3, SERVICE_UP, 0, 2, 2);
+    add_listener(pipeline, 4, SERVICE_UP, 0, 3, 3);
+    add_listener(pipeline, 5, SERVICE_UP, 0, 4, 4);
+    add_listener(pipeline, 6, SERVICE_UP, 0, 5, 5);
+    add_listener(pipeline, 7, SERVICE_UP, 0, 0, 0);
+    add_listener(pipeline, 8, SERVICE_UP | SERVICE_RESTRICTED, 0, 1, 2);
+    add_listener(pipeline, 9, SERVICE_UP | SERVICE_BY_SOURCE, 0, 1, 2);
+    add_listener(pipeline, 10, 0, 0, 1, 1);
+    add_listener(pipeline, 11, SERVICE_UP | SERVICE_LEAST, 0, 1, 2);
+    add_listener(pipeline, 12, SERVICE_UP, 2, 1, 1);
+    add_source(pipeline, 8, "10.0.0.2");
+    add_source(pipeline, 8, "fd01::2");
+}

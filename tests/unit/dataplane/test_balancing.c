@@ -1,0 +1,657 @@
+/* Load balancers, frame by frame: see conversation.h and tests/bpf/fixture-balancing.h. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "conversation.h"
+#include "fixture-balancing.h"
+#include "weft/base/util.h"
+
+static int set_up_balancing(void **state)
+{
+    set_up(state);
+    fixture_balancing(pipeline);
+    return 0;
+}
+
+static uint64_t in_use(const char *table, uint32_t number)
+{
+    return ((struct service_use *)pipeline_lookup(pipeline, table, &number))->n_connections;
+}
+
+static struct service_counters *counters(uint32_t listener)
+{
+    return pipeline_lookup(pipeline, "service_counters", &listener);
+}
+
+static void all_ends(void)
+{
+    all_connections_end();
+    assert_int_equal(n_entries("balanced"), 0);
+    assert_int_equal(n_entries("balanced_names"), 0);
+    for (uint32_t number = 0; number <= 12; number++) {
+        assert_int_equal(in_use("listener_use", number), 0);
+        assert_int_equal(in_use("member_use", number), 0);
+    }
+}
+
+static void expect_stage(const char *stage)
+{
+    for (size_t i = 0; i < result.n_steps; i++)
+        if (strcmp(result.steps[i].stage, stage) == 0)
+            return;
+    fail_msg("no step of stage '%s'", stage);
+}
+
+/* What host 1 gets: kind DIRECT_RETURN, 'hops', and the client's slot. */
+static void expect_sent(uint32_t hops, uint32_t slot, const char *text)
+{
+    const uint8_t *vxlan;
+
+    expect_host(1, text);
+    vxlan = result.outputs[0].bytes + TUNNEL_OVERHEAD_IPV4 - 8;
+    assert_int_equal((vxlan[1] & 15) << 16 | vxlan[2] << 8 | vxlan[3], slot);
+    assert_int_equal(vxlan[7], TUNNEL_DIRECT_RETURN << 4 | hops);
+}
+
+/* ---- on one host -------------------------------------------------------------------------------------------------------------- */
+
+static void a_member_of_this_host_serves(void **state)
+{
+    static const char *const protocols[] = {"tcp", "udp", "sctp"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(protocols); i++) {
+        const char *begin = i ? "" : " S", *go_on = i ? "" : " A", *answer = i ? "" : " SA";
+
+        if (i == 2) { /* Its checksum is not computed in tests of frames; that ports change it is seen elsewhere. */
+            say(1, "A>L ip 10.0.0.1>10.0.0.200 sctp 4000>81 +9");
+            expect_port(2, NULL);
+            continue;
+        }
+        for (int round = 0; round < 3; round++) {
+            say(1, frame_text("A>L ip 10.0.0.1>10.0.0.200 %s 4000>81%s +7", protocols[i], round ? go_on : begin));
+            expect_port(2, frame_text("L>B ip 10.0.0.1>10.0.0.2 %s 4000>8080%s +7", protocols[i], round ? go_on : begin));
+            expect_stage("balance");
+            say(2, frame_text("B>A ip 10.0.0.2>10.0.0.1 %s 8080>4000%s +3", protocols[i], round ? go_on : answer));
+            expect_port(1, frame_text("L>A ip 10.0.0.200>10.0.0.1 %s 81>4000%s +3", protocols[i], round ? go_on : answer));
+        }
+    }
+    assert_int_equal(n_entries("connections"), 6);
+    assert_int_equal(in_use("listener_use", 2), 3);
+    assert_int_equal(in_use("member_use", 1), 3);
+    assert_int_equal(counters(2)->n_connections, 3);
+    assert_int_equal(counters(2)->to_packets, 7);
+    assert_int_equal(counters(2)->from_packets, 6);
+    all_ends();
+}
+
+static void ipv6_is_served(void **state)
+{
+    static const char *const protocols[] = {"tcp", "udp"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(protocols); i++)
+        for (int round = 0; round < 3; round++) {
+            const char *forth = i ? "" : round ? " A" : " S", *back = i ? "" : round ? " A" : " SA";
+
+            say(1, frame_text("A>L ip6 fd01::1>fd01::200 %s 4000>81%s +7", protocols[i], forth));
+            expect_port(2, frame_text("L>B ip6 fd01::1>fd01::2 %s 4000>8080%s +7", protocols[i], forth));
+            say(2, frame_text("B>A ip6 fd01::2>fd01::1 %s 8080>4000%s +3", protocols[i], back));
+            expect_port(1, frame_text("L>A ip6 fd01::200>fd01::1 %s 81>4000%s +3", protocols[i], back));
+        }
+    say(10, "J>S ip6 fd02::1>fd01::200 tcp 4000>85 S");
+    expect_port(11, "L>K ip6 fd02::1>fd03::1 ttl=63 tcp 4000>8080 S");
+    say(11, "K>U ip6 fd03::1>fd02::1 tcp 8080>4000 SA");
+    expect_port(10, "S>J ip6 fd01::200>fd02::1 tcp 85>4000 SA");
+    say(1, "A>L ip6 fd01::1>fd01::200 tcp 4000>83 S");
+    expect_port(1, "L>A ip6 fd01::200>fd01::1 tcp 4000>8081 S");
+    say(1, "A>L ip6 fd01::1>fd01::200 tcp 8081>4000 SA");
+    expect_port(1, "L>A ip6 fd01::200>fd01::1 tcp 83>4000 SA");
+    say(1, "A>L ip6 fd01::1>fd01::200 udp 5000>82 +9");
+    expect_host(1, "A>02:ab:70:00:00:07 ip6 fd01::1>fd01::200 udp 5000>82 +9");
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/15/1 X>A ip6 fd01::200>fd01::1 udp 82>5000 +9");
+    expect_port(1, "L>A ip6 fd01::200>fd01::1 udp 82>5000 +9");
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/0/5 M>02:ab:70:00:00:06 ip6 fd01::101>fd01::200 udp 5000>81 +9");
+    expect_port(2, "L>B ip6 fd01::101>fd01::2 udp 5000>8080 +9");
+    say(2, "B>M ip6 fd01::2>fd01::101 udp 8080>5000 +9");
+    expect_sent(TUNNEL_HOPS_BACK, 5, "B>M ip6 fd01::200>fd01::101 udp 81>5000 +9");
+    all_ends();
+}
+
+static void the_member_answers_wherever_it_thinks(void **state)
+{
+    /* By a router's MAC, and by one that nobody has. */
+    static const char *const macs[] = {"R", "Q"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(macs); i++) {
+        say(10, "J>S ip 10.0.1.1>10.0.0.200 tcp 4000>81 S");
+        expect_port(2, "L>B ip 10.0.1.1>10.0.0.2 ttl=63 tcp 4000>8080 S");
+        say(2, frame_text("B>%s ip 10.0.0.2>10.0.1.1 tcp 8080>4000 SA", macs[i]));
+        expect_port(10, "S>J ip 10.0.0.200>10.0.1.1 tcp 81>4000 SA");
+    }
+    all_ends();
+}
+
+static void a_member_in_a_network_without_a_way(void **state)
+{
+    fixture_router_port(pipeline, 2)->flags = 0; /* Nothing leads from network 7 to network 11. */
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>85 S");
+    expect_port(11, "L>K ip 10.0.0.1>10.0.2.1 tcp 4000>8080 S");
+    say(11, "K>U ip 10.0.2.1>10.0.0.1 tcp 8080>4000 SA");
+    expect_port(1, "L>A ip 10.0.0.200>10.0.0.1 tcp 85>4000 SA");
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>85 A");
+    expect_port(11, "L>K ip 10.0.0.1>10.0.2.1 tcp 4000>8080 A");
+    all_ends();
+}
+
+static void a_member_calls_its_own_balancer(void **state)
+{
+    for (int round = 0; round < 2; round++) {
+        say(1, round ? "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>83 A" : "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>83 S");
+        expect_port(1, round ? "L>A ip 10.0.0.200>10.0.0.1 tcp 4000>8081 A" : "L>A ip 10.0.0.200>10.0.0.1 tcp 4000>8081 S");
+        say(1, round ? "A>L ip 10.0.0.1>10.0.0.200 tcp 8081>4000 A" : "A>L ip 10.0.0.1>10.0.0.200 tcp 8081>4000 SA");
+        expect_port(1, round ? "L>A ip 10.0.0.200>10.0.0.1 tcp 83>4000 A" : "L>A ip 10.0.0.200>10.0.0.1 tcp 83>4000 SA");
+    }
+    all_ends();
+}
+
+static void a_member_calls_itself_from_its_own_port(void **state)
+{
+    uint16_t port;
+
+    /* The very key of the client's entry is what the member's would have. */
+    fixture_member(pipeline, 3)->port = htons(83);
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 83>83 S");
+    expect_port(1, NULL);
+    port = (uint16_t)(result.outputs[0].bytes[34] << 8 | result.outputs[0].bytes[35]);
+    assert_int_not_equal(port, 83);
+    expect_port(1, frame_text("L>A ip 10.0.0.200>10.0.0.1 tcp %u>83 S", port));
+    say(1, frame_text("A>L ip 10.0.0.1>10.0.0.200 tcp 83>%u SA", port));
+    expect_port(1, "L>A ip 10.0.0.200>10.0.0.1 tcp 83>83 SA");
+    assert_int_equal(n_entries("balanced_names"), 1);
+    all_ends();
+}
+
+/* ---- between hosts --------------------------------------------------------------------------------------------------------------- */
+
+static void a_member_of_another_host_serves(void **state)
+{
+    for (int round = 0; round < 2; round++) {
+        say(1, round ? "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>82 A" : "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>82 S");
+        expect_sent(0, 1, round ? "A>02:ab:70:00:00:02 ip 10.0.0.1>10.0.0.200 tcp 4000>82 A" : "A>02:ab:70:00:00:02 ip 10.0.0.1>10.0.0.200 tcp 4000>82 S");
+        say(TUNNEL, round ? "outer 192.0.2.2>192.0.2.1 7 2/15/1 X>A ip 10.0.0.200>10.0.0.1 tcp 82>4000 A"
+                          : "outer 192.0.2.2>192.0.2.1 7 2/15/1 X>A ip 10.0.0.200>10.0.0.1 tcp 82>4000 SA");
+        expect_port(1, round ? "L>A ip 10.0.0.200>10.0.0.1 tcp 82>4000 A" : "L>A ip 10.0.0.200>10.0.0.1 tcp 82>4000 SA");
+    }
+    all_ends();
+}
+
+static void a_client_of_another_host_is_served(void **state)
+{
+    for (int round = 0; round < 2; round++) {
+        say(TUNNEL, round ? "outer 192.0.2.2>192.0.2.1 7 2/0/5 M>02:ab:70:00:00:01 ip 10.0.0.101>10.0.0.200 tcp 4000>81 A"
+                          : "outer 192.0.2.2>192.0.2.1 7 2/0/5 M>02:ab:70:00:00:01 ip 10.0.0.101>10.0.0.200 tcp 4000>81 S");
+        expect_port(2, round ? "L>B ip 10.0.0.101>10.0.0.2 tcp 4000>8080 A" : "L>B ip 10.0.0.101>10.0.0.2 tcp 4000>8080 S");
+        say(2, round ? "B>M ip 10.0.0.2>10.0.0.101 tcp 8080>4000 A" : "B>M ip 10.0.0.2>10.0.0.101 tcp 8080>4000 SA");
+        expect_sent(TUNNEL_HOPS_BACK, 5, round ? "B>M ip 10.0.0.200>10.0.0.101 tcp 81>4000 A" : "B>M ip 10.0.0.200>10.0.0.101 tcp 81>4000 SA");
+    }
+    /* The client moves: to another slot. */
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/0/6 M>02:ab:70:00:00:01 ip 10.0.0.101>10.0.0.200 tcp 4000>81 A");
+    expect_port(2, NULL);
+    say(2, "B>M ip 10.0.0.2>10.0.0.101 tcp 8080>4000 A");
+    expect_sent(TUNNEL_HOPS_BACK, 6, "B>M ip 10.0.0.200>10.0.0.101 tcp 81>4000 A");
+    all_ends();
+}
+
+static void what_hosts_send_is_looked_at(void **state)
+{
+    /* A member that is none; one of another balancer; one of another host; answers to nobody, and to nobody's port. */
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/0/5 M>02:ab:70:00:00:77 ip 10.0.0.101>10.0.0.200 tcp 4000>81 S");
+    expect_drop(DROP_member_gone);
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/0/5 M>02:ab:70:00:00:02 ip 10.0.0.101>10.0.0.200 tcp 4000>81 S");
+    expect_drop(DROP_member_gone);
+    fixture_member(pipeline, 1)->balancer++;
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/0/5 M>02:ab:70:00:00:01 ip 10.0.0.101>10.0.0.200 tcp 4000>81 S");
+    expect_drop(DROP_service_no_listener);
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/3/5 M>02:ab:70:00:00:01 ip 10.0.0.101>10.0.0.200 tcp 4000>81 S");
+    expect_drop(DROP_tunnel_header);
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/15/1 X>A ip 10.0.0.200>10.0.0.1 tcp 82>4000 A");
+    expect_drop(DROP_unknown_translation);
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/15/999 X>A ip 10.0.0.200>10.0.0.1 tcp 82>4000 A");
+    expect_drop(DROP_unknown_destination);
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/0/1 M>* ip 10.0.0.200>10.0.0.1 tcp 82>4000 A");
+    expect_drop(DROP_tunnel_header);
+    assert_int_equal(n_entries("connections"), 0);
+}
+
+/* ---- collisions --------------------------------------------------------------------------------------------------------------------- */
+
+static void a_client_that_knows_the_member_itself(void **state)
+{
+    uint16_t port;
+
+    say(1, "A>B ip 10.0.0.1>10.0.0.2 tcp 4000>8080 S");
+    expect_port(2, NULL);
+    fixture_policy(pipeline, 2, FIXTURE_ALLOW_ALL, FIXTURE_ALLOW_ALL); /* So that the member has an entry of it. */
+    change_epoch(2);
+    say(1, "A>B ip 10.0.0.1>10.0.0.2 tcp 4000>8080 S");
+    expect_port(2, NULL);
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 S");
+    expect_port(2, NULL);
+    port = (uint16_t)(result.outputs[0].bytes[34] << 8 | result.outputs[0].bytes[35]);
+    assert_int_not_equal(port, 4000);
+    assert_true(port >= 1024);
+    expect_port(2, frame_text("L>B ip 10.0.0.1>10.0.0.2 tcp %u>8080 S", port));
+    say(2, frame_text("B>A ip 10.0.0.2>10.0.0.1 tcp 8080>%u SA", port));
+    expect_port(1, "L>A ip 10.0.0.200>10.0.0.1 tcp 81>4000 SA");
+    say(2, "B>A ip 10.0.0.2>10.0.0.1 tcp 8080>4000 SA");
+    expect_port(1, "B>A ip 10.0.0.2>10.0.0.1 tcp 8080>4000 SA");
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 A");
+    expect_port(2, frame_text("L>B ip 10.0.0.1>10.0.0.2 tcp %u>8080 A", port));
+    assert_int_equal(n_entries("balanced_names"), 1);
+    all_ends();
+}
+
+static void two_listeners_and_one_member(void **state)
+{
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 udp 4000>81 +9");
+    expect_port(2, "L>B ip 10.0.0.1>10.0.0.2 udp 4000>8080 +9");
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 udp 4000>91 +9");
+    expect_port(2, NULL);
+    assert_int_equal(n_entries("balanced_names"), 1);
+    assert_int_equal(n_entries("balanced"), 2);
+    all_ends();
+}
+
+/* ---- what is refused ---------------------------------------------------------------------------------------------------------------- */
+
+static void a_closed_port_answers(void **state)
+{
+    static const struct {
+        const char *l4;
+        enum drop_reason reason;
+    } cases[] = {{"tcp 4000>99 S", DROP_service_no_listener}, {"udp 4000>99 +9", DROP_service_no_listener}, {"proto 47 +20", DROP_service_no_listener},
+                 {"tcp 4000>86 S", DROP_service_no_member}, {"udp 4000>86 +9", DROP_service_no_member}, {"tcp 4000>89 S", DROP_service_no_listener}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        fixture_port(pipeline, 1)->punt_rate = 1000;
+        fixture_port(pipeline, 1)->punt_burst = 1000;
+        say(1, frame_text("A>L ip 10.0.0.1>10.0.0.200 %s", cases[i].l4));
+        expect_drop(cases[i].reason);
+        assert_int_equal(expect_punt(PUNT_UNREACHABLE)->code, i == 2 ? UNREACHABLE_PROTOCOL : UNREACHABLE_PORT);
+    }
+    assert_int_equal(counters(7)->n_refused, 2);
+    say(1, "A>L ip 10.0.0.1>10.0.0.201 tcp 4000>81 S");
+    expect_drop(DROP_unknown_destination);
+    assert_int_equal(result.n_outputs, 0);
+    assert_int_equal(n_entries("connections"), 0);
+}
+
+static void echo_is_answered(void **state)
+{
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 icmp 8 7 +30");
+    expect_verdict(PIPELINE_ANSWERED);
+    expect_bytes(result.outputs[0].bytes, result.outputs[0].size, "L>A ip 10.0.0.200>10.0.0.1 icmp 0 7 +30");
+    say(10, "J>S ip 10.0.1.1>10.0.0.200 icmp 8 7 +30");
+    expect_verdict(PIPELINE_ANSWERED);
+    expect_bytes(result.outputs[0].bytes, result.outputs[0].size, "S>J ip 10.0.0.200>10.0.1.1 ttl=63 icmp 0 7 +30");
+    say(1, "A>L ip6 fd01::1>fd01::200 icmp6 128 7 +30");
+    expect_verdict(PIPELINE_ANSWERED);
+    say(1, "A>* arp request A 10.0.0.1 10.0.0.200");
+    expect_verdict(PIPELINE_ANSWERED);
+}
+
+static void only_some_may_call(void **state)
+{
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>87 S");
+    expect_drop(DROP_service_denied);
+    assert_int_equal(result.n_outputs, 0);
+    say(2, "B>L ip 10.0.0.2>10.0.0.200 tcp 4000>87 S");
+    assert_true(result.verdict == PIPELINE_DELIVERED || result.verdict == PIPELINE_TUNNELLED);
+    say(1, "A>L ip6 fd01::1>fd01::200 tcp 4000>87 S");
+    expect_drop(DROP_service_denied);
+    say(2, "B>L ip6 fd01::2>fd01::200 tcp 4000>87 S");
+    assert_true(result.verdict == PIPELINE_DELIVERED || result.verdict == PIPELINE_TUNNELLED);
+}
+
+static void a_listener_has_a_limit(void **state)
+{
+    for (int port = 4000; port < 4004; port++) {
+        say(1, frame_text("A>L ip 10.0.0.1>10.0.0.200 tcp %d>91 S", port));
+        if (port < 4002)
+            expect_port(2, NULL);
+        else
+            expect_drop(DROP_service_limit);
+    }
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>91 A");
+    expect_port(2, NULL);
+    assert_int_equal(counters(12)->n_refused, 2);
+    all_ends();
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4002>91 S");
+    expect_port(2, NULL);
+}
+
+/* ---- who is chosen ------------------------------------------------------------------------------------------------------------------------ */
+
+static uint32_t n_sent[2];
+
+static void call(const char *format, int number)
+{
+    say(1, frame_text(format, number)); /* NOLINT: the callers' formats have one number. */
+    n_sent[result.verdict == PIPELINE_TUNNELLED]++;
+    assert_true(result.verdict == PIPELINE_TUNNELLED || result.verdict == PIPELINE_DELIVERED);
+}
+
+static void many_clients_are_spread(void **state)
+{
+    memset(n_sent, 0, sizeof(n_sent));
+    for (int port = 4000; port < 4200; port++)
+        call("A>L ip 10.0.0.1>10.0.0.200 udp %d>80 +9", port);
+    /* By a hash that this test's seed decides: the same in each run. */
+    assert_in_range(n_sent[0], 70, 130);
+    assert_int_equal(in_use("member_use", 1), n_sent[0]);
+    assert_int_equal(in_use("member_use", 2), n_sent[1]);
+    all_ends();
+}
+
+static void a_client_keeps_its_member(void **state)
+{
+    memset(n_sent, 0, sizeof(n_sent));
+    for (int port = 4000; port < 4050; port++)
+        call("A>L ip 10.0.0.1>10.0.0.200 udp %d>88 +9", port);
+    assert_true(n_sent[0] == 50 || n_sent[1] == 50);
+    for (int port = 4000; port < 4050; port++)
+        call("A>L ip6 fd01::1>fd01::200 udp %d>88 +9", port);
+    assert_true(n_sent[0] % 50 == 0);
+}
+
+static void the_one_with_less_to_do(void **state)
+{
+    memset(n_sent, 0, sizeof(n_sent));
+    for (int port = 4000; port < 4200; port++)
+        call("A>L ip 10.0.0.1>10.0.0.200 udp %d>90 +9", port);
+    assert_in_range(n_sent[0], 90, 110);
+    all_ends();
+}
+
+/* ---- members that go ------------------------------------------------------------------------------------------------------------------------ */
+
+static void a_member_that_goes_ends_its_connections(void **state)
+{
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 S");
+    expect_port(2, NULL);
+    say(2, "B>A ip 10.0.0.2>10.0.0.1 tcp 8080>4000 SA");
+    expect_port(1, NULL);
+    fixture_member(pipeline, 1)->flags = 0;
+    /* What the member still says becomes a reset for the client. */
+    say(2, "B>A ip 10.0.0.2>10.0.0.1 tcp 8080>4000 A +9");
+    expect_port(1, "L>A ip 10.0.0.200>10.0.0.1 tcp 81>4000 RA +9");
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 A +9");
+    expect_drop(DROP_member_gone);
+    assert_int_equal(expect_punt(PUNT_UNREACHABLE)->code, UNREACHABLE_PORT);
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 A +9");
+    expect_drop(DROP_service_no_member);
+    all_ends();
+}
+
+static void a_number_that_is_anothers_by_now(void **state)
+{
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 udp 4000>81 +9");
+    expect_port(2, NULL);
+    fixture_member(pipeline, 1)->name.first++;
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 udp 4000>81 +9");
+    expect_drop(DROP_member_gone);
+    expect_punt(PUNT_UNREACHABLE);
+    say(2, "B>A ip 10.0.0.2>10.0.0.1 udp 8080>4000 +9");
+    expect_drop(DROP_member_gone);
+    all_ends();
+}
+
+static void a_member_without_rows_goes_on(void **state)
+{
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 S");
+    expect_port(2, NULL);
+    struct service_rows_key key = {2, 0};
+    ((struct service_rows *)pipeline_lookup(pipeline, "service_rows", &key))->rows[0].owner = 2;
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 A");
+    expect_port(2, NULL);
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4001>81 S");
+    expect_host(1, "A>02:ab:70:00:00:02 ip 10.0.0.1>10.0.0.200 tcp 4001>81 S");
+    all_ends();
+}
+
+static void a_listener_that_goes_ends_its_connections(void **state)
+{
+    struct service_key key = {.vni = 7, .port = htons(81), .protocol = IPPROTO_TCP};
+
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 S");
+    expect_port(2, NULL);
+    frame_address("10.0.0.200", key.address);
+    assert_int_equal(pipeline_delete(pipeline, "services", &key), 0);
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 A");
+    expect_drop(DROP_member_gone);
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 A");
+    expect_drop(DROP_service_no_listener);
+    all_ends();
+}
+
+static void an_address_that_is_no_balancers_any_more(void **state)
+{
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 S");
+    expect_port(2, NULL);
+    fixture_fdb(pipeline, "fdb", 7, "L", OUTPUT_LOCAL | 2);
+    change_epoch(1);
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 A");
+    expect_drop(DROP_member_gone);
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 A");
+    expect_port(2, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 A");
+    all_ends();
+}
+
+static void a_connection_is_decided_again(void **state)
+{
+    say(10, "J>S ip 10.0.1.1>10.0.0.200 tcp 4000>81 S");
+    expect_port(2, NULL);
+    change_epoch(10);
+    change_epoch(2);
+    say(2, "B>R ip 10.0.0.2>10.0.1.1 tcp 8080>4000 SA");
+    expect_port(10, NULL);
+    say(10, "J>S ip 10.0.1.1>10.0.0.200 tcp 4000>81 A");
+    expect_port(2, "L>B ip 10.0.1.1>10.0.0.2 ttl=63 tcp 4000>8080 A");
+    fixture_router_port(pipeline, 2)->flags = 0;
+    change_epoch(10);
+    say(10, "J>S ip 10.0.1.1>10.0.0.200 tcp 4000>81 A");
+    expect_drop(DROP_router_down);
+    all_ends();
+}
+
+/* ---- security groups -------------------------------------------------------------------------------------------------------------------------- */
+
+static void a_members_groups_see_the_client(void **state)
+{
+    struct rule only_b = {.flags = RULE_IPV4, .prefix_length = 128};
+
+    frame_address("10.0.0.2", only_b.address);
+    fixture_rules(pipeline, 7, &only_b, 1);
+    fixture_policy(pipeline, 8, FIXTURE_ALLOW_ALL, 7);
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>84 S");
+    expect_drop(DROP_policy_ingress);
+    say(2, "B>L ip 10.0.0.2>10.0.0.200 tcp 4000>84 S seq=100");
+    expect_port(8, "L>H ip 10.0.0.2>10.0.0.8 tcp 4000>8080 S seq=100");
+    say(8, "H>B ip 10.0.0.8>10.0.0.2 tcp 8080>4000 SA seq=500 ack=101");
+    expect_port(2, "L>B ip 10.0.0.200>10.0.0.2 tcp 84>4000 SA seq=500 ack=101");
+    say(2, "B>L ip 10.0.0.2>10.0.0.200 tcp 4000>84 A seq=101 ack=501");
+    expect_port(8, NULL);
+    /* A change ends it. */
+    fixture_policy(pipeline, 8, FIXTURE_ALLOW_ALL, 0);
+    change_epoch(8);
+    say(2, "B>L ip 10.0.0.2>10.0.0.200 tcp 4000>84 A seq=101 ack=501");
+    expect_drop(DROP_policy_ingress);
+    all_ends();
+}
+
+static void a_clients_groups_see_the_balancer(void **state)
+{
+    struct rule only_l = {.flags = RULE_IPV4, .prefix_length = 128};
+
+    frame_address("10.0.0.200", only_l.address);
+    fixture_rules(pipeline, 7, &only_l, 1);
+    fixture_policy(pipeline, 8, 7, 0);
+    say(8, "H>L ip 10.0.0.8>10.0.0.200 tcp 4000>81 S seq=100");
+    expect_port(2, "L>B ip 10.0.0.8>10.0.0.2 tcp 4000>8080 S seq=100");
+    say(2, "B>H ip 10.0.0.2>10.0.0.8 tcp 8080>4000 SA seq=500 ack=101");
+    expect_port(8, "L>H ip 10.0.0.200>10.0.0.8 tcp 81>4000 SA seq=500 ack=101");
+    say(8, "H>L ip 10.0.0.8>10.0.0.200 tcp 4000>81 A seq=101 ack=501");
+    expect_port(2, NULL);
+    change_epoch(8); /* An answer renews the verdict, and the way is decided by what is sent. */
+    say(2, "B>H ip 10.0.0.2>10.0.0.8 tcp 8080>4000 A seq=501 ack=101 +9");
+    expect_port(8, NULL);
+    say(8, "H>L ip 10.0.0.8>10.0.0.200 tcp 4000>81 A seq=101 ack=510");
+    expect_port(2, "L>B ip 10.0.0.8>10.0.0.2 tcp 4000>8080 A seq=101 ack=510");
+    say(8, "H>B ip 10.0.0.8>10.0.0.2 tcp 4001>8080 S");
+    expect_drop(DROP_policy_egress);
+    all_ends();
+}
+
+/* ---- errors, fragments, sizes --------------------------------------------------------------------------------------------------------------------- */
+
+static void errors_are_translated_inside_out(void **state)
+{
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 udp 4000>81 +9");
+    expect_port(2, NULL);
+    say(2, "B>A ip 10.0.0.2>10.0.0.1 icmp 3 3 quote ip 10.0.0.1>10.0.0.2 udp 4000>8080 +9");
+    expect_port(1, "L>A ip 10.0.0.200>10.0.0.1 icmp 3 3 quote ip 10.0.0.1>10.0.0.200 udp 4000>81 +9");
+    say(2, "B>A ip 10.0.0.2>10.0.0.1 udp 8080>4000 +5");
+    expect_port(1, NULL);
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 icmp 3 3 quote ip 10.0.0.200>10.0.0.1 udp 81>4000 +5");
+    expect_port(2, "L>B ip 10.0.0.1>10.0.0.2 icmp 3 3 quote ip 10.0.0.2>10.0.0.1 udp 8080>4000 +5");
+    /* About nothing that is known. */
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 icmp 3 3 quote ip 10.0.0.200>10.0.0.1 udp 81>4001 +5");
+    expect_drop(DROP_service_no_listener);
+}
+
+static void errors_of_ipv6_too(void **state)
+{
+    say(1, "A>L ip6 fd01::1>fd01::200 udp 4000>81 +9");
+    expect_port(2, "L>B ip6 fd01::1>fd01::2 udp 4000>8080 +9");
+    say(2, "B>A ip6 fd01::2>fd01::1 icmp6 1 4 quote ip6 fd01::1>fd01::2 udp 4000>8080 +9");
+    expect_port(1, "L>A ip6 fd01::200>fd01::1 icmp6 1 4 quote ip6 fd01::1>fd01::200 udp 4000>81 +9");
+    say(2, "B>A ip6 fd01::2>fd01::1 udp 8080>4000 +5");
+    expect_port(1, "L>A ip6 fd01::200>fd01::1 udp 81>4000 +5");
+    say(1, "A>L ip6 fd01::1>fd01::200 icmp6 1 4 quote ip6 fd01::200>fd01::1 udp 81>4000 +5");
+    expect_port(2, "L>B ip6 fd01::1>fd01::2 icmp6 1 4 quote ip6 fd01::2>fd01::1 udp 8080>4000 +5");
+}
+
+static void errors_pass_security_groups(void **state)
+{
+    say(2, "B>L ip 10.0.0.2>10.0.0.200 udp 4000>84 +9");
+    expect_port(8, NULL);
+    fixture_policy(pipeline, 8, 0, FIXTURE_ALLOW_ALL);
+    say(8, "H>B ip 10.0.0.8>10.0.0.2 icmp 3 3 quote ip 10.0.0.2>10.0.0.8 udp 4000>8080 +9");
+    expect_port(2, "L>B ip 10.0.0.200>10.0.0.2 icmp 3 3 quote ip 10.0.0.2>10.0.0.200 udp 4000>84 +9");
+}
+
+static void errors_cross_hosts(void **state)
+{
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 udp 4000>82 +9");
+    expect_host(1, "A>02:ab:70:00:00:02 ip 10.0.0.1>10.0.0.200 udp 4000>82 +9");
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/15/1 X>A ip 10.0.0.200>10.0.0.1 icmp 3 3 quote ip 10.0.0.1>10.0.0.200 udp 4000>82 +9");
+    expect_port(1, "L>A ip 10.0.0.200>10.0.0.1 icmp 3 3 quote ip 10.0.0.1>10.0.0.200 udp 4000>82 +9");
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/0/5 M>02:ab:70:00:00:01 ip 10.0.0.101>10.0.0.200 udp 4000>81 +9");
+    expect_port(2, NULL);
+    say(2, "B>M ip 10.0.0.2>10.0.0.101 icmp 3 3 quote ip 10.0.0.101>10.0.0.2 udp 4000>8080 +9");
+    expect_sent(TUNNEL_HOPS_BACK, 5, "B>M ip 10.0.0.200>10.0.0.101 icmp 3 3 quote ip 10.0.0.101>10.0.0.200 udp 4000>81 +9");
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/0/5 M>02:ab:70:00:00:01 ip 10.0.0.101>10.0.0.200 icmp 3 3 quote ip 10.0.0.200>10.0.0.101 udp 81>4000 +9");
+    expect_port(2, "L>B ip 10.0.0.101>10.0.0.2 icmp 3 3 quote ip 10.0.0.2>10.0.0.101 udp 8080>4000 +9");
+}
+
+static void fragments_follow_their_first(void **state)
+{
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 more udp 4000>81 +32");
+    expect_port(2, NULL);
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 frag=5 proto 17 +20");
+    expect_port(2, "L>B ip 10.0.0.1>10.0.0.2 frag=5 proto 17 +20");
+    say(2, "B>A ip 10.0.0.2>10.0.0.1 more udp 8080>4000 +32");
+    expect_port(1, NULL);
+    say(2, "B>A ip 10.0.0.2>10.0.0.1 frag=5 proto 17 +20");
+    expect_port(1, "L>A ip 10.0.0.200>10.0.0.1 frag=5 proto 17 +20");
+    say(1, "A>L ip6 fd01::1>fd01::200 more udp 4000>81 +32");
+    expect_port(2, NULL);
+    say(1, "A>L ip6 fd01::1>fd01::200 frag=5 proto 17 +20");
+    expect_port(2, "L>B ip6 fd01::1>fd01::2 frag=5 proto 17 +20");
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/0/5 M>02:ab:70:00:00:01 ip 10.0.0.101>10.0.0.200 more udp 4000>81 +32");
+    expect_port(2, NULL);
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/0/5 M>02:ab:70:00:00:01 ip 10.0.0.101>10.0.0.200 frag=5 proto 17 +20");
+    expect_port(2, "L>B ip 10.0.0.101>10.0.0.2 frag=5 proto 17 +20");
+    say(2, "B>L ip 10.0.0.2>10.0.0.200 frag=5 proto 17 +20");
+    expect_drop(DROP_fragment_unknown);
+}
+
+static void answers_come_in_fragments(void **state)
+{
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 udp 4000>82 +9");
+    expect_host(1, "A>02:ab:70:00:00:02 ip 10.0.0.1>10.0.0.200 udp 4000>82 +9");
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/15/1 X>A ip 10.0.0.200>10.0.0.1 more udp 82>4000 +32");
+    expect_port(1, NULL);
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/15/1 X>A ip 10.0.0.200>10.0.0.1 frag=5 proto 17 +20");
+    expect_port(1, "L>A ip 10.0.0.200>10.0.0.1 frag=5 proto 17 +20");
+}
+
+static void too_large_for_the_members_network(void **state)
+{
+    fixture_member(pipeline, 1)->mtu = 1400;
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 df udp 4000>81 +1373");
+    expect_drop(DROP_too_big);
+    assert_int_equal(expect_punt(PUNT_TOO_BIG)->mtu, 1400);
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 df udp 4000>81 +1372");
+    expect_port(2, NULL);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up_balancing, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(a_member_of_this_host_serves),
+        CASE(ipv6_is_served),
+        CASE(the_member_answers_wherever_it_thinks),
+        CASE(a_member_in_a_network_without_a_way),
+        CASE(a_member_calls_its_own_balancer),
+        CASE(a_member_calls_itself_from_its_own_port),
+        CASE(a_member_of_another_host_serves),
+        CASE(a_client_of_another_host_is_served),
+        CASE(what_hosts_send_is_looked_at),
+        CASE(a_client_that_knows_the_member_itself),
+        CASE(two_listeners_and_one_member),
+        CASE(a_closed_port_answers),
+        CASE(echo_is_answered),
+        CASE(only_some_may_call),
+        CASE(a_listener_has_a_limit),
+        CASE(many_clients_are_spread),
+        CASE(a_client_keeps_its_member),
+        CASE(the_one_with_less_to_do),
+        CASE(a_member_that_goes_ends_its_connections),
+        CASE(a_number_that_is_anothers_by_now),
+        CASE(a_member_without_rows_goes_on),
+        CASE(a_listener_that_goes_ends_its_connections),
+        CASE(an_address_that_is_no_balancers_any_more),
+        CASE(a_connection_is_decided_again),
+        CASE(a_members_groups_see_the_client),
+        CASE(a_clients_groups_see_the_balancer),
+        CASE(errors_are_translated_inside_out),
+        CASE(errors_of_ipv6_too),
+        CASE(errors_pass_security_groups),
+        CASE(errors_cross_hosts),
+        CASE(fragments_follow_their_first),
+        CASE(answers_come_in_fragments),
+        CASE(too_large_for_the_members_network),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
