@@ -1,6 +1,6 @@
 """The layering rule bites: what a layer may include compiles with that layer's own arguments, what it may not does not.
 
-    base < http < store < model < balance < contract, dataplane < compiler < services < fabric < director < agent < api < controller < cli
+    base < http < store < model < balance < contract, dataplane < compiler < services < fabric < health < director < agent < api < controller < cli
 
 Code may use what stands to its left."""
 
@@ -14,7 +14,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / "build" / "release"
-STACK = ["base", "http", "store", "model", "balance", "dataplane", "compiler", "services", "fabric", "director", "agent", "api", "controller", "cli"]
+STACK = ["base", "http", "store", "model", "balance", "dataplane", "compiler", "services", "fabric", "health", "director", "agent", "api", "controller", "cli"]
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)
 CONTRACT = {"tables.h", "rules.h", "drop-reasons.def", "desired.h",
             *(path.name for path in (ROOT / "src" / "dataplane").glob("tables-*.h"))}
