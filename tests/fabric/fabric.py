@@ -155,6 +155,13 @@ class Host:
     def wait_ping(self, target, timeout=10):
         wait_for(lambda: self.ping(target), f"{self.name} to reach {getattr(target, 'address', target)}", timeout, 0)
 
+    def know(self, *others):
+        """Has no need to ask for the others' MACs, not even whether they are still there: only a controller answers that, and what is not
+        answered for some seconds is not sent to any more."""
+        for other in others:
+            for address in (other.address, other.address6):
+                self.run("ip", "neigh", "replace", address, "lladdr", other.mac, "dev", "eth0", "nud", "permanent")
+
     def connect(self, target, port, from_port=0, timeout=5):
         """A TCP connection to another host; the caller closes it."""
         with self.namespace.inside():

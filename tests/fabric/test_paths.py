@@ -86,7 +86,8 @@ def test_the_published_trace_is_printed_for_a_real_flow(openflow, protocol, seed
         # And the flow goes the way that the trace says: path 0, by e3.
         for number, expected in ((5, "e5-e3"), (3, "e3-e4"), (4, "e4-b")):
             switch = fabric.switches[number]
-            entries = [flow for flow in switch.flows() if set(match) <= set(flow["match"].split(","))]
+            # Its first packet went straight to its end, perhaps before this switch had the entry.
+            entries = wait_for(lambda: [flow for flow in switch.flows() if set(match) <= set(flow["match"].split(","))], f"the flow in {switch.name}")
             assert [flow["actions"] for flow in entries] == [f"output:{switch.port_number(expected)}"]
         assert not [flow for flow in fabric.switches[2].flows() if set(match) <= set(flow["match"].split(","))]
 
@@ -116,6 +117,8 @@ def test_flows_spread_over_the_paths(openflow):
                 receiver.settimeout(5)
                 a.send_udp(b, 4789, range(50000, 50100))
                 assert {receiver.recvfrom(100)[1][1] for _ in range(100)} == set(range(50000, 50100))
+        # Their first packets went straight to b.
+        wait_for(lambda: sum(outputs(e5, "udp", "tp_dst=4789").values()) >= 100, "all entries in e5")
         counted = outputs(e5, "udp", "tp_dst=4789")
         print(f"{openflow}: 100 tunnelled flows: {dict(counted)}")
         assert sum(counted.values()) == 100 and set(counted) == both and min(counted.values()) >= 25
