@@ -13,7 +13,7 @@ struct entry {
     struct hashmap_node by_id;
     struct object *object;
     struct replica_places places;
-    uint8_t status;            /* enum port_status, as 'status_host' said. */
+    uint8_t status;            /* Of a port: enum port_status, as 'status_host' said; of a member: enum member_health. */
     char *status_host;
 };
 

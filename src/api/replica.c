@@ -114,6 +114,8 @@ static void object_put(struct replica *replica, enum resource_kind kind, const c
     }
     if (kind == RESOURCE_PORT)
         apply_status(entry);
+    if (kind == RESOURCE_POOL_MEMBER)
+        ((struct pool_member *)object)->health = (enum member_health)entry->status;
 
     change.before = before;
     change.after = object;
@@ -164,6 +166,26 @@ static void port_status(struct replica *replica, const char *id, const struct st
     json_decref(json);
 }
 
+/* status/member/<id>.  The key may come before the object: then nobody has asked yet, and it comes again with the next report. */
+static void member_status(struct replica *replica, const char *id, const struct store_item *item)
+{
+    struct entry *entry = replica_entry(replica, RESOURCE_POOL_MEMBER, id);
+    json_t *json = item->value ? json_loadb(item->value, item->value_size, 0, NULL) : NULL;
+    const char *health = json_string_value(json_object_get(json, "health"));
+
+    if (entry) {
+        struct pool_member *member = (struct pool_member *)entry->object;
+        enum member_health before = member->health;
+
+        entry->status = !health ? MEMBER_HEALTH_UNKNOWN : streq(health, "UP") ? MEMBER_HEALTH_UP : MEMBER_HEALTH_DOWN;
+        member->health = (enum member_health)entry->status;
+        if (member->health != before)
+            tell(replica, &(struct replica_change){.kind = RESOURCE_POOL_MEMBER, .before = entry->object, .after = entry->object,
+                                                   .revision = item->modify_revision});
+    }
+    json_decref(json);
+}
+
 static void apply(struct replica *replica, const struct store_item *item)
 {
     const char *key = item->key;
@@ -174,6 +196,10 @@ static void apply(struct replica *replica, const struct store_item *item)
 
     if (strncmp(key, "status/port/", 12) == 0) {
         port_status(replica, key + 12, item);
+        return;
+    }
+    if (strncmp(key, "status/member/", 14) == 0) {
+        member_status(replica, key + 14, item);
         return;
     }
     if (strncmp(key, "object/", 7) == 0) {
@@ -229,7 +255,8 @@ void replica_wait(struct replica *replica, struct replica_wait *wait, uint64_t r
 
 static bool wants(const struct replica *replica, const struct store_item *item)
 {
-    if (strncmp(item->key, "object/", 7) == 0 || strncmp(item->key, "status/port/", 12) == 0)
+    if (strncmp(item->key, "object/", 7) == 0 || strncmp(item->key, "status/port/", 12) == 0 ||
+        strncmp(item->key, "status/member/", 14) == 0)
         return true;
     for (size_t i = 0; i < replica->n_follows; i++)
         if (item->key_size >= replica->follows[i].size && memcmp(item->key, replica->follows[i].prefix, replica->follows[i].size) == 0)

@@ -2,12 +2,13 @@
  *
  * Filled from the store at the start and kept by a watch; a batch of changes is applied whole, on the loop thread, so
  * that a handler always sees one revision.  Objects are immutable: a change replaces the object.  Pointers are valid until
- * control returns to the loop.  The one thing that changes in place is a port's 'status', which is not part of the
- * stored object but what the port's host says about it.
+ * control returns to the loop.  What changes in place is a port's 'status' and a member's 'health', which are not part of the
+ * stored object but what the port's host says.
  *
  * Keys in the store:
  *     object/<kind>/<id>    the stored form of a network, subnet, port, host   -> typed objects here
  *     status/port/<id>      what its host says about a port: {"status": "ACTIVE", "host": "h1"} -> port->status
+ *     status/member/<id>    likewise of a member of a pool: {"health": "DOWN", "host": "h1"} -> member->health
  *     anything else         delivered as bytes to who follows its prefix (identity/, secret/, ...) */
 #ifndef WEFT_API_REPLICA_H
 #define WEFT_API_REPLICA_H
@@ -26,7 +27,7 @@ struct replica;
 const char *replica_key(enum resource_kind kind, const char *id, char key[REPLICA_KEY_SIZE]);
 
 /* An object changed.  Both are borrowed for the call; 'before' is NULL for a new object, 'after' for a deleted one.
- * Lookups already give 'after'.  'value' is the stored form (NULL when deleted, or when only a port's status changed). */
+ * Lookups already give 'after'.  'value' is the stored form (NULL when deleted, or when only a port's status or a member's health changed). */
 struct replica_change {
     enum resource_kind kind;
     const struct object *before, *after;
