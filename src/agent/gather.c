@@ -159,6 +159,11 @@ void gathered_clear(struct gathered *gathered)
     free(gathered->firewall_policies);
     free(gathered->firewall_rules);
     free(gathered->logs);
+    free(gathered->load_balancers);
+    free(gathered->listeners);
+    free(gathered->pools);
+    free(gathered->members);
+    free(gathered->balance_rows);
 }
 
 static uint32_t project_index(struct agent *agent, const struct object *object)
@@ -255,6 +260,17 @@ static uint32_t router_number(struct agent *agent, const struct object *object)
     return slot ? slot->number : 0;
 }
 
+/* Of a listener, pool or member; 0 when all are taken: then it does nothing here. */
+static uint32_t service_number(struct agent *agent, enum slot_kind kind, const struct object *object)
+{
+    const struct slot *slot = local_slot(&agent->local, kind, object->id);
+
+    if (!slot)
+        log_error("%s %s of a load balancer gets no number: all are in use", kind == SLOT_LISTENER ? "listener" : kind == SLOT_POOL ? "pool" : "member",
+                  object->id);
+    return slot ? slot->number : 0;
+}
+
 static void gather_object(struct agent *agent, struct gathered *gathered, const struct object *object)
 {
     struct snapshot *snapshot = &gathered->snapshot;
@@ -302,6 +318,23 @@ static void gather_object(struct agent *agent, struct gathered *gathered, const 
         break;
     case RESOURCE_LOG:
         gathered->logs[snapshot->n_logs++] = (const struct network_log *)object;
+        break;
+    case RESOURCE_LOAD_BALANCER:
+        gathered->load_balancers[snapshot->n_load_balancers++] = (const struct load_balancer *)object;
+        break;
+    case RESOURCE_LISTENER:
+        gathered->listeners[snapshot->n_listeners++] =
+            (struct compile_listener){(const struct listener *)object, service_number(agent, SLOT_LISTENER, object)};
+        break;
+    case RESOURCE_POOL:
+        gathered->pools[snapshot->n_pools++] = (struct compile_pool){(const struct pool *)object, service_number(agent, SLOT_POOL, object)};
+        break;
+    case RESOURCE_POOL_MEMBER:
+        gathered->members[snapshot->n_members++] =
+            (struct compile_member){(const struct pool_member *)object, service_number(agent, SLOT_MEMBER, object)};
+        break;
+    case RESOURCE_BALANCE_ROWS:
+        gathered->balance_rows[snapshot->n_balance_rows++] = (const struct balance_rows *)object;
         break;
     case RESOURCE_ADDRESS_GROUP:
         gathered->address_groups[snapshot->n_address_groups++] =
@@ -367,7 +400,12 @@ int agent_gather(struct agent *agent, struct gathered *gathered)
         !make_array(replica, RESOURCE_FIREWALL_GROUP, sizeof(*gathered->firewall_groups), &gathered->firewall_groups) ||
         !make_array(replica, RESOURCE_FIREWALL_POLICY, sizeof(*gathered->firewall_policies), &gathered->firewall_policies) ||
         !make_array(replica, RESOURCE_FIREWALL_RULE, sizeof(*gathered->firewall_rules), &gathered->firewall_rules) ||
-        !make_array(replica, RESOURCE_LOG, sizeof(*gathered->logs), &gathered->logs))
+        !make_array(replica, RESOURCE_LOG, sizeof(*gathered->logs), &gathered->logs) ||
+        !make_array(replica, RESOURCE_LOAD_BALANCER, sizeof(*gathered->load_balancers), &gathered->load_balancers) ||
+        !make_array(replica, RESOURCE_LISTENER, sizeof(*gathered->listeners), &gathered->listeners) ||
+        !make_array(replica, RESOURCE_POOL, sizeof(*gathered->pools), &gathered->pools) ||
+        !make_array(replica, RESOURCE_POOL_MEMBER, sizeof(*gathered->members), &gathered->members) ||
+        !make_array(replica, RESOURCE_BALANCE_ROWS, sizeof(*gathered->balance_rows), &gathered->balance_rows))
         return -ENOMEM;
     snapshot->host_name = agent->options.host;
     snapshot->tunnel_address = agent->tunnel_address;
@@ -392,5 +430,10 @@ int agent_gather(struct agent *agent, struct gathered *gathered)
     snapshot->firewall_policies = gathered->firewall_policies;
     snapshot->firewall_rules = gathered->firewall_rules;
     snapshot->logs = gathered->logs;
+    snapshot->load_balancers = gathered->load_balancers;
+    snapshot->listeners = gathered->listeners;
+    snapshot->pools = gathered->pools;
+    snapshot->members = gathered->members;
+    snapshot->balance_rows = gathered->balance_rows;
     return 0;
 }

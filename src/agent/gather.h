@@ -25,6 +25,11 @@ struct gathered {
     const struct firewall_policy **firewall_policies;
     const struct firewall_rule **firewall_rules;
     const struct network_log **logs;
+    const struct load_balancer **load_balancers;
+    struct compile_listener *listeners;
+    struct compile_pool *pools;
+    struct compile_member *members;
+    const struct balance_rows **balance_rows;
 };
 
 /* Fills '*gathered', gives numbers to what has none and marks those in use, brings agent->ports and agent->hosts up to date.  Returns 0 or

@@ -1,7 +1,7 @@
 /* Slots and plugs: see local.h.  The journal's lines:
  *     plug INTERFACE PORT [forced]     unplug INTERFACE
  *     port NUMBER ID          host NUMBER NAME         project NUMBER ID       group NUMBER ID
- *     router-port NUMBER ID   router NUMBER ID
+ *     router-port NUMBER ID   router NUMBER ID         listener NUMBER ID      pool NUMBER ID      member NUMBER ID
  *     free KIND NUMBER        secret NUMBER */
 #include "weft/agent/local.h"
 
@@ -16,7 +16,7 @@
 #include "weft/base/cleanup.h"
 #include "weft/base/file.h"
 
-static const char *const kind_names[N_SLOT_KINDS] = {"port", "host", "project", "group", "router-port", "router"};
+static const char *const kind_names[N_SLOT_KINDS] = {"port", "host", "project", "group", "router-port", "router", "listener", "pool", "member"};
 
 /* ---- the journal ------------------------------------------------------------------------------------------------------- */
 

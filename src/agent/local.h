@@ -1,4 +1,4 @@
-/* What only this host knows and remembers: which number in the tables belongs to which port, host, project, group and router, and which
+/* What only this host knows and remembers: which number in the tables belongs to which port, host, project, group, router, listener, pool and member, and which
  * interface a person plugged into which port.
  *
  * Remembered in a journal in the state directory, appended before the tables change, so that a restarted agent gives
@@ -13,7 +13,7 @@
 #define TAP_PREFIX "tap"
 #define TAP_ID_SIZE 11 /* Characters of the port id in a tap's name: Nova's convention. */
 
-enum slot_kind { SLOT_PORT, SLOT_HOST, SLOT_PROJECT, SLOT_GROUP, SLOT_ROUTER_PORT, SLOT_ROUTER, N_SLOT_KINDS };
+enum slot_kind { SLOT_PORT, SLOT_HOST, SLOT_PROJECT, SLOT_GROUP, SLOT_ROUTER_PORT, SLOT_ROUTER, SLOT_LISTENER, SLOT_POOL, SLOT_MEMBER, N_SLOT_KINDS };
 #define MAX_GROUPS 65536 /* Security groups and address groups that concern this host. */
 #define MAX_ROUTERS 65536
 

@@ -342,7 +342,7 @@ static int open_data_plane(struct error *error)
 static int open_state(struct error *error)
 {
     struct maps_sizes sizes = maps_sizes(agent.maps);
-    uint32_t limits[N_SLOT_KINDS] = {sizes.n_ports, sizes.n_hosts, sizes.n_projects, MAX_GROUPS, sizes.n_router_ports, MAX_ROUTERS};
+    uint32_t limits[N_SLOT_KINDS] = {sizes.n_ports, sizes.n_hosts, sizes.n_projects, MAX_GROUPS, sizes.n_router_ports, MAX_ROUTERS, SERVICE_LISTENERS_DEFAULT, SERVICE_POOLS_MAX, SERVICE_MEMBERS_MAX};
     char path[700];
     int result;
 

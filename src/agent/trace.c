@@ -98,6 +98,8 @@ static int fill(const struct agent *agent, struct pipeline *pipeline, uint32_t s
         result = copy_written(agent->maps, pipeline, "learned", 0);
     if (result == 0 && slot)
         result = copy_written(agent->maps, pipeline, "connections", slot);
+    if (result == 0 && slot)
+        result = copy_written(agent->maps, pipeline, "balanced", slot);
     pipeline_advance(pipeline, clock_monotonic_ns());
     return result;
 }

@@ -39,6 +39,8 @@ int compile(const struct snapshot *snapshot, struct desired *ret)
     if (error == 0)
         error = compile_services(&index, ret);
     if (error == 0)
+        error = compile_balancing(&index, ret);
+    if (error == 0)
         error = compile_nat(&index, ret);
     if (error == 0)
         error = compile_underlay(&index, ret);

@@ -38,6 +38,21 @@ struct compile_router {
     uint32_t number;
 };
 
+struct compile_listener {
+    const struct listener *listener;
+    uint32_t number;
+};
+
+struct compile_pool {
+    const struct pool *pool;
+    uint32_t number;
+};
+
+struct compile_member {
+    const struct pool_member *member;
+    uint32_t number;
+};
+
 /* An interface of this host in a physical network (weft-agent's 'uplinks'). */
 struct compile_uplink {
     const char *physical_network;
@@ -100,6 +115,16 @@ struct snapshot {
     size_t n_firewall_rules;
     const struct network_log *const *logs;
     size_t n_logs;
+    const struct load_balancer *const *load_balancers;
+    size_t n_load_balancers;
+    const struct compile_listener *listeners;
+    size_t n_listeners;
+    const struct compile_pool *pools;
+    size_t n_pools;
+    const struct compile_member *members;
+    size_t n_members;
+    const struct balance_rows *const *balance_rows;
+    size_t n_balance_rows;
     const struct compile_uplink *uplinks;
     size_t n_uplinks;
     const struct compile_outside_neighbor *outside_neighbors;

@@ -21,6 +21,7 @@ static inline const char *prefix_text(const __u8 bytes[16], uint32_t bits, char 
 /* "local 3"; returns 'text'. */
 const char *output_text(__u32 output, char *text, size_t size);
 
+int format_balancing_row(enum desired_table table, const void *key, const void *value, struct buffer *buffer);
 int format_firewall_row(const void *key, const void *value, struct buffer *buffer);
 int format_nat_row(enum desired_table table, const void *key, const void *value, struct buffer *buffer);
 int format_routing_row(enum desired_table table, const void *key, const void *value, struct buffer *buffer);

@@ -37,6 +37,8 @@ const char *output_text(__u32 output, char *text, size_t size)
         kind = "router";
     else if ((output & OUTPUT_KIND_MASK) == OUTPUT_UPLINK)
         kind = "uplink";
+    else if ((output & OUTPUT_KIND_MASK) == OUTPUT_SERVICE)
+        kind = "service";
     snprintf(text, size, "%s %u", kind, output & OUTPUT_SLOT_MASK);
     return text;
 }
@@ -186,6 +188,13 @@ int format_row(enum desired_table table, const void *key, const void *value, str
     case TABLE_MEMBERS:
     case TABLE_MEMBER_PREFIXES:
         error = format_security_row(table, key, value, buffer);
+        break;
+    case TABLE_SERVICES:
+    case TABLE_SERVICE_SOURCES:
+    case TABLE_SERVICE_ROWS:
+    case TABLE_SERVICE_MEMBERS:
+    case TABLE_SERVICE_NAMES:
+        error = format_balancing_row(table, key, value, buffer);
         break;
     case TABLE_FIREWALL_RULES:
         error = format_firewall_row(key, value, buffer);

@@ -22,6 +22,9 @@ int compile_switching(struct compile_index *index, struct desired *desired);
 /* Addresses of the platform's own server: services.c.  After compile_switching(). */
 int compile_services(struct compile_index *index, struct desired *desired);
 
+/* Load balancers: balancing.c.  After compile_switching(). */
+int compile_balancing(struct compile_index *index, struct desired *desired);
+
 /* External networks, floating IPs, translation, uplinks: nat.c.  After compile_switching(). */
 int compile_nat(struct compile_index *index, struct desired *desired);
 

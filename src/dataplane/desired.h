@@ -16,6 +16,11 @@
     X(INTERFACES, interfaces, __u32, __u32, HASH)                    /* ifindex -> port slot */             \
     X(SOURCES, sources, struct source_key, struct source_value, PREFIXES)                                    \
     X(NETWORKS, networks, __u32, struct network_value, HASH)         /* by VNI */                           \
+    X(SERVICE_MEMBERS, service_members, __u32, struct service_member, HASH)  /* by number */                 \
+    X(SERVICE_NAMES, service_names, struct service_name, __u32, HASH)                                        \
+    X(SERVICE_ROWS, service_rows, struct service_rows_key, struct service_rows, HASH)                        \
+    X(SERVICE_SOURCES, service_sources, struct service_source_key, __u64, PREFIXES)                          \
+    X(SERVICES, services, struct service_key, struct service_value, HASH)                                    \
     X(FDB, fdb, struct fdb_key, struct output_value, HASH)                                                   \
     X(MOVABLE, movable, struct movable_key, struct output_value, HASH)                                       \
     X(NEIGHBORS, neighbors, struct neighbor_key, struct neighbor_value, HASH)                                \

@@ -100,7 +100,7 @@ static uint32_t wanted_size(const struct maps *maps, const char *name)
         return maps->sizes.n_hosts;
     if (streq(name, "projects"))
         return maps->sizes.n_projects;
-    if (streq(name, "connections") || streq(name, "flow_slots") || streq(name, "aliases"))
+    if (streq(name, "connections") || streq(name, "flow_slots") || streq(name, "aliases") || streq(name, "balanced") || streq(name, "balanced_names"))
         return maps->sizes.n_connections;
     if (streq(name, "router_ports") || streq(name, "router_port_runtime") || streq(name, "outside_budget"))
         return maps->sizes.n_router_ports;

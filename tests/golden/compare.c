@@ -105,6 +105,11 @@ int main(int argc, char **argv)
     static const struct firewall_policy *firewall_policies[MAX_OBJECTS];
     static const struct firewall_rule *firewall_rules[MAX_OBJECTS];
     static const struct network_log *logs[MAX_OBJECTS];
+    static const struct load_balancer *balancers[MAX_OBJECTS];
+    static struct compile_listener listeners[MAX_OBJECTS];
+    static struct compile_pool pools[MAX_OBJECTS];
+    static struct compile_member members[MAX_OBJECTS];
+    static const struct balance_rows *balance_rows[MAX_OBJECTS];
     static struct compile_uplink uplinks[MAX_OBJECTS];
     static struct compile_outside_neighbor neighbors[MAX_OBJECTS];
     struct object *objects[MAX_OBJECTS];
@@ -112,6 +117,7 @@ int main(int argc, char **argv)
                                 .security_groups = groups, .security_group_rules = rules, .address_groups = address_groups,
                                 .routers = routers, .floating_ips = floating_ips, .port_forwardings = forwardings, .snat_blocks = blocks, .logs = logs,
                                 .firewall_groups = firewall_groups, .firewall_policies = firewall_policies, .firewall_rules = firewall_rules,
+                                .load_balancers = balancers, .listeners = listeners, .pools = pools, .members = members, .balance_rows = balance_rows,
                                 .uplinks = uplinks, .outside_neighbors = neighbors};
     struct desired desired;
     struct buffer text = {0};
@@ -165,6 +171,16 @@ int main(int argc, char **argv)
             firewall_policies[snapshot.n_firewall_policies++] = (struct firewall_policy *)objects[index];
         else if (kind == RESOURCE_FIREWALL_RULE)
             firewall_rules[snapshot.n_firewall_rules++] = (struct firewall_rule *)objects[index];
+        else if (kind == RESOURCE_LOAD_BALANCER)
+            balancers[snapshot.n_load_balancers++] = (struct load_balancer *)objects[index];
+        else if (kind == RESOURCE_LISTENER)
+            listeners[snapshot.n_listeners++] = (struct compile_listener){(struct listener *)objects[index], number(facts, "number")};
+        else if (kind == RESOURCE_POOL)
+            pools[snapshot.n_pools++] = (struct compile_pool){(struct pool *)objects[index], number(facts, "number")};
+        else if (kind == RESOURCE_POOL_MEMBER)
+            members[snapshot.n_members++] = (struct compile_member){(struct pool_member *)objects[index], number(facts, "number")};
+        else if (kind == RESOURCE_BALANCE_ROWS)
+            balance_rows[snapshot.n_balance_rows++] = (struct balance_rows *)objects[index];
         else if (kind == RESOURCE_ADDRESS_GROUP)
             address_groups[snapshot.n_address_groups++] = (struct compile_address_group){(struct address_group *)objects[index], number(facts, "number")};
     }
