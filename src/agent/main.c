@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "weft/agent/agent.h"
+#include "weft/agent/director.h"
 #include "weft/agent/metadata.h"
 #include "weft/agent/metrics.h"
 #include "weft/agent/questions.h"
@@ -482,6 +483,8 @@ int main(int argc, char **argv)
 
     memory_keep();
     signal(SIGPIPE, SIG_IGN);
+    if (director_wanted(argc, argv))
+        return director_main(argc, argv);
     result = options_parse(options, CONFIG_PATH, usage, argc, argv, &arguments, &n_arguments, &error);
     if (result == 0)
         result = complete_options(&agent.options, &error);

@@ -1,0 +1,71 @@
+/* From the plan to the tables, by the least that changes: a service or server that stays keeps its place, and with it its counters and
+ * its rows.  A packet sees each service as it was or as it is to be, never in between, except that rows move one by one.  Single-threaded. */
+#ifndef WEFT_DIRECTOR_APPLY_H
+#define WEFT_DIRECTOR_APPLY_H
+
+#include "weft/balance/table.h"
+#include "weft/base/hashmap.h"
+#include "weft/director/load.h"
+#include "weft/director/plan.h"
+#include "weft/director/ranges.h"
+
+struct applied_server {
+    struct hashmap_node by_id; /* In its service, by address and port. */
+    struct {
+        struct ip_address address;
+        uint16_t port;
+    } __attribute__((packed)) id;
+    uint32_t number;           /* In the tables; LB_NONE: it has no place yet. */
+    struct lb_server content;
+    uint32_t weight;
+    bool is_seen;
+    struct lb_counters before;  /* What its place in the tables had counted when its count began, */
+    struct lb_counters carried; /* and what it counted in tables before these. */
+    struct lb_counters last, rate; /* Total at the last look, and of each a second (rates.h). */
+};
+
+struct applied_service {
+    struct hashmap_node by_key;
+    struct lb_key key;
+    uint32_t number;           /* As of a server. */
+    struct lb_service content;
+    struct balance_table *rows; /* Hash schedulers, */
+    uint64_t sequence;          /* and which of its states the tables have. */
+    struct hashmap servers;
+    uint32_t first_block, n_blocks, first_member, n_members; /* Places taken. */
+    bool is_seen;
+    struct lb_counters before, carried, last, rate;
+};
+
+struct applied;
+
+/* Where packets to 'address' come from, when they are this host's; zero while the host has no route. */
+typedef struct ip_address (*source_of)(const struct ip_address *address, void *context);
+
+/* Nothing is in 'tables' yet.  They must outlive it, or be exchanged by applied_move.  NULL without memory. */
+struct applied *applied_new(struct lb_tables *tables);
+void applied_free(struct applied *applied); /* The tables stay as they are. */
+DEFINE_CLEANUP(struct applied *, applied_free);
+
+/* How large tables must be for the plan, with room to change. */
+struct lb_sizes applied_sizes(const struct plan *plan);
+
+/* Brings the tables to the plan, which plan_check has accepted.  Not called again for LB_GRACE_MS.  0; -ENOSPC: the tables are too small (then
+ * a part of it is done; go on with applied_move to larger ones); -ENOMEM, or -errno of the kernel. */
+int apply(struct applied *applied, const struct plan *plan, source_of source, void *context, uint64_t now_ms, struct error *error);
+
+/* All that was applied has no place any more; the next apply brings it to 'tables', which are empty.  Flows keep their servers. */
+void applied_move(struct applied *applied, struct lb_tables *tables);
+
+/* What a server or service has counted since its count began.  'number' and so on are its own. */
+struct lb_counters applied_server_total(const struct applied *applied, const struct applied_server *server);
+struct lb_counters applied_service_total(const struct applied *applied, const struct applied_service *service);
+void applied_zero(struct applied *applied, struct applied_service *service); /* It begins now, and its servers' too. */
+
+/* NULL: not in the tables. */
+struct applied_service *applied_find(const struct applied *applied, const struct virtual_service *service);
+struct applied_server *applied_find_server(const struct applied_service *service, const struct real_server *server);
+
+struct lb_key lb_key_of(const struct virtual_service *service);
+
+#endif

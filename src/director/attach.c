@@ -1,0 +1,158 @@
+#include "weft/director/attach.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/ethtool.h>
+#include <linux/if_link.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "weft/base/cleanup.h"
+#include "weft/base/util.h"
+
+#define PROGRAM_NAME "director"
+
+/* Is the program with that number a director's?  Then '*ret_fd' is it, to be closed. */
+static bool is_ours(uint32_t id, int *ret_fd)
+{
+    struct bpf_prog_info info = {0};
+    uint32_t size = sizeof(info);
+    int fd = bpf_prog_get_fd_by_id(id);
+
+    if (fd < 0)
+        return false;
+    if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || strcmp(info.name, PROGRAM_NAME) != 0) {
+        close(fd);
+        return false;
+    }
+    *ret_fd = fd;
+    return true;
+}
+
+struct present {
+    uint32_t id, flags; /* Of the program that is there, and how it is there; id 0: none. */
+    int fd;             /* If it is a director's; else -1. */
+};
+
+static int look(uint32_t ifindex, struct present *present)
+{
+    LIBBPF_OPTS(bpf_xdp_query_opts, answer);
+    int result = bpf_xdp_query((int)ifindex, 0, &answer);
+
+    *present = (struct present){.fd = -1};
+    if (result < 0)
+        return result;
+    present->id = answer.prog_id;
+    present->flags = answer.attach_mode == XDP_ATTACHED_DRV   ? XDP_FLAGS_DRV_MODE
+                     : answer.attach_mode == XDP_ATTACHED_SKB ? XDP_FLAGS_SKB_MODE
+                                                              : 0;
+    if (present->id && !is_ours(present->id, &present->fd))
+        return -EBUSY;
+    return 0;
+}
+
+static int put(uint32_t ifindex, int program_fd, uint32_t flags, const struct present *present)
+{
+    LIBBPF_OPTS(bpf_xdp_attach_opts, options, .old_prog_fd = present->fd);
+
+    return present->fd >= 0 ? bpf_xdp_attach((int)ifindex, program_fd, flags | XDP_FLAGS_REPLACE, &options)
+                            : bpf_xdp_attach((int)ifindex, program_fd, flags | XDP_FLAGS_UPDATE_IF_NOEXIST, NULL);
+}
+
+static uint32_t id_of(int program_fd)
+{
+    struct bpf_prog_info info = {0};
+    uint32_t size = sizeof(info);
+
+    return bpf_obj_get_info_by_fd(program_fd, &info, &size) < 0 ? 0 : info.id;
+}
+
+int lb_attach(uint32_t ifindex, int program_fd, enum lb_attachment *ret)
+{
+    struct present present;
+    int result = look(ifindex, &present);
+
+    if (result < 0)
+        return result;
+    if (present.id) {
+        /* Attaching again would change nothing but tell all who follow interfaces, us too. */
+        result = present.id == id_of(program_fd) ? 0 : put(ifindex, program_fd, present.flags, &present);
+        *ret = present.flags == XDP_FLAGS_SKB_MODE ? LB_ATTACH_GENERIC : LB_ATTACH_NATIVE;
+        close(present.fd);
+        return result;
+    }
+    *ret = LB_ATTACH_NATIVE;
+    result = put(ifindex, program_fd, XDP_FLAGS_DRV_MODE, &present);
+    if (result == 0 || result == -EBUSY)
+        return result;
+    *ret = LB_ATTACH_GENERIC;
+    return put(ifindex, program_fd, XDP_FLAGS_SKB_MODE, &present);
+}
+
+int lb_detach(uint32_t ifindex)
+{
+    struct present present;
+    int result = look(ifindex, &present);
+
+    if (result == -EBUSY)
+        return 0;
+    if (result < 0 || !present.id)
+        return result;
+    LIBBPF_OPTS(bpf_xdp_attach_opts, options, .old_prog_fd = present.fd);
+    result = bpf_xdp_detach((int)ifindex, present.flags | XDP_FLAGS_REPLACE, &options);
+    close(present.fd);
+    return result;
+}
+
+int lb_no_gro(const char *interface)
+{
+    _cleanup_(closep) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ethtool_value value = {.cmd = ETHTOOL_SGRO, .data = 0};
+    struct ifreq request = {.ifr_data = (void *)&value};
+
+    if (fd < 0 || string_copy(request.ifr_name, sizeof(request.ifr_name), interface) < 0)
+        return -EINVAL;
+    return ioctl(fd, SIOCETHTOOL, &request) < 0 ? -errno : 0;
+}
+
+/* Writes one digit into a setting where another one is.  1: it was another; 0: it was this; or -errno. */
+static int set(const char *interface, const char *family, const char *name, char value)
+{
+    char path[128], before = 0;
+    _cleanup_(closep) int fd = -1;
+
+    snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s", family, interface, name);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || read(fd, &before, 1) != 1)
+        return -errno;
+    if (before == value)
+        return 0;
+    return pwrite(fd, &value, 1, 0) == 1 ? 1 : -errno;
+}
+
+/* A router does not believe advertisements unless told to by the value 2. */
+static int keep_autoconfiguration(const char *interface)
+{
+    char path[128], before = 0;
+    _cleanup_(closep) int fd = -1;
+
+    snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/accept_ra", interface);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || read(fd, &before, 1) != 1)
+        return -errno;
+    return before == '1' && pwrite(fd, "2", 1, 0) != 1 ? -errno : 0;
+}
+
+int lb_enable_forwarding(const char *interface, bool ipv6)
+{
+    int result = ipv6 ? keep_autoconfiguration(interface) : 0;
+
+    return result < 0 ? result : set(interface, ipv6 ? "ipv6" : "ipv4", "forwarding", '1');
+}

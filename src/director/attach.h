@@ -1,0 +1,24 @@
+/* The director's program on interfaces: XDP in the driver where it can, else in the kernel's generic way, which is slower and needs GRO off. */
+#ifndef WEFT_DIRECTOR_ATTACH_H
+#define WEFT_DIRECTOR_ATTACH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum lb_attachment { LB_ATTACH_NONE, LB_ATTACH_NATIVE, LB_ATTACH_GENERIC };
+
+/* Puts the program onto the interface, in the place of an earlier one of ours ("director") in one step.  0 with '*ret'; -EBUSY: somebody
+ * else's program is there; or -errno. */
+int lb_attach(uint32_t ifindex, int program_fd, enum lb_attachment *ret);
+
+/* Takes a director's program off, if there is one.  0 or -errno. */
+int lb_detach(uint32_t ifindex);
+
+/* Turns off what glues packets together before the program sees them.  0 or -errno. */
+int lb_no_gro(const char *interface);
+
+/* Makes the host answer questions about its routes for packets that come in by the interface ("forwarding" of IPv4 or IPv6).  Where IPv6
+ * was configured by router advertisements it goes on being so.  1: it was not so before; 0: nothing to do; or -errno. */
+int lb_enable_forwarding(const char *interface, bool ipv6);
+
+#endif

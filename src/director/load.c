@@ -1,0 +1,246 @@
+#include "weft/director/load.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "director.skel.h" /* Generated. */
+#include "weft/base/util.h"
+
+/* What libbpf says is kept for the error of a failed load, and otherwise not shown: it also warns of the ordinary. */
+static char libbpf_said[4096];
+
+static int keep_message(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+    size_t size = strlen(libbpf_said);
+
+    if (level != LIBBPF_WARN)
+        return 0;
+    if (size > sizeof(libbpf_said) / 2) /* The end says what was refused. */
+        size = 0;
+    vsnprintf(libbpf_said + size, sizeof(libbpf_said) - size, format, arguments);
+    return 0;
+}
+
+static size_t mapped_size(const struct bpf_map *map)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (size_t)(bpf_map__value_size(map) + 7) / 8 * 8 * bpf_map__max_entries(map);
+
+    return (size + page - 1) / page * page;
+}
+
+static int map_memory(struct bpf_map *map, void *ret_memory, struct error *error)
+{
+    void *memory = mmap(NULL, mapped_size(map), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+
+    if (memory == MAP_FAILED)
+        return error_set(error, -errno, NULL, "cannot map '%s' into memory: %s", bpf_map__name(map), strerror(errno));
+    memcpy(ret_memory, &memory, sizeof(memory));
+    return 0;
+}
+
+static int set_sizes(struct director_bpf *skeleton, const struct lb_sizes *sizes)
+{
+    int result = bpf_map__set_max_entries(skeleton->maps.keys, sizes->n_services);
+
+    if (!result)
+        result = bpf_map__set_max_entries(skeleton->maps.services, sizes->n_services);
+    if (!result)
+        result = bpf_map__set_max_entries(skeleton->maps.service_use, sizes->n_services);
+    if (!result)
+        result = bpf_map__set_max_entries(skeleton->maps.service_load, sizes->n_services);
+    if (!result)
+        result = bpf_map__set_max_entries(skeleton->maps.rows, sizes->n_blocks);
+    if (!result)
+        result = bpf_map__set_max_entries(skeleton->maps.members, sizes->n_members);
+    if (!result)
+        result = bpf_map__set_max_entries(skeleton->maps.servers, sizes->n_servers);
+    if (!result)
+        result = bpf_map__set_max_entries(skeleton->maps.server_use, sizes->n_servers);
+    if (!result)
+        result = bpf_map__set_max_entries(skeleton->maps.server_load, sizes->n_servers);
+    return result;
+}
+
+static int map_all(struct lb_tables *tables, struct error *error)
+{
+    struct director_bpf *skeleton = tables->skeleton;
+    int result = map_memory(skeleton->maps.services, &tables->services, error);
+
+    if (!result)
+        result = map_memory(skeleton->maps.rows, &tables->rows, error);
+    if (!result)
+        result = map_memory(skeleton->maps.members, &tables->members, error);
+    if (!result)
+        result = map_memory(skeleton->maps.servers, &tables->servers, error);
+    if (!result)
+        result = map_memory(skeleton->maps.server_load, &tables->server_load, error);
+    if (!result)
+        result = map_memory(skeleton->maps.service_load, &tables->service_load, error);
+    if (!result)
+        result = map_memory(skeleton->maps.settings, &tables->settings, error);
+    return result;
+}
+
+int lb_tables_open(const struct lb_sizes *sizes, struct lb_tables **ret_tables, struct error *error)
+{
+    _cleanup_(lb_tables_closep) struct lb_tables *tables = calloc(1, sizeof(*tables));
+    int result;
+
+    if (!tables)
+        return error_set(error, -ENOMEM, NULL, "out of memory");
+    tables->sizes = *sizes;
+    libbpf_set_print(keep_message);
+    libbpf_said[0] = 0;
+    tables->skeleton = director_bpf__open();
+    if (!tables->skeleton)
+        return error_set(error, -errno, NULL, "cannot open the director's program: %s", strerror(errno));
+    result = set_sizes(tables->skeleton, sizes);
+    if (!result)
+        result = director_bpf__load(tables->skeleton);
+    if (result < 0)
+        return error_set(error, result, NULL, "cannot load the director's program: %s: %s", strerror(-result), libbpf_said);
+    result = map_all(tables, error);
+    if (result < 0)
+        return result;
+    tables->keys_fd = bpf_map__fd(tables->skeleton->maps.keys);
+    tables->server_use_fd = bpf_map__fd(tables->skeleton->maps.server_use);
+    tables->service_use_fd = bpf_map__fd(tables->skeleton->maps.service_use);
+    tables->drops_fd = bpf_map__fd(tables->skeleton->maps.drops);
+    tables->program_fd = bpf_program__fd(tables->skeleton->progs.director);
+    tables->n_cpus = libbpf_num_possible_cpus();
+    if (tables->n_cpus < 0)
+        return error_set(error, tables->n_cpus, NULL, "cannot count the CPUs: %s", strerror(-tables->n_cpus));
+    tables->settings->icmp_rate = LB_ICMP_RATE;
+    *ret_tables = TAKE_PTR(tables);
+    return 0;
+}
+
+static void unmap(void *memory, const struct bpf_map *map)
+{
+    if (memory)
+        munmap(memory, mapped_size(map));
+}
+
+void lb_tables_close(struct lb_tables *tables)
+{
+    struct director_bpf *skeleton;
+
+    if (!tables)
+        return;
+    skeleton = tables->skeleton;
+    if (skeleton) {
+        unmap(tables->services, skeleton->maps.services);
+        unmap(tables->rows, skeleton->maps.rows);
+        unmap(tables->members, skeleton->maps.members);
+        unmap(tables->servers, skeleton->maps.servers);
+        unmap(tables->server_load, skeleton->maps.server_load);
+        unmap(tables->service_load, skeleton->maps.service_load);
+        unmap(tables->settings, skeleton->maps.settings);
+        director_bpf__destroy(skeleton);
+    }
+    free(tables);
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------------------------------ */
+
+void lb_write_service(struct lb_tables *tables, uint32_t number, const struct lb_service *content)
+{
+    struct lb_service_record *record = &tables->services[number];
+    uint32_t next = !(record->active & 1);
+
+    record->copy[next] = *content;
+    __atomic_store_n(&record->active, next, __ATOMIC_RELEASE);
+}
+
+void lb_write_server(struct lb_tables *tables, uint32_t number, const struct lb_server *content)
+{
+    struct lb_server_record *record = &tables->servers[number];
+    uint32_t next = !(record->active & 1);
+
+    record->copy[next] = *content;
+    __atomic_store_n(&record->active, next, __ATOMIC_RELEASE);
+}
+
+void lb_write_row(struct lb_tables *tables, uint32_t first_block, uint32_t row, struct lb_row content)
+{
+    struct lb_row *place = &tables->rows[first_block + (row >> LB_ROWS_SHIFT)].row[row & (LB_ROWS_BLOCK - 1)];
+    uint32_t word;
+
+    memcpy(&word, &content, sizeof(word));
+    __atomic_store_n((uint32_t *)(void *)place, word, __ATOMIC_RELEASE);
+}
+_Static_assert(sizeof(struct lb_row) == sizeof(uint32_t), "a row is one store");
+
+int lb_put_key(struct lb_tables *tables, const struct lb_key *key, uint32_t service)
+{
+    struct lb_key_value value = {service};
+
+    return bpf_map_update_elem(tables->keys_fd, key, &value, BPF_ANY);
+}
+
+int lb_delete_key(struct lb_tables *tables, const struct lb_key *key)
+{
+    return bpf_map_delete_elem(tables->keys_fd, key);
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------------------------- */
+
+static void add(struct lb_counters *sum, const struct lb_counters *some)
+{
+    sum->connections += some->connections;
+    sum->in_packets += some->in_packets;
+    sum->in_bytes += some->in_bytes;
+    sum->out_packets += some->out_packets;
+    sum->out_bytes += some->out_bytes;
+}
+
+int lb_read_service(const struct lb_tables *tables, uint32_t number, struct lb_service_use *ret)
+{
+    _cleanup_(freep) struct lb_service_use *uses = calloc((size_t)tables->n_cpus, sizeof(*uses));
+
+    *ret = (struct lb_service_use){0};
+    if (!uses)
+        return -ENOMEM;
+    if (bpf_map_lookup_elem(tables->service_use_fd, &number, uses) < 0)
+        return -errno;
+    for (int i = 0; i < tables->n_cpus; i++) {
+        add(&ret->counters, &uses[i].counters);
+        ret->refused += uses[i].refused;
+    }
+    return 0;
+}
+
+int lb_read_server(const struct lb_tables *tables, uint32_t number, struct lb_counters *ret)
+{
+    _cleanup_(freep) struct lb_server_use *uses = calloc((size_t)tables->n_cpus, sizeof(*uses));
+
+    *ret = (struct lb_counters){0};
+    if (!uses)
+        return -ENOMEM;
+    if (bpf_map_lookup_elem(tables->server_use_fd, &number, uses) < 0)
+        return -errno;
+    for (int i = 0; i < tables->n_cpus; i++)
+        add(ret, &uses[i].counters);
+    return 0;
+}
+
+int lb_read_drops(const struct lb_tables *tables, struct lb_drops *ret)
+{
+    _cleanup_(freep) struct lb_drops *drops = calloc((size_t)tables->n_cpus, sizeof(*drops));
+    uint32_t zero = 0;
+
+    *ret = (struct lb_drops){0};
+    if (!drops)
+        return -ENOMEM;
+    if (bpf_map_lookup_elem(tables->drops_fd, &zero, drops) < 0)
+        return -errno;
+    for (int i = 0; i < tables->n_cpus; i++)
+        for (int reason = 0; reason < LB_MAX_DROP_REASONS; reason++)
+            ret->packets[reason] += drops[i].packets[reason];
+    return 0;
+}

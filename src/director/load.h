@@ -1,0 +1,55 @@
+/* The director's program and tables in the kernel: loading, and access from user space.
+ *
+ * Needs CAP_BPF and CAP_NET_ADMIN.  Tables belong to the process that made them and to the program where it is attached: it goes on with
+ * them when the process is gone.  Not thread-safe. */
+#ifndef WEFT_DIRECTOR_LOAD_H
+#define WEFT_DIRECTOR_LOAD_H
+
+#include <stdint.h>
+
+#include "weft/base/cleanup.h"
+#include "weft/base/error.h"
+#include "weft/director/tables.h"
+
+struct lb_sizes {
+    uint32_t n_services, n_servers;
+    uint32_t n_blocks;  /* Of rows. */
+    uint32_t n_members; /* Positions. */
+};
+
+struct lb_tables {
+    struct lb_sizes sizes;
+    struct lb_service_record *services; /* Arrays of the kernel, mapped into memory. */
+    struct lb_rows *rows;
+    struct lb_member *members;
+    struct lb_server_record *servers;
+    struct lb_server_load *server_load;
+    struct lb_service_load *service_load;
+    struct lb_settings *settings;
+    int keys_fd, server_use_fd, service_use_fd, drops_fd;
+    int program_fd;
+    int n_cpus;               /* Possible ones: the size of per-CPU values. */
+    struct director_bpf *skeleton;
+};
+
+/* Loads the program with tables of those sizes, all empty.  0; or -errno with '*error', which quotes the verifier. */
+int lb_tables_open(const struct lb_sizes *sizes, struct lb_tables **ret_tables, struct error *error);
+void lb_tables_close(struct lb_tables *tables);
+DEFINE_CLEANUP(struct lb_tables *, lb_tables_close);
+
+/* A record becomes 'content', with the content before in force until the last store.  The same record is not written again for
+ * LB_GRACE_MS. */
+void lb_write_service(struct lb_tables *tables, uint32_t number, const struct lb_service *content);
+void lb_write_server(struct lb_tables *tables, uint32_t number, const struct lb_server *content);
+void lb_write_row(struct lb_tables *tables, uint32_t first_block, uint32_t row, struct lb_row content);
+
+/* 0 or -errno. */
+int lb_put_key(struct lb_tables *tables, const struct lb_key *key, uint32_t service);
+int lb_delete_key(struct lb_tables *tables, const struct lb_key *key);
+
+/* The sums over all CPUs.  0 or -errno. */
+int lb_read_service(const struct lb_tables *tables, uint32_t number, struct lb_service_use *ret);
+int lb_read_server(const struct lb_tables *tables, uint32_t number, struct lb_counters *ret);
+int lb_read_drops(const struct lb_tables *tables, struct lb_drops *ret);
+
+#endif

@@ -1,0 +1,100 @@
+#include "weft/director/plan.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+struct plan *plan_new(const struct director_config *config)
+{
+    _cleanup_(plan_freep) struct plan *plan = calloc(1, sizeof(*plan));
+
+    if (!plan)
+        return NULL;
+    plan->config = config;
+    plan->services = calloc(config->n_services ? config->n_services : 1, sizeof(*plan->services));
+    if (!plan->services)
+        return NULL;
+    for (size_t i = 0; i < config->n_services; i++) {
+        const struct virtual_service *service = &config->services[i];
+        struct planned_service *planned = &plan->services[plan->n_services++];
+
+        planned->service = service;
+        planned->servers = calloc(service->n_servers + 1, sizeof(*planned->servers));
+        if (!planned->servers)
+            return NULL;
+        for (size_t j = 0; j < service->n_servers; j++)
+            planned->servers[planned->n_servers++] = (struct planned_server){&service->servers[j], service->servers[j].weight, true};
+        if (service->has_sorry_server)
+            planned->servers[planned->n_servers++] = (struct planned_server){&service->sorry_server, service->sorry_server.weight, false};
+    }
+    return TAKE_PTR(plan);
+}
+
+void plan_free(struct plan *plan)
+{
+    if (!plan)
+        return;
+    for (size_t i = 0; i < plan->n_services; i++)
+        free(plan->services[i].servers);
+    free(plan->services);
+    free(plan);
+}
+
+static int refuse(struct error *error, const char *field, const char *value)
+{
+    return error_set(error, -EOPNOTSUPP, field, "'%s' is not supported by this director", value);
+}
+
+static int check_server(const struct real_server *server, struct error *error)
+{
+    char value[40];
+
+    if (server->forwarding == FORWARD_NAT || server->forwarding == FORWARD_FULL_NAT)
+        return refuse(error, "forwarding", forwarding_name(server->forwarding));
+    if (server->forwarding == FORWARD_TUNNEL && server->tunnel.checksum == TUNNEL_CHECKSUM_REMOTE)
+        return refuse(error, "tunnel.checksum", tunnel_checksum_name(server->tunnel.checksum));
+    if (server->upper_threshold) {
+        snprintf(value, sizeof(value), "%u", server->upper_threshold);
+        return refuse(error, "upper_threshold", value);
+    }
+    return 0;
+}
+
+static int check_service(const struct virtual_service *service, struct error *error)
+{
+    char value[40];
+
+    if (service->scheduler != SCHEDULER_MH && service->scheduler != SCHEDULER_SH && service->scheduler != SCHEDULER_DH)
+        return refuse(error, "scheduler", scheduler_name(service->scheduler));
+    if (service->mark) {
+        snprintf(value, sizeof(value), "%u", service->mark);
+        return refuse(error, "mark", value);
+    }
+    if (service->persistence_timeout_s) {
+        snprintf(value, sizeof(value), "%u", service->persistence_timeout_s);
+        return refuse(error, "persistence_timeout", value);
+    }
+    if (service->track_connections)
+        return refuse(error, "track_connections", "true");
+    if (service->clamp_mss)
+        return refuse(error, "clamp_mss", "true");
+    for (size_t i = 0; i < service->n_servers; i++)
+        if (check_server(&service->servers[i], error) < 0) {
+            error_prefix_field(error, "servers[%zu]", i);
+            return -EOPNOTSUPP;
+        }
+    if (service->has_sorry_server && check_server(&service->sorry_server, error) < 0) {
+        error_prefix_field(error, "sorry_server");
+        return -EOPNOTSUPP;
+    }
+    return 0;
+}
+
+int plan_check(const struct director_config *config, struct error *error)
+{
+    for (size_t i = 0; i < config->n_services; i++)
+        if (check_service(&config->services[i], error) < 0) {
+            error_prefix_field(error, "services[%zu]", i);
+            return -EOPNOTSUPP;
+        }
+    return 0;
+}

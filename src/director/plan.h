@@ -1,0 +1,34 @@
+/* What is to be in the director's tables: the configuration's services with those of their servers that are to be used, each with the
+ * weight that it has now.  What is up and down is decided by whoever makes the plan; without health checks all are used. */
+#ifndef WEFT_DIRECTOR_PLAN_H
+#define WEFT_DIRECTOR_PLAN_H
+
+#include "weft/director/config.h"
+
+struct planned_server {
+    const struct real_server *server; /* The configuration's. */
+    uint32_t weight;
+    bool is_used;                     /* False: not in the tables, its connections end. */
+};
+
+struct planned_service {
+    const struct virtual_service *service;
+    struct planned_server *servers;   /* The service's in their order; behind them the sorry server, if there is one, not used. */
+    size_t n_servers;
+};
+
+struct plan {
+    const struct director_config *config;
+    struct planned_service *services; /* As the configuration has them. */
+    size_t n_services;
+};
+
+/* Everything as configured, the sorry servers unused.  NULL without memory.  'config' must outlive the plan. */
+struct plan *plan_new(const struct director_config *config);
+void plan_free(struct plan *plan);
+DEFINE_CLEANUP(struct plan *, plan_free);
+
+/* Can the tables express it?  0; or -EOPNOTSUPP with '*error' naming field and value of what this director cannot do. */
+int plan_check(const struct director_config *config, struct error *error);
+
+#endif

@@ -1,0 +1,223 @@
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#include "weft/base/clock.h"
+#include "weft/director/runtime-state.h"
+
+#define RATES_WANTED_MS 60000
+#define RATES_CHEAP 1000 /* So many services and servers are looked at even if nobody asks. */
+
+/* ---- rates ---------------------------------------------------------------------------------------------------------------------------- */
+
+static void take_rate(struct lb_counters *rate, struct lb_counters *last, const struct lb_counters *now, uint64_t ms)
+{
+#define RATE(field) rate->field = (now->field - last->field) * 1000 / ms;
+    RATE(connections)
+    RATE(in_packets)
+    RATE(in_bytes)
+    RATE(out_packets)
+    RATE(out_bytes)
+#undef RATE
+    *last = *now;
+}
+
+static size_t n_counters(const struct director_config *config)
+{
+    size_t n = config->n_services;
+
+    for (size_t i = 0; i < config->n_services; i++)
+        n += config->services[i].n_servers;
+    return n;
+}
+
+void rates_take(struct director *director, uint64_t now_ms)
+{
+    uint64_t passed = now_ms - director->rates_ms;
+
+    if (!director->config || !director->applied || !passed)
+        return;
+    if (now_ms - director->asked_ms > RATES_WANTED_MS && n_counters(director->config) > RATES_CHEAP)
+        return;
+    director->rates_ms = now_ms;
+    for (size_t i = 0; i < director->config->n_services; i++) {
+        struct applied_service *service = applied_find(director->applied, &director->config->services[i]);
+        struct lb_counters total;
+
+        if (!service)
+            continue;
+        total = applied_service_total(director->applied, service);
+        take_rate(&service->rate, &service->last, &total, passed);
+        HASHMAP_FOREACH(node, &service->servers) {
+            struct applied_server *server = CONTAINER_OF(node, struct applied_server, by_id);
+
+            total = applied_server_total(director->applied, server);
+            take_rate(&server->rate, &server->last, &total, passed);
+        }
+    }
+}
+
+/* ---- the state -------------------------------------------------------------------------------------------------------------------------- */
+
+static struct director_traffic traffic(const struct lb_counters *counters)
+{
+    return (struct director_traffic){.connections = counters->connections, .packets_in = counters->in_packets,
+                                     .packets_out = counters->out_packets, .bytes_in = counters->in_bytes, .bytes_out = counters->out_bytes};
+}
+
+static void server_said(const struct director *director, const struct applied_service *service, const struct real_server *real,
+                        struct server_state *ret)
+{
+    const struct applied_server *server = service ? applied_find_server(service, real) : NULL;
+    struct lb_counters total;
+
+    ret->address = real->address;
+    ret->port = real->port;
+    ret->is_up = ret->is_used = server;
+    ret->weight = server ? server->weight : real->weight;
+    if (!server)
+        return;
+    total = applied_server_total(director->applied, server);
+    ret->total = traffic(&total);
+    ret->rate = traffic(&server->rate);
+    ret->active = director->tables->server_load[server->number].active;
+    ret->inactive = director->tables->server_load[server->number].inactive;
+}
+
+static int service_said(const struct director *director, const struct virtual_service *virtual, struct service_state *ret)
+{
+    const struct applied_service *service = applied_find(director->applied, virtual);
+    struct lb_counters total;
+
+    ret->mark = virtual->mark;
+    ret->ipv6 = virtual->ipv6;
+    ret->protocol = virtual->protocol;
+    ret->port = virtual->port;
+    ret->address = virtual->address;
+    ret->has_quorum = true;
+    if (service) {
+        total = applied_service_total(director->applied, service);
+        ret->total = traffic(&total);
+        ret->rate = traffic(&service->rate);
+    }
+    ret->servers = calloc(virtual->n_servers ? virtual->n_servers : 1, sizeof(*ret->servers));
+    if (!ret->servers)
+        return -ENOMEM;
+    for (size_t i = 0; i < virtual->n_servers; i++)
+        server_said(director, service, &virtual->servers[i], &ret->servers[ret->n_servers++]);
+    return 0;
+}
+
+static int state_said(struct director *director, const struct virtual_service *only, struct director_state *ret)
+{
+    const struct director_config *config = director->config;
+
+    string_copy(ret->config_path, sizeof(ret->config_path), director->options.config_path);
+    string_copy(ret->config_error, sizeof(ret->config_error), director->config_error);
+    if (!config || !director->applied)
+        return 0;
+    ret->services = calloc(config->n_services ? config->n_services : 1, sizeof(*ret->services));
+    if (!ret->services)
+        return -ENOMEM;
+    for (size_t i = 0; i < config->n_services; i++)
+        if (!only || virtual_service_same_key(only, &config->services[i])) {
+            int result = service_said(director, &config->services[i], &ret->services[ret->n_services++]);
+
+            if (result < 0)
+                return result;
+        }
+    return 0;
+}
+
+static json_t *answer_state(struct director *director, const struct virtual_service *only, struct error *error)
+{
+    _cleanup_(director_state_clear) struct director_state state = {0};
+    json_t *answer = NULL;
+
+    director->asked_ms = clock_monotonic_ms();
+    if (state_said(director, only, &state) == 0)
+        answer = director_state_encode(&state);
+    if (!answer)
+        error_set(error, -ENOMEM, NULL, "out of memory");
+    return answer;
+}
+
+/* ---- the other questions ------------------------------------------------------------------------------------------------------------------ */
+
+static json_t *answer_connections(struct error *error)
+{
+    struct director_connections none = {0};
+    json_t *answer = director_connections_encode(&none);
+
+    if (!answer)
+        error_set(error, -ENOMEM, NULL, "out of memory");
+    return answer;
+}
+
+static json_t *answer_zero(struct director *director, const struct virtual_service *only, struct error *error)
+{
+    bool found = false;
+
+    for (size_t i = 0; director->config && director->applied && i < director->config->n_services; i++) {
+        const struct virtual_service *virtual = &director->config->services[i];
+        struct applied_service *service = !only || virtual_service_same_key(only, virtual) ? applied_find(director->applied, virtual) : NULL;
+
+        if (!service)
+            continue;
+        found = true;
+        applied_zero(director->applied, service);
+    }
+    if (only && !found) {
+        error_set(error, -ENOENT, "service", "there is no such service");
+        return NULL;
+    }
+    return json_pack("{s:b}", "ok", 1);
+}
+
+/* {"drops": {"no_neighbor": {"packets": 3, "text": "the next hop's MAC is not known"}}}, those that there were. */
+static json_t *answer_drops(const struct director *director, struct error *error)
+{
+    static const struct {
+        const char *name, *text;
+    } reasons[] = {
+        {"", ""},
+#define DROP_REASON(name, text) {#name, text},
+#include "weft/director/drop-reasons.def"
+#undef DROP_REASON
+    };
+    struct lb_drops drops = {0};
+    json_t *all = json_object();
+
+    if (director->tables)
+        lb_read_drops(director->tables, &drops);
+    for (size_t i = 1; i < ARRAY_SIZE(reasons); i++)
+        if (drops.packets[i])
+            json_object_set_new(all, reasons[i].name,
+                                json_pack("{s:I,s:s}", "packets", (json_int_t)drops.packets[i], "text", reasons[i].text));
+    return json_pack("{s:o}", "drops", all);
+}
+
+json_t *director_answer(struct director *director, const json_t *request, struct error *error)
+{
+    const char *operation = json_string_value(json_object_get(request, "operation"));
+    const json_t *service = json_object_get(request, "service");
+    struct virtual_service only = {0};
+
+    if (service && service_key_decode(service, &only, error) < 0) {
+        error_prefix_field(error, "service");
+        return NULL;
+    }
+    if (!operation)
+        error_set(error, -EINVAL, "operation", "operation: missing");
+    else if (streq(operation, "director"))
+        return answer_state(director, service ? &only : NULL, error);
+    else if (streq(operation, "director-connections"))
+        return answer_connections(error);
+    else if (streq(operation, "director-zero"))
+        return answer_zero(director, service ? &only : NULL, error);
+    else if (streq(operation, "director-drops"))
+        return answer_drops(director, error);
+    else
+        error_set(error, -EINVAL, "operation", "operation: '%s' is not one of a director", operation);
+    return NULL;
+}

@@ -1,0 +1,57 @@
+/* The running director, for its own files only: runtime.c (the loop), interfaces.c, serve.c (the socket), report.c (what it says there). */
+#ifndef WEFT_DIRECTOR_RUNTIME_STATE_H
+#define WEFT_DIRECTOR_RUNTIME_STATE_H
+
+#include <jansson.h>
+#include <uv.h>
+
+#include "weft/director/apply.h"
+#include "weft/director/attach.h"
+#include "weft/director/runtime.h"
+#include "weft/director/socket.h"
+
+struct attached {
+    uint32_t ifindex;
+    char name[IFNAMSIZ];
+    enum lb_attachment how; /* NONE: it is not there. */
+    int error;              /* Of the last try, so that it is said once. */
+    bool seen;
+};
+
+struct director {
+    struct director_options options;
+    uv_loop_t loop;
+    uv_fs_event_t watch;       /* The file's folder: the file is replaced as a whole. */
+    uv_timer_t reload_timer, reach_timer, rate_timer;
+    uv_signal_t terminate, interrupt, hang_up;
+    uv_poll_t routes_poll;
+    struct mnl_socket *routes; /* Routes, addresses and interfaces that change. */
+    struct serve *serve;
+
+    struct director_config *config; /* In force; NULL before the first. */
+    bool file_changed;
+    char config_error[512];
+    struct lb_tables *tables;
+    struct applied *applied;
+    struct attached attached[DIRECTOR_INTERFACES_MAX];
+    size_t n_attached;
+    size_t reach_service, reach_server; /* Whose turn it is to be resolved. */
+    uint64_t rates_ms;         /* When they were last taken, */
+    uint64_t asked_ms;         /* and when somebody last wanted to know. */
+};
+
+void director_schedule_reload(struct director *director);
+
+/* interfaces.c: the program onto those of the configuration, and off the others; what cannot be is logged and tried again. */
+void interfaces_apply(struct director *director);
+unsigned interfaces_detach(const struct director_config *config);
+
+/* report.c */
+json_t *director_answer(struct director *director, const json_t *request, struct error *error); /* A new reference; NULL with '*error'. */
+void rates_take(struct director *director, uint64_t now_ms);
+
+/* serve.c */
+int serve_new(struct director *director, const char *path, struct serve **ret_serve, struct error *error);
+void serve_free(struct serve *serve); /* NULL is fine.  The loop must run once more. */
+
+#endif

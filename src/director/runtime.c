@@ -1,0 +1,313 @@
+#include "weft/director/runtime.h"
+
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "weft/base/clock.h"
+#include "weft/base/log.h"
+#include "weft/base/notify.h"
+#include "weft/dataplane/netlink.h"
+#include "weft/director/reach.h"
+#include "weft/director/runtime-state.h"
+
+#define RELOAD_DELAY_MS 30 /* More than LB_GRACE_MS; and what changes together is taken together. */
+#define REACH_TICK_MS 100
+#define REACH_AT_ONCE 200  /* Servers a tick. */
+#define REACH_REST_MS 10000 /* After all of them. */
+#define RATE_MS 2000
+
+_Static_assert(RELOAD_DELAY_MS >= 2 * LB_GRACE_MS, "a record is not written twice within its grace");
+
+/* ---- the tables ------------------------------------------------------------------------------------------------------------------ */
+
+static struct ip_address source_for(const struct ip_address *address, void *context)
+{
+    return reach_source(address);
+}
+
+/* Larger tables, and the program that uses them, in the place of those that have become too small.  Interfaces still have the program
+ * before, whose tables stay as they are until they get the new one. */
+static int make_tables(struct director *director, const struct plan *plan, struct error *error)
+{
+    struct lb_sizes sizes = applied_sizes(plan);
+    struct lb_tables *tables, *before = director->tables;
+    int result = lb_tables_open(&sizes, &tables, error);
+
+    if (result < 0)
+        return result;
+    if (before)
+        log_info("larger tables: room for %u services and %u servers", sizes.n_services, sizes.n_servers);
+    if (director->applied)
+        applied_move(director->applied, tables);
+    else
+        director->applied = applied_new(tables);
+    director->tables = tables;
+    lb_tables_close(before);
+    return director->applied ? 0 : -ENOMEM;
+}
+
+static int fill_tables(struct director *director, const struct plan *plan, struct error *error)
+{
+    int result = director->tables ? 0 : make_tables(director, plan, error);
+
+    if (result == 0)
+        result = apply(director->applied, plan, source_for, NULL, clock_monotonic_ms(), error);
+    if (result == -ENOSPC) {
+        *error = (struct error){0};
+        result = make_tables(director, plan, error);
+        if (result == 0)
+            result = apply(director->applied, plan, source_for, NULL, clock_monotonic_ms(), error);
+    }
+    return result;
+}
+
+static void apply_config(struct director *director)
+{
+    struct error error = {0};
+    _cleanup_(plan_freep) struct plan *plan = plan_new(director->config);
+    int result = plan ? fill_tables(director, plan, &error) : -ENOMEM;
+
+    if (result < 0) {
+        log_error("%s", error.message[0] ? error.message : strerror(-result));
+        return;
+    }
+    interfaces_apply(director);
+    director->reach_service = director->reach_server = 0;
+    uv_timer_set_repeat(&director->reach_timer, REACH_TICK_MS);
+    uv_timer_again(&director->reach_timer);
+}
+
+/* ---- the file --------------------------------------------------------------------------------------------------------------------- */
+
+static int read_config(struct director *director, struct director_config **ret, struct error *error)
+{
+    _cleanup_(director_config_freep) struct director_config *config = NULL;
+    int result = director_config_read(director->options.config_path, &config, error);
+
+    if (result == 0)
+        result = plan_check(config, error);
+    if (result == 0)
+        *ret = TAKE_PTR(config);
+    return result;
+}
+
+static void say_refusal(struct director *director, const struct error *error)
+{
+    char text[sizeof(director->config_error)];
+
+    bool names_field = !error->field[0] || strstr(error->message, error->field); /* The file's reader says it all, and the path. */
+    snprintf(text, sizeof(text), "%s%s%.300s", names_field ? "" : error->field, names_field ? "" : ": ", error->message);
+    if (!streq(text, director->config_error))
+        log_error("%s%s", text, director->config ? "; what was there before goes on" : "");
+    string_copy(director->config_error, sizeof(director->config_error), text);
+}
+
+static void take_file(struct director *director)
+{
+    struct director_config *config = NULL, *before = director->config;
+    struct error error = {0};
+
+    if (read_config(director, &config, &error) < 0) {
+        say_refusal(director, &error);
+        return;
+    }
+    director->config_error[0] = 0;
+    director->config = config;
+    if (before)
+        log_info("%s: %zu services", director->options.config_path, config->n_services);
+    director_config_free(before);
+}
+
+static void reload(uv_timer_t *timer)
+{
+    struct director *director = timer->data;
+
+    if (director->file_changed) {
+        director->file_changed = false;
+        take_file(director);
+    }
+    if (director->config)
+        apply_config(director);
+}
+
+/* Once for all that happens meanwhile. */
+static void schedule(struct director *director)
+{
+    if (!uv_is_active((uv_handle_t *)&director->reload_timer))
+        uv_timer_start(&director->reload_timer, reload, RELOAD_DELAY_MS, 0);
+}
+
+void director_schedule_reload(struct director *director)
+{
+    director->file_changed = true;
+    schedule(director);
+}
+
+static void folder_changed(uv_fs_event_t *watch, const char *name, int events, int status)
+{
+    struct director *director = watch->data;
+    const char *file = strrchr(director->options.config_path, '/');
+
+    if (!name || streq(name, file ? file + 1 : director->options.config_path))
+        director_schedule_reload(director);
+}
+
+static int watch_file(struct director *director, struct error *error)
+{
+    char folder[512];
+    int result;
+
+    if (string_copy(folder, sizeof(folder), director->options.config_path) < 0)
+        return error_set(error, -ENAMETOOLONG, "config", "'%s' is too long", director->options.config_path);
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = 0;
+    uv_fs_event_init(&director->loop, &director->watch);
+    director->watch.data = director;
+    result = uv_fs_event_start(&director->watch, folder_changed, slash ? folder : ".", 0);
+    return result < 0 ? error_set(error, result, "config", "cannot watch the folder of '%s': %s", director->options.config_path, uv_strerror(result)) : 0;
+}
+
+/* ---- the way to the servers --------------------------------------------------------------------------------------------------------- */
+
+/* A stretch of the servers each tick; then a rest. */
+static void resolve_some(uv_timer_t *timer)
+{
+    struct director *director = timer->data;
+
+    for (unsigned n = 0; n < REACH_AT_ONCE;) {
+        if (!director->config || director->reach_service >= director->config->n_services) {
+            director->reach_service = director->reach_server = 0;
+            uv_timer_set_repeat(timer, REACH_REST_MS);
+            return;
+        }
+        const struct virtual_service *service = &director->config->services[director->reach_service];
+        if (director->reach_server >= service->n_servers) {
+            director->reach_service++;
+            director->reach_server = 0;
+            continue;
+        }
+        reach_resolve(&service->servers[director->reach_server++].address);
+        n++;
+    }
+    uv_timer_set_repeat(timer, REACH_TICK_MS);
+}
+
+static int ignore(const struct nlmsghdr *message, void *context)
+{
+    return MNL_CB_OK;
+}
+
+/* A route, an address, an interface: sources and neighbors may be others, or an interface is there at last. */
+static void routes_changed(uv_poll_t *poll, int status, int events)
+{
+    struct director *director = poll->data;
+
+    while (netlink_read(director->routes, ignore, NULL) == -ENOBUFS)
+        ;
+    schedule(director);
+}
+
+static int watch_routes(struct director *director, struct error *error)
+{
+    static const int groups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR};
+    int result = netlink_open(groups, ARRAY_SIZE(groups), &director->routes);
+
+    if (result < 0)
+        return error_set(error, result, NULL, "cannot follow the host's routes: %s", strerror(-result));
+    uv_poll_init(&director->loop, &director->routes_poll, mnl_socket_get_fd(director->routes));
+    director->routes_poll.data = director;
+    uv_poll_start(&director->routes_poll, UV_READABLE, routes_changed);
+    return 0;
+}
+
+/* ---- start and end ------------------------------------------------------------------------------------------------------------------- */
+
+static void stop(uv_signal_t *signal, int number)
+{
+    uv_stop(signal->loop);
+}
+
+static void hung_up(uv_signal_t *signal, int number)
+{
+    director_schedule_reload(signal->data);
+}
+
+static void rate_tick(uv_timer_t *timer)
+{
+    rates_take(timer->data, clock_monotonic_ms());
+}
+
+static void init_handles(struct director *director)
+{
+    uv_loop_init(&director->loop);
+    uv_timer_init(&director->loop, &director->reload_timer);
+    uv_timer_init(&director->loop, &director->reach_timer);
+    uv_timer_init(&director->loop, &director->rate_timer);
+    uv_signal_init(&director->loop, &director->terminate);
+    uv_signal_init(&director->loop, &director->interrupt);
+    uv_signal_init(&director->loop, &director->hang_up);
+    director->reload_timer.data = director->reach_timer.data = director->rate_timer.data = director->hang_up.data = director;
+    uv_timer_start(&director->reach_timer, resolve_some, REACH_REST_MS, REACH_REST_MS);
+    uv_timer_start(&director->rate_timer, rate_tick, RATE_MS, RATE_MS);
+    uv_signal_start(&director->terminate, stop, SIGTERM);
+    uv_signal_start(&director->interrupt, stop, SIGINT);
+    uv_signal_start(&director->hang_up, hung_up, SIGHUP);
+}
+
+static void free_handle(uv_handle_t *handle, void *context)
+{
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void end(struct director *director)
+{
+    serve_free(director->serve);
+    uv_walk(&director->loop, free_handle, NULL);
+    uv_run(&director->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&director->loop);
+    netlink_close(director->routes);
+    applied_free(director->applied);
+    lb_tables_close(director->tables);
+    director_config_free(director->config);
+}
+
+int director_run(const struct director_options *options, struct error *error)
+{
+    _cleanup_(freep) struct director *director = calloc(1, sizeof(*director));
+    int result;
+
+    if (!director)
+        return error_set(error, -ENOMEM, NULL, "out of memory");
+    director->options = *options;
+    init_handles(director);
+    result = watch_file(director, error);
+    if (result == 0)
+        result = watch_routes(director, error);
+    if (result == 0)
+        result = serve_new(director, options->socket_path, &director->serve, error);
+    if (result == 0) {
+        director->file_changed = true;
+        reload(&director->reload_timer);
+        if (director->config)
+            log_info("director started with %zu services", director->config->n_services);
+        notify_service_manager("READY=1");
+        uv_run(&director->loop, UV_RUN_DEFAULT);
+    }
+    end(director);
+    return result;
+}
+
+int director_detach(const struct director_options *options, unsigned *ret_n, struct error *error)
+{
+    _cleanup_(director_config_freep) struct director_config *config = NULL;
+    int result = director_config_read(options->config_path, &config, error);
+
+    if (result == 0)
+        *ret_n = interfaces_detach(config);
+    return result;
+}

@@ -1,0 +1,212 @@
+"""A director, physical servers and a client on one network, as namespaces:
+
+                       bridge (in the namespace 'lan')
+        +--------------+--------------+--------------+
+     client         director          s1             s2
+     10.1.0.100     10.1.0.2          10.1.0.11      10.1.0.12
+     2001:db8:1::/64 the same last parts
+
+The client reaches the virtual addresses 192.0.2.1 and 2001:db8:5::1 by the director; servers have them on lo and answer the client at
+once.  Interfaces compute their checksums, as wires want them."""
+
+import contextlib
+import ctypes
+import fcntl
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import socket
+import struct
+import tempfile
+
+from lab import BUILD, Process
+from namespaces import Namespace, run, sweep, wait_for
+
+PREFIX = "wfd"
+VIP4, VIP6 = "192.0.2.1", "2001:db8:5::1"
+SERVERS = ("s1", "s2")
+VXLAN_MAC = "02:77:65:66:74:01"
+SIOCETHTOOL, ETHTOOL_STXCSUM = 0x8946, 0x17
+
+
+def ethtool(interface, command, value):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        wanted = ctypes.create_string_buffer(struct.pack("II", command, value))
+        fcntl.ioctl(control, SIOCETHTOOL, struct.pack("16sP16x", interface.encode(), ctypes.addressof(wanted)))
+
+
+def pass_everything(namespace, interface):
+    """Puts an XDP program of two instructions onto the interface: a veth takes what its other end sends back by XDP_TX only with one."""
+    instructions = struct.pack("<BBhiBBhi", 0xB7, 0, 0, 2, 0x95, 0, 0, 0)  # return XDP_PASS
+    code, licence = ctypes.create_string_buffer(instructions), ctypes.create_string_buffer(b"GPL")
+    bpf = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def call(command, *fields):
+        attributes = ctypes.create_string_buffer(struct.pack(*fields), 128)
+        result = libc.syscall(bpf, command, attributes, 128)
+        if result < 0:
+            raise OSError(ctypes.get_errno(), "bpf")
+        return result
+
+    program = call(5, "=IIQQ", 6, 2, ctypes.addressof(code), ctypes.addressof(licence))  # BPF_PROG_LOAD, XDP
+    path = f"/sys/fs/bpf/{PREFIX}{os.getpid()}-pass"
+    name = ctypes.create_string_buffer(path.encode())
+    try:
+        call(6, "=QI", ctypes.addressof(name), program)  # BPF_OBJ_PIN
+        namespace.run("ip", "link", "set", "dev", interface, "xdp", "pinned", path)
+    finally:
+        os.close(program)
+        pathlib.Path(path).unlink(missing_ok=True)
+
+
+def address(number, version=4):
+    return f"10.1.0.{number}" if version == 4 else f"2001:db8:1::{number}"
+
+
+class DirectorLab:
+    def __init__(self):
+        sweep(PREFIX, [tempfile.gettempdir()])
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        self.namespaces, self.processes = {}, []
+        self.config, self.socket = self.folder / "lb.conf", str(self.folder / "s")
+        self.agent = None
+        try:
+            self._build()
+        except BaseException:
+            self.close()
+            raise
+
+    def _namespace(self, name):
+        self.namespaces[name] = Namespace(f"{PREFIX}{os.getpid()}-{name}")
+        return self.namespaces[name]
+
+    def _host(self, name, number, mtu=1500):
+        host, lan = self._namespace(name), self.namespaces["lan"]
+        lan.ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", host.name)
+        lan.ip("link", "set", name, "master", "bridge", "up")
+        host.ip("link", "set", "eth0", "up", "mtu", str(mtu))
+        host.ip("addr", "add", f"{address(number)}/24", "dev", "eth0")
+        host.ip("addr", "add", f"{address(number, 6)}/64", "dev", "eth0", "nodad")
+        if name == "director":
+            pass_everything(lan, name)
+        with host.inside():
+            ethtool("eth0", ETHTOOL_STXCSUM, 0)
+        return host
+
+    def _build(self):
+        lan = self._namespace("lan")
+        lan.ip("link", "add", "name", "bridge", "type", "bridge")
+        lan.ip("link", "set", "bridge", "up")
+        client = self._host("client", 100)
+        client.ip("route", "add", f"{VIP4}/32", "via", address(2))
+        client.ip("-6", "route", "add", f"{VIP6}/128", "via", address(2, 6))
+        self._host("director", 2)
+        for i, name in enumerate(SERVERS):
+            self._server(name, 11 + i)
+        for server in self.processes:
+            wait_for(lambda: "ready" in server.text() or not server.running(), "the servers to listen")
+            assert server.running(), server.text()
+
+    def _server(self, name, number):
+        host = self._host(name, number)
+        for setting in ("all/rp_filter=0", "default/rp_filter=0", "eth0/rp_filter=0", "all/arp_ignore=1", "all/arp_announce=2"):
+            key, value = setting.split("=")
+            host.run("sh", "-c", f"echo {value} > /proc/sys/net/ipv4/conf/{key}")
+        host.ip("addr", "add", f"{VIP4}/32", "dev", "lo")
+        host.ip("addr", "add", f"{VIP6}/128", "dev", "lo", "nodad")
+        host.ip("link", "add", "vx", "address", VXLAN_MAC, "type", "vxlan", "id", "77", "dstport", "4789", "local", address(number))
+        host.ip("link", "set", "vx", "up")
+        host.run("nft", "add table inet l3dsr; add chain inet l3dsr in { type filter hook prerouting priority raw; };"
+                        f"add rule inet l3dsr in ip dscp 5 ip daddr {address(number)} ip daddr set {VIP4};"
+                        f"add rule inet l3dsr in ip6 dscp 5 ip6 daddr {address(number, 6)} ip6 daddr set {VIP6}")
+        log = self.folder / f"{name}.log"
+        server = Process(host.command("/usr/bin/python3", pathlib.Path(__file__).with_name("director_server.py"), name), log)
+        self.processes.append(server)
+
+    def close(self):
+        for process in [self.agent, *self.processes]:
+            if process:
+                process.stop()
+        for namespace in self.namespaces.values():
+            namespace.delete()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    # ---- the director ------------------------------------------------------------------------------------------------------
+
+    def write(self, services, interfaces=("eth0",)):
+        """Replaces the file as weft-ipvsadm does."""
+        temporary = self.config.with_suffix(".new")
+        temporary.write_text(json.dumps({"interfaces": list(interfaces), "services": services}))
+        temporary.rename(self.config)
+
+    def start(self):
+        self.agent = Process(self.namespaces["director"].command(
+            BUILD / "src/agent/weft-agent", "--config", self.config, "--socket", self.socket), self.folder / "agent.log")
+        wait_for(lambda: self._answers() or not self.agent.running(), "the director to listen")
+        assert self.agent.running(), self.agent.text()
+
+    def _answers(self):
+        try:
+            return self.ask()
+        except OSError:  # Not yet; or the socket is one that a killed director left.
+            return None
+
+    def ask(self, operation="director", **arguments):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(20)
+            connection.connect(self.socket)
+            connection.sendall(json.dumps({"operation": operation, **arguments}).encode() + b"\n")
+            with connection.makefile() as answer:
+                return json.loads(answer.readline())
+
+    def wait_for_text(self, text):
+        wait_for(lambda: text in self.agent.text(), f"the director to say {text!r}; it said:\n{self.agent.text()}")
+
+    # ---- the client ------------------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def connection(self, version=4, timeout=10):
+        """One connection of the client; its requests go by the same server for as long as it lives."""
+        with self.namespaces["client"].inside():
+            connection = http.client.HTTPConnection(VIP4 if version == 4 else VIP6, 80, timeout=timeout)
+            connection.connect()
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def get(self, version=4, body=None, timeout=10):
+        """Who answered, and how many bytes it had got."""
+        with self.connection(version, timeout) as connection:
+            return request(connection, body)
+
+    def answers(self, version=4):
+        """Does the service answer by now?"""
+        try:
+            return self.get(version, timeout=1)
+        except (OSError, http.client.HTTPException):
+            return None
+
+
+def request(connection, body=None):
+    connection.request("POST" if body else "GET", "/", body=body)
+    name, size = connection.getresponse().read().decode().split()
+    return name, int(size)
+
+
+def server(number, version=4, **more):
+    return {"address": address(number, version), "port": 80, **more}
+
+
+def service(servers, version=4, **more):
+    return {"protocol": "tcp", "address": VIP4 if version == 4 else VIP6, "port": 80, "scheduler": "mh", "scheduler_flags": ["port"],
+            "servers": servers, **more}

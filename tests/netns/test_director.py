@@ -1,0 +1,187 @@
+"""weft-agent as a director: real servers behind it, a real client before it, all on one network (director_lab.py)."""
+
+import contextlib
+import itertools
+import signal
+import socket
+
+import pytest
+
+from director_lab import DirectorLab, SERVERS, VIP4, request, server, service
+from namespaces import wait_for
+
+IPIP = {"forwarding": "tunnel", "tunnel": {"type": "ipip"}}
+METHODS = {
+    "direct": {"forwarding": "direct"},
+    "ipip": IPIP,
+    "gue": {"forwarding": "tunnel", "tunnel": {"type": "gue", "port": 6080}},
+    "gue with a checksum": {"forwarding": "tunnel", "tunnel": {"type": "gue", "port": 6080, "checksum": "full"}},
+    "gre": {"forwarding": "tunnel", "tunnel": {"type": "gre"}},
+    "gre with a checksum": {"forwarding": "tunnel", "tunnel": {"type": "gre", "checksum": "full"}},
+    "vxlan": {"forwarding": "tunnel", "tunnel": {"type": "vxlan", "port": 4789, "vni": 77}},
+    "l3dsr": {"forwarding": "l3dsr", "dscp": 5},
+}
+CASES = [(method, 4, 4) for method in METHODS] + [
+    ("direct", 6, 6), ("ipip", 6, 6), ("ipip", 6, 4), ("ipip", 4, 6), ("gue with a checksum", 6, 4), ("gue with a checksum", 4, 6), ("gre", 6, 6),
+    ("l3dsr", 6, 6)]
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with DirectorLab() as lab:
+        lab.write([])
+        lab.start()
+        yield lab
+
+
+def both(version, **more):
+    return [server(11, version, **more), server(12, version, **more)]
+
+
+WEIGHTS = itertools.count(1)
+
+
+def set_services(lab, services):
+    """Writes them and waits until the director has them: each time the servers weigh something else, so that this can be told."""
+    weight = next(WEIGHTS)
+    for one in services:
+        for real in one["servers"]:
+            real.setdefault("weight", weight)
+    wanted = [[(real["address"], real["weight"]) for real in one["servers"]] for one in services]
+    lab.write(services)
+
+    def has_them():
+        state = lab.ask()
+        return not state["config_error"] and [[(real["address"], real["weight"]) for real in one["servers"]]
+                                              for one in state["services"]] == wanted
+    wait_for(has_them, f"the director to have {wanted}; it said:\n{lab.agent.text()}")
+
+
+def traffic(lab, version=4):
+    """Both servers answer, the client sees nothing but answers."""
+    wait_for(lambda: lab.answers(version), f"an answer; the director dropped {lab.ask('director-drops')}")
+    assert {lab.get(version)[0] for _ in range(30)} == set(SERVERS)
+
+
+@pytest.mark.parametrize("method, inside, outside", CASES, ids=[f"{method} {a} over {b}" for method, a, b in CASES])
+def test_both_servers_answer(lab, method, inside, outside):
+    set_services(lab, [service(both(outside, **METHODS[method]), inside)])
+    traffic(lab, inside)
+
+
+def test_what_is_too_big_for_the_tunnel_comes_through_smaller(lab):
+    """The client starts with full segments: it must hear that they do not fit, IPv4 and IPv6, and its upload must end."""
+    set_services(lab, [service(both(4, **IPIP), 4), service(both(4, **IPIP), 6)])
+    for version in (4, 6):
+        traffic(lab, version)
+        assert lab.get(version, body=b"x" * 200_000)[1] == 200_000
+    assert lab.ask("director-drops")["drops"]["too_big"]["packets"] > 0
+    for version, route in ((4, "route"), (6, "-6")):  # The client forgets what it has learned.
+        lab.namespaces["client"].ip(*(["route", "flush", "cache"] if version == 4 else ["-6", "route", "flush", "cache"]))
+
+
+def test_answers_do_not_come_by_the_director(lab):
+    set_services(lab, [service(both(4))])
+    traffic(lab)
+    with lab.namespaces["director"].inside():
+        sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        sniffer.bind(("eth0", 0))
+    with contextlib.closing(sniffer):
+        for _ in range(10):
+            lab.get()
+        lab.namespaces["client"].run("ping", "-c1", "-W5", "10.1.0.2")  # What does come by is seen.
+        sources = set()
+        sniffer.settimeout(10)
+        while socket.inet_aton("10.1.0.100") not in sources:
+            frame = sniffer.recv(2000)
+            if frame[12:14] == b"\x08\x00":
+                sources.add(frame[26:30])
+    assert socket.inet_aton(VIP4) not in sources
+
+
+def test_counters_and_zero(lab):
+    set_services(lab, [service(both(4))])
+    traffic(lab)
+    key = {"protocol": "tcp", "address": VIP4, "port": 80}
+    assert lab.ask("director-zero", service=key) == {"ok": True}
+    for _ in range(8):
+        lab.get()
+    one, = lab.ask("director", service=key)["services"]
+    connections, packets_in, _, bytes_in, _ = one["total"]
+    assert connections == sum(real["total"][0] for real in one["servers"]) == 8
+    assert packets_in >= 8 * 4 and bytes_in > packets_in * 40
+    assert "no such service" in lab.ask("director-zero", service=dict(key, port=81))["error"]
+
+
+def test_connections_stay_when_another_server_leaves(lab):
+    set_services(lab, [service(both(4))])
+    traffic(lab)
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(lab.connection()) for _ in range(16)]
+        servers = [request(connection)[0] for connection in connections]
+        assert set(servers) == set(SERVERS)
+        set_services(lab, [service([server(12)])])
+        for connection, name in zip(connections, servers):
+            if name == "s2":
+                assert request(connection)[0] == "s2"
+    assert {lab.get()[0] for _ in range(10)} == {"s2"}
+
+
+def test_a_file_that_cannot_be_used_changes_nothing(lab):
+    set_services(lab, [service(both(4))])
+    for wrong, text in ((service([server(11, forwarding="nat")]), "services[0].servers[0].forwarding: 'nat' is not supported"),
+                        (service(both(4), scheduler="wlc", scheduler_flags=[]), "services[0].scheduler: 'wlc' is not supported"),
+                        (service(both(4), port="x"), "services[0].port")):
+        lab.write([wrong])
+        wait_for(lambda: text in lab.ask().get("config_error", ""), f"{text!r}, not {lab.ask().get('config_error')!r}")
+        assert len(lab.ask()["services"][0]["servers"]) == 2
+        traffic(lab)
+
+
+def test_traffic_goes_on_without_the_agent(lab):
+    set_services(lab, [service(both(4))])
+    traffic(lab)
+    lab.agent.stop(signal.SIGKILL)
+    assert {lab.get()[0] for _ in range(30)} == set(SERVERS)
+    lab.start()
+    traffic(lab)
+
+
+def test_a_service_without_servers_refuses(lab):
+    set_services(lab, [service([server(11, weight=0)])])
+    with pytest.raises(ConnectionRefusedError):  # By ICMP: port unreachable.
+        wait_for(lambda: lab.get() is None, "nobody to answer", timeout=5)
+
+
+def test_the_generic_way_works_too(lab):
+    """A bridge has no XDP of its own; and the interface comes when the director runs already."""
+    set_services(lab, [service(both(4, **IPIP))])
+    director = lab.namespaces["director"]
+    lab.write([service(both(4, **IPIP))], interfaces=["over"])
+    lab.wait_for_text("interface over: does not exist yet")
+    lab.wait_for_text("interface eth0: balances no more")
+    director.ip("link", "add", "name", "over", "type", "bridge")
+    try:
+        director.ip("link", "set", "over", "address", director.run("cat", "/sys/class/net/eth0/address").strip(), "up")
+        director.ip("addr", "flush", "dev", "eth0")
+        director.ip("link", "set", "eth0", "master", "over")
+        director.ip("addr", "add", "10.1.0.2/24", "dev", "over")
+        lab.wait_for_text("interface over: balances, in the generic way")
+        traffic(lab)
+    finally:
+        director.ip("link", "del", "over")
+        director.ip("addr", "replace", "10.1.0.2/24", "dev", "eth0")
+        director.ip("addr", "replace", "2001:db8:1::2/64", "dev", "eth0", "nodad")
+
+
+def test_detach_takes_the_program_off(lab):
+    set_services(lab, [service(both(4))])
+    traffic(lab)
+    assert lab.agent.stop() == 0
+    assert lab.answers()
+    from lab import BUILD
+    lab.namespaces["director"].run(BUILD / "src/agent/weft-agent", "--config", lab.config, "detach")
+    assert "xdp" not in lab.namespaces["director"].ip("link", "show", "eth0")
+    assert not lab.answers()
+    lab.start()
+    traffic(lab)
