@@ -11,6 +11,13 @@ static bool is_host(const struct ip_address *address)
     return !ip_is_zero(address) && !ip_is_multicast(address);
 }
 
+/* Link-local IPv6 and 255.255.255.255 lead nowhere from here. */
+static bool is_scoped(const struct ip_address *address)
+{
+    return (address->bytes[0] == 0xfe && (address->bytes[1] & 0xc0) == 0x80) ||
+           (ip_is_v4(address) && ip_to_v4(address) == UINT32_MAX);
+}
+
 static int check_key(const struct virtual_service *service, struct error *error)
 {
     char text[IP_TEXT_SIZE];
@@ -39,8 +46,8 @@ int virtual_service_check(const struct virtual_service *service, struct error *e
     if (service->persistence_timeout_s > PERSISTENCE_TIMEOUT_MAX_S)
         return error_set(error, -EINVAL, "persistence.timeout_s", "%u is more than %u", service->persistence_timeout_s,
                          PERSISTENCE_TIMEOUT_MAX_S);
-    if (service->ipv6 ? mask < 1 || mask > 128 : !mask)
-        return error_set(error, -EINVAL, "persistence", "%u is not a mask", mask);
+    if (service->ipv6 && (mask < 1 || mask > 128))
+        return error_set(error, -EINVAL, "persistence.prefix_length", "%u is not from 1 to 128", mask);
     if (!service->quorum)
         return error_set(error, -EINVAL, "quorum", "it is 0");
     if (service->hysteresis >= service->quorum)
@@ -106,7 +113,7 @@ int real_server_check(const struct virtual_service *service, const struct real_s
     char text[IP_TEXT_SIZE];
     int result;
 
-    if (!is_host(&server->address))
+    if (!is_host(&server->address) || is_scoped(&server->address))
         return error_set(error, -EINVAL, "address", "'%s' is not the address of a host",
                          ip_format(&server->address, text));
     result = check_forwarding(service, server, error);
@@ -120,6 +127,9 @@ int real_server_check(const struct virtual_service *service, const struct real_s
     if (server->lower_threshold > SERVER_THRESHOLD_MAX)
         return error_set(error, -EINVAL, "lower_threshold", "%u is more than %u", server->lower_threshold,
                          SERVER_THRESHOLD_MAX);
+    if (server->lower_threshold > server->upper_threshold)
+        return error_set(error, -ERANGE, "lower_threshold", "%u is more than upper_threshold, %u",
+                         server->lower_threshold, server->upper_threshold);
     for (size_t i = 0; i < server->n_checks; i++) {
         result = health_check_check(&server->checks[i], error);
         if (result < 0) {

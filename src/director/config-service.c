@@ -193,9 +193,8 @@ static int persistence_decode(const json_t *json, void *object, struct error *er
         return result;
     service->persistence_timeout_s = persistence.timeout_s;
     if (persistence.has_netmask) {
-        if (service->ipv6 || !ip_is_v4(&persistence.netmask) || ip_is_zero(&persistence.netmask))
-            return error_set(error, -EINVAL, "netmask",
-                             "it is of IPv4, and not 0.0.0.0; clients of IPv6 have a prefix_length");
+        if (service->ipv6 || !ip_is_v4(&persistence.netmask))
+            return error_set(error, -EINVAL, "netmask", "it is of IPv4; clients of IPv6 have a prefix_length");
         service->persistence_mask = ip_to_v4(&persistence.netmask);
     }
     if (persistence.prefix_length) {

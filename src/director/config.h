@@ -63,7 +63,7 @@ int director_config_lock(const char *path, int *ret_fd, struct error *error);
 int director_config_check(const struct director_config *config, struct error *error);
 
 /* The same for one object, its field relative to it; a server needs its service, a service is checked without its
- * servers. */
+ * servers.  -ERANGE for a lower threshold that is more than the upper one. */
 int virtual_service_check(const struct virtual_service *service, struct error *error);
 int real_server_check(const struct virtual_service *service, const struct real_server *server, struct error *error);
 

@@ -24,8 +24,8 @@
 #define DIRECTOR_CHECKS_MAX 8         /* Of one server. */
 #define DIRECTOR_URLS_MAX 16          /* Of one check. */
 #define SERVER_WEIGHT_MAX 2147483647u /* As ipvsadm takes; what a scheduler cannot tell apart it scales. */
-#define SERVER_THRESHOLD_MAX 65535u
-#define PERSISTENCE_TIMEOUT_DEFAULT_S 300
+#define SERVER_THRESHOLD_MAX 2147483647u
+#define PERSISTENCE_TIMEOUT_DEFAULT_S 360 /* As ipvsadm 1.31 does, whose manual page says 300. */
 #define PERSISTENCE_TIMEOUT_MAX_S (31 * 24 * 3600)
 #define TIMEOUT_MAX_S (31 * 24 * 3600)
 #define VXLAN_VNI_MAX 0xffffffu

@@ -21,25 +21,36 @@ static const char everything[] =
     "{\"interfaces\": [\"eth0\", \"bond1.7\"], \"local_addresses\": [\"192.0.2.9\", \"2001:db8::9\"],"
     " \"timeouts\": {\"tcp_s\": 60, \"udp_s\": 7},"
     " \"mark_rules\": [{\"mark\": 5, \"family\": \"ipv6\", \"protocol\": \"tcp\", \"source\": \"2001:db8::/32\","
-    "   \"destination\": \"2001:db8:1::1/128\", \"source_ports\": \"1024-65535\", \"destination_ports\": 443, \"interface\": \"eth0\"},"
+    "   \"destination\": \"2001:db8:1::1/128\", \"source_ports\": \"1024-65535\", \"destination_ports\": 443, "
+    "\"interface\": \"eth0\"},"
     "  {\"mark\": 6, \"protocol\": 47}],"
     " \"services\": [{\"servers\": [{\"address\": \"10.0.0.1\", \"port\": 8080, \"forwarding\": \"nat\", \"weight\": 3,"
     "   \"upper_threshold\": 100, \"lower_threshold\": 50, \"inhibit_on_failure\": true, \"checks\": ["
-    "     {\"type\": \"http\", \"port\": 81, \"interval_ms\": 6000, \"timeout_ms\": 3000, \"retries\": 3, \"retry_delay_ms\": 500,"
-    "      \"warmup_ms\": 10, \"alpha\": true, \"address\": \"10.0.0.2\", \"bind_address\": \"10.0.0.3\", \"bind_port\": 99,"
-    "      \"bind_interface\": \"eth1\", \"mark\": 7, \"host\": \"www\", \"http_version\": \"1.1\", \"follow_redirects\": true,"
-    "      \"urls\": [{\"path\": \"/a?b=c\", \"status\": \"200,301-303\", \"host\": \"x\", \"digest\": \"0123456789abcdef0123456789abcdef\"}]},"
-    "     {\"type\": \"dns\", \"dns_name\": \"example.org\", \"dns_type\": \"A\"}, {\"type\": \"misc\", \"command\": \"/bin/true -x\", \"dynamic_weight\": true},"
+    "     {\"type\": \"http\", \"port\": 81, \"interval_ms\": 6000, \"timeout_ms\": 3000, \"retries\": 3, "
+    "\"retry_delay_ms\": 500,"
+    "      \"warmup_ms\": 10, \"alpha\": true, \"address\": \"10.0.0.2\", \"bind_address\": \"10.0.0.3\", "
+    "\"bind_port\": 99,"
+    "      \"bind_interface\": \"eth1\", \"mark\": 7, \"host\": \"www\", \"http_version\": \"1.1\", "
+    "\"follow_redirects\": true,"
+    "      \"urls\": [{\"path\": \"/a?b=c\", \"status\": \"200,301-303\", \"host\": \"x\", \"digest\": "
+    "\"0123456789abcdef0123456789abcdef\"}]},"
+    "     {\"type\": \"dns\", \"dns_name\": \"example.org\", \"dns_type\": \"A\"}, {\"type\": \"misc\", \"command\": "
+    "\"/bin/true -x\", \"dynamic_weight\": true},"
     "     {\"type\": \"udp\", \"payload\": \"00ff\", \"require_reply\": true}, {\"type\": \"ping\"}]},"
     "   {\"address\": \"10.0.0.2\", \"forwarding\": \"full-nat\"}],"
-    "   \"protocol\": \"tcp\", \"address\": \"192.0.2.1\", \"port\": 80, \"scheduler\": \"mh\", \"scheduler_flags\": [\"port\", \"fallback\"],"
+    "   \"protocol\": \"tcp\", \"address\": \"192.0.2.1\", \"port\": 80, \"scheduler\": \"mh\", \"scheduler_flags\": "
+    "[\"port\", \"fallback\"],"
     "   \"track_connections\": true, \"clamp_mss\": true, \"half_open_limit\": 1000,"
     "   \"persistence\": {\"netmask\": \"255.255.255.0\"}, \"quorum\": 3, \"hysteresis\": 2,"
     "   \"sorry_server\": {\"address\": \"10.0.0.9\", \"forwarding\": \"nat\", \"port\": 1}},"
-    "  {\"mark\": 5, \"family\": \"ipv6\", \"one_packet\": true, \"persistence\": {\"timeout_s\": 60, \"prefix_length\": 64}, \"servers\": ["
-    "   {\"address\": \"10.1.0.1\", \"forwarding\": \"tunnel\", \"tunnel\": {\"type\": \"gue\", \"port\": 6080, \"checksum\": \"remote\"}},"
-    "   {\"address\": \"2001:db8::5\", \"forwarding\": \"tunnel\", \"tunnel\": {\"type\": \"vxlan\", \"port\": 4789, \"vni\": 9}},"
-    "   {\"address\": \"2001:db8::6\", \"forwarding\": \"l3dsr\", \"dscp\": 63}, {\"address\": \"2001:db8::7\", \"weight\": 0}]},"
+    "  {\"mark\": 5, \"family\": \"ipv6\", \"one_packet\": true, \"persistence\": {\"timeout_s\": 60, "
+    "\"prefix_length\": 64}, \"servers\": ["
+    "   {\"address\": \"10.1.0.1\", \"forwarding\": \"tunnel\", \"tunnel\": {\"type\": \"gue\", \"port\": 6080, "
+    "\"checksum\": \"remote\"}},"
+    "   {\"address\": \"2001:db8::5\", \"forwarding\": \"tunnel\", \"tunnel\": {\"type\": \"vxlan\", \"port\": 4789, "
+    "\"vni\": 9}},"
+    "   {\"address\": \"2001:db8::6\", \"forwarding\": \"l3dsr\", \"dscp\": 63}, {\"address\": \"2001:db8::7\", "
+    "\"weight\": 0}]},"
     "  {\"protocol\": \"sctp\", \"address\": \"2001:db8::1\", \"port\": 0, \"persistence\": {}, \"servers\": []}]}";
 
 static struct director_config *must_parse(const char *text)
@@ -72,7 +83,7 @@ static void every_member_is_read(void **state)
     assert_int_equal(web->protocol, IPPROTO_TCP);
     assert_int_equal(web->scheduler, SCHEDULER_MH);
     assert_int_equal(web->scheduler_flags, SCHEDULER_FALLBACK | SCHEDULER_PORT);
-    assert_int_equal(web->persistence_timeout_s, 300);
+    assert_int_equal(web->persistence_timeout_s, 360);
     assert_int_equal(web->persistence_mask, 0xffffff00);
     assert_true(web->has_sorry_server);
     assert_int_equal(web->sorry_server.port, 1);
@@ -107,7 +118,8 @@ static void what_is_written_reads_the_same(void **state)
     assert_null(strstr(text, "tcp_fin_s"));
 }
 
-#define SERVICE(members) "{\"services\": [{\"protocol\": \"tcp\", \"address\": \"192.0.2.1\", \"port\": 80" members "}]}"
+#define SERVICE(members)                                                                                               \
+    "{\"services\": [{\"protocol\": \"tcp\", \"address\": \"192.0.2.1\", \"port\": 80" members "}]}"
 #define SERVER(members) SERVICE(", \"servers\": [{\"address\": \"10.0.0.1\"" members "}]")
 #define CHECK(members) SERVER(", \"checks\": [{" members "}]")
 #define RULE(members) "{\"mark_rules\": [{\"mark\": 1" members "}]}"
@@ -122,7 +134,8 @@ static const struct {
     {"[]", "'[]' is not an object", 0},
     {"{\"service\": []}", "service: there is no such member", 0},
     {"{\"interfaces\": \"eth0\"}", "interfaces: 'eth0' is not a list", 0},
-    {"{\"interfaces\": [\"eth0\", \"a-name-that-is-too-long\"]}", "interfaces[1]: 'a-name-that-is-too-long' is not the name of an interface", 0},
+    {"{\"interfaces\": [\"eth0\", \"a-name-that-is-too-long\"]}",
+     "interfaces[1]: 'a-name-that-is-too-long' is not the name of an interface", 0},
     {"{\"local_addresses\": [\"10.0.0.300\"]}", "local_addresses[0]: '10.0.0.300' is not an IP address", 0},
     {"{\"local_addresses\": [\"::\"]}", "local_addresses[0]: '::' is not the address of a host", 0},
     {"{\"timeouts\": {\"tcp_s\": 0}}", "timeouts.tcp_s: '0' is not a number from 1 to 2678400", 0},
@@ -134,33 +147,44 @@ static const struct {
     {"{\"services\": [{\"protocol\": \"icmp\"}]}", "services[0].protocol: 'icmp' is not one of tcp, udp, sctp", 0},
     {SERVICE(", \"scheduler\": \"wrrr\""),
      "services[0].scheduler: 'wrrr' is not one of rr, wrr, lc, wlc, lblc, lblcr, dh, sh, sed, nq, fo, ovf, mh", 0},
-    {SERVICE(", \"scheduler_flags\": [\"x\"]"), "services[0].scheduler_flags[0]: 'x' is not one of fallback, port, flag-3", 0},
+    {SERVICE(", \"scheduler_flags\": [\"x\"]"),
+     "services[0].scheduler_flags[0]: 'x' is not one of fallback, port, flag-3", 0},
     {SERVICE(", \"one_packet\": 1"), "services[0].one_packet: '1' is not true or false", 0},
     {SERVICE(", \"one_packet\": true"), "services[0].one_packet: it is for UDP", 0},
-    {SERVICE(", \"persistence\": {\"timeout_s\": 0}"), "services[0].persistence.timeout_s: '0' is not a number from 1 to 2678400", 0},
+    {SERVICE(", \"persistence\": {\"timeout_s\": 0}"),
+     "services[0].persistence.timeout_s: '0' is not a number from 1 to 2678400", 0},
     {SERVICE(", \"persistence\": {\"prefix_length\": 64}"),
      "services[0].persistence.prefix_length: it is of IPv6; clients of IPv4 have a netmask", 0},
-    {SERVICE(", \"persistence\": {\"netmask\": \"0.0.0.0\"}"),
-     "services[0].persistence.netmask: it is of IPv4, and not 0.0.0.0; clients of IPv6 have a prefix_length", 0},
+    {SERVICE(", \"persistence\": {\"netmask\": \"::1\"}"),
+     "services[0].persistence.netmask: it is of IPv4; clients of IPv6 have a prefix_length", 0},
     {SERVICE(", \"quorum\": 2, \"hysteresis\": 2"), "services[0].hysteresis: 2 is not less than the quorum, 2", 0},
     {"{\"services\": [{\"protocol\": \"tcp\", \"address\": \"192.0.2.1\", \"port\": 0}]}",
      "services[0].port: 0, which is every port, needs persistence", 0},
     {"{\"services\": [{\"protocol\": \"tcp\", \"address\": \"224.0.0.1\", \"port\": 1}]}",
      "services[0].address: '224.0.0.1' is not the address of a host", 0},
-    {"{\"services\": [{\"mark\": 1}, {\"mark\": 1, \"family\": \"ipv6\"}, {\"mark\": 1}]}", "services[2]: mark 1 is there twice", -EEXIST},
+    {"{\"services\": [{\"mark\": 1}, {\"mark\": 1, \"family\": \"ipv6\"}, {\"mark\": 1}]}",
+     "services[2]: mark 1 is there twice", -EEXIST},
     {SERVICE(", \"sorry_server\": {\"address\": \"10.0.0.1\", \"checks\": [{\"type\": \"tcp\"}]}"),
      "services[0].sorry_server.checks: a sorry server has none", 0},
     {SERVER(", \"port\": 81"), "services[0].servers[0].port: 81 is not the service's, 80, which direct keeps", 0},
-    {SERVER("}, {\"address\": \"10.0.0.2\"}, {\"address\": \"10.0.0.1\""), "services[0].servers[2]: 10.0.0.1:80 is there twice", -EEXIST},
-    {SERVER(", \"weight\": 2147483648"), "services[0].servers[0].weight: '2147483648' is not a number from 0 to 2147483647", 0},
+    {SERVER("}, {\"address\": \"10.0.0.2\"}, {\"address\": \"10.0.0.1\""),
+     "services[0].servers[2]: 10.0.0.1:80 is there twice", -EEXIST},
+    {SERVER(", \"weight\": 2147483648"),
+     "services[0].servers[0].weight: '2147483648' is not a number from 0 to 2147483647", 0},
     {SERVER(", \"weight\": 1.5"), "services[0].servers[0].weight: '1.5' is not a number from 0 to 2147483647", 0},
     {SERVER(", \"weight\": -1"), "services[0].servers[0].weight: '-1' is not a number from 0 to 2147483647", 0},
-    {SERVER(", \"upper_threshold\": 65536"), "services[0].servers[0].upper_threshold: '65536' is not a number from 0 to 65535", 0},
-    {SERVER(", \"forwarding\": \"dr\""), "services[0].servers[0].forwarding: 'dr' is not one of nat, full-nat, direct, tunnel, l3dsr", 0},
-    {SERVER(", \"forwarding\": \"full-nat\""), "services[0].servers[0].forwarding: full-nat needs local_addresses of the server's family", 0},
+    {SERVER(", \"upper_threshold\": 2147483648"),
+     "services[0].servers[0].upper_threshold: '2147483648' is not a number from 0 to 2147483647", 0},
+    {SERVER(", \"upper_threshold\": 5, \"lower_threshold\": 6"),
+     "services[0].servers[0].lower_threshold: 6 is more than upper_threshold, 5", -ERANGE},
+    {SERVER(", \"forwarding\": \"dr\""),
+     "services[0].servers[0].forwarding: 'dr' is not one of nat, full-nat, direct, tunnel, l3dsr", 0},
+    {SERVER(", \"forwarding\": \"full-nat\""),
+     "services[0].servers[0].forwarding: full-nat needs local_addresses of the server's family", 0},
     {SERVER(", \"forwarding\": \"l3dsr\""), "services[0].servers[0].dscp: l3dsr needs one, from 1 to 63", 0},
     {SERVER(", \"dscp\": 3"), "services[0].servers[0].dscp: it is for l3dsr, and from 1 to 63", 0},
-    {SERVER(", \"tunnel\": {\"type\": \"gre\"}"), "services[0].servers[0].tunnel: it is for servers whose forwarding is tunnel", 0},
+    {SERVER(", \"tunnel\": {\"type\": \"gre\"}"),
+     "services[0].servers[0].tunnel: it is for servers whose forwarding is tunnel", 0},
     {SERVER(", \"forwarding\": \"tunnel\", \"tunnel\": {\"type\": \"gue\"}"),
      "services[0].servers[0].tunnel.port: a tunnel of type gue needs one", 0},
     {SERVER(", \"forwarding\": \"tunnel\", \"tunnel\": {\"type\": \"gre\", \"port\": 1}"),
@@ -171,31 +195,41 @@ static const struct {
      "services[0].servers[0].tunnel.checksum: a tunnel of type ipip has none", 0},
     {SERVER(", \"forwarding\": \"tunnel\", \"tunnel\": {\"type\": \"gre\", \"checksum\": \"remote\"}"),
      "services[0].servers[0].tunnel.checksum: 'remote' is for tunnels of type gue", 0},
-    {"{\"services\": [{\"protocol\": \"tcp\", \"address\": \"192.0.2.1\", \"port\": 80, \"servers\": [{\"address\": \"::1\"}]}]}",
+    {"{\"services\": [{\"protocol\": \"tcp\", \"address\": \"192.0.2.1\", \"port\": 80, \"servers\": [{\"address\": "
+     "\"::1\"}]}]}",
      "services[0].servers[0].address: clients and servers are of one family unless a tunnel leads there", 0},
     {CHECK("\"interval_ms\": 1000"), "services[0].servers[0].checks[0].type: it is missing", 0},
     {CHECK("\"type\": \"http\""), "services[0].servers[0].checks[0].urls: a check of type http needs at least one", 0},
     {CHECK("\"type\": \"http\", \"urls\": [{\"path\": \"x\"}]"),
      "services[0].servers[0].checks[0].urls[0].path: 'x' does not begin with '/', or has a blank or '#'", 0},
     {CHECK("\"type\": \"https\", \"urls\": [{\"path\": \"/\", \"status\": \"200-\"}]"),
-     "services[0].servers[0].checks[0].urls[0].status: '200-' is not a list such as 200,301-303 of codes from 100 to 599", 0},
+     "services[0].servers[0].checks[0].urls[0].status: '200-' is not a list such as 200,301-303 of codes from 100 to "
+     "599",
+     0},
     {CHECK("\"type\": \"http\", \"urls\": [{\"path\": \"/\", \"digest\": \"00\"}]"),
      "services[0].servers[0].checks[0].urls[0].digest: '00' is not 32 hexadecimal digits (MD5)", 0},
     {CHECK("\"type\": \"http\", \"urls\": [{\"path\": \"/\", \"host\": \"a b\"}]"),
      "services[0].servers[0].checks[0].urls[0].host: 'a b' is not the name of a host", 0},
-    {CHECK("\"type\": \"tcp\", \"urls\": [{\"path\": \"/\"}]"), "services[0].servers[0].checks[0].urls: a check of type tcp has none", 0},
+    {CHECK("\"type\": \"tcp\", \"urls\": [{\"path\": \"/\"}]"),
+     "services[0].servers[0].checks[0].urls: a check of type tcp has none", 0},
     {CHECK("\"type\": \"misc\""), "services[0].servers[0].checks[0].command: a check of type misc needs one", 0},
-    {CHECK("\"type\": \"misc\", \"command\": \"\""), "services[0].servers[0].checks[0].command: '' is not a text of 1 to 4096 bytes", 0},
+    {CHECK("\"type\": \"misc\", \"command\": \"\""),
+     "services[0].servers[0].checks[0].command: '' is not a text of 1 to 4096 bytes", 0},
     {CHECK("\"type\": \"misc\", \"command\": \"a\\u0007\""),
      "services[0].servers[0].checks[0].command: 'a\a' is not a text without control characters", 0},
-    {CHECK("\"type\": \"udp\", \"payload\": \"abc\""), "services[0].servers[0].checks[0].payload: 'abc' is not pairs of hexadecimal digits", 0},
-    {CHECK("\"type\": \"tcp\", \"interval_ms\": 1"), "services[0].servers[0].checks[0].interval_ms: '1' is not a number from 10 to 86400000", 0},
-    {RULE(", \"source\": \"10.0.0.1/8\""), "mark_rules[0].source: '10.0.0.1/8' is not a prefix: bits behind its length are set", 0},
+    {CHECK("\"type\": \"udp\", \"payload\": \"abc\""),
+     "services[0].servers[0].checks[0].payload: 'abc' is not pairs of hexadecimal digits", 0},
+    {CHECK("\"type\": \"tcp\", \"interval_ms\": 1"),
+     "services[0].servers[0].checks[0].interval_ms: '1' is not a number from 10 to 86400000", 0},
+    {RULE(", \"source\": \"10.0.0.1/8\""),
+     "mark_rules[0].source: '10.0.0.1/8' is not a prefix: bits behind its length are set", 0},
     {RULE(", \"source\": \"10.0.0.1\""), "mark_rules[0].source: '10.0.0.1' is not a prefix such as 192.0.2.0/24", 0},
     {RULE(", \"destination\": \"::/0\""), "mark_rules[0].destination: it is not of the rule's family, ipv4", 0},
     {RULE(", \"destination_ports\": 80"), "mark_rules[0].destination_ports: only tcp, udp and sctp have ports", 0},
-    {RULE(", \"destination_ports\": \"90-80\""), "mark_rules[0].destination_ports: '90-80' is not a port, or a range of ports such as 8000-8999", 0},
-    {RULE(", \"protocol\": \"ip\""), "mark_rules[0].protocol: 'ip' is not one of tcp, udp, sctp, or a number from 1 to 255", 0},
+    {RULE(", \"destination_ports\": \"90-80\""),
+     "mark_rules[0].destination_ports: '90-80' is not a port, or a range of ports such as 8000-8999", 0},
+    {RULE(", \"protocol\": \"ip\""),
+     "mark_rules[0].protocol: 'ip' is not one of tcp, udp, sctp, or a number from 1 to 255", 0},
 };
 
 static void a_refusal_names_member_and_value(void **state)
@@ -316,7 +350,8 @@ static void who_holds_the_lock_loses_nothing(void **state)
             struct director_config *mine = NULL;
             int lock = -1;
 
-            if (director_config_lock(folder->file, &lock, NULL) < 0 || director_config_read(folder->file, &mine, NULL) < 0)
+            if (director_config_lock(folder->file, &lock, NULL) < 0 ||
+                director_config_read(folder->file, &mine, NULL) < 0)
                 _exit(1);
             mine->timeouts.tcp_s++;
             if (director_config_write(folder->file, mine, NULL) < 0)

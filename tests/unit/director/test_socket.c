@@ -23,18 +23,37 @@ static struct ip_address address(const char *text)
 static void state_comes_back_as_it_was(void **state)
 {
     struct server_state servers[2] = {
-        {.address = address("10.0.0.1"), .port = 8080, .is_up = true, .is_used = true, .weight = SERVER_WEIGHT_MAX, .active = 3, .inactive = 4,
-         .persistent = 5, .total = {1, 2, 3, 4, INT64_MAX}, .rate = {9, 8, 7, 6, 5}},
+        {.address = address("10.0.0.1"),
+         .port = 8080,
+         .is_up = true,
+         .is_used = true,
+         .weight = SERVER_WEIGHT_MAX,
+         .active = 3,
+         .inactive = 4,
+         .persistent = 5,
+         .total = {1, 2, 3, 4, INT64_MAX},
+         .rate = {9, 8, 7, 6, 5}},
         {.address = address("10.0.0.1"), .port = 8081, .is_sorry = true, .reason = "tcp: \"refused\""},
     };
     struct service_state services[2] = {
-        {.protocol = IPPROTO_UDP, .port = 53, .address = address("192.0.2.1"), .has_quorum = true, .total = {.connections = 7}, .servers = servers,
+        {.protocol = IPPROTO_UDP,
+         .port = 53,
+         .address = address("192.0.2.1"),
+         .has_quorum = true,
+         .total = {.connections = 7},
+         .servers = servers,
          .n_servers = 2},
         {.mark = 7, .ipv6 = true},
     };
-    struct director_state said = {.config_path = "/etc/weft/lb.conf", .config_error = "no", .connections = 77, .services = services, .n_services = 2};
-    struct virtual_service key = {.mark = 7, .ipv6 = true}, web = {.protocol = IPPROTO_UDP, .port = 53, .address = address("192.0.2.1")};
-    struct real_server sorry = {.address = address("10.0.0.1"), .port = 8081}, server = {.address = address("10.0.0.1"), .port = 8080};
+    struct director_state said = {.config_path = "/etc/weft/lb.conf",
+                                  .config_error = "no",
+                                  .connections = 77,
+                                  .services = services,
+                                  .n_services = 2};
+    struct virtual_service key = {.mark = 7, .ipv6 = true},
+                           web = {.protocol = IPPROTO_UDP, .port = 53, .address = address("192.0.2.1")};
+    struct real_server sorry = {.address = address("10.0.0.1"), .port = 8081},
+                       server = {.address = address("10.0.0.1"), .port = 8080};
     json_t *json = director_state_encode(&said), *again;
     struct director_state heard = {0};
 
@@ -68,9 +87,20 @@ static void state_comes_back_as_it_was(void **state)
 static void connections_come_back_as_they_were(void **state)
 {
     struct director_connection connections[2] = {
-        {.protocol = IPPROTO_TCP, .expires_s = 899, .state = "ESTABLISHED", .client = address("203.0.113.9"), .client_port = 40000,
-         .service = address("192.0.2.1"), .service_port = 80, .server = address("10.0.0.1"), .server_port = 8080},
-        {.protocol = IPPROTO_IP, .state = "NONE", .is_persistence = true, .client = address("2001:db8::"), .service = address("::"),
+        {.protocol = IPPROTO_TCP,
+         .expires_s = 899,
+         .state = "ESTABLISHED",
+         .client = address("203.0.113.9"),
+         .client_port = 40000,
+         .service = address("192.0.2.1"),
+         .service_port = 80,
+         .server = address("10.0.0.1"),
+         .server_port = 8080},
+        {.protocol = IPPROTO_IP,
+         .state = "NONE",
+         .is_persistence = true,
+         .client = address("2001:db8::"),
+         .service = address("::"),
          .server = address("2001:db8::5")},
     };
     struct director_connections said = {.connections = connections, .n_connections = 2, .is_cut = true}, heard = {0};
@@ -98,11 +128,14 @@ static const char *const no_state[] = {
     "{\"config_path\": \"\", \"config_error\": \"\", \"connections\": -1, \"services\": []}",
     "{\"config_path\": \"\", \"config_error\": \"\", \"connections\": 1, \"services\": {}}",
     "{\"config_path\": \"\", \"config_error\": \"\", \"connections\": 1, \"services\": [{}]}",
-    "{\"config_path\": \"\", \"config_error\": \"\", \"connections\": 1, \"services\": [{\"service\": {\"mark\": 1}, \"quorum\": true,"
+    "{\"config_path\": \"\", \"config_error\": \"\", \"connections\": 1, \"services\": [{\"service\": {\"mark\": 1}, "
+    "\"quorum\": true,"
     " \"total\": [1, 2, 3, 4], \"rate\": [0, 0, 0, 0, 0], \"servers\": []}]}",
-    "{\"config_path\": \"\", \"config_error\": \"\", \"connections\": 1, \"services\": [{\"service\": {\"mark\": 1}, \"quorum\": true,"
+    "{\"config_path\": \"\", \"config_error\": \"\", \"connections\": 1, \"services\": [{\"service\": {\"mark\": 1}, "
+    "\"quorum\": true,"
     " \"total\": [1, 2, 3, 4, 5], \"rate\": [0, 0, 0, 0, -1], \"servers\": []}]}",
-    "{\"config_path\": \"\", \"config_error\": \"\", \"connections\": 1, \"services\": [{\"service\": {\"mark\": 1}, \"quorum\": true,"
+    "{\"config_path\": \"\", \"config_error\": \"\", \"connections\": 1, \"services\": [{\"service\": {\"mark\": 1}, "
+    "\"quorum\": true,"
     " \"total\": [1, 2, 3, 4, 5], \"rate\": [0, 0, 0, 0, 0], \"servers\": [{}]}]}",
 };
 
