@@ -38,13 +38,14 @@ def guest():
                         "tests/bpf/differential", "tests/bpf/maps"):
             image.program(BUILD / program, f"guest/build/{program}")
         image.file(BUILD / "src" / "dataplane" / "weft.bpf.o", "guest/weft.bpf.o")
+        image.file(BUILD / "src" / "director" / "director.bpf.o", "guest/director.bpf.o")
         status, results, text = second_kernel.boot(kernel, image, "BUILD=/guest/build python3 /guest/run.py", work, log=console)
     assert status == 0, text[-6000:]
     return {result["name"]: result for result in results}
 
 
 @pytest.mark.parametrize("check", [
-    "kernel_is_debians", "plain_veth_passes_traffic", "every_program_loads", "native_and_kernel_build_agree",
+    "kernel_is_debians", "plain_veth_passes_traffic", "every_program_loads", "the_directors_program_loads", "native_and_kernel_build_agree",
     "the_loader_brings_the_maps_to_what_is_desired", "one_host_passes_traffic", "two_hosts_pass_traffic",
     "a_broadcast_reaches_every_port_once", "frames_that_are_not_ip_pass_between_hosts", "dhcp_is_answered",
     "a_spoofed_source_is_dropped", "an_agent_dies_and_traffic_goes_on"])

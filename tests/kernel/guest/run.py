@@ -59,6 +59,11 @@ def every_program_loads():
     return " ".join(names)
 
 
+def the_directors_program_loads():
+    command("/bin/bpftool", "prog", "load", "/guest/director.bpf.o", "/sys/fs/bpf/director", timeout=200)
+    os.unlink("/sys/fs/bpf/director")
+
+
 def native_and_kernel_build_agree():
     """As tests/bpf does on the newer kernel: random frames over random tables, verdict, bytes, drop reason and maps."""
     return command("/guest/build/tests/bpf/differential", "6000", timeout=300).strip().splitlines()[0]
@@ -212,7 +217,7 @@ def an_agent_dies_and_traffic_goes_on():
     command("/bin/nsenter", f"--net=/run/netns/{platform.workloads['a']}", "/bin/ping", "-c3", "-i0.2", "-W5", platform.addresses("c")[0])
 
 
-CHECKS = [kernel_is_debians, plain_veth_passes_traffic, every_program_loads, native_and_kernel_build_agree,
+CHECKS = [kernel_is_debians, plain_veth_passes_traffic, every_program_loads, the_directors_program_loads, native_and_kernel_build_agree,
           the_loader_brings_the_maps_to_what_is_desired, one_host_passes_traffic, two_hosts_pass_traffic,
           a_broadcast_reaches_every_port_once, frames_that_are_not_ip_pass_between_hosts, dhcp_is_answered,
           a_spoofed_source_is_dropped, an_agent_dies_and_traffic_goes_on]
