@@ -58,11 +58,18 @@ static size_t take_head(char *bytes, size_t one, size_t size, void *context)
     struct health_probe *probe = context;
     long status = 0;
 
-    if (size > 2 || bytes[0] == ' ')
-        return size; /* Not the empty line. */
+    if (size > 2 || bytes[0] == ' ') { /* Not the empty line. */
+        if (size >= 5 && strncasecmp(bytes, "HTTP/", 5) == 0)
+            probe->http.has_location = false;
+        else if (size >= 9 && strncasecmp(bytes, "Location:", 9) == 0)
+            probe->http.has_location = true;
+        return size;
+    }
     curl_easy_getinfo(probe->http.easy, CURLINFO_RESPONSE_CODE, &status);
     if (status < 200)
         return size; /* Another head follows (RFC 9110, 15.2). */
+    if (probe->asked->http.follow_redirects && status >= 300 && status <= 399 && probe->http.has_location)
+        return size; /* Likewise. */
     probe->http.has_head = true;
     return *url_of(probe)->digest && is_expected(url_of(probe), status) ? size : 0;
 }
@@ -159,6 +166,8 @@ static bool set_request(struct health_probe *probe)
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
     curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
     curl_easy_setopt(easy, CURLOPT_SSL_ENABLE_ALPN, 0L);
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, (long)http->follow_redirects);
+    curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 10L);
     curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, prepare_socket);
     curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, probe);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_head);

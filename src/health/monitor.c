@@ -43,5 +43,5 @@ uint64_t health_next_start(const struct health_state *state, const struct health
 
 uint64_t health_first_start(const struct health_rules *rules, uint64_t now_ms, uint32_t random)
 {
-    return now_ms + spread(random, MIN(rules->interval_ms, FIRST_WITHIN_MS));
+    return now_ms + spread(random, rules->first_ms ? rules->first_ms : MIN(rules->interval_ms, FIRST_WITHIN_MS));
 }

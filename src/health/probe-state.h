@@ -18,14 +18,14 @@ struct probe_kind {
     void (*stop)(struct health_probe *probe);  /* NULL: nothing to do.  Called once, after start. */
 };
 
-extern const struct probe_kind probe_tcp, probe_http, probe_tls, probe_udp, probe_ping, probe_dns, probe_misc;
+extern const struct probe_kind probe_tcp, probe_http, probe_tls, probe_udp, probe_ping, probe_dns, probe_smtp, probe_misc;
 
 struct http_probe {
     CURL *easy;
     struct curl_slist *headers, *connect_to;
     size_t url;             /* Which one is asked. */
     EVP_MD_CTX *digest;     /* Where one is wanted. */
-    bool is_added, has_head;
+    bool is_added, has_head, has_location;
     int socket_error;       /* A negative errno of preparing the socket. */
 };
 
@@ -44,6 +44,12 @@ struct ping_probe {
 struct dns_probe {
     uint8_t query[DNS_QUERY_MAX];
     size_t size;
+};
+
+struct smtp_probe {
+    char line[1024];        /* What was received of a line of its answer (RFC 5321, 4.5.3.1.5: at most 512 bytes). */
+    size_t size;
+    bool has_greeted;
 };
 
 struct misc_probe {
@@ -74,6 +80,7 @@ struct health_probe {
         struct tls_probe tls;
         struct ping_probe ping;
         struct dns_probe dns;
+        struct smtp_probe smtp;
         struct misc_probe misc;
     };
 };

@@ -15,7 +15,8 @@
 
 static const struct probe_kind *const kinds[HEALTH_N_KINDS] = {
     [HEALTH_TCP] = &probe_tcp, [HEALTH_HTTP] = &probe_http, [HEALTH_HTTPS] = &probe_http, [HEALTH_TLS_HELLO] = &probe_tls,
-    [HEALTH_UDP] = &probe_udp, [HEALTH_PING] = &probe_ping, [HEALTH_DNS] = &probe_dns,    [HEALTH_MISC] = &probe_misc,
+    [HEALTH_UDP] = &probe_udp, [HEALTH_PING] = &probe_ping, [HEALTH_DNS] = &probe_dns,    [HEALTH_SMTP] = &probe_smtp,
+    [HEALTH_MISC] = &probe_misc,
 };
 
 /* ---- the prober ------------------------------------------------------------------------------------------------------------ */
@@ -303,7 +304,7 @@ void health_probe_cancel(struct health_probe *probe)
 int probe_prepare_socket(const struct health_target *target, int fd, const char **ret_what)
 {
     struct sockaddr_storage source;
-    socklen_t size = socket_address(&target->source, 0, &source);
+    socklen_t size = socket_address(ip_is_zero(&target->source) ? &target->address : &target->source, target->source_port, &source);
 
     *ret_what = "cannot use the device";
     if (*target->device && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, target->device, (socklen_t)strlen(target->device)) < 0)
@@ -312,7 +313,9 @@ int probe_prepare_socket(const struct health_target *target, int fd, const char 
     if (target->mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &target->mark, sizeof(target->mark)) < 0)
         return -errno;
     *ret_what = "cannot use the source address";
-    if (!ip_is_zero(&target->source) && bind(fd, (struct sockaddr *)&source, size) < 0)
+    if (ip_is_zero(&target->source)) /* Of the target's family, and any. */
+        memset((char *)&source + sizeof(in_port_t) + sizeof(sa_family_t), 0, size - sizeof(in_port_t) - sizeof(sa_family_t));
+    if ((!ip_is_zero(&target->source) || target->source_port) && bind(fd, (struct sockaddr *)&source, size) < 0)
         return -errno;
     return 0;
 }

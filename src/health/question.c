@@ -19,7 +19,8 @@ const char *health_kind_name(enum health_kind kind)
 {
     static const char *const names[HEALTH_N_KINDS] = {
         [HEALTH_TCP] = "TCP", [HEALTH_HTTP] = "HTTP", [HEALTH_HTTPS] = "HTTPS", [HEALTH_TLS_HELLO] = "TLS-HELLO",
-        [HEALTH_UDP] = "UDP", [HEALTH_PING] = "PING", [HEALTH_DNS] = "DNS",     [HEALTH_MISC] = "MISC",
+        [HEALTH_UDP] = "UDP", [HEALTH_PING] = "PING", [HEALTH_DNS] = "DNS",     [HEALTH_SMTP] = "SMTP",
+        [HEALTH_MISC] = "MISC",
     };
 
     return names[kind];
@@ -123,6 +124,11 @@ static int check_http(const struct health_http *http, struct error *error)
     return r;
 }
 
+static int check_name(const char *name, struct error *error)
+{
+    return name ? check_text(name, "name", error) : 0;
+}
+
 static int check_misc(const struct health_misc *misc, struct error *error)
 {
     size_t n = 0;
@@ -144,9 +150,12 @@ static int check(const struct health_question_options *options, struct error *er
         return error_set(error, -EINVAL, "timeout_ms", "'%u' is not a number from 1 to %u", options->timeout_ms, HEALTH_TIMEOUT_MAX_MS);
     switch (options->kind) {
     case HEALTH_TCP:
-    case HEALTH_TLS_HELLO:
     case HEALTH_PING:
         return 0;
+    case HEALTH_TLS_HELLO:
+        return check_name(options->tls.name, error);
+    case HEALTH_SMTP:
+        return check_name(options->smtp.name, error);
     case HEALTH_HTTP:
     case HEALTH_HTTPS:
         return check_http(&options->http, error);
@@ -241,6 +250,10 @@ static bool copy_own(struct health_question_options *options)
         is_whole = copy_bytes(&payload, options->udp.payload_size);
         options->udp.payload = payload;
         return is_whole;
+    case HEALTH_TLS_HELLO:
+        return copy_text(&options->tls.name);
+    case HEALTH_SMTP:
+        return copy_text(&options->smtp.name);
     case HEALTH_DNS:
         return copy_text(&options->dns.name);
     case HEALTH_MISC:
@@ -265,6 +278,12 @@ static void free_own(struct health_question_options *options)
         break;
     case HEALTH_UDP:
         free((void *)options->udp.payload);
+        break;
+    case HEALTH_TLS_HELLO:
+        free((void *)options->tls.name);
+        break;
+    case HEALTH_SMTP:
+        free((void *)options->smtp.name);
         break;
     case HEALTH_DNS:
         free((void *)options->dns.name);

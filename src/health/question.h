@@ -31,6 +31,7 @@ enum health_kind {
     HEALTH_UDP,       /* It answers, or no ICMP error comes: see struct health_udp. */
     HEALTH_PING,      /* It answers an ICMP echo request (RFC 792, RFC 4443). */
     HEALTH_DNS,       /* It answers a query over UDP without an error (RFC 1035). */
+    HEALTH_SMTP,      /* It greets with 220 and answers HELO with 250 (RFC 5321). */
     HEALTH_MISC,      /* A program ends with status 0; or, where it may decide on the weight, with 0 or 2 to 255. */
     HEALTH_N_KINDS,
 };
@@ -56,6 +57,15 @@ struct health_http {
     uint8_t version;                 /* 10 or 11; 0 is 11. */
     const struct health_url *urls;
     size_t n_urls;
+    bool follow_redirects;           /* At most 10; the last status counts.  To the same server, whatever name the redirect has. */
+};
+
+struct health_tls {
+    const char *name;                /* In the ClientHello; NULL: none. */
+};
+
+struct health_smtp {
+    const char *name;                /* Of this host, in HELO; NULL: "localhost". */
 };
 
 /* One datagram is sent.  Silence is as good as an answer, unless one is required; it is waited for HEALTH_UDP_SILENCE_MS at most, since an ICMP
@@ -64,6 +74,7 @@ struct health_http {
 struct health_udp {
     const uint8_t *payload;
     size_t payload_size;             /* 0: one byte, 'X'. */
+    bool is_empty;                   /* An empty datagram instead of that byte. */
     bool require_reply;
     uint16_t reply_min, reply_max;   /* Bytes that a reply must have; a maximum of 0 is none. */
 };
@@ -87,8 +98,10 @@ struct health_question_options {
     enum health_kind kind;
     uint32_t timeout_ms;             /* 1 to HEALTH_TIMEOUT_MAX_MS, for all of the probe. */
     struct health_http http;         /* The kind's own part; the others are not looked at. */
+    struct health_tls tls;
     struct health_udp udp;
     struct health_dns dns;
+    struct health_smtp smtp;
     struct health_misc misc;
 };
 
@@ -107,7 +120,7 @@ const struct health_question_options *health_question_options(const struct healt
 struct health_target {
     struct ip_address address;
     struct ip_address source;        /* Zero: the kernel chooses. */
-    uint16_t port;                   /* Host order. */
+    uint16_t port, source_port;      /* Host order; a source port of 0 is any. */
     uint32_t mark;                   /* SO_MARK; 0: none. */
     char device[16];                 /* SO_BINDTODEVICE; "": none. */
 };

@@ -189,7 +189,7 @@ int health_set_add(struct health_set *set, const struct health_monitor_options *
     struct health_monitor *monitor;
 
     if (rules->interval_ms == 0 || rules->interval_ms > HEALTH_INTERVAL_MAX_MS || rules->retry_interval_ms > HEALTH_INTERVAL_MAX_MS ||
-        rules->jitter_ms > rules->interval_ms)
+        rules->jitter_ms > rules->interval_ms || rules->first_ms > HEALTH_INTERVAL_MAX_MS)
         return -EINVAL;
     monitor = calloc(1, sizeof(*monitor));
     if (!monitor)

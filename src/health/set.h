@@ -49,7 +49,7 @@ int health_set_new(uv_loop_t *loop, const struct health_set_options *options, st
 /* Removes all monitors.  'closed' (may be NULL) is called from the loop when the set is gone. */
 void health_set_close(struct health_set *set, void (*closed)(void *context), void *context);
 
-/* The first probe starts within a second.  0, -EINVAL (an interval of 0 or above HEALTH_INTERVAL_MAX_MS, a jitter above the interval) or
+/* 0, -EINVAL (an interval of 0, or one above HEALTH_INTERVAL_MAX_MS; a jitter above the interval) or
  * -ENOMEM. */
 int health_set_add(struct health_set *set, const struct health_monitor_options *options, struct health_monitor **ret);
 void health_set_remove(struct health_monitor *monitor); /* NULL is fine.  No callback comes any more. */

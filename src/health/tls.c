@@ -45,6 +45,8 @@ static void start(struct health_probe *probe)
         return;
     }
     SSL_set_connect_state(probe->tls.ssl);
+    if (probe->asked->tls.name)
+        SSL_set_tlsext_host_name(probe->tls.ssl, probe->asked->tls.name);
     SSL_set_msg_callback(probe->tls.ssl, message_seen);
     SSL_set_msg_callback_arg(probe->tls.ssl, probe);
     if (probe_socket(probe, SOCK_STREAM) < 0)

@@ -21,7 +21,7 @@ static void start(struct health_probe *probe)
     setsockopt(probe->fd, is_v4 ? SOL_IP : SOL_IPV6, is_v4 ? IP_RECVERR : IPV6_RECVERR, &on, sizeof(on));
     if (probe_connect(probe) < 0)
         return;
-    if (send(probe->fd, udp->payload_size ? udp->payload : (const uint8_t *)"X", udp->payload_size ? udp->payload_size : 1, MSG_NOSIGNAL) < 0)
+    if (send(probe->fd, udp->payload_size ? udp->payload : (const uint8_t *)"X", udp->payload_size || udp->is_empty ? udp->payload_size : 1, MSG_NOSIGNAL) < 0)
         probe_fail_errno(probe, errno, NULL);
     else
         probe_watch(probe, UV_READABLE);

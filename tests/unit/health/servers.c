@@ -135,6 +135,11 @@ static void connected(uv_stream_t *stream, int status)
         return;
     }
     server->peer = address_of((struct sockaddr *)&peer);
+    if (server->greeting) {
+        uv_buf_t greeting = uv_buf_init((char *)server->greeting, (unsigned)strlen(server->greeting));
+
+        assert_int_equal(uv_try_write((uv_stream_t *)&client->tcp, &greeting, 1), strlen(server->greeting));
+    }
     uv_read_start((uv_stream_t *)&client->tcp, give_room, received);
 }
 

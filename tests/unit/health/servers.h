@@ -25,7 +25,8 @@ struct server {
     char request[4096];           /* The last client's. */
     struct ip_address peer;       /* Likewise. */
     const char *answer;           /* What each client gets for its request; NULL: silence.  "": the connection is closed. */
-    size_t answer_size;           /* 0: the string's length. */
+    size_t answer_size;           /* 0: the string's length, and a request ends with an empty line; else any bytes are a request. */
+    const char *greeting;         /* Said to each client first; NULL: nothing. */
     /* UDP: writes the answer to 'bytes'; returns its size, 0 for none. */
     size_t (*answer_datagram)(const uint8_t *request, size_t size, uint8_t *bytes);
 };

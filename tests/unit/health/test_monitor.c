@@ -125,6 +125,7 @@ static void the_first_probe_is_soon(void **state)
     assert_int_equal(health_first_start(&slow, 500, 0), 500);
     assert_int_equal(health_first_start(&slow, 500, UINT32_MAX), 1500);
     assert_int_equal(health_first_start(&fast, 500, UINT32_MAX), 510);
+    assert_int_equal(health_first_start(&(struct health_rules){.interval_ms = 10, .first_ms = 7000}, 500, UINT32_MAX), 7500);
 }
 
 int main(void)

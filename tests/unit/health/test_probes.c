@@ -110,7 +110,6 @@ static void the_source_address_is_used(void **state)
                                                           .http = {.urls = &(struct health_url){.path = "/"}, .n_urls = 1}}, &target);
     assert_result(&result, true, "got 200");
     assert_true(ip_equal(&server.peer, &source));
-    server.peer = (struct ip_address){0};
     result = ask_target(&tcp, &target);
     assert_result(&result, true, "connected");
     server_stop(&server);
@@ -281,6 +280,24 @@ static void a_digest_is_of_the_body(void **state)
     result = ask_http(&server, "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello", &http);
     assert_false(result.is_up);
     assert_non_null(strstr(result.reason, "the body broke off: "));
+    server_stop(&server);
+}
+
+static void a_redirect_is_followed_to_the_same_server(void **state)
+{
+    struct health_url url = {.path = "/", .host = "www.example.com"};
+    struct health_http http = {.urls = &url, .n_urls = 1, .follow_redirects = true};
+    struct server server;
+    struct health_result result;
+
+    server_start_tcp(&server, &loop, "127.0.0.1");
+    result = ask_http(&server, "HTTP/1.1 302 There\r\nLocation: http://other.example.com/there\r\nContent-Length: 0\r\n\r\n", &http);
+    assert_false(result.is_up);
+    assert_int_equal(server.n_clients, 11); /* It never ends. */
+    assert_int_equal(strncmp(server.request, "GET /there ", 11), 0);
+    http.follow_redirects = false;
+    result = ask_http(&server, server.answer, &http);
+    assert_result(&result, false, "expected 200-299, got 302");
     server_stop(&server);
 }
 
@@ -466,6 +483,35 @@ static void a_dns_server_answers_without_an_error(void **state)
     assert_result(&result, false, "connection refused");
 }
 
+/* ---- SMTP --------------------------------------------------------------------------------------------------------------------------- */
+
+static struct health_result ask_smtp(struct server *server, const char *answer)
+{
+    struct health_question_options options = {.kind = HEALTH_SMTP, .timeout_ms = PATIENT_MS, .smtp = {.name = "director.example.com"}};
+    struct health_target target = {.address = server->address, .port = server->port};
+
+    server->greeting = answer;
+    server->answer = "250 hello\r\n";
+    server->answer_size = strlen(server->answer);
+    return ask_target(&options, &target);
+}
+
+static void a_mail_server_greets_and_answers(void **state)
+{
+    struct server server;
+    struct health_result result;
+
+    server_start_tcp(&server, &loop, "127.0.0.1");
+    result = ask_smtp(&server, "220-mail.example.com\r\n220 ready\r\n");
+    assert_result(&result, true, "answered HELO");
+    assert_string_equal(server.request, "HELO director.example.com\r\n");
+    result = ask_smtp(&server, "554 go away\r\n");
+    assert_result(&result, false, "expected 220, got '554 go away'");
+    server_stop(&server);
+    result = ask_smtp(&server, NULL);
+    assert_result(&result, false, "connection refused");
+}
+
 /* ---- PING -------------------------------------------------------------------------------------------------------------------------- */
 
 static void an_address_answers_echo(void **state)
@@ -627,6 +673,7 @@ int main(void)
         cmocka_unit_test(the_head_is_enough),
         cmocka_unit_test(what_is_no_http_is_a_failure),
         cmocka_unit_test(a_digest_is_of_the_body),
+        cmocka_unit_test(a_redirect_is_followed_to_the_same_server),
         cmocka_unit_test(all_urls_are_asked_until_one_fails),
         cmocka_unit_test(silence_ends_with_the_timeout),
         cmocka_unit_test(an_answer_in_time_counts_when_the_loop_is_late),
@@ -634,6 +681,7 @@ int main(void)
         cmocka_unit_test(https_asks_by_name_and_believes_any_certificate),
         cmocka_unit_test(silence_is_health_and_an_icmp_error_is_not),
         cmocka_unit_test(a_dns_server_answers_without_an_error),
+        cmocka_unit_test(a_mail_server_greets_and_answers),
         cmocka_unit_test(an_address_answers_echo),
         cmocka_unit_test(a_program_ends_with_its_status),
         cmocka_unit_test(a_program_that_takes_too_long_is_killed_with_its_children),
