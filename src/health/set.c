@@ -246,6 +246,11 @@ void *health_monitor_context(const struct health_monitor *monitor)
     return monitor->context;
 }
 
+void health_monitor_set_context(struct health_monitor *monitor, void *context)
+{
+    monitor->context = context;
+}
+
 const char *health_monitor_reason(const struct health_monitor *monitor)
 {
     return monitor->reason;

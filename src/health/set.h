@@ -56,6 +56,7 @@ void health_set_remove(struct health_monitor *monitor); /* NULL is fine.  No cal
 
 enum health_status health_monitor_status(const struct health_monitor *monitor);
 void *health_monitor_context(const struct health_monitor *monitor);
+void health_monitor_set_context(struct health_monitor *monitor, void *context);
 const char *health_monitor_reason(const struct health_monitor *monitor); /* The last failure's since it was up; NULL: none. */
 void health_set_counts(const struct health_set *set, struct health_set_counts *ret);
 

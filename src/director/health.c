@@ -1,0 +1,381 @@
+/* See health.h. */
+#include "weft/director/health.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "weft/base/buffer.h"
+#include "weft/base/hashmap.h"
+#include "weft/base/log.h"
+#include "weft/base/util.h"
+#include "weft/director/question.h"
+#include "weft/health/set.h"
+
+#define PLACE_SIZE (2 * SERVICE_TEXT_SIZE + 32)
+
+/* A check of a server. */
+struct checked {
+    struct hashmap_node by_place;
+    char place[PLACE_SIZE];       /* Service, server and number: what it is known by from one configuration to the next. */
+    struct buffer content;        /* All that it says. */
+    struct director_health *health;
+    struct health_monitor *monitor;
+    struct checked *goes_on;      /* The same check of the configuration before, while this one is taken. */
+    size_t service, server;
+    const struct health_check *check;
+    bool has_weight;
+    uint32_t weight;
+};
+
+struct followed_service {
+    struct hashmap_node by_name;
+    char name[SERVICE_TEXT_SIZE];
+    struct judged_service judged;
+    uint16_t *n_failed; /* Checks of each server that say down. */
+};
+
+/* All of one configuration. */
+struct followed {
+    const struct director_config *config;
+    struct followed_service *services;
+    size_t n_services;
+    struct hashmap services_by_name;
+    struct hashmap checks; /* struct checked by place. */
+};
+
+struct director_health {
+    struct health_set *set;
+    struct followed *followed; /* Never NULL. */
+    void (*changed)(void *context), *context;
+    void (*closed)(void *context), *closed_context;
+};
+
+static const struct real_server *server_of(const struct checked *checked)
+{
+    return &checked->health->followed->config->services[checked->service].servers[checked->server];
+}
+
+/* ---- results ------------------------------------------------------------------------------------------------------------------ */
+
+static void say_turn(const struct checked *checked, bool is_up, const char *reason)
+{
+    const struct followed_service *service = &checked->health->followed->services[checked->service];
+    char server[SERVICE_TEXT_SIZE];
+
+    real_server_format(server_of(checked), server);
+    if (is_up)
+        log_info("%s: server %s: its %s check passes", service->name, server, check_type_name(checked->check->type));
+    else
+        log_warning("%s: server %s: its %s check fails: %s", service->name, server, check_type_name(checked->check->type), reason);
+}
+
+/* misc_dynamic: 2 to 255 are weights 0 to 253, 0 leaves the weight. */
+static void take_weight(struct checked *checked, int exit_status)
+{
+    if (!checked->check->dynamic_weight || exit_status < 2)
+        return;
+    checked->has_weight = true;
+    checked->weight = (uint32_t)exit_status - 2;
+}
+
+static void set_weight(const struct checked *checked, struct judged_server *server)
+{
+    if (!checked->has_weight)
+        return;
+    server->has_weight = true;
+    server->chosen_weight = checked->weight;
+}
+
+static void judge_again(struct director_health *health, size_t index)
+{
+    const struct virtual_service *service = &health->followed->config->services[index];
+    struct followed_service *followed = &health->followed->services[index];
+    bool had_quorum = followed->judged.has_quorum;
+
+    if (!service_judge(service, &followed->judged, false))
+        return;
+    if (had_quorum != followed->judged.has_quorum)
+        log_warning("%s: quorum %s%s", followed->name, had_quorum ? "lost" : "gained",
+                    !service->has_sorry_server ? "" : had_quorum ? ", the sorry server answers" : ", the sorry server has leave");
+    health->changed(health->context);
+}
+
+static void probed(struct health_monitor *monitor, const struct health_event *event, void *context)
+{
+    struct checked *checked = context;
+    struct director_health *health = checked->health;
+    struct followed_service *service = &health->followed->services[checked->service];
+    struct judged_server *server = &service->judged.servers[checked->server];
+
+    take_weight(checked, event->result->exit_status);
+    set_weight(checked, server);
+    if (event->status != event->before) {
+        bool is_up = event->status == HEALTH_UP;
+
+        service->n_failed[checked->server] = (uint16_t)(service->n_failed[checked->server] + (is_up ? -1 : 1));
+        server->is_up = service->n_failed[checked->server] == 0;
+        say_turn(checked, is_up, event->result->reason);
+    }
+    judge_again(health, checked->service);
+}
+
+/* ---- a configuration ------------------------------------------------------------------------------------------------------------ */
+
+static void free_followed(struct followed *followed)
+{
+    if (!followed)
+        return;
+    HASHMAP_FOREACH(node, &followed->checks) {
+        struct checked *checked = CONTAINER_OF(node, struct checked, by_place);
+
+        health_set_remove(checked->monitor);
+        buffer_clear(&checked->content);
+        free(checked);
+    }
+    for (size_t i = 0; i < followed->n_services; i++) {
+        free(followed->services[i].judged.servers);
+        free(followed->services[i].n_failed);
+    }
+    hashmap_clear(&followed->checks);
+    hashmap_clear(&followed->services_by_name);
+    free(followed->services);
+    free(followed);
+}
+DEFINE_CLEANUP(struct followed *, free_followed);
+
+static void append_text(struct buffer *content, const char *text, bool *is_whole)
+{
+    *is_whole = buffer_printf(content, "%zu:%s,", text ? strlen(text) : 0, text ? text : "") == 0 && *is_whole;
+}
+
+/* All members, so that two checks with equal content are asked and judged alike.  The interval's unit and order do not matter. */
+static bool describe(const struct health_check *check, const struct health_target *target, struct buffer *ret)
+{
+    char address[IP_TEXT_SIZE], source[IP_TEXT_SIZE];
+    bool is_whole = buffer_printf(ret, "%d %s %u %s %u %u %s %u %u %u %u %u %d %d %d %d %d,", (int)check->type, ip_format(&target->address, address),
+                                  target->port, ip_format(&target->source, source), target->source_port, target->mark, target->device,
+                                  check->interval_ms, check->timeout_ms, check->retries, check->retry_delay_ms, check->warmup_ms, check->alpha,
+                                  check->http_1_1, check->follow_redirects, check->dynamic_weight, check->require_reply) == 0;
+
+    append_text(ret, check->host, &is_whole);
+    append_text(ret, check->dns_name, &is_whole);
+    append_text(ret, check->dns_type, &is_whole);
+    append_text(ret, check->command, &is_whole);
+    append_text(ret, check->payload, &is_whole);
+    for (size_t i = 0; i < check->n_urls; i++) {
+        append_text(ret, check->urls[i].path, &is_whole);
+        append_text(ret, check->urls[i].host, &is_whole);
+        append_text(ret, check->urls[i].status, &is_whole);
+        append_text(ret, check->urls[i].digest, &is_whole);
+    }
+    return is_whole;
+}
+
+static struct checked *find_check(const struct followed *followed, const char *place)
+{
+    struct hashmap_node *node = hashmap_find(&followed->checks, place, strlen(place));
+
+    return node ? CONTAINER_OF(node, struct checked, by_place) : NULL;
+}
+
+static void format_place(const struct followed *followed, size_t service, size_t server, size_t number, char place[PLACE_SIZE])
+{
+    char text[SERVICE_TEXT_SIZE];
+
+    snprintf(place, PLACE_SIZE, "%s %s %zu", followed->services[service].name, real_server_format(&followed->config->services[service].servers[server], text), number);
+}
+
+static enum health_status initial_status(const struct checked *before, const struct health_check *check)
+{
+    if (before)
+        return health_monitor_status(before->monitor);
+    return check->alpha ? HEALTH_DOWN : HEALTH_UP;
+}
+
+static int start_monitor(struct checked *checked, const struct checked *before, const struct health_target *target, struct error *error)
+{
+    struct health_monitor_options options = {.group = checked->service, .rules = check_rules(checked->check), .target = *target,
+                                             .initial = initial_status(before, checked->check), .context = checked};
+    int r = check_question(checked->check, &options.question, error);
+
+    if (r < 0)
+        return r;
+    r = health_set_add(checked->health->set, &options, &checked->monitor);
+    health_question_unref(options.question);
+    return r < 0 ? error_set(error, r, NULL, "a check cannot be begun: %s", strerror(-r)) : 0;
+}
+
+/* Takes a check over into 'next': as it goes on, or with a monitor of its own. */
+static int take_check(struct director_health *health, struct followed *next, size_t service, size_t server, size_t number, struct error *error)
+{
+    const struct virtual_service *virtual = &next->config->services[service];
+    struct checked *checked = calloc(1, sizeof(*checked)), *before;
+    struct health_target target;
+    int r;
+
+    if (!checked)
+        return -ENOMEM;
+    checked->health = health;
+    checked->service = service;
+    checked->server = server;
+    checked->check = &virtual->servers[server].checks[number];
+    format_place(next, service, server, number, checked->place);
+    r = hashmap_insert(&next->checks, &checked->by_place, checked->place, strlen(checked->place));
+    if (r < 0) {
+        free(checked);
+        return r;
+    }
+    target = check_target(virtual, &virtual->servers[server], checked->check);
+    if (!describe(checked->check, &target, &checked->content))
+        return -ENOMEM;
+    before = find_check(health->followed, checked->place);
+    if (before && before->content.size == checked->content.size && memcmp(before->content.data, checked->content.data, before->content.size) == 0) {
+        checked->goes_on = before;
+        return 0;
+    }
+    r = start_monitor(checked, before, &target, error);
+    if (r < 0)
+        error_prefix_field(error, "services[%zu].servers[%zu].checks[%zu]", service, server, number);
+    return r;
+}
+
+static int take_service(struct director_health *health, struct followed *next, size_t index, struct error *error)
+{
+    const struct virtual_service *service = &next->config->services[index];
+    struct followed_service *followed = &next->services[index];
+    int r;
+
+    virtual_service_format(service, followed->name);
+    followed->judged.servers = calloc(service->n_servers + 1, sizeof(*followed->judged.servers)); /* And the sorry server. */
+    followed->n_failed = calloc(service->n_servers + 1, sizeof(*followed->n_failed));
+    next->n_services = index + 1;
+    if (!followed->judged.servers || !followed->n_failed)
+        return -ENOMEM;
+    r = hashmap_insert(&next->services_by_name, &followed->by_name, followed->name, strlen(followed->name));
+    for (size_t i = 0; r == 0 && i < service->n_servers; i++)
+        for (size_t j = 0; r == 0 && j < service->servers[i].n_checks; j++)
+            r = take_check(health, next, index, i, j, error);
+    return r;
+}
+
+/* Nothing can fail any more: monitors that go on change hands, and everything is judged. */
+static void judge_all(struct director_health *health, struct followed *next)
+{
+    HASHMAP_FOREACH(node, &next->checks) {
+        struct checked *checked = CONTAINER_OF(node, struct checked, by_place), *before = checked->goes_on;
+        struct followed_service *service = &next->services[checked->service];
+
+        if (before) {
+            checked->monitor = before->monitor;
+            checked->has_weight = before->has_weight;
+            checked->weight = before->weight;
+            before->monitor = NULL;
+            health_monitor_set_context(checked->monitor, checked);
+        }
+        checked->goes_on = NULL;
+        service->n_failed[checked->server] = (uint16_t)(service->n_failed[checked->server] + (health_monitor_status(checked->monitor) == HEALTH_DOWN));
+        set_weight(checked, &service->judged.servers[checked->server]);
+    }
+    for (size_t i = 0; i < next->n_services; i++) {
+        struct followed_service *service = &next->services[i];
+        struct hashmap_node *node = hashmap_find(&health->followed->services_by_name, service->name, strlen(service->name));
+
+        for (size_t j = 0; j < next->config->services[i].n_servers; j++)
+            service->judged.servers[j].is_up = service->n_failed[j] == 0;
+        if (node) /* As it was, so that hysteresis outlives a new file. */
+            service->judged.has_quorum = CONTAINER_OF(node, struct followed_service, by_name)->judged.has_quorum;
+        service_judge(&next->config->services[i], &service->judged, !node);
+    }
+}
+
+int director_health_set(struct director_health *health, const struct director_config *config, struct error *error)
+{
+    _cleanup_(free_followedp) struct followed *next = calloc(1, sizeof(*next));
+    struct followed *before = health->followed;
+    int r = 0;
+
+    if (!next)
+        return error_set(error, -ENOMEM, NULL, "out of memory");
+    next->config = config;
+    next->services = calloc(config->n_services + 1, sizeof(*next->services));
+    if (!next->services)
+        r = -ENOMEM;
+    for (size_t i = 0; r == 0 && i < config->n_services; i++)
+        r = take_service(health, next, i, error);
+    if (r < 0)
+        return error_set(error, r, NULL, "%s", r == -ENOMEM ? "out of memory" : strerror(-r));
+    judge_all(health, next);
+    health->followed = TAKE_PTR(next);
+    free_followed(before);
+    return 0;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------------------------- */
+
+int director_health_new(uv_loop_t *loop, void (*changed)(void *context), void *context, struct director_health **ret)
+{
+    static const struct director_config nothing;
+    struct director_health *health = calloc(1, sizeof(*health));
+    int r;
+
+    if (!health)
+        return -ENOMEM;
+    health->changed = changed;
+    health->context = context;
+    health->followed = calloc(1, sizeof(*health->followed));
+    r = health->followed ? health_set_new(loop, &(struct health_set_options){.probed = probed}, &health->set) : -ENOMEM;
+    if (r < 0) {
+        free(health->followed);
+        free(health);
+        return r;
+    }
+    health->followed->config = &nothing;
+    *ret = health;
+    return 0;
+}
+
+static void set_closed(void *context)
+{
+    struct director_health *health = context;
+
+    if (health->closed)
+        health->closed(health->closed_context);
+    free(health);
+}
+
+void director_health_close(struct director_health *health, void (*closed)(void *context), void *context)
+{
+    health->closed = closed;
+    health->closed_context = context;
+    free_followed(health->followed);
+    health->followed = NULL;
+    health_set_close(health->set, set_closed, health);
+}
+
+const struct judged_service *director_health_service(const struct director_health *health, size_t index)
+{
+    return &health->followed->services[index].judged;
+}
+
+const char *director_health_reason(const struct director_health *health, size_t service, size_t server, char text[DIRECTOR_REASON_SIZE])
+{
+    const struct real_server *real = &health->followed->config->services[service].servers[server];
+    char place[PLACE_SIZE], address[IP_TEXT_SIZE];
+
+    *text = '\0';
+    for (size_t i = 0; i < real->n_checks && !*text; i++) {
+        struct health_target target = check_target(&health->followed->config->services[service], real, &real->checks[i]);
+        const struct checked *checked;
+        const char *reason;
+
+        format_place(health->followed, service, server, i, place);
+        checked = find_check(health->followed, place);
+        reason = checked && health_monitor_status(checked->monitor) == HEALTH_DOWN ? health_monitor_reason(checked->monitor) : NULL;
+        if (reason)
+            snprintf(text, DIRECTOR_REASON_SIZE, ip_is_v4(&target.address) ? "%s %s:%u: %s" : "%s [%s]:%u: %s", check_type_name(checked->check->type),
+                     ip_format(&target.address, address), target.port, reason);
+    }
+    return text;
+}

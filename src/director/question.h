@@ -1,0 +1,18 @@
+/* A check of the configuration as a probe's question, its target and its rules (health/question.h, health/monitor.h). */
+#ifndef WEFT_DIRECTOR_QUESTION_H
+#define WEFT_DIRECTOR_QUESTION_H
+
+#include "weft/director/service.h"
+#include "weft/health/monitor.h"
+#include "weft/health/question.h"
+
+/* The caller owns a reference.  0, -EINVAL or -ENOMEM, with '*error'. */
+int check_question(const struct health_check *check, struct health_question **ret, struct error *error);
+struct health_target check_target(const struct virtual_service *service, const struct real_server *server, const struct health_check *check);
+struct health_rules check_rules(const struct health_check *check);
+
+/* Splits a command line at blanks; "..." and '...' keep them, a backslash outside of '...' takes the next character as it is.  Stores an array
+ * that ends with NULL, whose elements are in the same block: free(3) frees all.  0, -EINVAL (an open quote, nothing), -ENOMEM. */
+int command_split(const char *line, char ***ret_arguments);
+
+#endif

@@ -1,0 +1,244 @@
+/* A director's file with checks, and real servers that come and go. */
+#include "../health/test.h"
+
+#include <errno.h>
+#include <signal.h>
+
+#include "../health/servers.h"
+#include "weft/base/log.h"
+#include "weft/base/util.h"
+#include "weft/director/health.h"
+#include "weft/director/question.h"
+
+static uv_loop_t loop;
+static unsigned n_changes;
+
+static void changed(void *context)
+{
+    n_changes++;
+}
+
+static void note_closed(void *context)
+{
+    *(bool *)context = true;
+}
+
+static struct director_config *config_of(const char *text)
+{
+    struct director_config *config = NULL;
+    struct error error = {0};
+
+    if (director_config_parse(text, strlen(text), &config, &error) < 0)
+        fail_msg("%s: %s", error.field, error.message);
+    return config;
+}
+
+/* Checks of 10 ms; 'more' is put into each server. */
+static struct director_config *config_with(const struct server *a, const struct server *b, const char *check, const char *more)
+{
+    char text[2048];
+
+    snprintf(text, sizeof(text),
+             "{\"interfaces\":[\"lo\"],\"services\":[{\"protocol\":\"tcp\",\"address\":\"192.0.2.1\",\"port\":80,\"servers\":["
+             "{\"address\":\"127.0.0.1\",\"port\":%u,\"forwarding\":\"nat\"%s,\"checks\":[%s]},"
+             "{\"address\":\"127.0.0.2\",\"port\":%u,\"forwarding\":\"nat\"%s,\"checks\":[%s]}]}]}",
+             a->port, more, check, b->port, more, check);
+    return config_of(text);
+}
+
+#define TCP_CHECK "{\"type\":\"tcp\",\"interval_ms\":10,\"retry_delay_ms\":1,\"warmup_ms\":1}"
+#define ALPHA_CHECK "{\"type\":\"tcp\",\"interval_ms\":10,\"retry_delay_ms\":1,\"warmup_ms\":1,\"alpha\":true}"
+
+static const struct judged_server *judged(struct director_health *health, size_t server)
+{
+    return &director_health_service(health, 0)->servers[server];
+}
+
+static void close_health(struct director_health *health)
+{
+    bool is_closed = false;
+
+    director_health_close(health, note_closed, &is_closed);
+    while (!is_closed)
+        uv_run(&loop, UV_RUN_ONCE);
+}
+
+static void a_dead_server_is_out_and_comes_back(void **state)
+{
+    struct director_health *health = NULL;
+    struct director_config *config;
+    struct server a, b;
+    char reason[DIRECTOR_REASON_SIZE], expected[128];
+    uint16_t port;
+
+    server_start_tcp(&a, &loop, "127.0.0.1");
+    server_start_tcp(&b, &loop, "127.0.0.2");
+    config = config_with(&a, &b, TCP_CHECK, "");
+    assert_int_equal(director_health_new(&loop, changed, NULL, &health), 0);
+    assert_int_equal(director_health_set(health, config, NULL), 0);
+    assert_true(judged(health, 0)->is_used && judged(health, 1)->is_used); /* Up until it fails. */
+    assert_true(director_health_service(health, 0)->has_quorum);
+    port = b.port;
+    server_stop(&b);
+    n_changes = 0;
+    while (!n_changes)
+        uv_run(&loop, UV_RUN_ONCE);
+    assert_true(judged(health, 0)->is_used);
+    assert_false(judged(health, 1)->is_used);
+    snprintf(expected, sizeof(expected), "tcp 127.0.0.2:%u: connection refused", port);
+    assert_string_equal(director_health_reason(health, 0, 1, reason), expected);
+    assert_string_equal(director_health_reason(health, 0, 0, reason), "");
+    server_start_tcp_at(&b, &loop, "127.0.0.2", port);
+    while (n_changes < 2)
+        uv_run(&loop, UV_RUN_ONCE);
+    assert_true(judged(health, 1)->is_used);
+    assert_int_equal(judged(health, 1)->weight, 1);
+    assert_string_equal(director_health_reason(health, 0, 1, reason), "");
+    close_health(health);
+    director_config_free(config);
+    server_stop(&a);
+    server_stop(&b);
+}
+
+static void alpha_is_down_until_it_answers(void **state)
+{
+    struct director_health *health = NULL;
+    struct director_config *config;
+    struct server a, b;
+
+    server_start_tcp(&a, &loop, "127.0.0.1");
+    server_start_tcp(&b, &loop, "127.0.0.2");
+    config = config_with(&a, &b, ALPHA_CHECK, ",\"inhibit_on_failure\":true");
+    assert_int_equal(director_health_new(&loop, changed, NULL, &health), 0);
+    assert_int_equal(director_health_set(health, config, NULL), 0);
+    assert_true(judged(health, 0)->is_used);
+    assert_int_equal(judged(health, 0)->weight, 0);
+    assert_false(director_health_service(health, 0)->has_quorum);
+    while (!judged(health, 0)->is_up || !judged(health, 1)->is_up)
+        uv_run(&loop, UV_RUN_ONCE);
+    assert_int_equal(judged(health, 0)->weight, 1);
+    assert_true(director_health_service(health, 0)->has_quorum);
+    close_health(health);
+    director_config_free(config);
+    server_stop(&a);
+    server_stop(&b);
+}
+
+/* The same file again, and one with another check of the same servers: who is down stays down. */
+static void a_new_file_keeps_what_is_known(void **state)
+{
+    struct director_health *health = NULL;
+    struct director_config *configs[3];
+    struct server a, b;
+
+    server_start_tcp(&a, &loop, "127.0.0.1");
+    server_start_tcp(&b, &loop, "127.0.0.2");
+    configs[0] = config_with(&a, &b, TCP_CHECK, "");
+    configs[1] = config_with(&a, &b, TCP_CHECK, ",\"weight\":7");
+    configs[2] = config_with(&a, &b, "{\"type\":\"tcp\",\"interval_ms\":12,\"retries\":4}", "");
+    assert_int_equal(director_health_new(&loop, changed, NULL, &health), 0);
+    assert_int_equal(director_health_set(health, configs[0], NULL), 0);
+    server_stop(&b);
+    while (judged(health, 1)->is_used)
+        uv_run(&loop, UV_RUN_ONCE);
+    for (int i = 1; i < 3; i++) {
+        assert_int_equal(director_health_set(health, configs[i], NULL), 0);
+        assert_false(judged(health, 1)->is_used);
+        assert_true(judged(health, 0)->is_used);
+        assert_int_equal(judged(health, 0)->weight, i == 1 ? 7 : 1);
+    }
+    close_health(health);
+    for (int i = 0; i < 3; i++)
+        director_config_free(configs[i]);
+    server_stop(&a);
+}
+
+static void a_program_sets_the_weight(void **state)
+{
+    struct director_health *health = NULL;
+    struct server a = {.port = 1}, b = {.port = 2};
+    struct director_config *config = config_with(&a, &b, "{\"type\":\"misc\",\"interval_ms\":10,\"warmup_ms\":1,\"command\":\"/bin/sh -c 'exit 44'\","
+                                                         "\"dynamic_weight\":true,\"timeout_ms\":60000}", "");
+
+    assert_int_equal(director_health_new(&loop, changed, NULL, &health), 0);
+    assert_int_equal(director_health_set(health, config, NULL), 0);
+    while (judged(health, 0)->weight != 42)
+        uv_run(&loop, UV_RUN_ONCE);
+    assert_true(judged(health, 0)->is_used);
+    close_health(health);
+    director_config_free(config);
+}
+
+static void a_file_that_cannot_be_followed_changes_nothing(void **state)
+{
+    struct director_health *health = NULL;
+    struct server a = {.port = 1}, b = {.port = 2};
+    struct director_config *good = config_with(&a, &b, TCP_CHECK, "");
+    struct director_config *bad = config_with(&a, &b, "{\"type\":\"misc\",\"command\":\"/bin/sh -c 'exit\"}", "");
+    struct error error = {0};
+
+    assert_int_equal(director_health_new(&loop, changed, NULL, &health), 0);
+    assert_int_equal(director_health_set(health, good, NULL), 0);
+    assert_int_equal(director_health_set(health, bad, &error), -EINVAL);
+    assert_string_equal(error.field, "services[0].servers[0].checks[0].command");
+    assert_non_null(strstr(error.message, "a quote is open"));
+    director_config_free(bad);
+    assert_true(judged(health, 0)->is_used);
+    close_health(health);
+    director_config_free(good);
+}
+
+static void assert_split(const char *line, size_t n, const char *const *expected)
+{
+    _cleanup_(freep) char **words = NULL;
+    size_t i = 0;
+
+    assert_int_equal(command_split(line, &words), 0);
+    for (; i < n; i++)
+        assert_string_equal(words[i], expected[i]);
+    assert_null(words[i]);
+}
+
+static void command_lines_are_split_as_a_shell_does(void **state)
+{
+    char **words = NULL;
+
+    assert_split("/bin/check", 1, (const char *const[]){"/bin/check"});
+    assert_split("  /bin/check \t -a  b ", 3, (const char *const[]){"/bin/check", "-a", "b"});
+    assert_split("a 'b c' \"d 'e'\" f'g'h", 4, (const char *const[]){"a", "b c", "d 'e'", "fgh"});
+    assert_split("a\\ b \"c\\\"d\" 'e\\f' ''", 4, (const char *const[]){"a b", "c\"d", "e\\f", ""});
+    assert_split("a b c d e f g h", 8, (const char *const[]){"a", "b", "c", "d", "e", "f", "g", "h"});
+    assert_int_equal(command_split("", &words), -EINVAL);
+    assert_int_equal(command_split("  ", &words), -EINVAL);
+    assert_int_equal(command_split("a 'b", &words), -EINVAL);
+    assert_int_equal(command_split("a \"b'", &words), -EINVAL);
+}
+
+static int set_up(void **state)
+{
+    signal(SIGPIPE, SIG_IGN);
+    log_set_level(LOG_LEVEL_ERROR);
+    return uv_loop_init(&loop);
+}
+
+static int tear_down(void **state)
+{
+    uv_run(&loop, UV_RUN_DEFAULT);
+    return uv_loop_close(&loop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_dead_server_is_out_and_comes_back),
+        cmocka_unit_test(alpha_is_down_until_it_answers),
+        cmocka_unit_test(a_new_file_keeps_what_is_known),
+        cmocka_unit_test(a_program_sets_the_weight),
+        cmocka_unit_test(a_file_that_cannot_be_followed_changes_nothing),
+        cmocka_unit_test(command_lines_are_split_as_a_shell_does),
+    };
+
+    if (!servers_enter_namespace())
+        return 77;
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
