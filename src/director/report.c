@@ -66,14 +66,15 @@ static struct director_traffic traffic(const struct lb_counters *counters)
 }
 
 static void server_said(const struct director *director, const struct applied_service *service, const struct real_server *real,
-                        struct server_state *ret)
+                        const struct judged_server *judged, struct server_state *ret)
 {
     const struct applied_server *server = service ? applied_find_server(service, real) : NULL;
     struct lb_counters total;
 
     ret->address = real->address;
     ret->port = real->port;
-    ret->is_up = ret->is_used = server;
+    ret->is_up = judged->is_up;
+    ret->is_used = server;
     ret->weight = server ? server->weight : real->weight;
     if (!server)
         return;
@@ -87,6 +88,9 @@ static void server_said(const struct director *director, const struct applied_se
 static int service_said(const struct director *director, const struct virtual_service *virtual, struct service_state *ret)
 {
     const struct applied_service *service = applied_find(director->applied, virtual);
+    size_t index = (size_t)(virtual - director->config->services);
+    const struct judged_service *judged = director_health_service(director->health, index);
+    char reason[DIRECTOR_REASON_SIZE];
     struct lb_counters total;
 
     ret->mark = virtual->mark;
@@ -94,17 +98,25 @@ static int service_said(const struct director *director, const struct virtual_se
     ret->protocol = virtual->protocol;
     ret->port = virtual->port;
     ret->address = virtual->address;
-    ret->has_quorum = true;
+    ret->has_quorum = judged->has_quorum;
     if (service) {
         total = applied_service_total(director->applied, service);
         ret->total = traffic(&total);
         ret->rate = traffic(&service->rate);
     }
-    ret->servers = calloc(virtual->n_servers ? virtual->n_servers : 1, sizeof(*ret->servers));
+    ret->servers = calloc(virtual->n_servers + 1, sizeof(*ret->servers));
     if (!ret->servers)
         return -ENOMEM;
-    for (size_t i = 0; i < virtual->n_servers; i++)
-        server_said(director, service, &virtual->servers[i], &ret->servers[ret->n_servers++]);
+    for (size_t i = 0; i < virtual->n_servers; i++) {
+        server_said(director, service, &virtual->servers[i], &judged->servers[i], &ret->servers[i]);
+        string_copy(ret->servers[i].reason, sizeof(ret->servers[i].reason), director_health_reason(director->health, index, i, reason));
+    }
+    ret->n_servers = virtual->n_servers;
+    if (virtual->has_sorry_server) {
+        server_said(director, service, &virtual->sorry_server, &judged->servers[virtual->n_servers], &ret->servers[ret->n_servers]);
+        ret->servers[ret->n_servers].is_sorry = ret->servers[ret->n_servers].is_up = true; /* It is not asked. */
+        ret->n_servers++;
+    }
     return 0;
 }
 

@@ -64,12 +64,29 @@ static int fill_tables(struct director *director, const struct plan *plan, struc
     return result;
 }
 
+/* Who is up, and with which weight; those who are down are out, their connections end. */
+static void plan_by_health(struct plan *plan, const struct director_health *health)
+{
+    for (size_t i = 0; i < plan->n_services; i++) {
+        const struct judged_service *judged = director_health_service(health, i);
+
+        for (size_t j = 0; j < plan->services[i].n_servers; j++) { /* The sorry server is the last in both. */
+            plan->services[i].servers[j].is_used = judged->servers[j].is_used;
+            plan->services[i].servers[j].weight = judged->servers[j].weight;
+        }
+    }
+}
+
 static void apply_config(struct director *director)
 {
     struct error error = {0};
     _cleanup_(plan_freep) struct plan *plan = plan_new(director->config);
-    int result = plan ? fill_tables(director, plan, &error) : -ENOMEM;
+    int result = -ENOMEM;
 
+    if (plan) {
+        plan_by_health(plan, director->health);
+        result = fill_tables(director, plan, &error);
+    }
     if (result < 0) {
         log_error("%s", error.message[0] ? error.message : strerror(-result));
         return;
@@ -110,8 +127,9 @@ static void take_file(struct director *director)
     struct director_config *config = NULL, *before = director->config;
     struct error error = {0};
 
-    if (read_config(director, &config, &error) < 0) {
+    if (read_config(director, &config, &error) < 0 || director_health_set(director->health, config, &error) < 0) {
         say_refusal(director, &error);
+        director_config_free(config);
         return;
     }
     director->config_error[0] = 0;
@@ -136,8 +154,13 @@ static void reload(uv_timer_t *timer)
 /* Once for all that happens meanwhile. */
 static void schedule(struct director *director)
 {
-    if (!uv_is_active((uv_handle_t *)&director->reload_timer))
+    if (!uv_is_closing((uv_handle_t *)&director->reload_timer) && !uv_is_active((uv_handle_t *)&director->reload_timer))
         uv_timer_start(&director->reload_timer, reload, RELOAD_DELAY_MS, 0);
+}
+
+static void health_changed(void *context)
+{
+    schedule(context);
 }
 
 void director_schedule_reload(struct director *director)
@@ -264,8 +287,26 @@ static void free_handle(uv_handle_t *handle, void *context)
         uv_close(handle, NULL);
 }
 
+static void health_closed(void *context)
+{
+    *(bool *)context = true;
+}
+
+/* Probes first: their handles have owners that count them. */
+static void end_health(struct director *director)
+{
+    bool is_closed = !director->health;
+
+    if (director->health)
+        director_health_close(director->health, health_closed, &is_closed);
+    while (!is_closed)
+        uv_run(&director->loop, UV_RUN_ONCE);
+}
+
 static void end(struct director *director)
 {
+    uv_close((uv_handle_t *)&director->reload_timer, NULL); /* Nothing is applied any more. */
+    end_health(director);
     serve_free(director->serve);
     uv_walk(&director->loop, free_handle, NULL);
     uv_run(&director->loop, UV_RUN_DEFAULT);
@@ -285,7 +326,11 @@ int director_run(const struct director_options *options, struct error *error)
         return error_set(error, -ENOMEM, NULL, "out of memory");
     director->options = *options;
     init_handles(director);
-    result = watch_file(director, error);
+    result = director_health_new(&director->loop, health_changed, director, &director->health);
+    if (result < 0)
+        error_set(error, result, NULL, "out of memory");
+    if (result == 0)
+        result = watch_file(director, error);
     if (result == 0)
         result = watch_routes(director, error);
     if (result == 0)

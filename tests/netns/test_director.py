@@ -127,6 +127,28 @@ def test_connections_stay_when_another_server_leaves(lab):
     assert {lab.get()[0] for _ in range(10)} == {"s2"}
 
 
+def test_a_server_whose_check_fails_is_out_until_it_passes(lab):
+    checks = [{"type": "tcp", "interval_ms": 50, "retry_delay_ms": 10, "timeout_ms": 60000},
+              {"type": "http", "interval_ms": 50, "retry_delay_ms": 10, "timeout_ms": 60000, "urls": [{"path": "/"}]}]
+    set_services(lab, [service(both(4, checks=checks))])
+    traffic(lab)
+
+    def second():
+        return lab.ask()["services"][0]["servers"][1]
+    s2 = lab.namespaces["s2"]
+    s2.run("nft", "add table inet sick; add chain inet sick in { type filter hook input priority 0; };"
+                  "add rule inet sick in ip daddr 10.1.0.12 tcp dport 80 reject with tcp reset")
+    try:
+        wait_for(lambda: not second()["used"], f"the second server to be out; the director said:\n{lab.agent.text()}")
+        assert second()["reason"].endswith(" 10.1.0.12:80: connection refused") and not second()["up"]
+        wait_for(lambda: {lab.get()[0] for _ in range(10)} == {"s1"}, "new connections to go to the first server only")
+    finally:
+        s2.run("nft", "delete", "table", "inet", "sick")
+    wait_for(lambda: second()["used"], f"the second server to be back; the director said:\n{lab.agent.text()}")
+    assert second()["up"] and not second()["reason"]
+    traffic(lab)
+
+
 def test_a_file_that_cannot_be_used_changes_nothing(lab):
     set_services(lab, [service(both(4))])
     for wrong, text in ((service([server(11, forwarding="nat")]), "services[0].servers[0].forwarding: 'nat' is not supported"),
