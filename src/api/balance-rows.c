@@ -17,7 +17,7 @@
 /* A pool, or what is left of one. */
 struct pool_state {
     struct hashmap_node node;
-    char id[UUID_TEXT_SIZE];
+    char id[UUID_TEXT_SIZE], rows_id[UUID_TEXT_SIZE];
     struct balance_writer *writer;
     struct balance_table *table; /* As stored at 'revision'; NULL: to be restored. */
     uint64_t revision;
@@ -86,6 +86,7 @@ static void pool_changed(struct balance_writer *writer, const char *id)
 
     if (!node && state) {
         string_copy(state->id, sizeof(state->id), id);
+        balance_rows_id(id, state->rows_id);
         state->writer = writer;
         state->next_ms = BALANCE_NEVER;
         if (hashmap_insert(&writer->pools, &state->node, state->id, strlen(state->id)) < 0) {
@@ -127,14 +128,16 @@ static void changed(const struct replica_change *change, void *context)
 {
     struct balance_writer *writer = context;
     const void *before = change->before, *after = change->after, *either = after ? after : before;
+    char pool_id[UUID_TEXT_SIZE];
 
     switch (change->kind) {
     case RESOURCE_POOL:
         pool_changed(writer, ((const struct object *)either)->id);
         break;
-    case RESOURCE_BALANCE_ROWS: /* Its id is the pool's. */
-        if (!is_writing(writer, ((const struct object *)either)->id))
-            pool_changed(writer, ((const struct object *)either)->id);
+    case RESOURCE_BALANCE_ROWS:
+        balance_rows_id(((const struct object *)either)->id, pool_id);
+        if (!is_writing(writer, pool_id))
+            pool_changed(writer, pool_id);
         break;
     case RESOURCE_POOL_MEMBER:
         if (before)
@@ -416,13 +419,13 @@ static int put(struct pool_state *state, const struct pool *pool, const struct b
     rows->object.created_at_s = stored ? stored->object.created_at_s : now_s;
     rows->object.updated_at_s = now_s;
     rows->object.revision_number = stored ? stored->object.revision_number + 1 : 0;
-    replica_key(RESOURCE_BALANCE_ROWS, state->id, key);
+    replica_key(RESOURCE_BALANCE_ROWS, state->rows_id, key);
     if (r == 0)
         r = object_write(&rows->object, &text);
     if (r == 0)
         r = require(transaction, RESOURCE_POOL, state->id, &pool->object);
     if (r == 0)
-        r = require(transaction, RESOURCE_BALANCE_ROWS, state->id, stored ? &stored->object : NULL);
+        r = require(transaction, RESOURCE_BALANCE_ROWS, state->rows_id, stored ? &stored->object : NULL);
     if (r == 0)
         r = store_put(transaction, key, strlen(key), text.data, text.size, 0);
     buffer_clear(&text);
@@ -437,11 +440,11 @@ static int drop(struct pool_state *state, const struct balance_rows *stored)
     char key[REPLICA_KEY_SIZE];
     int r = store_transaction_new(&transaction);
 
-    replica_key(RESOURCE_BALANCE_ROWS, state->id, key);
+    replica_key(RESOURCE_BALANCE_ROWS, state->rows_id, key);
     if (r == 0)
         r = require(transaction, RESOURCE_POOL, state->id, NULL);
     if (r == 0)
-        r = require(transaction, RESOURCE_BALANCE_ROWS, state->id, &stored->object);
+        r = require(transaction, RESOURCE_BALANCE_ROWS, state->rows_id, &stored->object);
     if (r == 0)
         r = store_delete(transaction, key, strlen(key));
     if (r == 0)
@@ -491,7 +494,7 @@ static int look_at(struct pool_state *state, const struct pool *pool, const stru
     if (r < 0)
         return r;
     state->next_ms = next_change(state, list, n, now_ms, now_s);
-    string_copy(object->id, sizeof(object->id), state->id);
+    string_copy(object->id, sizeof(object->id), state->rows_id);
     string_copy(object->project_id, sizeof(object->project_id), pool->object.project_id);
     string_copy(rows->load_balancer_id, sizeof(rows->load_balancer_id), pool->load_balancer_id);
     r = fill(rows, state, list, n);
@@ -547,7 +550,7 @@ void balance_writer_pass(struct balance_writer *writer, uint64_t now_ms, int64_t
     for (size_t n = 0; writer->dirty && n < PASS_MAX; n++) {
         struct pool_state *state = writer->dirty;
         const struct object *pool = replica_get(writer->replica, RESOURCE_POOL, state->id);
-        const struct balance_rows *stored = (const struct balance_rows *)replica_get(writer->replica, RESOURCE_BALANCE_ROWS, state->id);
+        const struct balance_rows *stored = (const struct balance_rows *)replica_get(writer->replica, RESOURCE_BALANCE_ROWS, state->rows_id);
         int r = 0;
 
         writer->dirty = state->next_dirty;

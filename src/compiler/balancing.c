@@ -101,7 +101,11 @@ static int find_pools(struct balancing *balancing)
             return -ENOMEM;
     }
     for (size_t i = 0; i < snapshot->n_balance_rows; i++) {
-        struct pool_entry *entry = FIND(&balancing->pools, struct pool_entry, snapshot->balance_rows[i]->object.id);
+        char id[UUID_TEXT_SIZE];
+
+        balance_rows_id(snapshot->balance_rows[i]->object.id, id);
+
+        struct pool_entry *entry = FIND(&balancing->pools, struct pool_entry, id);
 
         if (entry)
             entry->rows = snapshot->balance_rows[i];

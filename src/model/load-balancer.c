@@ -21,6 +21,16 @@ const char *port_load_balancer_id(const struct port *port)
                : NULL;
 }
 
+/* Another version of UUID (RFC 9562, 4.2): 8 instead of 4, which no object's own has. */
+void balance_rows_id(const char *id, char ret[UUID_TEXT_SIZE])
+{
+    char *version = ret + 14;
+
+    string_copy(ret, UUID_TEXT_SIZE, id);
+    if (*version == '4' || *version == '8')
+        *version = *version == '4' ? '8' : '4';
+}
+
 uint8_t balance_protocol_number(enum balance_protocol protocol)
 {
     return protocol == BALANCE_UDP ? IPPROTO_UDP : protocol == BALANCE_SCTP ? IPPROTO_SCTP : IPPROTO_TCP;

@@ -480,9 +480,11 @@ struct balance_member {
     int64_t drain_until_s;                   /* Wall clock, of one that drains. */
 };
 
-/* Which member of a pool a flow goes to.  The API computes it (balance/table.h) and nobody else changes it; its id is the pool's.  A member that is
+/* Which member of a pool a flow goes to.  The API computes it (balance/table.h) and nobody else changes it; its id is made
+ * of the pool's: agents know objects by their ids alone.  A member that is
  * not in the list is not known to the writer yet, and treated as one that is down.  A row whose owner does not serve takes no new flow: so it is
  * with all of them when no member is up.  No rows: there never was a member that served. */
+void balance_rows_id(const char *id, char ret[UUID_TEXT_SIZE]); /* Of the pool's id that of its rows, and back. */
 struct balance_rows {
     struct object object;
     char load_balancer_id[UUID_TEXT_SIZE];

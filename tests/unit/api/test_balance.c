@@ -373,17 +373,24 @@ static void check_shares(unsigned pool, const struct balance_rows *rows, uint32_
     (void)rows;
 }
 
+static const struct balance_rows *rows_of(unsigned pool)
+{
+    char id[UUID_TEXT_SIZE], rows_id[UUID_TEXT_SIZE];
+
+    balance_rows_id(id_of(RESOURCE_POOL, pool, id), rows_id);
+    return (const struct balance_rows *)replica_get(fleet.servers[0].replica, RESOURCE_BALANCE_ROWS, rows_id);
+}
+
 static void check_pool(unsigned pool)
 {
     char id[UUID_TEXT_SIZE];
-    const struct balance_rows *rows =
-        (const struct balance_rows *)replica_get(fleet.servers[0].replica, RESOURCE_BALANCE_ROWS, id_of(RESOURCE_POOL, pool, id));
+    const struct balance_rows *rows = rows_of(pool);
     static struct balance_row content[BALANCE_ROWS_FEW];
     unsigned best = 0, slot_of_index[N_MEMBERS * 4];
     uint32_t held[N_MEMBERS] = {0};
     size_t n_members = 0;
 
-    if (!replica_get(fleet.servers[0].replica, RESOURCE_POOL, id)) {
+    if (!replica_get(fleet.servers[0].replica, RESOURCE_POOL, id_of(RESOURCE_POOL, pool, id))) {
         assert_null(rows);
         memset(&last[pool], 0, sizeof(last[pool]));
         return;
@@ -456,9 +463,7 @@ static void rows_follow_the_members(void **state)
 
 static uint64_t rows_revision(unsigned pool)
 {
-    char id[UUID_TEXT_SIZE];
-
-    return replica_get(fleet.servers[0].replica, RESOURCE_BALANCE_ROWS, id_of(RESOURCE_POOL, pool, id))->store_revision;
+    return rows_of(pool)->object.store_revision;
 }
 
 static void a_restart_moves_nothing(void **state)
@@ -494,7 +499,6 @@ static void a_restart_moves_nothing(void **state)
 
 static void many_members_get_more_rows(void **state)
 {
-    char id[UUID_TEXT_SIZE];
     const struct balance_rows *rows;
     (void)state;
 
@@ -506,12 +510,12 @@ static void many_members_get_more_rows(void **state)
     for (unsigned i = 0; i <= BALANCE_MEMBERS_FEW; i++)
         put_member(i, 0, 1, false, true);
     settle();
-    rows = (const struct balance_rows *)replica_get(fleet.servers[0].replica, RESOURCE_BALANCE_ROWS, id_of(RESOURCE_POOL, 0, id));
+    rows = rows_of(0);
     assert_int_equal(rows->n_row_bytes, BALANCE_ROWS_MANY * BALANCE_ROW_BYTES);
     assert_int_equal(rows->n_members, BALANCE_MEMBERS_FEW + 1);
     drop(RESOURCE_POOL, 0);
     settle();
-    assert_null(replica_get(fleet.servers[0].replica, RESOURCE_BALANCE_ROWS, id));
+    assert_null(rows_of(0));
     fleet_end();
 }
 
