@@ -64,7 +64,7 @@ static void make_tables(void)
     struct lb_sizes sizes = {.n_services = 64, .n_servers = 256, .n_blocks = 64, .n_members = 256};
     struct error error = {0};
 
-    if (lb_tables_open(&sizes, &tables, &error) < 0) {
+    if (lb_tables_open(&sizes, NULL, &tables, &error) < 0) {
         fprintf(stderr, "bench-director: %s\n", error.message);
         exit(1);
     }
@@ -200,7 +200,7 @@ static unsigned long long large_bytes(void)
     struct lb_tables *large;
     struct error error = {0};
 
-    if (lb_tables_open(&sizes, &large, &error) < 0) {
+    if (lb_tables_open(&sizes, NULL, &large, &error) < 0) {
         fprintf(stderr, "bench-director: %s\n", error.message);
         exit(1);
     }

@@ -9,6 +9,7 @@
 static const uint32_t row_counts[] = {1021, 4093, 16381, 65537, 262139};
 #define ROWS_PER_SERVER 64
 #define ROWS_PER_SERVER_MIN 8 /* With fewer the table is made anew, and flows lose their servers. */
+#define TURNS_MAX 65536 /* Of the schedulers that go round; heavier weights are scaled. */
 #define MEMBERS_MIN 4
 #define HISTORY_MS (900ull * 1000)
 
@@ -184,6 +185,70 @@ static uint32_t blocks_for(uint32_t n_rows)
     return (n_rows + LB_ROWS_BLOCK - 1) >> LB_ROWS_SHIFT;
 }
 
+static uint32_t greatest_divisor(uint32_t a, uint32_t b)
+{
+    while (b) {
+        uint32_t rest = a % b;
+
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* A weight as it counts for turns; 'heaviest' servers' weights are scaled so that all turns fit. */
+static uint32_t turn_weight(const struct planned_service *planned, size_t i, uint64_t sum)
+{
+    uint32_t weight = planned->servers[i].is_used ? planned->servers[i].weight : 0;
+
+    if (weight && planned->service->scheduler == SCHEDULER_RR)
+        return 1;
+    return weight && sum > TURNS_MAX ? (uint32_t)MAX((uint64_t)weight * (TURNS_MAX / 2) / sum, 1) : weight;
+}
+
+/* A round of rr or wrr: for each weight from the heaviest down by their greatest common divisor, all servers in order that have as much.
+ * Returns how many turns; 0 for other schedulers.  'ret_turns' (may be NULL) gets positions among the members. */
+static uint32_t count_turns(const struct planned_service *planned, uint16_t *ret_turns)
+{
+    uint32_t divisor = 0, heaviest = 0, n = 0, position;
+    uint64_t sum = 0;
+
+    if (planned->service->scheduler != SCHEDULER_RR && planned->service->scheduler != SCHEDULER_WRR)
+        return 0;
+    for (size_t i = 0; i < planned->n_servers; i++)
+        sum += planned->servers[i].is_used ? planned->servers[i].weight : 0;
+    for (size_t i = 0; i < planned->n_servers; i++) {
+        uint32_t weight = turn_weight(planned, i, sum);
+
+        divisor = greatest_divisor(divisor, weight);
+        heaviest = MAX(heaviest, weight);
+    }
+    for (uint32_t level = heaviest; level && divisor; level -= divisor) {
+        position = 0;
+        for (size_t i = planned->n_servers; i-- > 0;) {
+            if (!planned->servers[i].is_used)
+                continue;
+            if (turn_weight(planned, i, sum) >= level) {
+                if (ret_turns)
+                    ret_turns[n] = (uint16_t)position;
+                n++;
+            }
+            position++;
+        }
+    }
+    return n;
+}
+
+static bool has_turns(const struct lb_tables *tables, const struct applied_service *service, const uint16_t *turns, uint32_t n)
+{
+    if (service->content.n_rows != n || service->content.schedule != LB_SCHEDULE_TURN)
+        return false;
+    for (uint32_t turn = 0; turn < n; turn++)
+        if (tables->rows[service->first_block + (turn >> LB_ROWS_SHIFT)].row[turn & (LB_ROWS_BLOCK - 1)].owner != turns[turn])
+            return false;
+    return true;
+}
+
 struct lb_sizes applied_sizes(const struct plan *plan)
 {
     struct lb_sizes sizes = {.n_services = 64, .n_servers = 256, .n_blocks = 1024, .n_members = 512};
@@ -193,7 +258,7 @@ struct lb_sizes applied_sizes(const struct plan *plan)
 
         sizes.n_services++;
         sizes.n_servers += (uint32_t)n_servers;
-        sizes.n_blocks += blocks_for(rows_for(n_servers));
+        sizes.n_blocks += MAX(blocks_for(rows_for(n_servers)), 2 * blocks_for(count_turns(&plan->services[i], NULL)));
         sizes.n_members += (uint32_t)(2 * power_of_two(n_servers));
     }
     sizes.n_services += sizes.n_services / 4;
@@ -209,7 +274,8 @@ static enum lb_method method_of(const struct real_server *server)
     static const enum lb_method tunnels[] = {
         [TUNNEL_IPIP] = LB_METHOD_IPIP, [TUNNEL_GUE] = LB_METHOD_GUE, [TUNNEL_GRE] = LB_METHOD_GRE, [TUNNEL_VXLAN] = LB_METHOD_VXLAN};
 
-    return server->forwarding == FORWARD_DIRECT   ? LB_METHOD_DIRECT
+    return server->forwarding == FORWARD_NAT      ? LB_METHOD_NAT
+           : server->forwarding == FORWARD_DIRECT ? LB_METHOD_DIRECT
            : server->forwarding == FORWARD_L3DSR  ? LB_METHOD_L3DSR
            : server->forwarding == FORWARD_TUNNEL ? tunnels[server->tunnel.type]
                                                   : LB_METHOD_NONE;
@@ -234,11 +300,13 @@ static uint8_t overhead_of(const struct real_server *server)
     }
 }
 
-static struct lb_server content_of(const struct task *task, const struct applied_service *service, const struct real_server *server)
+static struct lb_server content_of(const struct task *task, const struct applied_service *service, const struct real_server *server,
+                                   uint32_t incarnation)
 {
     struct lb_server content = {
         .service = service->number,
         .port = htons(server->port),
+        .incarnation = incarnation,
         .method = (uint8_t)method_of(server),
         .overhead = overhead_of(server),
     };
@@ -283,6 +351,8 @@ static int place_server(const struct task *task, struct applied_server *server)
         server->number = LB_NONE;
         return no_room(task, "server");
     }
+    server->incarnation = ++task->applied->generation;
+    task->applied->tables->server_load[server->number] = (struct lb_server_load){0};
     /* What another one counted there is not this one's. */
     lb_read_server(task->applied->tables, server->number, &server->before);
     return 0;
@@ -303,7 +373,7 @@ static int apply_server(const struct task *task, struct applied_service *service
     result = place_server(task, server);
     if (result < 0)
         return result;
-    content = content_of(task, service, planned->server);
+    content = content_of(task, service, planned->server, server->incarnation);
     content.generation = server->content.generation;
     if (memcmp(&content, &server->content, sizeof(content)) != 0) {
         content.generation = ++task->applied->generation;
@@ -459,11 +529,41 @@ static int write_members(const struct task *task, struct applied_service *servic
 
 /* ---- services ---------------------------------------------------------------------------------------------------------------------- */
 
-static uint32_t hash_flags(const struct virtual_service *service)
+static bool is_hash(const struct virtual_service *service)
 {
-    if (service->scheduler == SCHEDULER_DH)
-        return LB_HASH_DESTINATION;
-    return LB_HASH_SOURCE | (service->scheduler_flags & SCHEDULER_PORT ? LB_HASH_SOURCE_PORT : 0);
+    return service->scheduler == SCHEDULER_MH || service->scheduler == SCHEDULER_SH || service->scheduler == SCHEDULER_DH;
+}
+
+static enum lb_schedule schedule_of(const struct virtual_service *service)
+{
+    static const enum lb_schedule schedules[N_SCHEDULERS] = {
+        [SCHEDULER_RR] = LB_SCHEDULE_TURN, [SCHEDULER_WRR] = LB_SCHEDULE_TURN, [SCHEDULER_LC] = LB_SCHEDULE_LC,
+        [SCHEDULER_WLC] = LB_SCHEDULE_WLC, [SCHEDULER_SED] = LB_SCHEDULE_SED,  [SCHEDULER_NQ] = LB_SCHEDULE_NQ,
+        [SCHEDULER_FO] = LB_SCHEDULE_FO,   [SCHEDULER_OVF] = LB_SCHEDULE_OVF,  [SCHEDULER_MH] = LB_SCHEDULE_HASH,
+        [SCHEDULER_SH] = LB_SCHEDULE_HASH, [SCHEDULER_DH] = LB_SCHEDULE_HASH,
+    };
+
+    return schedules[service->scheduler];
+}
+
+static bool has_translation(const struct planned_service *planned)
+{
+    for (size_t i = 0; i < planned->n_servers; i++)
+        if (planned->servers[i].server->forwarding == FORWARD_NAT)
+            return true;
+    return false;
+}
+
+static uint32_t flags_of(const struct planned_service *planned)
+{
+    const struct virtual_service *service = planned->service;
+    uint32_t flags = service->scheduler == SCHEDULER_DH ? LB_HASH_DESTINATION : LB_HASH_SOURCE;
+
+    if (!is_hash(service) || (service->scheduler != SCHEDULER_DH && service->scheduler_flags & SCHEDULER_PORT))
+        flags |= LB_HASH_SOURCE_PORT;
+    if (service->track_connections || has_translation(planned))
+        flags |= LB_TRACK;
+    return service->one_packet ? flags | LB_ONE_PACKET : flags;
 }
 
 static struct applied_service *add_service(const struct task *task, const struct virtual_service *virtual)
@@ -498,17 +598,19 @@ static int place_service(const struct task *task, struct applied_service *servic
     return 0;
 }
 
-static int write_service(const struct task *task, struct applied_service *service, const struct planned_service *planned, uint32_t n_rows)
+static int write_service(const struct task *task, struct applied_service *service, const struct planned_service *planned, uint32_t n_rows,
+                         uint32_t n_members)
 {
     struct lb_service content = {
         .key = service->key,
         .generation = service->content.generation,
-        .flags = hash_flags(planned->service),
-        .schedule = LB_SCHEDULE_HASH,
+        .flags = flags_of(planned),
+        .schedule = (uint8_t)schedule_of(planned->service),
+        .half_open_limit = planned->service->half_open_limit ? planned->service->half_open_limit : LB_HALF_OPEN_DEFAULT,
         .rows = service->first_block,
         .n_rows = n_rows,
         .members = service->first_member,
-        .n_members = service->n_members,
+        .n_members = is_hash(planned->service) ? service->n_members : n_members,
     };
 
     if (memcmp(&content, &service->content, sizeof(content)) == 0)
@@ -536,10 +638,64 @@ static int write_hash_service(const struct task *task, struct applied_service *s
     if (are_new)
         write_rows(task, service, true);
     if (result >= 0)
-        result = write_service(task, service, planned, (uint32_t)n_rows);
+        result = write_service(task, service, planned, (uint32_t)n_rows, 0);
     if (result == 0 && n_rows > 0 && !are_new)
         write_rows(task, service, false);
     return result;
+}
+
+/* ---- services that go by their servers' order --------------------------------------------------------------------------------------- */
+
+/* IPVS has the server that was added last as its first. */
+static uint32_t ordered_members(const struct applied_service *service, const struct planned_service *planned, struct lb_member *ret)
+{
+    uint32_t n = 0;
+
+    for (size_t i = planned->n_servers; i-- > 0;)
+        if (planned->servers[i].is_used)
+            ret[n++] = (struct lb_member){applied_find_server(service, planned->servers[i].server)->number, planned->servers[i].weight};
+    return n;
+}
+
+/* Members and turns in places of their own, so that who reads the service as it was still finds what it was. */
+static int write_ordered_service(const struct task *task, struct applied_service *service, const struct planned_service *planned)
+{
+    struct lb_tables *tables = task->applied->tables;
+    _cleanup_(freep) struct lb_member *members = calloc(planned->n_servers + 1, sizeof(*members));
+    _cleanup_(freep) uint16_t *turns = NULL;
+    uint32_t n = members ? ordered_members(service, planned, members) : 0, n_turns = count_turns(planned, NULL), first;
+
+    if (n_turns)
+        turns = calloc(n_turns, sizeof(*turns));
+    if (!members || (n_turns && !turns))
+        return -ENOMEM;
+    if (n_turns)
+        count_turns(planned, turns);
+    balance_table_free(service->rows);
+    service->rows = NULL;
+    if (n && (n > service->n_members || service->content.n_members != n ||
+              memcmp(&tables->members[service->first_member], members, n * sizeof(*members)) != 0)) {
+        uint32_t room = (uint32_t)power_of_two(n);
+
+        first = ranges_take(&task->applied->members, room);
+        if (first == RANGE_NONE)
+            return no_room(task, "server");
+        leave(task->applied, &task->applied->members, service->first_member, service->n_members);
+        service->first_member = first;
+        service->n_members = room;
+        memcpy(&tables->members[first], members, n * sizeof(*members));
+    }
+    if (n_turns && !has_turns(tables, service, turns, n_turns)) {
+        first = ranges_take(&task->applied->blocks, blocks_for(n_turns));
+        if (first == RANGE_NONE)
+            return no_room(task, "row");
+        leave(task->applied, &task->applied->blocks, service->first_block, service->n_blocks);
+        service->first_block = first;
+        service->n_blocks = blocks_for(n_turns);
+        for (uint32_t turn = 0; turn < n_turns; turn++)
+            lb_write_row(tables, first, turn, (struct lb_row){turns[turn], LB_NOBODY});
+    }
+    return write_service(task, service, planned, n_turns, n);
 }
 
 static int apply_service(const struct task *task, const struct planned_service *planned)
@@ -559,7 +715,7 @@ static int apply_service(const struct task *task, const struct planned_service *
         if (planned->servers[i].is_used)
             result = apply_server(task, service, &planned->servers[i]);
     if (result == 0)
-        result = write_hash_service(task, service, planned);
+        result = is_hash(planned->service) ? write_hash_service(task, service, planned) : write_ordered_service(task, service, planned);
     if (result < 0)
         return result;
     HASHMAP_FOREACH(node, &service->servers) {
@@ -587,11 +743,25 @@ static void remove_service(struct applied *applied, struct applied_service *serv
     free_service(applied, service);
 }
 
+static void set_timeouts(struct lb_tables *tables, const struct plan *plan)
+{
+    const struct connection_timeouts *timeouts = &plan->config->timeouts;
+    bool translation = false;
+
+    for (size_t i = 0; i < plan->n_services; i++)
+        translation = translation || has_translation(&plan->services[i]);
+    tables->settings->tcp_s = timeouts->tcp_s;
+    tables->settings->tcp_fin_s = timeouts->tcp_fin_s;
+    tables->settings->udp_s = timeouts->udp_s;
+    tables->settings->has_translation = translation;
+}
+
 int apply(struct applied *applied, const struct plan *plan, source_of source, void *context, uint64_t now_ms, struct error *error)
 {
     struct task task = {applied, source, context, now_ms, error};
 
     give_back_what_left(applied);
+    set_timeouts(applied->tables, plan);
     HASHMAP_FOREACH(node, &applied->services)
         CONTAINER_OF(node, struct applied_service, by_key)->is_seen = false;
     for (size_t i = 0; i < plan->n_services; i++) {
@@ -660,27 +830,38 @@ void applied_zero(struct applied *applied, struct applied_service *service)
 
 /* ---- other tables --------------------------------------------------------------------------------------------------------------------- */
 
-static void move_service(struct applied *applied, struct applied_service *service)
+static int move_service(struct applied *applied, struct applied_service *service, struct lb_tables *tables)
 {
     HASHMAP_FOREACH(node, &service->servers) {
         struct applied_server *server = CONTAINER_OF(node, struct applied_server, by_id);
 
         server->carried = applied_server_total(applied, server);
-        server->number = LB_NONE;
-        server->content = (struct lb_server){0};
+        server->before = (struct lb_counters){0};
     }
     service->carried = applied_service_total(applied, service);
-    service->number = LB_NONE;
-    service->content = (struct lb_service){0};
-    service->first_block = service->first_member = RANGE_NONE;
-    service->n_blocks = service->n_members = 0;
+    service->before = (struct lb_counters){0};
+    return service->content.schedule == LB_SCHEDULE_NONE ? 0 : lb_put_key(tables, &service->key, service->number);
 }
 
-void applied_move(struct applied *applied, struct lb_tables *tables)
+static void grow(struct ranges *ranges, uint32_t before, uint32_t now)
 {
-    HASHMAP_FOREACH(node, &applied->services)
-        move_service(applied, CONTAINER_OF(node, struct applied_service, by_key));
-    clear_ranges(applied);
+    ranges_give(ranges, before, now - before);
+}
+
+int applied_move(struct applied *applied, struct lb_tables *tables)
+{
+    const struct lb_sizes *before = &applied->tables->sizes, *now = &tables->sizes;
+
+    HASHMAP_FOREACH(node, &applied->services) {
+        int result = move_service(applied, CONTAINER_OF(node, struct applied_service, by_key), tables);
+
+        if (result < 0)
+            return result;
+    }
+    grow(&applied->service_numbers, before->n_services, now->n_services);
+    grow(&applied->server_numbers, before->n_servers, now->n_servers);
+    grow(&applied->blocks, before->n_blocks, now->n_blocks);
+    grow(&applied->members, before->n_members, now->n_members);
     applied->tables = tables;
-    init_ranges(applied);
+    return 0;
 }

@@ -16,6 +16,7 @@ struct applied_server {
         uint16_t port;
     } __attribute__((packed)) id;
     uint32_t number;           /* In the tables; LB_NONE: it has no place yet. */
+    uint32_t incarnation;      /* Of whoever is in that place: connections name it. */
     struct lb_server content;
     uint32_t weight;
     bool is_seen;
@@ -54,8 +55,8 @@ struct lb_sizes applied_sizes(const struct plan *plan);
  * a part of it is done; go on with applied_move to larger ones); -ENOMEM, or -errno of the kernel. */
 int apply(struct applied *applied, const struct plan *plan, source_of source, void *context, uint64_t now_ms, struct error *error);
 
-/* All that was applied has no place any more; the next apply brings it to 'tables', which are empty.  Flows keep their servers. */
-void applied_move(struct applied *applied, struct lb_tables *tables);
+/* From now on 'tables' are the ones, which were opened as larger copies of those before.  0 or -errno. */
+int applied_move(struct applied *applied, struct lb_tables *tables);
 
 /* What a server or service has counted since its count began.  'number' and so on are its own. */
 struct lb_counters applied_server_total(const struct applied *applied, const struct applied_server *server);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "director.skel.h" /* Generated. */
 #include "weft/base/util.h"
@@ -39,7 +40,7 @@ static int map_memory(struct bpf_map *map, void *ret_memory, struct error *error
 
     if (memory == MAP_FAILED)
         return error_set(error, -errno, NULL, "cannot map '%s' into memory: %s", bpf_map__name(map), strerror(errno));
-    memcpy(ret_memory, &memory, sizeof(memory));
+    *(void **)ret_memory = memory;
     return 0;
 }
 
@@ -83,10 +84,34 @@ static int map_all(struct lb_tables *tables, struct error *error)
         result = map_memory(skeleton->maps.service_load, &tables->service_load, error);
     if (!result)
         result = map_memory(skeleton->maps.settings, &tables->settings, error);
+    if (!result)
+        result = map_memory(skeleton->maps.conn_slots, &tables->conn_slots, error);
     return result;
 }
 
-int lb_tables_open(const struct lb_sizes *sizes, struct lb_tables **ret_tables, struct error *error)
+static int reuse_connections(struct director_bpf *skeleton, const struct lb_tables *before)
+{
+    int result = bpf_map__reuse_fd(skeleton->maps.connections, before->connections_fd);
+
+    if (!result)
+        result = bpf_map__reuse_fd(skeleton->maps.conn_slots, before->conn_slots_fd);
+    return result ? result : bpf_map__reuse_fd(skeleton->maps.sweeper, before->sweeper_fd);
+}
+
+static void copy_all(struct lb_tables *tables, const struct lb_tables *before)
+{
+    const struct lb_sizes *sizes = &before->sizes;
+
+    memcpy(tables->services, before->services, sizes->n_services * sizeof(*tables->services));
+    memcpy(tables->rows, before->rows, sizes->n_blocks * sizeof(*tables->rows));
+    memcpy(tables->members, before->members, sizes->n_members * sizeof(*tables->members));
+    memcpy(tables->servers, before->servers, sizes->n_servers * sizeof(*tables->servers));
+    memcpy(tables->server_load, before->server_load, sizes->n_servers * sizeof(*tables->server_load));
+    memcpy(tables->service_load, before->service_load, sizes->n_services * sizeof(*tables->service_load));
+    *tables->settings = *before->settings;
+}
+
+int lb_tables_open(const struct lb_sizes *sizes, const struct lb_tables *before, struct lb_tables **ret_tables, struct error *error)
 {
     _cleanup_(lb_tables_closep) struct lb_tables *tables = calloc(1, sizeof(*tables));
     int result;
@@ -100,6 +125,8 @@ int lb_tables_open(const struct lb_sizes *sizes, struct lb_tables **ret_tables, 
     if (!tables->skeleton)
         return error_set(error, -errno, NULL, "cannot open the director's program: %s", strerror(errno));
     result = set_sizes(tables->skeleton, sizes);
+    if (!result && before)
+        result = reuse_connections(tables->skeleton, before);
     if (!result)
         result = director_bpf__load(tables->skeleton);
     if (result < 0)
@@ -115,7 +142,12 @@ int lb_tables_open(const struct lb_sizes *sizes, struct lb_tables **ret_tables, 
     tables->n_cpus = libbpf_num_possible_cpus();
     if (tables->n_cpus < 0)
         return error_set(error, tables->n_cpus, NULL, "cannot count the CPUs: %s", strerror(-tables->n_cpus));
+    tables->connections_fd = bpf_map__fd(tables->skeleton->maps.connections);
+    tables->conn_slots_fd = bpf_map__fd(tables->skeleton->maps.conn_slots);
+    tables->sweeper_fd = bpf_map__fd(tables->skeleton->maps.sweeper);
     tables->settings->icmp_rate = LB_ICMP_RATE;
+    if (before)
+        copy_all(tables, before);
     *ret_tables = TAKE_PTR(tables);
     return 0;
 }
@@ -141,9 +173,37 @@ void lb_tables_close(struct lb_tables *tables)
         unmap(tables->server_load, skeleton->maps.server_load);
         unmap(tables->service_load, skeleton->maps.service_load);
         unmap(tables->settings, skeleton->maps.settings);
+        unmap(tables->conn_slots, skeleton->maps.conn_slots);
         director_bpf__destroy(skeleton);
     }
     free(tables);
+}
+
+/* ---- holding ---------------------------------------------------------------------------------------------------------------------- */
+
+static void hold_path(char path[128])
+{
+    struct stat status = {0};
+
+    stat("/proc/self/ns/net", &status);
+    snprintf(path, 128, "/sys/fs/bpf/weft-director-%llu", (unsigned long long)status.st_ino);
+}
+
+int lb_hold(const struct lb_tables *tables)
+{
+    char path[128];
+
+    hold_path(path);
+    unlink(path);
+    return bpf_obj_pin(tables->sweeper_fd, path);
+}
+
+void lb_release(void)
+{
+    char path[128];
+
+    hold_path(path);
+    unlink(path);
 }
 
 /* ---- writing ------------------------------------------------------------------------------------------------------------------ */
@@ -227,6 +287,20 @@ int lb_read_server(const struct lb_tables *tables, uint32_t number, struct lb_co
     for (int i = 0; i < tables->n_cpus; i++)
         add(ret, &uses[i].counters);
     return 0;
+}
+
+int lb_read_connection(const struct lb_tables *tables, const struct lb_conn_key *key, struct lb_conn *ret)
+{
+    return bpf_map_lookup_elem(tables->connections_fd, key, ret) < 0 ? -errno : 0;
+}
+
+uint32_t lb_read_connections(const struct lb_tables *tables)
+{
+    struct lb_sweeper record = {0};
+    uint32_t zero = 0;
+
+    bpf_map_lookup_elem(tables->sweeper_fd, &zero, &record);
+    return record.n_connections;
 }
 
 int lb_read_drops(const struct lb_tables *tables, struct lb_drops *ret)

@@ -26,16 +26,23 @@ struct lb_tables {
     struct lb_server_load *server_load;
     struct lb_service_load *service_load;
     struct lb_settings *settings;
-    int keys_fd, server_use_fd, service_use_fd, drops_fd;
+    struct lb_slot *conn_slots;         /* LB_SLOTS of them. */
+    int keys_fd, server_use_fd, service_use_fd, drops_fd, connections_fd, conn_slots_fd, sweeper_fd;
     int program_fd;
     int n_cpus;               /* Possible ones: the size of per-CPU values. */
     struct director_bpf *skeleton;
 };
 
-/* Loads the program with tables of those sizes, all empty.  0; or -errno with '*error', which quotes the verifier. */
-int lb_tables_open(const struct lb_sizes *sizes, struct lb_tables **ret_tables, struct error *error);
+/* Loads the program with tables of those sizes, all empty; or with 'before', whose sizes are not larger, with all that is in those, keys
+ * and per-CPU counters excepted, and with the same connections.  0; or -errno with '*error', which quotes the verifier. */
+int lb_tables_open(const struct lb_sizes *sizes, const struct lb_tables *before, struct lb_tables **ret_tables, struct error *error);
 void lb_tables_close(struct lb_tables *tables);
 DEFINE_CLEANUP(struct lb_tables *, lb_tables_close);
+
+/* Connections end by a timer, which rests when no program of user space holds its table: this holds it, by a name under /sys/fs/bpf that is
+ * this network namespace's, until lb_release.  0 or -errno. */
+int lb_hold(const struct lb_tables *tables);
+void lb_release(void);
 
 /* A record becomes 'content', with the content before in force until the last store.  The same record is not written again for
  * LB_GRACE_MS. */
@@ -50,6 +57,9 @@ int lb_delete_key(struct lb_tables *tables, const struct lb_key *key);
 /* The sums over all CPUs.  0 or -errno. */
 int lb_read_service(const struct lb_tables *tables, uint32_t number, struct lb_service_use *ret);
 int lb_read_server(const struct lb_tables *tables, uint32_t number, struct lb_counters *ret);
+int lb_read_connection(const struct lb_tables *tables, const struct lb_conn_key *key, struct lb_conn *ret); /* -ENOENT: none such. */
+/* How many connections there are. */
+uint32_t lb_read_connections(const struct lb_tables *tables);
 int lb_read_drops(const struct lb_tables *tables, struct lb_drops *ret);
 
 #endif

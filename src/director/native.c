@@ -19,7 +19,13 @@ struct native_director {
     size_t n_routes;
     uint64_t now_ns;
     struct native_frame frame;
+    native_timer_callback sweep;
 };
+
+static uint32_t size_of(enum native_lb_map map, uint32_t n)
+{
+    return map == NATIVE_LB_conn_slots || map == NATIVE_LB_connections ? LB_SLOTS : n;
+}
 
 struct native_director *native_director_new(uint32_t n)
 {
@@ -29,11 +35,12 @@ struct native_director *native_director_new(uint32_t n)
         return NULL;
     world->now_ns = 1000000000000ull;
 #define INIT_MAP(name, kind, key, value)                                                                     \
-    if (native_map_init(&world->maps[NATIVE_LB_##name], NATIVE_##kind, sizeof(key), sizeof(value), n) < 0)   \
+    if (native_map_init(&world->maps[NATIVE_LB_##name], NATIVE_##kind, sizeof(key), sizeof(value), size_of(NATIVE_LB_##name, n)) < 0) \
         return NULL;
     NATIVE_LB_MAPS(INIT_MAP)
 #undef INIT_MAP
-    ((struct lb_settings *)world->maps[NATIVE_LB_settings].array)->icmp_rate = LB_ICMP_RATE;
+    *(struct lb_settings *)(void *)world->maps[NATIVE_LB_settings].array =
+        (struct lb_settings){.icmp_rate = LB_ICMP_RATE, .has_translation = 1, .tcp_s = 900, .tcp_fin_s = 120, .udp_s = 300};
     return TAKE_PTR(world);
 }
 
@@ -102,6 +109,21 @@ static __u64 time_ns(void)
 static __u32 random32(void)
 {
     return 0x12345678;
+}
+
+static int native_timer_set(native_timer_callback callback)
+{
+    director_world->sweep = callback;
+    return 0;
+}
+
+void native_director_sweep(struct native_director *world)
+{
+    __u32 zero = 0;
+
+    director_world = world;
+    if (world->sweep)
+        world->sweep(NULL, &zero, native_map_lookup(&world->maps[NATIVE_LB_sweeper], &zero));
 }
 
 static void native_trace(const char *format, ...)

@@ -24,6 +24,9 @@
     MAP(drops, ARRAY, __u32, struct lb_drops)                                                                \
     MAP(fragments, RECENT, struct lb_fragment_key, struct lb_fragment)                                       \
     MAP(settings, ARRAY, __u32, struct lb_settings)                                                          \
+    MAP(connections, HASH, struct lb_conn_key, struct lb_conn)                                               \
+    MAP(conn_slots, ARRAY, __u32, struct lb_slot)                                                            \
+    MAP(sweeper, ARRAY, __u32, struct lb_sweeper)                                                            \
     MAP(icmp_budgets, ARRAY, __u32, struct native_icmp_budget)
 
 struct native_icmp_budget { /* bpf/maps.h, struct icmp_budget. */
@@ -58,6 +61,8 @@ DEFINE_CLEANUP(struct native_director *, native_director_free);
 struct native_map *native_director_map(struct native_director *world, enum native_lb_map map);
 void native_director_route(struct native_director *world, const struct native_route *route); /* Another one for its address. */
 void native_director_advance(struct native_director *world, uint64_t ns);
+
+void native_director_sweep(struct native_director *world); /* One tick of the timer, if it was ever started. */
 
 struct native_verdict {
     int action;              /* XDP_* */

@@ -44,12 +44,17 @@ static int refuse(struct error *error, const char *field, const char *value)
     return error_set(error, -EOPNOTSUPP, field, "'%s' is not supported by this director", value);
 }
 
-static int check_server(const struct real_server *server, struct error *error)
+static int check_server(const struct virtual_service *service, const struct real_server *server, struct error *error)
 {
+    bool is_nat = server->forwarding == FORWARD_NAT;
     char value[40];
 
-    if (server->forwarding == FORWARD_NAT || server->forwarding == FORWARD_FULL_NAT)
+    if (server->forwarding == FORWARD_FULL_NAT)
         return refuse(error, "forwarding", forwarding_name(server->forwarding));
+    if (is_nat && ip_is_v4(&server->address) == service->ipv6)
+        return error_set(error, -EOPNOTSUPP, "forwarding", "'nat' between IPv4 and IPv6 is not supported by this director");
+    if (is_nat && service->one_packet)
+        return error_set(error, -EOPNOTSUPP, "forwarding", "'nat' of a one-packet service is not supported by this director");
     if (server->forwarding == FORWARD_TUNNEL && server->tunnel.checksum == TUNNEL_CHECKSUM_REMOTE)
         return refuse(error, "tunnel.checksum", tunnel_checksum_name(server->tunnel.checksum));
     if (server->upper_threshold) {
@@ -63,7 +68,7 @@ static int check_service(const struct virtual_service *service, struct error *er
 {
     char value[40];
 
-    if (service->scheduler != SCHEDULER_MH && service->scheduler != SCHEDULER_SH && service->scheduler != SCHEDULER_DH)
+    if (service->scheduler == SCHEDULER_LBLC || service->scheduler == SCHEDULER_LBLCR)
         return refuse(error, "scheduler", scheduler_name(service->scheduler));
     if (service->mark) {
         snprintf(value, sizeof(value), "%u", service->mark);
@@ -71,18 +76,16 @@ static int check_service(const struct virtual_service *service, struct error *er
     }
     if (service->persistence_timeout_s) {
         snprintf(value, sizeof(value), "%u", service->persistence_timeout_s);
-        return refuse(error, "persistence_timeout", value);
+        return refuse(error, "persistence", value);
     }
-    if (service->track_connections)
-        return refuse(error, "track_connections", "true");
     if (service->clamp_mss)
         return refuse(error, "clamp_mss", "true");
     for (size_t i = 0; i < service->n_servers; i++)
-        if (check_server(&service->servers[i], error) < 0) {
+        if (check_server(service, &service->servers[i], error) < 0) {
             error_prefix_field(error, "servers[%zu]", i);
             return -EOPNOTSUPP;
         }
-    if (service->has_sorry_server && check_server(&service->sorry_server, error) < 0) {
+    if (service->has_sorry_server && check_server(service, &service->sorry_server, error) < 0) {
         error_prefix_field(error, "sorry_server");
         return -EOPNOTSUPP;
     }

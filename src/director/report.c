@@ -1,6 +1,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "weft/base/clock.h"
 #include "weft/director/runtime-state.h"
@@ -128,6 +129,7 @@ static int state_said(struct director *director, const struct virtual_service *o
     string_copy(ret->config_error, sizeof(ret->config_error), director->config_error);
     if (!config || !director->applied)
         return 0;
+    ret->connections = lb_read_connections(director->tables);
     ret->services = calloc(config->n_services ? config->n_services : 1, sizeof(*ret->services));
     if (!ret->services)
         return -ENOMEM;
@@ -156,11 +158,66 @@ static json_t *answer_state(struct director *director, const struct virtual_serv
 
 /* ---- the other questions ------------------------------------------------------------------------------------------------------------------ */
 
-static json_t *answer_connections(struct error *error)
+static const char *state_name(uint32_t state)
 {
-    struct director_connections none = {0};
-    json_t *answer = director_connections_encode(&none);
+    static const char *const names[] = {"NONE", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE", "UDP"};
 
+    return state < ARRAY_SIZE(names) ? names[state] : "NONE";
+}
+
+static uint32_t seconds_left(const struct lb_settings *settings, const struct lb_conn *conn)
+{
+    struct timespec now;
+    uint64_t silence_ns, seconds = conn->state == LB_CONN_SYN_RECV      ? LB_SYN_RECV_S
+                                   : conn->state == LB_CONN_ESTABLISHED ? settings->tcp_s
+                                   : conn->state == LB_CONN_FIN_WAIT    ? settings->tcp_fin_s
+                                   : conn->state == LB_CONN_UDP         ? settings->udp_s
+                                                                        : LB_CLOSE_S;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    silence_ns = (uint64_t)((uint32_t)(((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec) >> LB_TIME_SHIFT) - conn->last_seen)
+                 << LB_TIME_SHIFT;
+    return silence_ns / 1000000000 < seconds ? (uint32_t)(seconds - silence_ns / 1000000000) : 0;
+}
+
+static void connection_said(const struct lb_tables *tables, const struct lb_conn_key *key, const struct lb_conn *conn,
+                            struct director_connection *ret)
+{
+    const struct lb_server_record *server = &tables->servers[conn->server];
+
+    *ret = (struct director_connection){.protocol = key->protocol, .expires_s = seconds_left(tables->settings, conn),
+                                        .client_port = ntohs(key->client_port), .service_port = ntohs(key->port),
+                                        .server_port = ntohs(conn->server_port)};
+    string_copy(ret->state, sizeof(ret->state), state_name(conn->state));
+    memcpy(ret->client.bytes, key->client, 16);
+    memcpy(ret->service.bytes, key->address, 16);
+    memcpy(ret->server.bytes, server->copy[server->active & 1].address, 16);
+}
+
+static json_t *answer_connections(const struct director *director, const json_t *request, struct error *error)
+{
+    json_int_t max = json_integer_value(json_object_get(request, "max"));
+    size_t limit = max > 0 ? (size_t)max : DIRECTOR_CONNECTIONS_DEFAULT_MAX, n_room = MIN(limit, LB_CONNECTIONS);
+    _cleanup_(freep) struct director_connection *list = calloc(n_room, sizeof(*list));
+    struct director_connections all = {.connections = list};
+    json_t *answer = NULL;
+
+    for (uint32_t i = 0; list && director->tables && i < LB_SLOTS; i++) {
+        const struct lb_slot *slot = &director->tables->conn_slots[i];
+        struct lb_conn_key key = slot->key;
+        struct lb_conn conn;
+
+        if (slot->state != LB_SLOT_USED || key.of_server || lb_read_connection(director->tables, &key, &conn) < 0 ||
+            conn.state == LB_CONN_NONE || conn.state >= LB_CONN_DEAD || conn.server >= director->tables->sizes.n_servers)
+            continue;
+        if (all.n_connections == n_room) {
+            all.is_cut = true;
+            break;
+        }
+        connection_said(director->tables, &key, &conn, &list[all.n_connections++]);
+    }
+    if (list)
+        answer = director_connections_encode(&all);
     if (!answer)
         error_set(error, -ENOMEM, NULL, "out of memory");
     return answer;
@@ -224,7 +281,7 @@ json_t *director_answer(struct director *director, const json_t *request, struct
     else if (streq(operation, "director"))
         return answer_state(director, service ? &only : NULL, error);
     else if (streq(operation, "director-connections"))
-        return answer_connections(error);
+        return answer_connections(director, request, error);
     else if (streq(operation, "director-zero"))
         return answer_zero(director, service ? &only : NULL, error);
     else if (streq(operation, "director-drops"))

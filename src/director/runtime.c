@@ -34,19 +34,28 @@ static int make_tables(struct director *director, const struct plan *plan, struc
 {
     struct lb_sizes sizes = applied_sizes(plan);
     struct lb_tables *tables, *before = director->tables;
-    int result = lb_tables_open(&sizes, &tables, error);
+    int result;
 
+    if (before) { /* Everything keeps its place, and the larger ones have room for as much again. */
+        sizes.n_services += before->sizes.n_services;
+        sizes.n_servers += before->sizes.n_servers;
+        sizes.n_blocks += before->sizes.n_blocks;
+        sizes.n_members += before->sizes.n_members;
+    }
+    result = lb_tables_open(&sizes, before, &tables, error);
     if (result < 0)
         return result;
     if (before)
         log_info("larger tables: room for %u services and %u servers", sizes.n_services, sizes.n_servers);
     if (director->applied)
-        applied_move(director->applied, tables);
+        result = applied_move(director->applied, tables);
     else
         director->applied = applied_new(tables);
     director->tables = tables;
     lb_tables_close(before);
-    return director->applied ? 0 : -ENOMEM;
+    if (lb_hold(tables) < 0)
+        log_warning("cannot hold the table of connections in /sys/fs/bpf: without the agent they do not end");
+    return director->applied ? result : -ENOMEM;
 }
 
 static int fill_tables(struct director *director, const struct plan *plan, struct error *error)
@@ -127,7 +136,7 @@ static void take_file(struct director *director)
     struct director_config *config = NULL, *before = director->config;
     struct error error = {0};
 
-    if (read_config(director, &config, &error) < 0 || director_health_set(director->health, config, &error) < 0) {
+    if (read_config(director, &config, &error) < 0 || !config || director_health_set(director->health, config, &error) < 0) {
         say_refusal(director, &error);
         director_config_free(config);
         return;
@@ -352,6 +361,7 @@ int director_detach(const struct director_options *options, unsigned *ret_n, str
     _cleanup_(director_config_freep) struct director_config *config = NULL;
     int result = director_config_read(options->config_path, &config, error);
 
+    lb_release();
     if (result == 0)
         *ret_n = interfaces_detach(config);
     return result;

@@ -12,6 +12,9 @@
  *   service_use   per-CPU array service -> struct lb_service_use               number of services
  *   server_load   array, mmap   server -> struct lb_server_load                number of servers
  *   service_load  array, mmap   service -> struct lb_service_load              number of services
+ *   connections   hash          struct lb_conn_key -> struct lb_conn           LB_SLOTS
+ *   conn_slots    array         index -> struct lb_slot                        LB_SLOTS
+ *   sweeper       array         0 -> struct lb_sweeper                         1
  *   drops         per-CPU array 0 -> struct lb_drops                           1
  *   fragments     LRU hash      struct lb_fragment_key -> struct lb_fragment   LB_FRAGMENTS
  *   settings      array, mmap   0 -> struct lb_settings                        1
@@ -62,24 +65,33 @@ struct lb_key_value {
 
 enum lb_schedule {
     LB_SCHEDULE_NONE, /* No such service. */
-    LB_SCHEDULE_HASH, /* By a row; what is hashed say LB_HASH_* flags. */
+    LB_SCHEDULE_HASH, /* By a row; what is hashed say LB_HASH_* flags.  Nothing is remembered, unless LB_TRACK. */
+    LB_SCHEDULE_TURN, /* rr, wrr: rows in turn.  This and all that follow remember each connection. */
+    LB_SCHEDULE_LC,   /* These look at all members. */
+    LB_SCHEDULE_WLC,
+    LB_SCHEDULE_SED,
+    LB_SCHEDULE_NQ,
+    LB_SCHEDULE_FO,
+    LB_SCHEDULE_OVF,
 };
 
 #define LB_HASH_SOURCE (1u << 0)
 #define LB_HASH_SOURCE_PORT (1u << 1)
 #define LB_HASH_DESTINATION (1u << 2)
+#define LB_TRACK (1u << 3)      /* Connections are remembered although the schedule is a hash. */
+#define LB_ONE_PACKET (1u << 4) /* Each packet is scheduled by itself. */
 
 struct lb_service {
     struct lb_key key;
     __u32 generation;   /* Of the service in this place. */
-    __u32 flags;        /* LB_HASH_* */
+    __u32 flags;        /* LB_HASH_*, LB_TRACK, LB_ONE_PACKET */
     __u8 schedule;      /* enum lb_schedule */
     __u8 pad[3];
     __u32 rows;         /* The first block in 'rows', */
     __u32 n_rows;       /* and how many rows; 0: no server has one. */
     __u32 members;      /* The first position in 'members', */
-    __u32 n_members;    /* and how many. */
-    __u32 pad2;
+    __u32 n_members;    /* and how many; for those who look at all, at most LB_MEMBERS_MAX. */
+    __u32 half_open_limit; /* TCP connections that were not heard of again after their SYN. */
 };
 _Static_assert(sizeof(struct lb_service) == 56, "no holes");
 
@@ -103,8 +115,9 @@ struct lb_rows {
 
 struct lb_member {
     __u32 server;
-    __u32 pad;
+    __u32 weight; /* For schedules that look at all. */
 };
+#define LB_MEMBERS_MAX 8192
 
 /* ---- servers --------------------------------------------------------------------------------------------------------------- */
 
@@ -116,6 +129,7 @@ enum lb_method {
     LB_METHOD_GRE,
     LB_METHOD_VXLAN,
     LB_METHOD_L3DSR,
+    LB_METHOD_NAT,
 };
 #define LB_SERVER_CHECKSUM (1u << 0) /* GUE, VXLAN, GRE: with an outer checksum. */
 
@@ -131,7 +145,7 @@ struct lb_server {
     __u8 dscp;          /* L3DSR. */
     __u8 flags;         /* LB_SERVER_* */
     __u8 overhead;      /* Bytes that the method puts in front of the IP packet, without the frame's own Ethernet header. */
-    __u32 pad;
+    __u32 incarnation;  /* Another one when the place got another server; connections name it. */
 };
 _Static_assert(sizeof(struct lb_server) == 56, "no holes");
 
@@ -184,6 +198,59 @@ struct lb_drops {
 };
 _Static_assert(N_LB_DROP_REASONS <= LB_MAX_DROP_REASONS, "each has a counter");
 
+/* ---- connections ---------------------------------------------------------------------------------------------------------- */
+
+/* Two entries for each that is translated: as the client sees it, and as the server does (its address in the place of the virtual one),
+ * which leads to the first. */
+#define LB_CONNECTIONS 262144 /* A power of two. */
+
+struct lb_conn_key {
+    __u8 client[16], address[16];
+    __u16 client_port, port;
+    __u8 protocol;
+    __u8 of_server; /* As the server sees it. */
+    __u16 pad;
+};
+
+/* As IPVS names them, and what may follow.  A dead one is as good as none; it is taken out a moment later, when nobody can hold it. */
+enum lb_conn_state { LB_CONN_NONE, LB_CONN_SYN_RECV, LB_CONN_ESTABLISHED, LB_CONN_FIN_WAIT, LB_CONN_CLOSE, LB_CONN_UDP, LB_CONN_DEAD, LB_CONN_GONE };
+
+struct lb_conn {
+    union {
+        struct {
+            __u32 state;        /* enum lb_conn_state */
+            __u32 last_seen;    /* In units of 2^LB_TIME_SHIFT ns. */
+            __u32 server;
+            __u32 incarnation;
+            __u32 service;
+            __u32 is_inactive;  /* Counted so at its server. */
+            __u16 server_port;
+            __u16 is_translated;
+            __u32 pad[3];
+        };
+        struct lb_conn_key forward; /* With of_server. */
+    };
+};
+_Static_assert(sizeof(struct lb_conn_key) == 40 && sizeof(struct lb_conn) == 40, "with 48 bytes of the kernel's an entry is 128");
+
+#define LB_TIME_SHIFT 24 /* 17 ms. */
+
+/* One timer walks over the slots, a stretch each tick; every entry has its key in one. */
+#define LB_SLOTS (2 * LB_CONNECTIONS)
+enum lb_slot_state { LB_SLOT_FREE, LB_SLOT_CLAIMED, LB_SLOT_USED };
+struct lb_slot {
+    struct lb_conn_key key;
+    __u32 state; /* enum lb_slot_state */
+    __u32 pad;
+};
+struct lb_sweeper {
+    __u64 timer[2]; /* struct bpf_timer */
+    __u32 next;     /* Where a free slot is looked for. */
+    __u32 hand;     /* Where the sweeper goes on. */
+    __u32 is_running;
+    __u32 n_connections;
+};
+
 /* ---- fragments --------------------------------------------------------------------------------------------------------------- */
 
 struct lb_fragment_key {
@@ -202,7 +269,12 @@ struct lb_fragment { /* Of the first fragment. */
 #define LB_ICMP_RATE 1000 /* ICMP errors a second and CPU. */
 struct lb_settings {
     __u32 icmp_rate; /* 0: none. */
+    __u32 has_translation; /* Some server's answers come back by the director. */
+    __u32 tcp_s, tcp_fin_s, udp_s; /* Of silence that end a connection. */
     __u32 pad;
 };
+#define LB_SYN_RECV_S 60
+#define LB_CLOSE_S 10
+#define LB_HALF_OPEN_DEFAULT 65536
 
 #endif

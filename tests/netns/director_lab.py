@@ -130,6 +130,8 @@ class DirectorLab:
         for process in [self.agent, *self.processes]:
             if process:
                 process.stop()
+        if "director" in self.namespaces:
+            self.detach(check=False)
         for namespace in self.namespaces.values():
             namespace.delete()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -154,6 +156,9 @@ class DirectorLab:
         wait_for(lambda: self._answers() or not self.agent.running(), "the director to listen")
         assert self.agent.running(), self.agent.text()
 
+    def detach(self, check=True):
+        self.namespaces["director"].run(BUILD / "src/agent/weft-agent", "--config", self.config, "detach", check=check)
+
     def _answers(self):
         try:
             return self.ask()
@@ -174,25 +179,25 @@ class DirectorLab:
     # ---- the client ------------------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def connection(self, version=4, timeout=10):
+    def connection(self, version=4, timeout=10, port=80):
         """One connection of the client; its requests go by the same server for as long as it lives."""
         with self.namespaces["client"].inside():
-            connection = http.client.HTTPConnection(VIP4 if version == 4 else VIP6, 80, timeout=timeout)
+            connection = http.client.HTTPConnection(VIP4 if version == 4 else VIP6, port, timeout=timeout)
             connection.connect()
         try:
             yield connection
         finally:
             connection.close()
 
-    def get(self, version=4, body=None, timeout=10):
+    def get(self, version=4, body=None, timeout=10, port=80):
         """Who answered, and how many bytes it had got."""
-        with self.connection(version, timeout) as connection:
+        with self.connection(version, timeout, port) as connection:
             return request(connection, body)
 
-    def answers(self, version=4):
+    def answers(self, version=4, port=80):
         """Does the service answer by now?"""
         try:
-            return self.get(version, timeout=1)
+            return self.get(version, timeout=1, port=port)
         except (OSError, http.client.HTTPException):
             return None
 

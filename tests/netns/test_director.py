@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from director_lab import DirectorLab, SERVERS, VIP4, request, server, service
+from director_lab import DirectorLab, SERVERS, VIP4, address, request, server, service
 from namespaces import wait_for
 
 IPIP = {"forwarding": "tunnel", "tunnel": {"type": "ipip"}}
@@ -149,10 +149,67 @@ def test_a_server_whose_check_fails_is_out_until_it_passes(lab):
     traffic(lab)
 
 
+def test_servers_take_turns(lab):
+    """As IPVS has them: who was added last comes first; three to one, the heavier one in a row."""
+    set_services(lab, [service(both(4), scheduler="rr", scheduler_flags=[])])
+    traffic(lab)
+    names = [lab.get()[0] for _ in range(6)]
+    assert names in (["s1", "s2"] * 3, ["s2", "s1"] * 3)
+    set_services(lab, [service([server(11, weight=3000), server(12, weight=1000)], scheduler="wrr", scheduler_flags=[])])
+    names = "".join(lab.get()[0] for _ in range(12))
+    assert names.count("s1") == 9 and "s2s2" not in names
+
+
+def test_the_least_loaded_gets_the_next(lab):
+    """wlc, what ipvsadm takes if nothing is said."""
+    set_services(lab, [service(both(4), scheduler="wlc", scheduler_flags=[])])
+    traffic(lab)
+    key = {"protocol": "tcp", "address": VIP4, "port": 80}
+
+    def all_closed():
+        one, = lab.ask("director", service=key)["services"]
+        return [real["active"] for real in one["servers"]] == [0, 0]
+    wait_for(all_closed, "the director to see them close")
+    with contextlib.ExitStack() as stack:
+        before = lab.ask("director-connections")["connections"]
+        connections = [stack.enter_context(lab.connection()) for _ in range(10)]
+        names = [request(connection)[0] for connection in connections]
+        assert names.count("s1") == names.count("s2") == 5
+        one, = lab.ask("director", service=key)["services"]
+        assert [real["active"] for real in one["servers"]] == [5, 5]
+        assert sum("ESTABLISHED" in connection for connection in lab.ask("director-connections")["connections"]) == 10
+        assert lab.ask()["connections"] >= len(before) + 10
+    wait_for(all_closed, "the director to see them close")
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_translated_there_and_back(lab, version):
+    """NAT: another port at the servers, and their way to the client leads by the director."""
+    one = service(both(version, forwarding="nat"), version, port=8000, scheduler="rr", scheduler_flags=[])
+    for name in SERVERS:
+        lab.namespaces[name].ip(*(["-6"] if version == 6 else []), "route", "add", address(100, version), "via", address(2, version))
+    try:
+        set_services(lab, [one])
+        wait_for(lambda: lab.answers(version, port=8000), f"an answer; the director dropped {lab.ask('director-drops')}")
+        assert {lab.get(version, port=8000)[0] for _ in range(10)} == set(SERVERS)
+        assert lab.get(version, body=b"x" * 200_000, port=8000)[1] == 200_000
+        state, = lab.ask()["services"]
+        assert state["total"][2] >= 11 * 4 and state["total"][4] > 11 * 4 * 40  # What came back.
+        with lab.connection(version, port=8000) as connection:
+            name = request(connection)[0]
+            lab.agent.stop(signal.SIGKILL)
+            assert [request(connection)[0] for _ in range(5)] == [name] * 5
+            assert {lab.get(version, port=8000)[0] for _ in range(10)} == set(SERVERS)
+        lab.start()
+    finally:
+        for name in SERVERS:
+            lab.namespaces[name].ip(*(["-6"] if version == 6 else []), "route", "del", address(100, version))
+
+
 def test_a_file_that_cannot_be_used_changes_nothing(lab):
     set_services(lab, [service(both(4))])
-    for wrong, text in ((service([server(11, forwarding="nat")]), "services[0].servers[0].forwarding: 'nat' is not supported"),
-                        (service(both(4), scheduler="wlc", scheduler_flags=[]), "services[0].scheduler: 'wlc' is not supported"),
+    for wrong, text in ((service([server(11, upper_threshold=100)]), "services[0].servers[0].upper_threshold: '100' is not supported"),
+                        (service(both(4), scheduler="lblc", scheduler_flags=[]), "services[0].scheduler: 'lblc' is not supported"),
                         (service(both(4), port="x"), "services[0].port")):
         lab.write([wrong])
         wait_for(lambda: text in lab.ask().get("config_error", ""), f"{text!r}, not {lab.ask().get('config_error')!r}")
@@ -201,8 +258,7 @@ def test_detach_takes_the_program_off(lab):
     traffic(lab)
     assert lab.agent.stop() == 0
     assert lab.answers()
-    from lab import BUILD
-    lab.namespaces["director"].run(BUILD / "src/agent/weft-agent", "--config", lab.config, "detach")
+    lab.detach()
     assert "xdp" not in lab.namespaces["director"].ip("link", "show", "eth0")
     assert not lab.answers()
     lab.start()

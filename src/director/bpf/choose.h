@@ -43,9 +43,9 @@ static __always_inline __u64 flow_hash(const struct packet *packet, __u32 flags)
     return mix(value);
 }
 
-static __always_inline __u32 server_of_row(const struct lb_service *service, __u64 hash)
+/* The server of that row. */
+static __always_inline __u32 server_of(const struct lb_service *service, __u32 row)
 {
-    __u32 row = (__u32)((hash >> 32) * service->n_rows >> 32);
     __u32 block = service->rows + (row >> LB_ROWS_SHIFT);
     const struct lb_rows *part = map_lookup(rows, &block);
     const struct lb_member *member;
@@ -59,6 +59,11 @@ static __always_inline __u32 server_of_row(const struct lb_service *service, __u
     position += service->members;
     member = map_lookup(members, &position);
     return member ? *(volatile const __u32 *)&member->server : LB_NONE;
+}
+
+static __always_inline __u32 server_by_hash(const struct lb_service *service, __u64 hash)
+{
+    return server_of(service, (__u32)((hash >> 32) * service->n_rows >> 32));
 }
 
 #endif

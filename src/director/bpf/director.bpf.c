@@ -2,7 +2,8 @@
 /* The director's program: a packet's story in order.
  *
  *   director, XDP on each interface where clients' packets come in:
- *   parse -> service -> server -> time to live -> next hop -> does it fit -> method -> out of the interface to the server
+ *   parse -> service -> server, by a row or by its connection -> time to live -> next hop -> does it fit -> method -> to the server
+ *   a server's answer, where it comes back by the director: connection -> translated back -> to the client
  *
  * What is no service's goes on to the host's stack untouched; what is one's ends in a redirect, in an ICMP error to the client, or in a
  * drop with a reason. */
@@ -17,6 +18,7 @@
 #include "weft/director/bpf/icmp.h"
 #include "weft/director/bpf/tunnel.h"
 #include "weft/director/bpf/l3dsr.h"
+#include "weft/director/bpf/nat.h"
 /* clang-format on */
 
 #ifdef __bpf__
@@ -103,6 +105,10 @@ static __always_inline __u32 forward(struct xdp_md *ctx, struct packet *packet, 
         return tunnel_put_any(ctx, packet, server, LB_METHOD_VXLAN);
     case LB_METHOD_L3DSR:
         return l3dsr_put(ctx, packet, server);
+    case LB_METHOD_NAT:
+        if (packet->flags & PACKET_QUOTE)
+            return LB_DROP_no_connection;
+        return translate(ctx, packet, false, server->address, server->port ? server->port : packet->destination_port);
     default:
         return LB_DROP_no_server;
     }
@@ -121,15 +127,23 @@ static __always_inline __u32 send_frame(struct xdp_md *ctx, const struct lb_hop 
     return VERDICT(bpf_redirect(hop->ifindex, 0));
 }
 
-static __always_inline __u32 to_server(struct xdp_md *ctx, struct packet *packet, const struct lb_service *service,
+static __always_inline __u32 to_server(struct xdp_md *ctx, struct packet *packet, const struct lb_service *service, __u32 service_number,
                                        struct lb_service_use *service_use_now)
 {
     const struct lb_server *server;
     struct lb_server_use *use;
-    __u32 number, step;
+    __u32 number = LB_NONE, step;
 
     packet->hash = flow_hash(packet, service->flags);
-    number = server_of_row(service, packet->hash);
+    if (service->schedule == LB_SCHEDULE_HASH && !(service->flags & LB_TRACK)) {
+        number = server_by_hash(service, packet->hash);
+    } else if (service->flags & LB_ONE_PACKET) {
+        number = schedule_server(service_number, packet->hash);
+    } else {
+        step = conn_server(packet, service_number, &number);
+        if (step != STEP_CONTINUE && step != LB_DROP_no_server)
+            return step;
+    }
     server = server_get(number);
     use = map_lookup(server_use, &number);
     if (!server || !use || server->method == LB_METHOD_NONE) {
@@ -148,6 +162,14 @@ static __always_inline __u32 to_server(struct xdp_md *ctx, struct packet *packet
     return step == STEP_CONTINUE ? send_frame(ctx, &use->hop) : step;
 }
 
+static __always_inline bool may_be_answer(const struct packet *packet)
+{
+    __u32 zero = 0;
+    const struct lb_settings *facts = map_lookup(settings, &zero);
+
+    return facts && facts->has_translation && !(packet->flags & PACKET_QUOTE) && protocol_has_ports(packet->protocol);
+}
+
 static __always_inline __u32 balance(struct xdp_md *ctx, struct packet *packet)
 {
     const struct lb_service *service = NULL;
@@ -163,14 +185,16 @@ static __always_inline __u32 balance(struct xdp_md *ctx, struct packet *packet)
         return NOT_OURS;
     }
     number = service_find(packet, &service);
-    if (number == LB_NONE || !service)
-        return NOT_OURS;
-    use = map_lookup(service_use, &number);
-    if (!use)
+    if (number == LB_NONE && !may_be_answer(packet))
         return NOT_OURS;
     if ((packet->flags & (PACKET_FRAGMENT | PACKET_LATER_FRAGMENT)) == PACKET_FRAGMENT)
         fragment_note(packet);
-    return to_server(ctx, packet, service, use);
+    if (number == LB_NONE || !service)
+        return from_server(ctx, packet);
+    use = map_lookup(service_use, &number);
+    if (!use)
+        return NOT_OURS;
+    return to_server(ctx, packet, service, number, use);
 }
 
 PROGRAM int director(struct xdp_md *ctx)

@@ -35,6 +35,31 @@ struct {
     __type(key, struct lb_fragment_key);
     __type(value, struct lb_fragment);
 } fragments SEC(".maps");
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, LB_SLOTS);
+    __type(key, struct lb_conn_key);
+    __type(value, struct lb_conn);
+} connections SEC(".maps");
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, LB_SLOTS);
+    __type(key, __u32);
+    __type(value, struct lb_slot);
+} conn_slots SEC(".maps");
+struct sweeper_record { /* As struct lb_sweeper. */
+    struct bpf_timer timer;
+    __u32 next, hand, is_running, n_connections;
+};
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct sweeper_record);
+} sweeper SEC(".maps");
+_Static_assert(sizeof(struct sweeper_record) == sizeof(struct lb_sweeper), "as tables.h says");
 TABLE_ARRAY(services, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_service_record);
 TABLE_ARRAY(rows, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_rows);
 TABLE_ARRAY(members, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_member);

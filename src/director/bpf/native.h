@@ -67,6 +67,14 @@ static void native_trace(const char *format, ...) __attribute__((format(printf, 
                 break;                                                                                       \
     } while (0)
 
+/* native_director_sweep() calls the function. */
+#define sweeper_record lb_sweeper
+typedef int (*native_timer_callback)(void *map, __u32 *key, struct lb_sweeper *record);
+static int native_timer_set(native_timer_callback callback);
+#define sweep_timer_init(record) 0
+#define sweep_timer_set_callback(record, function) native_timer_set(function)
+#define sweep_timer_start(record, ns) 0
+
 static inline struct native_frame *native_frame(const struct xdp_md *ctx)
 {
     return (struct native_frame *)ctx;

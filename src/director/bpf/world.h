@@ -8,6 +8,7 @@
  *   random32()                   a number that nobody needs to repeat
  *   frame_loop, frame_unknown    bpf_loop, and what a member of its state begins as that the function writes
  *   UNROLL                       before a loop that is to have none in BPF
+ *   sweep_timer_*                the timer that ends connections
  *   TRACE(...)                   a step for tests; nothing in BPF
  *
  * What natively is not modelled: what happens behind a redirect. */
@@ -51,6 +52,10 @@
 #define time_ns() bpf_ktime_get_coarse_ns()
 #define random32() bpf_get_prandom_u32()
 #define frame_loop(n, function, state) bpf_loop(n, function, state, 0)
+
+#define sweep_timer_init(record) bpf_timer_init(&(record)->timer, &sweeper, 1 /* CLOCK_MONOTONIC */)
+#define sweep_timer_set_callback(record, function) bpf_timer_set_callback(&(record)->timer, function)
+#define sweep_timer_start(record, ns) bpf_timer_start(&(record)->timer, ns, 0)
 
 /* Why: weft/dataplane/bpf/world.h. */
 volatile __u32 frame_zero;

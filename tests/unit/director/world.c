@@ -70,7 +70,7 @@ struct lb_server *world_server(struct world *world, uint32_t number, const char 
     bool v6 = strchr(address, ':');
     uint8_t outer = v6 ? 40 : 20;
 
-    *server = (struct lb_server){.generation = 1, .method = method, .tunnel_port = htons(method == LB_METHOD_GUE ? 6080 : 4789)};
+    *server = (struct lb_server){.generation = 1, .incarnation = number + 1, .method = method, .tunnel_port = htons(method == LB_METHOD_GUE ? 6080 : 4789)};
     frame_address(address, server->address);
     frame_address(v6 ? "2001:db8::d" : "198.51.100.9", server->source);
     server->overhead = method == LB_METHOD_IPIP    ? outer
@@ -91,9 +91,29 @@ void world_members(struct world *world, uint32_t number, uint32_t first, uint32_
     service->n_rows = 251;
     service->n_members = n;
     for (uint32_t i = 0; i < n; i++)
-        ((struct lb_member *)place(world, NATIVE_LB_members, service->members + i))->server = first + i;
+        *(struct lb_member *)place(world, NATIVE_LB_members, service->members + i) = (struct lb_member){first + i, 1};
     for (uint32_t row = 0; row < service->n_rows; row++)
         rows->row[row] = (struct lb_row){(uint16_t)(row % n), LB_NOBODY};
+}
+
+struct lb_member *world_member(struct world *world, uint32_t position)
+{
+    return place(world, NATIVE_LB_members, position);
+}
+
+struct lb_server_load *world_load(struct world *world, uint32_t number)
+{
+    return place(world, NATIVE_LB_server_load, number);
+}
+
+struct lb_service_load *world_service_load(struct world *world, uint32_t number)
+{
+    return place(world, NATIVE_LB_service_load, number);
+}
+
+size_t world_connections(struct world *world)
+{
+    return native_director_map(world->native, NATIVE_LB_connections)->entries.n_nodes;
 }
 
 struct native_verdict world_run(struct world *world, const struct frame *frame)

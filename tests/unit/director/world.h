@@ -22,6 +22,10 @@ struct lb_service *world_service(struct world *world, uint32_t number, const cha
 struct lb_server *world_server(struct world *world, uint32_t number, const char *address, enum lb_method method);
 /* Makes the servers from 'first' on the members of the service. */
 void world_members(struct world *world, uint32_t service, uint32_t first, uint32_t n);
+struct lb_member *world_member(struct world *world, uint32_t position);
+struct lb_server_load *world_load(struct world *world, uint32_t server);
+struct lb_service_load *world_service_load(struct world *world, uint32_t service);
+size_t world_connections(struct world *world); /* Entries. */
 struct native_route world_route(const char *address);
 
 struct native_verdict world_run(struct world *world, const struct frame *frame);

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* How connections end: silent for too long, or without their server, they are dead, and dead ones are taken out a round later.  It needs
+ * nobody in user space: one timer walks over the slots, a stretch each tick, all of them in about 13 s (why no timer in each entry:
+ * weft/dataplane/bpf/expiry.h). */
+#ifndef WEFT_DIRECTOR_BPF_EXPIRY_H
+#define WEFT_DIRECTOR_BPF_EXPIRY_H
+
+#include "weft/director/bpf/packet.h"
+
+#define SWEEP_TICK_NS 50000000ull
+#define SWEEP_STRETCH 2048
+#define SLOT_TRIES 64
+
+static __always_inline __u32 conn_now(void)
+{
+    return (__u32)(time_ns() >> LB_TIME_SHIFT);
+}
+
+/* What another CPU wrote just now counts as now. */
+static __always_inline __u32 conn_age(__u32 now, __u32 then)
+{
+    return (__s32)(now - then) > 0 ? now - then : 0;
+}
+
+static __always_inline __u32 conn_timeout(__u32 state)
+{
+    __u32 zero = 0, seconds = LB_CLOSE_S;
+    const struct lb_settings *limits = map_lookup(settings, &zero);
+
+    if (!limits)
+        return 0;
+    if (state == LB_CONN_SYN_RECV)
+        seconds = LB_SYN_RECV_S;
+    else if (state == LB_CONN_ESTABLISHED)
+        seconds = limits->tcp_s;
+    else if (state == LB_CONN_FIN_WAIT)
+        seconds = limits->tcp_fin_s;
+    else if (state == LB_CONN_UDP)
+        seconds = limits->udp_s;
+    return (__u32)((__u64)seconds * 1000000000ull >> LB_TIME_SHIFT);
+}
+
+static __always_inline bool state_is_inactive(__u32 state)
+{
+    return state == LB_CONN_FIN_WAIT || state == LB_CONN_CLOSE;
+}
+
+/* Moves a connection's count at its server; 'from' and 'to' are 0 (not counted), 1 (active) or 2 (inactive). */
+static __always_inline void conn_count(__u32 server, __u32 from, __u32 to)
+{
+    struct lb_server_load *load = map_lookup(server_load, &server);
+
+    if (!load)
+        return;
+    if (from)
+        __sync_fetch_and_add(from == 1 ? &load->active : &load->inactive, -1);
+    if (to)
+        __sync_fetch_and_add(to == 1 ? &load->active : &load->inactive, 1);
+}
+
+static __always_inline void half_open_count(__u32 service, __u32 difference)
+{
+    struct lb_service_load *load = map_lookup(service_load, &service);
+
+    if (load)
+        __sync_fetch_and_add(&load->half_open, difference);
+}
+
+static __always_inline bool conn_change(struct lb_conn *conn, __u32 from, __u32 to)
+{
+    return __sync_val_compare_and_swap(&conn->state, from, to) == from;
+}
+
+static __always_inline bool conn_has_server(const struct lb_conn *conn)
+{
+    __u32 number = conn->server;
+    const struct lb_server_record *record = map_lookup(servers, &number);
+
+    return record && record->copy[record->active & 1].incarnation == conn->incarnation;
+}
+
+/* It counts no more. */
+static __always_inline void conn_uncount(struct lb_conn *conn, __u32 state)
+{
+    if (conn_has_server(conn)) /* Else the count in that place is another server's. */
+        conn_count(conn->server, state_is_inactive(state) ? 2 : 1, 0);
+    if (state == LB_CONN_SYN_RECV)
+        half_open_count(conn->service, (__u32)-1);
+}
+
+static __always_inline void slot_free(struct lb_slot *slot)
+{
+    __u32 zero = 0;
+    struct sweeper_record *record = map_lookup(sweeper, &zero);
+
+    if (record && !slot->key.of_server)
+        __sync_fetch_and_add(&record->n_connections, -1);
+    *(volatile __u32 *)&slot->state = LB_SLOT_FREE;
+}
+
+static __always_inline bool conn_is_alive(const struct lb_conn *conn)
+{
+    __u32 state = *(volatile const __u32 *)&conn->state;
+
+    return state != LB_CONN_NONE && state < LB_CONN_DEAD;
+}
+
+/* The server's view goes with the connection that it leads to. */
+static __always_inline void sweep_reverse(struct lb_slot *slot, const struct lb_conn *reverse)
+{
+    struct lb_conn_key key ON_STACK = reverse->forward;
+    const struct lb_conn *conn = map_lookup(connections, &key);
+
+    if (conn && conn_is_alive(conn))
+        return;
+    map_delete(connections, &slot->key);
+    slot_free(slot);
+}
+
+static __always_inline void sweep_slot(struct lb_slot *slot, __u32 now)
+{
+    struct lb_conn_key key ON_STACK = slot->key;
+    struct lb_conn *conn = map_lookup(connections, &key);
+
+    if (!conn) {
+        slot_free(slot);
+        return;
+    }
+    if (key.of_server) {
+        sweep_reverse(slot, conn);
+        return;
+    }
+    __u32 state = *(volatile __u32 *)&conn->state, age = conn_age(now, *(volatile __u32 *)&conn->last_seen);
+    if (state == LB_CONN_DEAD) {
+        if (age && conn_change(conn, LB_CONN_DEAD, LB_CONN_GONE)) {
+            map_delete(connections, &key);
+            slot_free(slot);
+        }
+    } else if (state != LB_CONN_GONE && (age >= conn_timeout(state) || !conn_has_server(conn)) && conn_change(conn, state, LB_CONN_DEAD)) {
+        conn->last_seen = now;
+        conn_uncount(conn, state);
+    }
+}
+
+struct sweep_state {
+    __u32 now, first;
+};
+
+static long sweep_step(__u32 index, void *context)
+{
+    const struct sweep_state *state = context;
+    __u32 position = (state->first + index) & (LB_SLOTS - 1);
+    struct lb_slot *slot = map_lookup(conn_slots, &position);
+
+    if (slot && *(volatile __u32 *)&slot->state == LB_SLOT_USED)
+        sweep_slot(slot, state->now);
+    return 0;
+}
+
+/* The timer's callback. */
+static int sweep(void *map, __u32 *key, struct sweeper_record *record)
+{
+    struct sweep_state state = {.now = conn_now(), .first = record->hand};
+
+    frame_loop(SWEEP_STRETCH, sweep_step, &state);
+    record->hand = (state.first + SWEEP_STRETCH) & (LB_SLOTS - 1);
+    (void)sweep_timer_start(record, SWEEP_TICK_NS);
+    return 0;
+}
+
+static __always_inline void sweep_begin(struct sweeper_record *record)
+{
+    if (record->is_running || __sync_val_compare_and_swap(&record->is_running, 0, 1))
+        return;
+    (void)sweep_timer_init(record);
+    if (sweep_timer_set_callback(record, sweep) || sweep_timer_start(record, SWEEP_TICK_NS))
+        record->is_running = 0;
+}
+
+struct slot_search {
+    __u32 position;
+    __u32 is_found;
+};
+
+static long slot_try(__u32 index, void *context)
+{
+    struct slot_search *search = context;
+    __u32 zero = 0;
+    struct sweeper_record *record = map_lookup(sweeper, &zero);
+
+    if (!record)
+        return 1;
+    __u32 position = __sync_fetch_and_add(&record->next, 1) & (LB_SLOTS - 1);
+    struct lb_slot *slot = map_lookup(conn_slots, &position);
+    if (!slot || *(volatile __u32 *)&slot->state != LB_SLOT_FREE ||
+        __sync_val_compare_and_swap(&slot->state, LB_SLOT_FREE, LB_SLOT_CLAIMED) != LB_SLOT_FREE)
+        return 0;
+    search->position = position;
+    search->is_found = 1;
+    return 1;
+}
+
+/* Puts an entry where there is none, and its key where the sweeper will find it.  0, -EEXIST, or another error: there is no room. */
+CHECKED_ALONE int conn_insert(const struct lb_conn_key *key, const struct lb_conn *conn)
+{
+    struct slot_search search = {.position = frame_unknown(0), .is_found = frame_unknown(0)};
+    __u32 zero = 0;
+    struct sweeper_record *record = map_lookup(sweeper, &zero);
+    struct lb_slot *slot;
+    long result;
+
+    if (!key || !conn || !record)
+        return -1;
+    frame_loop(SLOT_TRIES, slot_try, &search);
+    slot = map_lookup(conn_slots, &search.position);
+    if (!slot || !search.is_found)
+        return -1;
+    slot->key = *key;
+    result = map_insert(connections, key, conn);
+    *(volatile __u32 *)&slot->state = result ? LB_SLOT_FREE : LB_SLOT_USED;
+    if (!result && !key->of_server)
+        __sync_fetch_and_add(&record->n_connections, 1);
+    sweep_begin(record);
+    return (int)result;
+}
+
+#endif

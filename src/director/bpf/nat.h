@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Destination translation, there and back: the client's packet gets the server's address and port, the server's answer those of the
+ * service.  The director is the servers' way to their clients. */
+#ifndef WEFT_DIRECTOR_BPF_NAT_H
+#define WEFT_DIRECTOR_BPF_NAT_H
+
+#include "weft/director/bpf/l3dsr.h"
+#include "weft/director/bpf/track.h"
+
+/* Puts 'address' and 'port' in the place of the frame's source or destination, with all checksums. */
+static __always_inline __u32 translate(struct xdp_md *ctx, const struct packet *packet, const bool source, const void *address, __u16 port)
+{
+    const void *before = source ? packet->source : packet->destination;
+    __u16 port_before = source ? packet->source_port : packet->destination_port;
+    __u64 difference = (__u16)~checksum_fold(checksum_address(before, packet->ipv6));
+    unsigned char *ip = frame_at(ctx, ETH_HLEN, 20), *place;
+
+    difference += checksum_fold(checksum_address(address, packet->ipv6));
+    if (!ip)
+        return LB_DROP_malformed;
+    if (packet->ipv6) {
+        ip = frame_at(ctx, ETH_HLEN, 40);
+        if (!ip)
+            return LB_DROP_malformed;
+        address_copy(ip + (source ? 8 : 24), address);
+    } else {
+        store16(ip + 10, checksum_update(load16(ip + 10), difference));
+        store32(ip + (source ? 12 : 16), address_ipv4(address));
+    }
+    if (packet->flags & PACKET_LATER_FRAGMENT)
+        return STEP_CONTINUE;
+    place = frame_at(ctx, packet->l4, 4);
+    if (!place)
+        return LB_DROP_malformed;
+    store16(place + (source ? 0 : 2), port);
+    place = l4_checksum(ctx, packet);
+    if (place) {
+        __u16 updated = checksum_update(load16(place), difference + (__u16)~port_before + port);
+
+        store16(place, updated || packet->l4_protocol != IPPROTO_UDP ? updated : 0xffff);
+    }
+    return STEP_CONTINUE;
+}
+
+/* Out to the client, by the host's routes. */
+static __always_inline __u32 send_to_client(struct xdp_md *ctx, const struct packet *packet)
+{
+    struct bpf_fib_lookup question ON_STACK = {};
+    unsigned char *frame;
+    long answer;
+
+    question.ifindex = ctx->ingress_ifindex;
+    if (packet->ipv6) {
+        question.family = AF_INET6;
+        address_copy(question.ipv6_dst, packet->destination);
+    } else {
+        question.family = AF_INET;
+        question.ipv4_dst = address_ipv4(packet->destination);
+    }
+    answer = bpf_fib_lookup(ctx, &question, sizeof(question), 0);
+    if (answer == BPF_FIB_LKUP_RET_NO_NEIGH)
+        return NOT_OURS; /* It is a whole packet of ours now: the host sends it, and so finds the neighbor for those that follow. */
+    if (answer != BPF_FIB_LKUP_RET_SUCCESS)
+        return hop_reason(answer);
+    frame = frame_at(ctx, 0, ETH_HLEN);
+    if (!frame)
+        return LB_DROP_malformed;
+    mac_from_stack(frame, question.dmac);
+    mac_from_stack(frame + 6, question.smac);
+    return question.ifindex == ctx->ingress_ifindex ? VERDICT(XDP_TX) : VERDICT(bpf_redirect(question.ifindex, 0));
+}
+
+/* What came for no service may be a server's answer. */
+CHECKED_ALONE __u32 from_server(struct xdp_md *ctx, struct packet *packet)
+{
+    struct lb_conn_key key ON_STACK;
+    const struct lb_conn *reverse;
+    struct lb_conn *conn;
+    __u32 state, step, service, server;
+    unsigned char *ip;
+
+    if (!packet)
+        return NOT_OURS;
+    address_copy(key.client, packet->destination);
+    address_copy(key.address, packet->source);
+    key.client_port = packet->destination_port;
+    key.port = packet->source_port;
+    key.protocol = packet->protocol;
+    key.of_server = 1;
+    key.pad = 0;
+    reverse = map_lookup(connections, &key);
+    if (!reverse)
+        return NOT_OURS;
+    struct lb_conn_key forward ON_STACK = reverse->forward;
+    /* An entry that is being taken out may be another's by now. */
+    if (forward.client_port != key.client_port || forward.protocol != key.protocol || !address_equal(forward.client, key.client))
+        return LB_DROP_no_connection;
+    conn = map_lookup(connections, &forward);
+    if (!conn || !conn_is_alive(conn))
+        return LB_DROP_no_connection;
+    conn->last_seen = conn_now();
+    state = *(volatile __u32 *)&conn->state;
+    if (packet->protocol == IPPROTO_TCP && packet->tcp_flags & TCP_RST)
+        conn_moves(conn, state, LB_CONN_CLOSE);
+    else if (packet->protocol == IPPROTO_TCP && packet->tcp_flags & TCP_FIN)
+        conn_moves(conn, state, LB_CONN_FIN_WAIT);
+    service = conn->service;
+    server = conn->server;
+    struct lb_service_use *used = map_lookup(service_use, &service);
+    if (used) {
+        used->counters.out_packets++;
+        used->counters.out_bytes += packet->size;
+    }
+    struct lb_server_use *use = map_lookup(server_use, &server);
+    if (use) {
+        use->counters.out_packets++;
+        use->counters.out_bytes += packet->size;
+    }
+    ip = frame_at(ctx, ETH_HLEN, 20);
+    if (!ip || packet->ttl <= 1)
+        return LB_DROP_ttl_exceeded;
+    if (packet->ipv6) {
+        ip[7]--;
+    } else {
+        __u16 before = load16(ip + 8);
+
+        ip[8]--;
+        store16(ip + 10, checksum_replace(load16(ip + 10), before, load16(ip + 8)));
+    }
+    step = translate(ctx, packet, true, forward.address, forward.port);
+    return step == STEP_CONTINUE ? send_to_client(ctx, packet) : step;
+}
+
+#endif

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Services that remember: the packet's connection, found or begun, and what the packet does to its state.
+ *
+ * A connection that is not known begins with any packet but a RST (as IPVS takes it, sloppy or not, since a director that takes over sees
+ * the middle of connections).  A SYN on one that is closing begins it anew: the client uses the port again, and is not made to wait. */
+#ifndef WEFT_DIRECTOR_BPF_TRACK_H
+#define WEFT_DIRECTOR_BPF_TRACK_H
+
+#include "weft/director/bpf/expiry.h"
+#include "weft/director/bpf/schedule.h"
+
+#define CONN_EEXIST (-17)
+
+static __always_inline void conn_key_of(const struct packet *packet, struct lb_conn_key *key)
+{
+    address_copy(key->client, packet->source);
+    address_copy(key->address, packet->destination);
+    key->client_port = packet->source_port;
+    key->port = packet->destination_port;
+    key->protocol = packet->protocol;
+    key->of_server = 0;
+    key->pad = 0;
+}
+
+static __always_inline bool packet_opens(const struct packet *packet)
+{
+    return packet->protocol != IPPROTO_TCP || (packet->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
+}
+
+/* The state that follows 'state' when the client sends the packet. */
+static __always_inline __u32 state_after(const struct packet *packet, __u32 state)
+{
+    if (packet->protocol != IPPROTO_TCP)
+        return LB_CONN_UDP;
+    if (packet->flags & (PACKET_QUOTE | PACKET_LATER_FRAGMENT))
+        return state;
+    if (packet->tcp_flags & TCP_RST)
+        return LB_CONN_CLOSE;
+    if (packet->tcp_flags & TCP_FIN)
+        return LB_CONN_FIN_WAIT;
+    if (packet->tcp_flags & TCP_SYN)
+        return state_is_inactive(state) || state == LB_CONN_NONE ? LB_CONN_SYN_RECV : state;
+    return state == LB_CONN_SYN_RECV || state == LB_CONN_NONE ? LB_CONN_ESTABLISHED : state;
+}
+
+static __always_inline void conn_moves(struct lb_conn *conn, __u32 from, __u32 to)
+{
+    if (from == to || !conn_change(conn, from, to))
+        return;
+    if (state_is_inactive(from) != state_is_inactive(to))
+        conn_count(conn->server, state_is_inactive(from) ? 2 : 1, state_is_inactive(to) ? 2 : 1);
+    if (from == LB_CONN_SYN_RECV)
+        half_open_count(conn->service, (__u32)-1);
+    if (to == LB_CONN_SYN_RECV)
+        half_open_count(conn->service, 1);
+}
+
+/* The server's view, by which its answers find the connection.  0, or a drop reason. */
+static __always_inline __u32 conn_put_reverse(const struct lb_conn_key *key, const struct lb_server *server, __u16 server_port)
+{
+    struct lb_conn_key reverse ON_STACK;
+    struct lb_conn value ON_STACK = {};
+    struct lb_conn *present;
+    int result;
+
+    address_copy(reverse.client, key->client);
+    address_copy(reverse.address, server->address);
+    reverse.client_port = key->client_port;
+    reverse.port = server_port;
+    reverse.protocol = key->protocol;
+    reverse.of_server = 1;
+    reverse.pad = 0;
+    value.forward = *key;
+    result = conn_insert(&reverse, &value);
+    if (!result)
+        return 0;
+    if (result != CONN_EEXIST)
+        return LB_DROP_table_full;
+    present = map_lookup(connections, &reverse);
+    if (!present)
+        return LB_DROP_table_full;
+    if (address_equal(present->forward.address, key->address) && present->forward.port == key->port)
+        return 0;
+    struct lb_conn_key other ON_STACK = present->forward;
+    const struct lb_conn *owner = map_lookup(connections, &other);
+    if (owner && conn_is_alive(owner))
+        return LB_DROP_no_port; /* The same client's port, to the same server, by another service. */
+    present->forward = *key;
+    return 0;
+}
+
+/* Begins a connection; '*ret_server' gets its server.  0, or a drop reason. */
+CHECKED_ALONE __u32 conn_begin(const struct packet *packet, __u32 number, __u32 *ret_server)
+{
+    struct lb_conn_key key ON_STACK;
+    struct lb_conn fresh ON_STACK = {};
+    const struct lb_service *service = service_get(number);
+    const struct lb_service_load *load = map_lookup(service_load, &number);
+    const struct lb_server *server;
+    __u32 chosen;
+    int result;
+
+    if (!packet || !ret_server || !service || !load)
+        return LB_DROP_no_server;
+    fresh.state = state_after(packet, LB_CONN_NONE);
+    if (fresh.state == LB_CONN_SYN_RECV && load->half_open >= service->half_open_limit)
+        return LB_DROP_syn_flood;
+    chosen = schedule_server(number, packet->hash);
+    server = server_get(chosen);
+    if (!server || server->method == LB_METHOD_NONE)
+        return LB_DROP_no_server;
+    conn_key_of(packet, &key);
+    fresh.last_seen = conn_now();
+    fresh.server = chosen;
+    fresh.incarnation = server->incarnation;
+    fresh.service = number;
+    fresh.server_port = server->port ? server->port : packet->destination_port;
+    fresh.is_translated = server->method == LB_METHOD_NAT;
+    if (fresh.is_translated) {
+        __u32 reason = conn_put_reverse(&key, server, fresh.server_port);
+
+        if (reason)
+            return reason;
+    }
+    result = conn_insert(&key, &fresh);
+    if (result)
+        return result == CONN_EEXIST ? LB_DROP_no_connection : LB_DROP_table_full;
+    conn_count(chosen, 0, 1);
+    if (fresh.state == LB_CONN_SYN_RECV)
+        half_open_count(number, 1);
+    *ret_server = chosen;
+    return 0;
+}
+
+/* A connection that is over, or has lost its server, begins anew in its old place. */
+CHECKED_ALONE __u32 conn_renew(const struct packet *packet, __u32 number, __u32 *ret_server)
+{
+    struct lb_conn_key key ON_STACK;
+    const struct lb_service *service = service_get(number);
+    const struct lb_server *server;
+    __u32 chosen, state, fresh;
+    struct lb_conn *conn;
+
+    if (!packet || !ret_server || !service)
+        return LB_DROP_no_server;
+    chosen = schedule_server(number, packet->hash);
+    server = server_get(chosen);
+    if (!server || server->method == LB_METHOD_NONE)
+        return LB_DROP_no_server;
+    conn_key_of(packet, &key);
+    if (server->method == LB_METHOD_NAT) {
+        __u32 reason = conn_put_reverse(&key, server, server->port ? server->port : packet->destination_port);
+
+        if (reason)
+            return reason;
+    }
+    conn = map_lookup(connections, &key);
+    if (!conn)
+        return LB_DROP_no_connection;
+    state = *(volatile __u32 *)&conn->state;
+    fresh = state_after(packet, LB_CONN_NONE);
+    if (state == LB_CONN_GONE || !conn_change(conn, state, fresh))
+        return LB_DROP_no_connection;
+    if (state != LB_CONN_DEAD)
+        conn_uncount(conn, state);
+    conn->server = chosen;
+    conn->incarnation = server->incarnation;
+    conn->service = number;
+    conn->server_port = server->port ? server->port : packet->destination_port;
+    conn->is_translated = server->method == LB_METHOD_NAT;
+    conn->last_seen = conn_now();
+    conn_count(chosen, 0, 1);
+    if (fresh == LB_CONN_SYN_RECV)
+        half_open_count(number, 1);
+    *ret_server = chosen;
+    return 0;
+}
+
+/* The connection's server in '*ret_server'.  0, or a drop reason. */
+static __always_inline __u32 conn_server(const struct packet *packet, __u32 number, __u32 *ret_server)
+{
+    struct lb_conn_key key ON_STACK;
+    struct lb_conn *conn;
+    __u32 now = conn_now(), state;
+
+    conn_key_of(packet, &key);
+    conn = map_lookup(connections, &key);
+    if (!conn) {
+        if (packet->flags & (PACKET_QUOTE | PACKET_LATER_FRAGMENT) || packet->tcp_flags & TCP_RST)
+            return LB_DROP_no_connection;
+        return conn_begin(packet, number, ret_server);
+    }
+    state = *(volatile __u32 *)&conn->state;
+    if (state == LB_CONN_GONE)
+        return LB_DROP_no_connection; /* For a moment. */
+    if (state == LB_CONN_DEAD || !conn_has_server(conn) || (state_is_inactive(state) && packet_opens(packet))) {
+        if (!packet_opens(packet))
+            return state == LB_CONN_DEAD ? LB_DROP_no_connection : LB_DROP_server_gone;
+        return conn_renew(packet, number, ret_server);
+    }
+    conn->last_seen = now;
+    conn_moves(conn, state, state_after(packet, state));
+    *ret_server = conn->server;
+    return 0;
+}
+
+#endif

@@ -1,0 +1,311 @@
+/* Services that remember their connections: who gets one, how long it lasts, and translation there and back. */
+#include <arpa/inet.h>
+#include <linux/bpf.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "weft/base/util.h"
+#include "world.h"
+
+#define SECOND 1000000000ull
+
+/* Servers 10.0.0.1 to 10.0.0.N. */
+static struct lb_service *servers(struct world *world, enum lb_schedule schedule, enum lb_method method, uint32_t n, uint8_t protocol)
+{
+    struct lb_service *service = world_service(world, 0, "192.0.2.1", 80, protocol);
+
+    service->schedule = schedule;
+    service->half_open_limit = 10;
+    for (uint32_t i = 0; i < n; i++) {
+        char address[20];
+
+        snprintf(address, sizeof(address), "10.0.0.%u", i + 1);
+        world_server(world, i, address, method);
+    }
+    world_members(world, 0, 0, n);
+    return service;
+}
+
+/* The last byte of the tunnel's destination, or of the translated one; 0 if it was not sent on. */
+static unsigned send_from(struct world *world, unsigned port, const char *rest)
+{
+    struct native_verdict out;
+    char text[120];
+
+    snprintf(text, sizeof(text), "C>D ip 203.0.113.7>192.0.2.1 tcp %u>80 %s", port, rest);
+    out = world_send(world, text);
+    return out.action == XDP_REDIRECT ? out.frame[14 + 19] : 0;
+}
+
+/* A round of the timer. */
+static void sweep_all(struct world *world)
+{
+    for (unsigned i = 0; i < LB_SLOTS / 2048; i++)
+        native_director_sweep(world->native);
+}
+
+static void taking_turns(void **state)
+{
+    struct world *world = *state;
+
+    servers(world, LB_SCHEDULE_TURN, LB_METHOD_IPIP, 3, IPPROTO_TCP);
+    for (unsigned i = 0; i < 9; i++)
+        assert_int_equal(1 + i % 3, send_from(world, 1000 + i, "S"));
+    for (unsigned i = 0; i < 9; i++) /* And each connection stays where it is. */
+        assert_int_equal(1 + i % 3, send_from(world, 1000 + i, "A"));
+    assert_int_equal(9, world_connections(world));
+    assert_int_equal(3, world_load(world, 0)->active);
+}
+
+/* IPVS's schedulers, each with the choice that its formula makes for servers of these weights and connections. */
+static const struct choice {
+    const char *name;
+    enum lb_schedule schedule;
+    unsigned weight[3], active[3], inactive[3];
+    unsigned chosen; /* 0: nobody. */
+} choices[] = {
+    {"lc: the fewest", LB_SCHEDULE_LC, {1, 1, 1}, {3, 2, 4}, {0, 0, 0}, 2},
+    {"lc: an active one is 256 inactive ones", LB_SCHEDULE_LC, {1, 1, 1}, {1, 0, 1}, {0, 257, 0}, 1},
+    {"lc: knows no weights but 0", LB_SCHEDULE_LC, {0, 1, 9}, {0, 3, 4}, {0, 0, 0}, 2},
+    {"lc: the first of equals", LB_SCHEDULE_LC, {1, 1, 1}, {2, 2, 2}, {0, 0, 0}, 1},
+    {"wlc: by weight", LB_SCHEDULE_WLC, {1, 2, 4}, {2, 3, 9}, {0, 0, 0}, 2},
+    {"wlc: the first of equals", LB_SCHEDULE_WLC, {1, 2, 4}, {1, 2, 4}, {0, 0, 0}, 1},
+    {"wlc: idle ones are equal", LB_SCHEDULE_WLC, {1, 2, 4}, {0, 0, 0}, {0, 0, 0}, 1},
+    {"sed: with the one to come", LB_SCHEDULE_SED, {1, 2, 4}, {0, 0, 0}, {0, 0, 0}, 3},
+    {"sed: not those that are over", LB_SCHEDULE_SED, {1, 1, 1}, {1, 0, 1}, {0, 999, 0}, 2},
+    {"nq: whoever is idle", LB_SCHEDULE_NQ, {9, 1, 9}, {1, 0, 0}, {0, 0, 0}, 2},
+    {"nq: else as sed", LB_SCHEDULE_NQ, {1, 2, 4}, {1, 1, 1}, {0, 0, 0}, 3},
+    {"fo: the heaviest", LB_SCHEDULE_FO, {1, 5, 5}, {0, 900, 0}, {0, 0, 0}, 2},
+    {"ovf: the heaviest that is not full", LB_SCHEDULE_OVF, {1, 3, 5}, {0, 0, 6}, {0, 0, 0}, 2},
+    {"ovf: nobody", LB_SCHEDULE_OVF, {1, 0, 0}, {2, 0, 0}, {0, 0, 0}, 0},
+    {"no weight, no connection", LB_SCHEDULE_WLC, {0, 0, 0}, {0, 0, 0}, {0, 0, 0}, 0},
+};
+
+static void schedulers_choose_as_ipvs_does(void **state)
+{
+    struct world *world = *state;
+
+    for (size_t i = 0; i < ARRAY_SIZE(choices); i++) {
+        const struct choice *c = &choices[i];
+
+        print_message("%s\n", c->name);
+        servers(world, c->schedule, LB_METHOD_IPIP, 3, IPPROTO_TCP);
+        for (unsigned n = 0; n < 3; n++) {
+            world_member(world, n)->weight = c->weight[n];
+            *world_load(world, n) = (struct lb_server_load){c->active[n], c->inactive[n]};
+        }
+        assert_int_equal(c->chosen, send_from(world, 5000 + (unsigned)i, "A"));
+    }
+}
+
+static void a_closed_connection_counts_less_and_ends(void **state)
+{
+    struct world *world = *state;
+
+    servers(world, LB_SCHEDULE_WLC, LB_METHOD_DIRECT, 1, IPPROTO_TCP);
+    send_from(world, 1000, "S");
+    assert_int_equal(1, world_service_load(world, 0)->half_open);
+    send_from(world, 1000, "A");
+    assert_int_equal(0, world_service_load(world, 0)->half_open);
+    assert_int_equal(1, world_load(world, 0)->active);
+    send_from(world, 1000, "FA");
+    assert_int_equal(0, world_load(world, 0)->active);
+    assert_int_equal(1, world_load(world, 0)->inactive);
+    native_director_advance(world->native, 100 * SECOND);
+    sweep_all(world);
+    assert_int_equal(1, world_connections(world));
+    native_director_advance(world->native, 21 * SECOND); /* tcp_fin: 120. */
+    sweep_all(world);
+    assert_int_equal(0, world_load(world, 0)->inactive);
+    native_director_advance(world->native, SECOND);
+    sweep_all(world);
+    assert_int_equal(0, world_connections(world));
+}
+
+/* The client's port comes again before the connection before is forgotten: no second's wait. */
+static void a_port_that_is_used_again_begins_anew(void **state)
+{
+    struct world *world = *state;
+
+    servers(world, LB_SCHEDULE_TURN, LB_METHOD_IPIP, 2, IPPROTO_TCP);
+    assert_int_equal(1, send_from(world, 1000, "S"));
+    send_from(world, 1000, "A");
+    send_from(world, 1000, "FA");
+    assert_int_equal(2, send_from(world, 1000, "S"));
+    assert_int_equal(2, send_from(world, 1000, "A"));
+    assert_int_equal(0, world_load(world, 0)->active + world_load(world, 0)->inactive);
+    assert_int_equal(1, world_load(world, 1)->active);
+    assert_int_equal(0, world_service_load(world, 0)->half_open);
+}
+
+static void a_server_that_left_takes_its_connections_along(void **state)
+{
+    struct world *world = *state;
+    struct lb_server *server;
+
+    servers(world, LB_SCHEDULE_TURN, LB_METHOD_IPIP, 2, IPPROTO_TCP);
+    assert_int_equal(1, send_from(world, 1000, "S"));
+    server = world_server(world, 0, "10.0.0.1", LB_METHOD_IPIP);
+    server->incarnation = 77; /* Another one in its place. */
+    assert_int_equal(0, send_from(world, 1000, "A"));
+    assert_int_equal(1, world_drops(world, LB_DROP_server_gone));
+    assert_int_equal(2, send_from(world, 1000, "S"));
+}
+
+/* Half-open ones are bounded; established ones go on. */
+static void a_flood_of_syns_is_bounded(void **state)
+{
+    struct world *world = *state;
+
+    servers(world, LB_SCHEDULE_TURN, LB_METHOD_IPIP, 2, IPPROTO_TCP);
+    assert_int_equal(1, send_from(world, 999, "S"));
+    assert_int_equal(1, send_from(world, 999, "A"));
+    for (unsigned i = 0; i < 100; i++)
+        send_from(world, 1000 + i, "S");
+    assert_int_equal(11, world_connections(world));
+    assert_int_equal(90, world_drops(world, LB_DROP_syn_flood));
+    assert_int_equal(1, send_from(world, 999, "A"));
+    native_director_advance(world->native, 61 * SECOND);
+    sweep_all(world);
+    assert_int_equal(0, world_service_load(world, 0)->half_open);
+    assert_int_not_equal(0, send_from(world, 2000, "S"));
+}
+
+static void udp_lasts_while_it_is_heard_of(void **state)
+{
+    struct world *world = *state;
+    static const char packet[] = "C>D ip 203.0.113.7>192.0.2.1 udp 4000>80 +9";
+
+    servers(world, LB_SCHEDULE_TURN, LB_METHOD_IPIP, 2, IPPROTO_UDP);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(1, world_send(world, packet).frame[33]);
+        native_director_advance(world->native, 200 * SECOND);
+        sweep_all(world);
+    }
+    native_director_advance(world->native, 101 * SECOND);
+    sweep_all(world);
+    assert_int_equal(2, world_send(world, packet).frame[33]);
+}
+
+static void translation_there_and_back(void **state)
+{
+    struct world *world = *state;
+    struct native_route client = world_route("203.0.113.7");
+    struct native_verdict out;
+    struct frame in;
+
+    servers(world, LB_SCHEDULE_TURN, LB_METHOD_NAT, 1, IPPROTO_TCP);
+    world_server(world, 0, "10.0.0.1", LB_METHOD_NAT)->port = htons(8080);
+    client.ifindex = CLIENT_DEVICE;
+    native_director_route(world->native, &client);
+    assert_int_equal(XDP_PASS, world_send(world, "R>S ip 10.0.0.1>203.0.113.7 tcp 8080>4000 SA").action); /* Of nothing that is known. */
+    out = world_send(world, "C>D ip 203.0.113.7>192.0.2.1 ttl=60 tcp 4000>80 S");
+    assert_int_equal(XDP_REDIRECT, out.action);
+    assert_bytes(out.frame + 14, out.size - 14, "4500 0028 .... 0000 3b06 .... cb007107 0a000001 0fa0 1f90");
+    assert_checksums(out.frame, out.size, 14);
+
+    frame_parse("R>S ip 10.0.0.1>203.0.113.7 ttl=60 tcp 8080>4000 SA +3", &in);
+    out = native_director_run(world->native, in.bytes, in.size, SERVER_DEVICE);
+    assert_int_equal(XDP_REDIRECT, out.action);
+    assert_int_equal(CLIENT_DEVICE, out.redirected_to);
+    assert_bytes(out.frame + 14, out.size - 14, "4500 002b .... 0000 3b06 .... c0000201 cb007107 0050 0fa0");
+    assert_checksums(out.frame, out.size, 14);
+    assert_int_equal(1, world_server_use(world, 0)->counters.out_packets);
+    assert_int_equal(43, world_service_use(world, 0)->counters.out_bytes);
+
+    out = world_send(world, "R>S ip 10.0.0.1>203.0.113.7 tcp 8080>4001 SA"); /* Of another port. */
+    assert_int_equal(XDP_PASS, out.action);
+    world_send(world, "R>S ip 10.0.0.1>203.0.113.7 tcp 8080>4000 R");
+    assert_int_equal(1, world_load(world, 0)->inactive);
+}
+
+static void translation_of_ipv6(void **state)
+{
+    struct world *world = *state;
+    struct native_route client = world_route("2001:db8:c::7");
+    struct lb_service *service = world_service(world, 0, "2001:db8:5::1", 53, IPPROTO_UDP);
+    struct native_verdict out;
+    struct frame in;
+
+    service->schedule = LB_SCHEDULE_TURN;
+    world_server(world, 0, "2001:db8::1", LB_METHOD_NAT)->port = htons(5353);
+    world_members(world, 0, 0, 1);
+    native_director_route(world->native, &client);
+    frame_parse("C>D ip6 2001:db8:c::7>2001:db8:5::1 udp 4000>53 +5", &in);
+    frame_finish(&in, 0);
+    out = world_run(world, &in);
+    assert_int_equal(XDP_REDIRECT, out.action);
+    assert_bytes(out.frame + 38, out.size - 38, "20010db8000000000000000000000001 0fa0 14e9");
+    assert_checksums(out.frame, out.size, 14);
+    frame_parse("R>S ip6 2001:db8::1>2001:db8:c::7 udp 5353>4000 +5", &in);
+    frame_finish(&in, 0);
+    out = world_run(world, &in);
+    assert_int_equal(XDP_REDIRECT, out.action);
+    assert_bytes(out.frame + 22, out.size - 22, "20010db8000500000000000000000001 20010db8000c00000000000000000007 0035 0fa0");
+    assert_checksums(out.frame, out.size, 14);
+}
+
+/* Two services, one server, the same port of a client: the server could not tell them apart. */
+static void what_a_server_could_not_tell_apart_is_refused(void **state)
+{
+    struct world *world = *state;
+    struct lb_service *other;
+
+    servers(world, LB_SCHEDULE_TURN, LB_METHOD_NAT, 1, IPPROTO_TCP);
+    world_server(world, 0, "10.0.0.1", LB_METHOD_NAT)->port = htons(8080);
+    other = world_service(world, 1, "192.0.2.2", 80, IPPROTO_TCP);
+    other->schedule = LB_SCHEDULE_TURN;
+    other->half_open_limit = 10;
+    world_members(world, 1, 0, 1);
+    assert_int_equal(XDP_REDIRECT, world_send(world, "C>D ip 203.0.113.7>192.0.2.1 tcp 4000>80 S").action);
+    assert_int_equal(XDP_DROP, world_send(world, "C>D ip 203.0.113.7>192.0.2.2 tcp 4000>80 S").action);
+    assert_int_equal(1, world_drops(world, LB_DROP_no_port));
+    assert_int_equal(XDP_REDIRECT, world_send(world, "C>D ip 203.0.113.7>192.0.2.2 tcp 4001>80 S").action);
+    world_send(world, "C>D ip 203.0.113.7>192.0.2.1 tcp 4000>80 R");
+    native_director_advance(world->native, 11 * SECOND);
+    sweep_all(world);
+    assert_int_equal(XDP_REDIRECT, world_send(world, "C>D ip 203.0.113.7>192.0.2.2 tcp 4000>80 S").action);
+}
+
+static void everything_ends(void **state)
+{
+    struct world *world = *state;
+
+    servers(world, LB_SCHEDULE_WLC, LB_METHOD_NAT, 3, IPPROTO_TCP);
+    for (unsigned i = 0; i < 12; i++)
+        send_from(world, 1000 + i, "A");
+    assert_int_equal(24, world_connections(world)); /* The server's view, too. */
+    for (unsigned round = 0; round < 3; round++) {
+        native_director_advance(world->native, 901 * SECOND);
+        sweep_all(world);
+    }
+    assert_int_equal(0, world_connections(world));
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(0, world_load(world, i)->active + world_load(world, i)->inactive);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(taking_turns),
+        TEST(schedulers_choose_as_ipvs_does),
+        TEST(a_closed_connection_counts_less_and_ends),
+        TEST(a_port_that_is_used_again_begins_anew),
+        TEST(a_server_that_left_takes_its_connections_along),
+        TEST(a_flood_of_syns_is_bounded),
+        TEST(udp_lasts_while_it_is_heard_of),
+        TEST(translation_there_and_back),
+        TEST(translation_of_ipv6),
+        TEST(what_a_server_could_not_tell_apart_is_refused),
+        TEST(everything_ends),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
