@@ -67,6 +67,8 @@
     MAP(outside_fragments, ARRAY)                                                                            \
     MAP(metadata, ARRAY)                                                                                     \
     MAP(metadata_budget, ARRAY)                                                                              \
+    MAP(probe_targets, HASH)                                                                                 \
+    MAP(probes, RECENT)                                                                                      \
     MAP(settings, ARRAY)
 
 enum native_map_name {

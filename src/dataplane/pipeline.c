@@ -498,6 +498,8 @@ static int map_set_up(struct native *world, enum native_map_name name, enum nati
         [NATIVE_MAP_verdict_runtime] = {4, sizeof(struct verdict_runtime), 0},
         [NATIVE_MAP_metadata] = {4, sizeof(struct metadata_config), 1},
         [NATIVE_MAP_metadata_budget] = {4, sizeof(struct metadata_budget), 0},
+        [NATIVE_MAP_probe_targets] = {4, sizeof(struct probe_target), PROBE_TARGETS_MAX},
+        [NATIVE_MAP_probes] = {sizeof(struct probe_key), 4, PROBES_MAX},
         [NATIVE_MAP_settings] = {4, sizeof(struct settings), 1},
     };
     uint32_t n_max = shapes[name].n_max;

@@ -82,6 +82,8 @@
  *   verdicts       ring buffer   struct verdict_event              1 MiB
  *   metadata       array, mmap   0 -> struct metadata_config       1
  *   metadata_budget array        slot -> struct metadata_budget    MAX_PORTS_DEFAULT
+ *   probe_targets  hash          __u32 number -> struct probe_target PROBE_TARGETS_MAX
+ *   probes         LRU hash      struct probe_key -> __u32 number   PROBES_MAX
  *   settings       array, mmap   0 -> struct settings              1
  *   punt           ring buffer   struct punt_event                 1 MiB
  *   scratch        per-CPU array 0 -> struct scratch (bpf/maps.h)  1, not pinned
@@ -137,5 +139,6 @@ enum drop_reason {
 #include "weft/dataplane/tables-balancing.h"
 #include "weft/dataplane/tables-connections.h"
 #include "weft/dataplane/tables-agent.h"
+#include "weft/dataplane/tables-probes.h"
 
 #endif

@@ -118,7 +118,8 @@ static int map_fd(const char *name)
 static const char *const hashes[] = {"interfaces", "sources", "networks", "fdb", "learned", "movable", "neighbors", "flood", "peers",
                                      "rules", "firewall_rules", "members", "member_prefixes", "routes", "next_hops", "floating", "external", "forwarded",
                                      "snat", "snat_owners", "gateways", "uplinks", "aliases", "portless", "uplink_budget", "connections",
-                                     "services", "service_sources", "service_rows", "service_members", "service_names", "balanced", "balanced_names"};
+                                     "services", "service_sources", "service_rows", "service_members", "service_names", "balanced", "balanced_names",
+                                     "probe_targets", "probes"};
 static const char *const arrays[] = {"ports", "port_runtime", "hosts", "host_runtime", "projects", "policies", "router_ports", "router_port_runtime",
                                      "outside_budget", "metadata_budget", "fragments", "outside_fragments", "half_open", "verdict_runtime", "listener_use", "member_use", "metadata", "verdict_config", "settings"};
 static const char *const singles[] = {"metadata", "verdict_config", "settings"}; /* Of these: arrays of one. */
@@ -445,6 +446,23 @@ static void random_balancing(struct pipeline *pipeline)
         fixture_fdb(pipeline, "fdb", 7, "L", random_output());
 }
 
+static void random_target(struct pipeline *pipeline, uint32_t number)
+{
+    uint32_t slot = number / 2;
+    struct probe_target target = {.number = number, .slot = slot, .generation = fixture_port(pipeline, slot)->generation + chance(5), .ifindex = METADATA_IFINDEX};
+    char text[16];
+
+    if (chance(10))
+        return;
+    snprintf(text, sizeof(text), number & 1 ? "fd01::%u" : "10.0.0.%u", slot);
+    frame_address(text, target.address);
+    frame_address(number & 1 ? "fd01::200" : "10.0.0.200", target.vip);
+    frame_mac("V", target.vip_mac);
+    frame_mac("Z", target.device_mac);
+    if (pipeline_update(pipeline, "probe_targets", &number, &target) < 0)
+        die("no memory");
+}
+
 static void random_world(struct pipeline *pipeline)
 {
     char mac[2] = "";
@@ -475,6 +493,8 @@ static void random_world(struct pipeline *pipeline)
         *verdicts = (struct verdict_runtime){FAR_FUTURE_NS, random_below(60), random_below(2), 0};
         runtime->n_learned = chance(10) ? MAX_LEARNED_PER_PORT : MAX_LEARNED_PER_PORT - random_below(4);
     }
+    for (uint32_t number = 0; number < 12; number++) /* Of port 'number' / 2, as IPv4 and IPv6. */
+        random_target(pipeline, number);
     for (uint32_t slot = 1; slot < 4; slot++) {
         struct host_config *host = fixture_host(pipeline, slot);
         host->flags = chance(50) ? HOST_MAC_KNOWN : 0;
@@ -634,6 +654,39 @@ static void random_question(char *text, char mac, const char *ip4, bool ipv6)
     add_text(text, " tcp %u>%u %s +%u", random_below(5), chance(90) ? 80 : 81, chance(50) ? "S" : "A", random_below(90));
 }
 
+/* From a balancer's address to a member, as the agent says it, and what a member may answer: mostly to the same few ports. */
+static void random_probe(char *text)
+{
+    uint32_t number = random_below(13);
+    bool ipv6 = chance(95) ? number & 1 : !(number & 1);
+
+    if (ipv6)
+        add_text(text, "Z>Z ip6 fd57:4546:5400:1::1>fd57:4546:5400::%x:f:%x", chance(95) ? 0 : 1, 0x4400 + number);
+    else
+        add_text(text, "Z>Z ip 240.15.255.254>240.%u.68.%u", chance(95) ? 15 : 31, number);
+    if (chance(20))
+        add_text(text, ipv6 ? " icmp6 128 %u +9" : " icmp 8 %u +9", random_below(2));
+    else
+        add_text(text, chance(50) ? " tcp %u>%u S" : " udp %u>%u +3", random_below(2), random_below(2));
+}
+
+static void random_probe_answer(char *text, char mac, const char *ip, bool ipv6)
+{
+    const char *vip = ipv6 ? "fd01::200" : "10.0.0.200";
+
+    add_text(text, "%c>%c %s %s>%s", mac, PICK_MAC(), ipv6 ? "ip6" : "ip", ip, vip);
+    switch (random_below(4)) {
+    case 0:
+        add_text(text, ipv6 ? " icmp6 129 %u +9" : " icmp 0 %u +9", random_below(2));
+        break;
+    case 1:
+        add_text(text, ipv6 ? " icmp6 1 0 quote ip6 %s>%s udp %u>%u +3" : " icmp 3 0 quote ip %s>%s udp %u>%u +3", vip, ip, random_below(2), random_below(2));
+        break;
+    default:
+        add_text(text, chance(50) ? " tcp %u>%u SA" : " udp %u>%u +70", random_below(2), random_below(2));
+    }
+}
+
 /* A sender that speaks as itself most of the time, so that frames get past the first checks. */
 static void honest_inner(char *text, uint32_t slot)
 {
@@ -644,6 +697,9 @@ static void honest_inner(char *text, uint32_t slot)
     char mac = port_macs[slot];
 
     switch (random_below(20)) {
+    case 8:
+        random_probe_answer(text, mac, ipv6 ? ip6[slot] : ip4[slot], ipv6);
+        return;
     case 0:
         add_text(text, "%c>* ip 0.0.0.0>255.255.255.255 udp 68>67 +240", mac);
         return;
@@ -1006,7 +1062,10 @@ static void random_frame(struct test_frame *ret)
     } else if (which < 74) {
         ret->program = PIPELINE_FROM_METADATA;
         ret->input.ifindex = METADATA_IFINDEX;
-        random_answer(ret->text);
+        if (chance(50))
+            random_probe(ret->text);
+        else
+            random_answer(ret->text);
     } else if (which < 92) {
         ret->program = PIPELINE_FROM_UNDERLAY;
         ret->input.ifindex = UNDERLAY_IFINDEX;

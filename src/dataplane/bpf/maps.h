@@ -244,6 +244,13 @@ TABLE_ARRAY(fragments, struct port_fragments, MAX_PORTS_DEFAULT);
 TABLE_ARRAY(outside_fragments, struct port_fragments, OUTSIDE_FRAGMENTS);
 TABLE_ARRAY(metadata, struct metadata_config, 1);
 TABLE_ARRAY(metadata_budget, struct metadata_budget, MAX_PORTS_DEFAULT);
+TABLE_HASH(probe_targets, __u32, struct probe_target, PROBE_TARGETS_MAX);
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, PROBES_MAX);
+    __type(key, struct probe_key);
+    __type(value, __u32);
+} probes SEC(".maps");
 TABLE_ARRAY(settings, struct settings, 1);
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -8,7 +8,7 @@
  *   a flooded copy       to_tunnel, on the tunnel device's egress: encapsulate -> out of the underlay
  *   one more hop         through_neighbor, on the tunnel device's ingress: see tunnel_send
  *   a person's wish      end_connection, run by the agent: ends a connection
- *   the agent's answer   from_metadata, on the metadata device's egress: see metadata.h
+ *   the agent's answer   from_metadata, on the metadata device's egress: see metadata.h; and its health probes, see probe.h
  *
  * A workload's frame never reaches the host's own stack: each way ends in a redirect, an answer or a drop.  What is in
  * brackets runs only when the connection entry is missing or out of date. */
@@ -32,6 +32,7 @@
 #include "weft/dataplane/bpf/router-icmp.h"
 #include "weft/dataplane/bpf/balance.h"
 #include "weft/dataplane/bpf/balance-member.h"
+#include "weft/dataplane/bpf/probe.h"
 #include "weft/dataplane/bpf/bridge.h"
 #include "weft/dataplane/bpf/outside.h"
 /* clang-format on */
@@ -101,6 +102,9 @@ static __noinline __u32 workload_undecided(struct __sk_buff *skb, struct packet 
             return step;
         TRACE(security, "the source is the port's");
     }
+    step = probe_answer(skb, packet);
+    if (step != STEP_CONTINUE)
+        return step;
     if (metadata_is_request(packet)) {
         step = metadata_request(skb, packet, port);
         if (step != STEP_CONTINUE)
@@ -378,11 +382,14 @@ PROGRAM int through_neighbor(struct __sk_buff *skb)
     return tunnel_to_neighbor(host) & 0xff;
 }
 
-/* What the agent says to a workload that asked the metadata service. */
+/* What the agent says to a workload that asked the metadata service, or asks a member of a load balancer. */
 PROGRAM int from_metadata(struct __sk_buff *skb)
 {
     struct packet packet = {};
+    __u32 number;
 
+    if (parse_whole(skb, &packet) == STEP_CONTINUE && packet.flags & (PACKET_IPV4 | PACKET_IPV6) && probe_number(&packet, packet.tuple.remote, &number))
+        return conclude(&packet, probe_send(skb, &packet, number));
     return conclude(&packet, metadata_reply(skb, &packet));
 }
 
