@@ -16,17 +16,32 @@ def neighbor_state(host, address):
 def ask_again(host, target):
     """The host asks its known neighbour whether it is still there, as it does from time to time, and stops sending to it without an
     answer: three questions, a second each."""
-    for address in (target.address, target.address6):
+    def is_answered(address):
         host.run("ip", "neigh", "replace", address, "lladdr", target.mac, "dev", "eth0", "nud", "probe")
+        return wait_for(lambda: {"REACHABLE": 1, "FAILED": -1}.get(neighbor_state(host, address)), f"{host.name} to hear of {address}") == 1
+
     for address in (target.address, target.address6):
-        wait_for(lambda: neighbor_state(host, address) in ("REACHABLE", "FAILED"), f"{host.name} to hear of {address}")
-        assert neighbor_state(host, address) == "REACHABLE"
+        wait_for(lambda: is_answered(address), f"{host.name} to hear from {address}")
 
 
 def lives(fabric):
     """{switch: the starts of controllers that its entries are of}"""
     return {switch.name: {int(flow["cookie"], 16) & 0xffffff for flow in switch.flows(lambda flow: int(flow["cookie"], 16) >> 40 == 0x776605)}
             for switch in fabric.switches.values()}
+
+
+def take_over(fabric, controller):
+    """How many echoes in a row were lost from before the switches were back until all that the controller found is its own."""
+    before = lives(fabric)
+    pinger = Pinger(fabric.hosts["a"], fabric.hosts["b"])
+    pinger.wait_more()
+    controller.start()
+    controller.wait_discovered(timeout=60)
+    wait_for(lambda: all(len(epochs) == 1 and not epochs & before[name] for name, epochs in lives(fabric).items()), "all to be taken over", 60)
+    pinger.wait_more()
+    sent, received, longest = pinger.stop()
+    print(f"the next controller takes over: {sent} echoes sent, {received} received, {longest} lost in a row")
+    return longest
 
 
 def test_flows_spread_over_groups_and_bundles_without_the_controller():
@@ -65,20 +80,18 @@ def test_flows_spread_over_groups_and_bundles_without_the_controller():
         ask_again(a, b)
         ask_again(b, a)
 
-        # The next one takes over without a packet lost: from before the switches are back until all that it found is its own.
-        before = lives(fabric)
-        assert all(len(epochs) == 1 for epochs in before.values())
-        pinger = Pinger(a, b)
-        pinger.wait_more()
-        controller.start()
-        controller.wait_discovered(timeout=30)
-        wait_for(lambda: all(len(epochs) == 1 and epochs != before[name] for name, epochs in lives(fabric).items()), "all to be taken over")
-        pinger.wait_more()
-        sent, received, longest = pinger.stop()
-        print(f"the next controller takes over: {sent} echoes sent, {received} received")
+        # The next one takes over without a packet lost.  (A switch that does not run for a second, on a busy machine, loses some and its links:
+        # then that says nothing, and another one takes over.)
+        for _ in range(3):
+            longest = take_over(fabric, controller)
+            events = controller.statistics()["events"]
+            if not events["link_down"] + events["echo_timeout"]:
+                break
+            controller.stop(9)
         assert longest == 0
         # It knows the hosts, and their addresses, from the switches.
+        known = {host["mac"]: set(host["addresses"]) for host in controller.get("/hosts")["hosts"]}
+        assert all({host.address, host.address6} <= known[host.mac] for host in (a, b))
         ask_again(b, a)
         assert fabric.openflow_errors() == []
-        statistics = controller.statistics()
-        assert statistics["events"]["switch_error"] == 0 and statistics["neighbor_replies"] == 0
+        assert controller.statistics()["events"]["switch_error"] == 0
