@@ -263,7 +263,12 @@ static uint32_t router_number(struct agent *agent, const struct object *object)
 /* Of a listener, pool or member; 0 when all are taken: then it does nothing here. */
 static uint32_t service_number(struct agent *agent, enum slot_kind kind, const struct object *object)
 {
-    const struct slot *slot = local_slot(&agent->local, kind, object->id);
+    struct slot *slot = local_slot(&agent->local, kind, object->id);
+
+    if (slot && slot->is_new && kind == SLOT_LISTENER)
+        maps_service_counters_reset(agent->maps, slot->number); /* How many connections are there is no matter of who has the number. */
+    if (slot)
+        slot->is_new = false;
 
     if (!slot)
         log_error("%s %s of a load balancer gets no number: all are in use", kind == SLOT_LISTENER ? "listener" : kind == SLOT_POOL ? "pool" : "member",

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "weft/agent/agent.h"
+#include "weft/agent/balancing.h"
 #include "weft/agent/uplinks.h"
 #include "weft/base/log.h"
 
@@ -85,6 +86,7 @@ void agent_report(struct agent *agent, bool all)
         json_object_set_new(body, "tunnel_address", json_string(ip_format(&agent->tunnel_address, address)));
     json_object_set(body, "physical_networks", physical_networks);
     json_object_set_new(body, "snat_usage", uplinks_snat_usage(agent));
+    json_object_set_new(body, "listeners", balancing_report(agent));
     json_decref(agent->reported_physical_networks);
     agent->reported_physical_networks = physical_networks;
     snprintf(path, sizeof(path), "/weft/v1/hosts/%s/status", agent->options.host);

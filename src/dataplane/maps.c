@@ -90,6 +90,37 @@ int maps_port_counters_reset(const struct maps *maps, uint32_t slot)
     return bpf_map_update_elem(maps->counters_fd, &slot, each, BPF_ANY) < 0 ? -errno : 0;
 }
 
+int maps_service_counters(const struct maps *maps, uint32_t listener, struct service_counters *ret_counters, uint64_t *ret_n_active)
+{
+    _cleanup_(freep) struct service_counters *each = calloc((size_t)maps->n_cpus, sizeof(*each));
+    struct service_use use;
+
+    if (!each)
+        return -ENOMEM;
+    if (bpf_map_lookup_elem(maps_descriptor(maps, "service_counters"), &listener, each) < 0 ||
+        bpf_map_lookup_elem(maps_descriptor(maps, "listener_use"), &listener, &use) < 0)
+        return -errno;
+    *ret_counters = (struct service_counters){0};
+    *ret_n_active = use.n_connections;
+    for (int cpu = 0; cpu < maps->n_cpus; cpu++) {
+        const __u64 *from = (const __u64 *)&each[cpu];
+        __u64 *to = (__u64 *)ret_counters;
+
+        for (size_t i = 0; i < sizeof(*each) / sizeof(__u64); i++)
+            to[i] += from[i];
+    }
+    return 0;
+}
+
+int maps_service_counters_reset(const struct maps *maps, uint32_t listener)
+{
+    _cleanup_(freep) struct service_counters *each = calloc((size_t)maps->n_cpus, sizeof(*each));
+
+    if (!each)
+        return -ENOMEM;
+    return bpf_map_update_elem(maps_descriptor(maps, "service_counters"), &listener, each, BPF_ANY) < 0 ? -errno : 0;
+}
+
 static const char *const reason_names[] = {
     NULL,
 #define DROP_REASON(name, text) #name,

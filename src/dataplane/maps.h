@@ -83,6 +83,11 @@ uint32_t maps_router_port_generation(const struct maps *maps, uint32_t number);
 int maps_port_counters(const struct maps *maps, uint32_t slot, struct port_counters *ret_counters);
 int maps_port_counters_reset(const struct maps *maps, uint32_t slot); /* For a slot's new owner. */
 
+/* What this host's clients did with a load balancer's listener: the sum over all CPUs, and how many of their connections are there now.  Returns 0
+ * or -errno. */
+int maps_service_counters(const struct maps *maps, uint32_t listener, struct service_counters *ret_counters, uint64_t *ret_n_active);
+int maps_service_counters_reset(const struct maps *maps, uint32_t listener); /* For a number's new owner. */
+
 /* "spoofed_mac" and its sentence for an 'enum drop_reason'; NULL for DROP_NONE and beyond the list. */
 const char *drop_reason_name(unsigned reason);
 const char *drop_reason_text(unsigned reason);

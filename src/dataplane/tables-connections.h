@@ -157,7 +157,7 @@ struct half_open {
     __u32 pad;
     __u32 places[HALF_OPEN_RING]; /* Indexes of 'flow_slots'. */
 };
-#define SWEEP_VERSION 4           /* A program with another one takes the timer over. */
+#define SWEEP_VERSION 5           /* A program with another one takes the timer over. */
 struct sweeper {
 #ifdef __bpf__
     struct bpf_timer timer;
