@@ -4,6 +4,7 @@
 #include "weft/cli/command.h"
 #include "weft/cli/completion.h"
 #include "weft/cli/connections.h"
+#include "weft/cli/director.h"
 #include "weft/cli/fabric.h"
 #include "weft/cli/firewall.h"
 #include "weft/cli/hosts.h"
@@ -497,6 +498,13 @@ static const struct flag fabric_port_flags[] = {
 
 #define SET_DETAILS "What is not given stays.  A list (a flag that repeats) is replaced as a whole."
 
+static const struct flag lb_import_flags[] = {
+    OWN("to", "FILE", "add to this file, as /etc/weft/lb.conf", COMPLETE_FILE),
+    OWN_CHOICE("format", "FORMAT", "what FILE is, when it does not look like it", "keepalived ipvsadm iptables nft"),
+    OWN("config-id", "ID", "keepalived's lines for '@ID' count", COMPLETE_NOTHING),
+    END,
+};
+
 const struct command commands[] = {
     {.name = "network create", .help = "Create a network", .arguments = {{.name = "NAME"}},
      .flags = {network_attributes, network_create_attributes, state_attributes, common_attributes, owner},
@@ -787,6 +795,9 @@ const struct command commands[] = {
      .arguments = {{.name = "PORT", .completion = COMPLETE_PORT}}, .flags = {trace_flags}, .run = run_trace,
      .details = "Nothing is sent: the data plane's own code runs over the live tables of each host on the way."},
 
+    {.name = "lb import", .help = "Make a director's configuration of keepalived's, ipvsadm's, or of a firewall's marks",
+     .arguments = {{.name = "FILE", .completion = COMPLETE_FILE}}, .flags = {lb_import_flags}, .run = run_lb_import, .is_offline = true,
+     .details = "What was not taken over is reported on standard error, a line for each of the file's.  Without --to the configuration is printed."},
     {.name = "lab add", .help = "Make a namespace with a veth and plug it into a port", .arguments = {{.name = "NAME"}},
      .flags = {lab_add_flags}, .run = run_lab_add},
     {.name = "lab list", .help = "List workloads made by 'lab add'", .run = run_lab_list, .is_offline = true},

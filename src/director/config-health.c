@@ -9,6 +9,9 @@
 
 #define TIME_MAX_MS (24u * 3600 * 1000)
 #define TEXT_MAX 1024
+#define DNS_NAME_MAX 255
+#define DNS_TYPE_MAX 16
+#define INTERVAL_MIN_MS 10
 #define TYPE(type) (1u << (type))
 
 static const char *name_of_type(unsigned value)
@@ -84,7 +87,7 @@ static const struct member check_members[] = {
     {"bind_port", MEMBER_U16, CHECK_OFFSET(bind_port), .minimum = 1},
     {"bind_interface", MEMBER_INTERFACE, CHECK_OFFSET(bind_interface)},
     {"mark", MEMBER_U32, CHECK_OFFSET(mark), .minimum = 1},
-    {"interval_ms", MEMBER_U32, CHECK_OFFSET(interval_ms), .minimum = 10, .maximum = TIME_MAX_MS},
+    {"interval_ms", MEMBER_U32, CHECK_OFFSET(interval_ms), .minimum = INTERVAL_MIN_MS, .maximum = TIME_MAX_MS},
     {"timeout_ms", MEMBER_U32, CHECK_OFFSET(timeout_ms), .minimum = 1, .maximum = TIME_MAX_MS},
     {"retries", MEMBER_U32, CHECK_OFFSET(retries), .maximum = 1000},
     {"retry_delay_ms", MEMBER_U32, CHECK_OFFSET(retry_delay_ms), .minimum = 1, .maximum = TIME_MAX_MS},
@@ -94,8 +97,8 @@ static const struct member check_members[] = {
     {"host", MEMBER_STRING, CHECK_OFFSET(host), .maximum = TEXT_MAX},
     {"http_version", MEMBER_CUSTOM, .decode = version_decode, .encode = version_encode},
     {"follow_redirects", MEMBER_BOOL, CHECK_OFFSET(follow_redirects)},
-    {"dns_name", MEMBER_STRING, CHECK_OFFSET(dns_name), .maximum = 255},
-    {"dns_type", MEMBER_STRING, CHECK_OFFSET(dns_type), .maximum = 16},
+    {"dns_name", MEMBER_STRING, CHECK_OFFSET(dns_name), .maximum = DNS_NAME_MAX},
+    {"dns_type", MEMBER_STRING, CHECK_OFFSET(dns_type), .maximum = DNS_TYPE_MAX},
     {"command", MEMBER_STRING, CHECK_OFFSET(command), .maximum = 4096},
     {"dynamic_weight", MEMBER_BOOL, CHECK_OFFSET(dynamic_weight)},
     {"payload", MEMBER_STRING, CHECK_OFFSET(payload), .maximum = 2 * TEXT_MAX},
@@ -157,7 +160,7 @@ static int check_one_url(const struct check_url *url, struct error *error)
         return error_set(error, -EINVAL, "path", "'%s' does not begin with '/', or has a blank or '#'", url->path);
     if (url->host && strpbrk(url->host, " /"))
         return error_set(error, -EINVAL, "host", "'%s' is not the name of a host", url->host);
-    if (url->status && !is_status(url->status))
+    if (url->status && (strlen(url->status) > TEXT_MAX || !is_status(url->status)))
         return error_set(error, -EINVAL, "status", "'%s' is not a list such as 200,301-303 of codes from 100 to 599",
                          url->status);
     if (url->digest && (strlen(url->digest) != 32 || !is_hexadecimal(url->digest)))
@@ -214,6 +217,12 @@ int health_check_check(const struct health_check *check, struct error *error)
             return result;
         }
     }
+    if (check->dns_name && strlen(check->dns_name) > DNS_NAME_MAX)
+        return error_set(error, -EINVAL, "dns_name", "it has more than %u bytes", DNS_NAME_MAX);
+    if (check->dns_type && strlen(check->dns_type) > DNS_TYPE_MAX)
+        return error_set(error, -EINVAL, "dns_type", "it has more than %u bytes", DNS_TYPE_MAX);
+    if (check->interval_ms < INTERVAL_MIN_MS || !check->timeout_ms || !check->retry_delay_ms)
+        return error_set(error, -EINVAL, "interval_ms", "times are too short");
     if (check->type == CHECK_MISC && !check->command)
         return error_set(error, -EINVAL, "command", "a check of type misc needs one");
     if (check->payload && (strlen(check->payload) % 2 || !is_hexadecimal(check->payload)))
