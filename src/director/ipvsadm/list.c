@@ -10,6 +10,7 @@
 #include "weft/director/ipvsadm/names.h"
 #include "weft/director/ipvsadm/order.h"
 
+#define ENDPOINT_WIDTH 28
 #define NAME_SIZE (ENDPOINT_TEXT_SIZE + 32)
 
 /* One listing. */
@@ -20,15 +21,21 @@ struct listing {
     bool numeric, has_traffic, is_rate, is_exact, has_thresholds, has_persistence, has_tunnels;
 };
 
-static const char *const headers[] = {
-    "Prot LocalAddress:Port Scheduler Flags\n  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n",
-    "Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes\n  -> RemoteAddress:Port\n",
-    "Prot LocalAddress:Port                 CPS    InPPS   OutPPS    InBPS   OutBPS\n  -> RemoteAddress:Port\n",
-    "Prot LocalAddress:Port            Uthreshold Lthreshold ActiveConn InActConn \n  -> RemoteAddress:Port\n",
-    "Prot LocalAddress:Port            Weight    PersistConn ActiveConn InActConn \n  -> RemoteAddress:Port\n",
-    "Prot LocalAddress:Port Scheduler Flags\n  -> RemoteAddress:Port           Forward TunnelInfo    Weight ActiveConn "
-    "InActConn\n",
-};
+#define SERVER_HEADER "  -> RemoteAddress:Port"
+#define CONNECTIONS_HEADER "ActiveConn InActConn"
+
+static const char table_header[] =
+    "Prot LocalAddress:Port Scheduler Flags\n" SERVER_HEADER "           Forward Weight " CONNECTIONS_HEADER "\n";
+static const char stats_header[] =
+    "Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes\n" SERVER_HEADER "\n";
+static const char rate_header[] =
+    "Prot LocalAddress:Port                 CPS    InPPS   OutPPS    InBPS   OutBPS\n" SERVER_HEADER "\n";
+static const char thresholds_header[] =
+    "Prot LocalAddress:Port            Uthreshold Lthreshold " CONNECTIONS_HEADER " \n" SERVER_HEADER "\n";
+static const char persistence_header[] =
+    "Prot LocalAddress:Port            Weight    PersistConn " CONNECTIONS_HEADER " \n" SERVER_HEADER "\n";
+static const char tunnels_header[] = "Prot LocalAddress:Port Scheduler Flags\n" SERVER_HEADER
+                                     "           Forward TunnelInfo    Weight " CONNECTIONS_HEADER "\n";
 
 /* ---- Names. ---- */
 
@@ -47,6 +54,15 @@ static const char *forward_word(enum forwarding forwarding)
     return words[forwarding];
 }
 
+/* As a listing shows it: of an IPv4 host no more than the column is wide, which only a name can be longer than. */
+static const char *format_endpoint(const struct ip_address *address, uint16_t port, uint8_t protocol, bool numeric, char text[ENDPOINT_TEXT_SIZE])
+{
+    endpoint_format(address, port, protocol, numeric, text);
+    if (ip_is_v4(address) && strlen(text) > ENDPOINT_WIDTH)
+        text[ENDPOINT_WIDTH] = 0;
+    return text;
+}
+
 /* "TCP  192.0.2.1:80", "FWM  5 IPv6". */
 static void format_service(const struct virtual_service *service, bool numeric, char name[NAME_SIZE])
 {
@@ -56,7 +72,7 @@ static void format_service(const struct virtual_service *service, bool numeric, 
         snprintf(name, NAME_SIZE, "FWM  %u%s", service->mark, service->ipv6 ? " IPv6" : "");
     else
         snprintf(name, NAME_SIZE, "%-4s %s", protocol_word(service->protocol),
-                 endpoint_format(&service->address, service->port, service->protocol, numeric, endpoint));
+                 format_endpoint(&service->address, service->port, service->protocol, numeric, endpoint));
 }
 
 /* "mh-fallback,mh-port", or nothing. */
@@ -165,7 +181,7 @@ static void list_server_line(const struct listing *listing, const struct virtual
     char endpoint[ENDPOINT_TEXT_SIZE], tunnel[40];
     uint32_t weight = state ? state->weight : server->weight;
 
-    endpoint_format(&server->address, server->port, service->protocol, listing->numeric, endpoint);
+    format_endpoint(&server->address, server->port, service->protocol, listing->numeric, endpoint);
     format_tunnel(server, tunnel);
     if (!state)
         state = &none;
@@ -217,11 +233,11 @@ static int list_service(const struct listing *listing, const struct virtual_serv
 
 static void put_header(const struct listing *listing)
 {
-    const char *header = listing->has_traffic       ? headers[listing->is_rate ? 2 : 1]
-                         : listing->has_thresholds  ? headers[3]
-                         : listing->has_persistence ? headers[4]
-                         : listing->has_tunnels     ? headers[5]
-                                                    : headers[0];
+    const char *header = listing->has_traffic       ? (listing->is_rate ? rate_header : stats_header)
+                         : listing->has_thresholds  ? thresholds_header
+                         : listing->has_persistence ? persistence_header
+                         : listing->has_tunnels     ? tunnels_header
+                                                    : table_header;
 
     fputs(header, listing->out);
 }
