@@ -9,7 +9,7 @@
 #include "weft/base/util.h"
 #include "weft/director/keepalived/translate-parts.h"
 
-#define RANGE_MAX 4096 /* Addresses of one line of a group. */
+#define RANGE_MAX 1024 /* Addresses of one line of a group. */
 
 /* Where a virtual server's services are added. */
 struct target {

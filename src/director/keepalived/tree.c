@@ -242,7 +242,7 @@ static int substitute(struct reader *reader, const char *line, struct buffer *ou
         if (buffer_append(out, value, strlen(value)) < 0)
             return fail(reader, -ENOMEM, "out of memory");
         line = end + is_braced;
-        if (out->size > KEEPALIVED_BYTES_MAX)
+        if (out->size > KEEPALIVED_DEFINED_MAX)
             return fail(reader, -E2BIG, "definitions make it too long");
     }
     return 0;
@@ -406,7 +406,7 @@ static int read_line(struct reader *reader, char *line)
     if (!used)
         return read_words(reader, line);
     reader->n_bytes += whole.size;
-    if (reader->n_bytes > KEEPALIVED_BYTES_MAX || reader->depth >= KEEPALIVED_DEPTH_MAX)
+    if (reader->n_bytes > KEEPALIVED_DEFINED_MAX || reader->depth >= KEEPALIVED_DEPTH_MAX)
         return fail(reader, -E2BIG, "definitions are too deep or make it too long");
     if (buffer_append(&whole, "", 1) < 0)
         return fail(reader, -ENOMEM, "out of memory");
@@ -504,7 +504,7 @@ static int read_from_disk(const char *path, struct buffer *text, void *context)
     if (!file)
         return result;
     while (result == 0 && (n = fread(part, 1, sizeof(part), file)) > 0)
-        result = text->size + n > KEEPALIVED_BYTES_MAX ? -EFBIG : buffer_append(text, part, n);
+        result = text->size + n > KEEPALIVED_FILE_MAX ? -EFBIG : buffer_append(text, part, n);
     if (result == 0 && ferror(file))
         result = errno ? -errno : -EIO;
     fclose(file);

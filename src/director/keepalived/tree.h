@@ -17,9 +17,10 @@
 #include "weft/director/import/report.h"
 
 #define KEEPALIVED_WORDS_MAX 64 /* Of a statement. */
-#define KEEPALIVED_STATEMENTS_MAX 1000000
-#define KEEPALIVED_DEPTH_MAX 16          /* Of includes, of definitions in definitions, of braces. */
-#define KEEPALIVED_BYTES_MAX (64u << 20) /* Of all lines, definitions put in. */
+#define KEEPALIVED_STATEMENTS_MAX 500000
+#define KEEPALIVED_DEPTH_MAX 16 /* Of includes, of definitions in definitions, of braces. */
+#define KEEPALIVED_FILE_MAX (64u << 20)
+#define KEEPALIVED_DEFINED_MAX (2u << 20) /* Bytes of lines with definitions put in, all together. */
 
 struct statement {
     const char *file; /* The tree's. */
