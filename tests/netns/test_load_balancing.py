@@ -6,9 +6,9 @@
 
 TCP 80 is served by one and two, 81 by one, 82 by three, 83 by nobody; UDP 53 by two."""
 
+import contextlib
 import hashlib
 import http.server
-import contextlib
 import os
 import re
 import socket
@@ -18,7 +18,7 @@ import types
 
 import pytest
 
-from lab import Lab
+from lab import ApiError, Lab
 from namespaces import Failed, enter, wait_for
 from test_trace import frame
 
@@ -153,6 +153,11 @@ class World:
         self.six = self.balancer.listener("TCP", 86, [(self.red6, "fd00:1::11", 8080), (self.red6, "fd00:1::12", 8080)])
         for port in (80, 81, 82, 84):
             wait_for(lambda port=port: ask(self.client, port), f"port {port} of the load balancer to answer")
+        # Each host hears of it at its own time: all members, from either host.
+        for workload in (self.client, self.guest):
+            wait_for(lambda: len(answers(workload, 80)) == 2, "both members to answer")
+            wait_for(lambda: udp(workload, b"hello"), "datagrams to be answered")
+        wait_for(lambda: len(answers(self.client, 86, "fd00:1::200")) == 2, "both members to answer IPv6")
 
     def vip_port(self):
         return next(port for port in self.lab.api.get("/v2.0/ports")["ports"] if port["device_id"] == "lb-" + self.balancer.id)
@@ -168,16 +173,38 @@ def answers(workload, port, address="10.0.0.200", wanted=2):
     """Who answered, asked until 'wanted' servers have: by a hash of the client's port, so that 60 times the same one has no chance."""
     seen = {}
     for _ in range(60):
-        who, client = ask(workload, port, address, check=True).split()
-        seen[who] = client
-        if len(seen) == wanted:
+        said = ask(workload, port, address)
+        if said:
+            who, client = said.split()
+            seen[who] = client
+        if not said or len(seen) == wanted:
             break
     return seen
+
+
+def udp(workload, data, port=53):
+    """What was answered; None: nothing.  Refusals are raised."""
+    with workload.namespace.inside():
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with client:
+        client.settimeout(2)
+        client.connect(("10.0.0.200", port))
+        client.send(data)
+        try:
+            return client.recv(65536)
+        except TimeoutError:
+            return None
 
 
 @pytest.fixture(scope="module")
 def world():
     with Lab(2) as lab:
+        try:
+            lab.api.get(f"{LBAAS}/loadbalancers")
+        except ApiError as error:
+            if error.status == 404:
+                pytest.skip("this API has no load balancers")
+            raise
         yield World(lab)
 
 
@@ -208,16 +235,6 @@ def test_much_arrives_whole(world):
                 assert sent.communicate(data)[0].decode() == wanted
 
 
-def udp(workload, data, port=53):
-    with workload.namespace.inside():
-        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    with client:
-        client.settimeout(5)
-        client.connect(("10.0.0.200", port))
-        client.send(data)
-        return client.recv(65536)
-
-
 def test_datagrams(world):
     assert udp(world.client, b"hello") == b"two hello"
     assert udp(world.guest, b"hello") == b"two hello"
@@ -227,7 +244,7 @@ def test_datagrams(world):
 def test_what_is_closed_says_so(world):
     for port, reason in ((99, "service_no_listener"), (83, "service_no_member")):
         before = world.lab.hosts[0].drops(world.client.port).get(reason, 0)
-        with pytest.raises(Failed, match="(?i)refused"):
+        with pytest.raises(Failed, match="exit 7"):
             world.client.run("curl", "-sS", "--max-time", 10, f"http://10.0.0.200:{port}/")
         assert world.lab.hosts[0].drops(world.client.port)[reason] > before
     with pytest.raises(ConnectionRefusedError):
@@ -244,9 +261,10 @@ def test_a_member_that_has_no_server_says_so(world):
 
     def refused_by_the_member():
         before = drops()
-        with pytest.raises(ConnectionRefusedError):
-            udp(world.client, b"hello", 54)
-        return drops() == before
+        try:
+            return udp(world.client, b"hello", 54) and False
+        except ConnectionRefusedError:
+            return drops() == before
 
     wait_for(refused_by_the_member, "the member to refuse")
 

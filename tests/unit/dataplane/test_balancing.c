@@ -613,6 +613,45 @@ static void too_large_for_the_members_network(void **state)
     expect_port(2, NULL);
 }
 
+/* Each frame with every shorter linear part and every shorter frame, of connections that are known and of others. */
+static void what_is_cut_is_safe(void **state)
+{
+    static const struct {
+        uint32_t place;
+        const char *text;
+    } frames[] = {
+        {1, "A>L ip 10.0.0.1>10.0.0.200 options tcp 4000>81 S +7"},
+        {2, "B>A ip 10.0.0.2>10.0.0.1 tcp 8080>4000 SA +7"},
+        {1, "A>L ip 10.0.0.1>10.0.0.200 sctp 4000>82 +9"},
+        {1, "A>L ip6 fd01::1>fd01::200 hopopts udp 4000>81 +9"},
+        {2, "B>A ip6 fd01::2>fd01::1 udp 8080>4000 +9"},
+        {2, "B>A ip6 fd01::2>fd01::1 icmp6 1 4 quote ip6 fd01::1>fd01::2 udp 4000>8080 +9"},
+        {1, "A>L ip 10.0.0.1>10.0.0.200 udp 4000>81 +9"},
+        {2, "B>A ip 10.0.0.2>10.0.0.1 icmp 3 3 quote ip 10.0.0.1>10.0.0.2 options udp 4000>8080 +9"},
+        {1, "A>L ip 10.0.0.1>10.0.0.200 more udp 4000>81 +32"},
+        {TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/0/5 M>02:ab:70:00:00:01 ip 10.0.0.101>10.0.0.200 tcp 4000>81 S"},
+        {TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/0/5 M>02:ab:70:00:00:01 ip 10.0.0.101>10.0.0.200 icmp 3 3 quote ip 10.0.0.200>10.0.0.101 tcp 81>4000 SA"},
+        {TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/15/1 X>A ip 10.0.0.200>10.0.0.1 udp 81>4000 +9"},
+        {TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/15/1 X>A ip 10.0.0.200>10.0.0.1 icmp 3 3 quote ip 10.0.0.1>10.0.0.200 udp 4000>81 +9"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(frames); i++) {
+        struct frame frame;
+
+        frame_parse(frames[i].text, &frame);
+        for (uint32_t size = frame.size; size >= 14; size--)
+            for (uint32_t linear = 0; linear < size; linear += 11) {
+                struct pipeline_frame input = {.bytes = frame.bytes, .size = size, .linear = linear,
+                                               .ifindex = frames[i].place == TUNNEL ? UNDERLAY_IFINDEX : 100 + frames[i].place};
+
+                pipeline_result_clear(&result);
+                assert_int_equal(pipeline_trace(pipeline, frames[i].place == TUNNEL ? PIPELINE_FROM_UNDERLAY : PIPELINE_FROM_WORKLOAD, &input, &result), 0);
+                assert_true(size == frame.size || result.verdict != PIPELINE_DELIVERED || result.n_outputs == 1);
+            }
+    }
+    all_ends();
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up_balancing, tear_down)
 
 int main(void)
@@ -651,6 +690,7 @@ int main(void)
         CASE(fragments_follow_their_first),
         CASE(answers_come_in_fragments),
         CASE(too_large_for_the_members_network),
+        CASE(what_is_cut_is_safe),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
