@@ -1,0 +1,247 @@
+/* The director's program in the kernel and its native build agree: random packets over one and the same tables, by BPF_PROG_TEST_RUN and in
+ * memory; what becomes of each, byte for byte, and afterwards drops, counters and connections.
+ *
+ * director [N [SEED]]: N packets.  Works in a network namespace of its own. */
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "weft/base/util.h"
+#include "weft/director/load.h"
+#include "world.h"
+
+#define N_SERVERS 6
+
+static const enum lb_method methods[] = {LB_METHOD_DIRECT, LB_METHOD_IPIP, LB_METHOD_GUE, LB_METHOD_GRE, LB_METHOD_VXLAN, LB_METHOD_L3DSR, LB_METHOD_NAT};
+static struct world world;
+static struct lb_tables *tables;
+static uint32_t ifindex;
+static unsigned n_done[8]; /* By what became of them: XDP_*. */
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "director: %s\n", what);
+    exit(1);
+}
+
+static void command(const char *text)
+{
+    if (system(text) != 0)
+        fail(text);
+}
+
+static void make_network(void)
+{
+    if (unshare(CLONE_NEWNET) < 0)
+        fail(strerror(errno));
+    command("ip link set lo up && ip link add name e0 address 02:00:00:00:00:53 type veth peer name e1 && ip link set e0 up && ip link set e1 up && "
+            "ip addr add 10.0.0.200/24 dev e0 && ip -6 addr add 2001:db8::c8/64 dev e0 nodad && ip route add 203.0.113.0/24 via 10.0.0.201 && "
+            "ip -6 route add 2001:db8:c::/48 via 2001:db8::c9 && "
+            "echo 1 > /proc/sys/net/ipv4/conf/e0/forwarding && echo 1 > /proc/sys/net/ipv6/conf/e0/forwarding && "
+            "for i in 1 2 3 4 5 6 201; do ip neigh replace 10.0.0.$i lladdr 02:00:00:00:00:52 dev e0; done && "
+            "for i in 1 2 3 4 5 6 c9; do ip -6 neigh replace 2001:db8::$i lladdr 02:00:00:00:00:52 dev e0; done");
+    ifindex = if_nametoindex("e0");
+}
+
+static void route(const char *address)
+{
+    struct native_route way = world_route(address);
+
+    way.ifindex = ifindex;
+    native_director_route(world.native, &way);
+}
+
+/* Services 0 to 3: hash of TCP, IPv4 and IPv6; turns and load of TCP, IPv4; each with servers of every method that comes by chance. */
+static void make_world(void)
+{
+    static const char *const addresses[] = {"192.0.2.1", "2001:db8:5::1", "192.0.2.3", "192.0.2.4"};
+    static const enum lb_schedule schedules[] = {LB_SCHEDULE_HASH, LB_SCHEDULE_HASH, LB_SCHEDULE_TURN, LB_SCHEDULE_WLC};
+
+    for (uint32_t s = 0; s < 4; s++) {
+        struct lb_service *service = world_service(&world, s, addresses[s], 80, s == 2 ? IPPROTO_UDP : IPPROTO_TCP);
+
+        service->schedule = schedules[s];
+        service->half_open_limit = 1000;
+        for (uint32_t i = 0; i < N_SERVERS; i++) {
+            bool tracked = schedules[s] != LB_SCHEDULE_HASH;
+            enum lb_method method = methods[(unsigned)rand() % (ARRAY_SIZE(methods) - !tracked)];
+            bool v6 = method == LB_METHOD_DIRECT || method == LB_METHOD_L3DSR || method == LB_METHOD_NAT ? s == 1 : rand() & 1;
+            struct lb_server *server;
+            char text[40];
+
+            snprintf(text, sizeof(text), v6 ? "2001:db8::%u" : "10.0.0.%u", i + 1);
+            server = world_server(&world, s * 8 + i, text, method);
+            server->flags = rand() & 1 ? LB_SERVER_CHECKSUM : 0;
+            server->dscp = 11;
+            server->vni = 77;
+            server->port = method == LB_METHOD_NAT ? htons((uint16_t)(8000 + s)) : 0;
+            route(text);
+        }
+        world_members(&world, s, s * 8, N_SERVERS);
+        service->n_members = N_SERVERS;
+    }
+    for (unsigned client = 1; client < 20; client++) {
+        char text[40];
+
+        snprintf(text, sizeof(text), "203.0.113.%u", client);
+        route(text);
+    }
+}
+
+static void put_key(void *key, void *value, void *context)
+{
+    if (lb_put_key(tables, key, ((struct lb_key_value *)value)->service) < 0)
+        fail("a key");
+}
+
+static void *array(enum native_lb_map map)
+{
+    return native_director_map(world.native, map)->array;
+}
+
+static void copy_to_kernel(void)
+{
+    struct lb_sweeper record = {.is_running = 1}; /* As it says; so that no timer ends in the kernel what in memory nobody ends. */
+    uint32_t zero = 0;
+
+    if (bpf_map_update_elem(tables->sweeper_fd, &zero, &record, BPF_ANY) < 0)
+        fail("the sweeper");
+    memcpy(tables->services, array(NATIVE_LB_services), WORLD_SIZE * sizeof(*tables->services));
+    memcpy(tables->rows, array(NATIVE_LB_rows), WORLD_SIZE * sizeof(*tables->rows));
+    memcpy(tables->members, array(NATIVE_LB_members), WORLD_SIZE * sizeof(*tables->members));
+    memcpy(tables->servers, array(NATIVE_LB_servers), WORLD_SIZE * sizeof(*tables->servers));
+    ((struct lb_settings *)array(NATIVE_LB_settings))->icmp_rate = UINT32_MAX;
+    memcpy(tables->settings, array(NATIVE_LB_settings), sizeof(*tables->settings));
+    native_map_visit(native_director_map(world.native, NATIVE_LB_keys), put_key, NULL);
+}
+
+/* A packet of a few clients, so that connections are met again; sometimes broken. */
+static void random_frame(struct frame *frame, char text[200])
+{
+    static const char *const flags[] = {"S", "A", "FA", "R", "A", "A"};
+    unsigned client = 1 + (unsigned)rand() % 3, port = 1000 + (unsigned)rand() % 8, kind = (unsigned)rand() % 12;
+    const char *flag = flags[(unsigned)rand() % ARRAY_SIZE(flags)];
+    unsigned size = rand() % 4 ? (unsigned)rand() % 64 : (unsigned)rand() % 1460;
+    const char *ttl = rand() % 10 ? "" : "ttl=1 ", *whole = rand() % 3 ? "df " : "";
+
+    if (kind < 4)
+        snprintf(text, 200, "C>S ip 203.0.113.%u>192.0.2.%u %s%stcp %u>80 %s +%u", client, rand() & 1 ? 1 : 4, ttl, whole, port, flag, size);
+    else if (kind < 6)
+        snprintf(text, 200, "C>S ip6 2001:db8:c::%u>2001:db8:5::1 %s%stcp %u>80 %s +%u", client, ttl, rand() % 6 ? "" : "hopopts ", port, flag, size);
+    else if (kind < 8)
+        snprintf(text, 200, "C>S ip 203.0.113.%u>192.0.2.3 %s%sudp %u>80 +%u", client, ttl, whole, port, size);
+    else if (kind == 8)
+        snprintf(text, 200, "C>S ip 198.51.100.7>192.0.2.%u icmp 3 4 quote ip 192.0.2.%u>203.0.113.%u tcp 80>%u A", rand() & 1 ? 1 : 4, 1, client, port);
+    else if (kind == 9)
+        snprintf(text, 200, "R>S ip 10.0.0.%u>203.0.113.%u %s%s %u>%u%s +%u", 1 + (unsigned)rand() % N_SERVERS, client, ttl, "udp", 8002, port, "", size);
+    else if (kind == 10)
+        snprintf(text, 200, "R>S ip 10.0.0.%u>203.0.113.%u tcp %u>%u A +%u", 1 + (unsigned)rand() % N_SERVERS, client, 8003, port, size);
+    else
+        snprintf(text, 200, "C>S ip 203.0.113.%u>192.0.2.%u %s", client, 3, rand() & 1 ? "more udp 1000>80 +32" : "frag=5 udp 0>0 +9");
+    frame_parse(text, frame);
+    if (kind != 8)
+        frame_finish(frame, (uint8_t)(rand() % 4 ? 0 : rand()));
+    if (rand() % 20 == 0)
+        frame->bytes[14 + (unsigned)rand() % (frame->size - 14)] ^= (uint8_t)(1u << ((unsigned)rand() % 8));
+    if (rand() % 50 == 0)
+        frame->size = 14 + (unsigned)rand() % (frame->size - 14);
+}
+
+/* An outer header without "don't fragment" has a number that nobody can foresee, and so another checksum. */
+static void forget_chance(uint8_t *frame, size_t size)
+{
+    if (size >= 34 && frame[12] == 8 && frame[13] == 0 && !(frame[20] & 0x40))
+        frame[18] = frame[19] = frame[24] = frame[25] = 0;
+}
+
+static void print_frame(const char *who, const uint8_t *frame, size_t size)
+{
+    fprintf(stderr, "%s %zu:", who, size);
+    for (size_t i = 0; i < size && i < 120; i++)
+        fprintf(stderr, "%s%02x", i % 2 ? "" : " ", frame[i]);
+    fprintf(stderr, "\n");
+}
+
+static void compare_one(unsigned number)
+{
+    static uint8_t out[4096], expected[4096];
+    struct native_verdict native;
+    struct frame frame;
+    char text[200];
+
+    random_frame(&frame, text);
+    struct xdp_md context = {.data_end = frame.size, .ingress_ifindex = ifindex};
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.bytes, .data_size_in = frame.size, .data_out = out, .data_size_out = sizeof(out),
+                .repeat = 1, .ctx_in = &context, .ctx_size_in = sizeof(context));
+    native = native_director_run(world.native, frame.bytes, frame.size, ifindex);
+    if (bpf_prog_test_run_opts(tables->program_fd, &options) < 0)
+        fail(strerror(errno));
+    memcpy(expected, native.frame, native.size);
+    n_done[native.action & 7]++;
+    if (native.action == XDP_TX) {
+        forget_chance(out, options.data_size_out);
+        forget_chance(expected, native.size);
+    }
+    if ((int)options.retval == native.action &&
+        (native.action == XDP_DROP || (options.data_size_out == native.size && memcmp(out, expected, native.size) == 0)))
+        return;
+    fprintf(stderr, "packet %u: %s\nkernel says %u, native build %d\n", number, text, options.retval, native.action);
+    print_frame("kernel", out, options.data_size_out);
+    print_frame("native", expected, native.size);
+    exit(1);
+}
+
+static void compare_tables(void)
+{
+    const struct lb_drops *drops = array(NATIVE_LB_drops);
+    struct lb_drops in_kernel;
+    uint32_t n = 0;
+
+    lb_read_drops(tables, &in_kernel);
+    for (int reason = 0; reason < N_LB_DROP_REASONS; reason++)
+        if (in_kernel.packets[reason] != drops->packets[reason]) {
+            fprintf(stderr, "drops of reason %d: kernel %llu, native build %llu\n", reason, in_kernel.packets[reason], drops->packets[reason]);
+            exit(1);
+        }
+    if (memcmp(tables->server_load, array(NATIVE_LB_server_load), WORLD_SIZE * sizeof(*tables->server_load)) != 0)
+        fail("servers have other connections");
+    if (memcmp(tables->service_load, array(NATIVE_LB_service_load), WORLD_SIZE * sizeof(*tables->service_load)) != 0)
+        fail("services have other half-open connections or turns");
+    n = ((struct lb_sweeper *)array(NATIVE_LB_sweeper))->n_connections;
+    if (lb_read_connections(tables) != n)
+        fail("there are other connections");
+    printf("%u passed, %u dropped, %u sent on; %u connections at the end\n", n_done[XDP_PASS], n_done[XDP_DROP], n_done[XDP_TX], n);
+    if (n_done[XDP_TX] < 1000 || n_done[XDP_PASS] < 100 || n_done[XDP_DROP] < 1)
+        fail("too few packets of a kind: that was no test");
+}
+
+int main(int argc, char **argv)
+{
+    unsigned n = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 20000, seed = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : (unsigned)time(NULL);
+    struct lb_sizes sizes = {.n_services = WORLD_SIZE, .n_servers = WORLD_SIZE, .n_blocks = WORLD_SIZE, .n_members = WORLD_SIZE};
+    struct error error = {0};
+
+    printf("seed %u\n", seed);
+    srand(seed);
+    make_network();
+    world.native = native_director_new(WORLD_SIZE);
+    if (!world.native || lb_tables_open(&sizes, NULL, &tables, &error) < 0)
+        fail(error.message);
+    make_world();
+    copy_to_kernel();
+    for (unsigned i = 0; i < n; i++)
+        compare_one(i);
+    compare_tables();
+    lb_tables_close(tables);
+    native_director_free(world.native);
+    return 0;
+}
