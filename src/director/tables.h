@@ -223,10 +223,9 @@ struct lb_conn {
             __u32 server;
             __u32 incarnation;
             __u32 service;
-            __u32 is_inactive;  /* Counted so at its server. */
             __u16 server_port;
             __u16 is_translated;
-            __u32 pad[3];
+            __u32 pad[4];
         };
         struct lb_conn_key forward; /* With of_server. */
     };

@@ -29,7 +29,7 @@ static __always_inline void count(struct lb_counters *counters, const struct pac
 {
     counters->in_packets++;
     counters->in_bytes += packet->size;
-    if ((packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+    if (packet->flags & PACKET_BEGINS)
         counters->connections++;
 }
 
@@ -137,8 +137,11 @@ static __always_inline __u32 to_server(struct xdp_md *ctx, struct packet *packet
     packet->hash = flow_hash(packet, service->flags);
     if (service->schedule == LB_SCHEDULE_HASH && !(service->flags & LB_TRACK)) {
         number = server_by_hash(service, packet->hash);
+        if ((packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+            packet->flags |= PACKET_BEGINS;
     } else if (service->flags & LB_ONE_PACKET) {
         number = schedule_server(service_number, packet->hash);
+        packet->flags |= PACKET_BEGINS;
     } else {
         step = conn_server(packet, service_number, &number);
         if (step != STEP_CONTINUE && step != LB_DROP_no_server)

@@ -9,6 +9,7 @@
 #define PACKET_FRAGMENT (1u << 1)       /* First or later. */
 #define PACKET_DONT_FRAGMENT (1u << 2)  /* Always with IPv6. */
 #define PACKET_QUOTE (1u << 3)          /* An ICMP error: the tuple is that of the packet it quotes, turned round. */
+#define PACKET_BEGINS (1u << 4)         /* A connection begins with it, as far as can be told. */
 
 struct packet {
     __u8 source[16], destination[16];    /* The client's and the virtual address. */

@@ -177,18 +177,20 @@ CHECKED_ALONE __u32 conn_renew(const struct packet *packet, __u32 number, __u32 
 }
 
 /* The connection's server in '*ret_server'.  0, or a drop reason. */
-static __always_inline __u32 conn_server(const struct packet *packet, __u32 number, __u32 *ret_server)
+static __always_inline __u32 conn_server(struct packet *packet, __u32 number, __u32 *ret_server)
 {
     struct lb_conn_key key ON_STACK;
     struct lb_conn *conn;
-    __u32 now = conn_now(), state;
+    __u32 now = conn_now(), state, reason;
 
     conn_key_of(packet, &key);
     conn = map_lookup(connections, &key);
     if (!conn) {
         if (packet->flags & (PACKET_QUOTE | PACKET_LATER_FRAGMENT) || packet->tcp_flags & TCP_RST)
             return LB_DROP_no_connection;
-        return conn_begin(packet, number, ret_server);
+        reason = conn_begin(packet, number, ret_server);
+        packet->flags |= reason ? 0 : PACKET_BEGINS;
+        return reason;
     }
     state = *(volatile __u32 *)&conn->state;
     if (state == LB_CONN_GONE)
@@ -196,7 +198,9 @@ static __always_inline __u32 conn_server(const struct packet *packet, __u32 numb
     if (state == LB_CONN_DEAD || !conn_has_server(conn) || (state_is_inactive(state) && packet_opens(packet))) {
         if (!packet_opens(packet))
             return state == LB_CONN_DEAD ? LB_DROP_no_connection : LB_DROP_server_gone;
-        return conn_renew(packet, number, ret_server);
+        reason = conn_renew(packet, number, ret_server);
+        packet->flags |= reason ? 0 : PACKET_BEGINS;
+        return reason;
     }
     conn->last_seen = now;
     conn_moves(conn, state, state_after(packet, state));

@@ -59,6 +59,8 @@ static void taking_turns(void **state)
     for (unsigned i = 0; i < 9; i++) /* And each connection stays where it is. */
         assert_int_equal(1 + i % 3, send_from(world, 1000 + i, "A"));
     assert_int_equal(9, world_connections(world));
+    assert_int_equal(9, world_service_use(world, 0)->counters.connections);
+    assert_int_equal(3, world_server_use(world, 0)->counters.connections);
     assert_int_equal(3, world_load(world, 0)->active);
 }
 
@@ -192,6 +194,33 @@ static void udp_lasts_while_it_is_heard_of(void **state)
     assert_int_equal(2, world_send(world, packet).frame[33]);
 }
 
+/* Nothing is remembered: each datagram may get another server. */
+static void one_packet_services_schedule_each(void **state)
+{
+    struct world *world = *state;
+
+    servers(world, LB_SCHEDULE_TURN, LB_METHOD_IPIP, 2, IPPROTO_UDP)->flags |= LB_ONE_PACKET;
+    for (unsigned i = 0; i < 6; i++)
+        assert_int_equal(1 + i % 2, world_send(world, "C>D ip 203.0.113.7>192.0.2.1 udp 4000>80 +9").frame[33]);
+    assert_int_equal(0, world_connections(world));
+}
+
+/* A hash service that remembers keeps connections on the server whose rows have moved. */
+static void remembered_connections_stay_when_rows_move(void **state)
+{
+    struct world *world = *state;
+    unsigned before[20];
+
+    servers(world, LB_SCHEDULE_HASH, LB_METHOD_IPIP, 2, IPPROTO_TCP)->flags |= LB_TRACK;
+    for (unsigned i = 0; i < 20; i++)
+        before[i] = send_from(world, 1000 + i, "A");
+    world_members(world, 0, 1, 1); /* All rows are the second one's now. */
+    for (unsigned i = 0; i < 20; i++) {
+        assert_int_equal(before[i], send_from(world, 1000 + i, "A"));
+        assert_int_equal(2, send_from(world, 2000 + i, "A"));
+    }
+}
+
 static void translation_there_and_back(void **state)
 {
     struct world *world = *state;
@@ -301,6 +330,8 @@ int main(void)
         TEST(a_server_that_left_takes_its_connections_along),
         TEST(a_flood_of_syns_is_bounded),
         TEST(udp_lasts_while_it_is_heard_of),
+        TEST(one_packet_services_schedule_each),
+        TEST(remembered_connections_stay_when_rows_move),
         TEST(translation_there_and_back),
         TEST(translation_of_ipv6),
         TEST(what_a_server_could_not_tell_apart_is_refused),
