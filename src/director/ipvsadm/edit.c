@@ -188,37 +188,57 @@ bool ipvsadm_changes(enum ipvsadm_command command)
     }
 }
 
+/* The service that a command is about, or NULL. */
+static struct virtual_service *find_service(const struct director_config *config, const struct ipvsadm_call *call)
+{
+    struct virtual_service *last = config->n_services ? &config->services[config->n_services - 1] : NULL;
+
+    if (last &&
+        virtual_service_same_key(last, &call->service)) /* A saved table names each service's servers behind it. */
+        return last;
+    return director_config_find(config, &call->service);
+}
+
+static int change_service(struct director_config *config, const struct ipvsadm_call *call,
+                          struct ipvsadm_refusal *refusal)
+{
+    struct virtual_service *service = find_service(config, call);
+
+    if (!service)
+        return refuse(refusal, "No such service");
+    if (call->command == IPVSADM_EDIT_SERVICE)
+        return edit_service(service, call, refusal);
+    delete_service(config, service);
+    return 0;
+}
+
+static int change_server(const struct director_config *config, const struct ipvsadm_call *call,
+                         struct ipvsadm_refusal *refusal)
+{
+    struct virtual_service *service = find_service(config, call);
+
+    if (!service)
+        return refuse(refusal, "Service not defined");
+    return call->command == IPVSADM_ADD_SERVER    ? add_server(service, call, refusal)
+           : call->command == IPVSADM_EDIT_SERVER ? edit_server(service, call, refusal)
+                                                  : delete_server(service, call, refusal);
+}
+
 int ipvsadm_edit(struct director_config *config, const struct ipvsadm_call *call, struct ipvsadm_refusal *ret_refusal)
 {
-    struct virtual_service *service = NULL;
-    bool of_server = call->command == IPVSADM_ADD_SERVER || call->command == IPVSADM_EDIT_SERVER ||
-                     call->command == IPVSADM_DELETE_SERVER;
-
-    if (of_server || call->command == IPVSADM_EDIT_SERVICE || call->command == IPVSADM_DELETE_SERVICE) {
-        service =
-            config->n_services && virtual_service_same_key(&config->services[config->n_services - 1], &call->service)
-                ? &config->services[config->n_services - 1] /* A saved table names each service's servers behind it. */
-                : director_config_find(config, &call->service);
-        if (!service)
-            return refuse(ret_refusal, of_server ? "Service not defined" : "No such service");
-    }
     switch ((int)call->command) {
     case IPVSADM_ADD_SERVICE:
         return add_service(config, call, ret_refusal);
     case IPVSADM_EDIT_SERVICE:
-        return edit_service(service, call, ret_refusal);
     case IPVSADM_DELETE_SERVICE:
-        delete_service(config, service);
-        return 0;
+        return change_service(config, call, ret_refusal);
     case IPVSADM_CLEAR:
         clear(config);
         return 0;
     case IPVSADM_ADD_SERVER:
-        return add_server(service, call, ret_refusal);
     case IPVSADM_EDIT_SERVER:
-        return edit_server(service, call, ret_refusal);
     case IPVSADM_DELETE_SERVER:
-        return delete_server(service, call, ret_refusal);
+        return change_server(config, call, ret_refusal);
     case IPVSADM_SET:
         set_timeouts(&config->timeouts, &call->timeouts);
         return 0;

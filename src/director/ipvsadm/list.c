@@ -55,7 +55,8 @@ static const char *forward_word(enum forwarding forwarding)
 }
 
 /* As a listing shows it: of an IPv4 host no more than the column is wide, which only a name can be longer than. */
-static const char *format_endpoint(const struct ip_address *address, uint16_t port, uint8_t protocol, bool numeric, char text[ENDPOINT_TEXT_SIZE])
+static const char *format_endpoint(const struct ip_address *address, uint16_t port, uint8_t protocol, bool numeric,
+                                   char text[ENDPOINT_TEXT_SIZE])
 {
     endpoint_format(address, port, protocol, numeric, text);
     if (ip_is_v4(address) && strlen(text) > ENDPOINT_WIDTH)
@@ -339,13 +340,15 @@ static void save_service(FILE *out, const struct virtual_service *service, const
     format_flags(service, flags);
     format_mask(service, mask);
     fprintf(out, "-A %s -s %s", option, scheduler_name(service->scheduler));
-    if (*flags)
-        fprintf(out, " -b %s", flags);
     if (service->persistence_timeout_s)
         fprintf(out, " -p %u", service->persistence_timeout_s);
     if (service->persistence_timeout_s && *mask)
         fprintf(out, " -M %s", mask);
-    fprintf(out, "%s\n", service->one_packet ? " -o" : "");
+    if (service->one_packet)
+        fputs(" -o", out);
+    if (*flags)
+        fprintf(out, " -b %s", flags);
+    fputc('\n', out);
 }
 
 int ipvsadm_save(FILE *out, const struct director_config *config, bool numeric)
