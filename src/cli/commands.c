@@ -498,6 +498,10 @@ static const struct flag fabric_port_flags[] = {
 
 #define SET_DETAILS "What is not given stays.  A list (a flag that repeats) is replaced as a whole."
 
+static const struct flag lb_socket_flags[] = {
+    OWN("socket", "PATH", "where it is asked (/run/weft/director.sock)", COMPLETE_FILE),
+    END,
+};
 static const struct flag lb_import_flags[] = {
     OWN("to", "FILE", "add to this file, as /etc/weft/lb.conf", COMPLETE_FILE),
     OWN_CHOICE("format", "FORMAT", "what FILE is, when it does not look like it", "keepalived ipvsadm iptables nft"),
@@ -798,6 +802,10 @@ const struct command commands[] = {
     {.name = "lb import", .help = "Make a director's configuration of keepalived's, ipvsadm's, or of a firewall's marks",
      .arguments = {{.name = "FILE", .completion = COMPLETE_FILE}}, .flags = {lb_import_flags}, .run = run_lb_import, .is_offline = true,
      .details = "What was not taken over is reported on standard error, a line for each of the file's.  Without --to the configuration is printed."},
+    {.name = "lb list", .help = "List the services of the running director", .flags = {lb_socket_flags}, .run = run_lb_list, .is_offline = true},
+    {.name = "lb show", .help = "Show the servers of the running director's services",
+     .arguments = {{.name = "SERVICE", .is_optional = true}}, .flags = {lb_socket_flags}, .run = run_lb_show, .is_offline = true,
+     .details = "SERVICE is a part of a service's name: 192.0.2.1:80, mark 5, udp."},
     {.name = "lab add", .help = "Make a namespace with a veth and plug it into a port", .arguments = {{.name = "NAME"}},
      .flags = {lab_add_flags}, .run = run_lab_add},
     {.name = "lab list", .help = "List workloads made by 'lab add'", .run = run_lab_list, .is_offline = true},
