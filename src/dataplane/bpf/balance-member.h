@@ -203,6 +203,16 @@ CHECKED_ALONE __u32 balance_arrive(struct __sk_buff *skb, struct packet *packet)
     return STEP_AT_MEMBER;
 }
 
+/* Where the answers go.  Only with an entry, whose end takes it away. */
+static __noinline __u32 balance_note(struct balancing *to)
+{
+    const struct flow_entry *entry = map_lookup(connections, &to->key);
+
+    if (!entry || entry->output != OUTPUT_CLIENT || entry->state == FLOW_DEAD)
+        return DROP_unknown_translation;
+    return map_put(balanced, &to->key, &to->value) ? DROP_connection_limit : STEP_CONTINUE;
+}
+
 /* The frame is what the member's port is to get, if it takes it. */
 CHECKED_ALONE __u32 balance_deliver(struct __sk_buff *skb, struct packet *packet)
 {
@@ -217,8 +227,8 @@ CHECKED_ALONE __u32 balance_deliver(struct __sk_buff *skb, struct packet *packet
         return DROP_no_port;
     packet->vni = port->vni;
     __u32 step = flow_receive(skb, packet, port, slot, flow_stamp(epoch, port->generation));
-    if (step == STEP_CONTINUE && !scratch->balancing.is_noted && map_put(balanced, &scratch->balancing.key, &scratch->balancing.value))
-        step = DROP_connection_limit;
+    if (step == STEP_CONTINUE && !scratch->balancing.is_noted)
+        step = balance_note(&scratch->balancing);
     if (step != STEP_CONTINUE) {
         packet->flags |= PACKET_ARRIVED;
         return step;

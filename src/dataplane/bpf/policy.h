@@ -12,6 +12,7 @@
 #ifndef WEFT_BPF_POLICY_H
 #define WEFT_BPF_POLICY_H
 
+#include "weft/dataplane/bpf/balanced.h"
 #include "weft/dataplane/bpf/parse.h"
 #include "weft/dataplane/bpf/security.h"
 
@@ -177,18 +178,20 @@ CHECKED_ALONE __u32 policy_judge(const struct packet *packet, __u32 slot, __u32 
     return search->verdict;
 }
 
-/* Does a router have a part in the frame's way?  It comes from one, or from outside, or it is for one. */
+/* Does a router or a load balancer have a part in the frame's way?  It comes from one, or from outside, or it is for one. */
 static __noinline bool policy_is_routed(const struct packet *packet, bool received)
 {
     struct fdb_key key ON_STACK = {.vni = packet->vni};
 
+    if (packet->decision.router_port || packet->decision.flags & DECISION_TRANSLATED || output_is_service(packet->decision.output))
+        return true;
     mac_copy(key.mac, received ? packet->source : packet->destination);
-    return packet->decision.router_port || packet->decision.flags & DECISION_TRANSLATED ||
-           (output_of(map_lookup(fdb, &key), packet->vni) & OUTPUT_KIND_MASK) == OUTPUT_ROUTER;
+    __u32 output = output_of(map_lookup(fdb, &key), packet->vni);
+    return (output & OUTPUT_KIND_MASK) == OUTPUT_ROUTER || output_is_service(output);
 }
 
 /* DHCP with a server that is a workload of the same network.  Where the platform answers nobody else does, and its answers do not come
- * this way; beyond a router it is traffic as any other: what a client asks there, and the answer to that, is a connection. */
+ * this way; beyond a router or load balancer it is traffic as any other: what a client asks there, and the answer to that, is a connection. */
 static __always_inline bool policy_exempts_dhcp(const struct packet *packet, const struct port_config *port, bool received)
 {
     bool ipv6 = packet->flags & PACKET_IPV6;

@@ -170,7 +170,7 @@ CHECKED_ALONE __u32 flow_send(struct __sk_buff *skb, struct packet *packet, cons
 {
     if (!packet || !port)
         return DROP_no_port;
-    if (policy_exempts(packet, port, false))
+    if (!(entry && output_is_service(entry->output)) && policy_exempts(packet, port, false)) /* A load balancer's clients are judged. */
         return STEP_CONTINUE;
     if (!entry)
         return flow_open(skb, packet, port, packet->slot, false);

@@ -519,6 +519,28 @@ static void a_clients_groups_see_the_balancer(void **state)
     all_ends();
 }
 
+/* What servers and clients of DHCP say to each other needs no rule within a network; by a load balancer it does. */
+static void dhcp_through_a_balancer_is_judged(void **state)
+{
+    fixture_policy(pipeline, 8, 0, 0);
+    fixture_member(pipeline, 4)->port = htons(68);
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/0/5 M>02:ab:70:00:00:04 ip 10.0.0.101>10.0.0.200 udp 67>84 +9");
+    expect_drop(DROP_policy_ingress);
+    assert_int_equal(n_entries("balanced"), 0);
+    say(8, "H>L ip 10.0.0.8>10.0.0.200 udp 68>67 +9");
+    expect_drop(DROP_policy_egress);
+    /* What the member answers is judged after a change, too. */
+    fixture_policy(pipeline, 8, 0, FIXTURE_ALLOW_ALL);
+    fixture_member(pipeline, 4)->port = htons(68);
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/0/5 M>02:ab:70:00:00:04 ip 10.0.0.101>10.0.0.200 udp 67>84 +9");
+    expect_port(8, "L>H ip 10.0.0.101>10.0.0.8 udp 67>68 +9");
+    fixture_policy(pipeline, 8, 0, 0);
+    change_epoch(8);
+    say(8, "H>M ip 10.0.0.8>10.0.0.101 udp 68>67 +9");
+    expect_drop(DROP_policy_ingress);
+    all_ends();
+}
+
 /* ---- errors, fragments, sizes --------------------------------------------------------------------------------------------------------------------- */
 
 static void errors_are_translated_inside_out(void **state)
@@ -683,6 +705,7 @@ int main(void)
         CASE(a_connection_is_decided_again),
         CASE(a_members_groups_see_the_client),
         CASE(a_clients_groups_see_the_balancer),
+        CASE(dhcp_through_a_balancer_is_judged),
         CASE(errors_are_translated_inside_out),
         CASE(errors_of_ipv6_too),
         CASE(errors_pass_security_groups),
