@@ -73,7 +73,15 @@ static long balance_try_port(__u32 index, void *context)
         return 1; /* Another CPU was faster, or the table is full. */
     to->ends.source_port = to->key.remote_port;
     to->value.flags |= BALANCED_NAMED;
+    to->is_new_name = 1;
     return 1;
+}
+
+/* Nothing comes of the connection. */
+static __noinline void balance_give_up(struct balancing *to)
+{
+    if (to->is_new_name)
+        balanced_name_free(&to->name, &to->key);
 }
 
 /* Finds the connection's entry, or makes a name for a new one: to->key, to->ends. */
@@ -95,12 +103,18 @@ CHECKED_ALONE __u32 balance_connection(struct packet *packet, __u32 number, __u3
         to->key.remote_port = named->remote_port;
         to->ends.source_port = to->key.remote_port;
         to->value.flags |= BALANCED_NAMED;
-        if (balance_entry(to, &is_taken))
+        bool unused;
+        if (balance_entry(to, &unused))
             return STEP_CONTINUE;
-        return DROP_unknown_translation; /* Just ended: the name is not free yet. */
     }
     if (!may_begin)
         return DROP_unknown_translation;
+    if (named) { /* What had it has ended: it begins anew. */
+        map_delete(balanced_names, &to->name);
+        to->key.remote_port = to->value.client_port;
+        to->ends.source_port = to->value.client_port;
+        to->value.flags &= ~BALANCED_NAMED;
+    }
     if (!is_taken)
         return STEP_CONTINUE;
     frame_loop(BALANCE_PORT_TRIES, balance_try_port, &to);
@@ -181,7 +195,7 @@ CHECKED_ALONE __u32 balance_arrive(struct __sk_buff *skb, struct packet *packet)
         return DROP_service_no_listener;
     to->value.vni = packet->vni;
     to->value.name = member->name;
-    to->value.flags = to->is_noted = 0;
+    to->value.flags = to->is_noted = to->is_new_name = 0;
     mac_copy(to->value.client_mac, packet->source);
     if (packet->flags & PACKET_FROM_TUNNEL && packet_is_first_fragment(packet))
         fragment_note(packet, NULL, slot, 1);
@@ -191,8 +205,10 @@ CHECKED_ALONE __u32 balance_arrive(struct __sk_buff *skb, struct packet *packet)
     if (step == STEP_CONTINUE)
         step = balance_translate(skb, packet, to, quoted);
     unsigned char *frame = frame_at(skb, 0, ETH_HLEN);
-    if (step != STEP_CONTINUE || !frame)
+    if (step != STEP_CONTINUE || !frame) {
+        balance_give_up(to);
         return step != STEP_CONTINUE ? step : DROP_no_buffer;
+    }
     mac_copy(frame, packet->destination);
     mac_copy(frame + 6, packet->source);
     packet->decision = (struct decision){};
@@ -230,6 +246,7 @@ CHECKED_ALONE __u32 balance_deliver(struct __sk_buff *skb, struct packet *packet
     if (step == STEP_CONTINUE && !scratch->balancing.is_noted)
         step = balance_note(&scratch->balancing);
     if (step != STEP_CONTINUE) {
+        balance_give_up(&scratch->balancing);
         packet->flags |= PACKET_ARRIVED;
         return step;
     }

@@ -65,6 +65,16 @@ static __always_inline void balanced_name_of(struct balanced_name *ret, const st
     address_copy(ret->vip, value->vip);
 }
 
+/* Frees the name if it is of the entry under 'key': another connection may have it by now. */
+static __noinline void balanced_name_free(const struct balanced_name *name, const struct flow_key *key)
+{
+    const struct flow_key *named = map_lookup(balanced_names, name);
+
+    if (named && named->owner == key->owner && named->local == key->local && named->remote == key->remote && named->local_port == key->local_port &&
+        named->remote_port == key->remote_port)
+        map_delete(balanced_names, name);
+}
+
 /* Takes away what 'balanced' has for a member's entry that ends. */
 static __noinline void balanced_remove(const struct flow_key *key)
 {
@@ -75,7 +85,7 @@ static __noinline void balanced_remove(const struct flow_key *key)
         return;
     if (value->flags & BALANCED_NAMED) {
         balanced_name_of(&scratch->gone, value, key->owner >> 24);
-        map_delete(balanced_names, &scratch->gone);
+        balanced_name_free(&scratch->gone, key);
     }
     map_delete(balanced, key);
 }

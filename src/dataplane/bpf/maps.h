@@ -117,7 +117,7 @@ struct balancing {
     struct ends ends;            /* What the packet's become, */
     struct ends quote;           /* and those of one that it quotes. */
     __u32 is_noted;              /* 'balanced' has 'value' already. */
-    __u32 pad;
+    __u32 is_new_name;           /* This packet has taken 'name'. */
 };
 
 struct scratch {

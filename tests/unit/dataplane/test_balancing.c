@@ -269,6 +269,42 @@ static void two_listeners_and_one_member(void **state)
     all_ends();
 }
 
+/* A name that its connection never got, or has no more, keeps nobody out. */
+static void a_refused_connection_leaves_no_name(void **state)
+{
+    uint16_t port;
+
+    fixture_policy(pipeline, 8, FIXTURE_ALLOW_ALL, FIXTURE_ALLOW_ALL);
+    say(2, "B>H ip 10.0.0.2>10.0.0.8 udp 4000>8080 +9");
+    expect_port(8, NULL);
+    fixture_policy(pipeline, 8, FIXTURE_ALLOW_ALL, 0);
+    say(2, "B>L ip 10.0.0.2>10.0.0.200 udp 4000>84 +9");
+    expect_drop(DROP_policy_ingress);
+    assert_int_equal(n_entries("balanced_names"), 0);
+    fixture_policy(pipeline, 8, FIXTURE_ALLOW_ALL, FIXTURE_ALLOW_ALL);
+    say(2, "B>L ip 10.0.0.2>10.0.0.200 udp 4000>84 +9");
+    expect_port(8, NULL);
+    assert_int_equal(n_entries("balanced_names"), 1);
+    /* The member's entry ends before its client's. */
+    fixture_policy(pipeline, 8, FIXTURE_ALLOW_ALL, 0);
+    change_epoch(8);
+    say(2, "B>L ip 10.0.0.2>10.0.0.200 udp 4000>84 +9");
+    expect_drop(DROP_policy_ingress);
+    fixture_policy(pipeline, 8, FIXTURE_ALLOW_ALL, FIXTURE_ALLOW_ALL);
+    change_epoch(8);
+    say(2, "B>H ip 10.0.0.2>10.0.0.8 udp 4000>8080 +9");
+    expect_port(8, NULL);
+    for (int round = 0; round < 2; round++) {
+        say(2, "B>L ip 10.0.0.2>10.0.0.200 udp 4000>84 +9");
+        expect_port(8, NULL);
+        port = (uint16_t)(result.outputs[0].bytes[34] << 8 | result.outputs[0].bytes[35]);
+        assert_int_not_equal(port, 4000);
+        say(8, frame_text("H>B ip 10.0.0.8>10.0.0.2 udp 8080>%u +9", port));
+        expect_port(2, "L>B ip 10.0.0.200>10.0.0.2 udp 84>4000 +9");
+    }
+    all_ends();
+}
+
 /* ---- what is refused ---------------------------------------------------------------------------------------------------------------- */
 
 static void a_closed_port_answers(void **state)
@@ -690,6 +726,7 @@ int main(void)
         CASE(what_hosts_send_is_looked_at),
         CASE(a_client_that_knows_the_member_itself),
         CASE(two_listeners_and_one_member),
+        CASE(a_refused_connection_leaves_no_name),
         CASE(a_closed_port_answers),
         CASE(echo_is_answered),
         CASE(only_some_may_call),
