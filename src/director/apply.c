@@ -249,16 +249,28 @@ static bool has_turns(const struct lb_tables *tables, const struct applied_servi
     return true;
 }
 
-struct lb_sizes applied_sizes(const struct plan *plan)
+/* Rows never become fewer: flows would lose their servers. */
+static uint32_t rows_kept(const struct applied *applied, const struct virtual_service *virtual)
+{
+    const struct applied_service *service = applied ? applied_find(applied, virtual) : NULL;
+    uint32_t n_rows = 0;
+
+    if (service && service->rows)
+        balance_table_rows(service->rows, &n_rows);
+    return n_rows;
+}
+
+struct lb_sizes applied_sizes(const struct applied *applied, const struct plan *plan)
 {
     struct lb_sizes sizes = {.n_services = 64, .n_servers = 256, .n_blocks = 1024, .n_members = 512};
 
     for (size_t i = 0; i < plan->n_services; i++) {
         size_t n_servers = plan->services[i].n_servers;
+        uint32_t n_rows = MAX(rows_for(n_servers), rows_kept(applied, plan->services[i].service));
 
         sizes.n_services++;
         sizes.n_servers += (uint32_t)n_servers;
-        sizes.n_blocks += MAX(blocks_for(rows_for(n_servers)), 2 * blocks_for(count_turns(&plan->services[i], NULL)));
+        sizes.n_blocks += MAX(blocks_for(n_rows), 2 * blocks_for(count_turns(&plan->services[i], NULL)));
         sizes.n_members += (uint32_t)(2 * power_of_two(n_servers));
     }
     sizes.n_services += sizes.n_services / 4;
@@ -613,12 +625,18 @@ static int write_service(const struct task *task, struct applied_service *servic
         .n_members = is_hash(planned->service) ? service->n_members : n_members,
     };
 
-    if (memcmp(&content, &service->content, sizeof(content)) == 0)
+    int result;
+
+    if (memcmp(&content, &service->content, sizeof(content)) != 0) {
+        content.generation = ++task->applied->generation;
+        service->content = content;
+        lb_write_service(task->applied->tables, service->number, &content);
+    }
+    if (service->has_key)
         return 0;
-    content.generation = ++task->applied->generation;
-    service->content = content;
-    lb_write_service(task->applied->tables, service->number, &content);
-    return lb_put_key(task->applied->tables, &service->key, service->number);
+    result = lb_put_key(task->applied->tables, &service->key, service->number);
+    service->has_key = result == 0;
+    return result;
 }
 
 /* What is referred to first, what refers last: rows in blocks that nobody reads before the service says where they are; rows that are read
@@ -759,6 +777,7 @@ static void set_timeouts(struct lb_tables *tables, const struct plan *plan)
 int apply(struct applied *applied, const struct plan *plan, source_of source, void *context, uint64_t now_ms, struct error *error)
 {
     struct task task = {applied, source, context, now_ms, error};
+    int worst = 0;
 
     give_back_what_left(applied);
     set_timeouts(applied->tables, plan);
@@ -767,8 +786,8 @@ int apply(struct applied *applied, const struct plan *plan, source_of source, vo
     for (size_t i = 0; i < plan->n_services; i++) {
         int result = apply_service(&task, &plan->services[i]);
 
-        if (result < 0)
-            return error_set(error, result, NULL, "cannot write the tables: %s", strerror(-result));
+        if (result < 0 && worst != -ENOSPC) /* That is what larger tables help with. */
+            worst = result;
     }
     HASHMAP_FOREACH(node, &applied->services) {
         struct applied_service *service = CONTAINER_OF(node, struct applied_service, by_key);
@@ -776,7 +795,7 @@ int apply(struct applied *applied, const struct plan *plan, source_of source, vo
         if (!service->is_seen)
             remove_service(applied, service);
     }
-    return 0;
+    return worst < 0 ? error_set(error, worst, NULL, "cannot write the tables: %s", strerror(-worst)) : 0;
 }
 
 /* ---- counters ----------------------------------------------------------------------------------------------------------------------- */
@@ -830,7 +849,7 @@ void applied_zero(struct applied *applied, struct applied_service *service)
 
 /* ---- other tables --------------------------------------------------------------------------------------------------------------------- */
 
-static int move_service(struct applied *applied, struct applied_service *service, struct lb_tables *tables)
+static void move_counters(struct applied *applied, struct applied_service *service)
 {
     HASHMAP_FOREACH(node, &service->servers) {
         struct applied_server *server = CONTAINER_OF(node, struct applied_server, by_id);
@@ -840,7 +859,6 @@ static int move_service(struct applied *applied, struct applied_service *service
     }
     service->carried = applied_service_total(applied, service);
     service->before = (struct lb_counters){0};
-    return service->content.schedule == LB_SCHEDULE_NONE ? 0 : lb_put_key(tables, &service->key, service->number);
 }
 
 static void grow(struct ranges *ranges, uint32_t before, uint32_t now)
@@ -853,11 +871,14 @@ int applied_move(struct applied *applied, struct lb_tables *tables)
     const struct lb_sizes *before = &applied->tables->sizes, *now = &tables->sizes;
 
     HASHMAP_FOREACH(node, &applied->services) {
-        int result = move_service(applied, CONTAINER_OF(node, struct applied_service, by_key), tables);
+        const struct applied_service *service = CONTAINER_OF(node, struct applied_service, by_key);
+        int result = service->has_key ? lb_put_key(tables, &service->key, service->number) : 0;
 
         if (result < 0)
             return result;
     }
+    HASHMAP_FOREACH(node, &applied->services)
+        move_counters(applied, CONTAINER_OF(node, struct applied_service, by_key));
     grow(&applied->service_numbers, before->n_services, now->n_services);
     grow(&applied->server_numbers, before->n_servers, now->n_servers);
     grow(&applied->blocks, before->n_blocks, now->n_blocks);

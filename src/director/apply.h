@@ -34,7 +34,7 @@ struct applied_service {
     uint64_t sequence;          /* and which of its states the tables have. */
     struct hashmap servers;
     uint32_t first_block, n_blocks, first_member, n_members; /* Places taken. */
-    bool is_seen;
+    bool is_seen, has_key;      /* Its key leads to it. */
     struct lb_counters before, carried, last, rate;
 };
 
@@ -48,14 +48,16 @@ struct applied *applied_new(struct lb_tables *tables);
 void applied_free(struct applied *applied); /* The tables stay as they are. */
 DEFINE_CLEANUP(struct applied *, applied_free);
 
-/* How large tables must be for the plan, with room to change. */
-struct lb_sizes applied_sizes(const struct plan *plan);
+/* How large tables must be for the plan, with room to change.  Services that are applied already keep the rows they have, which may be more
+ * than they would get now; 'applied' may be NULL. */
+struct lb_sizes applied_sizes(const struct applied *applied, const struct plan *plan);
 
-/* Brings the tables to the plan, which plan_check has accepted.  Not called again for LB_GRACE_MS.  0; -ENOSPC: the tables are too small (then
- * a part of it is done; go on with applied_move to larger ones); -ENOMEM, or -errno of the kernel. */
+/* Brings the tables to the plan, which plan_check has accepted.  Not called again for LB_GRACE_MS.  A service that cannot be written does not
+ * keep the others from it.  0; -ENOSPC: the tables are too small for some (go on with applied_move to larger ones); -ENOMEM, or -errno of the
+ * kernel: call it again. */
 int apply(struct applied *applied, const struct plan *plan, source_of source, void *context, uint64_t now_ms, struct error *error);
 
-/* From now on 'tables' are the ones, which were opened as larger copies of those before.  0 or -errno. */
+/* From now on 'tables' are the ones, which were opened as larger copies of those before.  0; or -errno, and nothing has changed. */
 int applied_move(struct applied *applied, struct lb_tables *tables);
 
 /* What a server or service has counted since its count began.  'number' and so on are its own. */

@@ -75,9 +75,9 @@ static void server_said(const struct director *director, const struct applied_se
     ret->address = real->address;
     ret->port = real->port;
     ret->is_up = judged->is_up;
-    ret->is_used = server;
+    ret->is_used = server && server->number != LB_NONE;
     ret->weight = server ? server->weight : real->weight;
-    if (!server)
+    if (!ret->is_used) /* Or it found no place in the tables yet. */
         return;
     total = applied_server_total(director->applied, server);
     ret->total = traffic(&total);

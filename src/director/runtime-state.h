@@ -23,7 +23,7 @@ struct director {
     struct director_options options;
     uv_loop_t loop;
     uv_fs_event_t watch;       /* The file's folder: the file is replaced as a whole. */
-    uv_timer_t reload_timer, reach_timer, rate_timer;
+    uv_timer_t reload_timer, reach_timer, rate_timer, retry_timer;
     uv_signal_t terminate, interrupt, hang_up;
     uv_poll_t routes_poll;
     struct mnl_socket *routes; /* Routes, addresses and interfaces that change. */
@@ -35,6 +35,7 @@ struct director {
     char config_error[512];
     struct lb_tables *tables;
     struct applied *applied;
+    int apply_error;           /* Of the last try; said once. */
     struct attached attached[DIRECTOR_INTERFACES_MAX];
     size_t n_attached;
     size_t reach_service, reach_server; /* Whose turn it is to be resolved. */

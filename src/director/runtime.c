@@ -18,8 +18,11 @@
 #define REACH_AT_ONCE 200  /* Servers a tick. */
 #define REACH_REST_MS 10000 /* After all of them. */
 #define RATE_MS 2000
+#define RETRY_MS 2000 /* After tables that could not be written. */
 
 _Static_assert(RELOAD_DELAY_MS >= 2 * LB_GRACE_MS, "a record is not written twice within its grace");
+
+static void reload(uv_timer_t *timer);
 
 /* ---- the tables ------------------------------------------------------------------------------------------------------------------ */
 
@@ -32,7 +35,7 @@ static struct ip_address source_for(const struct ip_address *address, void *cont
  * before, whose tables stay as they are until they get the new one. */
 static int make_tables(struct director *director, const struct plan *plan, struct error *error)
 {
-    struct lb_sizes sizes = applied_sizes(plan);
+    struct lb_sizes sizes = applied_sizes(director->applied, plan);
     struct lb_tables *tables, *before = director->tables;
     int result;
 
@@ -45,17 +48,21 @@ static int make_tables(struct director *director, const struct plan *plan, struc
     result = lb_tables_open(&sizes, before, &tables, error);
     if (result < 0)
         return result;
-    if (before)
-        log_info("larger tables: room for %u services and %u servers", sizes.n_services, sizes.n_servers);
     if (director->applied)
         result = applied_move(director->applied, tables);
-    else
-        director->applied = applied_new(tables);
+    else if (!(director->applied = applied_new(tables)))
+        result = -ENOMEM;
+    if (result < 0) {
+        lb_tables_close(tables);
+        return result;
+    }
+    if (before)
+        log_info("larger tables: room for %u services and %u servers", sizes.n_services, sizes.n_servers);
     director->tables = tables;
     lb_tables_close(before);
     if (lb_hold(tables) < 0)
         log_warning("cannot hold the table of connections in /sys/fs/bpf: without the agent they do not end");
-    return director->applied ? result : -ENOMEM;
+    return 0;
 }
 
 static int fill_tables(struct director *director, const struct plan *plan, struct error *error)
@@ -86,6 +93,18 @@ static void plan_by_health(struct plan *plan, const struct director_health *heal
     }
 }
 
+/* Once for all that happens meanwhile. */
+static void schedule(struct director *director)
+{
+    if (!uv_is_closing((uv_handle_t *)&director->reload_timer) && !uv_is_active((uv_handle_t *)&director->reload_timer))
+        uv_timer_start(&director->reload_timer, reload, RELOAD_DELAY_MS, 0);
+}
+
+static void retry(uv_timer_t *timer)
+{
+    schedule(timer->data);
+}
+
 static void apply_config(struct director *director)
 {
     struct error error = {0};
@@ -96,10 +115,15 @@ static void apply_config(struct director *director)
         plan_by_health(plan, director->health);
         result = fill_tables(director, plan, &error);
     }
-    if (result < 0) {
-        log_error("%s", error.message[0] ? error.message : strerror(-result));
+    if (result < 0 && result != director->apply_error)
+        log_error("%s; it is tried again", error.message[0] ? error.message : strerror(-result));
+    if (result == 0 && director->apply_error)
+        log_info("the tables are written");
+    director->apply_error = result;
+    if (result < 0)
+        uv_timer_start(&director->retry_timer, retry, RETRY_MS, 0);
+    if (!director->tables)
         return;
-    }
     interfaces_apply(director);
     director->reach_service = director->reach_server = 0;
     uv_timer_set_repeat(&director->reach_timer, REACH_TICK_MS);
@@ -158,13 +182,6 @@ static void reload(uv_timer_t *timer)
     }
     if (director->config)
         apply_config(director);
-}
-
-/* Once for all that happens meanwhile. */
-static void schedule(struct director *director)
-{
-    if (!uv_is_closing((uv_handle_t *)&director->reload_timer) && !uv_is_active((uv_handle_t *)&director->reload_timer))
-        uv_timer_start(&director->reload_timer, reload, RELOAD_DELAY_MS, 0);
 }
 
 static void health_changed(void *context)
@@ -279,6 +296,8 @@ static void init_handles(struct director *director)
     uv_timer_init(&director->loop, &director->reload_timer);
     uv_timer_init(&director->loop, &director->reach_timer);
     uv_timer_init(&director->loop, &director->rate_timer);
+    uv_timer_init(&director->loop, &director->retry_timer);
+    director->retry_timer.data = director;
     uv_signal_init(&director->loop, &director->terminate);
     uv_signal_init(&director->loop, &director->interrupt);
     uv_signal_init(&director->loop, &director->hang_up);
