@@ -442,6 +442,8 @@ static void random_balancing(struct pipeline *pipeline)
         service->source_length = random_below(129);
         service->limit = random_below(4);
     }
+    for (uint32_t listener = 1; listener < N_SLOTS; listener++)
+        ((struct service_use *)pipeline_lookup(pipeline, "listener_use", &listener))->n_connections = random_below(3);
     if (chance(10))
         fixture_fdb(pipeline, "fdb", 7, "L", random_output());
 }
