@@ -86,12 +86,29 @@ static void server_said(const struct director *director, const struct applied_se
     ret->inactive = director->tables->server_load[server->number].inactive;
 }
 
+/* 'ret' has room for all, and for the sorry server. */
+static void servers_said(const struct director *director, const struct applied_service *service, const struct virtual_service *virtual,
+                         struct server_state *ret)
+{
+    size_t index = (size_t)(virtual - director->config->services), n = virtual->n_servers;
+    const struct judged_service *judged = director_health_service(director->health, index);
+    char reason[DIRECTOR_REASON_SIZE];
+
+    for (size_t i = 0; i < n; i++) {
+        server_said(director, service, &virtual->servers[i], &judged->servers[i], &ret[i]);
+        string_copy(ret[i].reason, sizeof(ret[i].reason), director_health_reason(director->health, index, i, reason));
+    }
+    if (virtual->has_sorry_server) {
+        server_said(director, service, &virtual->sorry_server, &judged->servers[n], &ret[n]);
+        ret[n].is_sorry = ret[n].is_up = true; /* It is not asked. */
+    }
+}
+
 static int service_said(const struct director *director, const struct virtual_service *virtual, struct service_state *ret)
 {
     const struct applied_service *service = applied_find(director->applied, virtual);
     size_t index = (size_t)(virtual - director->config->services);
-    const struct judged_service *judged = director_health_service(director->health, index);
-    char reason[DIRECTOR_REASON_SIZE];
+    struct server_state *servers;
     struct lb_counters total;
 
     ret->mark = virtual->mark;
@@ -99,25 +116,18 @@ static int service_said(const struct director *director, const struct virtual_se
     ret->protocol = virtual->protocol;
     ret->port = virtual->port;
     ret->address = virtual->address;
-    ret->has_quorum = judged->has_quorum;
+    ret->has_quorum = director_health_service(director->health, index)->has_quorum;
     if (service) {
         total = applied_service_total(director->applied, service);
         ret->total = traffic(&total);
         ret->rate = traffic(&service->rate);
     }
-    ret->servers = calloc(virtual->n_servers + 1, sizeof(*ret->servers));
-    if (!ret->servers)
+    servers = calloc(virtual->n_servers + 1, sizeof(*servers));
+    if (!servers)
         return -ENOMEM;
-    for (size_t i = 0; i < virtual->n_servers; i++) {
-        server_said(director, service, &virtual->servers[i], &judged->servers[i], &ret->servers[i]);
-        string_copy(ret->servers[i].reason, sizeof(ret->servers[i].reason), director_health_reason(director->health, index, i, reason));
-    }
-    ret->n_servers = virtual->n_servers;
-    if (virtual->has_sorry_server) {
-        server_said(director, service, &virtual->sorry_server, &judged->servers[virtual->n_servers], &ret->servers[ret->n_servers]);
-        ret->servers[ret->n_servers].is_sorry = ret->servers[ret->n_servers].is_up = true; /* It is not asked. */
-        ret->n_servers++;
-    }
+    servers_said(director, service, virtual, servers);
+    ret->servers = servers;
+    ret->n_servers = virtual->n_servers + virtual->has_sorry_server;
     return 0;
 }
 
