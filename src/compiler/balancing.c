@@ -142,12 +142,15 @@ static int find_addresses(struct balancing *balancing)
     return 0;
 }
 
+/* Of the member's own project: somebody else's in a shared network is not called by clients of networks that its rules do not know. */
 static const struct compile_port *find_member_port(const struct balancing *balancing, const struct pool_member *member)
 {
     struct address_entry wanted = {.key = {compile_find_network(balancing->index, member->at_network_id), member->address}};
     const struct hashmap_node *node = wanted.key.network ? hashmap_find(&balancing->addresses, &wanted.key, sizeof(wanted.key)) : NULL;
 
-    return node ? CONTAINER_OF(node, struct address_entry, by_key)->port : NULL;
+    const struct compile_port *port = node ? CONTAINER_OF(node, struct address_entry, by_key)->port : NULL;
+
+    return port && streq(port->port->object.project_id, member->object.project_id) ? port : NULL;
 }
 
 /* ---- members ---------------------------------------------------------------------------------------------------------------------------- */
