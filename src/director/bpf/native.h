@@ -17,6 +17,7 @@
 
 #define PROGRAM static
 #define UNROLL
+#define __noinline __attribute__((noinline))
 #ifndef __always_inline
 #define __always_inline inline __attribute__((always_inline))
 #endif
