@@ -66,7 +66,7 @@ static __always_inline void balanced_name_of(struct balanced_name *ret, const st
 }
 
 /* Frees the name if it is of the entry under 'key': another connection may have it by now. */
-static __noinline void balanced_name_free(const struct balanced_name *name, const struct flow_key *key)
+static __always_inline void balanced_name_free(const struct balanced_name *name, const struct flow_key *key)
 {
     const struct flow_key *named = map_lookup(balanced_names, name);
 
