@@ -184,6 +184,7 @@ static int add_member(struct balancing *balancing, struct member_entry *entry, c
         .name = name_of(&model->object),
         .flags = goes_on ? SERVICE_MEMBER_UP : 0,
         .balancer = compile_object_number(&balancer->model->object),
+        .vip_vni = balancer->network ? balancer->network->network->vni : 0,
         .vni = place->network->network->vni,
         .output = place->output,
         .port = htons(model->protocol_port),

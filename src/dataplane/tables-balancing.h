@@ -89,6 +89,7 @@ struct service_member {  /* Replaced whole. */
     struct service_name name; /* A connection ends when the number is another's. */
     __u32 flags;         /* MEMBER_* */
     __u32 balancer;      /* As in struct service_value. */
+    __u32 vip_vni;       /* Where the balancer's address is. */
     __u32 vni;           /* Of its port, as what follows. */
     __u32 output;        /* OUTPUT_LOCAL or OUTPUT_REMOTE; OUTPUT_NONE: no port of ours has the address. */
     __u8 address[16];
@@ -97,7 +98,7 @@ struct service_member {  /* Replaced whole. */
     __u16 mtu;           /* Of its network. */
     __u16 pad;
 };
-_Static_assert(sizeof(struct service_member) == 56, "no implicit padding");
+_Static_assert(sizeof(struct service_member) == 60, "no implicit padding");
 
 /* ---- connections, at the member's host: hash by the key of the member's entry ---------------------------------------------------------- */
 
@@ -105,6 +106,7 @@ struct balanced_value {
     __u8 client[16], vip[16]; /* As the client calls itself, and what it called. */
     __u16 client_port, vip_port;
     __u32 vni;           /* Of the VIP. */
+    __u32 client_vni;    /* Of the client's port: addresses of several networks may be the same. */
     __u32 member;        /* Number. */
     struct service_name name; /* Of the member. */
     __u32 output;        /* Where the client is: OUTPUT_LOCAL or OUTPUT_REMOTE, */
@@ -113,18 +115,19 @@ struct balanced_value {
     __u16 flags;
 #define BALANCED_NAMED (1u << 0) /* It has a place in 'balanced_names', which goes with it. */
 };
-_Static_assert(sizeof(struct balanced_value) == 68, "no implicit padding");
+_Static_assert(sizeof(struct balanced_value) == 72, "no implicit padding");
 
 /* A connection whose client the member knows by another port than it has, or by the VIP: where its entry is. */
 struct balanced_name {
-    __u32 vni;           /* Of the VIP. */
+    __u32 vni;           /* Of the VIP, */
+    __u32 client_vni;    /* and of the client's port. */
     __u32 member;        /* Number. */
     __u16 client_port, vip_port;
     __u8 protocol;
     __u8 pad[3];
     __u8 client[16], vip[16];
 };
-_Static_assert(sizeof(struct balanced_name) == 48, "no implicit padding");
+_Static_assert(sizeof(struct balanced_name) == 52, "no implicit padding");
 /* Value: struct flow_key. */
 
 /* ---- counters: per-CPU array by listener --------------------------------------------------------------------------------------------------- */

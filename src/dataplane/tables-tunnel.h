@@ -49,8 +49,8 @@ struct peer_value {      /* Read as one __u64. */
  *              UNICAST to a group: one copy for the physical network, from a host that the receiver stands for there
  *   byte 7     kind (4 bits), hop count (4 bits: of FLOOD and RELAYED, how many hosts have made copies for a tree; 0: it comes from
  *              its sender's host, so that MACs can be learned from it; of a UNICAST to a port, TUNNEL_HOPS_OUTSIDE: see below)
- * DIRECT_RETURN: a balanced connection's packet as its client sent it, for the member that the destination MAC names (tables-balancing.h), or, with
- *              TUNNEL_HOPS_BACK, what the member answers; the argument is the slot of the client's port on its host. */
+ * DIRECT_RETURN: a balanced connection's packet as its client sent it, for the member that the destination MAC names (tables-balancing.h), its VNI that of
+ *              the client's port; or, with TUNNEL_HOPS_BACK, what the member answers; the argument is the slot of the client's port on its host. */
 #define TUNNEL_PORT 4790
 #define TUNNEL_VERSION 1
 enum tunnel_kind { TUNNEL_UNICAST, TUNNEL_FLOOD, TUNNEL_DIRECT_RETURN, TUNNEL_MIRROR, TUNNEL_RELAYED };

@@ -77,7 +77,7 @@ static void add_listener(struct pipeline *pipeline, uint32_t listener, uint8_t f
 static void add_member(struct pipeline *pipeline, uint32_t number, uint32_t vni, const char *address, const char *mac, uint16_t port, uint32_t output)
 {
     struct service_member member = {.number = number, .name = {0x70000000u | number, 0xab}, .flags = SERVICE_MEMBER_UP, .balancer = FIXTURE_BALANCER,
-                                    .vni = vni, .output = output, .port = htons(port), .mtu = 1450};
+                                    .vip_vni = 7, .vni = vni, .output = output, .port = htons(port), .mtu = 1450};
 
     frame_address(address, member.address);
     frame_mac(mac, member.mac);

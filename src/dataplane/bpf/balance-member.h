@@ -2,8 +2,8 @@
 /* Load balancers, on the member's host: what a client sent to a balancer's address gets the member's, and what the member answers gets it back.
  *
  * A member knows its clients by their own addresses, so the connection's entry is the one that a call of the client to the member would have.
- * Should there be one already, because the client calls the member directly, or by another balancer, from the same port, then the client gets
- * another port there; and a member that calls itself is called by the balancer's address.  Such connections are found by 'balanced_names'.
+ * Should there be one already, because the client calls the member directly, or by another balancer, from the same port, or because a client of
+ * another network has the same address, then the client gets another port there; and a member that calls itself is called by the balancer's address.  Such connections are found by 'balanced_names'.
  *
  * Where the answer goes says 'balanced', under the entry's key: the member needs no route to its client's network. */
 #ifndef WEFT_BPF_BALANCE_MEMBER_H
@@ -19,7 +19,7 @@
 static __always_inline bool balanced_same(const struct balanced_value *a, const struct balanced_value *b)
 {
     return address_equal(a->client, b->client) && address_equal(a->vip, b->vip) && load32(&a->client_port) == load32(&b->client_port) &&
-           a->vni == b->vni && a->member == b->member && a->name.first == b->name.first;
+           a->vni == b->vni && a->client_vni == b->client_vni && a->member == b->member && a->name.first == b->name.first;
 }
 
 /* The key of the entry by which the member has the client's connection, if nobody else has it. */
@@ -159,8 +159,9 @@ static __noinline __u32 balance_translate(struct __sk_buff *skb, struct packet *
     return translate_ends(skb, packet, &to->ends);
 }
 
-/* A packet for the balancer's address in network packet->vni, to a member of this host: which, and where the client is, says scratch memory's
- * 'value'.  STEP_AT_MEMBER: it has become what the member is to get. */
+/* A packet for the balancer's address, from a client's port in network packet->vni, to a member of this host: which, and where the client is, says
+ * scratch memory's 'value'.  Of that network's own addresses no two clients have the same one, so that who has the address of another slot is a
+ * client that has moved.  STEP_AT_MEMBER: it has become what the member is to get. */
 CHECKED_ALONE __u32 balance_arrive(struct __sk_buff *skb, struct packet *packet)
 {
     struct scratch *scratch = scratch_get();
@@ -190,10 +191,11 @@ CHECKED_ALONE __u32 balance_arrive(struct __sk_buff *skb, struct packet *packet)
             return DROP_unknown_translation;
     }
     balance_read_ends(to, quoted ? quoted : packet, quoted);
-    const struct service_value *service = service_find(to, packet->vni, to->value.vip, to->value.vip_port, to->name.protocol);
+    const struct service_value *service = service_find(to, member->vip_vni, to->value.vip, to->value.vip_port, to->name.protocol);
     if (!service || service->balancer != member->balancer)
         return DROP_service_no_listener;
-    to->value.vni = packet->vni;
+    to->value.vni = member->vip_vni;
+    to->value.client_vni = packet->vni;
     to->value.name = member->name;
     to->value.flags = to->is_noted = to->is_new_name = 0;
     mac_copy(to->value.client_mac, packet->source);
@@ -315,7 +317,6 @@ CHECKED_ALONE __u32 balance_forward(struct __sk_buff *skb, struct packet *packet
         counters->to_packets += packet->segments;
         counters->to_bytes += packet_wire_bytes(packet);
     }
-    packet->vni = vni;
     TRACE(balance, "to member %u (%08x), %s port %u, output %#x", number, member->name.first, trace_address(member->address), bpf_ntohs(member->port), output);
     if ((output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL) {
         balance_comes_from(&scratch->balancing, number, OUTPUT_LOCAL | slot, slot);
@@ -324,7 +325,7 @@ CHECKED_ALONE __u32 balance_forward(struct __sk_buff *skb, struct packet *packet
     packet->destination[0] = SERVICE_NAME_MAC;
     packet->destination[1] = member->name.second;
     store32(packet->destination + 2, bpf_htonl(member->name.first));
-    return tunnel_send(skb, packet, output & OUTPUT_SLOT_MASK, vni, TUNNEL_WORD(TUNNEL_DIRECT_RETURN, 0, slot));
+    return tunnel_send(skb, packet, output & OUTPUT_SLOT_MASK, packet->vni, TUNNEL_WORD(TUNNEL_DIRECT_RETURN, 0, slot)); /* The client's network. */
 }
 
 /* ---- from the member ------------------------------------------------------------------------------------------------------------------------------- */

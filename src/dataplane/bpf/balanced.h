@@ -56,6 +56,7 @@ static __noinline void balanced_count(__u32 listener, __u32 member, __s64 change
 static __always_inline void balanced_name_of(struct balanced_name *ret, const struct balanced_value *value, __u8 protocol)
 {
     ret->vni = value->vni;
+    ret->client_vni = value->client_vni;
     ret->member = value->member;
     ret->client_port = value->client_port;
     ret->vip_port = value->vip_port;

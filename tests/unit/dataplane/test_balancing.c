@@ -50,8 +50,8 @@ static void expect_stage(const char *stage)
     fail_msg("no step of stage '%s'", stage);
 }
 
-/* What host 1 gets: kind DIRECT_RETURN, 'hops', and the client's slot. */
-static void expect_sent(uint32_t hops, uint32_t slot, const char *text)
+/* What host 1 gets: kind DIRECT_RETURN, 'hops', the client's slot, and its network (of what goes back, the balancer's). */
+static void expect_sent_from(uint32_t vni, uint32_t hops, uint32_t slot, const char *text)
 {
     const uint8_t *vxlan;
 
@@ -59,6 +59,12 @@ static void expect_sent(uint32_t hops, uint32_t slot, const char *text)
     vxlan = result.outputs[0].bytes + TUNNEL_OVERHEAD_IPV4 - 8;
     assert_int_equal((vxlan[1] & 15) << 16 | vxlan[2] << 8 | vxlan[3], slot);
     assert_int_equal(vxlan[7], TUNNEL_DIRECT_RETURN << 4 | hops);
+    assert_int_equal(vxlan[4] << 16 | vxlan[5] << 8 | vxlan[6], vni);
+}
+
+static void expect_sent(uint32_t hops, uint32_t slot, const char *text)
+{
+    expect_sent_from(7, hops, slot, text);
 }
 
 /* ---- on one host -------------------------------------------------------------------------------------------------------------- */
@@ -201,7 +207,7 @@ static void a_client_of_another_host_is_served(void **state)
         say(2, round ? "B>M ip 10.0.0.2>10.0.0.101 tcp 8080>4000 A" : "B>M ip 10.0.0.2>10.0.0.101 tcp 8080>4000 SA");
         expect_sent(TUNNEL_HOPS_BACK, 5, round ? "B>M ip 10.0.0.200>10.0.0.101 tcp 81>4000 A" : "B>M ip 10.0.0.200>10.0.0.101 tcp 81>4000 SA");
     }
-    /* The client moves: to another slot. */
+    /* The client moves: to another slot, in its network. */
     say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/0/6 M>02:ab:70:00:00:01 ip 10.0.0.101>10.0.0.200 tcp 4000>81 A");
     expect_port(2, NULL);
     say(2, "B>M ip 10.0.0.2>10.0.0.101 tcp 8080>4000 A");
@@ -255,6 +261,31 @@ static void a_client_that_knows_the_member_itself(void **state)
     say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 A");
     expect_port(2, frame_text("L>B ip 10.0.0.1>10.0.0.2 tcp %u>8080 A", port));
     assert_int_equal(n_entries("balanced_names"), 1);
+    all_ends();
+}
+
+/* Behind another router there may be a client of the same address. */
+static void clients_of_one_address_in_two_networks(void **state)
+{
+    uint16_t port;
+
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/0/5 M>02:ab:70:00:00:01 ip 10.0.0.101>10.0.0.200 tcp 4000>81 S");
+    expect_port(2, "L>B ip 10.0.0.101>10.0.0.2 tcp 4000>8080 S");
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 10 2/0/6 M>02:ab:70:00:00:01 ip 10.0.0.101>10.0.0.200 tcp 4000>81 S");
+    expect_port(2, NULL);
+    port = (uint16_t)(result.outputs[0].bytes[34] << 8 | result.outputs[0].bytes[35]);
+    assert_int_not_equal(port, 4000);
+    say(2, "B>M ip 10.0.0.2>10.0.0.101 tcp 8080>4000 SA");
+    expect_sent(TUNNEL_HOPS_BACK, 5, "B>M ip 10.0.0.200>10.0.0.101 tcp 81>4000 SA");
+    say(2, frame_text("B>M ip 10.0.0.2>10.0.0.101 tcp 8080>%u SA", port));
+    expect_sent(TUNNEL_HOPS_BACK, 6, "B>M ip 10.0.0.200>10.0.0.101 tcp 81>4000 SA");
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 10 2/0/6 M>02:ab:70:00:00:01 ip 10.0.0.101>10.0.0.200 tcp 4000>81 A");
+    expect_port(2, frame_text("L>B ip 10.0.0.101>10.0.0.2 tcp %u>8080 A", port));
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/0/5 M>02:ab:70:00:00:01 ip 10.0.0.101>10.0.0.200 tcp 4000>81 A");
+    expect_port(2, "L>B ip 10.0.0.101>10.0.0.2 tcp 4000>8080 A");
+    /* Its own network is what a client's host says. */
+    say(10, "J>S ip 10.0.1.1>10.0.0.200 tcp 4000>82 S");
+    expect_sent_from(10, 0, 10, "J>02:ab:70:00:00:02 ip 10.0.1.1>10.0.0.200 ttl=63 tcp 4000>82 S");
     all_ends();
 }
 
@@ -725,6 +756,7 @@ int main(void)
         CASE(a_client_of_another_host_is_served),
         CASE(what_hosts_send_is_looked_at),
         CASE(a_client_that_knows_the_member_itself),
+        CASE(clients_of_one_address_in_two_networks),
         CASE(two_listeners_and_one_member),
         CASE(a_refused_connection_leaves_no_name),
         CASE(a_closed_port_answers),
