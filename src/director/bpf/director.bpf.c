@@ -202,9 +202,13 @@ static __always_inline __u32 balance(struct xdp_md *ctx, struct packet *packet)
 
 PROGRAM int director(struct xdp_md *ctx)
 {
-    struct packet packet ON_STACK = {};
-    __u32 step = balance(ctx, &packet);
+    __u32 zero = 0, step;
+    struct packet *packet = packet_memory(&zero);
 
+    if (!packet)
+        return XDP_PASS;
+    __builtin_memset(packet, 0, sizeof(*packet));
+    step = balance(ctx, packet);
     if (step & STEP_DONE)
         return (int)(step & 0xff);
     count_drop(step);

@@ -30,6 +30,16 @@ struct packet {
     __u64 hash;                          /* Of what the scheduler goes by. */
 };
 
+/* Where the program has it: a whole chain of calls has 512 bytes of stack, and this is a quarter of it.  Each CPU's own; one packet is
+ * dealt with before the next. */
+#ifdef __bpf__
+TABLE_ARRAY(packets, BPF_MAP_TYPE_PERCPU_ARRAY, 0, struct packet);
+#define packet_memory(index) bpf_map_lookup_elem(&packets, index)
+#else
+static __thread struct packet native_packet;
+#define packet_memory(index) ((void)(index), &native_packet)
+#endif
+
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
