@@ -132,6 +132,9 @@ static int edit_server(const struct virtual_service *service, const struct ipvsa
     struct error error = {0};
     int result;
 
+    if (call->server.lower_threshold >
+        call->server.upper_threshold) /* IPVS looks at this before it looks for the server. */
+        return refuse_what_does_not_hold(-ERANGE, &error, refusal);
     if (!server)
         return refuse(refusal, "No such destination");
     edited = *server;

@@ -265,6 +265,8 @@ static void what_ipvsadm_has_no_word_for_stays(void **state)
     assert_int_equal(config->services[0].servers[0].weight, 1);
     assert_true(config->services[0].servers[0].inhibit_on_failure);
     assert_int_equal(config->services[0].servers[0].n_checks, 1);
+    must_not(config, "-e -t 192.0.2.1:80 -r 10.0.0.7 -x 1 -y 2", IPVSADM_FAILED, "Numerical result out of range");
+    must_not(config, "-e -t 192.0.2.1:80 -r 10.0.0.7 -x 2 -y 2", IPVSADM_FAILED, "No such destination");
     must(config, "-d -t 192.0.2.1:80 -r 10.0.0.1");
     must(config, "-D -t 192.0.2.1:80");
     assert_int_equal(config->n_services, 0);
