@@ -18,6 +18,26 @@
 #include "weft/base/util.h"
 
 #define PROGRAM_NAME "director"
+#define MAP_NAME "conn_slots" /* One that nobody else's program of that name has. */
+#define MAPS_MAX 64
+
+static bool has_our_map(int program_fd)
+{
+    uint32_t ids[MAPS_MAX], size = sizeof(struct bpf_prog_info);
+    struct bpf_prog_info info = {.nr_map_ids = MAPS_MAX, .map_ids = (uintptr_t)ids};
+    bool found = false;
+
+    if (bpf_obj_get_info_by_fd(program_fd, &info, &size) < 0)
+        return false;
+    for (uint32_t i = 0; i < MIN(info.nr_map_ids, MAPS_MAX) && !found; i++) {
+        struct bpf_map_info map = {0};
+        _cleanup_(closep) int fd = bpf_map_get_fd_by_id(ids[i]);
+
+        size = sizeof(map);
+        found = fd >= 0 && bpf_obj_get_info_by_fd(fd, &map, &size) == 0 && streq(map.name, MAP_NAME);
+    }
+    return found;
+}
 
 /* Is the program with that number a director's?  Then '*ret_fd' is it, to be closed. */
 static bool is_ours(uint32_t id, int *ret_fd)
@@ -28,7 +48,7 @@ static bool is_ours(uint32_t id, int *ret_fd)
 
     if (fd < 0)
         return false;
-    if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || strcmp(info.name, PROGRAM_NAME) != 0) {
+    if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || !streq(info.name, PROGRAM_NAME) || !has_our_map(fd)) {
         close(fd);
         return false;
     }
@@ -108,7 +128,7 @@ int lb_detach(uint32_t ifindex)
     LIBBPF_OPTS(bpf_xdp_attach_opts, options, .old_prog_fd = present.fd);
     result = bpf_xdp_detach((int)ifindex, present.flags | XDP_FLAGS_REPLACE, &options);
     close(present.fd);
-    return result;
+    return result < 0 ? result : 1;
 }
 
 int lb_no_gro(const char *interface)

@@ -11,7 +11,7 @@ enum lb_attachment { LB_ATTACH_NONE, LB_ATTACH_NATIVE, LB_ATTACH_GENERIC };
  * else's program is there; or -errno. */
 int lb_attach(uint32_t ifindex, int program_fd, enum lb_attachment *ret);
 
-/* Takes a director's program off, if there is one.  0 or -errno. */
+/* Takes a director's program off.  1; 0: there was none; or -errno. */
 int lb_detach(uint32_t ifindex);
 
 /* Turns off what glues packets together before the program sees them.  0 or -errno. */

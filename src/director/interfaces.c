@@ -17,10 +17,15 @@ static struct attached *find(struct director *director, const char *name)
 
 static bool has_family(const struct director_config *config, bool ipv6)
 {
-    for (size_t i = 0; i < config->n_services; i++)
-        for (size_t j = 0; j < config->services[i].n_servers; j++)
-            if (ip_is_v4(&config->services[i].servers[j].address) != ipv6)
+    for (size_t i = 0; i < config->n_services; i++) {
+        const struct virtual_service *service = &config->services[i];
+
+        for (size_t j = 0; j < service->n_servers; j++)
+            if (ip_is_v4(&service->servers[j].address) != ipv6)
                 return true;
+        if (service->has_sorry_server && ip_is_v4(&service->sorry_server.address) != ipv6)
+            return true;
+    }
     return false;
 }
 
@@ -70,8 +75,38 @@ static void attach_one(struct director *director, struct attached *attached)
     attached->error = 0;
 }
 
+static bool is_wanted(const struct director_config *config, const char *name)
+{
+    for (size_t i = 0; config && i < config->n_interfaces; i++)
+        if (streq(config->interfaces[i], name))
+            return true;
+    return false;
+}
+
+unsigned interfaces_clean(const struct director_config *config)
+{
+    struct if_nameindex *all = if_nameindex();
+    unsigned n = 0;
+
+    for (const struct if_nameindex *one = all; one && one->if_index; one++) {
+        int result = is_wanted(config, one->if_name) ? 0 : lb_detach(one->if_index);
+
+        if (result < 0)
+            log_error("interface %s: cannot take off the program of a director before: %s", one->if_name, strerror(-result));
+        else if (result)
+            log_info("interface %s: balances no more", one->if_name);
+        n += result > 0;
+    }
+    if (all)
+        if_freenameindex(all);
+    return n;
+}
+
 void interfaces_apply(struct director *director)
 {
+    if (!director->is_clean)
+        interfaces_clean(director->config);
+    director->is_clean = true;
     for (size_t i = 0; i < director->n_attached; i++)
         director->attached[i].seen = false;
     for (size_t i = 0; i < director->config->n_interfaces; i++) {
@@ -93,20 +128,8 @@ void interfaces_apply(struct director *director)
 
         if (attached->seen)
             continue;
-        if (attached->how != LB_ATTACH_NONE && lb_detach(attached->ifindex) == 0)
+        if (attached->how != LB_ATTACH_NONE && lb_detach(attached->ifindex) > 0)
             log_info("interface %s: balances no more", attached->name);
         *attached = director->attached[--director->n_attached];
     }
-}
-
-unsigned interfaces_detach(const struct director_config *config)
-{
-    unsigned n = 0;
-
-    for (size_t i = 0; i < config->n_interfaces; i++) {
-        uint32_t ifindex = if_nametoindex(config->interfaces[i]);
-
-        n += ifindex && lb_detach(ifindex) == 0;
-    }
-    return n;
 }

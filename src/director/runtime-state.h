@@ -38,7 +38,11 @@ struct director {
     int apply_error;           /* Of the last try; said once. */
     struct attached attached[DIRECTOR_INTERFACES_MAX];
     size_t n_attached;
-    size_t reach_service, reach_server; /* Whose turn it is to be resolved. */
+    bool is_clean;             /* What a director before left on other interfaces is off. */
+    size_t reach_service, reach_server; /* Whose turn it is to be resolved, */
+    bool reach_again;          /* and whether another round begins at once, */
+    struct ip_address *fresh;  /* after those that the last file brought. */
+    size_t n_fresh, next_fresh;
     uint64_t rates_ms;         /* When they were last taken, */
     uint64_t asked_ms;         /* and when somebody last wanted to know. */
 };
@@ -47,7 +51,13 @@ void director_schedule_reload(struct director *director);
 
 /* interfaces.c: the program onto those of the configuration, and off the others; what cannot be is logged and tried again. */
 void interfaces_apply(struct director *director);
-unsigned interfaces_detach(const struct director_config *config);
+/* Takes the program off all interfaces that are not the configuration's, whoever put it there; NULL: off all.  Returns off how many. */
+unsigned interfaces_clean(const struct director_config *config);
+
+/* resolver.c: the kernel keeps the way to all servers resolved, the sorry servers' too. */
+void resolver_start(struct director *director);
+void resolver_changed(struct director *director, const struct director_config *before); /* To director->config; 'before' may be NULL. */
+void resolver_again(struct director *director); /* All of them, soon. */
 
 /* report.c */
 json_t *director_answer(struct director *director, const json_t *request, struct error *error); /* A new reference; NULL with '*error'. */

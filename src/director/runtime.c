@@ -14,9 +14,6 @@
 #include "weft/director/runtime-state.h"
 
 #define RELOAD_DELAY_MS 30 /* More than LB_GRACE_MS; and what changes together is taken together. */
-#define REACH_TICK_MS 100
-#define REACH_AT_ONCE 200  /* Servers a tick. */
-#define REACH_REST_MS 10000 /* After all of them. */
 #define RATE_MS 2000
 #define RETRY_MS 2000 /* After tables that could not be written. */
 
@@ -125,9 +122,6 @@ static void apply_config(struct director *director)
     if (!director->tables)
         return;
     interfaces_apply(director);
-    director->reach_service = director->reach_server = 0;
-    uv_timer_set_repeat(&director->reach_timer, REACH_TICK_MS);
-    uv_timer_again(&director->reach_timer);
 }
 
 /* ---- the file --------------------------------------------------------------------------------------------------------------------- */
@@ -167,6 +161,7 @@ static void take_file(struct director *director)
     }
     director->config_error[0] = 0;
     director->config = config;
+    resolver_changed(director, before);
     if (before)
         log_info("%s: %zu services", director->options.config_path, config->n_services);
     director_config_free(before);
@@ -220,30 +215,7 @@ static int watch_file(struct director *director, struct error *error)
     return result < 0 ? error_set(error, result, "config", "cannot watch the folder of '%s': %s", director->options.config_path, uv_strerror(result)) : 0;
 }
 
-/* ---- the way to the servers --------------------------------------------------------------------------------------------------------- */
-
-/* A stretch of the servers each tick; then a rest. */
-static void resolve_some(uv_timer_t *timer)
-{
-    struct director *director = timer->data;
-
-    for (unsigned n = 0; n < REACH_AT_ONCE;) {
-        if (!director->config || director->reach_service >= director->config->n_services) {
-            director->reach_service = director->reach_server = 0;
-            uv_timer_set_repeat(timer, REACH_REST_MS);
-            return;
-        }
-        const struct virtual_service *service = &director->config->services[director->reach_service];
-        if (director->reach_server >= service->n_servers) {
-            director->reach_service++;
-            director->reach_server = 0;
-            continue;
-        }
-        reach_resolve(&service->servers[director->reach_server++].address);
-        n++;
-    }
-    uv_timer_set_repeat(timer, REACH_TICK_MS);
-}
+/* ---- the host's routes --------------------------------------------------------------------------------------------------------- */
 
 static int ignore(const struct nlmsghdr *message, void *context)
 {
@@ -257,6 +229,7 @@ static void routes_changed(uv_poll_t *poll, int status, int events)
 
     while (netlink_read(director->routes, ignore, NULL) == -ENOBUFS)
         ;
+    resolver_again(director);
     schedule(director);
 }
 
@@ -294,15 +267,14 @@ static void init_handles(struct director *director)
 {
     uv_loop_init(&director->loop);
     uv_timer_init(&director->loop, &director->reload_timer);
-    uv_timer_init(&director->loop, &director->reach_timer);
     uv_timer_init(&director->loop, &director->rate_timer);
     uv_timer_init(&director->loop, &director->retry_timer);
     director->retry_timer.data = director;
     uv_signal_init(&director->loop, &director->terminate);
     uv_signal_init(&director->loop, &director->interrupt);
     uv_signal_init(&director->loop, &director->hang_up);
-    director->reload_timer.data = director->reach_timer.data = director->rate_timer.data = director->hang_up.data = director;
-    uv_timer_start(&director->reach_timer, resolve_some, REACH_REST_MS, REACH_REST_MS);
+    director->reload_timer.data = director->rate_timer.data = director->hang_up.data = director;
+    resolver_start(director);
     uv_timer_start(&director->rate_timer, rate_tick, RATE_MS, RATE_MS);
     uv_signal_start(&director->terminate, stop, SIGTERM);
     uv_signal_start(&director->interrupt, stop, SIGINT);
@@ -343,6 +315,7 @@ static void end(struct director *director)
     applied_free(director->applied);
     lb_tables_close(director->tables);
     director_config_free(director->config);
+    free(director->fresh);
 }
 
 int director_run(const struct director_options *options, struct error *error)
@@ -377,11 +350,7 @@ int director_run(const struct director_options *options, struct error *error)
 
 int director_detach(const struct director_options *options, unsigned *ret_n, struct error *error)
 {
-    _cleanup_(director_config_freep) struct director_config *config = NULL;
-    int result = director_config_read(options->config_path, &config, error);
-
     lb_release();
-    if (result == 0)
-        *ret_n = interfaces_detach(config);
-    return result;
+    *ret_n = interfaces_clean(NULL);
+    return 0;
 }

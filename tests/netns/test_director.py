@@ -263,3 +263,37 @@ def test_detach_takes_the_program_off(lab):
     assert not lab.answers()
     lab.start()
     traffic(lab)
+
+
+def test_a_program_on_an_interface_that_the_file_no_longer_has_goes(lab):
+    """The file changes while no director runs: the next one, and detach, find the program all the same."""
+    set_services(lab, [service(both(4))])
+    traffic(lab)
+    director = lab.namespaces["director"]
+    assert lab.agent.stop() == 0
+    lab.write([service(both(4))], interfaces=["absent"])
+    assert "xdp" in director.ip("link", "show", "eth0")
+    lab.start()
+    lab.wait_for_text("interface eth0: balances no more")
+    assert "xdp" not in director.ip("link", "show", "eth0")
+    lab.write([service(both(4))])
+    lab.wait_for_text("interface eth0: balances, ")
+    assert lab.agent.stop() == 0
+    lab.config.write_text("{no JSON")
+    lab.detach()
+    assert "xdp" not in director.ip("link", "show", "eth0")
+    lab.write([service(both(4))])
+    lab.start()
+    traffic(lab)
+
+
+def test_a_sorry_server_answers_when_nobody_else_may(lab):
+    """It is nobody's server but this: its MAC must be known all the same."""
+    check = {"type": "tcp", "port": 9, "interval_ms": 50, "retry_delay_ms": 10, "timeout_ms": 60000}
+    director = lab.namespaces["director"]
+    lab.write([])
+    wait_for(lambda: not lab.ask()["services"], "the director to have no services")
+    director.ip("neigh", "flush", "dev", "eth0", "nud", "all")
+    lab.write([service([server(11, checks=[check])], sorry_server=server(12))])
+    wait_for(lambda: lab.answers(), f"the sorry server to answer; the director dropped {lab.ask('director-drops')}")
+    assert {lab.get()[0] for _ in range(5)} == {"s2"}
