@@ -28,7 +28,7 @@ static int ask(struct call *call, struct director_state *ret_state)
     if (result == -EBADMSG)
         error_set(&call->error, result, NULL, "the director at '%s' answered what is not understood", path);
     if (result == 0 && *ret_state->config_error)
-        fprintf(stderr, "weft: the director goes on with an earlier configuration: %s\n", ret_state->config_error);
+        fprintf(stderr, "weft: the director does not do all that the file says: %s\n", ret_state->config_error);
     return result;
 }
 

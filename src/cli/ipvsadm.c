@@ -16,12 +16,14 @@
 #include "weft/director/ipvsadm/arguments.h"
 #include "weft/director/ipvsadm/edit.h"
 #include "weft/director/ipvsadm/list.h"
+#include "weft/director/plan.h"
 #include "weft/director/socket.h"
 
 #define WORDS_MAX 64 /* Of a line of -R. */
 
 struct place {
     const char *config, *socket;
+    bool is_unchecked; /* What this director cannot do is written, too. */
 };
 
 static inline void json_free(json_t **json)
@@ -37,7 +39,10 @@ static int say_refusal(const struct ipvsadm_refusal *refusal)
 
 static int say_error(int code, const struct error *error)
 {
-    fprintf(stderr, "weft-ipvsadm: %s\n", *error->message ? error->message : strerror(-code));
+    bool names_field = !error->field[0] || strstr(error->message, error->field);
+
+    fprintf(stderr, "weft-ipvsadm: %s%s%s\n", names_field ? "" : error->field, names_field ? "" : ": ",
+            *error->message ? error->message : strerror(-code));
     return IPVSADM_FAILED;
 }
 
@@ -96,7 +101,7 @@ static int list_table(const struct place *place, const struct director_config *c
         is_known = false;
     }
     if (*state.config_error)
-        fprintf(stderr, "weft-ipvsadm: the director goes on with an earlier configuration: %s\n", state.config_error);
+        fprintf(stderr, "weft-ipvsadm: the director does not do all that the file says: %s\n", state.config_error);
     result = ipvsadm_list(stdout, config, is_known ? &state : NULL, call);
     director_state_clear(&state);
     if (result == -ENOENT)
@@ -189,6 +194,22 @@ static int apply(const struct place *place, struct director_config *config, cons
     return ipvsadm_edit(config, call, &refusal) < 0 ? say_refusal(&refusal) : 0;
 }
 
+/* What the director would leave out is not written; what it leaves out already does not keep other services from being changed, nor
+ * itself from being deleted. */
+static int check(const struct place *place, const struct director_config *config, const struct ipvsadm_call *call, struct error *error)
+{
+    int result = 0;
+
+    if (place->is_unchecked)
+        return 0;
+    if (call->command == IPVSADM_RESTORE)
+        return plan_check(config, error);
+    for (size_t i = 0; result == 0 && i < config->n_services; i++)
+        if (virtual_service_same_key(&call->service, &config->services[i]))
+            result = plan_check_service(&config->services[i], error);
+    return result;
+}
+
 /* Splits a line at blanks, in place; argv[0] is the program's name, whether the line begins with it or not. */
 static void split_line(char *line, char *program, char *argv[WORDS_MAX + 1])
 {
@@ -251,7 +272,9 @@ static int change(const struct place *place, char *program, const struct ipvsadm
         return say_error(-ENOMEM, &error);
     if (streq(before, after)) /* A director does not read anew what is the same. */
         return status;
-    result = director_config_write(place->config, config, &error);
+    result = check(place, config, call, &error);
+    if (result == 0)
+        result = director_config_write(place->config, config, &error);
     return result < 0 ? say_error(result, &error) : status;
 }
 
@@ -294,11 +317,27 @@ static const char *take_option(char **argv, const char *name, const char *usual)
     return value;
 }
 
+/* Takes NAME out of 'argv'; returns whether it was there. */
+static bool take_flag(char **argv, const char *name)
+{
+    bool found = false;
+    char **out = argv;
+
+    for (; *argv; argv++)
+        if (streq(*argv, name))
+            found = true;
+        else
+            *out++ = *argv;
+    *out = NULL;
+    return found;
+}
+
 int main(int argc, char **argv)
 {
     const struct place place = {
         .config = take_option(argv, "--config", DIRECTOR_CONFIG_PATH),
         .socket = take_option(argv, "--socket", DIRECTOR_SOCKET_PATH),
+        .is_unchecked = take_flag(argv, "--unchecked"),
     };
     int status = run(&place, argv);
 

@@ -1,6 +1,7 @@
 #include "weft/director/plan.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 
 struct plan *plan_new(const struct director_config *config)
@@ -15,8 +16,12 @@ struct plan *plan_new(const struct director_config *config)
         return NULL;
     for (size_t i = 0; i < config->n_services; i++) {
         const struct virtual_service *service = &config->services[i];
-        struct planned_service *planned = &plan->services[plan->n_services++];
+        struct planned_service *planned = &plan->services[plan->n_services];
+        struct error ignored = {0};
 
+        if (plan_check_service(service, &ignored) < 0)
+            continue;
+        plan->n_services++;
         planned->service = service;
         planned->servers = calloc(service->n_servers + 1, sizeof(*planned->servers));
         if (!planned->servers)
@@ -51,6 +56,8 @@ static int check_server(const struct virtual_service *service, const struct real
 
     if (server->forwarding == FORWARD_FULL_NAT)
         return refuse(error, "forwarding", forwarding_name(server->forwarding));
+    if (is_nat && service->protocol == IPPROTO_SCTP && server->port && server->port != service->port)
+        return error_set(error, -EOPNOTSUPP, "port", "'%u' is not supported by this director: 'nat' leaves SCTP's ports as they are", server->port);
     if (is_nat && ip_is_v4(&server->address) == service->ipv6)
         return error_set(error, -EOPNOTSUPP, "forwarding", "'nat' between IPv4 and IPv6 is not supported by this director");
     if (is_nat && service->one_packet)
@@ -64,7 +71,7 @@ static int check_server(const struct virtual_service *service, const struct real
     return 0;
 }
 
-static int check_service(const struct virtual_service *service, struct error *error)
+int plan_check_service(const struct virtual_service *service, struct error *error)
 {
     char value[40];
 
@@ -95,7 +102,7 @@ static int check_service(const struct virtual_service *service, struct error *er
 int plan_check(const struct director_config *config, struct error *error)
 {
     for (size_t i = 0; i < config->n_services; i++)
-        if (check_service(&config->services[i], error) < 0) {
+        if (plan_check_service(&config->services[i], error) < 0) {
             error_prefix_field(error, "services[%zu]", i);
             return -EOPNOTSUPP;
         }

@@ -19,16 +19,19 @@ struct planned_service {
 
 struct plan {
     const struct director_config *config;
-    struct planned_service *services; /* As the configuration has them. */
+    struct planned_service *services; /* In the configuration's order. */
     size_t n_services;
 };
 
-/* Everything as configured, the sorry servers unused.  NULL without memory.  'config' must outlive the plan. */
+/* Everything as configured, the sorry servers unused; without the services that plan_check_service refuses.  NULL without memory.  'config' must
+ * outlive the plan. */
 struct plan *plan_new(const struct director_config *config);
 void plan_free(struct plan *plan);
 DEFINE_CLEANUP(struct plan *, plan_free);
 
-/* Can the tables express it?  0; or -EOPNOTSUPP with '*error' naming field and value of what this director cannot do. */
+/* Can the tables express it?  0; or -EOPNOTSUPP with '*error' naming field and value of what this director cannot do: of the first service that
+ * is refused, or of this one. */
 int plan_check(const struct director_config *config, struct error *error);
+int plan_check_service(const struct virtual_service *service, struct error *error);
 
 #endif

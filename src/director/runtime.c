@@ -81,7 +81,8 @@ static int fill_tables(struct director *director, const struct plan *plan, struc
 static void plan_by_health(struct plan *plan, const struct director_health *health)
 {
     for (size_t i = 0; i < plan->n_services; i++) {
-        const struct judged_service *judged = director_health_service(health, i);
+        size_t index = (size_t)(plan->services[i].service - plan->config->services);
+        const struct judged_service *judged = director_health_service(health, index);
 
         for (size_t j = 0; j < plan->services[i].n_servers; j++) { /* The sorry server is the last in both. */
             plan->services[i].servers[j].is_used = judged->servers[j].is_used;
@@ -132,20 +133,18 @@ static int read_config(struct director *director, struct director_config **ret, 
     int result = director_config_read(director->options.config_path, &config, error);
 
     if (result == 0)
-        result = plan_check(config, error);
-    if (result == 0)
         *ret = TAKE_PTR(config);
     return result;
 }
 
-static void say_refusal(struct director *director, const struct error *error)
+static void say_refusal(struct director *director, const struct error *error, const char *consequence)
 {
     char text[sizeof(director->config_error)];
 
     bool names_field = !error->field[0] || strstr(error->message, error->field); /* The file's reader says it all, and the path. */
     snprintf(text, sizeof(text), "%s%s%.300s", names_field ? "" : error->field, names_field ? "" : ": ", error->message);
     if (!streq(text, director->config_error))
-        log_error("%s%s", text, director->config ? "; what was there before goes on" : "");
+        log_error("%s%s", text, consequence);
     string_copy(director->config_error, sizeof(director->config_error), text);
 }
 
@@ -155,11 +154,14 @@ static void take_file(struct director *director)
     struct error error = {0};
 
     if (read_config(director, &config, &error) < 0 || !config || director_health_set(director->health, config, &error) < 0) {
-        say_refusal(director, &error);
+        say_refusal(director, &error, director->config ? "; what was there before goes on" : "");
         director_config_free(config);
         return;
     }
-    director->config_error[0] = 0;
+    if (plan_check(config, &error) < 0)
+        say_refusal(director, &error, "; the service is left out, the others are balanced");
+    else
+        director->config_error[0] = 0;
     director->config = config;
     resolver_changed(director, before);
     if (before)

@@ -26,13 +26,32 @@ def read(path):
 
 def run(program, config, text):
     arguments, _, typed = text.partition("<<<")
-    done = subprocess.run([program, "--config", config, "--socket", "/nonexistent", *arguments.split()], capture_output=True, text=True,
+    done = subprocess.run([program, "--config", config, "--socket", "/nonexistent", "--unchecked", *arguments.split()], capture_output=True, text=True,
                           input=typed.strip().replace("\\n", "\n") + "\n", timeout=60)
     said = [f"! {line}" for line in done.stderr.splitlines() if not line.startswith("weft-ipvsadm: ")]
     out = done.stdout.splitlines()
     if arguments.startswith("-S"):
         out = [re.sub(r" -[xy] \d+", "", line) for line in out]
     return out + said + [f"rc {done.returncode}"]
+
+
+def refuses(program, config):
+    """Without --unchecked what the director would leave out is refused, and not written."""
+    def call(*arguments, text=""):
+        done = subprocess.run([program, "--config", config, *arguments], capture_output=True, text=True, input=text, timeout=60)
+        return done.returncode, done.stderr
+    good = ("-A", "-t", "192.0.2.1:80", "-s", "rr")
+    add = ("-a", "-t", "192.0.2.1:80", "-r", "10.0.0.1:80", "-g")
+    bad = ("-a", "--sctp-service", "192.0.2.2:80", "-r", "10.0.0.2:81", "-m")
+    got = [call(*good)[0], call(*add)[0], call("-A", "--sctp-service", "192.0.2.2:80", "-s", "rr")[0]]
+    status, said = call(*bad)
+    restored = call("-R", text=" ".join(bad) + "\n")
+    with open(config) as file:
+        written = file.read()
+    if got == [0, 0, 0] and status and restored[0] and "servers[0].port: '81'" in said and "10.0.0.2" not in written and "10.0.0.1" in written:
+        return True
+    print("what the director does not do is not refused:", got, status, said, restored, written)
+    return False
 
 
 def main(program, transcript):
@@ -46,6 +65,7 @@ def main(program, transcript):
             if got != expected:
                 different += 1
                 print(f"$ {text}", *difflib.unified_diff(expected, got, "ipvsadm", "weft-ipvsadm", lineterm=""), sep="\n")
+        different += not refuses(program, os.path.join(folder, "checked.conf"))
     print(f"{len(cases)} commands, {different} differ")
     return 1 if different or len(cases) < 300 else 0
 

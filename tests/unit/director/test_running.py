@@ -63,7 +63,7 @@ def main(weft, ipvsadm):
         files = ["--config", config, "--socket", path]
 
         status, out, said = run(ipvsadm, *files, "-L", "-n")
-        check((status, said), (0, "weft-ipvsadm: the director goes on with an earlier configuration: services[1]: no\n"))
+        check((status, said), (0, "weft-ipvsadm: the director does not do all that the file says: services[1]: no\n"))
         check(out.splitlines()[3:], ["TCP  192.0.2.1:80 wlc",
                                      "  -> 10.0.0.1:80                  Route   3      7          8         ",
                                      "  -> 10.0.0.3:80                  Route   0      7          8         "])
