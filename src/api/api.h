@@ -5,6 +5,7 @@
  *   identity users, projects, roles, tokens       (identity.h)
  *   hosts    agents: credentials, status, streams (hosts.h)
  *   networking  the Networking v2.0 resources     (networking.h)
+ *   balancing   the Load-Balancer v2 resources    (balancing.h)
  *
  * All of them live on one libuv loop and one thread; only the store and password hashing have threads of their own. */
 #ifndef WEFT_API_API_H
@@ -22,6 +23,7 @@ struct replica;
 struct identity;
 struct hosts;
 struct networking;
+struct balancing;
 struct commits;
 
 struct api {
@@ -36,6 +38,7 @@ struct api {
     struct identity *identity;
     struct hosts *hosts;
     struct networking *networking;
+    struct balancing *balancing;
     bool no_auth; /* Everybody is the administrator; only on a loopback address. */
 };
 

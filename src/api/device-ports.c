@@ -21,6 +21,8 @@ bool port_is_managed(const struct replica *replica, const struct port *port)
 
     if (streq(owner, DEVICE_ROUTER_INTERFACE) || streq(owner, DEVICE_ROUTER_GATEWAY))
         return replica_get(replica, RESOURCE_ROUTER, text_of(port->device_id)) != NULL;
+    if (streq(owner, DEVICE_LOAD_BALANCER))
+        return port_load_balancer_id(port) && replica_get(replica, RESOURCE_LOAD_BALANCER, port_load_balancer_id(port));
     return streq(owner, DEVICE_FLOATING_IP) && replica_get(replica, RESOURCE_FLOATING_IP, text_of(port->device_id)) != NULL;
 }
 
@@ -45,7 +47,7 @@ int port_check_managed(struct change *change)
             return 0;
         return error_set_type(change->error, -EBUSY, "DeviceIDNotOwnedByTenant", "device_id",
                               "'%s' is the id of a %s, which makes its ports itself", after->device_id,
-                              port_is_floating_ip(after) ? "floating IP" : "router");
+                              port_is_floating_ip(after) ? "floating IP" : port_load_balancer_id(after) ? "load balancer" : "router");
     }
     if (!streq(text_of(before->device_id), text_of(after->device_id)))
         field = "device_id";

@@ -36,7 +36,8 @@ json_t *catalogue(struct request *request)
     static const struct {
         const char *id, *type, *name, *path;
     } services[] = {{"10000000000000000000000000000001", "network", "neutron", ""},
-                    {"10000000000000000000000000000002", "identity", "keystone", "/identity"}};
+                    {"10000000000000000000000000000002", "identity", "keystone", "/identity"},
+                    {"10000000000000000000000000000003", "load-balancer", "octavia", "/load-balancer"}};
     static const char *const interfaces[] = {"public", "internal", "admin"};
     json_t *list = json_array();
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "weft/api/api.h"
+#include "weft/api/balancing.h"
 #include "weft/api/commits.h"
 #include "weft/api/hosts.h"
 #include "weft/api/identity.h"
@@ -22,7 +23,7 @@
 
 static struct settings {
     char *listen, *store, *public_url, *metrics_listen, *bootstrap_file, *log_level, *tls_certificate, *tls_key;
-    uint64_t token_seconds, password_operations, password_memory_kib;
+    uint64_t token_seconds, password_operations, password_memory_kib, balance_drain_seconds;
     bool no_auth;
 } settings;
 
@@ -37,6 +38,8 @@ static const struct option_spec options[] = {
     {"token-seconds", OPTION_NUMBER, &settings.token_seconds, "N", "how long a token lives (3600)"},
     {"password-operations", OPTION_NUMBER, &settings.password_operations, "N", "argon2id passes for new passwords (3)"},
     {"password-memory-kib", OPTION_NUMBER, &settings.password_memory_kib, "N", "argon2id memory for new passwords (12288)"},
+    {"balance-drain-seconds", OPTION_NUMBER, &settings.balance_drain_seconds, "N",
+     "how long members of weight 0 keep the flows that they have; 0: as long as these last (0)"},
     {"no-auth", OPTION_FLAG, &settings.no_auth, NULL, "everybody is the administrator; only on a loopback address"},
     {"log-level", OPTION_STRING, &settings.log_level, "LEVEL", "error, warning, info (default) or debug"},
     {NULL},
@@ -126,6 +129,8 @@ static int start(struct api *api, struct error *error)
     if (r == 0)
         r = networking_new(api, &api->networking);
     if (r == 0)
+        r = balancing_new(api, &(struct balancing_options){.drain_s = (int64_t)settings.balance_drain_seconds}, &api->balancing);
+    if (r == 0)
         r = replica_start(api->replica, error);
     if (r == 0)
         r = identity_bootstrap(api->identity, error);
@@ -206,6 +211,7 @@ int main(int argc, char **argv)
         commits_free(api.commits);
     if (api.networking)
         networking_stop(api.networking);
+    balancing_stop(api.balancing);
     hosts_free(api.hosts);
     identity_free(api.identity);
     replica_free(api.replica);
@@ -213,6 +219,7 @@ int main(int argc, char **argv)
         uv_close((uv_handle_t *)&signals[i], NULL);
     uv_run(&loop, UV_RUN_DEFAULT);
     uv_loop_close(&loop);
+    balancing_free(api.balancing);
     networking_free(api.networking);
     service_clear(&api);
     options_clear(options);

@@ -123,15 +123,15 @@ static const struct route routes[] = {
     {"PUT", "/v2.0/log/logs/{id}", POLICY_ADMIN, resource_update, &network_log_resource, 0},
     {"DELETE", "/v2.0/log/logs/{id}", POLICY_ADMIN, resource_delete, &network_log_resource, 0},
     {"GET", "/weft/v1/routers/{id}/snat", POLICY_ADMIN, show_snat, NULL, 0},
-    {"GET", "/v2.0/quotas", POLICY_ADMIN, quotas_list, NULL, 0},
+    {"GET", "/v2.0/quotas", POLICY_ADMIN, quotas_list, &quota_networking, 0},
     {"GET", "/v2.0/quotas/tenant", POLICY_PROJECT, quotas_whose, NULL, 0},
     {"GET", "/v2.0/quotas/project", POLICY_PROJECT, quotas_whose, NULL, 0},
-    {"GET", "/v2.0/quotas/{project}", POLICY_PROJECT, quotas_show, NULL, 0},
-    {"GET", "/v2.0/quotas/{project}/default", POLICY_PROJECT, quotas_show_default, NULL, 0},
-    {"GET", "/v2.0/quotas/{project}/details", POLICY_PROJECT, quotas_show_details, NULL, 0},
-    {"GET", "/v2.0/quotas/{project}/details.json", POLICY_PROJECT, quotas_show_details, NULL, 0},
-    {"PUT", "/v2.0/quotas/{project}", POLICY_ADMIN, quotas_update, NULL, 0},
-    {"DELETE", "/v2.0/quotas/{project}", POLICY_ADMIN, quotas_delete, NULL, 0},
+    {"GET", "/v2.0/quotas/{project}", POLICY_PROJECT, quotas_show, &quota_networking, 0},
+    {"GET", "/v2.0/quotas/{project}/default", POLICY_PROJECT, quotas_show_default, &quota_networking, 0},
+    {"GET", "/v2.0/quotas/{project}/details", POLICY_PROJECT, quotas_show_details, &quota_networking, 0},
+    {"GET", "/v2.0/quotas/{project}/details.json", POLICY_PROJECT, quotas_show_details, &quota_networking, 0},
+    {"PUT", "/v2.0/quotas/{project}", POLICY_ADMIN, quotas_update, &quota_networking, 0},
+    {"DELETE", "/v2.0/quotas/{project}", POLICY_ADMIN, quotas_delete, &quota_networking, 0},
 };
 
 static void show_versions(struct request *request)
@@ -192,6 +192,11 @@ static void changed(const struct replica_change *change, void *context)
     case RESOURCE_FIREWALL_GROUP:
     case RESOURCE_FIREWALL_POLICY:
     case RESOURCE_FIREWALL_RULE:
+    case RESOURCE_LOAD_BALANCER:
+    case RESOURCE_LISTENER:
+    case RESOURCE_POOL:
+    case RESOURCE_POOL_MEMBER:
+    case RESOURCE_HEALTH_MONITOR:
         break;
     default:
         return;
@@ -289,7 +294,8 @@ int networking_new(struct api *api, struct networking **ret_networking)
         (r = replica_follow(api->replica, SECURITY_TEMPLATES_KEY, templates_changed, networking)) < 0 ||
         (r = replica_follow(api->replica, QUARANTINE_PREFIX, quarantine_changed, networking->quarantine)) < 0 ||
         (r = replica_follow(api->replica, TURN_PREFIX, turns_changed, networking->turns)) < 0 ||
-        (r = replica_follow(api->replica, QUOTA_LIMITS_PREFIX, quota_limits_changed, networking->quota)) < 0)
+        (r = replica_follow(api->replica, quota_networking.prefix, quota_limits_changed, networking->quota)) < 0 ||
+        (r = replica_follow(api->replica, quota_load_balancing.prefix, quota_limits_changed, networking->quota)) < 0)
         return r;
     networking->listener.change = changed;
     networking->listener.commit = committed;

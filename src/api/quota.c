@@ -13,11 +13,14 @@
 #include "weft/base/uuid.h"
 #include "weft/model/range-set.h"
 
-const enum resource_kind quota_kinds[] = {RESOURCE_NETWORK, RESOURCE_SUBNET, RESOURCE_SUBNET_POOL, RESOURCE_ADDRESS_SCOPE, RESOURCE_PORT, RESOURCE_ROUTER,
+static const enum resource_kind networking_kinds[] = {RESOURCE_NETWORK, RESOURCE_SUBNET, RESOURCE_SUBNET_POOL, RESOURCE_ADDRESS_SCOPE, RESOURCE_PORT, RESOURCE_ROUTER,
                                           RESOURCE_FLOATING_IP,
                                           RESOURCE_PORT_FORWARDING, RESOURCE_SECURITY_GROUP, RESOURCE_SECURITY_GROUP_RULE, RESOURCE_ADDRESS_GROUP,
                                           RESOURCE_FIREWALL_GROUP, RESOURCE_FIREWALL_POLICY, RESOURCE_FIREWALL_RULE};
-const size_t quota_n_kinds = ARRAY_SIZE(quota_kinds);
+static const enum resource_kind load_balancing_kinds[] = {RESOURCE_LOAD_BALANCER, RESOURCE_LISTENER, RESOURCE_POOL, RESOURCE_POOL_MEMBER,
+                                                          RESOURCE_HEALTH_MONITOR};
+const struct quota_group quota_networking = {"quota/limits/", networking_kinds, ARRAY_SIZE(networking_kinds), 0};
+const struct quota_group quota_load_balancing = {"quota/lb-limits/", load_balancing_kinds, ARRAY_SIZE(load_balancing_kinds), 1};
 
 /* Neutron's, where it has one and it is finite (that of subnet pools is not). */
 static const struct quota_limits defaults = {
@@ -35,9 +38,9 @@ static const struct quota_limits defaults = {
 struct account {
     struct hashmap_node by_project;
     char project_id[64];
-    bool has_limits;
-    uint64_t limits_revision;
-    struct quota_limits limits;
+    bool has_limits[QUOTA_N_GROUPS];
+    uint64_t limits_revision[QUOTA_N_GROUPS];
+    struct quota_limits limits; /* Defaults, but for the groups that have some. */
     struct units {
         struct range_set held, reserved;
         uint32_t start; /* Where to look for a free one. */
@@ -90,6 +93,7 @@ static struct account *account_get(struct quota *quota, const char *project_id)
 
     if (account || !(account = calloc(1, sizeof(*account))))
         return account;
+    account->limits = defaults;
     string_copy(account->project_id, sizeof account->project_id, project_id);
     if (hashmap_insert(&quota->accounts, &account->by_project, account->project_id, strlen(account->project_id)) < 0) {
         free(account);
@@ -100,7 +104,7 @@ static struct account *account_get(struct quota *quota, const char *project_id)
 
 static void account_release(struct quota *quota, struct account *account)
 {
-    if (account->has_limits)
+    if (account->has_limits[0] || account->has_limits[1])
         return;
     for (int kind = 0; kind < RESOURCE_N_KINDS; kind++)
         if (account->units[kind].held.n_values || account->units[kind].reserved.n_values)
@@ -118,22 +122,22 @@ struct quota_limits quota_of(const struct quota *quota, const char *project_id)
 {
     const struct account *account = account_find(quota, project_id);
 
-    return account && account->has_limits ? account->limits : defaults;
+    return account ? account->limits : defaults;
 }
 
-uint64_t quota_limits_revision(const struct quota *quota, const char *project_id)
+uint64_t quota_limits_revision(const struct quota *quota, const struct quota_group *group, const char *project_id)
 {
     const struct account *account = account_find(quota, project_id);
 
-    return account && account->has_limits ? account->limits_revision : 0;
+    return account && account->has_limits[group->number] ? account->limits_revision[group->number] : 0;
 }
 
-void quota_foreach(const struct quota *quota, void (*visit)(const char *project_id, const struct quota_limits *limits, void *context),
+void quota_foreach(const struct quota *quota, const struct quota_group *group, void (*visit)(const char *project_id, const struct quota_limits *limits, void *context),
                    void *context)
 {
     HASHMAP_FOREACH (node, &quota->accounts) {
         const struct account *account = CONTAINER_OF(node, struct account, by_project);
-        if (account->has_limits)
+        if (account->has_limits[group->number])
             visit(account->project_id, &account->limits, context);
     }
 }
@@ -144,11 +148,11 @@ const char *quota_unit_key(const char *project_id, enum resource_kind kind, uint
     return key;
 }
 
-int quota_limits_key(const char *project_id, char key[QUOTA_KEY_SIZE])
+int quota_limits_key(const struct quota_group *group, const char *project_id, char key[QUOTA_KEY_SIZE])
 {
     if (!*project_id || strlen(project_id) >= sizeof(((struct object *)NULL)->project_id) || strchr(project_id, '/'))
         return -EINVAL;
-    snprintf(key, QUOTA_KEY_SIZE, QUOTA_LIMITS_PREFIX "%s", project_id);
+    snprintf(key, QUOTA_KEY_SIZE, "%s%s", group->prefix, project_id);
     return 0;
 }
 
@@ -246,13 +250,17 @@ void quota_object_changed(struct quota *quota, const struct object *before, cons
 void quota_limits_changed(const struct store_item *item, void *context)
 {
     struct quota *quota = context;
-    const char *project_id = item->key + strlen(QUOTA_LIMITS_PREFIX);
+    const struct quota_group *group = strncmp(item->key, quota_networking.prefix, strlen(quota_networking.prefix)) == 0 ? &quota_networking
+                                                                                                                       : &quota_load_balancing;
+    const char *project_id = item->key + strlen(group->prefix);
     struct account *account;
     json_t *json, *value;
 
     if (!item->value) {
         if ((account = account_find(quota, project_id))) {
-            account->has_limits = false;
+            account->has_limits[group->number] = false;
+            for (size_t i = 0; i < group->n_kinds; i++)
+                account->limits.limits[group->kinds[i]] = defaults.limits[group->kinds[i]];
             account_release(quota, account);
         }
         return;
@@ -262,12 +270,12 @@ void quota_limits_changed(const struct store_item *item, void *context)
     if (!json_is_object(json) || !account) {
         log_error("the quota of project %s cannot be read: the default holds", project_id);
     } else {
-        account->has_limits = true;
-        account->limits_revision = item->modify_revision;
-        account->limits = defaults;
-        for (size_t i = 0; i < quota_n_kinds; i++)
-            if (json_is_integer(value = json_object_get(json, resource_name(quota_kinds[i]))))
-                account->limits.limits[quota_kinds[i]] = json_integer_value(value);
+        account->has_limits[group->number] = true;
+        account->limits_revision[group->number] = item->modify_revision;
+        for (size_t i = 0; i < group->n_kinds; i++) {
+            value = json_object_get(json, resource_name(group->kinds[i]));
+            account->limits.limits[group->kinds[i]] = json_is_integer(value) ? json_integer_value(value) : defaults.limits[group->kinds[i]];
+        }
     }
     json_decref(json);
 }

@@ -19,7 +19,16 @@ struct quota;
 struct replica;
 
 #define QUOTA_KEY_SIZE 160
-#define QUOTA_LIMITS_PREFIX "quota/limits/"
+
+/* Limits are two APIs' business, each with keys of its own. */
+struct quota_group {
+    const char *prefix;                /* "quota/limits/": a project's are behind it. */
+    const enum resource_kind *kinds;   /* In the order they are shown. */
+    size_t n_kinds;
+    unsigned number;
+};
+#define QUOTA_N_GROUPS 2
+extern const struct quota_group quota_networking, quota_load_balancing;
 
 struct quota_limits {
     int64_t limits[RESOURCE_N_KINDS]; /* -1: none. */
@@ -29,22 +38,18 @@ int quota_new(struct quota **ret_quota);
 void quota_free(struct quota *quota);
 DEFINE_CLEANUP(struct quota *, quota_free);
 
-/* The limited resources, in the order they are shown. */
-extern const enum resource_kind quota_kinds[];
-extern const size_t quota_n_kinds;
-
 struct quota_limits quota_defaults(const struct quota *quota);
 struct quota_limits quota_of(const struct quota *quota, const char *project_id);
 
 /* Of the transaction that wrote the project's own limits; 0 while it has none. */
-uint64_t quota_limits_revision(const struct quota *quota, const char *project_id);
+uint64_t quota_limits_revision(const struct quota *quota, const struct quota_group *group, const char *project_id);
 
 /* The projects with limits of their own, in no order. */
-void quota_foreach(const struct quota *quota, void (*visit)(const char *project_id, const struct quota_limits *limits, void *context),
+void quota_foreach(const struct quota *quota, const struct quota_group *group, void (*visit)(const char *project_id, const struct quota_limits *limits, void *context),
                    void *context);
 
 const char *quota_unit_key(const char *project_id, enum resource_kind kind, uint32_t unit, char key[QUOTA_KEY_SIZE]);
-int quota_limits_key(const char *project_id, char key[QUOTA_KEY_SIZE]); /* -EINVAL for a project that cannot be one. */
+int quota_limits_key(const struct quota_group *group, const char *project_id, char key[QUOTA_KEY_SIZE]); /* -EINVAL for a project that cannot be one. */
 
 /* Takes a unit for one more object.  '*ret_unit' is 0 when none is needed.  0, -ENOSPC over the limit, -ENOMEM. */
 int quota_reserve(struct quota *quota, const struct replica *replica, const char *project_id, enum resource_kind kind,
@@ -54,6 +59,6 @@ void quota_collided(struct quota *quota, const char *project_id, enum resource_k
 uint64_t quota_reserved(const struct quota *quota, const char *project_id, enum resource_kind kind); /* Requests under way. */
 
 void quota_object_changed(struct quota *quota, const struct object *before, const struct object *after);
-void quota_limits_changed(const struct store_item *item, void *quota); /* For replica_follow of QUOTA_LIMITS_PREFIX. */
+void quota_limits_changed(const struct store_item *item, void *quota); /* For replica_follow of the groups' prefixes. */
 
 #endif

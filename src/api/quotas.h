@@ -7,6 +7,7 @@
 void quotas_list(struct request *request);
 void quotas_show(struct request *request);
 void quotas_show_default(struct request *request);
+void quotas_show_defaults(struct request *request); /* As Octavia asks: of no project. */
 void quotas_show_details(struct request *request);
 void quotas_update(struct request *request);
 void quotas_delete(struct request *request);

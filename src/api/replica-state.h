@@ -6,7 +6,7 @@
 
 #include "weft/api/replica-index.h"
 
-#define MAX_FOLLOWS 8
+#define MAX_FOLLOWS 16
 
 /* One object. */
 struct entry {

@@ -264,14 +264,15 @@ void resource_new_id(const struct request *request, struct object *object)
     while (object->kind == RESOURCE_PORT && replica_port_by_tap(request_api(request)->replica, object->id));
 }
 
-static int create_one(struct plan *plan, struct request *request, const json_t *json, struct error *error)
+static int create_one(struct plan *plan, struct request *request, const struct resource *resource, const struct object *owner, const json_t *json,
+                      const struct object **ret_object, struct error *error)
 {
-    const struct resource *resource = resource_of(request);
     struct change change = {
         .request = request,
         .networking = request_api(request)->networking,
         .plan = plan,
         .resource = resource,
+        .owner = owner,
         .after = object_new(resource->schema->kind),
         .error = error,
     };
@@ -282,14 +283,42 @@ static int create_one(struct plan *plan, struct request *request, const json_t *
     resource_new_id(request, change.after);
     if ((r = plan_create(plan, change.after)) < 0)
         return r;
+    if (owner)
+        string_copy(change.after->project_id, sizeof change.after->project_id, owner->project_id);
     if ((r = decode(&change, json)) < 0 || (r = set_project(&change)) < 0)
         return r;
     if ((r = resource->create(&change)) < 0)
         return r;
     r = plan_reserve_quota(plan, change.after);
+    if (r == -ENOSPC && resource->quota_title)
+        return error_set_type(error, -EPERM, "QuotaException", NULL, "Quota has been met for resources: %s", resource->quota_title);
     if (r == -ENOSPC)
         return error_set_type(error, -EBUSY, "OverQuota", NULL, "Quota exceeded for resources: ['%s'].", resource->schema->name);
+    if (r == 0 && ret_object)
+        *ret_object = change.after;
     return r;
+}
+
+int change_create_part(struct change *change, const struct resource *resource, const struct object *owner, const json_t *json,
+                       const struct object **ret_object)
+{
+    return create_one(change->plan, change->request, resource, owner, json, ret_object, change->error);
+}
+
+int change_update_part(struct change *change, const struct resource *resource, const struct object *before, const json_t *json)
+{
+    struct change part = {
+        .request = change->request,
+        .networking = change->networking,
+        .plan = change->plan,
+        .resource = resource,
+        .before = before,
+        .after = plan_edit(change->plan, before),
+        .error = change->error,
+    };
+    int r = part.after ? decode(&part, json) : -ENOMEM;
+
+    return r == 0 ? resource->update(&part) : r;
 }
 
 /* The body's list of new objects; NULL when it is of one.  A resource may be called the same in both. */
@@ -363,10 +392,10 @@ void resource_create(struct request *request)
     }
     snprintf(where, sizeof where, "%s", name);
     if (one)
-        r = create_one(plan, request, one, &error);
+        r = create_one(plan, request, resource, NULL, one, NULL, &error);
     for (size_t i = 0; many && i < json_array_size(many) && r == 0 && !plan_has_failed(plan); i++) {
         snprintf(where, sizeof where, "%s[%zu]", collection, i);
-        r = create_one(plan, request, json_array_get(many, i), &error);
+        r = create_one(plan, request, resource, NULL, json_array_get(many, i), NULL, &error);
     }
     if (r < 0)
         change_fail(request, r, &error, where);

@@ -39,6 +39,7 @@ struct change {
     struct networking *networking;
     struct plan *plan;
     const struct resource *resource;
+    const struct object *owner;  /* Of a part of something that the same request creates: that (change_create_part).  Else NULL. */
     const struct object *before; /* NULL when created. */
     struct object *after;        /* NULL when deleted. */
     uint64_t given;              /* Bit i: row i of the attribute table was in the body. */
@@ -54,6 +55,7 @@ struct resource {
     const struct indexed_filter *indexed_filters; /* The same; may be NULL. */
     const char *not_found;                    /* "PortNotFound" */
     const char *title;                        /* "Port": begins "Port X could not be found." */
+    const char *quota_title;                  /* Of load balancing: what its quota is called; such a refusal is 403.  NULL: as Neutron says it. */
 
     /* Of a resource inside another one: its routes have {parent} for that one's id.  Who sees that one sees these too. */
     const struct resource *parent;
@@ -112,6 +114,14 @@ int change_check_network_owner(struct change *change, const struct network *netw
 
 /* The network called 'id' as this request may see it; NULL with the error NetworkNotFound. */
 const struct network *change_find_network(struct change *change, const char *id);
+
+/* Creates what the body of 'change' holds inside: as a request of its own would, in the same plan and for the same project.  'json' may be changed.
+ * The error's field is inside the part. */
+int change_create_part(struct change *change, const struct resource *resource, const struct object *owner, const json_t *json,
+                       const struct object **ret_object);
+
+/* A change of something else in the same plan, as an update of it would make it. */
+int change_update_part(struct change *change, const struct resource *resource, const struct object *before, const json_t *json);
 
 void resource_new_id(const struct request *request, struct object *object); /* Of an object that is made beside the path's. */
 

@@ -83,7 +83,7 @@ static bool speaks_keystone(const struct request *request)
 }
 
 /* In the form of the API that was called: {"NeutronError": {"type", "message", "detail"}}, under /identity and /v3
- * {"error": {"code", "title", "message"}}. */
+ * {"error": {"code", "title", "message"}}, under /load-balancer {"faultcode", "faultstring", "debuginfo"}. */
 static json_t *fail_body(struct request *request, int status, const char *type, const char *message)
 {
     if (status == HTTP_UNAUTHORIZED) {
@@ -95,6 +95,8 @@ static json_t *fail_body(struct request *request, int status, const char *type, 
     /* A 401 has Keystone's form everywhere: in OpenStack the middleware in front of a service sends it. */
     if (speaks_keystone(request) || status == HTTP_UNAUTHORIZED)
         return json_pack("{s{sissss}}", "error", "code", status, "title", http_status_title(status), "message", message);
+    if (strncmp(request->path, "/load-balancer", 14) == 0)
+        return json_pack("{ssssso?}", "faultcode", status < HTTP_SERVER_ERROR ? "Client" : "Server", "faultstring", message, "debuginfo", NULL);
     return json_pack("{s{ssssss}}", "NeutronError", "type", type, "message", message, "detail", "");
 }
 

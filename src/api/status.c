@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weft/api/balancing.h"
 #include "weft/api/commits.h"
 #include "weft/api/hosts-state.h"
 #include "weft/api/networking.h"
@@ -201,11 +202,12 @@ void status_put(struct request *request)
     const struct host *host = replica_host(request_api(request)->replica, request_auth(request)->host_id);
     struct agent *agent = host ? agent_get(hosts, host->object.id) : NULL;
     const json_t *applied = json_object_get(request->body, "applied_revision"), *snat_usage = json_object_get(request->body, "snat_usage");
+    const json_t *members = json_object_get(request->body, "members"), *listeners = json_object_get(request->body, "listeners");
     _cleanup_(object_freep) struct object *object = host ? object_copy(&host->object) : NULL;
     _cleanup_(store_transaction_freep) struct store_transaction *transaction = NULL;
     struct host *after = (struct host *)object;
     struct error error = {0};
-    size_t n_ports = 0;
+    size_t n_ports = 0; /* And members. */
     bool host_changed;
     int r;
 
@@ -223,8 +225,14 @@ void status_put(struct request *request)
     if (r == 0 && snat_usage)
         r = snat_usages_check(snat_usage, &error);
     if (r == 0)
+        r = balancing_check_report(members, listeners, &error);
+    if (r == 0)
         r = put_ports(hosts, host, json_object_get(request->body, "ports"), json_is_true(json_object_get(request->body, "all_ports")), transaction,
                       &n_ports, &error);
+    if (r == 0 && members &&
+        (r = balancing_put_health(hosts->api->balancing, host, members, json_is_true(json_object_get(request->body, "all_members")), transaction,
+                                  &n_ports)) < 0)
+        error_set(&error, r, NULL, "cannot be stored: %s", strerror(-r));
     if (r < 0) {
         request_fail_error(request, &error);
         return;
@@ -236,6 +244,8 @@ void status_put(struct request *request)
         agent->applied_revision = (uint64_t)json_integer_value(applied);
     if (snat_usage)
         networking_snat_report(hosts->api->networking, host->object.name, snat_usage);
+    if (listeners)
+        balancing_take_statistics(hosts->api->balancing, host->object.name, listeners);
     if (host->state != HOST_STATE_UP)
         log_info("host '%s' is up", host->object.name);
     after->state = HOST_STATE_UP;

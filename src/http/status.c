@@ -48,6 +48,7 @@ int http_status_of_code(int code)
     case -EINVAL:
     case -ERANGE: return HTTP_BAD_REQUEST;
     case -EACCES: return HTTP_UNAUTHORIZED;
+    case -EOPNOTSUPP: return HTTP_NOT_IMPLEMENTED;
     case -EPERM: return HTTP_FORBIDDEN;
     case -ENOENT: return HTTP_NOT_FOUND;
     case -EEXIST:

@@ -409,6 +409,8 @@ int attribute_decode(const struct attribute *attribute, const json_t *json, void
 {
     int r;
 
+    if (json_is_null(json) && mode == DECODE_REQUEST && (attribute->flags & ATTRIBUTE_NULL_DEFAULT))
+        return attribute_set_default(attribute, base);
     if (json_is_null(json)) {
         if (!(attribute->flags & (ATTRIBUTE_NULLABLE | ATTRIBUTE_NULL_EMPTY)) &&
             (attribute->type != TYPE_UUID || mode != DECODE_STORED)) /* An unset UUID is stored as null. */

@@ -55,6 +55,7 @@ enum attribute_flags {
     ATTRIBUTE_ANY_CASE = 1 << 14,     /* An enum's value in any case. */
     ATTRIBUTE_OR_NUMBER = 1 << 15,    /* A string for which a number is taken too. */
     ATTRIBUTE_OWNER_READ = 1 << 17,   /* Only an admin and its owner see it, whoever else sees the object. */
+    ATTRIBUTE_NULL_DEFAULT = 1 << 18, /* null is taken in requests, and means the default. */
     ATTRIBUTE_HOST_BITS = 1 << 16,    /* Of a prefix the length may be missing, and bits behind it set: they are cleared. */
 };
 #define ATTRIBUTE_WRITE (ATTRIBUTE_POST | ATTRIBUTE_PUT)

@@ -96,7 +96,7 @@ static const struct attribute cidr[] = {
 
 #define TIMEOUT_ATTRIBUTE(attribute_name, member, value, text)                                                                              \
     {.name = attribute_name, .type = TYPE_UINT, FIELD(struct listener, member), .maximum = TIMEOUT_MAX_MS,                                  \
-     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND, .default_json = value, .help = text}
+     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND | ATTRIBUTE_NULL_DEFAULT, .default_json = value, .help = text}
 
 static const struct attribute listener_attributes[] = {
     COMMON_ATTRIBUTES,
@@ -108,7 +108,7 @@ static const struct attribute listener_attributes[] = {
     {.name = "protocol_port", .type = TYPE_UINT, FIELD(struct listener, protocol_port), .minimum = 1, .maximum = 65535,
      .flags = ATTRIBUTE_POST | ATTRIBUTE_REQUIRED | ATTRIBUTE_FIND, .help = "The port of the VIP."},
     {.name = "connection_limit", .type = TYPE_INT, FIELD(struct listener, connection_limit), .maximum = INT32_MAX,
-     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND, .default_json = "-1", .help = "How many connections may exist at once; -1: any number."},
+     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND | ATTRIBUTE_NULL_DEFAULT, .default_json = "-1", .help = "How many connections may exist at once; -1: any number."},
     {.name = "default_pool_id", .type = TYPE_UUID, FIELD(struct listener, default_pool_id),
      .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE, .help = "The pool that serves it."},
     {.name = "allowed_cidrs", LIST(struct listener, allowed_cidrs, n_allowed_cidrs, cidr), .maximum = CIDRS_MAX,
@@ -137,7 +137,7 @@ static const char *const algorithms[] = {[BALANCE_ROUND_ROBIN] = "ROUND_ROBIN", 
 static const struct attribute pool_attributes[] = {
     COMMON_ATTRIBUTES,
     ADMIN_STATE_ATTRIBUTE,
-    {.name = "loadbalancer_id", .type = TYPE_UUID, FIELD(struct pool, load_balancer_id), .flags = ATTRIBUTE_POST,
+    {.name = "loadbalancer_id", .type = TYPE_UUID, FIELD(struct pool, load_balancer_id), .flags = ATTRIBUTE_POST | ATTRIBUTE_FILTER | ATTRIBUTE_NULLABLE,
      .help = "The load balancer of it; or give its listener."},
     {.name = "protocol", .type = TYPE_ENUM, FIELD(struct pool, protocol), VALUES(protocols),
      .flags = ATTRIBUTE_POST | ATTRIBUTE_REQUIRED | ATTRIBUTE_FIND, .help = "TCP, UDP or SCTP: that of the listeners."},
@@ -174,9 +174,10 @@ static const struct attribute member_attributes[] = {
      .help = "The server's address."},
     {.name = "protocol_port", .type = TYPE_UINT, FIELD(struct pool_member, protocol_port), .minimum = 1, .maximum = 65535,
      .flags = ATTRIBUTE_POST | ATTRIBUTE_REQUIRED | ATTRIBUTE_FIND, .help = "The server's port."},
-    {.name = "weight", .type = TYPE_UINT, FIELD(struct pool_member, weight), .maximum = 256, .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND,
-     .default_json = "1", .help = "Its share among the others' weights; 0: it finishes what it has."},
-    {.name = "backup", .type = TYPE_BOOL, FIELD(struct pool_member, backup), .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND, .default_json = "false",
+    {.name = "weight", .type = TYPE_UINT, FIELD(struct pool_member, weight), .maximum = 256,
+     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND | ATTRIBUTE_NULL_DEFAULT, .default_json = "1", .help = "Its share among the others' weights; 0: it finishes what it has."},
+    {.name = "backup", .type = TYPE_BOOL, FIELD(struct pool_member, backup),
+     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND | ATTRIBUTE_NULL_DEFAULT, .default_json = "false",
      .help = "It serves only while no other is up."},
     {.name = "subnet_id", .type = TYPE_UUID, FIELD(struct pool_member, subnet_id), .flags = ATTRIBUTE_POST | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE,
      .help = "The subnet of the address; found unless given."},
@@ -228,12 +229,13 @@ static const struct attribute monitor_attributes[] = {
     {.name = "max_retries", .type = TYPE_UINT, FIELD(struct health_monitor, max_retries), .minimum = 1, .maximum = 10,
      .flags = ATTRIBUTE_WRITE | ATTRIBUTE_REQUIRED | ATTRIBUTE_FIND, .help = "Successes until a member is up again."},
     {.name = "max_retries_down", .type = TYPE_UINT, FIELD(struct health_monitor, max_retries_down), .minimum = 1, .maximum = 10,
-     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND, .default_json = "3", .help = "Failures until a member is down."},
+     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND | ATTRIBUTE_NULL_DEFAULT, .default_json = "3", .help = "Failures until a member is down."},
     HTTP_ATTRIBUTE("http_method", http_method, 16, "The method of the request."),
     HTTP_ATTRIBUTE("url_path", url_path, 255, "What is asked for: '/' and so on."),
     HTTP_ATTRIBUTE("expected_codes", expected_codes, 64, "The status codes that are well: '200', '200,202', '200-204'."),
     HTTP_ATTRIBUTE("domain_name", domain_name, 255, "The Host of the request."),
-    HTTP_ATTRIBUTE("http_version", http_version, 3, "1.0 or 1.1."),
+    {.name = "http_version", .type = TYPE_STRING, FIELD(struct health_monitor, http_version), .flags = ATTRIBUTE_INTERNAL | ATTRIBUTE_NULLABLE,
+     .help = "1.0 or 1.1: a number in the API."},
     TAGS_ATTRIBUTE(struct health_monitor),
     {.name = NULL},
 };

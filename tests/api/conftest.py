@@ -178,7 +178,7 @@ class Stream:
 
     def read(self):
         try:
-            for line in self.answer.iter_lines(chunk_size=1):
+            for line in self.answer.iter_lines(chunk_size=None):  # As the chunks come: each ends with a line.
                 self.lines.put(json.loads(line))
         except (requests.RequestException, OSError, AttributeError, ValueError):
             pass

@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "weft/api/balancing.h"
 #include "weft/api/commits.h"
 #include "weft/api/hosts.h"
 #include "weft/api/identity.h"
@@ -52,6 +53,7 @@ void instance_start(struct instance *instance, struct store *store)
     check(identity_new(api, &identity, &api->identity) == 0, "identity");
     check(hosts_new(api, &api->hosts) == 0, "hosts");
     check(networking_new(api, &api->networking) == 0, "networking");
+    check(balancing_new(api, &(struct balancing_options){0}, &api->balancing) == 0, "balancing");
     check(replica_start(api->replica, &error) == 0, "replica's start");
     check(identity_bootstrap(api->identity, &error) == 0, "bootstrap");
     unlink(password_file);
@@ -68,11 +70,13 @@ void instance_free(struct instance *instance)
 
     commits_free(api->commits);
     networking_stop(api->networking);
+    balancing_stop(api->balancing);
     hosts_free(api->hosts);
     identity_free(api->identity);
     replica_free(api->replica);
     uv_run(&instance->loop, UV_RUN_DEFAULT);
     check(uv_loop_close(&instance->loop) == 0, "the loop's end");
+    balancing_free(api->balancing);
     networking_free(api->networking);
     service_clear(api);
 }
