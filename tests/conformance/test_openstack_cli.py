@@ -374,3 +374,21 @@ def test_wrong_password_is_refused(openstack, api):
                            "--os-project-domain-name", "Default", "network", "list"], capture_output=True, text=True,
                           env={"PATH": "/usr/bin:/bin", "HOME": str(api.folder)}, timeout=60)
     assert done.returncode != 0 and "401" in done.stderr
+
+
+def test_load_balancers(openstack):
+    openstack("network create lb-lan")
+    subnet = openstack("subnet create lb-subnet --network lb-lan --subnet-range 10.66.0.0/24")
+    balancer = openstack("loadbalancer create --name lb --wait --vip-subnet-id lb-subnet")
+    assert balancer["vip_subnet_id"] == subnet["id"] and balancer["provisioning_status"] == "ACTIVE"
+    openstack("loadbalancer listener create --name web --protocol TCP --protocol-port 80 --wait lb")
+    openstack("loadbalancer pool create --name servers --listener web --protocol TCP --lb-algorithm ROUND_ROBIN --wait")
+    openstack("loadbalancer member create --address 10.66.0.10 --protocol-port 80 --name m --wait servers")
+    openstack("loadbalancer member set --weight 0 --wait servers m")
+    assert [member["operating_status"] for member in openstack("loadbalancer member list servers")] == ["DRAINING"]
+    openstack("loadbalancer healthmonitor create --name probe --type TCP --delay 5 --timeout 3 --max-retries 2 --wait servers")
+    assert openstack("loadbalancer pool show servers")["healthmonitor_id"]
+    assert "already using protocol TCP and protocol_port 80" in openstack("loadbalancer listener create --protocol TCP --protocol-port 80 lb", fails=True)
+    assert openstack("loadbalancer stats show lb")["active_connections"] == 0
+    openstack("loadbalancer delete --cascade --wait lb")
+    assert openstack("loadbalancer list") == []
