@@ -472,6 +472,16 @@ static __noinline __u32 flow_remember(const struct packet *packet, const struct 
     return STEP_CONTINUE;
 }
 
+/* Does the packet begin another connection in the place of one that is over? */
+static __always_inline bool flow_begins_anew(const struct flow_entry *entry, const struct packet *packet)
+{
+    __u8 state = entry->state;
+
+    return packet->tuple.protocol == IPPROTO_TCP && !(packet->flags & PACKET_LATER_FRAGMENT) &&
+           (packet->tcp_flags & (TCP_SYN | TCP_ACK | TCP_FIN | TCP_RST)) == TCP_SYN &&
+           (state == FLOW_CLOSING || state == FLOW_TIME_WAIT || state == FLOW_RESET);
+}
+
 /* Ends a connection: from now on nobody finds its entry, which the sweeper removes. */
 static __always_inline void flow_end(struct flow_entry *entry)
 {

@@ -206,6 +206,12 @@ CHECKED_ALONE __u32 flow_receive(struct __sk_buff *skb, struct packet *packet, c
         flow_key_make(&key, slot, packet, true);
         entry = flow_find(&key, packet, true);
     }
+    if (entry && entry->output == OUTPUT_CLIENT && packet->decision.output != OUTPUT_CLIENT) { /* Of a client that calls the member itself, too. */
+        if (!flow_begins_anew(entry, packet))
+            return DROP_member_busy; /* What the member answers would go to the load balancer's client. */
+        flow_end(entry);
+        entry = NULL;
+    }
     if (packet->flags & PACKET_FROM_OUTSIDE && port->flags & PORT_ROUTER_FIREWALL &&
         (!entry || *(volatile __u32 *)&entry->stamp != stamp || !flow_is_usual(entry, packet, true))) {
         step = firewall_arrives(skb, packet, entry, slot);

@@ -300,6 +300,24 @@ static void two_listeners_and_one_member(void **state)
     all_ends();
 }
 
+/* The member cannot tell the two apart: the second has to wait until the first is over. */
+static void a_direct_call_from_the_port_of_a_balanced_one(void **state)
+{
+    fixture_policy(pipeline, 8, FIXTURE_ALLOW_ALL, FIXTURE_ALLOW_ALL);
+    say(2, "B>L ip 10.0.0.2>10.0.0.200 tcp 4000>84 S seq=100");
+    expect_port(8, NULL);
+    say(2, "B>H ip 10.0.0.2>10.0.0.8 tcp 4000>8080 S seq=900");
+    expect_drop(DROP_member_busy);
+    say(8, "H>B ip 10.0.0.8>10.0.0.2 tcp 8080>4000 RA seq=0 ack=101");
+    expect_port(2, "L>B ip 10.0.0.200>10.0.0.2 tcp 84>4000 RA seq=0 ack=101");
+    say(2, "B>H ip 10.0.0.2>10.0.0.8 tcp 4000>8080 S seq=900");
+    expect_port(8, "B>H ip 10.0.0.2>10.0.0.8 tcp 4000>8080 S seq=900");
+    assert_int_equal(n_entries("balanced"), 0);
+    say(8, "H>B ip 10.0.0.8>10.0.0.2 tcp 8080>4000 SA seq=500 ack=901");
+    expect_port(2, "H>B ip 10.0.0.8>10.0.0.2 tcp 8080>4000 SA seq=500 ack=901");
+    all_ends();
+}
+
 /* A name that its connection never got, or has no more, keeps nobody out. */
 static void a_refused_connection_leaves_no_name(void **state)
 {
@@ -758,6 +776,7 @@ int main(void)
         CASE(a_client_that_knows_the_member_itself),
         CASE(clients_of_one_address_in_two_networks),
         CASE(two_listeners_and_one_member),
+        CASE(a_direct_call_from_the_port_of_a_balanced_one),
         CASE(a_refused_connection_leaves_no_name),
         CASE(a_closed_port_answers),
         CASE(echo_is_answered),
