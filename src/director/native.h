@@ -30,7 +30,8 @@
     MAP(icmp_budgets, ARRAY, __u32, struct native_icmp_budget)
 
 struct native_icmp_budget { /* bpf/maps.h, struct icmp_budget. */
-    __u64 second, left;
+    __u64 second;
+    __u32 left, left_too_big;
 };
 
 enum native_lb_map {

@@ -8,23 +8,35 @@
 
 enum icmp_error { ICMP_UNREACHABLE, ICMP_TOO_BIG, ICMP_EXPIRED };
 
-static __always_inline bool icmp_allowed(void)
+static __always_inline bool icmp_allowed(__u32 error)
 {
     __u32 zero = 0;
     const struct lb_settings *limits = map_lookup(settings, &zero);
     struct icmp_budget *budget = map_lookup(icmp_budgets, &zero);
     __u64 second = time_ns() >> 30;
+    __u32 *left;
 
     if (!limits || !budget)
         return false;
     if (budget->second != second) {
         budget->second = second;
-        budget->left = limits->icmp_rate;
+        budget->left = budget->left_too_big = limits->icmp_rate;
     }
-    if (!budget->left)
+    left = error == ICMP_TOO_BIG ? &budget->left_too_big : &budget->left;
+    if (!*left)
         return false;
-    budget->left--;
+    --*left;
     return true;
+}
+
+/* May 'address' be told of an error?  Not what is nobody's, this host's own, or many hosts' (RFC 1812, 4.3.2.7; RFC 4443, 2.4). */
+static __always_inline bool icmp_source_is_one(const struct packet *packet)
+{
+    const __u8 *address = packet->source;
+
+    if (!packet->ipv6)
+        return address[12] != 0 && address[12] != 127 && address[12] < 224;
+    return address[0] != 0xff && (load64(address) || load32(address + 8) || (load32(address + 12) & ~bpf_htonl(1)));
 }
 
 /* How much is quoted: a few sizes, since the verifier wants constants.  512 bytes at once is what bpf_csum_diff takes. */
@@ -143,7 +155,9 @@ CHECKED_ALONE __u32 icmp_error(struct xdp_md *ctx, const struct packet *packet, 
     quoted = quote_size(packet->size);
     if (!quoted)
         return LB_DROP_malformed;
-    if (!icmp_allowed())
+    if (!icmp_source_is_one(packet))
+        return LB_DROP_malformed;
+    if (!icmp_allowed(error))
         return LB_DROP_icmp_limit;
     if (packet->ipv6) {
         type_code = error == ICMP_EXPIRED ? bpf_htons(3 << 8) : error == ICMP_TOO_BIG ? bpf_htons(2 << 8) : bpf_htons(1 << 8 | 4);

@@ -9,7 +9,7 @@
 /* Each CPU's own: what may still be said this second. */
 struct icmp_budget {
     __u64 second;
-    __u64 left;
+    __u32 left, left_too_big; /* Who makes the others used up does not keep path MTU discovery from working. */
 };
 
 #ifdef __bpf__

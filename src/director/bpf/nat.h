@@ -98,6 +98,10 @@ CHECKED_ALONE __u32 from_server(struct xdp_md *ctx, struct packet *packet)
     conn = map_lookup(connections, &forward);
     if (!conn || !conn_is_alive(conn))
         return LB_DROP_no_connection;
+    /* The client may have begun anew, with another server, or its server has left: what the one before still says is none of it. */
+    const struct lb_server *owner = server_get(conn->server);
+    if (!owner || owner->incarnation != conn->incarnation || !address_equal(owner->address, key.address) || conn->server_port != key.port)
+        return LB_DROP_no_connection;
     conn->last_seen = conn_now();
     state = *(volatile __u32 *)&conn->state;
     if (packet->protocol == IPPROTO_TCP && packet->tcp_flags & TCP_RST)

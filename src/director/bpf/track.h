@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Services that remember: the packet's connection, found or begun, and what the packet does to its state.
  *
- * A connection that is not known begins with any packet but a RST (as IPVS takes it, sloppy or not, since a director that takes over sees
- * the middle of connections).  A SYN on one that is closing begins it anew: the client uses the port again, and is not made to wait. */
+ * A TCP connection begins with a SYN only (IPVS's sloppy_tcp=0): who sends anything else could fill the table past the limit of half-open
+ * ones.  A SYN on one that is closing begins it anew: the client uses the port again, and is not made to wait. */
 #ifndef WEFT_DIRECTOR_BPF_TRACK_H
 #define WEFT_DIRECTOR_BPF_TRACK_H
 
@@ -186,7 +186,7 @@ static __always_inline __u32 conn_server(struct packet *packet, __u32 number, __
     conn_key_of(packet, &key);
     conn = map_lookup(connections, &key);
     if (!conn) {
-        if (packet->flags & (PACKET_QUOTE | PACKET_LATER_FRAGMENT) || packet->tcp_flags & TCP_RST)
+        if (packet->flags & (PACKET_QUOTE | PACKET_LATER_FRAGMENT) || !packet_opens(packet))
             return LB_DROP_no_connection;
         reason = conn_begin(packet, number, ret_server);
         packet->flags |= reason ? 0 : PACKET_BEGINS;

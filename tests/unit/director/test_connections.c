@@ -101,7 +101,8 @@ static void schedulers_choose_as_ipvs_does(void **state)
             world_member(world, n)->weight = c->weight[n];
             *world_load(world, n) = (struct lb_server_load){c->active[n], c->inactive[n]};
         }
-        assert_int_equal(c->chosen, send_from(world, 5000 + (unsigned)i, "A"));
+        world_service_load(world, 0)->half_open = 0;
+        assert_int_equal(c->chosen, send_from(world, 5000 + (unsigned)i, "S"));
     }
 }
 
@@ -159,6 +160,19 @@ static void a_server_that_left_takes_its_connections_along(void **state)
     assert_int_equal(2, send_from(world, 1000, "S"));
 }
 
+/* Without a SYN nothing is remembered, so nothing fills up. */
+static void what_does_not_begin_with_a_syn_is_no_connection(void **state)
+{
+    struct world *world = *state;
+    static const char *const flags[] = {"A", "FA", "SA", "R", "PA"};
+
+    servers(world, LB_SCHEDULE_TURN, LB_METHOD_IPIP, 2, IPPROTO_TCP);
+    for (unsigned i = 0; i < ARRAY_SIZE(flags); i++)
+        assert_int_equal(0, send_from(world, 1000 + i, flags[i]));
+    assert_int_equal(0, world_connections(world));
+    assert_int_equal(ARRAY_SIZE(flags), world_drops(world, LB_DROP_no_connection));
+}
+
 /* Half-open ones are bounded; established ones go on. */
 static void a_flood_of_syns_is_bounded(void **state)
 {
@@ -211,13 +225,16 @@ static void remembered_connections_stay_when_rows_move(void **state)
     struct world *world = *state;
     unsigned before[20];
 
-    servers(world, LB_SCHEDULE_HASH, LB_METHOD_IPIP, 2, IPPROTO_TCP)->flags |= LB_TRACK;
+    struct lb_service *service = servers(world, LB_SCHEDULE_HASH, LB_METHOD_IPIP, 2, IPPROTO_TCP);
+
+    service->flags |= LB_TRACK;
+    service->half_open_limit = 100;
     for (unsigned i = 0; i < 20; i++)
-        before[i] = send_from(world, 1000 + i, "A");
+        before[i] = send_from(world, 1000 + i, "S");
     world_members(world, 0, 1, 1); /* All rows are the second one's now. */
     for (unsigned i = 0; i < 20; i++) {
         assert_int_equal(before[i], send_from(world, 1000 + i, "A"));
-        assert_int_equal(2, send_from(world, 2000 + i, "A"));
+        assert_int_equal(2, send_from(world, 2000 + i, "S"));
     }
 }
 
@@ -251,6 +268,23 @@ static void translation_there_and_back(void **state)
     assert_int_equal(XDP_PASS, out.action);
     world_send(world, "R>S ip 10.0.0.1>203.0.113.7 tcp 8080>4000 R");
     assert_int_equal(1, world_load(world, 0)->inactive);
+}
+
+/* The client's port began anew with the second server: the first one's late RST is not the new connection's. */
+static void an_old_server_cannot_end_the_new_connection(void **state)
+{
+    struct world *world = *state;
+    struct native_route client = world_route("203.0.113.7");
+
+    servers(world, LB_SCHEDULE_TURN, LB_METHOD_NAT, 2, IPPROTO_TCP);
+    client.ifindex = CLIENT_DEVICE;
+    native_director_route(world->native, &client);
+    assert_int_equal(1, send_from(world, 4000, "S"));
+    send_from(world, 4000, "FA");
+    assert_int_equal(2, send_from(world, 4000, "S"));
+    assert_int_equal(XDP_DROP, world_send(world, "R>S ip 10.0.0.1>203.0.113.7 tcp 80>4000 R").action);
+    assert_int_equal(1, world_load(world, 1)->active);
+    assert_int_equal(XDP_TX, world_send(world, "R>S ip 10.0.0.2>203.0.113.7 tcp 80>4000 SA").action);
 }
 
 static void translation_of_ipv6(void **state)
@@ -306,8 +340,10 @@ static void everything_ends(void **state)
     struct world *world = *state;
 
     servers(world, LB_SCHEDULE_WLC, LB_METHOD_NAT, 3, IPPROTO_TCP);
-    for (unsigned i = 0; i < 12; i++)
+    for (unsigned i = 0; i < 12; i++) {
+        send_from(world, 1000 + i, "S");
         send_from(world, 1000 + i, "A");
+    }
     assert_int_equal(24, world_connections(world)); /* The server's view, too. */
     for (unsigned round = 0; round < 3; round++) {
         native_director_advance(world->native, 901 * SECOND);
@@ -328,6 +364,8 @@ int main(void)
         TEST(a_closed_connection_counts_less_and_ends),
         TEST(a_port_that_is_used_again_begins_anew),
         TEST(a_server_that_left_takes_its_connections_along),
+        TEST(what_does_not_begin_with_a_syn_is_no_connection),
+        TEST(an_old_server_cannot_end_the_new_connection),
         TEST(a_flood_of_syns_is_bounded),
         TEST(udp_lasts_while_it_is_heard_of),
         TEST(one_packet_services_schedule_each),
