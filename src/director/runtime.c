@@ -4,6 +4,7 @@
 #include <linux/rtnetlink.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "weft/base/clock.h"
@@ -192,12 +193,45 @@ void director_schedule_reload(struct director *director)
     schedule(director);
 }
 
+static const char *name_in_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+static void target_changed(uv_fs_event_t *watch, const char *name, int events, int status)
+{
+    struct director *director = watch->data;
+
+    if (!name || streq(name, name_in_folder(director->target)))
+        director_schedule_reload(director);
+}
+
+/* The path may be a link, or lead over one: weft-ipvsadm replaces what it leads to.  Returns whether that is another file now. */
+static bool follow_link(struct director *director)
+{
+    _cleanup_(freep) char *real = realpath(director->options.config_path, NULL);
+    char folder[sizeof(director->target)];
+
+    if (streq(real ? real : "", director->target))
+        return false;
+    uv_fs_event_stop(&director->target_watch);
+    director->target[0] = 0;
+    if (!real || string_copy(director->target, sizeof(director->target), real) < 0)
+        return true;
+    string_copy(folder, sizeof(folder), real);
+    folder[MAX(name_in_folder(folder) - folder - 1, 1)] = 0;
+    if (uv_fs_event_start(&director->target_watch, target_changed, folder, 0) < 0)
+        log_warning("cannot watch the folder '%s': changes there are not seen", folder);
+    return true;
+}
+
 static void folder_changed(uv_fs_event_t *watch, const char *name, int events, int status)
 {
     struct director *director = watch->data;
-    const char *file = strrchr(director->options.config_path, '/');
 
-    if (!name || streq(name, file ? file + 1 : director->options.config_path))
+    if (follow_link(director) || !name || streq(name, name_in_folder(director->options.config_path)))
         director_schedule_reload(director);
 }
 
@@ -212,6 +246,9 @@ static int watch_file(struct director *director, struct error *error)
     if (slash)
         slash[slash == folder] = 0;
     uv_fs_event_init(&director->loop, &director->watch);
+    uv_fs_event_init(&director->loop, &director->target_watch);
+    director->target_watch.data = director;
+    follow_link(director);
     director->watch.data = director;
     result = uv_fs_event_start(&director->watch, folder_changed, slash ? folder : ".", 0);
     return result < 0 ? error_set(error, result, "config", "cannot watch the folder of '%s': %s", director->options.config_path, uv_strerror(result)) : 0;

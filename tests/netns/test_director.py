@@ -303,3 +303,21 @@ def test_a_sorry_server_answers_when_nobody_else_may(lab):
     lab.write([service([server(11, checks=[check])], sorry_server=server(12))])
     wait_for(lambda: lab.answers(), f"the sorry server to answer; the director dropped {lab.ask('director-drops')}")
     assert {lab.get()[0] for _ in range(5)} == {"s2"}
+
+
+def test_a_linked_file_is_followed(lab):
+    """weft-ipvsadm replaces what the link leads to, in another folder."""
+    set_services(lab, [service(both(4))])
+    folder = lab.folder / "elsewhere"
+    folder.mkdir()
+    link, lab.config = lab.config, folder / "real.conf"
+    try:
+        lab.write([service([server(11)])])
+        temporary = lab.folder / "link"
+        temporary.symlink_to(lab.config)
+        temporary.rename(link)
+        wait_for(lambda: len(lab.ask()["services"][0]["servers"]) == 1, "the director to read what the link leads to")
+        lab.write([service(both(4))])
+        wait_for(lambda: len(lab.ask()["services"][0]["servers"]) == 2, "the director to follow the change there")
+    finally:
+        lab.config = link
