@@ -120,7 +120,8 @@ struct health_rules check_rules(const struct health_check *check)
     return (struct health_rules){
         .interval_ms = MAX(check->interval_ms, 1),
         .retry_interval_ms = MAX(check->retry_delay_ms, 1),
-        .first_ms = check->warmup_ms,
+        .first_ms = check->warmup_ms ? check->warmup_ms : MAX(check->interval_ms, 1), /* Spread from the first on, and kept so. */
+        .jitter_ms = check->interval_ms / 10,
         .rise = 1,
         .fall = (uint16_t)(MIN(check->retries, UINT16_MAX - 1) + 1),
     };
