@@ -18,7 +18,7 @@
 #define ROWS_DELAY_MS 10  /* Changes within it are looked at together. */
 #define ROWS_MAX_SHARE 5  /* A pass takes no more than one in so many of the time. */
 #define AGE_INTERVAL_MS 1000
-#define BATCH_BODY_SIZE (8u << 20)
+#define BATCH_BODY_SIZE (2u << 20) /* As many members as a pool may have, at 512 bytes. */
 #define LAST_VERSION 26   /* Of the API: v2.26. */
 
 struct balancing {

@@ -95,6 +95,7 @@ void balancing_require_only_parts(struct plan *plan, const char *parent_id, cons
 void balancing_set_default_pool(struct plan *plan, struct listener *listener, const char *before, const struct pool *pool);
 
 void member_batch(struct request *request); /* PUT .../members */
+int members_check_number(struct change *change, size_t n); /* May a pool have so many? */
 
 /* balancing-status.c */
 enum operating_status member_status(const struct replica *replica, const struct pool_member *member);

@@ -55,32 +55,47 @@ static bool is_possible(const struct ip_address *address)
     return b[0] != 0xff && !(b[0] == 0xfe && (b[1] & 0xc0) == 0x80) && !(ip_is_zero(address) || is_loopback(address));
 }
 
-static const struct subnet *subnet_with(const struct replica *replica, const char *network_id, const struct ip_address *address)
+static const struct subnet *subnet_with(const struct request *request, const char *network_id, const struct ip_address *address)
 {
-    REPLICA_FOREACH (item, replica_subnets_by_network(replica, network_id)) {
+    REPLICA_FOREACH (item, replica_subnets_by_network(request_api(request)->replica, network_id)) {
         const struct subnet *subnet = (const struct subnet *)item->object;
 
-        if (ip_is_v4(&subnet->cidr.address) == ip_is_v4(address) && prefix_contains(&subnet->cidr, address))
+        if (ip_is_v4(&subnet->cidr.address) == ip_is_v4(address) && prefix_contains(&subnet->cidr, address) &&
+            resource_is_visible(&subnet_resource, request, item->object))
             return subnet;
     }
     return NULL;
 }
 
-/* Without a subnet: the VIP's network, then those that a router joins to it. */
-static const struct subnet *find_subnet(const struct replica *replica, const char *network_id, const struct ip_address *address)
+/* Without a subnet: the VIP's network, then those that a router of the same project joins to it.  What the request may not see is not there: the
+ * member would be reached past the routers of its owner. */
+static const struct subnet *find_subnet(const struct request *request, const struct load_balancer *load_balancer, const struct ip_address *address)
 {
-    const struct subnet *found = subnet_with(replica, network_id, address);
+    const struct replica *replica = request_api(request)->replica;
+    const struct subnet *found = subnet_with(request, load_balancer->vip_network_id, address);
 
-    REPLICA_FOREACH (item, replica_find(replica, REPLICA_ROUTER_PORTS_BY_NETWORK, network_id)) {
+    REPLICA_FOREACH (item, replica_find(replica, REPLICA_ROUTER_PORTS_BY_NETWORK, load_balancer->vip_network_id)) {
         const struct port *edge = (const struct port *)item->object;
+        const struct object *router = replica_get(replica, RESOURCE_ROUTER, edge->device_id);
 
-        if (found || router_port_kind(edge) != ROUTER_PORT_INTERFACE)
+        if (found || router_port_kind(edge) != ROUTER_PORT_INTERFACE || !router ||
+            !streq(router->project_id, load_balancer->object.project_id))
             continue;
         REPLICA_FOREACH (other, replica_ports_by_device(replica, edge->device_id))
             if (!found && router_port_kind((const struct port *)other->object) == ROUTER_PORT_INTERFACE)
-                found = subnet_with(replica, ((const struct port *)other->object)->network_id, address);
+                found = subnet_with(request, ((const struct port *)other->object)->network_id, address);
     }
     return found;
+}
+
+/* A port of somebody else, in a network that is shared, is none that this project's clients are sent to (the compiler sees to it for ports that
+ * come later). */
+static bool is_of_others(const struct replica *replica, const struct pool_member *member, const struct subnet *subnet)
+{
+    REPLICA_FOREACH (item, replica_ports_by_address(replica, subnet->object.id, &member->address))
+        if (!streq(item->object->project_id, member->object.project_id))
+            return true;
+    return false;
 }
 
 static int check_place(struct change *change, struct pool_member *member, const struct load_balancer *load_balancer)
@@ -100,7 +115,7 @@ static int check_place(struct change *change, struct pool_member *member, const 
             return INVALID("address", "'%s' is not in subnet %s (%s)", ip_format(&member->address, text), subnet->object.id,
                            prefix_format(&subnet->cidr, prefix));
     } else {
-        subnet = find_subnet(replica, load_balancer->vip_network_id, &member->address);
+        subnet = find_subnet(change->request, load_balancer, &member->address);
         if (!subnet)
             return INVALID("address", "'%s' is neither in the VIP's network %s nor in one that a router joins to it: give its subnet_id",
                            ip_format(&member->address, text), load_balancer->vip_network_id);
@@ -108,6 +123,8 @@ static int check_place(struct change *change, struct pool_member *member, const 
     if (!balancing_has_family(load_balancer, ip_is_v4(&member->address)))
         return INVALID("address", "'%s' is of another IP version than the VIP: a member sees its clients' addresses",
                        ip_format(&member->address, text));
+    if (is_of_others(replica, member, subnet))
+        return INVALID("address", "'%s' in subnet %s is a port of another project", ip_format(&member->address, text), subnet->object.id);
     string_copy(member->at_subnet_id, UUID_TEXT_SIZE, subnet->object.id);
     string_copy(member->at_network_id, UUID_TEXT_SIZE, subnet->network_id);
     return 0;
@@ -121,15 +138,14 @@ static int check_unique(struct change *change, const struct pool_member *member)
     size_t n = 0;
 
     REPLICA_FOREACH (item, replica_find(replica, REPLICA_MEMBERS_BY_POOL, member->pool_id)) {
-        if (!plan_current(change->plan, item->object))
-            continue;
-        n++;
-        is_taken |= of(item->object)->protocol_port == member->protocol_port && ip_equal(&of(item->object)->address, &member->address);
+        n++; /* Of several at once, whoever creates them has counted. */
+        is_taken |= of(item->object)->protocol_port == member->protocol_port && ip_equal(&of(item->object)->address, &member->address) &&
+                    plan_current(change->plan, item->object);
     }
     if (is_taken)
         return CONFLICT("address", "Another member on this pool is already using ip %s on protocol_port %u", ip_format(&member->address, text),
                         member->protocol_port);
-    if (n >= MEMBERS_MAX)
+    if (!change->owner && n >= MEMBERS_MAX)
         return CONFLICT("pool_id", "Pool %s has %d members, which is as many as it may have", member->pool_id, MEMBERS_MAX);
     plan_claim(change->plan, key, member->object.id);
     return 0;
@@ -224,10 +240,20 @@ static void batch_done(struct plan *plan, struct request *request)
     request_respond(request, HTTP_ACCEPTED, NULL);
 }
 
+int members_check_number(struct change *change, size_t n)
+{
+    if (n > MEMBERS_MAX)
+        return INVALID("members", "%zu members are more than the %d that a pool may have", n, MEMBERS_MAX);
+    return 0;
+}
+
 static int plan_batch(struct change *change, const struct pool *pool, const json_t *list, bool is_additive)
 {
     const struct replica *replica = request_api(change->request)->replica;
-    size_t i;
+    size_t i, n = json_array_size(list);
+
+    if (members_check_number(change, n) < 0)
+        return -EINVAL;
     _cleanup_(freep) const struct pool_member **kept = calloc(json_array_size(list) + 1, sizeof(*kept));
     json_t *json;
     int r = kept ? 0 : -ENOMEM;
@@ -244,13 +270,17 @@ static int plan_batch(struct change *change, const struct pool *pool, const json
     }
     /* Those that go first, so that their number does not count. */
     REPLICA_FOREACH (item, replica_find(replica, REPLICA_MEMBERS_BY_POOL, pool->object.id)) {
-        bool is_kept = is_additive;
+        bool is_kept = false;
 
         for (i = 0; !is_kept && i < json_array_size(list); i++)
             is_kept = kept[i] == of(item->object);
-        if (!is_kept)
+        if (!is_kept && is_additive)
+            n++;
+        else if (!is_kept)
             balancing_delete_member(change->plan, of(item->object));
     }
+    if (r == 0)
+        r = members_check_number(change, n);
     json_array_foreach ((json_t *)list, i, json) {
         if (r == 0)
             r = kept[i] ? update_existing(change, kept[i], json) : change_create_part(change, &member_resource, &pool->object, json, NULL);

@@ -209,6 +209,8 @@ static int create_members(struct change *change)
         return 0;
     if (!json_is_array(list))
         return INVALID("members", "it is not a list");
+    if (members_check_number(change, json_array_size(list)) < 0)
+        return -EINVAL;
     json_array_foreach ((json_t *)list, i, json) {
         int r = change_create_part(change, &member_resource, change->after, json, NULL);
 

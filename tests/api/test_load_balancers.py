@@ -281,6 +281,9 @@ def test_a_batch_replaces_all_members_or_adds_some(tenant):
     assert set(listed()) == {"10.0.0.11", "10.0.0.13", "10.0.0.14"}
     tenant.put(path, {"members": []}, 202)
     assert listed() == {}
+    tenant.refused("PUT", path, 400, "members", "4097", "4096", body={"members": [{}] * 4097})
+    tenant.refused("POST", "pools", 400, "members", "4097", body={"pool": {
+        "loadbalancer_id": pool["loadbalancers"][0]["id"], "protocol": "TCP", "lb_algorithm": "SOURCE_IP", "members": [{}] * 4097}})
 
 
 def test_health_monitors(tenant):
@@ -342,6 +345,34 @@ def test_other_projects_see_and_use_nothing(tenant, other, admin):
     added = admin("POST", LB + f"pools/{pool['id']}/members", {"member": {"address": "10.0.0.21", "protocol_port": 1}}, 201)["member"]
     assert added["project_id"] == tenant.project["id"]
     other.delete(f"loadbalancers/{theirs['id']}?cascade=true")
+
+
+def test_members_in_shared_networks_are_own_ports(tenant, other, admin):
+    common = admin("POST", "/v2.0/networks", {"network": {"name": "common", "shared": True}}, 201)["network"]
+    subnet = admin("POST", "/v2.0/subnets", {"subnet": {"network_id": common["id"], "cidr": "10.3.0.0/24", "ip_version": 4}}, 201)["subnet"]
+    port = admin("POST", "/v2.0/ports", {"port": {"network_id": common["id"], "fixed_ips": [{"ip_address": "10.3.0.50"}],
+                                                  "project_id": tenant.project["id"]}}, 201)["port"]
+    router = tenant.call("POST", "/v2.0/routers", {"router": {}}, 201)["router"]
+    edge = tenant.call.port(common)
+    private = tenant.call.subnet(tenant.call.network("private"), "10.9.0.0/24")
+    for interface in ({"port_id": edge["id"]}, {"subnet_id": private["id"]}):
+        tenant.call("PUT", f"/v2.0/routers/{router['id']}/add_router_interface", interface, 200)
+    theirs, own = (who.pool(loadbalancer_id=who.balancer(vip_subnet_id=subnet["id"])["id"]) for who in (other, tenant))
+    path = f"pools/{theirs['id']}/members"
+    # What somebody else's router leads to is not there.
+    for address, place in (("10.9.0.7", {}), ("10.9.0.7", {"subnet_id": private["id"]}), ("10.3.0.50", {}), ("10.3.0.50", {"subnet_id": subnet["id"]})):
+        other.refused("POST", path, 400, address if not place or address == "10.3.0.50" else private["id"],
+                      body={"member": {"address": address, "protocol_port": 22, **place}})
+    tenant.member(own, "10.9.0.7")
+    tenant.member(own, "10.3.0.50")
+    for who in (tenant, other):
+        for balancer in who.get("loadbalancers")["loadbalancers"]:
+            who.delete(f"loadbalancers/{balancer['id']}?cascade=true")
+    for interface in ({"port_id": edge["id"]}, {"subnet_id": private["id"]}):
+        tenant.call("PUT", f"/v2.0/routers/{router['id']}/remove_router_interface", interface, 200)
+    tenant.call("DELETE", f"/v2.0/routers/{router['id']}", status=204)
+    tenant.call("DELETE", f"/v2.0/ports/{port['id']}", status=204)
+    admin("DELETE", f"/v2.0/networks/{common['id']}", status=204)
 
 
 def test_quotas(tenant, other, admin):

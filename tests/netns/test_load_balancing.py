@@ -22,7 +22,7 @@ from lab import ApiError, Lab
 from namespaces import Failed, enter, wait_for
 from test_trace import frame
 
-LBAAS = "/v2.0/lbaas"
+LBAAS = "/load-balancer/v2.0/lbaas"
 LARGE = os.urandom(1 << 16) * 64
 
 

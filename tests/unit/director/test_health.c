@@ -1,10 +1,10 @@
 /* A director's file with checks, and real servers that come and go. */
-#include "../health/test.h"
+#include "test.h"
 
 #include <errno.h>
 #include <signal.h>
 
-#include "../health/servers.h"
+#include "servers.h"
 #include "weft/base/log.h"
 #include "weft/base/util.h"
 #include "weft/director/health.h"
