@@ -165,7 +165,8 @@ void probe_finish(struct health_probe *probe, bool is_up, const char *format, ..
     set_over(probe);
 }
 
-/* Errors that say something of this host, and nothing of the server. */
+/* What passes by itself: a lack of this host's, which says nothing of the server.  What a check is refused for ever (an address or a mark that
+ * it may not have) is a failed check: its server would be up for ever. */
 static bool is_our_own(int error)
 {
     switch (error) {
@@ -174,11 +175,7 @@ static bool is_our_own(int error)
     case ENOMEM:
     case ENOBUFS:
     case EAGAIN:
-    case EPERM:
-    case EACCES:
-    case EADDRNOTAVAIL:
     case EADDRINUSE:
-    case EAFNOSUPPORT:
         return true;
     default:
         return false;

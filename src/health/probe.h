@@ -14,7 +14,7 @@
 
 struct health_result {
     bool is_up;
-    bool was_asked;                  /* No: this host could not ask (no file descriptor, no memory, no permission), which says nothing of the server. */
+    bool was_asked;                  /* No: this host could not ask (no file descriptor, no memory, whatever passes by itself), which says nothing of the server. */
     int exit_status;                 /* Of a program that ended by itself (HEALTH_MISC); else -1. */
     uint32_t took_ms;
     char reason[HEALTH_REASON_SIZE]; /* "connected", "connection refused", "expected 200, got 503", "timeout after 2 s". */
