@@ -610,6 +610,13 @@ static int place_service(const struct task *task, struct applied_service *servic
     return 0;
 }
 
+static int put_keys(struct lb_tables *tables, const struct applied_service *service)
+{
+    int result = service->key.mark ? 0 : lb_put_address(tables, &service->key);
+
+    return result < 0 ? result : lb_put_key(tables, &service->key, service->number);
+}
+
 static int write_service(const struct task *task, struct applied_service *service, const struct planned_service *planned, uint32_t n_rows,
                          uint32_t n_members)
 {
@@ -634,7 +641,7 @@ static int write_service(const struct task *task, struct applied_service *servic
     }
     if (service->has_key)
         return 0;
-    result = lb_put_key(task->applied->tables, &service->key, service->number);
+    result = put_keys(task->applied->tables, service);
     service->has_key = result == 0;
     return result;
 }
@@ -745,12 +752,24 @@ static int apply_service(const struct task *task, const struct planned_service *
     return 0;
 }
 
+static void delete_keys(const struct applied *applied, const struct applied_service *service)
+{
+    lb_delete_key(applied->tables, &service->key);
+    HASHMAP_FOREACH(node, &applied->services) {
+        const struct applied_service *other = CONTAINER_OF(node, struct applied_service, by_key);
+
+        if (other != service && memcmp(other->key.address, service->key.address, sizeof(service->key.address)) == 0)
+            return;
+    }
+    lb_delete_address(applied->tables, &service->key);
+}
+
 static void remove_service(struct applied *applied, struct applied_service *service)
 {
     static const struct lb_service nothing;
 
     if (service->number != LB_NONE) {
-        lb_delete_key(applied->tables, &service->key);
+        delete_keys(applied, service);
         lb_write_service(applied->tables, service->number, &nothing);
         leave(applied, &applied->service_numbers, service->number, 1);
     }
@@ -872,7 +891,7 @@ int applied_move(struct applied *applied, struct lb_tables *tables)
 
     HASHMAP_FOREACH(node, &applied->services) {
         const struct applied_service *service = CONTAINER_OF(node, struct applied_service, by_key);
-        int result = service->has_key ? lb_put_key(tables, &service->key, service->number) : 0;
+        int result = service->has_key ? put_keys(tables, service) : 0;
 
         if (result < 0)
             return result;

@@ -131,6 +131,19 @@ int lb_detach(uint32_t ifindex)
     return result < 0 ? result : 1;
 }
 
+int lb_mac(const char *interface, uint8_t ret_mac[6])
+{
+    _cleanup_(closep) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq request = {0};
+
+    if (fd < 0 || string_copy(request.ifr_name, sizeof(request.ifr_name), interface) < 0)
+        return -EINVAL;
+    if (ioctl(fd, SIOCGIFHWADDR, &request) < 0)
+        return -errno;
+    memcpy(ret_mac, request.ifr_hwaddr.sa_data, 6);
+    return 0;
+}
+
 int lb_no_gro(const char *interface)
 {
     _cleanup_(closep) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

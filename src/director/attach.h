@@ -14,6 +14,9 @@ int lb_attach(uint32_t ifindex, int program_fd, enum lb_attachment *ret);
 /* Takes a director's program off.  1; 0: there was none; or -errno. */
 int lb_detach(uint32_t ifindex);
 
+/* The interface's MAC.  0 or -errno. */
+int lb_mac(const char *interface, uint8_t ret_mac[6]);
+
 /* Turns off what glues packets together before the program sees them.  0 or -errno. */
 int lb_no_gro(const char *interface);
 

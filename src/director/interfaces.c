@@ -55,7 +55,13 @@ static void attach_one(struct director *director, struct attached *attached)
 {
     enum lb_attachment how = LB_ATTACH_NONE;
     uint32_t ifindex = if_nametoindex(attached->name);
-    int result = ifindex ? lb_attach(ifindex, director->tables->program_fd, &how) : -ENODEV;
+    uint8_t mac[6];
+    int result = ifindex ? lb_mac(attached->name, mac) : -ENODEV;
+
+    if (result == 0)
+        result = lb_put_interface(director->tables, ifindex, mac);
+    if (result == 0)
+        result = lb_attach(ifindex, director->tables->program_fd, &how);
 
     if (result == -ENODEV) {
         failed(attached, result, "does not exist yet");

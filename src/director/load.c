@@ -46,7 +46,7 @@ static int map_memory(struct bpf_map *map, void *ret_memory, struct error *error
 
 static int set_sizes(struct director_bpf *skeleton, const struct lb_sizes *sizes)
 {
-    int result = bpf_map__set_max_entries(skeleton->maps.keys, sizes->n_services);
+    int result = bpf_map__set_max_entries(skeleton->maps.keys, 2 * sizes->n_services);
 
     if (!result)
         result = bpf_map__set_max_entries(skeleton->maps.services, sizes->n_services);
@@ -135,6 +135,7 @@ int lb_tables_open(const struct lb_sizes *sizes, const struct lb_tables *before,
     if (result < 0)
         return result;
     tables->keys_fd = bpf_map__fd(tables->skeleton->maps.keys);
+    tables->interfaces_fd = bpf_map__fd(tables->skeleton->maps.interfaces);
     tables->server_use_fd = bpf_map__fd(tables->skeleton->maps.server_use);
     tables->service_use_fd = bpf_map__fd(tables->skeleton->maps.service_use);
     tables->drops_fd = bpf_map__fd(tables->skeleton->maps.drops);
@@ -246,6 +247,36 @@ int lb_put_key(struct lb_tables *tables, const struct lb_key *key, uint32_t serv
 int lb_delete_key(struct lb_tables *tables, const struct lb_key *key)
 {
     return bpf_map_delete_elem(tables->keys_fd, key);
+}
+
+static struct lb_key address_key(const struct lb_key *key)
+{
+    struct lb_key address = {0};
+
+    memcpy(address.address, key->address, sizeof(address.address));
+    return address;
+}
+
+int lb_put_address(struct lb_tables *tables, const struct lb_key *key)
+{
+    struct lb_key address = address_key(key);
+
+    return lb_put_key(tables, &address, LB_NONE);
+}
+
+int lb_delete_address(struct lb_tables *tables, const struct lb_key *key)
+{
+    struct lb_key address = address_key(key);
+
+    return lb_delete_key(tables, &address);
+}
+
+int lb_put_interface(struct lb_tables *tables, uint32_t ifindex, const uint8_t mac[6])
+{
+    struct lb_interface interface = {0};
+
+    memcpy(interface.mac, mac, sizeof(interface.mac));
+    return bpf_map_update_elem(tables->interfaces_fd, &ifindex, &interface, BPF_ANY);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------------------------------- */

@@ -27,7 +27,7 @@ struct lb_tables {
     struct lb_service_load *service_load;
     struct lb_settings *settings;
     struct lb_slot *conn_slots;         /* LB_SLOTS of them. */
-    int keys_fd, server_use_fd, service_use_fd, drops_fd, connections_fd, conn_slots_fd, sweeper_fd;
+    int keys_fd, interfaces_fd, server_use_fd, service_use_fd, drops_fd, connections_fd, conn_slots_fd, sweeper_fd;
     int program_fd;
     int n_cpus;               /* Possible ones: the size of per-CPU values. */
     struct director_bpf *skeleton;
@@ -53,6 +53,10 @@ void lb_write_row(struct lb_tables *tables, uint32_t first_block, uint32_t row, 
 /* 0 or -errno. */
 int lb_put_key(struct lb_tables *tables, const struct lb_key *key, uint32_t service);
 int lb_delete_key(struct lb_tables *tables, const struct lb_key *key);
+/* That the address of the key is one of services, or of none any more. */
+int lb_put_address(struct lb_tables *tables, const struct lb_key *key);
+int lb_delete_address(struct lb_tables *tables, const struct lb_key *key);
+int lb_put_interface(struct lb_tables *tables, uint32_t ifindex, const uint8_t mac[6]);
 
 /* The sums over all CPUs.  0 or -errno. */
 int lb_read_service(const struct lb_tables *tables, uint32_t number, struct lb_service_use *ret);

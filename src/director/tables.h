@@ -4,6 +4,8 @@
  * padding; tests/unit/director checks that all agree on each size and offset.
  *
  *   keys          hash          struct lb_key -> struct lb_key_value           number of services
+ *                               and each service's address -> LB_NONE         as many
+ *   interfaces    hash          ifindex -> struct lb_interface                LB_INTERFACES
  *   services      array, mmap   service -> struct lb_service_record            number of services
  *   rows          array, mmap   block -> struct lb_rows                        see LB_ROWS_*
  *   members       array, mmap   position -> struct lb_member                   number of servers, and room to move
@@ -61,6 +63,13 @@ _Static_assert(sizeof(struct lb_key) == 24, "no holes: it is hashed");
 
 struct lb_key_value {
     __u32 service;
+};
+
+/* A frame for another station, which an interface may see all the same, is not ours.  One that is not here takes them all. */
+#define LB_INTERFACES 256
+struct lb_interface {
+    __u8 mac[6];
+    __u8 pad[2];
 };
 
 enum lb_schedule {

@@ -28,6 +28,17 @@ static __always_inline __u32 service_find(const struct packet *packet, const str
     return number;
 }
 
+/* Is it the address of some service?  That is all that can be told without ports. */
+CHECKED_ALONE int address_is_virtual(const struct packet *packet)
+{
+    struct lb_key key ON_STACK = {};
+
+    if (!packet)
+        return false;
+    address_copy(key.address, packet->destination);
+    return map_lookup(keys, &key) != NULL;
+}
+
 /* What the scheduler goes by.  The same on every director, so that any of them sends a flow to the same server. */
 static __always_inline __u64 flow_hash(const struct packet *packet, __u32 flags)
 {

@@ -185,7 +185,7 @@ static __always_inline __u32 balance(struct xdp_md *ctx, struct packet *packet)
         if (packet->flags & PACKET_FRAGMENT || !related(ctx, packet))
             return NOT_OURS;
     } else if (packet->flags & PACKET_LATER_FRAGMENT && !fragment_find(packet)) {
-        return NOT_OURS;
+        return address_is_virtual(packet) ? LB_DROP_fragment_unknown : NOT_OURS;
     }
     number = service_find(packet, &service);
     if (number == LB_NONE && !may_be_answer(packet))

@@ -30,6 +30,12 @@ struct {
     __type(value, struct lb_key_value);
 } keys SEC(".maps");
 struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, LB_INTERFACES);
+    __type(key, __u32);
+    __type(value, struct lb_interface);
+} interfaces SEC(".maps");
+struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, LB_FRAGMENTS);
     __type(key, struct lb_fragment_key);

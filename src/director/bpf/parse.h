@@ -100,13 +100,24 @@ static __always_inline bool parse_ipv6(struct xdp_md *ctx, struct packet *packet
     return parse_extensions(ctx, packet, ip[6]);
 }
 
+/* Is the frame for this station?  Also with a virtual router's MAC (RFC 5798, 7.3), which is that of whoever is master. */
+static __always_inline bool is_for_us(const struct xdp_md *ctx, const __u8 *ethernet)
+{
+    __u32 ifindex = ctx->ingress_ifindex;
+    const struct lb_interface *interface = map_lookup(interfaces, &ifindex);
+
+    if (!interface || (load32(interface->mac) == load32(ethernet) && load16(interface->mac + 4) == load16(ethernet + 4)))
+        return true;
+    return load32(ethernet) == bpf_htonl(0x00005e00) && (ethernet[4] == 1 || ethernet[4] == 2);
+}
+
 /* Fills 'packet', which is zero.  False: not ours. */
 static __always_inline bool parse(struct xdp_md *ctx, struct packet *packet)
 {
     const __u8 *ethernet = frame_at(ctx, 0, ETH_HLEN), *l4;
     __u16 type;
 
-    if (!ethernet || ethernet[0] & 1) /* Broadcast, multicast. */
+    if (!ethernet || ethernet[0] & 1 || !is_for_us(ctx, ethernet)) /* Broadcast, multicast; another station's. */
         return false;
     type = load16(ethernet + 12);
     packet->l3 = ETH_HLEN;

@@ -55,6 +55,20 @@ int lb_delete_key(struct lb_tables *tables, const struct lb_key *key)
     return 0;
 }
 
+static unsigned n_addresses;
+
+int lb_put_address(struct lb_tables *tables, const struct lb_key *key)
+{
+    n_addresses = 1; /* All have the same. */
+    return 0;
+}
+
+int lb_delete_address(struct lb_tables *tables, const struct lb_key *key)
+{
+    n_addresses = 0;
+    return 0;
+}
+
 int lb_read_service(const struct lb_tables *tables, uint32_t number, struct lb_service_use *ret)
 {
     *ret = (struct lb_service_use){0};
@@ -153,6 +167,13 @@ static void a_key_that_could_not_be_put_is_put_later(void **state)
     assert_int_equal(2, n_keys);
     assert_int_equal(0, apply_now(applied));
     assert_int_equal(2, n_keys);
+    set_services(2, 0);
+    assert_int_equal(0, apply_now(applied));
+    assert_int_equal(1, n_keys);
+    assert_int_equal(1, n_addresses); /* The other one has it still. */
+    config.n_services = 0;
+    assert_int_equal(0, apply_now(applied));
+    assert_int_equal(0, n_addresses);
 }
 
 static void a_service_that_shrank_keeps_its_rows_and_has_room_for_them(void **state)

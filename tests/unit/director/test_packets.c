@@ -46,7 +46,7 @@ static void what_is_no_services_is_the_hosts(void **state)
         "C>D ip 203.0.113.7>192.0.2.1 tcp 4000>80 S cut=30",
         "C>D ip 203.0.113.7>192.0.2.1 tcp 4000>80 S cut=40",
         "C>D ip 203.0.113.7>192.0.2.1 tcp 4000>80 S set=14:0x44",
-        "C>D ip 203.0.113.7>192.0.2.1 frag=10 tcp 4000>80 S",
+        "C>D ip 203.0.113.7>192.0.2.9 frag=10 tcp 4000>80 S",
         "C>D ip 203.0.113.7>192.0.2.1 icmp 3 0 quote ip 192.0.2.9>203.0.113.7 tcp 80>4000 A",
         "C>D ip 203.0.113.7>192.0.2.1 icmp 3 0 quote ip 192.0.2.1>203.0.113.7 tcp 81>4000 A",
         "C>D ip 203.0.113.7>192.0.2.1 icmp 3 0 cut=40",
@@ -319,6 +319,27 @@ static void icmp6_errors_keep_their_checksum_when_rewritten(void **state)
     assert_checksums(out.frame, out.size, 14);
 }
 
+/* What a switch floods, or a tap hears: another station's.  A virtual router's MAC is the master's. */
+static void frames_for_other_stations_are_not_ours(void **state)
+{
+    struct world *world = *state;
+    uint32_t ifindex = CLIENT_DEVICE;
+    struct lb_interface interface = {0};
+    struct frame in;
+
+    one_service(world, LB_METHOD_IPIP);
+    frame_mac("D", interface.mac);
+    assert_int_equal(0, native_map_update(native_director_map(world->native, NATIVE_LB_interfaces), &ifindex, &interface, false));
+    assert_int_equal(XDP_REDIRECT, world_send(world, SYN4).action);
+    frame_parse(SYN4, &in);
+    in.bytes[5] ^= 1;
+    assert_int_equal(XDP_PASS, world_run(world, &in).action);
+    memcpy(in.bytes, "\0\0\x5e\0\1\7", 6);
+    assert_int_equal(XDP_REDIRECT, world_run(world, &in).action);
+    in.bytes[4] = 3;
+    assert_int_equal(XDP_PASS, world_run(world, &in).action);
+}
+
 static void later_fragments_follow_their_first(void **state)
 {
     struct world *world = *state;
@@ -338,7 +359,7 @@ static void later_fragments_follow_their_first(void **state)
         first.bytes[18] = later.bytes[18] = (uint8_t)port;
         frame_finish(&first, 0);
         frame_finish(&later, 0);
-        assert_int_equal(XDP_PASS, world_run(world, &later).action); /* Before its first one it is nobody's. */
+        assert_int_equal(XDP_DROP, world_run(world, &later).action); /* Before its first one: it is a service's address, though. */
         out = world_run(world, &first);
         server = server_of(&out);
         out = world_run(world, &later);
@@ -356,7 +377,8 @@ static void ipv6_fragments_follow_their_first(void **state)
     world_members(world, 1, 1, 1);
     frame_parse("C>D ip6 2001:db8:c::7>2001:db8:5::1 more udp 4000>80 +32", &first);
     frame_parse("C>D ip6 2001:db8:c::7>2001:db8:5::1 frag=5 udp 0>0 +9", &later);
-    assert_int_equal(XDP_PASS, world_run(world, &later).action);
+    assert_int_equal(XDP_DROP, world_run(world, &later).action);
+    assert_int_equal(1, world_drops(world, LB_DROP_fragment_unknown));
     assert_int_equal(XDP_REDIRECT, world_run(world, &first).action);
     assert_int_equal(XDP_REDIRECT, world_run(world, &later).action);
 }
@@ -408,6 +430,7 @@ int main(void)
         TEST(destination_hashing_knows_no_clients),
         TEST(icmp_errors_go_where_their_connection_is),
         TEST(icmp6_errors_keep_their_checksum_when_rewritten),
+        TEST(frames_for_other_stations_are_not_ours),
         TEST(later_fragments_follow_their_first),
         TEST(ipv6_fragments_follow_their_first),
         TEST(mangled_frames_do_no_harm),

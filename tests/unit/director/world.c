@@ -49,6 +49,10 @@ struct lb_service *world_service(struct world *world, uint32_t number, const cha
                                    .flags = LB_HASH_SOURCE | LB_HASH_SOURCE_PORT, .rows = number, .members = number * 8};
     frame_address(address, service->key.address);
     assert_int_equal(0, native_map_update(native_director_map(world->native, NATIVE_LB_keys), &service->key, &value, false));
+    struct lb_key address_only = {0};
+    memcpy(address_only.address, service->key.address, 16);
+    value.service = LB_NONE;
+    assert_int_equal(0, native_map_update(native_director_map(world->native, NATIVE_LB_keys), &address_only, &value, false));
     return service;
 }
 
