@@ -39,7 +39,7 @@ CHECKED_ALONE int address_is_virtual(const struct packet *packet)
     return map_lookup(keys, &key) != NULL;
 }
 
-/* What the scheduler goes by.  The same on every director, so that any of them sends a flow to the same server. */
+/* What the scheduler goes by.  The same on every director; that they agree takes the same rows, too. */
 static __always_inline __u64 flow_hash(const struct packet *packet, __u32 flags)
 {
     const __u64 a = 0x9e3779b97f4a7c15ull, b = 0xc2b2ae3d27d4eb4full;

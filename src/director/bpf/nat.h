@@ -62,6 +62,8 @@ static __always_inline __u32 send_to_client(struct xdp_md *ctx, const struct pac
         return NOT_OURS; /* It is a whole packet of ours now: the host sends it, and so finds the neighbor for those that follow. */
     if (answer != BPF_FIB_LKUP_RET_SUCCESS)
         return hop_reason(answer);
+    if (question.mtu_result && packet->size > question.mtu_result)
+        return LB_DROP_too_big;
     frame = frame_at(ctx, 0, ETH_HLEN);
     if (!frame)
         return LB_DROP_malformed;

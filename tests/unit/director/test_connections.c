@@ -261,8 +261,11 @@ static void translation_there_and_back(void **state)
     assert_int_equal(CLIENT_DEVICE, out.redirected_to);
     assert_bytes(out.frame + 14, out.size - 14, "4500 002b .... 0000 3b06 .... c0000201 cb007107 0050 0fa0");
     assert_checksums(out.frame, out.size, 14);
-    assert_int_equal(1, world_server_use(world, 0)->counters.out_packets);
-    assert_int_equal(43, world_service_use(world, 0)->counters.out_bytes);
+    frame_parse("R>S ip 10.0.0.1>203.0.113.7 df tcp 8080>4000 A +1461", &in); /* A byte more than the way to the client takes. */
+    assert_int_equal(XDP_DROP, native_director_run(world->native, in.bytes, in.size, SERVER_DEVICE).action);
+    assert_int_equal(1, world_drops(world, LB_DROP_too_big));
+    assert_int_equal(2, world_server_use(world, 0)->counters.out_packets);
+    assert_int_equal(43 + 1501, world_service_use(world, 0)->counters.out_bytes);
 
     out = world_send(world, "R>S ip 10.0.0.1>203.0.113.7 tcp 8080>4001 SA"); /* Of another port. */
     assert_int_equal(XDP_PASS, out.action);
