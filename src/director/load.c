@@ -135,6 +135,7 @@ int lb_tables_open(const struct lb_sizes *sizes, const struct lb_tables *before,
     if (result < 0)
         return result;
     tables->keys_fd = bpf_map__fd(tables->skeleton->maps.keys);
+    tables->unresolved_fd = bpf_map__fd(tables->skeleton->maps.unresolved);
     tables->interfaces_fd = bpf_map__fd(tables->skeleton->maps.interfaces);
     tables->server_use_fd = bpf_map__fd(tables->skeleton->maps.server_use);
     tables->service_use_fd = bpf_map__fd(tables->skeleton->maps.service_use);
@@ -332,6 +333,13 @@ uint32_t lb_read_connections(const struct lb_tables *tables)
 
     bpf_map_lookup_elem(tables->sweeper_fd, &zero, &record);
     return record.n_connections;
+}
+
+int lb_take_unresolved(struct lb_tables *tables, struct lb_address *ret)
+{
+    if (bpf_map_get_next_key(tables->unresolved_fd, NULL, ret) < 0)
+        return -errno;
+    return bpf_map_delete_elem(tables->unresolved_fd, ret) < 0 ? -errno : 0;
 }
 
 int lb_read_drops(const struct lb_tables *tables, struct lb_drops *ret)

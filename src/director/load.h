@@ -27,7 +27,7 @@ struct lb_tables {
     struct lb_service_load *service_load;
     struct lb_settings *settings;
     struct lb_slot *conn_slots;         /* LB_SLOTS of them. */
-    int keys_fd, interfaces_fd, server_use_fd, service_use_fd, drops_fd, connections_fd, conn_slots_fd, sweeper_fd;
+    int keys_fd, interfaces_fd, unresolved_fd, server_use_fd, service_use_fd, drops_fd, connections_fd, conn_slots_fd, sweeper_fd;
     int program_fd;
     int n_cpus;               /* Possible ones: the size of per-CPU values. */
     struct director_bpf *skeleton;
@@ -64,6 +64,8 @@ int lb_read_server(const struct lb_tables *tables, uint32_t number, struct lb_co
 int lb_read_connection(const struct lb_tables *tables, const struct lb_conn_key *key, struct lb_conn *ret); /* -ENOENT: none such. */
 /* How many connections there are. */
 uint32_t lb_read_connections(const struct lb_tables *tables);
+/* Takes one of the clients whose next hop is to be asked for.  0; -ENOENT: there is none; or -errno. */
+int lb_take_unresolved(struct lb_tables *tables, struct lb_address *ret);
 int lb_read_drops(const struct lb_tables *tables, struct lb_drops *ret);
 
 #endif

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "weft/base/util.h"
 #include "weft/dataplane/netlink.h"
 
 #ifndef NTF_EXT_MANAGED
@@ -148,4 +149,12 @@ int reach_resolve(const struct ip_address *address)
     if (is_permanent(&way))
         return 0;
     return resolve(&way, true) == 0 ? 0 : resolve(&way, false);
+}
+
+int reach_ask(const struct ip_address *address)
+{
+    struct way way;
+    int result = find_way(address, &way);
+
+    return result < 0 || is_permanent(&way) ? MIN(result, 0) : resolve(&way, false);
 }

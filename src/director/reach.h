@@ -11,4 +11,7 @@ struct ip_address reach_source(const struct ip_address *address);
 /* Has the next hop towards 'address' resolved.  0, -ENETUNREACH (no route, or one that leads nowhere), or -errno. */
 int reach_resolve(const struct ip_address *address);
 
+/* Has it resolved once, not for ever.  As reach_resolve. */
+int reach_ask(const struct ip_address *address);
+
 #endif

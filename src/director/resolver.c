@@ -7,6 +7,7 @@
 
 #define REACH_TICK_MS 100
 #define REACH_AT_ONCE 200  /* Servers a tick. */
+#define CLIENTS_MS 200
 #define REACH_REST_MS 10000 /* After a round. */
 
 static int compare(const void *a, const void *b)
@@ -104,8 +105,27 @@ static void resolve_some(uv_timer_t *timer)
     go_on_in(timer, REACH_TICK_MS);
 }
 
+/* Those that translated answers go to. */
+static void resolve_clients(uv_timer_t *timer)
+{
+    struct director *director = timer->data;
+    struct lb_address client;
+
+    if (!director->tables || !director->tables->settings->has_translation)
+        return;
+    for (unsigned n = 0; n < REACH_AT_ONCE && lb_take_unresolved(director->tables, &client) == 0; n++) {
+        struct ip_address address;
+
+        memcpy(address.bytes, client.bytes, sizeof(address.bytes));
+        reach_ask(&address);
+    }
+}
+
 void resolver_start(struct director *director)
 {
+    uv_timer_init(&director->loop, &director->clients_timer);
+    director->clients_timer.data = director;
+    uv_timer_start(&director->clients_timer, resolve_clients, CLIENTS_MS, CLIENTS_MS);
     uv_timer_init(&director->loop, &director->reach_timer);
     director->reach_timer.data = director;
     uv_timer_start(&director->reach_timer, resolve_some, REACH_REST_MS, REACH_REST_MS);

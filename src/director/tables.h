@@ -19,6 +19,7 @@
  *   sweeper       array         0 -> struct lb_sweeper                         1
  *   drops         per-CPU array 0 -> struct lb_drops                           1
  *   fragments     LRU hash      struct lb_fragment_key -> struct lb_fragment   LB_FRAGMENTS
+ *   unresolved    LRU hash      struct lb_address -> __u32                    LB_UNRESOLVED
  *   settings      array, mmap   0 -> struct lb_settings                        1
  *
  * How a table may change under a running program.  A service and a server are double records: user space writes the copy that is not
@@ -270,6 +271,12 @@ struct lb_fragment_key {
 struct lb_fragment { /* Of the first fragment. */
     __u16 source_port, destination_port;
     __u32 check; /* The id again. */
+};
+
+/* Clients whose next hop's MAC the host does not know: user space has it asked for. */
+#define LB_UNRESOLVED 256
+struct lb_address {
+    __u8 bytes[16];
 };
 
 /* ---- settings ------------------------------------------------------------------------------------------------------------------ */

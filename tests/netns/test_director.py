@@ -321,3 +321,20 @@ def test_a_linked_file_is_followed(lab):
         wait_for(lambda: len(lab.ask()["services"][0]["servers"]) == 2, "the director to follow the change there")
     finally:
         lab.config = link
+
+
+def test_translated_answers_reach_a_client_whose_mac_is_not_known(lab):
+    """The virtual address is the director's own: its stack does not send what has it as its source."""
+    director = lab.namespaces["director"]
+    for name in SERVERS:
+        lab.namespaces[name].ip("route", "add", address(100), "via", address(2))
+    director.ip("addr", "add", f"{VIP4}/32", "dev", "lo")
+    try:
+        set_services(lab, [service(both(4, forwarding="nat"), port=8000, scheduler="rr", scheduler_flags=[])])
+        wait_for(lambda: lab.answers(port=8000), "an answer")
+        director.ip("neigh", "del", address(100), "dev", "eth0")
+        assert lab.get(port=8000)[0] in SERVERS
+    finally:
+        director.ip("addr", "del", f"{VIP4}/32", "dev", "lo")
+        for name in SERVERS:
+            lab.namespaces[name].ip("route", "del", address(100), "via", address(2))

@@ -37,6 +37,12 @@ struct {
 } interfaces SEC(".maps");
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, LB_UNRESOLVED);
+    __type(key, struct lb_address);
+    __type(value, __u32);
+} unresolved SEC(".maps");
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, LB_FRAGMENTS);
     __type(key, struct lb_fragment_key);
     __type(value, struct lb_fragment);

@@ -58,8 +58,16 @@ static __always_inline __u32 send_to_client(struct xdp_md *ctx, const struct pac
         question.ipv4_dst = address_ipv4(packet->destination);
     }
     answer = bpf_fib_lookup(ctx, &question, sizeof(question), 0);
-    if (answer == BPF_FIB_LKUP_RET_NO_NEIGH)
-        return NOT_OURS; /* It is a whole packet of ours now: the host sends it, and so finds the neighbor for those that follow. */
+    if (answer == BPF_FIB_LKUP_RET_NO_NEIGH) {
+        struct lb_address client ON_STACK;
+        __u32 one = 1;
+
+        /* It is a whole packet of ours now: the host sends it, and so finds the neighbor for those that follow.  If the source, the virtual
+         * address, is the host's own it drops it: hence the agent asks, too. */
+        address_copy(client.bytes, packet->destination);
+        map_put(unresolved, &client, &one);
+        return NOT_OURS;
+    }
     if (answer != BPF_FIB_LKUP_RET_SUCCESS)
         return hop_reason(answer);
     if (question.mtu_result && packet->size > question.mtu_result)
