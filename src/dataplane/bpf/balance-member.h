@@ -45,8 +45,8 @@ static __always_inline void balance_key(struct balancing *to, const struct packe
     }
 }
 
-/* The live entry under to->key, if it is of this connection; '*ret_is_taken': it is another's. */
-static __always_inline struct flow_entry *balance_entry(struct balancing *to, bool *ret_is_taken)
+/* The live entry under to->key, if it is of this connection; '*ret_is_taken': it is another's.  One that is over ends when the client begins anew. */
+static __always_inline struct flow_entry *balance_entry(struct balancing *to, const struct packet *packet, bool *ret_is_taken)
 {
     struct flow_entry *entry = map_lookup(connections, &to->key);
 
@@ -57,6 +57,10 @@ static __always_inline struct flow_entry *balance_entry(struct balancing *to, bo
     *ret_is_taken = !value || !balanced_same(value, &to->value);
     if (*ret_is_taken)
         return NULL;
+    if (flow_begins_anew(entry, packet)) {
+        flow_end(entry);
+        return NULL;
+    }
     to->is_noted = value->output == to->value.output && value->slot == to->value.slot && mac_same(value->client_mac, to->value.client_mac);
     return entry;
 }
@@ -95,7 +99,7 @@ CHECKED_ALONE __u32 balance_connection(struct packet *packet, __u32 number, __u3
         return DROP_member_gone;
     struct balancing *to = &scratch->balancing;
     balance_key(to, packet, member);
-    if (balance_entry(to, &is_taken))
+    if (balance_entry(to, packet, &is_taken))
         return STEP_CONTINUE;
     balanced_name_of(&to->name, &to->value, to->name.protocol);
     const struct flow_key *named = map_lookup(balanced_names, &to->name);
@@ -104,7 +108,7 @@ CHECKED_ALONE __u32 balance_connection(struct packet *packet, __u32 number, __u3
         to->ends.source_port = to->key.remote_port;
         to->value.flags |= BALANCED_NAMED;
         bool unused;
-        if (balance_entry(to, &unused))
+        if (balance_entry(to, packet, &unused))
             return STEP_CONTINUE;
     }
     if (!may_begin)

@@ -227,6 +227,18 @@ CHECKED_ALONE __u32 balance_decide(struct __sk_buff *skb, struct packet *packet,
 
 /* ---- known connections ----------------------------------------------------------------------------------------------------------------------- */
 
+/* The client's connection is over, and its SYN begins another one, which is decided as any new one: whether it may, and to whom it goes.  It does not count any
+ * more, for a limit that it had reached itself. */
+static __always_inline void balance_end_of(struct flow_entry *entry)
+{
+    __u32 output = entry->output, listener = balanced_listener(entry);
+
+    TRACE(balance, "a new connection in the place of one that is over");
+    flow_end(entry);
+    if (__sync_val_compare_and_swap(&entry->output, output, OUTPUT_NONE) == output)
+        balanced_count(listener, output & OUTPUT_MEMBER_MASK, -1);
+}
+
 /* A packet of the port's workload whose entry is a balanced connection's, of a client or of a member.  STEP_CONTINUE: it has to be decided
  * again; STEP_BALANCE: packet->decision says where it goes. */
 CHECKED_ALONE __u32 balance_known(struct __sk_buff *skb, struct packet *packet, const struct port_config *port, struct flow_entry *entry)

@@ -226,6 +226,10 @@ static __always_inline __u32 workload_frame(struct __sk_buff *skb, struct packet
         struct flow_key key ON_STACK;
         flow_key_make(&key, slot, packet, false);
         entry = flow_find(&key, packet, false);
+        if (entry && output_is_member(entry->output) && flow_begins_anew(entry, packet)) {
+            balance_end_of(entry);
+            entry = NULL;
+        }
         if (entry && mac_same(packet->source, port->mac) && flow_is_current(entry, packet) &&
             (!(entry->flags & FLOW_ROUTED) || route_holds(skb, packet, entry)) &&
             (!(port->flags & PORT_ROUTER_FIREWALL) || flow_is_usual(entry, packet, false))) {

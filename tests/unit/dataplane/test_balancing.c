@@ -422,6 +422,55 @@ static void a_listener_has_a_limit(void **state)
     expect_port(2, NULL);
 }
 
+/* Whether it knows TCP's state by sequence numbers or not: what comes from a port that is in use already begins anew, once that is over. */
+static void a_known_port_is_no_way_around(void **state)
+{
+    fixture_policy(pipeline, 8, FIXTURE_ALLOW_ALL, FIXTURE_ALLOW_ALL);
+    for (uint32_t slot = 1; slot <= 8; slot += 7) { /* A has no security groups, H has. */
+        const char *name = slot == 1 ? "A" : "H";
+        int host = (int)slot;
+        struct service_rows_key key = {2, 0};
+        struct service_rows *rows = pipeline_lookup(pipeline, "service_rows", &key);
+        struct service_value *service = fixture_service(pipeline, "10.0.0.200", IPPROTO_TCP, 81);
+
+        rows->rows[0].owner = 1;
+        service->limit = 1;
+        say(slot, frame_text("%s>L ip 10.0.0.%d>10.0.0.200 tcp 4000>81 S seq=100", name, host));
+        expect_port(2, NULL);
+        /* Another one of the same port before it is over is part of it. */
+        say(2, frame_text("B>%s ip 10.0.0.2>10.0.0.%d tcp 8080>4000 RA seq=0 ack=101", name, host));
+        expect_port(slot, NULL);
+        rows->rows[0].owner = 2; /* The member is drained. */
+        say(slot, frame_text("%s>L ip 10.0.0.%d>10.0.0.200 tcp 4000>81 S seq=300", name, host));
+        expect_host(1, frame_text("%s>02:ab:70:00:00:02 ip 10.0.0.%d>10.0.0.200 tcp 4000>81 S seq=300", name, host));
+        assert_int_equal(in_use("member_use", 1), 0);
+        assert_int_equal(in_use("member_use", 2), 1);
+        assert_int_equal(in_use("listener_use", 2), 1);
+        say(TUNNEL, frame_text("outer 192.0.2.2>192.0.2.1 7 2/15/%d X>%s ip 10.0.0.200>10.0.0.%d tcp 81>4000 RA seq=0 ack=301", host, name, host));
+        expect_port(slot, NULL);
+        service->flags |= SERVICE_RESTRICTED;
+        say(slot, frame_text("%s>L ip 10.0.0.%d>10.0.0.200 tcp 4000>81 S seq=500", name, host));
+        expect_drop(DROP_service_denied);
+        service->flags &= (uint8_t)~SERVICE_RESTRICTED;
+        assert_int_equal(in_use("listener_use", 2), 0);
+    }
+    all_ends();
+}
+
+/* The member's side of it: the second connection is one as the first was. */
+static void a_member_sees_the_next_connection(void **state)
+{
+    for (int round = 0; round < 3; round++) {
+        say(1, frame_text("A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 S seq=%d00", round + 1));
+        expect_port(2, frame_text("L>B ip 10.0.0.1>10.0.0.2 tcp 4000>8080 S seq=%d00", round + 1));
+        assert_int_equal(n_entries("balanced"), 1);
+        say(2, frame_text("B>A ip 10.0.0.2>10.0.0.1 tcp 8080>4000 RA seq=0 ack=%d01", round + 1));
+        expect_port(1, frame_text("L>A ip 10.0.0.200>10.0.0.1 tcp 81>4000 RA seq=0 ack=%d01", round + 1));
+    }
+    assert_int_equal(n_entries("connections"), 2);
+    all_ends();
+}
+
 /* ---- who is chosen ------------------------------------------------------------------------------------------------------------------------ */
 
 static uint32_t n_sent[2];
@@ -782,6 +831,8 @@ int main(void)
         CASE(echo_is_answered),
         CASE(only_some_may_call),
         CASE(a_listener_has_a_limit),
+        CASE(a_known_port_is_no_way_around),
+        CASE(a_member_sees_the_next_connection),
         CASE(many_clients_are_spread),
         CASE(a_client_keeps_its_member),
         CASE(the_one_with_less_to_do),
