@@ -350,6 +350,20 @@ static __noinline __u32 balance_reset(struct __sk_buff *skb, const struct packet
     return bpf_l4_csum_replace(skb, packet->l4 + 16, before, after, 2) ? DROP_no_buffer : STEP_CONTINUE;
 }
 
+/* Is the member's answer too large for its client, a port of this host?  Then the member is told. */
+static __noinline bool balance_is_too_big(struct __sk_buff *skb, struct packet *packet, __u32 client)
+{
+    __u32 unused;
+    const struct port_config *port = port_config_get(client, &unused), *own = port_config_get(packet->slot, &unused);
+
+    if (!port || !own || packet_l3_size(skb, packet) <= port->mtu)
+        return false;
+    packet->decision.router_port = packet->decision.hops = 0; /* The client's address says so. */
+    if (!(packet->flags & PACKET_LATER_FRAGMENT))
+        punt_frame(skb, packet, own, PUNT_WORD(PUNT_TOO_BIG, 0, port->mtu));
+    return true;
+}
+
 /* What the member in packet->slot answers, to its client. */
 CHECKED_ALONE __u32 balance_answer(struct __sk_buff *skb, struct packet *packet)
 {
@@ -376,6 +390,8 @@ CHECKED_ALONE __u32 balance_answer(struct __sk_buff *skb, struct packet *packet)
     to->ends.source_port = value->vip_port;
     to->ends.destination_port = value->client_port;
     __u32 step = STEP_CONTINUE;
+    if ((output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL && balance_is_too_big(skb, packet, slot))
+        return DROP_too_big;
     if (!member || member->name.first != value->name.first || !(member->flags & SERVICE_MEMBER_UP)) {
         struct flow_entry *entry = map_lookup(connections, &to->key);
         if (entry && entry->layout == FLOW_LAYOUT && entry->output == OUTPUT_CLIENT)

@@ -302,6 +302,8 @@ CHECKED_ALONE __u32 balance_return(struct __sk_buff *skb, struct packet *packet)
     if (!packet || !port || !slot)
         return DROP_unknown_destination;
     packet->drop_slot = slot;
+    if (packet_l3_size(skb, packet) > port->mtu)
+        return DROP_too_big; /* The member's host knows the MTU of its own clients only (balance_answer). */
     if (packet->flags & PACKET_FROM_TUNNEL && packet->flags & PACKET_LATER_FRAGMENT) {
         __u32 step = fragment_take(packet, NULL, slot, 0);
         if (step != STEP_CONTINUE)

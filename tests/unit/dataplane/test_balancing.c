@@ -808,6 +808,23 @@ static void what_is_cut_is_safe(void **state)
     all_ends();
 }
 
+static void too_large_for_the_clients_network(void **state)
+{
+    say(10, "J>S ip 10.0.1.1>10.0.0.200 udp 4000>81 +9");
+    expect_port(2, NULL);
+    say(2, "B>R ip 10.0.0.2>10.0.1.1 df udp 8080>4000 +1373");
+    expect_drop(DROP_too_big);
+    assert_int_equal(expect_punt(PUNT_TOO_BIG)->mtu, 1400);
+    say(2, "B>R ip 10.0.0.2>10.0.1.1 df udp 8080>4000 +1372");
+    expect_port(10, NULL);
+    say(10, "J>S ip 10.0.1.1>10.0.0.200 udp 4000>82 +9");
+    expect_verdict(PIPELINE_TUNNELLED);
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/15/10 X>J ip 10.0.0.200>10.0.1.1 udp 82>4000 +1373");
+    expect_drop(DROP_too_big);
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/15/10 X>J ip 10.0.0.200>10.0.1.1 udp 82>4000 +1372");
+    expect_port(10, NULL);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up_balancing, tear_down)
 
 int main(void)
@@ -852,6 +869,7 @@ int main(void)
         CASE(fragments_follow_their_first),
         CASE(answers_come_in_fragments),
         CASE(too_large_for_the_members_network),
+        CASE(too_large_for_the_clients_network),
         CASE(what_is_cut_is_safe),
     };
 
