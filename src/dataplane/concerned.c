@@ -101,6 +101,24 @@ static int mark_external(struct concerned *concerned, const void *vni)
     return error ? error : mark(&concerned->vnis, vni);
 }
 
+/* Who may call the listener: fewer than before. */
+static int mark_callers(struct concerned *concerned, const void *key)
+{
+    const struct rows *services = &concerned->maps->actual.tables[TABLE_SERVICES];
+    struct service_source_key source;
+    int error = 0;
+
+    memcpy(&source, key, sizeof(source));
+    for (size_t i = 0; i < services->n && error == 0; i++) {
+        struct service_value service;
+
+        memcpy(&service, rows_value(services, i), sizeof(service));
+        if (service.listener == source.listener)
+            error = mark_external(concerned, rows_key(services, i)); /* Begins with the network. */
+    }
+    return error;
+}
+
 /* Is the network one that this host hears outsiders on? */
 static bool has_uplink(const struct concerned *concerned, uint32_t vni)
 {
@@ -171,6 +189,10 @@ int concerned_mark(struct concerned *concerned, enum desired_table table, const 
         return mark_external(concerned, key);
     case TABLE_UPLINKS:
         return mark_external(concerned, (const uint8_t *)(new_value ? new_value : old_value) + offsetof(struct uplink_value, vni));
+    case TABLE_SERVICES: /* Each packet asks whether it is there; who may call is asked again. */
+        return old_value && new_value ? mark_external(concerned, key) : 0;
+    case TABLE_SERVICE_SOURCES:
+        return new_value ? 0 : mark_callers(concerned, key);
     case TABLE_MEMBERS: /* A new one allows more, and what is allowed goes on. */
         return new_value ? 0 : mark(&concerned->groups, key);
     case TABLE_MEMBER_PREFIXES:

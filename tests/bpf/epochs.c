@@ -121,6 +121,54 @@ static void policies_bump_the_ports_that_they_concern(void **state)
     maps_close(maps);
 }
 
+static void add_listener(struct desired *desired, uint32_t vni, uint32_t listener, __u8 flags)
+{
+    struct service_key key = {.vni = vni, .port = 80, .protocol = 6};
+    struct service_value value = {.vni = vni, .port = 80, .protocol = 6, .flags = flags, .listener = listener};
+
+    rows_add(&desired->tables[TABLE_SERVICES], &key, &value);
+}
+
+static void add_source(struct desired *desired, uint32_t listener, uint8_t last)
+{
+    struct service_source_key key = {.prefix_length = 160, .listener = listener, .address = {[10] = 0xff, 0xff, 10, 0, 0, last}};
+    __u64 value = (__u64)RULE_IPV4 << 32 | listener;
+
+    rows_add(&desired->tables[TABLE_SERVICE_SOURCES], &key, &value);
+}
+
+/* Port 1 in the network of listener 3, port 2 in that of listener 4. */
+static void service_world(struct desired *desired, __u8 flags, uint8_t n_sources)
+{
+    desired_clear(desired);
+    add_port(desired, 1, 9);
+    add_port(desired, 2, 10);
+    add_listener(desired, 9, 3, flags);
+    add_listener(desired, 10, 4, SERVICE_UP);
+    for (uint8_t i = 1; i <= n_sources; i++)
+        add_source(desired, 3, i);
+}
+
+static void listeners_bump_those_who_call_them(void **state)
+{
+    struct maps *maps = loader_open();
+    struct desired desired;
+    uint64_t now_ms = 5000000;
+
+    desired_init(&desired);
+    service_world(&desired, SERVICE_UP, 0);
+    bumped_by(maps, &desired, &now_ms);
+    service_world(&desired, SERVICE_UP | SERVICE_RESTRICTED, 1);
+    assert_int_equal(1 << 1, bumped_by(maps, &desired, &now_ms));
+    service_world(&desired, SERVICE_UP | SERVICE_RESTRICTED, 2); /* One more. */
+    assert_int_equal(0, bumped_by(maps, &desired, &now_ms));
+    service_world(&desired, SERVICE_UP | SERVICE_RESTRICTED, 1); /* One less. */
+    assert_int_equal(1 << 1, bumped_by(maps, &desired, &now_ms));
+    desired_clear(&desired);
+    loader_apply(maps, &desired, &now_ms);
+    maps_close(maps);
+}
+
 /* A program may be in the middle of it. */
 static void a_rule_set_stays_for_a_moment_after_the_last_policy_that_named_it(void **state)
 {
@@ -373,6 +421,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(policies_bump_the_ports_that_they_concern),
+        cmocka_unit_test(listeners_bump_those_who_call_them),
         cmocka_unit_test(a_rule_set_stays_for_a_moment_after_the_last_policy_that_named_it),
         cmocka_unit_test(what_a_network_says_concerns_who_reaches_it_through_routers),
         cmocka_unit_test(what_a_router_does_concerns_all_that_hangs_together_with_it),
