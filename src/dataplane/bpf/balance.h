@@ -208,6 +208,8 @@ CHECKED_ALONE __u32 balance_decide(struct __sk_buff *skb, struct packet *packet,
     } else if (!balance_may_call(packet, service)) {
         step = DROP_service_denied;
         error = 0;
+        if (entry)
+            flow_end(entry);
     } else if (entry && output_is_member(entry->output)) { /* The way to the address is another, or was judged again. */
         packet->decision.output = entry->output;
         packet->decision.object = balanced_member_name(entry);

@@ -405,6 +405,21 @@ static void only_some_may_call(void **state)
     assert_true(result.verdict == PIPELINE_DELIVERED || result.verdict == PIPELINE_TUNNELLED);
 }
 
+static void who_may_not_call_any_more_is_cut_off(void **state)
+{
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 udp 4000>81 +9");
+    expect_port(2, NULL);
+    fixture_service(pipeline, "10.0.0.200", IPPROTO_UDP, 81)->flags |= SERVICE_RESTRICTED;
+    change_epoch(1);
+    for (int round = 0; round < 2; round++) {
+        say(1, "A>L ip 10.0.0.1>10.0.0.200 udp 4000>81 +9");
+        expect_drop(DROP_service_denied);
+    }
+    say(2, "B>A ip 10.0.0.2>10.0.0.1 udp 8080>4000 +9");
+    expect_drop(DROP_unknown_translation);
+    all_ends();
+}
+
 static void a_listener_has_a_limit(void **state)
 {
     for (int port = 4000; port < 4004; port++) {
@@ -847,6 +862,7 @@ int main(void)
         CASE(a_closed_port_answers),
         CASE(echo_is_answered),
         CASE(only_some_may_call),
+        CASE(who_may_not_call_any_more_is_cut_off),
         CASE(a_listener_has_a_limit),
         CASE(a_known_port_is_no_way_around),
         CASE(a_member_sees_the_next_connection),
