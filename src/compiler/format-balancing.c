@@ -37,8 +37,8 @@ static int format_member(const struct service_member *v, struct buffer *buffer)
     struct mac_address address;
 
     memcpy(address.bytes, v->mac, sizeof(address.bytes));
-    return buffer_printf(buffer, " %u = %08x-%02x balancer %08x vni %u %s port %u mac %s mtu %u %s%s", v->number, v->name.first, v->name.second, v->balancer,
-                         v->vni, address_text(v->address, ip), ntohs(v->port), mac_format(&address, mac), v->mtu,
+    return buffer_printf(buffer, " %u = %08x-%02x balancer %08x in %u vni %u %s port %u mac %s mtu %u %s%s", v->number, v->name.first, v->name.second, v->balancer,
+                         v->vip_vni, v->vni, address_text(v->address, ip), ntohs(v->port), mac_format(&address, mac), v->mtu,
                          output_text(v->output, output, sizeof(output)), v->flags & SERVICE_MEMBER_UP ? " up" : "");
 }
 
