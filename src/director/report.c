@@ -75,10 +75,11 @@ static void server_said(const struct director *director, const struct applied_se
     ret->address = real->address;
     ret->port = real->port;
     ret->is_up = judged->is_up;
-    ret->is_used = server && server->number != LB_NONE;
     ret->weight = server ? server->weight : real->weight;
-    if (!ret->is_used) /* Or it found no place in the tables yet. */
+    ret->is_used = false;
+    if (!server || server->number == LB_NONE) /* It found no place in the tables yet. */
         return;
+    ret->is_used = true;
     total = applied_server_total(director->applied, server);
     ret->total = traffic(&total);
     ret->rate = traffic(&server->rate);
