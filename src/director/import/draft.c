@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weft/base/utf8.h"
 #include "weft/base/util.h"
 #include "weft/director/config-parts.h"
 
@@ -76,7 +77,10 @@ bool draft_set_interface(struct draft *draft, const char *text)
         memmove(name, name + 1, length - 2);
         name[length - 2] = 0;
     }
-    return *name && !strpbrk(name, "+*/\" ") && string_copy(draft->rule.interface, IFNAMSIZ, name) == 0;
+    for (const char *at = name; *at; at++)
+        if ((unsigned char)*at < ' ')
+            return false;
+    return *name && !strpbrk(name, "+*/\" ") && utf8_is_valid(name, strlen(name)) && string_copy(draft->rule.interface, IFNAMSIZ, name) == 0;
 }
 
 bool draft_set_mark(struct draft *draft, const char *text)

@@ -35,7 +35,9 @@ static bool take_connection(const struct translation *t, const struct statement 
     else if (streq(name, "fwmark"))
         take_number(t, statement, 0, UINT32_MAX, &check->mark);
     else if (streq(name, "bind_if")) {
-        if (statement->n_words != 2 || strpbrk(statement->words[1], "/ \t\n") ||
+        if (!is_text(t, statement))
+            return true;
+        if (strpbrk(statement->words[1], "/ ") ||
             string_copy(check->bind_interface, sizeof(check->bind_interface), statement->words[1]) < 0) {
             note(t, statement, "it is not the name of an interface");
             check->bind_interface[0] = 0;

@@ -29,6 +29,8 @@ bool take_number(const struct translation *t, const struct statement *statement,
                  uint32_t *ret);
 bool take_timer(const struct translation *t, const struct statement *statement, uint32_t *ret_ms);
 bool take_bool(const struct translation *t, const struct statement *statement, bool *ret);  /* Without a value: true. */
+/* Has it one word that can be kept?  Else it is noted. */
+bool is_text(const struct translation *t, const struct statement *statement);
 bool take_text(const struct translation *t, const struct statement *statement, char **ret); /* Replaces '*ret'. */
 bool take_address(const struct translation *t, const struct statement *statement, size_t word, struct ip_address *ret);
 bool take_port(const struct translation *t, const struct statement *statement, size_t word, uint16_t *ret);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "weft/base/utf8.h"
 #include "weft/base/util.h"
 #include "weft/director/keepalived/words.h"
 
@@ -74,6 +75,17 @@ static int fail(struct reader *reader, int code, const char *what)
     return error_set(reader->error, code, NULL, "%s:%u: %s", reader->file, reader->line, what);
 }
 
+/* What is kept is text: a director's file is JSON. */
+static void make_text(struct reader *reader, char *word)
+{
+    if (utf8_is_valid(word, strlen(word)))
+        return;
+    for (char *at = word; *at; at++)
+        if (*at & 0x80)
+            *at = '?';
+    import_note(reader->report, reader->file, reader->line, "%s: it is not UTF-8; bytes beyond ASCII became '?'", word);
+}
+
 /* Takes the words over. */
 static int add_statement(struct reader *reader, struct word *words, size_t n)
 {
@@ -93,8 +105,10 @@ static int add_statement(struct reader *reader, struct word *words, size_t n)
     statement->line = reader->line;
     statement->parent = reader->block;
     statement->n_words = n;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         statement->words[i] = TAKE_PTR(words[i].text);
+        make_text(reader, statement->words[i]);
+    }
     if (reader->block->last)
         reader->block->last->next = statement;
     else

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "weft/base/utf8.h"
 #include "weft/base/util.h"
 #include "weft/director/keepalived/translate-parts.h"
 
@@ -79,10 +78,8 @@ bool take_bool(const struct translation *t, const struct statement *statement, b
     return true;
 }
 
-bool take_text(const struct translation *t, const struct statement *statement, char **ret)
+bool is_text(const struct translation *t, const struct statement *statement)
 {
-    char *text;
-
     if (!has_one(t, statement))
         return false;
     for (const char *at = statement->words[1]; *at; at++) {
@@ -91,14 +88,23 @@ bool take_text(const struct translation *t, const struct statement *statement, c
             return false;
         }
     }
-    if (!*statement->words[1] || !utf8_is_valid(statement->words[1], strlen(statement->words[1]))) {
-        note(t, statement, "it is empty, or not UTF-8");
+    if (!*statement->words[1]) {
+        note(t, statement, "it is empty");
         return false;
     }
     if (strlen(statement->words[1]) > 1024) {
         note(t, statement, "it has more than 1024 bytes");
         return false;
     }
+    return true;
+}
+
+bool take_text(const struct translation *t, const struct statement *statement, char **ret)
+{
+    char *text;
+
+    if (!is_text(t, statement))
+        return false;
     text = strdup(statement->words[1]);
     if (!text)
         return false;
@@ -203,7 +209,7 @@ bool take_check_value(const struct translation *t, const struct statement *state
         return true;
     }
     if (streq(name, "virtualhost")) {
-        if (has_one(t, statement))
+        if (is_text(t, statement))
             values->host = statement->words[1];
         return true;
     }
