@@ -6,7 +6,7 @@ import re
 import subprocess
 
 CONFIG = "/tmp/lb.conf"
-OURS = ["/guest/build/src/cli/weft-ipvsadm", "--config", CONFIG, "--socket", "/nonexistent"]
+OURS = ["/guest/build/src/cli/weft-ipvsadm", "--unchecked", "--config", CONFIG, "--socket", "/nonexistent"]
 REAL = ["/bin/ipvsadm"]
 # What the transcript of the unit tests has no room for, since it asks for names or depends on this kernel.
 TABLE = """
