@@ -19,18 +19,6 @@ BUILD = pathlib.Path(os.environ.get("WEFT_BUILD", second_kernel.ROOT / "build" /
 HERE = pathlib.Path(__file__).resolve().parent
 
 
-IPVS = ["ip_vs", *(f"ip_vs_{name}" for name in "rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh".split())]
-
-
-def names(image):
-    """What both ipvsadms ask for: names of ports and of hosts."""
-    for path in ("/etc/services", "/etc/protocols"):
-        image.file(path)
-    (image.root / "etc" / "nsswitch.conf").write_text("hosts: files\nservices: files\nprotocols: files\n")
-    with open(image.root / "etc" / "hosts", "a") as hosts:
-        hosts.write("10.7.0.1 a-very-long-host-name-indeed.example.org\n127.0.0.1 localhost.example\n")
-
-
 @pytest.fixture(scope="module")
 def guest():
     log = second_kernel.ROOT / "build" / "test-logs" / "second-kernel-console.log"
@@ -39,16 +27,14 @@ def guest():
         kernel = second_kernel.fetch_kernel()
         image = second_kernel.Image(pathlib.Path(work) / "root")
         image.python()
-        for program in ("ip", "tc", "ping", "bpftool", "nsenter", "ipvsadm"):
+        for program in ("ip", "tc", "ping", "bpftool", "nsenter"):
             image.program(program)
         (image.root / "bin" / "true").symlink_to("busybox")
-        image.modules(kernel, second_kernel.MODULES + IPVS)
-        for script in ("run.py", "ipvsadm.py"):
-            image.file(HERE / "guest" / script, f"guest/{script}")
-        names(image)
+        image.modules(kernel, second_kernel.MODULES)
+        image.file(HERE / "guest" / "run.py", "guest/run.py")
         for module in ("bench/lab.py", "bench/weft.py", "tests/tools/namespaces.py"):
             image.file(second_kernel.ROOT / module, f"guest/{pathlib.Path(module).name}")
-        for program in ("src/api/weft-api", "src/agent/weft-agent", "src/cli/weft-ipvsadm", "bench/traffic-client", "bench/traffic-server",
+        for program in ("src/api/weft-api", "src/agent/weft-agent", "bench/traffic-client", "bench/traffic-server",
                         "tests/bpf/differential", "tests/bpf/maps"):
             image.program(BUILD / program, f"guest/build/{program}")
         image.file(BUILD / "src" / "dataplane" / "weft.bpf.o", "guest/weft.bpf.o")
@@ -59,8 +45,7 @@ def guest():
 
 
 @pytest.mark.parametrize("check", [
-    "kernel_is_debians", "weft_ipvsadm_agrees_with_the_kernels", "plain_veth_passes_traffic", "every_program_loads",
-    "the_directors_program_loads", "native_and_kernel_build_agree",
+    "kernel_is_debians", "plain_veth_passes_traffic", "every_program_loads", "the_directors_program_loads", "native_and_kernel_build_agree",
     "the_loader_brings_the_maps_to_what_is_desired", "one_host_passes_traffic", "two_hosts_pass_traffic",
     "a_broadcast_reaches_every_port_once", "frames_that_are_not_ip_pass_between_hosts", "dhcp_is_answered",
     "a_spoofed_source_is_dropped", "an_agent_dies_and_traffic_goes_on"])

@@ -217,13 +217,7 @@ def an_agent_dies_and_traffic_goes_on():
     command("/bin/nsenter", f"--net=/run/netns/{platform.workloads['a']}", "/bin/ping", "-c3", "-i0.2", "-W5", platform.addresses("c")[0])
 
 
-def weft_ipvsadm_agrees_with_the_kernels():
-    import ipvsadm
-    return ipvsadm.agrees()
-
-
-CHECKS = [kernel_is_debians, weft_ipvsadm_agrees_with_the_kernels, plain_veth_passes_traffic, every_program_loads,
-          the_directors_program_loads, native_and_kernel_build_agree,
+CHECKS = [kernel_is_debians, plain_veth_passes_traffic, every_program_loads, the_directors_program_loads, native_and_kernel_build_agree,
           the_loader_brings_the_maps_to_what_is_desired, one_host_passes_traffic, two_hosts_pass_traffic,
           a_broadcast_reaches_every_port_once, frames_that_are_not_ip_pass_between_hosts, dhcp_is_answered,
           a_spoofed_source_is_dropped, an_agent_dies_and_traffic_goes_on]
