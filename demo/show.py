@@ -87,8 +87,7 @@ class Show:
 
     def silent(self, *command, who="admin", check=True, timeout=60):
         """The same without printing, to look at the outcome."""
-        result = subprocess.run([str(word) for word in command], env=self.environment(who), capture_output=True, text=True,
-                                timeout=timeout, stdin=subprocess.DEVNULL)
+        result = stage.complete(command, timeout, env=self.environment(who))
         if check and result.returncode != 0:
             raise Failed(f"'{shlex.join(map(str, command))}': {result.stdout}{result.stderr}")
         return result.stdout if check else result
@@ -131,15 +130,11 @@ class Show:
         self.stage.clean()
 
 
-def stop(*_):
-    raise KeyboardInterrupt
-
-
 def main(kind):
     if os.geteuid() != 0:
         sys.exit("demo: namespaces and eBPF need root: sudo make demo")
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # A shell's background job is started with SIGINT ignored.
-        signal.signal(name, stop)
+        signal.signal(name, stage.interruption)
     n = stage.clean_leftovers()
     if n:
         print(f"Removed what {n} earlier demo{'s' if n > 1 else ''} left behind.")

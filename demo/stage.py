@@ -9,6 +9,7 @@ removed also after a crash.
 
 Everything made is recorded in /run/weft-demo/<process id>/state.json.  The next start removes what a dead one left."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -22,9 +23,81 @@ PINS = pathlib.Path("/sys/fs/bpf/weft-demo")
 LAB = pathlib.Path("/run/weft-lab")  # Where 'weft lab' keeps what DHCP clients call.
 
 
+class Interruption:
+    """Ctrl-C and its like become KeyboardInterrupt, but not between a program's start and the note that it runs: there they wait."""
+
+    def __init__(self):
+        self.held = self.pending = False
+
+    def __call__(self, *_):
+        if self.held:
+            self.pending = True
+        else:
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def wait(self):
+        outer, self.held = self.held, True
+        try:
+            yield
+        finally:
+            self.held = outer
+        if self.pending and not outer:
+            self.pending = False
+            raise KeyboardInterrupt
+
+
+interruption = Interruption()
+started = []  # What start() has started and may still run.
+
+
+def start(command, **options):
+    """A program with a session of its own, so that it and what it starts are ended together.  end_started() finds it, whenever we are
+    interrupted."""
+    with interruption.wait():
+        started[:] = [process for process in started if process.poll() is None]
+        process = subprocess.Popen([str(part) for part in command], start_new_session=True, **{"stdin": subprocess.DEVNULL, **options})
+        started.append(process)
+    return process
+
+
+def end(process):
+    """Ends a program, and what it has started, unless it has ended by itself."""
+    if process.poll() is not None:
+        return
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, signal_number)
+        except ProcessLookupError:
+            pass  # It and all that it had started have ended.
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            pass
+
+
+def end_started():
+    for process in started:
+        end(process)
+    started.clear()
+
+
+def complete(command, timeout=60, **options):
+    """subprocess.run() of what start() starts, its output as text."""
+    process = start(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    try:
+        out, errors = process.communicate(timeout=timeout)
+    except BaseException:
+        end(process)
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
+
+
 def run(*command, check=True, timeout=60):
-    return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=check, timeout=timeout,
-                          stdin=subprocess.DEVNULL)
+    result = complete(command, timeout)
+    if check:
+        result.check_returncode()
+    return result
 
 
 def start_time(pid):
@@ -83,19 +156,17 @@ class Stage:
 
     def start(self, name, command, log, output=None):
         """Starts a program of ours and remembers it; what it says goes to 'log', or its standard output to 'output'."""
-        with open(log, "ab") as out, open(output or log, "ab") as standard:
-            process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=standard,
-                                       stderr=out, start_new_session=True)
-        self.running[name] = process
-        self.record("processes", [process.pid, start_time(process.pid)])
+        with open(log, "ab") as out, open(output or log, "ab") as standard, interruption.wait():
+            process = start(command, stdout=standard, stderr=out)
+            self.running[name] = process
+            self.record("processes", [process.pid, start_time(process.pid)])
         return process
 
     # ---- removing ----------------------------------------------------------------------------------------------------
 
     def clean(self):
+        end_started()
         remove(self.state, self.folder)
-        for process in self.running.values():
-            process.wait()
 
 
 def end_processes(processes):

@@ -6,6 +6,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -65,6 +66,29 @@ def test_interrupted_it_leaves_nothing(name):
     process.communicate(timeout=60)
     assert process.returncode == 130
     assert left_behind(process.pid) == []
+
+
+def test_a_program_that_starts_while_we_are_interrupted_is_ended_too(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(ROOT / "demo"), *sys.path])
+    import stage
+
+    class Interrupted(subprocess.Popen):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            signal.raise_signal(signal.SIGINT)  # It runs, and nobody has heard of it.
+
+    monkeypatch.setattr(stage.subprocess, "Popen", Interrupted)
+    before = signal.signal(signal.SIGINT, stage.interruption)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            stage.complete(["sleep", "60"])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    (process,) = stage.started
+    assert process.poll() is None
+    stage.end_started()
+    assert process.returncode == -signal.SIGTERM
+    assert stage.started == []
 
 
 @pytest.mark.parametrize("name", DEMOS)
