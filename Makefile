@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 BUILD ?= build/release
 
-.PHONY: all deps demo demo-fabric test conformance bench clean install
+.PHONY: all deps demo demo-fabric demo-director test conformance bench clean install
 
 all: deps
 	@test -f $(BUILD)/build.ninja || { echo "Building, which takes a minute or two the first time"; \
@@ -31,6 +31,10 @@ demo: all
 # Five switches with weft-fabric as their controller; ONCE=1 likewise.
 demo-fabric: all
 	@BUILD=$(BUILD) ONCE=$(ONCE) demo/fabric
+
+# Three nginx and a client, with weft-agent as the director between them; ONCE=1 likewise.
+demo-director: all
+	@BUILD=$(BUILD) ONCE=$(ONCE) demo/director
 
 clean:
 	rm -rf build

@@ -23,6 +23,7 @@ import tempfile
 
 from lab import BUILD, Process
 from namespaces import Namespace, run, sweep, wait_for
+from xdp_peer import pass_everything
 
 PREFIX = "wfd"
 VIP4, VIP6 = "192.0.2.1", "2001:db8:5::1"
@@ -35,31 +36,6 @@ def ethtool(interface, command, value):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         wanted = ctypes.create_string_buffer(struct.pack("II", command, value))
         fcntl.ioctl(control, SIOCETHTOOL, struct.pack("16sP16x", interface.encode(), ctypes.addressof(wanted)))
-
-
-def pass_everything(namespace, interface):
-    """Puts an XDP program of two instructions onto the interface: a veth takes what its other end sends back by XDP_TX only with one."""
-    instructions = struct.pack("<BBhiBBhi", 0xB7, 0, 0, 2, 0x95, 0, 0, 0)  # return XDP_PASS
-    code, licence = ctypes.create_string_buffer(instructions), ctypes.create_string_buffer(b"GPL")
-    bpf = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def call(command, *fields):
-        attributes = ctypes.create_string_buffer(struct.pack(*fields), 128)
-        result = libc.syscall(bpf, command, attributes, 128)
-        if result < 0:
-            raise OSError(ctypes.get_errno(), "bpf")
-        return result
-
-    program = call(5, "=IIQQ", 6, 2, ctypes.addressof(code), ctypes.addressof(licence))  # BPF_PROG_LOAD, XDP
-    path = f"/sys/fs/bpf/{PREFIX}{os.getpid()}-pass"
-    name = ctypes.create_string_buffer(path.encode())
-    try:
-        call(6, "=QI", ctypes.addressof(name), program)  # BPF_OBJ_PIN
-        namespace.run("ip", "link", "set", "dev", interface, "xdp", "pinned", path)
-    finally:
-        os.close(program)
-        pathlib.Path(path).unlink(missing_ok=True)
 
 
 def address(number, version=4):
@@ -91,7 +67,7 @@ class DirectorLab:
         host.ip("addr", "add", f"{address(number)}/24", "dev", "eth0")
         host.ip("addr", "add", f"{address(number, 6)}/64", "dev", "eth0", "nodad")
         if name == "director":
-            pass_everything(lan, name)
+            pass_everything(lan.name, name)
         with host.inside():
             ethtool("eth0", ETHTOOL_STXCSUM, 0)
         return host

@@ -1,4 +1,4 @@
-"""'make demo ONCE=1' works, with a bridge or the fabric below, and 'make demo-fabric ONCE=1'; and nothing stays behind them: after a
+"""'make demo ONCE=1' works, with a bridge or the fabric below, and so do 'make demo-fabric' and 'make demo-director'; and nothing stays behind them: after a
 run, after Ctrl-C, and, at the next start, after a crash."""
 
 import os
@@ -13,7 +13,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build" / "release"))
-DEMOS = {"demo": "red-2 --host-netns", "fabric": "weft fabric host list"}  # And a line of each in the middle.
+DEMOS = {"demo": "red-2 --host-netns", "fabric": "weft fabric host list", "director": "--rate 100/s"}  # And a line of each in the middle.
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and eBPF need root")
 
@@ -48,7 +48,7 @@ def read_until(process, text):
     pytest.fail("the demo ended early:\n" + "".join(lines))
 
 
-@pytest.mark.parametrize("name, environment, promises", [("demo", {}, 20), ("demo", {"UNDERLAY": "fabric"}, 22), ("fabric", {}, 7)])
+@pytest.mark.parametrize("name, environment, promises", [("demo", {}, 20), ("demo", {"UNDERLAY": "fabric"}, 22), ("fabric", {}, 7), ("director", {}, 9)])
 def test_the_demo_works_and_leaves_nothing(name, environment, promises):
     process = start(name, **environment)
     output, _ = process.communicate(timeout=240)
