@@ -1,0 +1,71 @@
+/* What the files of apply.h share: apply.c (the plan, service by service), applied.c (what is applied, and where it has its places),
+ * apply-server.c, apply-service.c (the records of one), apply-rows.c (hash schedulers), apply-order.c (those that go by their servers' order), applied-counters.c. */
+#ifndef WEFT_DIRECTOR_APPLY_PARTS_H
+#define WEFT_DIRECTOR_APPLY_PARTS_H
+
+#include "weft/director/apply.h"
+
+struct leaving { /* Places that a packet may still be looking at. */
+    struct ranges *ranges;
+    uint32_t first, n;
+};
+
+struct applied {
+    struct lb_tables *tables;
+    struct hashmap services;
+    struct ranges service_numbers, server_numbers, blocks, members;
+    struct leaving *leaving;
+    size_t n_leaving, room_leaving;
+    uint32_t generation;
+    uint64_t lineage;
+};
+
+struct task {
+    struct applied *applied;
+    source_of source;
+    void *context;
+    uint64_t now_ms;
+    struct error *error;
+};
+
+/* ---- applied.c ---------------------------------------------------------------------------------------------------------------- */
+
+void applied_free_server(struct applied_service *service, struct applied_server *server);
+void applied_free_service(struct applied *applied, struct applied_service *service);
+
+/* Places that a packet may still be looking at are given back when nobody can be any more: with the next apply. */
+void places_leave(struct applied *applied, struct ranges *ranges, uint32_t first, uint32_t n);
+void places_give_back(struct applied *applied);
+int places_missing(const struct task *task, const char *what); /* -ENOSPC, with an error that says of what. */
+size_t places_for_members(size_t n);                           /* How many are taken for so many. */
+
+/* ---- apply-server.c -------------------------------------------------------------------------------------------------------------- */
+
+int server_apply(const struct task *task, struct applied_service *service, const struct planned_server *planned);
+void server_remove(struct applied *applied, struct applied_service *service, struct applied_server *server); /* No row leads to it any more. */
+
+/* ---- apply-service.c ------------------------------------------------------------------------------------------------------------- */
+
+bool service_is_hash(const struct virtual_service *service);
+bool service_has_translation(const struct planned_service *planned);
+struct applied_service *service_add(const struct task *task, const struct virtual_service *virtual); /* NULL without memory. */
+int service_place(const struct task *task, struct applied_service *service);
+int service_put_keys(struct lb_tables *tables, const struct applied_service *service);
+/* Its record and, the first time, its key. */
+int service_write(const struct task *task, struct applied_service *service, const struct planned_service *planned, uint32_t n_rows,
+                  uint32_t n_members);
+void service_remove(struct applied *applied, struct applied_service *service);
+
+/* ---- apply-rows.c ----------------------------------------------------------------------------------------------------------------- */
+
+uint32_t rows_for(size_t n_servers);
+uint32_t blocks_for(uint32_t n_rows);
+int rows_apply(const struct task *task, struct applied_service *service, const struct planned_service *planned);
+
+/* ---- apply-order.c ---------------------------------------------------------------------------------------------------------------- */
+
+/* How many turns a round has; 0 for schedulers that do not take turns.  'ret_turns' (may be NULL) gets positions among the members. */
+uint32_t order_turns(const struct planned_service *planned, uint16_t *ret_turns);
+int order_apply(const struct task *task, struct applied_service *service, const struct planned_service *planned);
+
+#endif

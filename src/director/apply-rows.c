@@ -1,0 +1,176 @@
+/* Services of hash schedulers: rows by the balancer (weft/balance), who owns which. */
+#include "weft/director/apply-parts.h"
+
+#include <errno.h>
+
+/* How many rows: enough that a server's share is within a few percent, and no more, since ten thousand services have them. */
+static const uint32_t row_counts[] = {1021, 4093, 16381, 65537, 262139};
+#define ROWS_PER_SERVER 64
+#define ROWS_PER_SERVER_MIN 8 /* With fewer the table is made anew, and flows lose their servers. */
+#define HISTORY_MS (900ull * 1000)
+
+uint32_t rows_for(size_t n_servers)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(row_counts) - 1; i++)
+        if (n_servers * ROWS_PER_SERVER <= row_counts[i])
+            return row_counts[i];
+    return row_counts[ARRAY_SIZE(row_counts) - 1];
+}
+
+uint32_t blocks_for(uint32_t n_rows)
+{
+    return (n_rows + LB_ROWS_BLOCK - 1) >> LB_ROWS_SHIFT;
+}
+
+static void balance_id(const struct real_server *server, char text[SERVICE_TEXT_SIZE])
+{
+    real_server_format(server, text);
+}
+
+/* A new table where there is none, or where the one that is there has become too small. */
+static int fit_rows(const struct task *task, struct applied_service *service, size_t n_servers)
+{
+    uint32_t n_rows = 0;
+
+    if (service->rows) {
+        balance_table_rows(service->rows, &n_rows);
+        if (n_servers * ROWS_PER_SERVER_MIN <= n_rows)
+            return 0;
+        balance_table_free(service->rows);
+        service->rows = NULL;
+    }
+    return balance_table_new(rows_for(n_servers), ++task->applied->lineage, HISTORY_MS, &service->rows, task->error);
+}
+
+/* Gives the balancer the servers in use; weights beyond its 16 bits are scaled.  Returns how many rows there are now, 0 without any
+ * server to have them, or -errno. */
+static int64_t set_rows(const struct task *task, struct applied_service *service, const struct planned_service *planned)
+{
+    _cleanup_(freep) struct balance_server *servers = calloc(planned->n_servers + 1, sizeof(*servers));
+    _cleanup_(freep) char(*ids)[SERVICE_TEXT_SIZE] = calloc(planned->n_servers + 1, sizeof(*ids));
+    uint32_t heaviest = 0, n_rows;
+    size_t n = 0;
+    int result;
+
+    if (!servers || !ids)
+        return -ENOMEM;
+    for (size_t i = 0; i < planned->n_servers; i++)
+        if (planned->servers[i].is_used)
+            heaviest = MAX(heaviest, planned->servers[i].weight);
+    if (!heaviest)
+        return 0;
+    for (size_t i = 0; i < planned->n_servers; i++) {
+        uint64_t weight = planned->servers[i].weight;
+
+        if (!planned->servers[i].is_used)
+            continue;
+        if (heaviest > UINT16_MAX && weight)
+            weight = MAX(weight * UINT16_MAX / heaviest, 1);
+        balance_id(planned->servers[i].server, ids[n]);
+        servers[n] = (struct balance_server){.id = ids[n], .weight = (uint16_t)weight, .drain_until_ms = task->now_ms + HISTORY_MS};
+        n++;
+    }
+    result = fit_rows(task, service, n);
+    if (result == 0)
+        result = balance_table_set(service->rows, servers, n, task->now_ms, task->error);
+    if (result < 0)
+        return result;
+    balance_table_rows(service->rows, &n_rows);
+    return n_rows;
+}
+
+static struct lb_row row_of(const struct balance_row *row)
+{
+    return (struct lb_row){row->owner, row->previous[0]};
+}
+
+/* The rows' own blocks.  Returns 1 if they are new ones, in which nobody reads yet, 0 or -errno. */
+static int place_rows(const struct task *task, struct applied_service *service, uint32_t n_rows)
+{
+    uint32_t n_blocks = blocks_for(n_rows), first;
+
+    if (service->n_blocks == n_blocks)
+        return 0;
+    first = ranges_take(&task->applied->blocks, n_blocks);
+    if (first == RANGE_NONE)
+        return places_missing(task, "row");
+    places_leave(task->applied, &task->applied->blocks, service->first_block, service->n_blocks);
+    service->first_block = first;
+    service->n_blocks = n_blocks;
+    return 1;
+}
+
+static void write_rows(const struct task *task, struct applied_service *service, bool all)
+{
+    const struct balance_delta *delta = balance_table_delta(service->rows);
+    struct lb_tables *tables = task->applied->tables;
+    uint32_t n_rows;
+    const struct balance_row *rows = balance_table_rows(service->rows, &n_rows);
+
+    if (all || (delta->sequence != service->sequence && delta->sequence != service->sequence + 1))
+        for (uint32_t row = 0; row < n_rows; row++)
+            lb_write_row(tables, service->first_block, row, row_of(&rows[row]));
+    else if (delta->sequence != service->sequence)
+        for (size_t i = 0; i < delta->n_changes; i++)
+            lb_write_row(tables, service->first_block, delta->changes[i].row, row_of(&delta->changes[i].content));
+    service->sequence = delta->sequence;
+}
+
+/* Servers by the balancer's index. */
+static int write_members(const struct task *task, struct applied_service *service, const struct planned_service *planned)
+{
+    uint32_t n = 0;
+
+    for (size_t i = 0; i < planned->n_servers; i++) {
+        char id[SERVICE_TEXT_SIZE];
+
+        if (!planned->servers[i].is_used)
+            continue;
+        balance_id(planned->servers[i].server, id);
+        n = MAX(n, balance_table_index(service->rows, id) + 1u);
+    }
+    if (n > service->n_members) {
+        uint32_t wanted = (uint32_t)places_for_members(n), first = ranges_take(&task->applied->members, wanted);
+
+        if (first == RANGE_NONE)
+            return places_missing(task, "server");
+        for (uint32_t i = 0; i < service->n_members; i++) /* Of who leaves, too: its rows have not moved yet. */
+            task->applied->tables->members[first + i] = task->applied->tables->members[service->first_member + i];
+        places_leave(task->applied, &task->applied->members, service->first_member, service->n_members);
+        service->first_member = first;
+        service->n_members = wanted;
+    }
+    for (size_t i = 0; i < planned->n_servers; i++) {
+        char id[SERVICE_TEXT_SIZE];
+
+        if (!planned->servers[i].is_used)
+            continue;
+        balance_id(planned->servers[i].server, id);
+        __atomic_store_n(&task->applied->tables->members[service->first_member + balance_table_index(service->rows, id)].server,
+                         applied_find_server(service, planned->servers[i].server)->number, __ATOMIC_RELEASE);
+    }
+    return 0;
+}
+
+/* What is referred to first, what refers last: rows in blocks that nobody reads before the service says where they are; rows that are read
+ * after the service knows all the members that they name. */
+int rows_apply(const struct task *task, struct applied_service *service, const struct planned_service *planned)
+{
+    int64_t n_rows = set_rows(task, service, planned);
+    bool are_new = false;
+    int result = (int)MIN(n_rows, 0);
+
+    if (n_rows > 0)
+        result = write_members(task, service, planned);
+    if (n_rows > 0 && result == 0) {
+        result = place_rows(task, service, (uint32_t)n_rows);
+        are_new = result > 0;
+    }
+    if (are_new)
+        write_rows(task, service, true);
+    if (result >= 0)
+        result = service_write(task, service, planned, (uint32_t)n_rows, 0);
+    if (result == 0 && n_rows > 0 && !are_new)
+        write_rows(task, service, false);
+    return result;
+}

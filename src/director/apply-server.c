@@ -1,0 +1,131 @@
+#include "weft/director/apply-parts.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+static enum lb_method method_of(const struct real_server *server)
+{
+    static const enum lb_method tunnels[] = {
+        [TUNNEL_IPIP] = LB_METHOD_IPIP, [TUNNEL_GUE] = LB_METHOD_GUE, [TUNNEL_GRE] = LB_METHOD_GRE, [TUNNEL_VXLAN] = LB_METHOD_VXLAN};
+
+    return server->forwarding == FORWARD_NAT      ? LB_METHOD_NAT
+           : server->forwarding == FORWARD_DIRECT ? LB_METHOD_DIRECT
+           : server->forwarding == FORWARD_L3DSR  ? LB_METHOD_L3DSR
+           : server->forwarding == FORWARD_TUNNEL ? tunnels[server->tunnel.type]
+                                                  : LB_METHOD_NONE;
+}
+
+static uint8_t overhead_of(const struct real_server *server)
+{
+    uint8_t outer = ip_is_v4(&server->address) ? 20 : 40;
+    bool sum = server->tunnel.checksum != TUNNEL_CHECKSUM_NONE;
+
+    switch (method_of(server)) {
+    case LB_METHOD_IPIP:
+        return outer;
+    case LB_METHOD_GUE:
+        return outer + 12;
+    case LB_METHOD_GRE:
+        return sum ? outer + 8 : outer + 4;
+    case LB_METHOD_VXLAN:
+        return outer + 30;
+    default:
+        return 0;
+    }
+}
+
+static struct lb_server content_of(const struct task *task, const struct applied_service *service, const struct real_server *server,
+                                   uint32_t incarnation)
+{
+    struct lb_server content = {
+        .service = service->number,
+        .port = htons(server->port),
+        .incarnation = incarnation,
+        .method = (uint8_t)method_of(server),
+        .overhead = overhead_of(server),
+    };
+
+    memcpy(content.address, server->address.bytes, 16);
+    if (server->forwarding == FORWARD_TUNNEL) {
+        struct ip_address source = task->source(&server->address, task->context);
+
+        memcpy(content.source, source.bytes, 16);
+        content.vni = server->tunnel.vni;
+        content.tunnel_port = htons(server->tunnel.port);
+        if (server->tunnel.checksum == TUNNEL_CHECKSUM_FULL)
+            content.flags |= LB_SERVER_CHECKSUM;
+    }
+    if (server->forwarding == FORWARD_L3DSR)
+        content.dscp = server->dscp;
+    return content;
+}
+
+static struct applied_server *add_server(struct applied_service *service, const struct real_server *real)
+{
+    struct applied_server *server = calloc(1, sizeof(*server));
+
+    if (!server)
+        return NULL;
+    server->id.address = real->address;
+    server->id.port = real->port;
+    server->number = LB_NONE;
+    if (hashmap_insert(&service->servers, &server->by_id, &server->id, sizeof(server->id)) < 0) {
+        free(server);
+        return NULL;
+    }
+    return server;
+}
+
+static int place_server(const struct task *task, struct applied_server *server)
+{
+    if (server->number != LB_NONE)
+        return 0;
+    server->number = ranges_take(&task->applied->server_numbers, 1);
+    if (server->number == RANGE_NONE) {
+        server->number = LB_NONE;
+        return places_missing(task, "server");
+    }
+    server->incarnation = ++task->applied->generation;
+    task->applied->tables->server_load[server->number] = (struct lb_server_load){0};
+    /* What another one counted there is not this one's. */
+    lb_read_server(task->applied->tables, server->number, &server->before);
+    return 0;
+}
+
+int server_apply(const struct task *task, struct applied_service *service, const struct planned_server *planned)
+{
+    struct applied_server *server = applied_find_server(service, planned->server);
+    struct lb_server content;
+    int result;
+
+    if (!server)
+        server = add_server(service, planned->server);
+    if (!server)
+        return -ENOMEM;
+    server->is_seen = true;
+    server->weight = planned->weight;
+    result = place_server(task, server);
+    if (result < 0)
+        return result;
+    content = content_of(task, service, planned->server, server->incarnation);
+    content.generation = server->content.generation;
+    if (memcmp(&content, &server->content, sizeof(content)) != 0) {
+        content.generation = ++task->applied->generation;
+        server->content = content;
+        lb_write_server(task->applied->tables, server->number, &content);
+    }
+    return 0;
+}
+
+/* After no row leads to it any more. */
+void server_remove(struct applied *applied, struct applied_service *service, struct applied_server *server)
+{
+    static const struct lb_server nobody;
+
+    if (server->number != LB_NONE) {
+        lb_write_server(applied->tables, server->number, &nobody);
+        places_leave(applied, &applied->server_numbers, server->number, 1);
+    }
+    applied_free_server(service, server);
+}

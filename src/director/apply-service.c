@@ -1,0 +1,136 @@
+#include "weft/director/apply-parts.h"
+
+#include <string.h>
+
+bool service_is_hash(const struct virtual_service *service)
+{
+    return service->scheduler == SCHEDULER_MH || service->scheduler == SCHEDULER_SH || service->scheduler == SCHEDULER_DH;
+}
+
+static enum lb_schedule schedule_of(const struct virtual_service *service)
+{
+    static const enum lb_schedule schedules[N_SCHEDULERS] = {
+        [SCHEDULER_RR] = LB_SCHEDULE_TURN, [SCHEDULER_WRR] = LB_SCHEDULE_TURN, [SCHEDULER_LC] = LB_SCHEDULE_LC,
+        [SCHEDULER_WLC] = LB_SCHEDULE_WLC, [SCHEDULER_SED] = LB_SCHEDULE_SED,  [SCHEDULER_NQ] = LB_SCHEDULE_NQ,
+        [SCHEDULER_FO] = LB_SCHEDULE_FO,   [SCHEDULER_OVF] = LB_SCHEDULE_OVF,  [SCHEDULER_MH] = LB_SCHEDULE_HASH,
+        [SCHEDULER_SH] = LB_SCHEDULE_HASH, [SCHEDULER_DH] = LB_SCHEDULE_HASH,
+    };
+
+    return schedules[service->scheduler];
+}
+
+bool service_has_translation(const struct planned_service *planned)
+{
+    for (size_t i = 0; i < planned->n_servers; i++)
+        if (planned->servers[i].server->forwarding == FORWARD_NAT)
+            return true;
+    return false;
+}
+
+static uint32_t flags_of(const struct planned_service *planned)
+{
+    const struct virtual_service *service = planned->service;
+    uint32_t flags = service->scheduler == SCHEDULER_DH ? LB_HASH_DESTINATION : LB_HASH_SOURCE;
+
+    if (!service_is_hash(service) || (service->scheduler != SCHEDULER_DH && service->scheduler_flags & SCHEDULER_PORT))
+        flags |= LB_HASH_SOURCE_PORT;
+    if (service->track_connections || service_has_translation(planned))
+        flags |= LB_TRACK;
+    return service->one_packet ? flags | LB_ONE_PACKET : flags;
+}
+
+struct applied_service *service_add(const struct task *task, const struct virtual_service *virtual)
+{
+    struct applied_service *service = calloc(1, sizeof(*service));
+
+    if (!service)
+        return NULL;
+    service->key = lb_key_of(virtual);
+    service->number = LB_NONE;
+    service->first_block = service->first_member = RANGE_NONE;
+    if (hashmap_insert(&task->applied->services, &service->by_key, &service->key, sizeof(service->key)) < 0) {
+        free(service);
+        return NULL;
+    }
+    return service;
+}
+
+int service_place(const struct task *task, struct applied_service *service)
+{
+    struct lb_service_use use;
+
+    if (service->number != LB_NONE)
+        return 0;
+    service->number = ranges_take(&task->applied->service_numbers, 1);
+    if (service->number == RANGE_NONE) {
+        service->number = LB_NONE;
+        return places_missing(task, "service");
+    }
+    lb_read_service(task->applied->tables, service->number, &use);
+    service->before = use.counters;
+    return 0;
+}
+
+int service_put_keys(struct lb_tables *tables, const struct applied_service *service)
+{
+    int result = service->key.mark ? 0 : lb_put_address(tables, &service->key);
+
+    return result < 0 ? result : lb_put_key(tables, &service->key, service->number);
+}
+
+int service_write(const struct task *task, struct applied_service *service, const struct planned_service *planned, uint32_t n_rows,
+                         uint32_t n_members)
+{
+    struct lb_service content = {
+        .key = service->key,
+        .generation = service->content.generation,
+        .flags = flags_of(planned),
+        .schedule = (uint8_t)schedule_of(planned->service),
+        .half_open_limit = planned->service->half_open_limit ? planned->service->half_open_limit : LB_HALF_OPEN_DEFAULT,
+        .rows = service->first_block,
+        .n_rows = n_rows,
+        .members = service->first_member,
+        .n_members = service_is_hash(planned->service) ? service->n_members : n_members,
+    };
+
+    int result;
+
+    if (memcmp(&content, &service->content, sizeof(content)) != 0) {
+        content.generation = ++task->applied->generation;
+        service->content = content;
+        lb_write_service(task->applied->tables, service->number, &content);
+    }
+    if (service->has_key)
+        return 0;
+    result = service_put_keys(task->applied->tables, service);
+    service->has_key = result == 0;
+    return result;
+}
+
+static void delete_keys(const struct applied *applied, const struct applied_service *service)
+{
+    lb_delete_key(applied->tables, &service->key);
+    HASHMAP_FOREACH(node, &applied->services) {
+        const struct applied_service *other = CONTAINER_OF(node, struct applied_service, by_key);
+
+        if (other != service && memcmp(other->key.address, service->key.address, sizeof(service->key.address)) == 0)
+            return;
+    }
+    lb_delete_address(applied->tables, &service->key);
+}
+
+void service_remove(struct applied *applied, struct applied_service *service)
+{
+    static const struct lb_service nothing;
+
+    if (service->number != LB_NONE) {
+        delete_keys(applied, service);
+        lb_write_service(applied->tables, service->number, &nothing);
+        places_leave(applied, &applied->service_numbers, service->number, 1);
+    }
+    places_leave(applied, &applied->blocks, service->first_block, service->n_blocks);
+    places_leave(applied, &applied->members, service->first_member, service->n_members);
+    HASHMAP_FOREACH(node, &service->servers)
+        server_remove(applied, service, CONTAINER_OF(node, struct applied_server, by_id));
+    applied_free_service(applied, service);
+}
