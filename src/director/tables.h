@@ -196,7 +196,10 @@ struct lb_service_use {
 };
 
 struct lb_server_load {
-    __u32 active, inactive; /* Connections, as IPVS counts them. */
+    __u32 active, inactive; /* Connections, as IPVS counts them, */
+    __u32 persistent;       /* and templates. */
+    __u32 is_overloaded;    /* It had 'upper' connections, and not been below 'lower' since. */
+    __u32 upper, lower;     /* Zero: no threshold.  User space's, as the record is. */
 };
 struct lb_service_load {
     __u32 half_open;
@@ -217,13 +220,15 @@ _Static_assert(N_LB_DROP_REASONS <= LB_MAX_DROP_REASONS, "each has a counter");
 struct lb_conn_key {
     __u8 client[16], address[16];
     __u16 client_port, port;
-    __u8 protocol;
-    __u8 of_server; /* As the server sees it. */
-    __u16 pad;
+    __u8 protocol;    /* Zero for a template of a service by mark. */
+    __u8 of_server;   /* As the server sees it. */
+    __u16 is_template; /* Not a connection: what holds a client to its server. */
 };
 
 /* As IPVS names them, and what may follow.  A dead one is as good as none; it is taken out a moment later, when nobody can hold it. */
-enum lb_conn_state { LB_CONN_NONE, LB_CONN_SYN_RECV, LB_CONN_ESTABLISHED, LB_CONN_FIN_WAIT, LB_CONN_CLOSE, LB_CONN_UDP, LB_CONN_DEAD, LB_CONN_GONE };
+enum lb_conn_state {
+    LB_CONN_NONE, LB_CONN_SYN_RECV, LB_CONN_ESTABLISHED, LB_CONN_FIN_WAIT, LB_CONN_CLOSE, LB_CONN_UDP, LB_CONN_TEMPLATE, LB_CONN_DEAD, LB_CONN_GONE
+};
 
 struct lb_conn {
     union {
@@ -235,7 +240,10 @@ struct lb_conn {
             __u32 service;
             __u16 server_port;
             __u16 is_translated;
-            __u32 pad[4];
+            __u32 held;         /* Of a template: when one of its connections was last seen to be there, as last_seen. */
+            __u16 local;        /* Full NAT: the position of the local address, */
+            __u16 local_port;   /* and its port; else zero. */
+            __u32 pad[2];
         };
         struct lb_conn_key forward; /* With of_server. */
     };

@@ -97,7 +97,7 @@ CHECKED_ALONE __u32 from_server(struct xdp_md *ctx, struct packet *packet)
     key.port = packet->source_port;
     key.protocol = packet->protocol;
     key.of_server = 1;
-    key.pad = 0;
+    key.is_template = 0;
     reverse = map_lookup(connections, &key);
     if (!reverse)
         return NOT_OURS;

@@ -19,7 +19,7 @@ static __always_inline void conn_key_of(const struct packet *packet, struct lb_c
     key->port = packet->destination_port;
     key->protocol = packet->protocol;
     key->of_server = 0;
-    key->pad = 0;
+    key->is_template = 0;
 }
 
 static __always_inline bool packet_opens(const struct packet *packet)
@@ -69,7 +69,7 @@ static __always_inline __u32 conn_put_reverse(const struct lb_conn_key *key, con
     reverse.port = server_port;
     reverse.protocol = key->protocol;
     reverse.of_server = 1;
-    reverse.pad = 0;
+    reverse.is_template = 0;
     value.forward = *key;
     result = conn_insert(&reverse, &value);
     if (!result)
