@@ -1,5 +1,6 @@
 #include "weft/director/apply-parts.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 bool service_is_hash(const struct virtual_service *service)
@@ -36,7 +37,23 @@ static uint32_t flags_of(const struct planned_service *planned)
         flags |= LB_HASH_SOURCE_PORT;
     if (service->track_connections || service_has_translation(planned))
         flags |= LB_TRACK;
+    if (service->persistence_timeout_s)
+        flags |= LB_PERSISTENT | LB_TRACK;
     return service->one_packet ? flags | LB_ONE_PACKET : flags;
+}
+
+/* As on the wire: which bits of an address tell clients apart. */
+static void persistence_mask(const struct virtual_service *service, uint8_t ret[16])
+{
+    memset(ret, 0xff, 16);
+    if (!service->ipv6) {
+        uint32_t mask = htonl(service->persistence_mask);
+
+        memcpy(ret + 12, &mask, 4);
+        return;
+    }
+    for (uint32_t bit = service->persistence_mask; bit < 128; bit++)
+        ret[bit / 8] &= (uint8_t)~(0x80 >> bit % 8);
 }
 
 struct applied_service *service_add(const struct task *task, const struct virtual_service *virtual)
@@ -91,10 +108,12 @@ int service_write(const struct task *task, struct applied_service *service, cons
         .n_rows = n_rows,
         .members = service->first_member,
         .n_members = service_is_hash(planned->service) ? service->n_members : n_members,
+        .persistence_s = planned->service->persistence_timeout_s,
     };
-
     int result;
 
+    if (content.persistence_s)
+        persistence_mask(planned->service, content.persistence_mask);
     if (memcmp(&content, &service->content, sizeof(content)) != 0) {
         content.generation = ++task->applied->generation;
         service->content = content;

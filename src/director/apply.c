@@ -62,17 +62,22 @@ static int apply_service(const struct task *task, const struct planned_service *
     return 0;
 }
 
-static void set_timeouts(struct lb_tables *tables, const struct plan *plan)
+static void set_settings(struct lb_tables *tables, const struct plan *plan)
 {
     const struct connection_timeouts *timeouts = &plan->config->timeouts;
-    bool translation = false;
+    bool translation = false, any_port = false;
 
-    for (size_t i = 0; i < plan->n_services; i++)
+    for (size_t i = 0; i < plan->n_services; i++) {
+        const struct virtual_service *service = plan->services[i].service;
+
         translation = translation || service_has_translation(&plan->services[i]);
+        any_port = any_port || (!service->mark && !service->port);
+    }
     tables->settings->tcp_s = timeouts->tcp_s;
     tables->settings->tcp_fin_s = timeouts->tcp_fin_s;
     tables->settings->udp_s = timeouts->udp_s;
     tables->settings->has_translation = translation;
+    tables->settings->has_any_port = any_port;
 }
 
 int apply(struct applied *applied, const struct plan *plan, source_of source, void *context, uint64_t now_ms, struct error *error)
@@ -81,7 +86,7 @@ int apply(struct applied *applied, const struct plan *plan, source_of source, vo
     int worst = 0;
 
     places_give_back(applied);
-    set_timeouts(applied->tables, plan);
+    set_settings(applied->tables, plan);
     HASHMAP_FOREACH(node, &applied->services)
         CONTAINER_OF(node, struct applied_service, by_key)->is_seen = false;
     for (size_t i = 0; i < plan->n_services; i++) {

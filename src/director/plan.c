@@ -81,10 +81,6 @@ int plan_check_service(const struct virtual_service *service, struct error *erro
         snprintf(value, sizeof(value), "%u", service->mark);
         return refuse(error, "mark", value);
     }
-    if (service->persistence_timeout_s) {
-        snprintf(value, sizeof(value), "%u", service->persistence_timeout_s);
-        return refuse(error, "persistence", value);
-    }
     if (service->clamp_mss)
         return refuse(error, "clamp_mss", "true");
     for (size_t i = 0; i < service->n_servers; i++)

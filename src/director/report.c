@@ -85,6 +85,7 @@ static void server_said(const struct director *director, const struct applied_se
     ret->rate = traffic(&server->rate);
     ret->active = director->tables->server_load[server->number].active;
     ret->inactive = director->tables->server_load[server->number].inactive;
+    ret->persistent = director->tables->server_load[server->number].persistent;
 }
 
 /* 'ret' has room for all, and for the sorry server. */
@@ -176,10 +177,21 @@ static const char *state_name(uint32_t state)
     return state < ARRAY_SIZE(names) ? names[state] : "NONE";
 }
 
-static uint32_t seconds_left(const struct lb_settings *settings, const struct lb_conn *conn)
+/* What is left of a template's time; it may be held longer, for its connections. */
+static uint32_t persistence_s(const struct lb_tables *tables, const struct lb_conn *conn)
 {
+    const struct lb_service_record *record = &tables->services[conn->service];
+    uint32_t seconds = record->copy[record->active & 1].persistence_s;
+
+    return conn->is_proven ? seconds : MIN(seconds, LB_SYN_RECV_S);
+}
+
+static uint32_t seconds_left(const struct lb_tables *tables, const struct lb_conn *conn)
+{
+    const struct lb_settings *settings = tables->settings;
     struct timespec now;
     uint64_t silence_ns, seconds = conn->state == LB_CONN_SYN_RECV      ? LB_SYN_RECV_S
+                                   : conn->state == LB_CONN_TEMPLATE    ? persistence_s(tables, conn)
                                    : conn->state == LB_CONN_ESTABLISHED ? settings->tcp_s
                                    : conn->state == LB_CONN_FIN_WAIT    ? settings->tcp_fin_s
                                    : conn->state == LB_CONN_UDP         ? settings->udp_s
@@ -196,7 +208,7 @@ static void connection_said(const struct lb_tables *tables, const struct lb_conn
 {
     const struct lb_server_record *server = &tables->servers[conn->server];
 
-    *ret = (struct director_connection){.protocol = key->protocol, .expires_s = seconds_left(tables->settings, conn),
+    *ret = (struct director_connection){.protocol = key->protocol, .expires_s = seconds_left(tables, conn), .is_persistence = key->is_template,
                                         .client_port = ntohs(key->client_port), .service_port = ntohs(key->port),
                                         .server_port = ntohs(conn->server_port)};
     string_copy(ret->state, sizeof(ret->state), state_name(conn->state));
@@ -219,7 +231,8 @@ static json_t *answer_connections(const struct director *director, const json_t 
         struct lb_conn conn;
 
         if (slot->state != LB_SLOT_USED || key.of_server || lb_read_connection(director->tables, &key, &conn) < 0 ||
-            conn.state == LB_CONN_NONE || conn.state >= LB_CONN_DEAD || conn.server >= director->tables->sizes.n_servers)
+            conn.state == LB_CONN_NONE || conn.state >= LB_CONN_DEAD || conn.server >= director->tables->sizes.n_servers ||
+            conn.service >= director->tables->sizes.n_services)
             continue;
         if (all.n_connections == n_room) {
             all.is_cut = true;

@@ -90,6 +90,7 @@ enum lb_schedule {
 #define LB_HASH_DESTINATION (1u << 2)
 #define LB_TRACK (1u << 3)      /* Connections are remembered although the schedule is a hash. */
 #define LB_ONE_PACKET (1u << 4) /* Each packet is scheduled by itself. */
+#define LB_PERSISTENT (1u << 5) /* A client goes where its template says; with LB_TRACK, or LB_ONE_PACKET. */
 
 struct lb_service {
     struct lb_key key;
@@ -102,8 +103,11 @@ struct lb_service {
     __u32 members;      /* The first position in 'members', */
     __u32 n_members;    /* and how many; for those who look at all, at most LB_MEMBERS_MAX. */
     __u32 half_open_limit; /* TCP connections that were not heard of again after their SYN. */
+    __u32 persistence_s;   /* How long a template lasts after the last connection that began by it, */
+    __u32 pad2;
+    __u8 persistence_mask[16]; /* and which bits of an address tell one client from another. */
 };
-_Static_assert(sizeof(struct lb_service) == 56, "no holes");
+_Static_assert(sizeof(struct lb_service) == 80, "no holes");
 
 struct lb_service_record {
     __u32 active; /* Which copy: 0 or 1. */
@@ -243,7 +247,8 @@ struct lb_conn {
             __u32 held;         /* Of a template: when one of its connections was last seen to be there, as last_seen. */
             __u16 local;        /* Full NAT: the position of the local address, */
             __u16 local_port;   /* and its port; else zero. */
-            __u32 pad[2];
+            __u32 is_proven;    /* Of a template: one of its connections got beyond its SYN. */
+            __u32 pad;
         };
         struct lb_conn_key forward; /* With of_server. */
     };
@@ -294,10 +299,11 @@ struct lb_settings {
     __u32 icmp_rate; /* 0: none. */
     __u32 has_translation; /* Some server's answers come back by the director. */
     __u32 tcp_s, tcp_fin_s, udp_s; /* Of silence that end a connection. */
-    __u32 pad;
+    __u32 has_any_port; /* Some service is for every port. */
 };
 #define LB_SYN_RECV_S 60
 #define LB_CLOSE_S 10
+#define LB_HELD_S 60 /* So long a template is kept at least after one of its connections was seen: the sweeper's round is shorter. */
 #define LB_HALF_OPEN_DEFAULT 65536
 
 #endif

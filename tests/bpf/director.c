@@ -60,14 +60,15 @@ static void route(const char *address)
     native_director_route(world.native, &way);
 }
 
-/* Services 0 to 3: hash of TCP, IPv4 and IPv6; turns and load of TCP, IPv4; each with servers of every method that comes by chance. */
+/* Services 0 to 3: hash of TCP, IPv4 and IPv6; turns and load of TCP, IPv4; 4: persistent, for every port; each with servers of every method
+ * that comes by chance. */
 static void make_world(void)
 {
-    static const char *const addresses[] = {"192.0.2.1", "2001:db8:5::1", "192.0.2.3", "192.0.2.4"};
-    static const enum lb_schedule schedules[] = {LB_SCHEDULE_HASH, LB_SCHEDULE_HASH, LB_SCHEDULE_TURN, LB_SCHEDULE_WLC};
+    static const char *const addresses[] = {"192.0.2.1", "2001:db8:5::1", "192.0.2.3", "192.0.2.4", "192.0.2.5"};
+    static const enum lb_schedule schedules[] = {LB_SCHEDULE_HASH, LB_SCHEDULE_HASH, LB_SCHEDULE_TURN, LB_SCHEDULE_WLC, LB_SCHEDULE_TURN};
 
-    for (uint32_t s = 0; s < 4; s++) {
-        struct lb_service *service = world_service(&world, s, addresses[s], 80, s == 2 ? IPPROTO_UDP : IPPROTO_TCP);
+    for (uint32_t s = 0; s < ARRAY_SIZE(schedules); s++) {
+        struct lb_service *service = world_service(&world, s, addresses[s], s == 4 ? 0 : 80, s == 2 ? IPPROTO_UDP : IPPROTO_TCP);
 
         service->schedule = schedules[s];
         service->half_open_limit = 1000;
@@ -88,7 +89,14 @@ static void make_world(void)
         }
         world_members(&world, s, s * 8, N_SERVERS);
         service->n_members = N_SERVERS;
+        if (s == 4) {
+            service->flags |= LB_TRACK | LB_PERSISTENT;
+            service->persistence_s = 300;
+            memset(service->persistence_mask, 0xff, 15);
+            service->persistence_mask[15] = 0xfe;
+        }
     }
+    world_settings(&world)->has_any_port = 1;
     for (unsigned client = 1; client < 20; client++) {
         char text[40];
 
@@ -128,7 +136,7 @@ static void copy_to_kernel(void)
 static void random_frame(struct frame *frame, char text[200])
 {
     static const char *const flags[] = {"S", "A", "FA", "R", "A", "A"};
-    unsigned client = 1 + (unsigned)rand() % 3, port = 1000 + (unsigned)rand() % 8, kind = (unsigned)rand() % 12;
+    unsigned client = 1 + (unsigned)rand() % 3, port = 1000 + (unsigned)rand() % 8, kind = (unsigned)rand() % 13;
     const char *flag = flags[(unsigned)rand() % ARRAY_SIZE(flags)];
     unsigned size = rand() % 4 ? (unsigned)rand() % 64 : (unsigned)rand() % 1460;
     const char *ttl = rand() % 10 ? "" : "ttl=1 ", *whole = rand() % 3 ? "df " : "";
@@ -145,6 +153,8 @@ static void random_frame(struct frame *frame, char text[200])
         snprintf(text, 200, "R>S ip 10.0.0.%u>203.0.113.%u %s%s %u>%u%s +%u", 1 + (unsigned)rand() % N_SERVERS, client, ttl, "udp", 8002, port, "", size);
     else if (kind == 10)
         snprintf(text, 200, "R>S ip 10.0.0.%u>203.0.113.%u tcp %u>%u A +%u", 1 + (unsigned)rand() % N_SERVERS, client, 8003, port, size);
+    else if (kind == 11)
+        snprintf(text, 200, "C>S ip 203.0.113.%u>192.0.2.5 %s%stcp %u>%u %s +%u", client, ttl, whole, port, 80 + (unsigned)rand() % 3, flag, size);
     else
         snprintf(text, 200, "C>S ip 203.0.113.%u>192.0.2.%u %s", client, 3, rand() & 1 ? "more udp 1000>80 +32" : "frag=5 udp 0>0 +9");
     frame_parse(text, frame);

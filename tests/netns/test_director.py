@@ -182,6 +182,19 @@ def test_the_least_loaded_gets_the_next(lab):
     wait_for(all_closed, "the director to see them close")
 
 
+def test_a_client_stays_at_its_server(lab):
+    """Persistence, of a service for every port: whose turn it is does not matter, and the listing names the template."""
+    two = [server(11, port=0), server(12, port=0)]
+    set_services(lab, [service(two, port=0, scheduler="rr", scheduler_flags=[], persistence={"timeout_s": 300, "netmask": "255.255.255.0"})])
+    wait_for(lab.answers, "an answer")
+    name = lab.get()[0]
+    assert {lab.get()[0] for _ in range(6)} == {name}
+    one, = lab.ask()["services"]
+    assert sorted(real["persistent"] for real in one["servers"]) == [0, 1]
+    template, = [each for each in lab.ask("director-connections")["connections"] if "10.1.0.0" in each]
+    assert "NONE" in template
+
+
 @pytest.mark.parametrize("version", [4, 6])
 def test_translated_there_and_back(lab, version):
     """NAT: another port at the servers, and their way to the client leads by the director."""

@@ -3,29 +3,40 @@
 #ifndef WEFT_DIRECTOR_BPF_CHOOSE_H
 #define WEFT_DIRECTOR_BPF_CHOOSE_H
 
-#include "weft/director/bpf/packet.h"
+#include "weft/director/bpf/parse.h"
 
-/* The service's number, or LB_NONE. */
-static __always_inline __u32 service_find(const struct packet *packet, const struct lb_service **ret_service)
+/* The number of the service of that key, or LB_NONE. */
+static __always_inline __u32 service_of(const struct lb_key *key, const struct lb_service **ret_service)
+{
+    const struct lb_key_value *value = map_lookup(keys, key);
+    const struct lb_service *service;
+    __u32 number;
+
+    if (!value)
+        return LB_NONE;
+    number = *(volatile const __u32 *)&value->service;
+    service = service_get(number);
+    if (!service || !address_equal(service->key.address, key->address) || service->key.port != key->port ||
+        service->key.protocol != key->protocol)
+        return LB_NONE;
+    *ret_service = service;
+    return number;
+}
+
+/* The service's number, or LB_NONE.  One for the port comes before one for every port. */
+static __always_inline __u32 service_find(const struct packet *packet, const struct lb_settings *facts, const struct lb_service **ret_service)
 {
     struct lb_key key ON_STACK = {};
-    const struct lb_key_value *value;
-    const struct lb_service *service;
     __u32 number;
 
     address_copy(key.address, packet->destination);
     key.port = packet->destination_port;
     key.protocol = packet->protocol;
-    value = map_lookup(keys, &key);
-    if (!value)
-        return LB_NONE;
-    number = *(volatile const __u32 *)&value->service;
-    service = service_get(number);
-    if (!service || !address_equal(service->key.address, key.address) || service->key.port != key.port ||
-        service->key.protocol != key.protocol)
-        return LB_NONE;
-    *ret_service = service;
-    return number;
+    number = service_of(&key, ret_service);
+    if (number != LB_NONE || !facts->has_any_port || !protocol_has_ports(packet->protocol))
+        return number;
+    key.port = 0;
+    return service_of(&key, ret_service);
 }
 
 /* Is it the address of some service?  That is all that can be told without ports. */

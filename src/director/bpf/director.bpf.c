@@ -108,7 +108,7 @@ static __always_inline __u32 forward(struct xdp_md *ctx, struct packet *packet, 
     case LB_METHOD_NAT:
         if (packet->flags & PACKET_QUOTE)
             return LB_DROP_no_connection;
-        return translate(ctx, packet, false, server->address, server->port ? server->port : packet->destination_port);
+        return translate(ctx, packet, false, server->address, packet->server_port);
     default:
         return LB_DROP_no_server;
     }
@@ -140,7 +140,7 @@ static __always_inline __u32 to_server(struct xdp_md *ctx, struct packet *packet
         if ((packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
             packet->flags |= PACKET_BEGINS;
     } else if (service->flags & LB_ONE_PACKET) {
-        number = schedule_server(service_number, packet->hash);
+        number = choose_server(packet, service_number);
         packet->flags |= PACKET_BEGINS;
     } else {
         step = conn_server(packet, service_number, &number);
@@ -165,21 +165,19 @@ static __always_inline __u32 to_server(struct xdp_md *ctx, struct packet *packet
     return step == STEP_CONTINUE ? send_frame(ctx, &use->hop) : step;
 }
 
-static __always_inline bool may_be_answer(const struct packet *packet)
+static __always_inline bool may_be_answer(const struct packet *packet, const struct lb_settings *facts)
 {
-    __u32 zero = 0;
-    const struct lb_settings *facts = map_lookup(settings, &zero);
-
-    return facts && facts->has_translation && !(packet->flags & PACKET_QUOTE) && protocol_has_ports(packet->protocol);
+    return facts->has_translation && !(packet->flags & PACKET_QUOTE) && protocol_has_ports(packet->protocol);
 }
 
 static __always_inline __u32 balance(struct xdp_md *ctx, struct packet *packet)
 {
     const struct lb_service *service = NULL;
     struct lb_service_use *use;
-    __u32 number;
+    __u32 number, zero = 0;
+    const struct lb_settings *facts = map_lookup(settings, &zero);
 
-    if (!parse(ctx, packet))
+    if (!facts || !parse(ctx, packet))
         return NOT_OURS;
     if (packet->l4_protocol == (packet->ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
         if (packet->flags & PACKET_FRAGMENT || !related(ctx, packet))
@@ -187,8 +185,8 @@ static __always_inline __u32 balance(struct xdp_md *ctx, struct packet *packet)
     } else if (packet->flags & PACKET_LATER_FRAGMENT && !fragment_find(packet)) {
         return address_is_virtual(packet) ? LB_DROP_fragment_unknown : NOT_OURS;
     }
-    number = service_find(packet, &service);
-    if (number == LB_NONE && !may_be_answer(packet))
+    number = service_find(packet, facts, &service);
+    if (number == LB_NONE && !may_be_answer(packet, facts))
         return NOT_OURS;
     if ((packet->flags & (PACKET_FRAGMENT | PACKET_LATER_FRAGMENT)) == PACKET_FRAGMENT)
         fragment_note(packet);

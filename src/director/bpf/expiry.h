@@ -22,14 +22,25 @@ static __always_inline __u32 conn_age(__u32 now, __u32 then)
     return (__s32)(now - then) > 0 ? now - then : 0;
 }
 
-static __always_inline __u32 conn_timeout(__u32 state)
+static __always_inline __u32 conn_ticks(__u32 seconds)
+{
+    return (__u32)((__u64)seconds * 1000000000ull >> LB_TIME_SHIFT);
+}
+
+static __always_inline __u32 conn_timeout(const struct lb_conn *conn, __u32 state)
 {
     __u32 zero = 0, seconds = LB_CLOSE_S;
     const struct lb_settings *limits = map_lookup(settings, &zero);
 
     if (!limits)
         return 0;
-    if (state == LB_CONN_SYN_RECV)
+    if (state == LB_CONN_TEMPLATE) {
+        const struct lb_service *service = service_get(conn->service);
+
+        seconds = service ? service->persistence_s : 0;
+        if (!conn->is_proven && seconds > LB_SYN_RECV_S) /* Or a flood of SYNs would fill the table with them. */
+            seconds = LB_SYN_RECV_S;
+    } else if (state == LB_CONN_SYN_RECV)
         seconds = LB_SYN_RECV_S;
     else if (state == LB_CONN_ESTABLISHED)
         seconds = limits->tcp_s;
@@ -37,7 +48,7 @@ static __always_inline __u32 conn_timeout(__u32 state)
         seconds = limits->tcp_fin_s;
     else if (state == LB_CONN_UDP)
         seconds = limits->udp_s;
-    return (__u32)((__u64)seconds * 1000000000ull >> LB_TIME_SHIFT);
+    return conn_ticks(seconds);
 }
 
 static __always_inline bool state_is_inactive(__u32 state)
@@ -45,7 +56,23 @@ static __always_inline bool state_is_inactive(__u32 state)
     return state == LB_CONN_FIN_WAIT || state == LB_CONN_CLOSE;
 }
 
-/* Moves a connection's count at its server; 'from' and 'to' are 0 (not counted), 1 (active) or 2 (inactive). */
+/* As what a connection counts at its server. */
+#define COUNTED_NOT 0u
+#define COUNTED_ACTIVE 1u
+#define COUNTED_INACTIVE 2u
+#define COUNTED_PERSISTENT 3u
+
+static __always_inline __u32 state_counted(__u32 state)
+{
+    return state == LB_CONN_TEMPLATE ? COUNTED_PERSISTENT : state_is_inactive(state) ? COUNTED_INACTIVE : COUNTED_ACTIVE;
+}
+
+static __always_inline __u32 *load_count(struct lb_server_load *load, __u32 counted)
+{
+    return counted == COUNTED_ACTIVE ? &load->active : counted == COUNTED_INACTIVE ? &load->inactive : &load->persistent;
+}
+
+/* Moves a connection's count at its server. */
 static __always_inline void conn_count(__u32 server, __u32 from, __u32 to)
 {
     struct lb_server_load *load = map_lookup(server_load, &server);
@@ -53,9 +80,9 @@ static __always_inline void conn_count(__u32 server, __u32 from, __u32 to)
     if (!load)
         return;
     if (from)
-        __sync_fetch_and_add(from == 1 ? &load->active : &load->inactive, -1);
+        __sync_fetch_and_add(load_count(load, from), -1);
     if (to)
-        __sync_fetch_and_add(to == 1 ? &load->active : &load->inactive, 1);
+        __sync_fetch_and_add(load_count(load, to), 1);
 }
 
 static __always_inline void half_open_count(__u32 service, __u32 difference)
@@ -83,7 +110,7 @@ static __always_inline bool conn_has_server(const struct lb_conn *conn)
 static __always_inline void conn_uncount(struct lb_conn *conn, __u32 state)
 {
     if (conn_has_server(conn)) /* Else the count in that place is another server's. */
-        conn_count(conn->server, state_is_inactive(state) ? 2 : 1, 0);
+        conn_count(conn->server, state_counted(state), COUNTED_NOT);
     if (state == LB_CONN_SYN_RECV)
         half_open_count(conn->service, (__u32)-1);
 }
@@ -98,11 +125,50 @@ static __always_inline void slot_free(struct lb_slot *slot)
     *(volatile __u32 *)&slot->state = LB_SLOT_FREE;
 }
 
+/* The key of the template that is for this client. */
+static __always_inline void template_key_of(const struct lb_service *service, const __u8 *client, const __u8 *address, __u8 protocol,
+                                            struct lb_conn_key *key)
+{
+    for (int i = 0; i < 16; i += 8)
+        store64(key->client + i, load64(client + i) & load64(service->persistence_mask + i));
+    address_copy(key->address, address);
+    key->client_port = 0;
+    key->port = service->key.port;
+    key->protocol = protocol;
+    key->of_server = 0;
+    key->is_template = 1;
+}
+
 static __always_inline bool conn_is_alive(const struct lb_conn *conn)
 {
     __u32 state = *(volatile const __u32 *)&conn->state;
 
     return state != LB_CONN_NONE && state < LB_CONN_DEAD;
+}
+
+/* A template lasts as long as its connections do: each is seen once a round. */
+static __always_inline void sweep_hold(const struct lb_conn_key *key, const struct lb_conn *conn, __u32 state, __u32 now)
+{
+    const struct lb_service *service = service_get(conn->service);
+    struct lb_conn_key template ON_STACK;
+    struct lb_conn *held;
+
+    if (!service || !(service->flags & LB_PERSISTENT))
+        return;
+    template_key_of(service, key->client, key->address, key->protocol, &template);
+    held = map_lookup(connections, &template);
+    if (!held || held->server != conn->server || held->incarnation != conn->incarnation)
+        return;
+    held->held = now;
+    if (state == LB_CONN_ESTABLISHED || state == LB_CONN_FIN_WAIT)
+        held->is_proven = 1;
+}
+
+static __always_inline bool conn_is_over(const struct lb_conn *conn, __u32 state, __u32 now, __u32 age)
+{
+    if (age < conn_timeout(conn, state))
+        return !conn_has_server(conn);
+    return state != LB_CONN_TEMPLATE || conn_age(now, conn->held) >= conn_ticks(LB_HELD_S) || !conn_has_server(conn);
 }
 
 /* The server's view goes with the connection that it leads to. */
@@ -136,7 +202,12 @@ static __always_inline void sweep_slot(struct lb_slot *slot, __u32 now)
             map_delete(connections, &key);
             slot_free(slot);
         }
-    } else if (state != LB_CONN_GONE && (age >= conn_timeout(state) || !conn_has_server(conn)) && conn_change(conn, state, LB_CONN_DEAD)) {
+    } else if (state == LB_CONN_GONE) {
+        return;
+    } else if (!conn_is_over(conn, state, now, age)) {
+        if (state != LB_CONN_TEMPLATE)
+            sweep_hold(&key, conn, state, now);
+    } else if (conn_change(conn, state, LB_CONN_DEAD)) {
         conn->last_seen = now;
         conn_uncount(conn, state);
     }

@@ -26,7 +26,7 @@ struct packet {
     __u8 l4_protocol;                    /* As on the wire: ICMP for an ICMP error. */
     __u16 quoted_l3;                     /* With PACKET_QUOTE: where the quoted header begins, */
     __u16 quoted_l4;                     /* and what follows it. */
-    __u16 pad;
+    __u16 server_port;                   /* Where translation sends it. */
     __u64 hash;                          /* Of what the scheduler goes by. */
 };
 

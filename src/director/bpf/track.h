@@ -7,9 +7,7 @@
 #define WEFT_DIRECTOR_BPF_TRACK_H
 
 #include "weft/director/bpf/expiry.h"
-#include "weft/director/bpf/schedule.h"
-
-#define CONN_EEXIST (-17)
+#include "weft/director/bpf/persistence.h"
 
 static __always_inline void conn_key_of(const struct packet *packet, struct lb_conn_key *key)
 {
@@ -48,11 +46,19 @@ static __always_inline void conn_moves(struct lb_conn *conn, __u32 from, __u32 t
     if (from == to || !conn_change(conn, from, to))
         return;
     if (state_is_inactive(from) != state_is_inactive(to))
-        conn_count(conn->server, state_is_inactive(from) ? 2 : 1, state_is_inactive(to) ? 2 : 1);
+        conn_count(conn->server, state_counted(from), state_counted(to));
     if (from == LB_CONN_SYN_RECV)
         half_open_count(conn->service, (__u32)-1);
     if (to == LB_CONN_SYN_RECV)
         half_open_count(conn->service, 1);
+}
+
+/* A persistent service leaves ports that are not its own as they are (it may be one for every port), as IPVS does. */
+static __always_inline __u16 server_port_for(const struct packet *packet, const struct lb_service *service, const struct lb_server *server)
+{
+    if (!server->port || (service->flags & LB_PERSISTENT && packet->destination_port != service->key.port))
+        return packet->destination_port;
+    return server->port;
 }
 
 /* The server's view, by which its answers find the connection.  0, or a drop reason. */
@@ -89,32 +95,24 @@ static __always_inline __u32 conn_put_reverse(const struct lb_conn_key *key, con
     return 0;
 }
 
-/* Begins a connection; '*ret_server' gets its server.  0, or a drop reason. */
-CHECKED_ALONE __u32 conn_begin(const struct packet *packet, __u32 number, __u32 *ret_server)
+/* Begins a connection with the server 'chosen'.  0, or a drop reason. */
+CHECKED_ALONE __u32 conn_begin(struct packet *packet, __u32 number, __u32 chosen)
 {
     struct lb_conn_key key ON_STACK;
     struct lb_conn fresh ON_STACK = {};
     const struct lb_service *service = service_get(number);
-    const struct lb_service_load *load = map_lookup(service_load, &number);
-    const struct lb_server *server;
-    __u32 chosen;
+    const struct lb_server *server = server_get(chosen);
     int result;
 
-    if (!packet || !ret_server || !service || !load)
-        return LB_DROP_no_server;
-    fresh.state = state_after(packet, LB_CONN_NONE);
-    if (fresh.state == LB_CONN_SYN_RECV && load->half_open >= service->half_open_limit)
-        return LB_DROP_syn_flood;
-    chosen = schedule_server(number, packet->hash);
-    server = server_get(chosen);
-    if (!server || server->method == LB_METHOD_NONE)
+    if (!packet || !service || !server || server->method == LB_METHOD_NONE)
         return LB_DROP_no_server;
     conn_key_of(packet, &key);
+    fresh.state = state_after(packet, LB_CONN_NONE);
     fresh.last_seen = conn_now();
     fresh.server = chosen;
     fresh.incarnation = server->incarnation;
     fresh.service = number;
-    fresh.server_port = server->port ? server->port : packet->destination_port;
+    fresh.server_port = server_port_for(packet, service, server);
     fresh.is_translated = server->method == LB_METHOD_NAT;
     if (fresh.is_translated) {
         __u32 reason = conn_put_reverse(&key, server, fresh.server_port);
@@ -125,31 +123,27 @@ CHECKED_ALONE __u32 conn_begin(const struct packet *packet, __u32 number, __u32 
     result = conn_insert(&key, &fresh);
     if (result)
         return result == CONN_EEXIST ? LB_DROP_no_connection : LB_DROP_table_full;
-    conn_count(chosen, 0, 1);
+    conn_count(chosen, COUNTED_NOT, COUNTED_ACTIVE);
     if (fresh.state == LB_CONN_SYN_RECV)
         half_open_count(number, 1);
-    *ret_server = chosen;
+    packet->server_port = fresh.server_port;
     return 0;
 }
 
 /* A connection that is over, or has lost its server, begins anew in its old place. */
-CHECKED_ALONE __u32 conn_renew(const struct packet *packet, __u32 number, __u32 *ret_server)
+CHECKED_ALONE __u32 conn_renew(struct packet *packet, __u32 number, __u32 chosen)
 {
     struct lb_conn_key key ON_STACK;
     const struct lb_service *service = service_get(number);
-    const struct lb_server *server;
-    __u32 chosen, state, fresh;
+    const struct lb_server *server = server_get(chosen);
+    __u32 state, fresh;
     struct lb_conn *conn;
 
-    if (!packet || !ret_server || !service)
-        return LB_DROP_no_server;
-    chosen = schedule_server(number, packet->hash);
-    server = server_get(chosen);
-    if (!server || server->method == LB_METHOD_NONE)
+    if (!packet || !service || !server || server->method == LB_METHOD_NONE)
         return LB_DROP_no_server;
     conn_key_of(packet, &key);
     if (server->method == LB_METHOD_NAT) {
-        __u32 reason = conn_put_reverse(&key, server, server->port ? server->port : packet->destination_port);
+        __u32 reason = conn_put_reverse(&key, server, server_port_for(packet, service, server));
 
         if (reason)
             return reason;
@@ -166,14 +160,22 @@ CHECKED_ALONE __u32 conn_renew(const struct packet *packet, __u32 number, __u32 
     conn->server = chosen;
     conn->incarnation = server->incarnation;
     conn->service = number;
-    conn->server_port = server->port ? server->port : packet->destination_port;
+    conn->server_port = server_port_for(packet, service, server);
     conn->is_translated = server->method == LB_METHOD_NAT;
     conn->last_seen = conn_now();
-    conn_count(chosen, 0, 1);
+    conn_count(chosen, COUNTED_NOT, COUNTED_ACTIVE);
     if (fresh == LB_CONN_SYN_RECV)
         half_open_count(number, 1);
-    *ret_server = chosen;
+    packet->server_port = conn->server_port;
     return 0;
+}
+
+static __always_inline bool is_flooded(const struct packet *packet, __u32 number)
+{
+    const struct lb_service *service = service_get(number);
+    const struct lb_service_load *load = map_lookup(service_load, &number);
+
+    return service && load && state_after(packet, LB_CONN_NONE) == LB_CONN_SYN_RECV && load->half_open >= service->half_open_limit;
 }
 
 /* The connection's server in '*ret_server'.  0, or a drop reason. */
@@ -188,7 +190,10 @@ static __always_inline __u32 conn_server(struct packet *packet, __u32 number, __
     if (!conn) {
         if (packet->flags & (PACKET_QUOTE | PACKET_LATER_FRAGMENT) || !packet_opens(packet))
             return LB_DROP_no_connection;
-        reason = conn_begin(packet, number, ret_server);
+        if (is_flooded(packet, number))
+            return LB_DROP_syn_flood;
+        *ret_server = choose_server(packet, number);
+        reason = conn_begin(packet, number, *ret_server);
         packet->flags |= reason ? 0 : PACKET_BEGINS;
         return reason;
     }
@@ -198,13 +203,15 @@ static __always_inline __u32 conn_server(struct packet *packet, __u32 number, __
     if (state == LB_CONN_DEAD || !conn_has_server(conn) || (state_is_inactive(state) && packet_opens(packet))) {
         if (!packet_opens(packet))
             return state == LB_CONN_DEAD ? LB_DROP_no_connection : LB_DROP_server_gone;
-        reason = conn_renew(packet, number, ret_server);
+        *ret_server = choose_server(packet, number);
+        reason = conn_renew(packet, number, *ret_server);
         packet->flags |= reason ? 0 : PACKET_BEGINS;
         return reason;
     }
     conn->last_seen = now;
     conn_moves(conn, state, state_after(packet, state));
     *ret_server = conn->server;
+    packet->server_port = conn->server_port;
     return 0;
 }
 

@@ -115,6 +115,11 @@ struct lb_service_load *world_service_load(struct world *world, uint32_t number)
     return place(world, NATIVE_LB_service_load, number);
 }
 
+struct lb_settings *world_settings(struct world *world)
+{
+    return place(world, NATIVE_LB_settings, 0);
+}
+
 size_t world_connections(struct world *world)
 {
     return native_director_map(world->native, NATIVE_LB_connections)->entries.n_nodes;
