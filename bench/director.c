@@ -61,7 +61,7 @@ static void make_network(void)
 
 static void make_tables(void)
 {
-    struct lb_sizes sizes = {.n_services = 64, .n_servers = 256, .n_blocks = 64, .n_members = 256};
+    struct lb_sizes sizes = {.n_services = 64, .n_servers = 256, .n_blocks = 64, .n_members = 256, .n_marks = 64};
     struct error error = {0};
 
     if (lb_tables_open(&sizes, NULL, &tables, &error) < 0) {
@@ -195,7 +195,7 @@ static unsigned long long map_bytes(void)
 /* 10,000 services with 64,000 servers together: six or seven each, as applied_sizes has room for them. */
 static unsigned long long large_bytes(void)
 {
-    struct lb_sizes sizes = {.n_services = 12580, .n_servers = 80320, .n_blocks = 51280, .n_members = 160512};
+    struct lb_sizes sizes = {.n_services = 12580, .n_servers = 80320, .n_blocks = 51280, .n_members = 160512, .n_marks = 64};
     unsigned long long before = map_bytes();
     struct lb_tables *large;
     struct error error = {0};

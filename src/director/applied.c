@@ -17,6 +17,8 @@ static int init_ranges(struct applied *applied)
         result = ranges_init(&applied->blocks, sizes->n_blocks);
     if (!result)
         result = ranges_init(&applied->members, sizes->n_members);
+    if (!result)
+        result = ranges_init(&applied->marks, sizes->n_marks);
     return result;
 }
 
@@ -26,6 +28,7 @@ static void clear_ranges(struct applied *applied)
     ranges_clear(&applied->server_numbers);
     ranges_clear(&applied->blocks);
     ranges_clear(&applied->members);
+    ranges_clear(&applied->marks);
     applied->n_leaving = 0;
 }
 
@@ -66,6 +69,7 @@ void applied_free(struct applied *applied)
     hashmap_clear(&applied->services);
     clear_ranges(applied);
     free(applied->leaving);
+    marks_free(applied->mark_lists);
     free(applied);
 }
 
@@ -164,20 +168,26 @@ static void grow(struct ranges *ranges, uint32_t before, uint32_t now)
 int applied_move(struct applied *applied, struct lb_tables *tables)
 {
     const struct lb_sizes *before = &applied->tables->sizes, *now = &tables->sizes;
+    int result;
 
     HASHMAP_FOREACH(node, &applied->services) {
         const struct applied_service *service = CONTAINER_OF(node, struct applied_service, by_key);
-        int result = service->has_key ? service_put_keys(tables, service) : 0;
+
+        result = service->has_key ? service_put_keys(tables, service) : 0;
 
         if (result < 0)
             return result;
     }
+    result = marks_put(applied->mark_lists, tables);
+    if (result < 0)
+        return result;
     HASHMAP_FOREACH(node, &applied->services)
         move_counters(applied, CONTAINER_OF(node, struct applied_service, by_key));
     grow(&applied->service_numbers, before->n_services, now->n_services);
     grow(&applied->server_numbers, before->n_servers, now->n_servers);
     grow(&applied->blocks, before->n_blocks, now->n_blocks);
     grow(&applied->members, before->n_members, now->n_members);
+    grow(&applied->marks, before->n_marks, now->n_marks);
     applied->tables = tables;
     return 0;
 }

@@ -1,5 +1,6 @@
 /* What the files of apply.h share: apply.c (the plan, service by service), applied.c (what is applied, and where it has its places),
- * apply-server.c, apply-service.c (the records of one), apply-rows.c (hash schedulers), apply-order.c (those that go by their servers' order), applied-counters.c. */
+ * apply-server.c, apply-service.c (the records of one), apply-rows.c (hash schedulers), apply-order.c (those that go by their servers' order),
+ * apply-marks.c (rules that give marks), applied-counters.c. */
 #ifndef WEFT_DIRECTOR_APPLY_PARTS_H
 #define WEFT_DIRECTOR_APPLY_PARTS_H
 
@@ -10,10 +11,13 @@ struct leaving { /* Places that a packet may still be looking at. */
     uint32_t first, n;
 };
 
+struct marks; /* apply-marks.c */
+
 struct applied {
     struct lb_tables *tables;
+    struct marks *mark_lists; /* In the tables now; NULL: none. */
     struct hashmap services;
-    struct ranges service_numbers, server_numbers, blocks, members;
+    struct ranges service_numbers, server_numbers, blocks, members, marks;
     struct leaving *leaving;
     size_t n_leaving, room_leaving;
     uint32_t generation;
@@ -67,5 +71,12 @@ int rows_apply(const struct task *task, struct applied_service *service, const s
 /* How many turns a round has; 0 for schedulers that do not take turns.  'ret_turns' (may be NULL) gets positions among the members. */
 uint32_t order_turns(const struct planned_service *planned, uint16_t *ret_turns);
 int order_apply(const struct task *task, struct applied_service *service, const struct planned_service *planned);
+
+/* ---- apply-marks.c --------------------------------------------------------------------------------------------------------------- */
+
+uint32_t marks_positions(const struct director_config *config); /* How many the lists of its rules have. */
+int marks_apply(const struct task *task, const struct director_config *config);
+int marks_put(const struct marks *marks, struct lb_tables *tables); /* Into other tables; NULL is fine. */
+void marks_free(struct marks *marks);
 
 #endif

@@ -129,6 +129,8 @@ int service_write(const struct task *task, struct applied_service *service, cons
 static void delete_keys(const struct applied *applied, const struct applied_service *service)
 {
     lb_delete_key(applied->tables, &service->key);
+    if (service->key.mark)
+        return;
     HASHMAP_FOREACH(node, &applied->services) {
         const struct applied_service *other = CONTAINER_OF(node, struct applied_service, by_key);
 

@@ -30,6 +30,7 @@ struct lb_sizes applied_sizes(const struct applied *applied, const struct plan *
     sizes.n_services += sizes.n_services / 4;
     sizes.n_servers += sizes.n_servers / 4;
     sizes.n_blocks += sizes.n_blocks / 4;
+    sizes.n_marks = 64 + 2 * marks_positions(plan->config);
     return sizes;
 }
 
@@ -83,14 +84,14 @@ static void set_settings(struct lb_tables *tables, const struct plan *plan)
 int apply(struct applied *applied, const struct plan *plan, source_of source, void *context, uint64_t now_ms, struct error *error)
 {
     struct task task = {applied, source, context, now_ms, error};
-    int worst = 0;
+    int result, worst = 0;
 
     places_give_back(applied);
     set_settings(applied->tables, plan);
     HASHMAP_FOREACH(node, &applied->services)
         CONTAINER_OF(node, struct applied_service, by_key)->is_seen = false;
     for (size_t i = 0; i < plan->n_services; i++) {
-        int result = apply_service(&task, &plan->services[i]);
+        result = apply_service(&task, &plan->services[i]);
 
         if (result < 0 && worst != -ENOSPC) /* That is what larger tables help with. */
             worst = result;
@@ -101,5 +102,8 @@ int apply(struct applied *applied, const struct plan *plan, source_of source, vo
         if (!service->is_seen)
             service_remove(applied, service);
     }
+    result = marks_apply(&task, plan->config);
+    if (result < 0 && worst != -ENOSPC)
+        worst = result;
     return worst < 0 ? error_set(error, worst, NULL, "cannot write the tables: %s", strerror(-worst)) : 0;
 }

@@ -57,6 +57,8 @@ static int set_sizes(struct director_bpf *skeleton, const struct lb_sizes *sizes
     if (!result)
         result = bpf_map__set_max_entries(skeleton->maps.rows, sizes->n_blocks);
     if (!result)
+        result = bpf_map__set_max_entries(skeleton->maps.mark_rules, sizes->n_marks);
+    if (!result)
         result = bpf_map__set_max_entries(skeleton->maps.members, sizes->n_members);
     if (!result)
         result = bpf_map__set_max_entries(skeleton->maps.servers, sizes->n_servers);
@@ -74,6 +76,8 @@ static int map_all(struct lb_tables *tables, struct error *error)
 
     if (!result)
         result = map_memory(skeleton->maps.rows, &tables->rows, error);
+    if (!result)
+        result = map_memory(skeleton->maps.mark_rules, &tables->mark_rules, error);
     if (!result)
         result = map_memory(skeleton->maps.members, &tables->members, error);
     if (!result)
@@ -104,6 +108,7 @@ static void copy_all(struct lb_tables *tables, const struct lb_tables *before)
 
     memcpy(tables->services, before->services, sizes->n_services * sizeof(*tables->services));
     memcpy(tables->rows, before->rows, sizes->n_blocks * sizeof(*tables->rows));
+    memcpy(tables->mark_rules, before->mark_rules, sizes->n_marks * sizeof(*tables->mark_rules));
     memcpy(tables->members, before->members, sizes->n_members * sizeof(*tables->members));
     memcpy(tables->servers, before->servers, sizes->n_servers * sizeof(*tables->servers));
     memcpy(tables->server_load, before->server_load, sizes->n_servers * sizeof(*tables->server_load));
@@ -135,6 +140,7 @@ int lb_tables_open(const struct lb_sizes *sizes, const struct lb_tables *before,
     if (result < 0)
         return result;
     tables->keys_fd = bpf_map__fd(tables->skeleton->maps.keys);
+    tables->mark_places_fd = bpf_map__fd(tables->skeleton->maps.mark_places);
     tables->unresolved_fd = bpf_map__fd(tables->skeleton->maps.unresolved);
     tables->interfaces_fd = bpf_map__fd(tables->skeleton->maps.interfaces);
     tables->server_use_fd = bpf_map__fd(tables->skeleton->maps.server_use);
@@ -170,6 +176,7 @@ void lb_tables_close(struct lb_tables *tables)
     if (skeleton) {
         unmap(tables->services, skeleton->maps.services);
         unmap(tables->rows, skeleton->maps.rows);
+        unmap(tables->mark_rules, skeleton->maps.mark_rules);
         unmap(tables->members, skeleton->maps.members);
         unmap(tables->servers, skeleton->maps.servers);
         unmap(tables->server_load, skeleton->maps.server_load);
@@ -248,6 +255,16 @@ int lb_put_key(struct lb_tables *tables, const struct lb_key *key, uint32_t serv
 int lb_delete_key(struct lb_tables *tables, const struct lb_key *key)
 {
     return bpf_map_delete_elem(tables->keys_fd, key);
+}
+
+int lb_put_marks(struct lb_tables *tables, const struct lb_mark_key *key, struct lb_mark_list list)
+{
+    return bpf_map_update_elem(tables->mark_places_fd, key, &list, BPF_ANY);
+}
+
+int lb_delete_marks(struct lb_tables *tables, const struct lb_mark_key *key)
+{
+    return bpf_map_delete_elem(tables->mark_places_fd, key);
 }
 
 static struct lb_key address_key(const struct lb_key *key)

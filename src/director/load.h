@@ -15,11 +15,13 @@ struct lb_sizes {
     uint32_t n_services, n_servers;
     uint32_t n_blocks;  /* Of rows. */
     uint32_t n_members; /* Positions. */
+    uint32_t n_marks;   /* Of rules that give marks, in all lists. */
 };
 
 struct lb_tables {
     struct lb_sizes sizes;
     struct lb_service_record *services; /* Arrays of the kernel, mapped into memory. */
+    struct lb_mark_rule *mark_rules;
     struct lb_rows *rows;
     struct lb_member *members;
     struct lb_server_record *servers;
@@ -27,14 +29,14 @@ struct lb_tables {
     struct lb_service_load *service_load;
     struct lb_settings *settings;
     struct lb_slot *conn_slots;         /* LB_SLOTS of them. */
-    int keys_fd, interfaces_fd, unresolved_fd, server_use_fd, service_use_fd, drops_fd, connections_fd, conn_slots_fd, sweeper_fd;
+    int keys_fd, mark_places_fd, interfaces_fd, unresolved_fd, server_use_fd, service_use_fd, drops_fd, connections_fd, conn_slots_fd, sweeper_fd;
     int program_fd;
     int n_cpus;               /* Possible ones: the size of per-CPU values. */
     struct director_bpf *skeleton;
 };
 
-/* Loads the program with tables of those sizes, all empty; or with 'before', whose sizes are not larger, with all that is in those, keys
- * and per-CPU counters excepted, and with the same connections.  0; or -errno with '*error', which quotes the verifier. */
+/* Loads the program with tables of those sizes, all empty; or with 'before', whose sizes are not larger, with all that is in those, keys, lists of
+ * marks and per-CPU counters excepted, and with the same connections.  0; or -errno with '*error', which quotes the verifier. */
 int lb_tables_open(const struct lb_sizes *sizes, const struct lb_tables *before, struct lb_tables **ret_tables, struct error *error);
 void lb_tables_close(struct lb_tables *tables);
 DEFINE_CLEANUP(struct lb_tables *, lb_tables_close);
@@ -56,6 +58,9 @@ int lb_delete_key(struct lb_tables *tables, const struct lb_key *key);
 /* That the address of the key is one of services, or of none any more. */
 int lb_put_address(struct lb_tables *tables, const struct lb_key *key);
 int lb_delete_address(struct lb_tables *tables, const struct lb_key *key);
+/* That the rules for a prefix are that list. */
+int lb_put_marks(struct lb_tables *tables, const struct lb_mark_key *key, struct lb_mark_list list);
+int lb_delete_marks(struct lb_tables *tables, const struct lb_mark_key *key);
 int lb_put_interface(struct lb_tables *tables, uint32_t ifindex, const uint8_t mac[6]);
 
 /* The sums over all CPUs.  0 or -errno. */

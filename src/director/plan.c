@@ -73,14 +73,8 @@ static int check_server(const struct virtual_service *service, const struct real
 
 int plan_check_service(const struct virtual_service *service, struct error *error)
 {
-    char value[40];
-
     if (service->scheduler == SCHEDULER_LBLC || service->scheduler == SCHEDULER_LBLCR)
         return refuse(error, "scheduler", scheduler_name(service->scheduler));
-    if (service->mark) {
-        snprintf(value, sizeof(value), "%u", service->mark);
-        return refuse(error, "mark", value);
-    }
     if (service->clamp_mss)
         return refuse(error, "clamp_mss", "true");
     for (size_t i = 0; i < service->n_servers; i++)

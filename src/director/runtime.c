@@ -42,6 +42,7 @@ static int make_tables(struct director *director, const struct plan *plan, struc
         sizes.n_servers += before->sizes.n_servers;
         sizes.n_blocks += before->sizes.n_blocks;
         sizes.n_members += before->sizes.n_members;
+        sizes.n_marks += before->sizes.n_marks;
     }
     result = lb_tables_open(&sizes, before, &tables, error);
     if (result < 0)

@@ -7,6 +7,8 @@
  *                               and each service's address -> LB_NONE         as many
  *   interfaces    hash          ifindex -> struct lb_interface                LB_INTERFACES
  *   services      array, mmap   service -> struct lb_service_record            number of services
+ *   mark_places   LPM trie      struct lb_mark_key -> struct lb_mark_list      LB_MARK_PLACES
+ *   mark_rules    array, mmap   position -> struct lb_mark_rule                what the lists have, and room for others
  *   rows          array, mmap   block -> struct lb_rows                        see LB_ROWS_*
  *   members       array, mmap   position -> struct lb_member                   number of servers, and room to move
  *   servers       array, mmap   server -> struct lb_server_record              number of servers
@@ -72,6 +74,28 @@ struct lb_interface {
     __u8 mac[6];
     __u8 pad[2];
 };
+
+/* Which packets get a mark: the rules that may match an address stand in their order in the list of its longest prefix, and the first that
+ * matches counts.  So a list has all rules whose destination has that prefix in it. */
+#define LB_MARK_PLACES 4096
+struct lb_mark_key {
+    __u32 length; /* In bits, of 128. */
+    __u8 destination[16];
+};
+struct lb_mark_list {
+    __u32 first, n; /* Positions in 'mark_rules'. */
+};
+struct lb_mark_rule {
+    __u32 mark;
+    __u32 ifindex; /* Where the packet came in; 0: anywhere. */
+    __u8 source[16], source_mask[16];
+    __u16 source_min, source_max, destination_min, destination_max; /* Ports, in host order. */
+    __u8 protocol; /* 0: any that has ports. */
+    __u8 ipv6;
+    __u8 pad[6];
+};
+_Static_assert(sizeof(struct lb_mark_rule) == 56, "no holes, and arrays of the kernel have elements of eight bytes' multiples");
+#define LB_MARK_RULES_MAX 1024 /* Of one list. */
 
 enum lb_schedule {
     LB_SCHEDULE_NONE, /* No such service. */
@@ -300,6 +324,8 @@ struct lb_settings {
     __u32 has_translation; /* Some server's answers come back by the director. */
     __u32 tcp_s, tcp_fin_s, udp_s; /* Of silence that end a connection. */
     __u32 has_any_port; /* Some service is for every port. */
+    __u32 has_marks;    /* There are rules that give marks. */
+    __u32 pad;
 };
 #define LB_SYN_RECV_S 60
 #define LB_CLOSE_S 10

@@ -60,6 +60,32 @@ static void route(const char *address)
     native_director_route(world.native, &way);
 }
 
+/* Service 5, by mark: the ports 81 to 85 of 192.0.2.6 and .7, and what comes from 203.0.113.2. */
+static void make_marks(void)
+{
+    struct lb_service *service = world_service(&world, 5, "192.0.2.255", 0, 0);
+    struct lb_mark_key prefix = {.length = 127};
+    struct lb_mark_list list = {3, 2};
+    struct lb_mark_rule *rules = (struct lb_mark_rule *)world_place(&world, NATIVE_LB_mark_rules, 0) + 3;
+    struct lb_key_value value = {5};
+
+    service->key = (struct lb_key){.mark = 9};
+    service->schedule = LB_SCHEDULE_TURN;
+    service->half_open_limit = 1000;
+    service->flags |= LB_TRACK | LB_PERSISTENT;
+    service->persistence_s = 300;
+    memset(service->persistence_mask, 0xff, 16);
+    world_members(&world, 5, 16, N_SERVERS); /* Those of service 2. */
+    frame_address("192.0.2.6", prefix.destination);
+    rules[0] = (struct lb_mark_rule){.mark = 9, .protocol = IPPROTO_TCP, .source_max = UINT16_MAX, .destination_min = 81, .destination_max = 85};
+    rules[1] = (struct lb_mark_rule){.mark = 9, .source_max = UINT16_MAX, .destination_max = UINT16_MAX};
+    frame_address("203.0.113.2", rules[1].source);
+    memset(rules[1].source_mask, 0xff, 16);
+    native_map_update(native_director_map(world.native, NATIVE_LB_mark_places), &prefix, &list, false);
+    native_map_update(native_director_map(world.native, NATIVE_LB_keys), &service->key, &value, false);
+    world_settings(&world)->has_marks = 1;
+}
+
 /* Services 0 to 3: hash of TCP, IPv4 and IPv6; turns and load of TCP, IPv4; 4: persistent, for every port; each with servers of every method
  * that comes by chance. */
 static void make_world(void)
@@ -97,6 +123,7 @@ static void make_world(void)
         }
     }
     world_settings(&world)->has_any_port = 1;
+    make_marks();
     for (unsigned client = 1; client < 20; client++) {
         char text[40];
 
@@ -109,6 +136,12 @@ static void put_key(void *key, void *value, void *context)
 {
     if (lb_put_key(tables, key, ((struct lb_key_value *)value)->service) < 0)
         fail("a key");
+}
+
+static void put_marks(void *key, void *value, void *context)
+{
+    if (lb_put_marks(tables, key, *(struct lb_mark_list *)value) < 0)
+        fail("a list of marks");
 }
 
 static void *array(enum native_lb_map map)
@@ -125,6 +158,8 @@ static void copy_to_kernel(void)
         fail("the sweeper");
     memcpy(tables->services, array(NATIVE_LB_services), WORLD_SIZE * sizeof(*tables->services));
     memcpy(tables->rows, array(NATIVE_LB_rows), WORLD_SIZE * sizeof(*tables->rows));
+    memcpy(tables->mark_rules, array(NATIVE_LB_mark_rules), WORLD_SIZE * sizeof(*tables->mark_rules));
+    native_map_visit(native_director_map(world.native, NATIVE_LB_mark_places), put_marks, NULL);
     memcpy(tables->members, array(NATIVE_LB_members), WORLD_SIZE * sizeof(*tables->members));
     memcpy(tables->servers, array(NATIVE_LB_servers), WORLD_SIZE * sizeof(*tables->servers));
     ((struct lb_settings *)array(NATIVE_LB_settings))->icmp_rate = UINT32_MAX;
@@ -154,7 +189,7 @@ static void random_frame(struct frame *frame, char text[200])
     else if (kind == 10)
         snprintf(text, 200, "R>S ip 10.0.0.%u>203.0.113.%u tcp %u>%u A +%u", 1 + (unsigned)rand() % N_SERVERS, client, 8003, port, size);
     else if (kind == 11)
-        snprintf(text, 200, "C>S ip 203.0.113.%u>192.0.2.5 %s%stcp %u>%u %s +%u", client, ttl, whole, port, 80 + (unsigned)rand() % 3, flag, size);
+        snprintf(text, 200, "C>S ip 203.0.113.%u>192.0.2.%u %s%stcp %u>%u %s +%u", client, 5 + (unsigned)rand() % 3, ttl, whole, port, 80 + (unsigned)rand() % 3, flag, size);
     else
         snprintf(text, 200, "C>S ip 203.0.113.%u>192.0.2.%u %s", client, 3, rand() & 1 ? "more udp 1000>80 +32" : "frag=5 udp 0>0 +9");
     frame_parse(text, frame);
@@ -237,7 +272,7 @@ static void compare_tables(void)
 int main(int argc, char **argv)
 {
     unsigned n = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 20000, seed = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : (unsigned)time(NULL);
-    struct lb_sizes sizes = {.n_services = WORLD_SIZE, .n_servers = WORLD_SIZE, .n_blocks = WORLD_SIZE, .n_members = WORLD_SIZE};
+    struct lb_sizes sizes = {.n_services = WORLD_SIZE, .n_servers = WORLD_SIZE, .n_blocks = WORLD_SIZE, .n_members = WORLD_SIZE, .n_marks = WORLD_SIZE};
     struct error error = {0};
 
     printf("seed %u\n", seed);

@@ -120,10 +120,10 @@ class DirectorLab:
 
     # ---- the director ------------------------------------------------------------------------------------------------------
 
-    def write(self, services, interfaces=("eth0",)):
+    def write(self, services, interfaces=("eth0",), **more):
         """Replaces the file as weft-ipvsadm does."""
         temporary = self.config.with_suffix(".new")
-        temporary.write_text(json.dumps({"interfaces": list(interfaces), "services": services}))
+        temporary.write_text(json.dumps({"interfaces": list(interfaces), "services": services, **more}))
         temporary.rename(self.config)
 
     def start(self):

@@ -41,14 +41,14 @@ def both(version, **more):
 WEIGHTS = itertools.count(1)
 
 
-def set_services(lab, services):
+def set_services(lab, services, **more):
     """Writes them and waits until the director has them: each time the servers weigh something else, so that this can be told."""
     weight = next(WEIGHTS)
     for one in services:
         for real in one["servers"]:
             real.setdefault("weight", weight)
     wanted = [[(real["address"], real["weight"]) for real in one["servers"]] for one in services]
-    lab.write(services)
+    lab.write(services, **more)
 
     def has_them():
         state = lab.ask()
@@ -193,6 +193,22 @@ def test_a_client_stays_at_its_server(lab):
     assert sorted(real["persistent"] for real in one["servers"]) == [0, 1]
     template, = [each for each in lab.ask("director-connections")["connections"] if "10.1.0.0" in each]
     assert "NONE" in template
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_service_by_mark(lab, version):
+    family = f"ipv{version}"
+    rules = [{"mark": 6, "family": family, "protocol": "udp"},
+             {"mark": 5, "family": family, "protocol": "tcp", "destination": f"{VIP4}/32" if version == 4 else "2001:db8:5::/64",
+              "destination_ports": "80-443", "interface": "eth0"}]
+
+    def set_one(**more):
+        servers = [server(11, version, port=0), server(12, version, port=0)]
+        set_services(lab, [{"mark": 5, "family": family, "scheduler": "rr", "servers": servers, **more}], mark_rules=rules)
+    set_one()
+    traffic(lab, version)
+    set_one(persistence={"timeout_s": 300})
+    assert len({lab.get(version)[0] for _ in range(6)}) == 1
 
 
 @pytest.mark.parametrize("version", [4, 6])

@@ -3,7 +3,7 @@
 #ifndef WEFT_DIRECTOR_BPF_CHOOSE_H
 #define WEFT_DIRECTOR_BPF_CHOOSE_H
 
-#include "weft/director/bpf/parse.h"
+#include "weft/director/bpf/marks.h"
 
 /* The number of the service of that key, or LB_NONE. */
 static __always_inline __u32 service_of(const struct lb_key *key, const struct lb_service **ret_service)
@@ -16,19 +16,28 @@ static __always_inline __u32 service_of(const struct lb_key *key, const struct l
         return LB_NONE;
     number = *(volatile const __u32 *)&value->service;
     service = service_get(number);
-    if (!service || !address_equal(service->key.address, key->address) || service->key.port != key->port ||
-        service->key.protocol != key->protocol)
+    if (!service || !address_equal(service->key.address, key->address) || load64(&service->key.port) != load64(&key->port))
         return LB_NONE;
     *ret_service = service;
     return number;
 }
 
-/* The service's number, or LB_NONE.  One for the port comes before one for every port. */
-static __always_inline __u32 service_find(const struct packet *packet, const struct lb_settings *facts, const struct lb_service **ret_service)
+/* The service's number, or LB_NONE.  One for the packet's mark comes before one for its port, and that before one for every port. */
+static __always_inline __u32 service_find(const struct packet *packet, const struct lb_settings *facts, __u32 ifindex,
+                                          const struct lb_service **ret_service)
 {
     struct lb_key key ON_STACK = {};
     __u32 number;
 
+    if (facts->has_marks) {
+        key.mark = mark_of(packet, ifindex);
+        key.ipv6 = packet->ipv6;
+        number = key.mark ? service_of(&key, ret_service) : LB_NONE;
+        if (number != LB_NONE)
+            return number;
+        key.mark = 0;
+        key.ipv6 = 0;
+    }
     address_copy(key.address, packet->destination);
     key.port = packet->destination_port;
     key.protocol = packet->protocol;

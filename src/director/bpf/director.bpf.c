@@ -185,12 +185,13 @@ static __always_inline __u32 balance(struct xdp_md *ctx, struct packet *packet)
     } else if (packet->flags & PACKET_LATER_FRAGMENT && !fragment_find(packet)) {
         return address_is_virtual(packet) ? LB_DROP_fragment_unknown : NOT_OURS;
     }
-    number = service_find(packet, facts, &service);
+    number = service_find(packet, facts, ctx->ingress_ifindex, &service);
     if (number == LB_NONE && !may_be_answer(packet, facts))
         return NOT_OURS;
     if ((packet->flags & (PACKET_FRAGMENT | PACKET_LATER_FRAGMENT)) == PACKET_FRAGMENT)
         fragment_note(packet);
-    if (number == LB_NONE || !service)
+    /* A rule may mark what a server answers, too. */
+    if (number == LB_NONE || !service || (service->key.mark && may_be_answer(packet, facts) && is_answer(packet)))
         return from_server(ctx, packet);
     use = map_lookup(service_use, &number);
     if (!use)

@@ -131,10 +131,17 @@ static __always_inline void template_key_of(const struct lb_service *service, co
 {
     for (int i = 0; i < 16; i += 8)
         store64(key->client + i, load64(client + i) & load64(service->persistence_mask + i));
-    address_copy(key->address, address);
+    if (service->key.mark && service->key.ipv6) { /* Where IPVS lists the mark, too. */
+        store64(key->address, bpf_htonl(service->key.mark));
+        store64(key->address + 8, 0);
+    } else if (service->key.mark) {
+        address_map_ipv4(key->address, bpf_htonl(service->key.mark));
+    } else {
+        address_copy(key->address, address);
+    }
     key->client_port = 0;
     key->port = service->key.port;
-    key->protocol = protocol;
+    key->protocol = service->key.mark ? 0 : protocol;
     key->of_server = 0;
     key->is_template = 1;
 }

@@ -36,6 +36,13 @@ struct {
     __type(value, struct lb_interface);
 } interfaces SEC(".maps");
 struct {
+    __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, LB_MARK_PLACES);
+    __type(key, struct lb_mark_key);
+    __type(value, struct lb_mark_list);
+} mark_places SEC(".maps");
+struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, LB_UNRESOLVED);
     __type(key, struct lb_address);
@@ -74,6 +81,7 @@ struct {
 _Static_assert(sizeof(struct sweeper_record) == sizeof(struct lb_sweeper), "as tables.h says");
 TABLE_ARRAY(services, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_service_record);
 TABLE_ARRAY(rows, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_rows);
+TABLE_ARRAY(mark_rules, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_mark_rule);
 TABLE_ARRAY(members, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_member);
 TABLE_ARRAY(servers, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_server_record);
 TABLE_ARRAY(server_load, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_server_load);

@@ -80,6 +80,28 @@ static __always_inline __u32 send_to_client(struct xdp_md *ctx, const struct pac
     return question.ifindex == ctx->ingress_ifindex ? VERDICT(XDP_TX) : VERDICT(bpf_redirect(question.ifindex, 0));
 }
 
+/* The key of the connection as the server sees it that sent the packet. */
+static __always_inline void answer_key(const struct packet *packet, struct lb_conn_key *key)
+{
+    address_copy(key->client, packet->destination);
+    address_copy(key->address, packet->source);
+    key->client_port = packet->destination_port;
+    key->port = packet->source_port;
+    key->protocol = packet->protocol;
+    key->of_server = 1;
+    key->is_template = 0;
+}
+
+CHECKED_ALONE int is_answer(const struct packet *packet)
+{
+    struct lb_conn_key key ON_STACK;
+
+    if (!packet)
+        return false;
+    answer_key(packet, &key);
+    return map_lookup(connections, &key) != NULL;
+}
+
 /* What came for no service may be a server's answer. */
 CHECKED_ALONE __u32 from_server(struct xdp_md *ctx, struct packet *packet)
 {
@@ -91,13 +113,7 @@ CHECKED_ALONE __u32 from_server(struct xdp_md *ctx, struct packet *packet)
 
     if (!packet)
         return NOT_OURS;
-    address_copy(key.client, packet->destination);
-    address_copy(key.address, packet->source);
-    key.client_port = packet->destination_port;
-    key.port = packet->source_port;
-    key.protocol = packet->protocol;
-    key.of_server = 1;
-    key.is_template = 0;
+    answer_key(packet, &key);
     reverse = map_lookup(connections, &key);
     if (!reverse)
         return NOT_OURS;

@@ -69,6 +69,34 @@ int lb_delete_address(struct lb_tables *tables, const struct lb_key *key)
     return 0;
 }
 
+static struct lb_mark_rule mark_rules[ROOM];
+static struct {
+    struct lb_mark_key key;
+    struct lb_mark_list list;
+} mark_lists[8];
+static unsigned n_mark_puts;
+
+int lb_put_marks(struct lb_tables *tables, const struct lb_mark_key *key, struct lb_mark_list list)
+{
+    size_t place = 0;
+
+    while (mark_lists[place].list.n && memcmp(&mark_lists[place].key, key, sizeof(*key)) != 0)
+        assert_in_range(++place, 0, ARRAY_SIZE(mark_lists) - 1);
+    assert_true(list.first + list.n <= tables->sizes.n_marks);
+    mark_lists[place].key = *key;
+    mark_lists[place].list = list;
+    n_mark_puts++;
+    return 0;
+}
+
+int lb_delete_marks(struct lb_tables *tables, const struct lb_mark_key *key)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(mark_lists); i++)
+        if (memcmp(&mark_lists[i].key, key, sizeof(*key)) == 0)
+            memset(&mark_lists[i], 0, sizeof(mark_lists[i]));
+    return 0;
+}
+
 int lb_read_service(const struct lb_tables *tables, uint32_t number, struct lb_service_use *ret)
 {
     *ret = (struct lb_service_use){0};
@@ -119,7 +147,7 @@ static int apply_now(struct applied *applied)
 static struct lb_tables memory(struct lb_sizes sizes)
 {
     return (struct lb_tables){.sizes = sizes, .services = services, .servers = servers, .rows = rows, .members = members, .server_load = loads,
-                              .settings = &settings};
+                              .settings = &settings, .mark_rules = mark_rules};
 }
 
 static struct lb_sizes sizes_now(const struct applied *applied)
@@ -189,9 +217,69 @@ static void a_service_that_shrank_keeps_its_rows_and_has_room_for_them(void **st
     assert_int_equal((1024 + 257) * 5 / 4, sizes.n_blocks);
 }
 
+/* The marks of the list for that prefix, one digit each. */
+static const char *marks_for(const char *text)
+{
+    static char digits[16];
+    struct ip_prefix prefix;
+
+    assert_int_equal(0, prefix_parse(text, &prefix));
+    digits[0] = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(mark_lists); i++) {
+        const struct lb_mark_list *list = &mark_lists[i].list;
+
+        if (!list->n || mark_lists[i].key.length != (uint32_t)prefix_bits(&prefix) || memcmp(mark_lists[i].key.destination, prefix.address.bytes, 16) != 0)
+            continue;
+        for (uint32_t j = 0; j < list->n; j++)
+            digits[j] = (char)('0' + mark_rules[list->first + j].mark);
+        digits[list->n] = 0;
+    }
+    return digits;
+}
+
+static void rules_are_in_the_lists_of_all_prefixes_they_cover(void **state)
+{
+    struct lb_tables tables = memory((struct lb_sizes){.n_services = 2, .n_servers = 8, .n_blocks = 64, .n_members = 64, .n_marks = 64});
+    _cleanup_(applied_freep) struct applied *applied = applied_new(&tables);
+    static const char *const destinations[] = {"192.0.2.1/32", "192.0.2.0/24", "0.0.0.0/0", "192.0.2.1/32", "::/0"};
+    struct mark_rule rules[ARRAY_SIZE(destinations)];
+
+    memset(mark_lists, 0, sizeof(mark_lists));
+    for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
+        rules[i] = mark_rule_default();
+        rules[i].mark = (uint32_t)(1 + i);
+        rules[i].has_destination = true;
+        rules[i].ipv6 = i == 4;
+        assert_int_equal(0, prefix_parse(destinations[i], &rules[i].destination));
+    }
+    rules[2].has_destination = false;
+    config.mark_rules = rules;
+    config.n_mark_rules = ARRAY_SIZE(rules);
+    set_services(1, 0);
+    assert_int_equal(0, apply_now(applied));
+    assert_string_equal("1234", marks_for("192.0.2.1/32"));
+    assert_string_equal("23", marks_for("192.0.2.0/24"));
+    assert_string_equal("3", marks_for("0.0.0.0/0"));
+    assert_string_equal("5", marks_for("::/0"));
+    assert_int_equal(1, settings.has_marks);
+    n_mark_puts = 0;
+    assert_int_equal(0, apply_now(applied)); /* Nothing has changed. */
+    assert_int_equal(0, n_mark_puts);
+    string_copy(rules[2].interface, sizeof(rules[2].interface), "nosuch0"); /* Waits for it. */
+    assert_int_equal(0, apply_now(applied));
+    assert_string_equal("124", marks_for("192.0.2.1/32"));
+    assert_string_equal("", marks_for("0.0.0.0/0"));
+    config.n_mark_rules = 0;
+    assert_int_equal(0, apply_now(applied));
+    assert_int_equal(0, settings.has_marks);
+    assert_string_equal("", marks_for("192.0.2.1/32"));
+    config.mark_rules = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rules_are_in_the_lists_of_all_prefixes_they_cover),
         cmocka_unit_test(a_service_without_room_does_not_stop_the_others),
         cmocka_unit_test(a_key_that_could_not_be_put_is_put_later),
         cmocka_unit_test(a_service_that_shrank_keeps_its_rows_and_has_room_for_them),

@@ -31,7 +31,7 @@ int world_teardown(void **state)
     return 0;
 }
 
-static void *place(struct world *world, enum native_lb_map map, uint32_t number)
+void *world_place(struct world *world, enum native_lb_map map, uint32_t number)
 {
     void *value = native_map_lookup(native_director_map(world->native, map), &number);
 
@@ -41,7 +41,7 @@ static void *place(struct world *world, enum native_lb_map map, uint32_t number)
 
 struct lb_service *world_service(struct world *world, uint32_t number, const char *address, uint16_t port, uint8_t protocol)
 {
-    struct lb_service_record *record = place(world, NATIVE_LB_services, number);
+    struct lb_service_record *record = world_place(world, NATIVE_LB_services, number);
     struct lb_service *service = &record->copy[record->active];
     struct lb_key_value value = {number};
 
@@ -68,7 +68,7 @@ struct native_route world_route(const char *address)
 
 struct lb_server *world_server(struct world *world, uint32_t number, const char *address, enum lb_method method)
 {
-    struct lb_server_record *record = place(world, NATIVE_LB_servers, number);
+    struct lb_server_record *record = world_place(world, NATIVE_LB_servers, number);
     struct lb_server *server = &record->copy[record->active];
     struct native_route route = world_route(address);
     bool v6 = strchr(address, ':');
@@ -88,36 +88,36 @@ struct lb_server *world_server(struct world *world, uint32_t number, const char 
 
 void world_members(struct world *world, uint32_t number, uint32_t first, uint32_t n)
 {
-    struct lb_service_record *record = place(world, NATIVE_LB_services, number);
+    struct lb_service_record *record = world_place(world, NATIVE_LB_services, number);
     struct lb_service *service = &record->copy[record->active];
-    struct lb_rows *rows = place(world, NATIVE_LB_rows, service->rows);
+    struct lb_rows *rows = world_place(world, NATIVE_LB_rows, service->rows);
 
     service->n_rows = 251;
     service->n_members = n;
     for (uint32_t i = 0; i < n; i++)
-        *(struct lb_member *)place(world, NATIVE_LB_members, service->members + i) = (struct lb_member){first + i, 1};
+        *(struct lb_member *)world_place(world, NATIVE_LB_members, service->members + i) = (struct lb_member){first + i, 1};
     for (uint32_t row = 0; row < service->n_rows; row++)
         rows->row[row] = (struct lb_row){(uint16_t)(row % n), LB_NOBODY};
 }
 
 struct lb_member *world_member(struct world *world, uint32_t position)
 {
-    return place(world, NATIVE_LB_members, position);
+    return world_place(world, NATIVE_LB_members, position);
 }
 
 struct lb_server_load *world_load(struct world *world, uint32_t number)
 {
-    return place(world, NATIVE_LB_server_load, number);
+    return world_place(world, NATIVE_LB_server_load, number);
 }
 
 struct lb_service_load *world_service_load(struct world *world, uint32_t number)
 {
-    return place(world, NATIVE_LB_service_load, number);
+    return world_place(world, NATIVE_LB_service_load, number);
 }
 
 struct lb_settings *world_settings(struct world *world)
 {
-    return place(world, NATIVE_LB_settings, 0);
+    return world_place(world, NATIVE_LB_settings, 0);
 }
 
 size_t world_connections(struct world *world)
@@ -140,17 +140,17 @@ struct native_verdict world_send(struct world *world, const char *text)
 
 uint64_t world_drops(struct world *world, enum lb_drop_reason reason)
 {
-    return ((struct lb_drops *)place(world, NATIVE_LB_drops, 0))->packets[reason];
+    return ((struct lb_drops *)world_place(world, NATIVE_LB_drops, 0))->packets[reason];
 }
 
 struct lb_server_use *world_server_use(struct world *world, uint32_t number)
 {
-    return place(world, NATIVE_LB_server_use, number);
+    return world_place(world, NATIVE_LB_server_use, number);
 }
 
 struct lb_service_use *world_service_use(struct world *world, uint32_t number)
 {
-    return place(world, NATIVE_LB_service_use, number);
+    return world_place(world, NATIVE_LB_service_use, number);
 }
 
 /* ---- checksums, the slow way ------------------------------------------------------------------------------------------------ */

@@ -25,6 +25,7 @@ void world_members(struct world *world, uint32_t service, uint32_t first, uint32
 struct lb_member *world_member(struct world *world, uint32_t position);
 struct lb_server_load *world_load(struct world *world, uint32_t server);
 struct lb_service_load *world_service_load(struct world *world, uint32_t service);
+void *world_place(struct world *world, enum native_lb_map map, uint32_t number); /* Of an array. */
 struct lb_settings *world_settings(struct world *world);
 size_t world_connections(struct world *world); /* Entries. */
 struct native_route world_route(const char *address);
