@@ -83,9 +83,10 @@ static int append_protocol(const struct verdict_event *event, struct buffer *lin
 static int append_rule(const struct verdict_event *event, const struct verdict_names *names, struct buffer *line)
 {
     const char *reason = drop_reason_name(event->reason);
+    int error = event->reason ? buffer_printf(line, " reason=%s", reason ? reason : "unknown") : 0;
 
-    if (event->reason)
-        return buffer_printf(line, " reason=%s", reason ? reason : "unknown");
+    if (error < 0 || (event->reason && !event->number))
+        return error;
     return names->rule_id ? buffer_printf(line, " rule=%s", names->rule_id) : buffer_printf(line, " rule=%08x", event->number);
 }
 

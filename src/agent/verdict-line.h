@@ -13,7 +13,7 @@
 /* What the event is called outside of the data plane.  All borrowed. */
 struct verdict_names {
     const char *project_id, *port_id;
-    const char *rule_id;              /* NULL: no rule, or it is not known any more: then the event's number stands for it. */
+    const char *rule_id;              /* NULL: no rule, or it is not known any more: then the event's number, if it has one, stands for it. */
     const char *log_ids[VERDICT_LOGS_MAX];
     size_t n_logs;
 };

@@ -6,10 +6,9 @@
 #include <string.h>
 
 #include "weft/agent/log-file.h"
-#include "weft/agent/verdict-line.h"
+#include "weft/agent/verdict-names.h"
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
-#include "weft/compiler/index.h"
 
 #define TICK_MS 1000
 #define FOLLOW_MS 30000
@@ -34,98 +33,8 @@ struct verdicts {
     struct hashmap followed;
     struct buffer line; /* In hand. */
     struct verdict_counters counters;
-    /* From the replica, while its number of changes stays. */
-    uint64_t n_changes;
-    bool is_made;
-    const struct network_log **logs;
-    size_t n_logs;
-    const struct security_group_rule **rules; /* By their numbers. */
-    size_t n_rules;
+    struct verdict_book book;
 };
-
-/* ---- what the replica says --------------------------------------------------------------------------------------------------- */
-
-static int compare_numbers(const void *a, const void *b)
-{
-    const struct security_group_rule *rule_a = *(const struct security_group_rule *const *)a, *rule_b = *(const struct security_group_rule *const *)b;
-    uint32_t x = compile_object_number(&rule_a->object), y = compile_object_number(&rule_b->object);
-
-    return x < y ? -1 : x > y;
-}
-
-static bool make_lists(struct verdicts *verdicts)
-{
-    const struct replica *replica = &verdicts->agent->replica;
-
-    if (verdicts->is_made && verdicts->n_changes == replica->n_changes)
-        return true;
-    free(verdicts->logs);
-    free(verdicts->rules);
-    verdicts->n_logs = verdicts->n_rules = 0;
-    verdicts->logs = calloc(replica->n_by_kind[RESOURCE_LOG] + 1, sizeof(*verdicts->logs));
-    verdicts->rules = calloc(replica->n_by_kind[RESOURCE_SECURITY_GROUP_RULE] + 1, sizeof(*verdicts->rules));
-    verdicts->is_made = verdicts->logs && verdicts->rules;
-    if (!verdicts->is_made)
-        return false;
-    verdicts->n_changes = replica->n_changes;
-    HASHMAP_FOREACH(node, &replica->by_id) {
-        const struct object *object = CONTAINER_OF(node, struct replica_entry, by_id)->object;
-
-        if (object->kind == RESOURCE_LOG && verdicts->n_logs < replica->n_by_kind[RESOURCE_LOG])
-            verdicts->logs[verdicts->n_logs++] = (const struct network_log *)object;
-        if (object->kind == RESOURCE_SECURITY_GROUP_RULE && verdicts->n_rules < replica->n_by_kind[RESOURCE_SECURITY_GROUP_RULE])
-            verdicts->rules[verdicts->n_rules++] = (const struct security_group_rule *)object;
-    }
-    if (verdicts->n_rules)
-        qsort(verdicts->rules, verdicts->n_rules, sizeof(*verdicts->rules), compare_numbers);
-    return true;
-}
-
-static bool has_group(const struct port *port, const char *group_id)
-{
-    for (size_t i = 0; i < port->n_security_groups; i++)
-        if (streq(port->security_groups[i].id, group_id))
-            return true;
-    return false;
-}
-
-/* Of several rules with that number the port's. */
-static const struct security_group_rule *find_rule(const struct verdicts *verdicts, const struct port *port, uint32_t number)
-{
-    size_t low = 0, high = verdicts->n_rules;
-
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-
-        if (compile_object_number(&verdicts->rules[middle]->object) < number)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    for (; low < verdicts->n_rules && compile_object_number(&verdicts->rules[low]->object) == number; low++)
-        if (has_group(port, verdicts->rules[low]->security_group_id))
-            return verdicts->rules[low];
-    return NULL;
-}
-
-/* 'rule' is of an accept. */
-static bool wants(const struct network_log *log, const struct port *port, bool accepts, const struct security_group_rule *rule)
-{
-    if (!network_log_concerns(log, port) || log->event == (accepts ? LOG_EVENT_DROP : LOG_EVENT_ACCEPT))
-        return false;
-    return !accepts || !log->resource_id[0] || (rule && streq(rule->security_group_id, log->resource_id));
-}
-
-static struct verdict_names names_of(const struct port *port)
-{
-    return (struct verdict_names){.project_id = port->object.project_id, .port_id = port->object.id};
-}
-
-static void add_log(struct verdict_names *names, const struct network_log *log)
-{
-    if (names->n_logs < VERDICT_LOGS_MAX)
-        names->log_ids[names->n_logs++] = log->object.id;
-}
 
 /* ---- lines -------------------------------------------------------------------------------------------------------------------- */
 
@@ -163,26 +72,12 @@ static uint64_t time_of(const struct verdict_event *event)
 
 static void take(struct verdicts *verdicts, const struct verdict_event *event)
 {
-    const struct agent_port *port = agent_find_slot(verdicts->agent, event->slot);
-    const struct port *model = port && port->generation == event->generation ? agent_model_port(verdicts->agent, port) : NULL;
-    const struct security_group_rule *rule = NULL;
     struct verdict_names names;
 
-    if (!model || !make_lists(verdicts)) {
-        verdicts->counters.n_unwanted++;
-        return;
-    }
-    names = names_of(model);
-    if (!event->reason)
-        rule = find_rule(verdicts, model, event->number);
-    names.rule_id = rule ? rule->object.id : NULL;
-    for (size_t i = 0; i < verdicts->n_logs; i++)
-        if (wants(verdicts->logs[i], model, !event->reason, rule))
-            add_log(&names, verdicts->logs[i]);
-    if (!names.n_logs)
+    if (!verdict_names_of_event(&verdicts->book, verdicts->agent, event, &names))
         verdicts->counters.n_unwanted++;
     else if (verdict_line(event, time_of(event), &names, &verdicts->line) == 0)
-        put_line(verdicts, model->object.id);
+        put_line(verdicts, names.port_id);
 }
 
 static int on_event(void *context, void *data, size_t size)
@@ -207,21 +102,30 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 
 /* ---- once a second ------------------------------------------------------------------------------------------------------------- */
 
-static void say_left_out(struct verdicts *verdicts, const struct agent_port *port)
+static void say_left_out(struct verdicts *verdicts, uint64_t n, const struct verdict_names *names)
+{
+    verdicts->counters.n_left_out += n;
+    if (verdict_line_left_out(n, clock_realtime_ms(), names, &verdicts->line) == 0)
+        put_line(verdicts, names->port_id);
+}
+
+static void check_port(struct verdicts *verdicts, const struct agent_port *port)
 {
     const struct port *model = agent_model_port(verdicts->agent, port);
     uint64_t n = maps_verdicts_left_out(verdicts->agent->maps, port->slot);
     struct verdict_names names;
 
-    if (!n || !model || !make_lists(verdicts))
-        return;
-    verdicts->counters.n_left_out += n;
-    names = names_of(model);
-    for (size_t i = 0; i < verdicts->n_logs; i++)
-        if (network_log_concerns(verdicts->logs[i], model))
-            add_log(&names, verdicts->logs[i]);
-    if (names.n_logs && verdict_line_left_out(n, clock_realtime_ms(), &names, &verdicts->line) == 0)
-        put_line(verdicts, model->object.id);
+    if (n && model && verdict_names_of_port(&verdicts->book, verdicts->agent, model, &names))
+        say_left_out(verdicts, n, &names);
+}
+
+static void check_router_port(struct verdicts *verdicts, const struct slot *slot)
+{
+    uint64_t n = maps_router_verdicts_left_out(verdicts->agent->maps, slot->number);
+    struct verdict_names names;
+
+    if (n && verdict_names_of_router_port(&verdicts->book, verdicts->agent, slot->name, &names))
+        say_left_out(verdicts, n, &names);
 }
 
 static void forget(struct verdicts *verdicts, struct followed *followed)
@@ -240,7 +144,10 @@ static void on_tick(uv_timer_t *timer)
     if (n_lost && verdict_line_lost(n_lost, clock_realtime_ms(), &verdicts->line) == 0)
         put_line(verdicts, NULL);
     HASHMAP_FOREACH(node, &verdicts->agent->ports)
-        say_left_out(verdicts, CONTAINER_OF(node, struct agent_port, by_id));
+        check_port(verdicts, CONTAINER_OF(node, struct agent_port, by_id));
+    if (verdict_book_has_firewalls(&verdicts->book, verdicts->agent))
+        HASHMAP_FOREACH(node, &verdicts->agent->local.slots[SLOT_ROUTER_PORT].by_name)
+            check_router_port(verdicts, CONTAINER_OF(node, struct slot, by_name));
     HASHMAP_FOREACH(node, &verdicts->followed) {
         struct followed *followed = CONTAINER_OF(node, struct followed, by_port);
 
@@ -349,8 +256,7 @@ void verdicts_free(struct agent *agent)
     log_file_free(verdicts->file);
     ring_buffer__free(verdicts->ring);
     buffer_clear(&verdicts->line);
-    free(verdicts->logs);
-    free(verdicts->rules);
+    verdict_book_clear(&verdicts->book);
     free(verdicts);
     agent->verdicts = NULL;
 }

@@ -1,4 +1,4 @@
-/* The network log: what security groups let pass and refuse, as lines in a file.
+/* The network log: what security groups and firewalls of routers let pass and refuse, as lines in a file.
  *
  *     data plane: ring buffer 'verdicts' -> which log objects want it, which rule it was -> a line -> the file (log-file.h)
  *                                                                                              -> who follows the port

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "weft/api/firewall.h"
+#include "weft/api/logging.h"
 #include "weft/base/util.h"
 #include "weft/model/resources.h"
 
@@ -296,6 +297,8 @@ static int delete_group(struct change *change)
         return CONFLICT("FirewallGroupInUse", NULL, "Firewall group %s is still active.", group->object.id);
     if (group->is_default && !request_auth(change->request)->is_admin)
         return CONFLICT("FirewallGroupCannotRemoveDefault", NULL, "Deleting default firewall group not allowed.");
+    if ((r = logs_of_deleted_group(change->plan, group->object.id)) < 0)
+        return r;
     if (group->is_default && (r = delete_default(change)) < 0)
         return r;
     if (group->ingress_policy_id[0])

@@ -69,12 +69,44 @@ static int check_security_group(struct change *change, const struct network_log 
     return 0;
 }
 
+static bool is_at(const struct firewall_group *group, const char *port_id)
+{
+    for (size_t i = 0; i < group->n_ports; i++)
+        if (streq(group->ports[i].id, port_id))
+            return true;
+    return false;
+}
+
+static int check_firewall_group(struct change *change, const struct network_log *log)
+{
+    const struct replica *replica = request_api(change->request)->replica;
+    const struct object *group = log->resource_id[0] ? replica_get(replica, RESOURCE_FIREWALL_GROUP, log->resource_id) : NULL;
+    const struct port *port = log->target_id[0] ? replica_port(replica, log->target_id) : NULL;
+
+    if (log->resource_id[0] && !group)
+        return REFUSE(-ENOENT, "ResourceNotFound", "Resource %s could not be found.", log->resource_id);
+    if (log->target_id[0] && !port)
+        return REFUSE(-ENOENT, "TargetResourceNotFound", "Target resource %s could not be found.", log->target_id);
+    if (port && router_port_kind(port) == ROUTER_PORT_NONE) /* Firewalls hold at routers. */
+        return REFUSE(-EBUSY, "LoggingTypeNotSupported", "Logging type %s is not supported on port %s.", log->resource_type, log->target_id);
+    if (group && port && !is_at((const struct firewall_group *)group, log->target_id))
+        return REFUSE(-EINVAL, "InvalidResourceConstraint",
+                      "Invalid resource constraint between resource (%s %s) and target resource (port %s).", log->resource_type,
+                      log->resource_id, log->target_id);
+    if (group)
+        plan_guard(change->plan, group);
+    if (port)
+        plan_guard(change->plan, &port->object);
+    return 0;
+}
+
 /* Of each type: what its logs may name. */
 static const struct type {
     const char *name;
     int (*check)(struct change *change, const struct network_log *log);
 } types[] = {
-    {"security_group", check_security_group},
+    {LOG_FIREWALL_GROUP, check_firewall_group},
+    {LOG_SECURITY_GROUP, check_security_group},
 };
 
 void loggable_resources_list(struct request *request)

@@ -115,6 +115,8 @@ static bool holds_here(const struct relevance *relevance, const struct firewall_
 
 static void enter(struct relevance *relevance, const struct firewall_group *group)
 {
+    logs_touch(relevance, LOG_FIREWALL_GROUP, REPLICA_LOGS_BY_RESOURCE, group->object.id);
+    logs_firewall_entered(relevance, group);
     if (interest_get(relevance, &relevance->firewall_groups, group->object.id))
         use_policies(relevance, group);
 }
@@ -122,6 +124,8 @@ static void enter(struct relevance *relevance, const struct firewall_group *grou
 static void leave(struct relevance *relevance, const struct firewall_group *group)
 {
     interest_remove(&relevance->firewall_groups, interest_find(&relevance->firewall_groups, group->object.id));
+    logs_touch(relevance, LOG_FIREWALL_GROUP, REPLICA_LOGS_BY_RESOURCE, group->object.id);
+    logs_firewall_left(relevance, group);
     leave_policies(relevance, group);
 }
 
@@ -146,14 +150,16 @@ void firewall_group_changed(struct relevance *relevance, const struct firewall_g
 {
     bool was = before && firewall_has_group(relevance, before->object.id), is = after && holds_here(relevance, after);
 
-    if (is && was)
+    if (is && was) {
+        logs_firewall_entered(relevance, after);
         use_policies(relevance, after);
-    else if (is)
-        enter(relevance, after);
-    if (is && was)
+        logs_firewall_left(relevance, before);
         leave_policies(relevance, before);
-    else if (was)
+    } else if (is) {
+        enter(relevance, after);
+    } else if (was) {
         leave(relevance, before);
+    }
 }
 
 void firewall_policy_changed(struct relevance *relevance, const struct firewall_policy *before, const struct firewall_policy *after)

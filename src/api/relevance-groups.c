@@ -89,7 +89,7 @@ static void join(struct relevance *relevance, const char *id)
     if (is_first) {
         touch(relevance, RESOURCE_SECURITY_GROUP, id);
         relevance_touch_all(relevance, rules);
-        logs_touch(relevance, REPLICA_LOGS_BY_RESOURCE, id);
+        logs_touch(relevance, LOG_SECURITY_GROUP, REPLICA_LOGS_BY_RESOURCE, id);
     }
     group = interest_get(relevance, &relevance->groups, id);
     if (!group)
@@ -114,7 +114,7 @@ static void leave(struct relevance *relevance, const char *id)
         forget(&relevance->groups, group);
     touch(relevance, RESOURCE_SECURITY_GROUP, id);
     relevance_touch_all(relevance, rules);
-    logs_touch(relevance, REPLICA_LOGS_BY_RESOURCE, id);
+    logs_touch(relevance, LOG_SECURITY_GROUP, REPLICA_LOGS_BY_RESOURCE, id);
 }
 
 /* The new ones first: what stays is not lost in between. */

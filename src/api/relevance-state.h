@@ -23,7 +23,7 @@ struct interest {
             size_t n_named;        /* Rules of such groups that name it. */
         } group;                   /* A security group, or (n_named only) an address group. */
         struct {
-            size_t n_bound;        /* Ports that are bound to the host: this one, or those of the project. */
+            size_t n_bound;        /* Ports that are bound to the host: this one, or those of the project; or relevant firewall groups, likewise. */
         } owner;
         struct {
             struct interest *next; /* In the list at hand: to be entered, or found by a search. */
@@ -47,7 +47,8 @@ struct relevance {
     struct hashmap load_balancers;
     struct object_id *turned;      /* Networks that came with their ports or without them, since relevance_settle. */
     size_t n_turned, n_turned_allocated;
-    struct hashmap firewall_groups, firewall_policies, firewall_rules; /* and these; a firewall group is in it or not. */
+    struct hashmap firewall_groups, firewall_policies, firewall_rules; /* and these; a firewall group is in it or not, */
+    struct hashmap firewall_ports, firewall_projects; /* and its ports and its project are counted here. */
     struct interest *to_enter;     /* Routers that became relevant and whose networks are not counted yet. */
     const struct port *overlooked; /* Of the change at hand: not an edge yet. */
     const struct pool_member *overlooked_member; /* Likewise: not counted yet. */
@@ -103,7 +104,10 @@ bool firewall_has_rule(const struct relevance *relevance, const char *id);
 
 /* relevance-logs.c: log objects. */
 void logs_port_changed(struct relevance *relevance, const struct port *before, const struct port *after);
-void logs_touch(struct relevance *relevance, enum replica_property property, const char *id); /* As relevance_touch_all, for the logs that the property decides about. */
+void logs_firewall_entered(struct relevance *relevance, const struct firewall_group *group); /* Before it is in the map, and */
+void logs_firewall_left(struct relevance *relevance, const struct firewall_group *group);    /* when it is in it no more. */
+/* As relevance_touch_all, for the logs of that type that the property decides about. */
+void logs_touch(struct relevance *relevance, const char *type, enum replica_property property, const char *id);
 bool logs_have(const struct relevance *relevance, const struct network_log *log);
 
 /* relevance-balance.c: load balancers and what hangs on them. */

@@ -100,6 +100,8 @@ void relevance_free(struct relevance *relevance)
     clear(&relevance->firewall_groups);
     clear(&relevance->firewall_policies);
     clear(&relevance->firewall_rules);
+    clear(&relevance->firewall_ports);
+    clear(&relevance->firewall_projects);
     clear(&relevance->bound_ports);
     clear(&relevance->projects);
     clear(&relevance->load_balancers);

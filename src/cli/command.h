@@ -80,6 +80,7 @@ enum encoding {
     ENCODE_PORT_ITEM,      /* One more item of a list of ids, as the next. */
     ENCODE_FIREWALL_RULE_ITEM,
     ENCODE_FIREWALL_POLICY,
+    ENCODE_FIREWALL_GROUP,
     ENCODE_POOL,           /* FIRST-LAST */
     ENCODE_HOST_ROUTE,     /* DESTINATION=NEXTHOP */
     ENCODE_FIXED_IP,       /* ADDRESS, or subnet=S[,ip=A] */

@@ -304,6 +304,7 @@ static const struct flag firewall_rule_attributes[] = {
 static const struct flag log_attributes[] = {
     ATTRIBUTE("type", "TYPE", "what decides, as 'weft log types' lists (security_group)", ENCODE_STRING, "resource_type"),
     NAMED("security-group", "GROUP", "only ports in it, and what its rules let pass", COMPLETE_SECURITY_GROUP, ENCODE_SECURITY_GROUP, "resource_id"),
+    NAMED("firewall-group", "GROUP", "with --type firewall_group: only what this group decides", COMPLETE_FIREWALL_GROUP, ENCODE_FIREWALL_GROUP, "resource_id"),
     NAMED("port", "PORT", "only at this port", COMPLETE_PORT, ENCODE_PORT, "target_id"),
     CHOICE("event", "EVENT", "what passes, what is dropped, or both (ALL)", "ALL ACCEPT DROP", ENCODE_STRING, "event"),
     END,
@@ -691,9 +692,9 @@ const struct command commands[] = {
      .flags = {change, firewall_rule_attributes, common_attributes}, .run = run_set, .resource = &resource_firewall_rule},
     {.name = "firewall rule delete", .help = "Delete firewall rules",
      .arguments = {{.name = "RULE", .is_rest = true, .completion = COMPLETE_FIREWALL_RULE}}, .run = run_delete, .resource = &resource_firewall_rule},
-    {.name = "log create", .help = "Log what security groups let pass or drop", .arguments = {{.name = "NAME"}},
+    {.name = "log create", .help = "Log what security groups or firewalls let pass or drop", .arguments = {{.name = "NAME"}},
      .flags = {log_attributes, log_state, common_attributes, owner}, .run = run_create, .resource = &resource_log,
-     .details = "For administrators.  Without --security-group and --port: all ports of the project.  Each host logs to its own file, at most\n"
+     .details = "For administrators.  Without --security-group, --firewall-group and --port: all ports of the project.  Each host logs to its own file, at most\n"
                 "so many lines a second for each port: see weft-agent(8)."},
     {.name = "log list", .help = "List logs", .flags = {name_filter, filters}, .run = run_list, .resource = &resource_log},
     {.name = "log show", .help = "Show a log", .arguments = {{.name = "LOG", .completion = COMPLETE_LOG}}, .run = run_show, .resource = &resource_log},

@@ -254,6 +254,8 @@ static int encode(struct call *call, const struct flag_value *value, json_t **re
         return encode_reference(call, value, &resource_port, value->text, ret);
     case ENCODE_FIREWALL_RULE_ITEM:
         return encode_reference(call, value, &resource_firewall_rule, value->text, ret);
+    case ENCODE_FIREWALL_GROUP:
+        return encode_reference(call, value, &resource_firewall_group, value->text, ret);
     case ENCODE_FIREWALL_POLICY:
         return encode_reference(call, value, &resource_firewall_policy, value->text, ret);
     case ENCODE_POOL:

@@ -32,6 +32,7 @@ struct firewall {
     size_t n_sets, n_sets_capacity;
     struct firewall_set *nothing; /* Passes. */
     struct firewall_set **of_ports[2]; /* By index of the snapshot's ports and enum policy_direction; NULL: all passes. */
+    uint32_t *logs;                    /* By the same index: ROUTER_PORT_LOGS. */
 };
 
 static struct named *find(const struct hashmap *map, const char *id)
@@ -187,6 +188,7 @@ static int hold(struct firewall *firewall, size_t i, const struct firewall_group
 {
     bool is_up = group->object.admin_state_up;
 
+    firewall->logs[i] = compile_router_port_logs(firewall->index, group, firewall->index->snapshot->ports[i].port->object.id);
     firewall->of_ports[POLICY_EGRESS][i] = is_up ? set_of_policy(firewall, group->egress_policy_id) : firewall->nothing;
     firewall->of_ports[POLICY_INGRESS][i] = is_up ? set_of_policy(firewall, group->ingress_policy_id) : firewall->nothing;
     return firewall->of_ports[POLICY_EGRESS][i] && firewall->of_ports[POLICY_INGRESS][i] ? 0 : -ENOMEM;
@@ -372,13 +374,15 @@ static int remember(struct firewall *firewall, struct compile_index *index)
 {
     size_t n = index->snapshot->n_ports;
 
-    index->firewall_sets = calloc(n + 1, sizeof(*index->firewall_sets));
-    if (!index->firewall_sets)
+    index->firewalls = calloc(n + 1, sizeof(*index->firewalls));
+    if (!index->firewalls)
         return -ENOMEM;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        index->firewalls[i].logs = firewall->logs[i];
         for (int direction = 0; direction < 2; direction++)
             if (firewall->of_ports[direction][i])
-                index->firewall_sets[i].rule_set[direction] = firewall->of_ports[direction][i]->id;
+                index->firewalls[i].rule_set[direction] = firewall->of_ports[direction][i]->id;
+    }
     return 0;
 }
 
@@ -393,6 +397,7 @@ static void clear(struct firewall *firewall)
     free(firewall->sets);
     free(firewall->of_ports[0]);
     free(firewall->of_ports[1]);
+    free(firewall->logs);
 }
 
 int compile_firewall(struct compile_index *index, struct desired *desired)
@@ -404,8 +409,9 @@ int compile_firewall(struct compile_index *index, struct desired *desired)
         return 0;
     for (int direction = 0; direction < 2; direction++)
         firewall.of_ports[direction] = calloc(index->snapshot->n_ports + 1, sizeof(*firewall.of_ports[direction]));
+    firewall.logs = calloc(index->snapshot->n_ports + 1, sizeof(*firewall.logs));
     firewall.nothing = calloc(1, sizeof(*firewall.nothing));
-    if (!firewall.nothing || !firewall.of_ports[0] || !firewall.of_ports[1]) {
+    if (!firewall.nothing || !firewall.logs || !firewall.of_ports[0] || !firewall.of_ports[1]) {
         free(firewall.nothing);
         error = -ENOMEM;
     } else if (!(firewall.nothing = intern(&firewall, firewall.nothing))) {

@@ -27,6 +27,8 @@ static int format_router_port(uint32_t number, const struct router_port_config *
         error = buffer_printf(buffer, " scopes %u %u", ROUTER_PORT_SCOPE4(c->flags), ROUTER_PORT_SCOPE6(c->flags));
     if (error == 0 && (c->rule_set[0] || c->rule_set[1]))
         error = buffer_printf(buffer, " firewall egress %08x ingress %08x", c->rule_set[POLICY_EGRESS], c->rule_set[POLICY_INGRESS]);
+    if (error == 0 && c->flags & ROUTER_PORT_LOGS)
+        error = buffer_printf(buffer, "%s%s", c->flags & ROUTER_PORT_LOG_DROP ? " log-drop" : "", c->flags & ROUTER_PORT_LOG_ACCEPT ? " log-accept" : "");
     return error;
 }
 

@@ -193,7 +193,7 @@ void compile_index_clear(struct compile_index *index)
     free(index->ring_distances);
     free(index->host_nodes);
     free(index->host_by_slot);
-    free(index->firewall_sets);
+    free(index->firewalls);
     hashmap_clear(&index->networks);
     hashmap_clear(&index->subnets);
     hashmap_clear(&index->hosts);

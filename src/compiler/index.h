@@ -49,6 +49,12 @@ struct compile_physical {
     size_t n_hosts;
 };
 
+/* What firewall groups make of a router's port. */
+struct compile_firewall {
+    uint32_t rule_set[2]; /* As in struct router_port_config, */
+    uint32_t logs;        /* whose ROUTER_PORT_LOGS these are. */
+};
+
 struct compile_index {
     struct hashmap networks, subnets, hosts, routers, logs;
     struct compile_network *network_array;
@@ -65,7 +71,7 @@ struct compile_index {
     uint32_t n_host_slots;
     uint32_t *ring_distances;        /* By host slot: switching.c */
     bool has_scopes;                 /* Some subnet is in an address scope. */
-    struct port_policy *firewall_sets; /* By index of the snapshot's ports; NULL: no port has one. */
+    struct compile_firewall *firewalls; /* By index of the snapshot's ports; NULL: no port has one. */
     const struct snapshot *snapshot;
 };
 

@@ -37,8 +37,9 @@ bool compile_port_may_learn(const struct port *port);
 /* Do security groups decide what the port may send and be sent?  Without any nothing passes. */
 bool compile_port_has_policy(const struct port *port);
 
-/* logging.c: the port's PORT_LOG_*, and whether the log is about what single rules let pass. */
+/* logging.c: the port's PORT_LOG_*; ROUTER_PORT_LOGS of a router's port in the firewall group; and whether the log is about what single rules let pass. */
 uint32_t compile_port_logs(const struct compile_index *index, const struct port *port);
+uint32_t compile_router_port_logs(const struct compile_index *index, const struct firewall_group *group, const char *port_id);
 bool compile_log_wants_rules(const struct network_log *log);
 
 /* The host's place in the ring of hosts (tables.h): underlay.c. */

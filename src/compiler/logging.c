@@ -1,4 +1,4 @@
-/* Which local ports log what their security groups decide.
+/* Which local ports log what their security groups decide, and which ports of routers what their firewall group decides.
  *
  * A log is about one port, the ports of a group, or those of its project; so a port is looked up by these.  What a log of a group lets
  * hear of is only what the group's own rules let pass: these rules have RULE_LOG (security.c), and the port PORT_LOG_RULES. */
@@ -78,6 +78,25 @@ uint32_t compile_port_logs(const struct compile_index *index, const struct port 
     for (size_t i = 0; i < port->n_security_groups; i++)
         flags |= flags_by(index, port, port->security_groups[i].id);
     return flags;
+}
+
+static uint32_t router_flags_by(const struct compile_index *index, const struct firewall_group *group, const char *port_id, const char *key)
+{
+    const struct hashmap_node *node = hashmap_find(&index->logs, key, strlen(key));
+    uint32_t flags = 0;
+
+    for (const struct compile_log *entry = node ? CONTAINER_OF(node, struct compile_log, by_key) : NULL; entry; entry = entry->next)
+        if (network_log_guards(entry->log, group, port_id))
+            flags |= (entry->log->event != LOG_EVENT_ACCEPT ? ROUTER_PORT_LOG_DROP : 0) | (entry->log->event != LOG_EVENT_DROP ? ROUTER_PORT_LOG_ACCEPT : 0);
+    return flags;
+}
+
+uint32_t compile_router_port_logs(const struct compile_index *index, const struct firewall_group *group, const char *port_id)
+{
+    if (!index->snapshot->n_logs)
+        return 0;
+    return router_flags_by(index, group, port_id, port_id) | router_flags_by(index, group, port_id, group->object.id) |
+           router_flags_by(index, group, port_id, group->object.project_id);
 }
 
 bool compile_log_wants_rules(const struct network_log *log)

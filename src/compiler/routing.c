@@ -164,8 +164,12 @@ static int add_router_port(struct routing *routing, const struct compile_router 
         config.flags |= ROUTER_PORT_EXTERNAL | (router->router->enable_snat ? ROUTER_PORT_SNAT : 0);
     if (compile_is_gateway(port) && first6 && compile_is_announced_here(routing->index, network, &first6->address, NULL))
         config.flags |= ROUTER_PORT_ANNOUNCED;
-    if (routing->index->firewall_sets)
-        memcpy(config.rule_set, routing->index->firewall_sets[entry - routing->index->snapshot->ports].rule_set, sizeof(config.rule_set));
+    if (routing->index->firewalls) {
+        const struct compile_firewall *firewall = &routing->index->firewalls[entry - routing->index->snapshot->ports];
+
+        memcpy(config.rule_set, firewall->rule_set, sizeof(config.rule_set));
+        config.flags |= firewall->logs;
+    }
     memcpy(config.mac, port->mac.bytes, sizeof(config.mac));
     if (first4)
         memcpy(config.ip4, first4->address.bytes, sizeof(config.ip4));

@@ -102,7 +102,8 @@ static uint32_t wanted_size(const struct maps *maps, const char *name)
         return maps->sizes.n_projects;
     if (streq(name, "connections") || streq(name, "flow_slots") || streq(name, "aliases") || streq(name, "balanced") || streq(name, "balanced_names"))
         return maps->sizes.n_connections;
-    if (streq(name, "router_ports") || streq(name, "router_port_runtime") || streq(name, "outside_budget"))
+    if (streq(name, "router_ports") || streq(name, "router_port_runtime") || streq(name, "outside_budget") ||
+        streq(name, "router_verdict_runtime"))
         return maps->sizes.n_router_ports;
     return 0; /* As the program says. */
 }
@@ -206,6 +207,9 @@ static int find_maps(struct maps *maps, struct error *error)
         result = maps_map_array(maps, "verdict_config", sizeof(struct verdict_config), &maps->verdict_config, &maps->verdict_config_size, error);
     if (result == 0)
         result = maps_map_array(maps, "verdict_runtime", sizeof(struct verdict_runtime), &maps->verdict_runtime, &maps->verdict_runtime_size, error);
+    if (result == 0)
+        result = maps_map_array(maps, "router_verdict_runtime", sizeof(struct verdict_runtime), &maps->router_verdict_runtime,
+                                &maps->router_verdict_runtime_size, error);
     return result;
 }
 
@@ -318,6 +322,7 @@ void maps_close(struct maps *maps)
     unmap(maps->runtime, maps->runtime_size);
     unmap(maps->verdict_config, maps->verdict_config_size);
     unmap(maps->verdict_runtime, maps->verdict_runtime_size);
+    unmap(maps->router_verdict_runtime, maps->router_verdict_runtime_size);
     weft_bpf__destroy(maps->skeleton);
     desired_clear(&maps->actual);
     free(maps);
@@ -358,14 +363,20 @@ void maps_configure_verdicts(struct maps *maps, uint32_t rate, uint32_t burst)
     *maps->verdict_config = (struct verdict_config){.rate = rate, .burst = burst};
 }
 
-uint64_t maps_verdicts_left_out(struct maps *maps, uint32_t slot)
+static uint64_t take_left_out(struct verdict_runtime *runtime)
 {
-    struct verdict_runtime *runtime = slot < maps->sizes.n_ports ? &maps->verdict_runtime[slot] : NULL;
-    uint64_t n_left_out = runtime ? __atomic_load_n(&runtime->n_left_out, __ATOMIC_RELAXED) : 0, n;
+    uint64_t n_left_out = __atomic_load_n(&runtime->n_left_out, __ATOMIC_RELAXED), n = n_left_out - runtime->n_said;
 
-    if (!runtime)
-        return 0;
-    n = n_left_out - runtime->n_said;
     runtime->n_said = n_left_out;
     return n;
+}
+
+uint64_t maps_verdicts_left_out(struct maps *maps, uint32_t slot)
+{
+    return slot < maps->sizes.n_ports ? take_left_out(&maps->verdict_runtime[slot]) : 0;
+}
+
+uint64_t maps_router_verdicts_left_out(struct maps *maps, uint32_t number)
+{
+    return number < maps->sizes.n_router_ports ? take_left_out(&maps->router_verdict_runtime[number]) : 0;
 }

@@ -43,6 +43,7 @@ void maps_configure_verdicts(struct maps *maps, uint32_t rate, uint32_t burst);
 
 /* How many events of the port were left out since the last call, also that of an earlier agent. */
 uint64_t maps_verdicts_left_out(struct maps *maps, uint32_t slot);
+uint64_t maps_router_verdicts_left_out(struct maps *maps, uint32_t number); /* Of a router's port, by its number. */
 
 /* Removes the pins of those of an earlier release's maps that this one does not share.  Not before the last of its programs is replaced: one
  * that is attached anew would go on in maps that nobody else finds. */

@@ -63,6 +63,7 @@
     MAP(station_use, ARRAY)                                                                                  \
     MAP(fragments, ARRAY)                                                                                    \
     MAP(verdict_config, ARRAY)                                                                               \
+    MAP(router_verdict_runtime, ARRAY)                                                                       \
     MAP(verdict_runtime, ARRAY)                                                                              \
     MAP(outside_fragments, ARRAY)                                                                            \
     MAP(metadata, ARRAY)                                                                                     \

@@ -496,6 +496,7 @@ static int map_set_up(struct native *world, enum native_map_name name, enum nati
         [NATIVE_MAP_fragments] = {sizeof(__u32), sizeof(struct port_fragments), 0},
         [NATIVE_MAP_verdict_config] = {4, sizeof(struct verdict_config), 1},
         [NATIVE_MAP_verdict_runtime] = {4, sizeof(struct verdict_runtime), 0},
+        [NATIVE_MAP_router_verdict_runtime] = {4, sizeof(struct verdict_runtime), 0},
         [NATIVE_MAP_metadata] = {4, sizeof(struct metadata_config), 1},
         [NATIVE_MAP_metadata_budget] = {4, sizeof(struct metadata_budget), 0},
         [NATIVE_MAP_probe_targets] = {4, sizeof(struct probe_target), PROBE_TARGETS_MAX},
@@ -508,7 +509,7 @@ static int map_set_up(struct native *world, enum native_map_name name, enum nati
         n_max = name == NATIVE_MAP_hosts || name == NATIVE_MAP_host_runtime ? world->sizes.n_hosts
                 : name == NATIVE_MAP_projects     ? world->sizes.n_projects
                 : name == NATIVE_MAP_flow_slots   ? world->sizes.n_flow_slots
-                : name == NATIVE_MAP_router_ports || name == NATIVE_MAP_router_port_runtime || name == NATIVE_MAP_outside_budget
+                : name == NATIVE_MAP_router_ports || name == NATIVE_MAP_router_port_runtime || name == NATIVE_MAP_outside_budget || name == NATIVE_MAP_router_verdict_runtime
                       ? world->sizes.n_router_ports
                                                   : world->sizes.n_ports;
     return native_map_init(&world->maps[name], kind, shapes[name].key_size, shapes[name].value_size, n_max);

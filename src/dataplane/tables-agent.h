@@ -85,9 +85,9 @@ struct punt_event {
 #define PUNT_EVENT_FIRST_SIZE __builtin_offsetof(struct punt_event, source)
 enum unreachable_code { UNREACHABLE_NET, UNREACHABLE_HOST, UNREACHABLE_PROTOCOL, UNREACHABLE_PORT }; /* As ICMP's (RFC 792). */
 
-/* ---- verdicts: ring buffer to the agent, for the log of security groups ---------------------------------------------------------- */
+/* ---- verdicts: ring buffer to the agent, for the log of security groups and firewalls -------------------------------------------- */
 
-/* How many events a second, and at once, each port may write; array of one, written by the agent before programs are attached. */
+/* How many events a second, and at once, each port (of a workload, or of a router) may write; array of one, written by the agent before programs are attached. */
 struct verdict_config {
     __u32 rate, burst;
 };
@@ -103,10 +103,11 @@ struct verdict_runtime {
 /* A packet from its sender's side; addresses and ports as the port sees them. */
 #define VERDICT_RECEIVED (1u << 0) /* Judged where it arrives, else where it starts. */
 #define VERDICT_LATER_FRAGMENT (1u << 1) /* Its ports are those of the first one. */
+#define VERDICT_ROUTER (1u << 2)   /* Judged by a firewall: 'slot' and 'generation' are a router port's, and VERDICT_RECEIVED says that it was the ingress policy. */
 struct verdict_event {
     __u64 time_ns;         /* CLOCK_MONOTONIC_COARSE */
     __u32 slot, generation; /* Of the port. */
-    __u32 number;          /* Of the rule that let it pass (struct rule). */
+    __u32 number;          /* Of the rule that let it pass (struct rule), or of the firewall's that refuses it; 0: none. */
     __u32 size;            /* Bytes of the Ethernet frame. */
     __u16 reason;          /* enum drop_reason; 0: it passed. */
     __u16 ethertype;       /* As on the wire, as these two. */

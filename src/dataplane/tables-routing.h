@@ -15,6 +15,9 @@ _Static_assert(MAX_ROUTER_PORTS_DEFAULT <= 65536, "flow_entry holds a router por
 #define ROUTER_PORT_EXTERNAL (1u << 1)   /* On an external network: what leaves here is translated (if the router does that) */
 #define ROUTER_PORT_SNAT (1u << 2)       /* to a floating IP or, with this flag, to the router's address. */
 #define ROUTER_PORT_ANNOUNCED (1u << 3)  /* This host answers for its IPv6 addresses on its uplink. */
+#define ROUTER_PORT_LOG_DROP (1u << 4)   /* 'verdicts' gets what this port's firewall policies refuse, */
+#define ROUTER_PORT_LOG_ACCEPT (1u << 5) /* and the first packets of connections that they, and those of all others on the way, let pass. */
+#define ROUTER_PORT_LOGS (ROUTER_PORT_LOG_DROP | ROUTER_PORT_LOG_ACCEPT)
 /* The address scope of the port's network, one for each family, by a number among the ports of one router; 0: none.  A router forwards nothing
  * between different ones, except IPv4 to an external network; what leaves there within one scope is not translated to the router's
  * address. */

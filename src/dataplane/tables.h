@@ -79,6 +79,7 @@
  *   member_use     array, mmap   member -> struct service_use      SERVICE_MEMBERS_MAX
  *   verdict_config array, mmap   0 -> struct verdict_config        1
  *   verdict_runtime array, mmap  slot -> struct verdict_runtime    MAX_PORTS_DEFAULT
+ *   router_verdict_runtime array, mmap  router port -> struct verdict_runtime  MAX_ROUTER_PORTS_DEFAULT
  *   verdicts       ring buffer   struct verdict_event              1 MiB
  *   metadata       array, mmap   0 -> struct metadata_config       1
  *   metadata_budget array        slot -> struct metadata_budget    MAX_PORTS_DEFAULT

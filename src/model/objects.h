@@ -295,12 +295,13 @@ struct firewall_group {
 /* "INACTIVE": it has no ports, or no policy, and does nothing; "DOWN": it is switched off, and its ports with it; "ACTIVE". */
 const char *firewall_group_status(const struct firewall_group *group);
 
-/* Whose packets are logged, as far as security groups judge them. */
+/* Whose packets are logged, as far as security groups, or firewall groups, judge them. */
 enum log_event { LOG_EVENT_ALL, LOG_EVENT_ACCEPT, LOG_EVENT_DROP };
 #define LOG_SECURITY_GROUP "security_group"
+#define LOG_FIREWALL_GROUP "firewall_group"
 struct network_log {
     struct object object;
-    char *resource_type;               /* LOG_SECURITY_GROUP */
+    char *resource_type;               /* One of these; what follows is said of the first.  Of the second 'group' is a firewall group, and ports are routers'. */
     char resource_id[UUID_TEXT_SIZE];  /* The ports in this group, and of what passes there only what this group's rules let pass.  "": no matter which. */
     char target_id[UUID_TEXT_SIZE];    /* Only this port.  "" both: all ports of the project. */
     enum log_event event;
@@ -309,6 +310,9 @@ struct network_log {
 
 /* Is something that security groups decide at the port logged for it?  Not asked: which events, and by which rules. */
 bool network_log_concerns(const struct network_log *log, const struct port *port);
+
+/* Likewise, what the firewall group decides at the port of a router that is in it. */
+bool network_log_guards(const struct network_log *log, const struct firewall_group *group, const char *port_id);
 
 /* ---- routers ------------------------------------------------------------------------------------------------------- */
 

@@ -33,7 +33,7 @@ def logs(client, query=""):
 
 
 def test_what_can_be_logged(admin):
-    assert admin.get("/log/loggable-resources") == {"loggable_resources": [{"type": "security_group"}]}
+    assert admin.get("/log/loggable-resources") == {"loggable_resources": [{"type": "firewall_group"}, {"type": "security_group"}]}
     assert admin.get("/extensions/logging")["extension"]["alias"] == "logging"
 
 
@@ -74,6 +74,33 @@ def test_what_a_log_may_not_be(admin, alice):
     log = make(admin, resource_id=group["id"])
     for attribute, value in (("event", "DROP"), ("resource_type", "security_group"), ("target_id", port["id"]), ("resource_id", None)):
         admin.refused("PUT", f"/log/logs/{log['id']}", 400, "HTTPBadRequest", attribute, body={"log": {attribute: value}})
+
+
+def test_logs_of_firewall_groups(admin, alice):
+    network = alice.network()
+    subnet = alice.post("/subnets", {"subnet": {"network_id": network["id"], "ip_version": 4, "cidr": "10.9.0.0/24"}}, 201)["subnet"]
+    router = alice.post("/routers", {"router": {"name": "r"}}, 201)["router"]
+    at = alice.put(f"/routers/{router['id']}/add_router_interface", {"subnet_id": subnet["id"]})["port_id"]
+    workload = alice.port(network)
+    group = alice.post("/fwaas/firewall_groups", {"firewall_group": {"name": "edge"}}, 201)["firewall_group"]
+    refused(admin, 404, "ResourceNotFound", f"Resource {NOBODY} could not be found.", resource_type="firewall_group", resource_id=NOBODY)
+    refused(admin, 404, "TargetResourceNotFound", f"Target resource {NOBODY} could not be found.", resource_type="firewall_group", target_id=NOBODY)
+    refused(admin, 409, "LoggingTypeNotSupported", f"Logging type firewall_group is not supported on port {workload['id']}.",
+            resource_type="firewall_group", target_id=workload["id"])
+    refused(admin, 409, "LoggingTypeNotSupported", f"Logging type security_group is not supported on port {at}.", target_id=at)
+    refused(admin, 400, "InvalidResourceConstraint",
+            f"Invalid resource constraint between resource (firewall_group {group['id']}) and target resource (port {at}).",
+            resource_type="firewall_group", resource_id=group["id"], target_id=at)
+    alice.put(f"/fwaas/firewall_groups/{group['id']}", {"firewall_group": {"ports": [at]}})
+    of_both = make(admin, resource_type="firewall_group", resource_id=group["id"], target_id=at)
+    of_group = make(admin, resource_type="firewall_group", resource_id=group["id"], event="DROP")
+    of_all = make(admin, resource_type="firewall_group", project_id=alice.project)
+    assert (of_group["resource_type"], of_group["resource_id"], of_group["target_id"]) == ("firewall_group", group["id"], None)
+    assert logs(admin, "?resource_type=firewall_group") == {of_both["id"], of_group["id"], of_all["id"]}
+    alice.put(f"/routers/{router['id']}/remove_router_interface", {"subnet_id": subnet["id"]})  # With the port goes its log,
+    assert logs(admin) == {of_group["id"], of_all["id"]}
+    alice.delete(f"/fwaas/firewall_groups/{group['id']}")  # and with the group its.
+    assert logs(admin) == {of_all["id"]}
 
 
 def test_only_administrators_have_logs(admin, alice, rita):

@@ -299,7 +299,11 @@ def test_completion_knows_security_groups(member):
 
 
 def test_logs_from_beginning_to_end(weft, member):
-    assert weft.json("log", "types") == [{"type": "security_group"}]
+    assert weft.json("log", "types") == [{"type": "firewall_group"}, {"type": "security_group"}]
+    guard = weft.json("firewall", "group", "create", "guard")
+    edge = weft.json("log", "create", "edge", "--type", "firewall_group", "--firewall-group", "guard")
+    assert (edge["resource_id"], edge["resource_type"]) == (guard["id"], "firewall_group")
+    weft("firewall", "group", "delete", "guard")
     group = weft.json("security-group", "create", "logged")
     weft.json("network", "create", "logged-net")
     port = weft.json("port", "create", "logged-port", "--network", "logged-net", "--security-group", "logged")

@@ -101,7 +101,7 @@ static void load(void)
         if (streq(name, "ports") || streq(name, "port_runtime") || streq(name, "port_counters") || streq(name, "hosts") ||
             streq(name, "host_runtime") || streq(name, "projects") || streq(name, "policies") || streq(name, "router_ports") ||
             streq(name, "router_port_runtime") || streq(name, "metadata_budget") || streq(name, "outside_budget") || streq(name, "fragments") ||
-            streq(name, "half_open") || streq(name, "verdict_runtime") || streq(name, "service_counters") || streq(name, "listener_use") ||
+            streq(name, "half_open") || streq(name, "verdict_runtime") || streq(name, "router_verdict_runtime") || streq(name, "service_counters") || streq(name, "listener_use") ||
             streq(name, "member_use"))
             bpf_map__set_max_entries(map, N_SLOTS);
     }
@@ -121,7 +121,7 @@ static const char *const hashes[] = {"interfaces", "sources", "networks", "fdb",
                                      "services", "service_sources", "service_rows", "service_members", "service_names", "balanced", "balanced_names",
                                      "probe_targets", "probes"};
 static const char *const arrays[] = {"ports", "port_runtime", "hosts", "host_runtime", "projects", "policies", "router_ports", "router_port_runtime",
-                                     "outside_budget", "metadata_budget", "fragments", "outside_fragments", "half_open", "verdict_runtime", "listener_use", "member_use", "metadata", "verdict_config", "settings"};
+                                     "outside_budget", "metadata_budget", "fragments", "outside_fragments", "half_open", "verdict_runtime", "router_verdict_runtime", "listener_use", "member_use", "metadata", "verdict_config", "settings"};
 static const char *const singles[] = {"metadata", "verdict_config", "settings"}; /* Of these: arrays of one. */
 
 static void empty_hash(const char *name)
@@ -295,6 +295,11 @@ static void random_firewalls(struct pipeline *pipeline)
         for (int direction = 0; direction < 2; direction++)
             if (chance(25))
                 fixture_router_port(pipeline, number)->rule_set[direction] = random_below(6);
+    for (uint32_t number = 0; number < N_SLOTS; number++)
+        *(struct verdict_runtime *)pipeline_lookup(pipeline, "router_verdict_runtime", &number) =
+            (struct verdict_runtime){FAR_FUTURE_NS, random_below(60), random_below(2), 0};
+    for (uint32_t number = 1; number < 9; number++)
+        fixture_router_port(pipeline, number)->flags |= (chance(40) ? ROUTER_PORT_LOG_ACCEPT : 0) | (chance(40) ? ROUTER_PORT_LOG_DROP : 0);
     for (uint32_t slot = 1; slot < 13; slot++)
         if (chance(85))
             fixture_port(pipeline, slot)->flags |= PORT_ROUTER_FIREWALL;
@@ -1282,6 +1287,9 @@ static void compare_maps(struct pipeline *pipeline)
         bpf_map_lookup_elem(map_fd("verdict_runtime"), &slot, &verdict);
         if (memcmp(&verdict, pipeline_lookup(pipeline, "verdict_runtime", &slot), sizeof(verdict)) != 0)
             die("verdict_runtime of slot %u differs", slot);
+        bpf_map_lookup_elem(map_fd("router_verdict_runtime"), &slot, &verdict);
+        if (memcmp(&verdict, pipeline_lookup(pipeline, "router_verdict_runtime", &slot), sizeof(verdict)) != 0)
+            die("router_verdict_runtime of router port %u differs", slot);
         bpf_map_lookup_elem(map_fd("projects"), &slot, &project);
         if (memcmp(&project, pipeline_lookup(pipeline, "projects", &slot), sizeof(project)) != 0)
             die("project %u differs", slot);

@@ -281,7 +281,7 @@ def test_security_group_lifecycle(openstack, network):
 
 
 def test_network_log_lifecycle(openstack, network):
-    assert {item["Supported types"] for item in openstack("network loggable resources list")} == {"security_group"}
+    assert {item["Supported types"] for item in openstack("network loggable resources list")} == {"security_group", "firewall_group"}
     group = openstack("security group create cli-logged")
     port = openstack("port create cli-logged-port --network", network, "--security-group", "cli-logged")
     made = openstack("network log create cli-log --resource-type security_group --resource cli-logged --target cli-logged-port --event drop "
@@ -343,6 +343,9 @@ def test_firewall_group_lifecycle(openstack, network):
         openstack("firewall group policy remove rule cli-policy cli-rest")
         assert field(openstack("firewall group policy show cli-policy"), "Firewall Rules") == [web["ID"]]
         group = openstack(f"firewall group create --name cli-group --ingress-firewall-policy cli-policy --port {port}")
+        log = openstack(f"network log create cli-fw-log --resource-type firewall_group --resource {group['ID']} --target {port} --event drop")
+        assert (log["Type"], log["Resource"], log["Target"], log["Event"]) == ("firewall_group", group["ID"], port, "DROP")
+        openstack("network log delete cli-fw-log")
         assert (group["Status"], group["Ingress Policy ID"], field(group, "Ports"), group["Egress Policy ID"]) == ("ACTIVE", made["ID"], [port], None)
         assert {"cli-group", "default"} <= names(openstack("firewall group list"))
         assert "being used" in openstack("firewall group policy delete cli-policy", fails=True)

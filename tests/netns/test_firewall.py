@@ -169,9 +169,11 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def shared_world():
-    with Lab(2, agent_options=("--uplinks", "physnet1:up0")) as lab:
+def shared_world(tmp_path_factory):
+    log = tmp_path_factory.mktemp("network-log") / "network.log"
+    with Lab(2, agent_options=("--uplinks", "physnet1:up0", "--network-log-file", log)) as lab:
         world = World(lab)
+        world.log = log
         try:
             yield world
         except BaseException:
@@ -266,6 +268,35 @@ def test_from_outside_and_to_it(world):
     assert outside(7) == "open" and outside(80) == "TimeoutError"
     assert fetch(world.b2) == floating and not fetch(world.a1)
     assert world.b2.ping(world.a1.address) and world.a1.ping(world.c2.address), "between networks nothing changed"
+
+
+def test_what_it_decides_is_logged(world):
+    """At the port and with the rule, once a connection and each packet that is dropped, on the host that asks; and nothing else."""
+    x = world.interface("x", "a")
+    web = world.rule(action="allow", protocol="tcp", destination_port="80")
+    closed = world.rule(action="deny", protocol="tcp", destination_port="7")
+    group = world.group(x, egress=world.policy(web, closed), ingress=world.everything())
+    made = world.api.post("/v2.0/log/logs", {"log": {"resource_type": "firewall_group", "resource_id": group["id"]}})["log"]
+
+    def wait_logs(there):
+        for host in world.lab.hosts:
+            wait_for(lambda: (" log-drop log-accept" in host.ask("tables")["tables"]) == there, "the host to log it" if there else "it to log it no more")
+
+    def lines(action):
+        found = [dict(word.split("=", 1) for word in line.split(" ")) for line in world.log.read_text().splitlines()] if world.log.exists() else []
+        return [entry for entry in found if entry["action"] == action and entry["logs"] == made["id"]]
+    wait_logs(True)
+    assert world.knock(world.a1, "tcp", world.c2.address, 80) == "open" and world.knock(world.a1, "tcp", world.c2.address, 7) == "TimeoutError"
+    wait_for(lambda: lines("DROP"), "a line about what was refused")
+    accepted, = lines("ACCEPT")
+    assert accepted == {**accepted, "direction": "egress", "project": world.project, "rule": web["id"], "source": world.a1.address,
+                        "destination": world.c2.address, "destination_port": "80", "tcp_flags": "S"} and accepted["port"] in x
+    refused = lines("DROP")[0]
+    assert refused == {**refused, "direction": "egress", "rule": closed["id"], "reason": "firewall_egress", "destination_port": "7"}
+    assert world.knock(world.c2, "tcp", world.a1.six, 9) == "ConnectionRefusedError"  # By the group's other policy, asked on the other host.
+    wait_for(lambda: any(entry["direction"] == "ingress" and entry["destination"] == world.a1.six for entry in lines("ACCEPT")), "a line of the other host")
+    world.api.delete(f"/v2.0/log/logs/{made['id']}")
+    wait_logs(False)
 
 
 def test_trace_names_the_rule(world):

@@ -9,12 +9,16 @@
  * outside, when its connection is new or of an earlier epoch.  That takes connection entries for what such ports receive
  * (PORT_ROUTER_FIREWALL).  A connection that is met in the middle may go on if one that begins with this packet might.
  *
+ * Logs (ROUTER_PORT_LOGS) are written where the question was asked, so once: of packets with no connection entry yet that all ports agree to, by
+ * each port that logs them; of a packet that is refused by the port that refuses it.
+ *
  * Sets of rules never change, as those of policy.h.  A reader that meets one being deleted asks the port's new one. */
 #ifndef WEFT_BPF_FIREWALL_H
 #define WEFT_BPF_FIREWALL_H
 
 #include "weft/dataplane/bpf/related.h"
 #include "weft/dataplane/bpf/routing.h"
+#include "weft/dataplane/bpf/verdict.h"
 
 #define FIREWALL_STEPS_MAX 8192
 
@@ -69,7 +73,7 @@ static long firewall_step(__u32 index, void *context)
 
     if (!scratch)
         return 1;
-    const struct passage *passage = &scratch->passage;
+    struct passage *passage = &scratch->passage;
     if (!search->set) {
         __u32 position = search->position;
         if (position >= passage->n || position >= PASSAGE_MAX) {
@@ -79,6 +83,7 @@ static long firewall_step(__u32 index, void *context)
         search->set = firewall_set(passage, position, search->reverse);
         search->index = 0;
         if (!search->set) {
+            passage->rules[position & (PASSAGE_MAX - 1)] = 0;
             search->position = position + 1;
             return 0;
         }
@@ -109,6 +114,7 @@ static long firewall_step(__u32 index, void *context)
     if (verdict == FIREWALL_PASSES) {
         TRACE(firewall, "router port %u, %s: rule %08x lets it pass", passage->ports[search->position & (PASSAGE_MAX - 1)],
               ((search->position ^ search->reverse) & 1) == POLICY_INGRESS ? "ingress" : "egress", number);
+        passage->rules[search->position & (PASSAGE_MAX - 1)] = number;
         search->set = 0;
         search->position++;
         return 0;
@@ -161,6 +167,52 @@ static __always_inline bool firewall_rejects(void)
     return scratch && scratch->firewall.verdict == FIREWALL_REJECTS;
 }
 
+/* For the log of the port at 'position' of the passage, if it has one: that port refuses the packet for 'reason', or (0) lets it pass.  Returns whether
+ * an event was written. */
+CHECKED_ALONE __u32 firewall_write(const struct packet *packet, __u32 position, __u32 reason)
+{
+    const struct scratch *scratch = scratch_get();
+
+    if (!packet || !scratch || position >= PASSAGE_MAX)
+        return 0;
+    __u32 number = scratch->passage.ports[position], ingress = ((position ^ scratch->firewall.reverse) & 1) == POLICY_INGRESS;
+    const struct router_port_config *port = router_port_get(number);
+    struct verdict_runtime *runtime = map_lookup(router_verdict_runtime, &number);
+    if (!port || !runtime || !(port->flags & (reason ? ROUTER_PORT_LOG_DROP : ROUTER_PORT_LOG_ACCEPT)))
+        return 0;
+    struct verdict_event *event = verdict_reserve(runtime);
+    if (!event) {
+        TRACE(firewall, "router port %u, %s: is not logged: too many events", number, ingress ? "ingress" : "egress");
+        return 0;
+    }
+    event->slot = number;
+    event->generation = port->generation;
+    event->number = reason ? scratch->firewall.number : scratch->passage.rules[position];
+    verdict_fill(event, packet, reason | (ingress ? VERDICT_WAS_RECEIVED : 0));
+    event->flags |= VERDICT_ROUTER;
+    map_ring_submit(event);
+    TRACE(firewall, "router port %u, %s: is logged as %s", number, ingress ? "ingress" : "egress", reason ? "DROP" : "ACCEPT");
+    return 1;
+}
+
+/* What the last answer, 'step', says of the packet goes to the logs of the passage's ports. */
+CHECKED_ALONE __u32 firewall_log(const struct packet *packet, __u32 step)
+{
+    const struct scratch *scratch = scratch_get();
+
+    if (!packet || !scratch || !scratch->passage.logs)
+        return 0;
+    if (step != STEP_CONTINUE)
+        return firewall_write(packet, scratch->firewall.position, step);
+    if (packet->flags & PACKET_KNOWN)
+        return 0;
+    __u32 n = scratch->passage.n;
+#pragma GCC unroll 1
+    for (__u32 i = 0; i < PASSAGE_MAX && i < n; i++)
+        firewall_write(packet, i, 0);
+    return 1;
+}
+
 /* The connection that an ICMP error of, or for ('received'), the port in 'slot' is about, if the port has it.  '*ret' is what the error quotes. */
 static __always_inline struct flow_entry *firewall_related(struct __sk_buff *skb, const struct packet *packet, __u32 slot, bool received,
                                                            struct packet **ret)
@@ -207,15 +259,18 @@ CHECKED_ALONE __u32 firewall_sends(struct __sk_buff *skb, struct packet *packet)
         packet->decision.router_port = scratch->passage.ports[position & ~1u]; /* Who says so, if anybody does. */
         packet->decision.hops = position / 2;
     }
+    firewall_log(packet, step);
     return step;
 }
 
-/* What is known of who began the connection of a packet that a workload sends: PACKET_ANSWERS, PACKET_EITHER. */
+/* What is known of the connection of a packet that a workload sends, and of who began it: PACKET_KNOWN, PACKET_ANSWERS, PACKET_EITHER. */
 static __always_inline __u32 firewall_side(const struct flow_entry *entry, const struct packet *packet)
 {
+    if (!entry)
+        return 0;
     if (packet->tuple.protocol == IPPROTO_ICMP || packet->tuple.protocol == IPPROTO_ICMPV6)
-        return entry && flow_answers(packet) ? PACKET_ANSWERS : 0;
-    return !entry ? 0 : (entry->flags & FLOW_LOCAL_STARTED ? 0 : PACKET_ANSWERS) | (entry->flags & FLOW_GUESSED ? PACKET_EITHER : 0);
+        return PACKET_KNOWN | (flow_answers(packet) ? PACKET_ANSWERS : 0);
+    return PACKET_KNOWN | (entry->flags & FLOW_LOCAL_STARTED ? 0 : PACKET_ANSWERS) | (entry->flags & FLOW_GUESSED ? PACKET_EITHER : 0);
 }
 
 /* What firewalls said of the packet holds for its connection. */
@@ -247,7 +302,7 @@ static __always_inline __u32 firewall_way_back(struct __sk_buff *skb, const stru
         return DROP_router_down;
     if (packet->decision.flags & DECISION_TRANSLATED) {
         const struct router_port_config *out = router_port_get(packet->decision.gateway);
-        scratch->passage.n = scratch->passage.has_rules = 0;
+        scratch->passage.n = scratch->passage.has_rules = scratch->passage.logs = 0;
         if (out)
             passage_add(inner, in, packet->decision.gateway, out);
         return out ? STEP_CONTINUE : DROP_router_down;
@@ -279,6 +334,9 @@ CHECKED_ALONE __u32 firewall_arrives(struct __sk_buff *skb, struct packet *packe
         step = firewall_ask(packet, FIREWALL_SWAPPED);
     if (step != STEP_CONTINUE)
         step = firewall_ask(packet, FIREWALL_REVERSE);
+    if (entry)
+        packet->flags |= PACKET_KNOWN;
+    firewall_log(packet, step);
     if (step != STEP_CONTINUE && entry && flow_is_usual(entry, packet, true)) {
         TRACE(firewall, "the connection is not allowed any more");
         flow_end(entry);

@@ -91,8 +91,10 @@ struct sender {
 #define PASSAGE_MAX (2 * ROUTER_HOPS_MAX)
 struct passage {
     __u32 n;
-    __u32 has_rules;   /* Some of them have policies. */
+    __u32 has_rules;   /* Some of them have policies, */
+    __u32 logs;        /* and some of them a log: ROUTER_PORT_LOGS. */
     __u32 ports[PASSAGE_MAX];
+    __u32 rules[PASSAGE_MAX]; /* By which each has let the packet pass that was asked about last; 0: it has none. */
 };
 
 struct firewall_search {
@@ -258,6 +260,7 @@ struct {
 } punt SEC(".maps");
 TABLE_ARRAY(verdict_config, struct verdict_config, 1);
 TABLE_ARRAY(verdict_runtime, struct verdict_runtime, MAX_PORTS_DEFAULT);
+TABLE_ARRAY(router_verdict_runtime, struct verdict_runtime, MAX_ROUTER_PORTS_DEFAULT);
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
     __uint(max_entries, 1 << 20);

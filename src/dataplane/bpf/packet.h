@@ -14,6 +14,8 @@
 #define PACKET_STATELESS (1u << 6)      /* Policy let it pass by a rule that makes no connection. */
 #define PACKET_ARRIVED (1u << 16)       /* And was dropped by the port that it would have been delivered to: 'drop_slot'. */
 
+#define PACKET_KNOWN (1u << 17)         /* Its connection has an entry. */
+
 #define PACKET_FROM_OUTSIDE (1u << 7)   /* Came to a router of ours from an external network, and no firewall was asked yet. */
 #define PACKET_ANSWERS (1u << 8)        /* Of a connection that the other side began. */
 #define PACKET_EITHER (1u << 9)         /* Who began is a guess. */

@@ -123,6 +123,7 @@ static __always_inline void passage_add(__u32 in, const struct router_port_confi
     scratch->passage.n = n + 2;
     if (in_port->rule_set[0] | in_port->rule_set[1] | out_port->rule_set[0] | out_port->rule_set[1])
         scratch->passage.has_rules = 1;
+    scratch->passage.logs |= (in_port->flags | out_port->flags) & ROUTER_PORT_LOGS;
 }
 
 /* One router: from the port that the packet has come to. */
@@ -224,7 +225,7 @@ CHECKED_ALONE __u32 route_walk(const struct __sk_buff *skb, struct packet *packe
     struct scratch *scratch = scratch_get();
     if (!packet || !header || !scratch)
         return DROP_not_routable;
-    scratch->passage.n = scratch->passage.has_rules = 0;
+    scratch->passage.n = scratch->passage.has_rules = scratch->passage.logs = 0;
     bool is_probe = packet->flags & PACKET_PROBE;
     struct route_state state = {
         .packet = packet,

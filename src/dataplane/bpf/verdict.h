@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* What security groups decided, for the log: a connection's first packet that passed, each packet that was refused.
+/* What security groups, and firewalls of routers, decided, for the log: a connection's first packet that passed, each packet that was refused.
  *
- * Only ports that are logged get here (PORT_LOGS), and none of their packets that belong to a connection and pass.  A port has a budget of events
+ * Only ports that are logged get here (PORT_LOGS, ROUTER_PORT_LOGS), and none of their packets that belong to a connection and pass.  A port has a budget of events
  * of its own: one that is flooded leaves the ring, the agent and the disk to others.  What it cannot pay for, or what the ring has no room
  * for, is counted for the port. */
 #ifndef WEFT_BPF_VERDICT_H
@@ -36,28 +36,40 @@ static __always_inline void verdict_fill(struct verdict_event *event, const stru
     address_copy(event->destination, packet->tuple.remote);
 }
 
+/* Room for an event of a port that has this 'runtime', if its budget and the ring have some. */
+static __always_inline struct verdict_event *verdict_reserve(struct verdict_runtime *runtime)
+{
+    __u32 zero = 0;
+    const struct verdict_config *config = map_lookup(verdict_config, &zero);
+
+    if (!config)
+        return NULL;
+    __u64 tokens = bucket_refill(&runtime->time_ns, &runtime->tokens, config->rate, config->burst);
+    struct verdict_event *event = tokens ? map_ring_reserve(verdicts, sizeof(struct verdict_event)) : NULL;
+    if (event)
+        runtime->tokens = tokens - 1; /* As in punt_frame. */
+    else
+        __sync_fetch_and_add(&runtime->n_left_out, 1);
+    return event;
+}
+
 /* Whether the port's log wants it is this function's business too.  The rule that let it pass is the one that was found last in scratch
  * memory.  Returns whether an event was written. */
 CHECKED_ALONE __u32 verdict_write(const struct packet *packet, const struct port_config *port, __u32 slot, __u32 word)
 {
-    __u32 zero = 0;
-    const struct verdict_config *config = map_lookup(verdict_config, &zero);
     struct verdict_runtime *runtime = map_lookup(verdict_runtime, &slot);
     const struct scratch *scratch = scratch_get();
     bool passes = !(word & ~VERDICT_WAS_RECEIVED);
 
-    if (!packet || !port || !config || !runtime || !scratch)
+    if (!packet || !port || !runtime || !scratch)
         return 0;
     if (passes ? !(port->flags & PORT_LOG_ACCEPT) && !(port->flags & PORT_LOG_RULES && scratch->search.is_logged) : !(port->flags & PORT_LOG_DROP))
         return 0;
-    __u64 tokens = bucket_refill(&runtime->time_ns, &runtime->tokens, config->rate, config->burst);
-    struct verdict_event *event = tokens ? map_ring_reserve(verdicts, sizeof(struct verdict_event)) : NULL;
+    struct verdict_event *event = verdict_reserve(runtime);
     if (!event) {
-        __sync_fetch_and_add(&runtime->n_left_out, 1);
         TRACE(policy, "is not logged: too many events");
         return 0;
     }
-    runtime->tokens = tokens - 1; /* As in punt_frame. */
     event->slot = slot;
     event->generation = port->generation;
     event->number = passes ? scratch->search.number : 0;

@@ -71,6 +71,7 @@ static void a_line_says_all_of_a_packet(void **state)
     event = event_of(17, "fd00::1", "fd00::2");
     event.flags = VERDICT_RECEIVED;
     event.reason = DROP_policy_ingress;
+    event.number = 0;
     is_line(&event, &names, HEAD("DROP", "ingress") "logs=" LOG1 " reason=policy_ingress " MACS "ethertype=0x86dd source=fd00::1 "
             "destination=fd00::2 protocol=17 source_port=40000 destination_port=80 size=74\n");
     event = event_of(1, "10.0.0.1", "10.0.0.2");
@@ -83,8 +84,14 @@ static void a_line_says_all_of_a_packet(void **state)
     is_line(&event, &names, HEAD("ACCEPT", "egress") "logs=" LOG1 " rule=0000abcd " MACS "ethertype=0x0800 source=10.0.0.1 "
             "destination=10.0.0.2 protocol=17 source_port=40000 destination_port=80 fragment=later size=74\n");
     event.ethertype = htons(0x88b5);
+    event.number = 0;
     event.reason = DROP_policy_egress;
     is_line(&event, &names, HEAD("DROP", "egress") "logs=" LOG1 " reason=policy_egress " MACS "ethertype=0x88b5 size=74\n");
+    event = event_of(17, "10.0.0.1", "10.0.0.2"); /* Firewalls have rules that refuse. */
+    event.flags = VERDICT_ROUTER | VERDICT_RECEIVED;
+    event.reason = DROP_firewall_ingress;
+    is_line(&event, &names, HEAD("DROP", "ingress") "logs=" LOG1 " reason=firewall_ingress rule=0000abcd " MACS "ethertype=0x0800 source=10.0.0.1 "
+            "destination=10.0.0.2 protocol=17 source_port=40000 destination_port=80 size=74\n");
 }
 
 static void what_is_missing_is_said(void **state)

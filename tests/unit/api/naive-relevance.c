@@ -176,8 +176,24 @@ static bool has_firewall_rule(const struct naive *naive, const char *id)
     return false;
 }
 
+/* About what firewalls decide. */
+static bool has_firewall_log(const struct naive *naive, const struct network_log *log)
+{
+    EACH(firewall_group, group, naive->replica, RESOURCE_FIREWALL_GROUP) {
+        bool fits = *log->target_id ? false : *log->resource_id ? streq(log->resource_id, group->object.id) : streq(log->object.project_id, group->object.project_id);
+
+        for (size_t i = 0; *log->target_id && i < group->n_ports; i++)
+            fits |= streq(group->ports[i].id, log->target_id);
+        if (fits && log->enabled && has_firewall_group(naive, group))
+            return true;
+    }
+    return false;
+}
+
 static bool has_log(const struct naive *naive, const struct network_log *log)
 {
+    if (streq(log->resource_type, LOG_FIREWALL_GROUP))
+        return has_firewall_log(naive, log);
     if (*log->target_id)
         return log->enabled && has(&naive->local_ports, log->target_id);
     if (*log->resource_id)

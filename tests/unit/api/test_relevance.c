@@ -312,10 +312,12 @@ static struct object *random_object(enum resource_kind kind, unsigned slot)
     case RESOURCE_LOG: {
         struct network_log *log = (struct network_log *)object;
 
-        log->resource_type = strdup(LOG_SECURITY_GROUP);
+        bool is_of_firewall = is_so(50);
+
+        log->resource_type = strdup(is_of_firewall ? LOG_FIREWALL_GROUP : LOG_SECURITY_GROUP);
         log->enabled = is_so(80);
         if (is_so(50))
-            any_id(RESOURCE_SECURITY_GROUP, log->resource_id);
+            any_id(is_of_firewall ? RESOURCE_FIREWALL_GROUP : RESOURCE_SECURITY_GROUP, log->resource_id);
         if (is_so(40))
             any_id(RESOURCE_PORT, log->target_id);
         break;

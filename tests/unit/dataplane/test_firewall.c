@@ -392,6 +392,122 @@ static void discovery_is_no_way_through(void **state)
         }
 }
 
+/* What the logs of router ports got of the last frame: "5 egress DROP firewall_egress 1; ". */
+static const char *logged(void)
+{
+    static const char *const reasons[] = {
+        "none",
+#define DROP_REASON(name, text) #name,
+#include "weft/dataplane/drop-reasons.def"
+#undef DROP_REASON
+    };
+    static char line[500];
+    int size = 0;
+
+    line[0] = 0;
+    for (size_t i = 0; i < result.n_verdicts; i++) {
+        const struct verdict_event *event = &result.verdicts[i];
+
+        assert_true(event->flags & VERDICT_ROUTER);
+        assert_int_equal(event->generation, fixture_router_port(pipeline, event->slot)->generation);
+        size += snprintf(line + size, sizeof(line) - (size_t)size, "%u %s %s%s %x; ", event->slot, event->flags & VERDICT_RECEIVED ? "ingress" : "egress",
+                         event->reason ? "DROP " : "ACCEPT", event->reason ? reasons[event->reason] : "", event->number);
+    }
+    return line;
+}
+
+static void log_of(uint32_t number, uint32_t flags)
+{
+    fixture_router_port(pipeline, number)->flags |= flags;
+    fixture_router_port(pipeline, number)->generation = 70 + number;
+}
+
+static void what_firewalls_decide_is_logged(void **state)
+{
+    struct firewall_rule_row web[] = {rule(FIREWALL_PASSES, NULL, 0, NULL, 0, IPPROTO_TCP, 80, 0x80), rule(FIREWALL_DENIES, NULL, 0, NULL, 0, IPPROTO_TCP, 81, 0x81)};
+
+    fixture_firewall(pipeline, 1, web, 2);
+    firewall(1, POLICY_EGRESS, 1);
+    firewall(1, POLICY_INGRESS, DENY_ALL);
+    firewall(4, POLICY_INGRESS, ALLOW_ALL);
+    say(1, "A>R ip 10.0.0.1>10.0.2.1 tcp 999>80 S");
+    assert_string_equal(logged(), ""); /* Nobody asked for it. */
+    log_of(1, ROUTER_PORT_LOG_ACCEPT | ROUTER_PORT_LOG_DROP);
+    log_of(4, ROUTER_PORT_LOG_ACCEPT);
+    say(1, "A>R ip 10.0.0.1>10.0.2.1 tcp 1000>80 S");
+    expect_port(11, NULL);
+    assert_string_equal(logged(), "1 egress ACCEPT 80; 4 ingress ACCEPT a11; ");
+    expect_step("router port 4, ingress: is logged as ACCEPT");
+    say(11, "K>U ip 10.0.2.1>10.0.0.1 tcp 80>1000 SA"); /* The answer, and what follows: the same connection, */
+    expect_port(1, NULL);
+    assert_string_equal(logged(), "");
+    change_epoch(1);
+    say(1, "A>R ip 10.0.0.1>10.0.2.1 tcp 1000>80 A"); /* also when it is asked about again. */
+    expect_port(11, NULL);
+    assert_string_equal(logged(), "");
+    for (int i = 0; i < 2; i++) { /* Each packet that is refused, with the rule that says so, if any. */
+        say(1, "A>R ip 10.0.0.1>10.0.2.1 tcp 1000>81 S");
+        assert_string_equal(logged(), "1 egress DROP firewall_egress 81; ");
+    }
+    expect_step("router port 1, egress: is logged as DROP");
+    say(1, "A>R ip 10.0.0.1>10.0.2.1 udp 1>2");
+    assert_string_equal(logged(), "1 egress DROP firewall_egress 0; ");
+    say(11, "K>U ip 10.0.2.1>10.0.0.1 tcp 5>6 S"); /* One that another port refuses is nobody's accept. */
+    expect_drop(DROP_firewall_ingress);
+    assert_string_equal(logged(), "1 ingress DROP firewall_ingress 0; ");
+    firewall(4, POLICY_INGRESS, DENY_ALL);
+    change_epoch(1);
+    say(1, "A>R ip 10.0.0.1>10.0.2.1 tcp 1000>80 A"); /* Port 4 has no log of that. */
+    expect_drop(DROP_firewall_ingress);
+    assert_string_equal(logged(), "");
+}
+
+static void what_comes_from_outside_is_logged(void **state)
+{
+    struct firewall_rule_row ssh[] = {rule(FIREWALL_PASSES, NULL, 0, "10.0.0.2", 32, IPPROTO_TCP, 22, 0x22)};
+    uint8_t address[16];
+
+    fixture_firewall(pipeline, 1, ssh, 1);
+    firewall(5, POLICY_EGRESS, 1);
+    log_of(5, ROUTER_PORT_LOG_ACCEPT | ROUTER_PORT_LOG_DROP);
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.12 tcp 4000>22 S");
+    expect_port(2, NULL);
+    assert_string_equal(logged(), "5 egress ACCEPT 22; ");
+    frame_address("10.0.0.2", address); /* As the router sees it. */
+    assert_memory_equal(result.verdicts[0].destination, address, 16);
+    say(2, "B>R ip 10.0.0.2>192.0.2.200 tcp 22>4000 SA");
+    expect_verdict(PIPELINE_OUTSIDE);
+    assert_string_equal(logged(), "");
+    change_epoch(2);
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.12 tcp 4000>22 A");
+    expect_port(2, NULL);
+    assert_string_equal(logged(), "");
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.12 tcp 4000>23 S");
+    expect_drop(DROP_firewall_egress);
+    assert_string_equal(logged(), "5 egress DROP firewall_egress 0; ");
+}
+
+/* A flood at one router's port costs the log of others nothing, and what is left out is counted. */
+static void each_router_port_has_a_budget_of_events(void **state)
+{
+    struct verdict_runtime *runtime = pipeline_lookup(pipeline, "router_verdict_runtime", &(uint32_t){1});
+    uint32_t n = 0;
+
+    firewall(1, POLICY_EGRESS, DENY_ALL);
+    firewall(2, POLICY_EGRESS, DENY_ALL);
+    log_of(1, ROUTER_PORT_LOG_DROP);
+    log_of(2, ROUTER_PORT_LOG_DROP);
+    for (int i = 0; i < 200; i++) {
+        say(1, "A>R ip 10.0.0.1>10.0.2.1 udp 1>2");
+        n += result.n_verdicts;
+    }
+    assert_int_equal(n, VERDICT_BURST_DEFAULT);
+    assert_int_equal(runtime->n_left_out, 200 - n);
+    expect_step("router port 1, egress: is not logged: too many events");
+    say(10, "J>S ip 10.0.1.1>10.0.0.1 udp 1>2");
+    assert_string_equal(logged(), "2 egress DROP firewall_egress 0; ");
+}
+
 /* Who has no security groups is asked for nothing else than before. */
 static void a_port_without_groups_is_not_looked_at_closer(void **state)
 {
@@ -421,6 +537,9 @@ int main(void)
         CASE(to_the_outside_and_back),
         CASE(untranslated_from_outside),
         CASE(discovery_is_no_way_through),
+        CASE(what_firewalls_decide_is_logged),
+        CASE(what_comes_from_outside_is_logged),
+        CASE(each_router_port_has_a_budget_of_events),
         CASE(a_port_without_groups_is_not_looked_at_closer),
     };
 
