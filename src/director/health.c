@@ -21,7 +21,7 @@ struct checked {
     char place[PLACE_SIZE];       /* Service, server and number: what it is known by from one configuration to the next. */
     struct buffer content;        /* All that it says. */
     struct director_health *health;
-    struct health_monitor *monitor;
+    struct health_watch *monitor;
     struct checked *goes_on;      /* The same check of the configuration before, while this one is taken. */
     size_t service, server;
     const struct health_check *check;
@@ -102,7 +102,7 @@ static void judge_again(struct director_health *health, size_t index)
     health->changed(health->context);
 }
 
-static void probed(struct health_monitor *monitor, const struct health_event *event, void *context)
+static void probed(struct health_watch *monitor, const struct health_event *event, void *context)
 {
     struct checked *checked = context;
     struct director_health *health = checked->health;
@@ -190,13 +190,13 @@ static void format_place(const struct followed *followed, size_t service, size_t
 static enum health_status initial_status(const struct checked *before, const struct health_check *check)
 {
     if (before)
-        return health_monitor_status(before->monitor);
+        return health_watch_status(before->monitor);
     return check->alpha ? HEALTH_DOWN : HEALTH_UP;
 }
 
 static int start_monitor(struct checked *checked, const struct checked *before, const struct health_target *target, struct error *error)
 {
-    struct health_monitor_options options = {.group = checked->service, .rules = check_rules(checked->check), .target = *target,
+    struct health_watch_options options = {.group = checked->service, .rules = check_rules(checked->check), .target = *target,
                                              .initial = initial_status(before, checked->check), .context = checked};
     int r = check_question(checked->check, &options.question, error);
 
@@ -272,10 +272,10 @@ static void judge_all(struct director_health *health, struct followed *next)
             checked->has_weight = before->has_weight;
             checked->weight = before->weight;
             before->monitor = NULL;
-            health_monitor_set_context(checked->monitor, checked);
+            health_watch_set_context(checked->monitor, checked);
         }
         checked->goes_on = NULL;
-        service->n_failed[checked->server] = (uint16_t)(service->n_failed[checked->server] + (health_monitor_status(checked->monitor) == HEALTH_DOWN));
+        service->n_failed[checked->server] = (uint16_t)(service->n_failed[checked->server] + (health_watch_status(checked->monitor) == HEALTH_DOWN));
         set_weight(checked, &service->judged.servers[checked->server]);
     }
     for (size_t i = 0; i < next->n_services; i++) {
@@ -372,7 +372,7 @@ const char *director_health_reason(const struct director_health *health, size_t 
 
         format_place(health->followed, service, server, i, place);
         checked = find_check(health->followed, place);
-        reason = checked && health_monitor_status(checked->monitor) == HEALTH_DOWN ? health_monitor_reason(checked->monitor) : NULL;
+        reason = checked && health_watch_status(checked->monitor) == HEALTH_DOWN ? health_watch_reason(checked->monitor) : NULL;
         if (reason)
             snprintf(text, DIRECTOR_REASON_SIZE, ip_is_v4(&target.address) ? "%s %s:%u: %s" : "%s [%s]:%u: %s", check_type_name(checked->check->type),
                      ip_format(&target.address, address), target.port, reason);

@@ -12,10 +12,10 @@
 
 #define START_AT_ONCE 128 /* Probes; then it is other handles' turn. */
 
-struct health_monitor {
+struct health_watch {
     struct schedule_entry entry;
     struct health_set *set;
-    struct health_monitor *next, *previous;
+    struct health_watch *next, *previous;
     struct health_question *question;
     struct health_rules rules;
     struct health_state state;
@@ -31,7 +31,7 @@ struct health_set {
     struct health_set_options options;
     struct health_prober *prober;
     struct schedule schedule;
-    struct health_monitor *monitors;
+    struct health_watch *monitors;
     struct health_set_counts counts;
     uv_timer_t timer;
     bool is_closing;
@@ -63,7 +63,7 @@ static void wait_for_next(struct health_set *set)
 /* ---- probes ------------------------------------------------------------------------------------------------------------------- */
 
 /* Out of memory for the text: the old one goes, none is better than a wrong one. */
-static void keep_reason(struct health_monitor *monitor, const struct health_result *result)
+static void keep_reason(struct health_watch *monitor, const struct health_result *result)
 {
     if (result->is_up && monitor->state.status != HEALTH_UP)
         return; /* Not up yet: why it went down is still of interest. */
@@ -73,7 +73,7 @@ static void keep_reason(struct health_monitor *monitor, const struct health_resu
     monitor->reason = result->is_up ? NULL : strdup(result->reason);
 }
 
-static void plan_next(struct health_monitor *monitor)
+static void plan_next(struct health_watch *monitor)
 {
     uint64_t now = clock_monotonic_ms();
 
@@ -84,7 +84,7 @@ static void plan_next(struct health_monitor *monitor)
 
 static void probe_done(const struct health_result *result, void *context)
 {
-    struct health_monitor *monitor = context;
+    struct health_watch *monitor = context;
     struct health_set *set = monitor->set;
     struct health_event event = {.before = monitor->state.status, .result = result};
 
@@ -110,13 +110,13 @@ static void timer_fired(uv_timer_t *timer)
 
     for (int i = 0; i < START_AT_ONCE; i++) {
         struct schedule_entry *entry = schedule_take(&set->schedule, now);
-        struct health_monitor *monitor;
+        struct health_watch *monitor;
 
         if (!entry) {
             wait_for_next(set);
             return;
         }
-        monitor = CONTAINER_OF(entry, struct health_monitor, entry);
+        monitor = CONTAINER_OF(entry, struct health_watch, entry);
         monitor->started_ms = now;
         monitor->probe = health_probe_start(set->prober, monitor->question, &monitor->target, probe_done, monitor);
         if (!monitor->probe) {
@@ -175,18 +175,18 @@ void health_set_close(struct health_set *set, void (*closed)(void *context), voi
     health_prober_close(set->prober, prober_closed, set);
 }
 
-static void free_monitor(struct health_monitor *monitor)
+static void free_monitor(struct health_watch *monitor)
 {
     health_question_unref(monitor->question);
     free(monitor->reason);
     free(monitor);
 }
 
-int health_set_add(struct health_set *set, const struct health_monitor_options *options, struct health_monitor **ret)
+int health_set_add(struct health_set *set, const struct health_watch_options *options, struct health_watch **ret)
 {
     const struct health_rules *rules = &options->rules;
     uint64_t now = clock_monotonic_ms();
-    struct health_monitor *monitor;
+    struct health_watch *monitor;
 
     if (rules->interval_ms == 0 || rules->interval_ms > HEALTH_INTERVAL_MAX_MS || rules->retry_interval_ms > HEALTH_INTERVAL_MAX_MS ||
         rules->jitter_ms > rules->interval_ms || rules->first_ms > HEALTH_INTERVAL_MAX_MS)
@@ -194,7 +194,7 @@ int health_set_add(struct health_set *set, const struct health_monitor_options *
     monitor = calloc(1, sizeof(*monitor));
     if (!monitor)
         return -ENOMEM;
-    *monitor = (struct health_monitor){.set = set,
+    *monitor = (struct health_watch){.set = set,
                                        .question = health_question_ref(options->question),
                                        .rules = *rules,
                                        .state.status = options->initial,
@@ -215,7 +215,7 @@ int health_set_add(struct health_set *set, const struct health_monitor_options *
     return 0;
 }
 
-void health_set_remove(struct health_monitor *monitor)
+void health_set_remove(struct health_watch *monitor)
 {
     struct health_set *set;
 
@@ -236,22 +236,22 @@ void health_set_remove(struct health_monitor *monitor)
     free_monitor(monitor);
 }
 
-enum health_status health_monitor_status(const struct health_monitor *monitor)
+enum health_status health_watch_status(const struct health_watch *monitor)
 {
     return monitor->state.status;
 }
 
-void *health_monitor_context(const struct health_monitor *monitor)
+void *health_watch_context(const struct health_watch *monitor)
 {
     return monitor->context;
 }
 
-void health_monitor_set_context(struct health_monitor *monitor, void *context)
+void health_watch_set_context(struct health_watch *monitor, void *context)
 {
     monitor->context = context;
 }
 
-const char *health_monitor_reason(const struct health_monitor *monitor)
+const char *health_watch_reason(const struct health_watch *monitor)
 {
     return monitor->reason;
 }

@@ -15,7 +15,7 @@
 #define HEALTH_AT_ONCE_DEFAULT 1024
 
 struct health_set;
-struct health_monitor;
+struct health_watch;
 
 struct health_event {
     enum health_status before, status;    /* Not equal: it has changed. */
@@ -26,10 +26,10 @@ struct health_set_options {
     uint32_t at_once;                     /* Probes; 0: HEALTH_AT_ONCE_DEFAULT.  Each needs a file descriptor, at most. */
     /* Called after every probe, also those that say nothing of the server (!result->was_asked).  Monitors may be added and removed in it, this one
      * too. */
-    void (*probed)(struct health_monitor *monitor, const struct health_event *event, void *context);
+    void (*probed)(struct health_watch *monitor, const struct health_event *event, void *context);
 };
 
-struct health_monitor_options {
+struct health_watch_options {
     uint64_t group;                       /* Those of one group share its turn. */
     struct health_question *question;     /* Referenced. */
     struct health_rules rules;
@@ -51,13 +51,13 @@ void health_set_close(struct health_set *set, void (*closed)(void *context), voi
 
 /* 0, -EINVAL (an interval of 0, or one above HEALTH_INTERVAL_MAX_MS; a jitter above the interval) or
  * -ENOMEM. */
-int health_set_add(struct health_set *set, const struct health_monitor_options *options, struct health_monitor **ret);
-void health_set_remove(struct health_monitor *monitor); /* NULL is fine.  No callback comes any more. */
+int health_set_add(struct health_set *set, const struct health_watch_options *options, struct health_watch **ret);
+void health_set_remove(struct health_watch *monitor); /* NULL is fine.  No callback comes any more. */
 
-enum health_status health_monitor_status(const struct health_monitor *monitor);
-void *health_monitor_context(const struct health_monitor *monitor);
-void health_monitor_set_context(struct health_monitor *monitor, void *context);
-const char *health_monitor_reason(const struct health_monitor *monitor); /* The last failure's since it was up; NULL: none. */
+enum health_status health_watch_status(const struct health_watch *monitor);
+void *health_watch_context(const struct health_watch *monitor);
+void health_watch_set_context(struct health_watch *monitor, void *context);
+const char *health_watch_reason(const struct health_watch *monitor); /* The last failure's since it was up; NULL: none. */
 void health_set_counts(const struct health_set *set, struct health_set_counts *ret);
 
 #endif

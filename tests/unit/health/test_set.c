@@ -11,25 +11,25 @@
 static uv_loop_t loop;
 
 struct watched {
-    struct health_monitor *monitor;
+    struct health_watch *monitor;
     enum health_status status;
     unsigned n_events, n_changes;
     bool remove_in_event;
     char reason[HEALTH_REASON_SIZE];
 };
 
-static void probed(struct health_monitor *monitor, const struct health_event *event, void *context)
+static void probed(struct health_watch *monitor, const struct health_event *event, void *context)
 {
     struct watched *watched = context;
 
     assert_ptr_equal(monitor, watched->monitor);
-    assert_ptr_equal(health_monitor_context(monitor), watched);
+    assert_ptr_equal(health_watch_context(monitor), watched);
     assert_int_equal(event->before, watched->status);
-    assert_int_equal(health_monitor_status(monitor), event->status);
+    assert_int_equal(health_watch_status(monitor), event->status);
     watched->n_events++;
     watched->n_changes += event->before != event->status;
     watched->status = event->status;
-    snprintf(watched->reason, sizeof(watched->reason), "%s", health_monitor_reason(monitor) ? health_monitor_reason(monitor) : "-");
+    snprintf(watched->reason, sizeof(watched->reason), "%s", health_watch_reason(monitor) ? health_watch_reason(monitor) : "-");
     if (watched->remove_in_event) {
         health_set_remove(monitor);
         watched->monitor = NULL;
@@ -62,7 +62,7 @@ static void a_server_that_dies_and_comes_back_is_seen(void **state)
 {
     struct health_set *set = NULL;
     struct health_question *question = tcp_question();
-    struct health_monitor_options options = {.question = question, .rules = {.interval_ms = 5, .jitter_ms = 2, .rise = 2, .fall = 3}};
+    struct health_watch_options options = {.question = question, .rules = {.interval_ms = 5, .jitter_ms = 2, .rise = 2, .fall = 3}};
     struct watched watched = {0};
     struct health_set_counts counts;
     struct server server;
@@ -72,7 +72,7 @@ static void a_server_that_dies_and_comes_back_is_seen(void **state)
     options.context = &watched;
     assert_int_equal(health_set_new(&loop, &(struct health_set_options){.probed = probed}, &set), 0);
     assert_int_equal(health_set_add(set, &options, &watched.monitor), 0);
-    assert_int_equal(health_monitor_status(watched.monitor), HEALTH_UNKNOWN);
+    assert_int_equal(health_watch_status(watched.monitor), HEALTH_UNKNOWN);
     while (watched.status != HEALTH_UP)
         uv_run(&loop, UV_RUN_ONCE);
     assert_int_equal(watched.n_events, 1);
@@ -104,7 +104,7 @@ static void all_of_many_monitors_are_probed(void **state)
     enum { MANY = 3000, AT_ONCE = 16 };
     struct health_set *set = NULL;
     struct health_question *question = tcp_question();
-    struct health_monitor_options options = {.question = question, .rules = {.interval_ms = 3600000}};
+    struct health_watch_options options = {.question = question, .rules = {.interval_ms = 3600000}};
     static struct watched watched[MANY];
     struct health_set_counts counts;
     struct server server;
@@ -141,7 +141,7 @@ static void monitors_may_go_at_any_time(void **state)
     unsigned seed = test_seed("set");
     struct health_set *set = NULL;
     struct health_question *question = tcp_question();
-    struct health_monitor_options options = {.question = question, .rules = {.interval_ms = 1}};
+    struct health_watch_options options = {.question = question, .rules = {.interval_ms = 1}};
     static struct watched watched[60];
     struct server server;
 
@@ -173,8 +173,8 @@ static void wrong_rules_are_refused(void **state)
 {
     struct health_set *set = NULL;
     struct health_question *question = tcp_question();
-    struct health_monitor *monitor = NULL;
-    struct health_monitor_options options = {.question = question};
+    struct health_watch *monitor = NULL;
+    struct health_watch_options options = {.question = question};
 
     assert_int_equal(health_set_new(&loop, &(struct health_set_options){0}, &set), 0);
     assert_int_equal(health_set_add(set, &options, &monitor), -EINVAL);
