@@ -6,6 +6,7 @@
 
 #include "weft/base/util.h"
 
+#define PACE_BURST_US 100000u /* As much as may start in that time may start at once. */
 #define CHILDREN 4 /* Of a node of the heap: fewer levels, neighbours in memory. */
 
 struct schedule_group {
@@ -19,6 +20,11 @@ struct schedule_group {
 void schedule_init(struct schedule *schedule, uint32_t at_once)
 {
     *schedule = (struct schedule){.at_once = MAX(at_once, 1)};
+}
+
+void schedule_set_pace(struct schedule *schedule, uint32_t per_second)
+{
+    schedule->per_second = per_second;
 }
 
 void schedule_clear(struct schedule *schedule)
@@ -228,6 +234,18 @@ static bool may_run(const struct schedule *schedule, const struct schedule_group
     return n_free > 0 && (group->n_running < n_free || group->n_running == 0);
 }
 
+/* May one more start at 'now_ms', by the pace? */
+static bool is_in_pace(const struct schedule *schedule, uint64_t now_ms)
+{
+    return !schedule->per_second || schedule->paid_us <= now_ms * 1000 + PACE_BURST_US;
+}
+
+static void pay(struct schedule *schedule, uint64_t now_ms)
+{
+    if (schedule->per_second)
+        schedule->paid_us = MAX(schedule->paid_us, now_ms * 1000) + 1000000u / schedule->per_second;
+}
+
 struct schedule_entry *schedule_take(struct schedule *schedule, uint64_t now_ms)
 {
     struct schedule_group *first, *group;
@@ -238,6 +256,7 @@ struct schedule_entry *schedule_take(struct schedule *schedule, uint64_t now_ms)
         heap_remove(schedule, entry);
         queue_add(schedule, entry);
     }
+    schedule->is_paced = false;
     if (schedule->n_running >= schedule->at_once)
         return NULL;
     first = group = schedule->turn;
@@ -248,6 +267,11 @@ struct schedule_entry *schedule_take(struct schedule *schedule, uint64_t now_ms)
     }
     if (!group)
         return NULL;
+    if (!is_in_pace(schedule, now_ms)) {
+        schedule->is_paced = true;
+        return NULL;
+    }
+    pay(schedule, now_ms);
     struct schedule_entry *entry = group->first;
     uint64_t late = now_ms > entry->due_ms ? now_ms - entry->due_ms : 0;
     schedule->turn = group->next;
@@ -268,5 +292,7 @@ void schedule_return(struct schedule *schedule, struct schedule_entry *entry, ui
 
 uint64_t schedule_next_ms(const struct schedule *schedule)
 {
-    return schedule->n_heap ? schedule->heap[0]->due_ms : SCHEDULE_NEVER;
+    uint64_t due_ms = schedule->n_heap ? schedule->heap[0]->due_ms : SCHEDULE_NEVER;
+
+    return schedule->is_paced ? MIN(due_ms, (schedule->paid_us - PACE_BURST_US + 999) / 1000) : due_ms;
 }

@@ -30,9 +30,15 @@ struct schedule {
     struct schedule_group *turn;        /* Groups with a queue, in a ring: whose turn is next. */
     uint32_t n_entries, at_once, n_running, n_queued;
     uint32_t latest_ms;
+    uint32_t per_second;                /* 0: as fast as places allow. */
+    uint64_t paid_us;                   /* Until then all that may start has (a generic cell rate algorithm, ITU-T I.371). */
+    bool is_paced;                      /* The last call of schedule_take found somebody who must wait for his time only. */
 };
 
 void schedule_init(struct schedule *schedule, uint32_t at_once); /* At least 1. */
+
+/* At most so many are taken in a second, over any tenth of one. */
+void schedule_set_pace(struct schedule *schedule, uint32_t per_second);
 void schedule_clear(struct schedule *schedule);                  /* After all entries were removed. */
 
 /* Waits until 'due_ms'.  0 or -ENOMEM; later calls for the entry cannot fail. */
@@ -43,7 +49,7 @@ void schedule_remove(struct schedule *schedule, struct schedule_entry *entry); /
 struct schedule_entry *schedule_take(struct schedule *schedule, uint64_t now_ms);
 void schedule_return(struct schedule *schedule, struct schedule_entry *entry, uint64_t due_ms); /* It gives its place back and waits again. */
 
-/* When something gets due that waits for its time; SCHEDULE_NEVER.  What waits for a place is not meant. */
+/* When something gets due that waits for its time, or the pace lets the next one go; SCHEDULE_NEVER.  What waits for a place is not meant. */
 uint64_t schedule_next_ms(const struct schedule *schedule);
 
 #endif

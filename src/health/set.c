@@ -141,6 +141,7 @@ int health_set_new(uv_loop_t *loop, const struct health_set_options *options, st
     set->loop = loop;
     set->options = *options;
     schedule_init(&set->schedule, options->at_once ? options->at_once : HEALTH_AT_ONCE_DEFAULT);
+    schedule_set_pace(&set->schedule, options->per_second);
     uv_timer_init(loop, &set->timer);
     set->timer.data = set;
     *ret = set;

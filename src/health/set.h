@@ -24,6 +24,7 @@ struct health_event {
 
 struct health_set_options {
     uint32_t at_once;                     /* Probes; 0: HEALTH_AT_ONCE_DEFAULT.  Each needs a file descriptor, at most. */
+    uint32_t per_second;                  /* Probes that begin in a second; 0: any number.  Beyond it intervals get longer, for all groups alike. */
     /* Called after every probe, also those that say nothing of the server (!result->was_asked).  Monitors may be added and removed in it, this one
      * too. */
     void (*probed)(struct health_watch *monitor, const struct health_event *event, void *context);

@@ -178,12 +178,46 @@ static void groups_take_turns(void **state)
     schedule_clear(&schedule);
 }
 
+/* One project is due all the time, another one now and then: no more start than may, and the small one does not wait behind the large one. */
+static void a_pace_bounds_all_groups_alike(void **state)
+{
+    static struct schedule_entry hog[1000], other;
+    struct schedule schedule;
+    uint32_t n_hog = 0, n_other = 0;
+
+    schedule_init(&schedule, 1024);
+    schedule_set_pace(&schedule, 500);
+    for (size_t i = 0; i < ARRAY_SIZE(hog); i++)
+        assert_int_equal(schedule_add(&schedule, &hog[i], 1, 1000), 0);
+    assert_int_equal(schedule_add(&schedule, &other, 2, 1000), 0);
+    for (uint64_t now = 1000; now < 3000;) {
+        struct schedule_entry *entry;
+
+        while ((entry = schedule_take(&schedule, now))) {
+            assert_true(entry != &other || now <= entry->due_ms + 4); /* Its turn is the next but one, every 2 ms. */
+            n_hog += entry != &other;
+            n_other += entry == &other;
+            schedule_return(&schedule, entry, now + (entry == &other ? 100 : 1));
+        }
+        uint64_t next = schedule_next_ms(&schedule);
+        assert_true(next > now);
+        now = MIN(next, now + 2);
+    }
+    assert_in_range(n_hog + n_other, 1000, 1052); /* 500 a second, and a tenth of a second's at once. */
+    assert_in_range(n_other, 19, 20);
+    schedule_remove(&schedule, &other);
+    for (size_t i = 0; i < ARRAY_SIZE(hog); i++)
+        schedule_remove(&schedule, &hog[i]);
+    schedule_clear(&schedule);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_steps_agree_with_a_search),
         cmocka_unit_test(one_group_never_takes_all_places),
         cmocka_unit_test(groups_take_turns),
+        cmocka_unit_test(a_pace_bounds_all_groups_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
