@@ -23,6 +23,7 @@ struct pool_entry {
     struct hashmap_node by_id;
     const struct compile_pool *pool;
     const struct balance_rows *rows; /* NULL: none yet. */
+    bool is_watched;                 /* A health monitor probes its members. */
 };
 
 struct member_entry {
@@ -110,6 +111,12 @@ static int find_pools(struct balancing *balancing)
         if (entry)
             entry->rows = snapshot->balance_rows[i];
     }
+    for (size_t i = 0; i < snapshot->n_health_monitors; i++) {
+        struct pool_entry *entry = FIND(&balancing->pools, struct pool_entry, snapshot->health_monitors[i]->pool_id);
+
+        if (entry)
+            entry->is_watched = snapshot->health_monitors[i]->object.admin_state_up;
+    }
     return 0;
 }
 
@@ -168,8 +175,37 @@ static struct service_name name_of(const struct object *object)
     return name;
 }
 
+/* The balancer's address of one IP version; NULL: it has none. */
+static const struct ip_address *find_vip(const struct load_balancer *model, bool ipv4)
+{
+    if (ip_is_v4(&model->vip_address) == ipv4)
+        return &model->vip_address;
+    for (size_t i = 0; i < model->n_additional_vips; i++)
+        if (ip_is_v4(&model->additional_vips[i].address) == ipv4)
+            return &model->additional_vips[i].address;
+    return NULL;
+}
+
+/* How this host's agent reaches the member: by its port only, whatever address is probed, so that a monitor asks nobody else. */
+static int add_probe_target(struct balancing *balancing, const struct compile_member *entry, const struct compile_port *port, const struct balancer *balancer)
+{
+    const struct pool_member *model = entry->member;
+    const struct ip_address *address = model->has_monitor_address ? &model->monitor_address : &model->address;
+    const struct ip_address *vip = find_vip(balancer->model, ip_is_v4(address));
+    struct probe_target target = {
+        .number = entry->number, .slot = port->slot, .generation = port->generation, .ifindex = balancing->snapshot->probe_ifindex};
+
+    if (!vip || !balancer->port || !target.ifindex)
+        return 0;
+    memcpy(target.address, address->bytes, sizeof(target.address));
+    memcpy(target.vip, vip->bytes, sizeof(target.vip));
+    memcpy(target.vip_mac, balancer->port->port->mac.bytes, sizeof(target.vip_mac));
+    memcpy(target.device_mac, balancing->snapshot->probe_mac.bytes, sizeof(target.device_mac));
+    return rows_add(&balancing->desired->tables[TABLE_PROBE_TARGETS], &target.number, &target);
+}
+
 /* A member without a port of ours has no record: then its connections end. */
-static int add_member(struct balancing *balancing, struct member_entry *entry, const struct balancer *balancer, bool goes_on)
+static int add_member(struct balancing *balancing, struct member_entry *entry, const struct balancer *balancer, const struct pool_entry *pool, bool goes_on)
 {
     const struct pool_member *model = entry->member->member;
     const struct compile_port *port = find_member_port(balancing, model);
@@ -195,6 +231,8 @@ static int add_member(struct balancing *balancing, struct member_entry *entry, c
     memcpy(member.mac, port->port->mac.bytes, sizeof(member.mac));
     entry->is_there = goes_on;
     if (rows_add(&balancing->desired->tables[TABLE_SERVICE_MEMBERS], &number, &member) < 0)
+        return -ENOMEM;
+    if (pool->is_watched && port->slot && model->object.admin_state_up && add_probe_target(balancing, entry->member, port, balancer) < 0)
         return -ENOMEM;
     return rows_add(&balancing->desired->tables[TABLE_SERVICE_NAMES], &member.name, &number);
 }
@@ -222,7 +260,7 @@ static int add_members(struct balancing *balancing)
         entry->member = &snapshot->members[i];
         if (hashmap_insert(&balancing->members, &entry->by_id, model->object.id, strlen(model->object.id)) == -ENOMEM)
             return -ENOMEM;
-        if (balancer && state && add_member(balancing, entry, balancer, state->state != MEMBER_IS_DOWN) < 0)
+        if (balancer && state && add_member(balancing, entry, balancer, pool, state->state != MEMBER_IS_DOWN) < 0)
             return -ENOMEM;
     }
     return 0;

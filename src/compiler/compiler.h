@@ -125,6 +125,10 @@ struct snapshot {
     size_t n_members;
     const struct balance_rows *const *balance_rows;
     size_t n_balance_rows;
+    const struct health_monitor *const *health_monitors;
+    size_t n_health_monitors;
+    uint32_t probe_ifindex;  /* The device that members are probed by (dataplane/tables-probes.h); 0: none. */
+    struct mac_address probe_mac; /* Its. */
     const struct compile_uplink *uplinks;
     size_t n_uplinks;
     const struct compile_outside_neighbor *outside_neighbors;

@@ -42,6 +42,17 @@ static int format_member(const struct service_member *v, struct buffer *buffer)
                          output_text(v->output, output, sizeof(output)), v->flags & SERVICE_MEMBER_UP ? " up" : "");
 }
 
+static int format_target(const struct probe_target *v, struct buffer *buffer)
+{
+    char ip[IP_TEXT_SIZE], vip[IP_TEXT_SIZE], mac[MAC_TEXT_SIZE], device_mac[MAC_TEXT_SIZE];
+    struct mac_address address, device;
+
+    memcpy(address.bytes, v->vip_mac, sizeof(address.bytes));
+    memcpy(device.bytes, v->device_mac, sizeof(device.bytes));
+    return buffer_printf(buffer, " %u = port %u generation %u %s from %s mac %s by ifindex %u mac %s", v->number, v->slot, v->generation,
+                         address_text(v->address, ip), address_text(v->vip, vip), mac_format(&address, mac), v->ifindex, mac_format(&device, device_mac));
+}
+
 /* Rows that follow each other and are alike are one word: "3*1,2" is three rows of member 1, before of member 2. */
 static int format_rows(const struct service_rows *v, struct buffer *buffer)
 {
@@ -79,6 +90,10 @@ int format_balancing_row(enum desired_table table, const void *key, const void *
     case TABLE_SERVICE_MEMBERS: {
         LOAD(struct service_member, v, value);
         return format_member(&v, buffer);
+    }
+    case TABLE_PROBE_TARGETS: {
+        LOAD(struct probe_target, v, value);
+        return format_target(&v, buffer);
     }
     default: {
         LOAD(struct service_name, k, key);

@@ -194,6 +194,7 @@ int format_row(enum desired_table table, const void *key, const void *value, str
     case TABLE_SERVICE_ROWS:
     case TABLE_SERVICE_MEMBERS:
     case TABLE_SERVICE_NAMES:
+    case TABLE_PROBE_TARGETS:
         error = format_balancing_row(table, key, value, buffer);
         break;
     case TABLE_FIREWALL_RULES:

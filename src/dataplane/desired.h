@@ -17,6 +17,7 @@
     X(SOURCES, sources, struct source_key, struct source_value, PREFIXES)                                    \
     X(NETWORKS, networks, __u32, struct network_value, HASH)         /* by VNI */                           \
     X(SERVICE_MEMBERS, service_members, __u32, struct service_member, HASH)  /* by number */                 \
+    X(PROBE_TARGETS, probe_targets, __u32, struct probe_target, HASH)        /* by the member's number */        \
     X(SERVICE_NAMES, service_names, struct service_name, __u32, HASH)                                        \
     X(SERVICE_ROWS, service_rows, struct service_rows_key, struct service_rows, HASH)                        \
     X(SERVICE_SOURCES, service_sources, struct service_source_key, __u64, PREFIXES)                          \

@@ -110,6 +110,7 @@ int main(int argc, char **argv)
     static struct compile_pool pools[MAX_OBJECTS];
     static struct compile_member members[MAX_OBJECTS];
     static const struct balance_rows *balance_rows[MAX_OBJECTS];
+    static const struct health_monitor *monitors[MAX_OBJECTS];
     static struct compile_uplink uplinks[MAX_OBJECTS];
     static struct compile_outside_neighbor neighbors[MAX_OBJECTS];
     struct object *objects[MAX_OBJECTS];
@@ -118,6 +119,7 @@ int main(int argc, char **argv)
                                 .routers = routers, .floating_ips = floating_ips, .port_forwardings = forwardings, .snat_blocks = blocks, .logs = logs,
                                 .firewall_groups = firewall_groups, .firewall_policies = firewall_policies, .firewall_rules = firewall_rules,
                                 .load_balancers = balancers, .listeners = listeners, .pools = pools, .members = members, .balance_rows = balance_rows,
+                                .health_monitors = monitors,
                                 .uplinks = uplinks, .outside_neighbors = neighbors};
     struct desired desired;
     struct buffer text = {0};
@@ -181,8 +183,14 @@ int main(int argc, char **argv)
             members[snapshot.n_members++] = (struct compile_member){(struct pool_member *)objects[index], number(facts, "number")};
         else if (kind == RESOURCE_BALANCE_ROWS)
             balance_rows[snapshot.n_balance_rows++] = (struct balance_rows *)objects[index];
+        else if (kind == RESOURCE_HEALTH_MONITOR)
+            monitors[snapshot.n_health_monitors++] = (struct health_monitor *)objects[index];
         else if (kind == RESOURCE_ADDRESS_GROUP)
             address_groups[snapshot.n_address_groups++] = (struct compile_address_group){(struct address_group *)objects[index], number(facts, "number")};
+    }
+    if (json_object_get(input, "probe_ifindex")) {
+        snapshot.probe_ifindex = number(input, "probe_ifindex");
+        parse_mac(input, "probe_mac", snapshot.probe_mac.bytes);
     }
     json_array_foreach (json_object_get(input, "projects"), index, entry)
         projects[snapshot.n_projects++] = (struct compile_project){
