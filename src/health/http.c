@@ -17,12 +17,12 @@ static const struct health_url *url_of(const struct health_probe *probe)
 }
 
 /* "10.0.0.5:80", "[2001:db8::5]:80" */
-static void format_address(const struct health_target *target, char text[ADDRESS_TEXT_SIZE])
+static void format_address(const struct ip_address *ip, uint16_t port, char text[ADDRESS_TEXT_SIZE])
 {
     char address[IP_TEXT_SIZE];
-    bool is_v4 = ip_is_v4(&target->address);
+    bool is_v4 = ip_is_v4(ip);
 
-    snprintf(text, ADDRESS_TEXT_SIZE, "%s%s%s:%u", is_v4 ? "" : "[", ip_format(&target->address, address), is_v4 ? "" : "]", target->port);
+    snprintf(text, ADDRESS_TEXT_SIZE, "%s%s%s:%u", is_v4 ? "" : "[", ip_format(ip, address), is_v4 ? "" : "]", port);
 }
 
 /* ---- what comes back --------------------------------------------------------------------------------------------------------- */
@@ -130,7 +130,7 @@ static bool set_ends(struct health_probe *probe)
     const struct health_url *url = url_of(probe);
     bool is_tls = probe->asked->kind == HEALTH_HTTPS;
 
-    format_address(&probe->target, address);
+    format_address(&probe->target.address, probe->target.port, address);
     if (url->host) {
         /* The name is in the URL, so that TLS says it too; but nobody is asked for its address. */
         size_t name = strcspn(url->host, ":");
@@ -143,6 +143,14 @@ static bool set_ends(struct health_probe *probe)
         curl_easy_setopt(probe->http.easy, CURLOPT_CONNECT_TO, probe->http.connect_to);
         snprintf(text, sizeof(text), "%s://%.*s:%u%s", is_tls ? "https" : "http", (int)name, url->host, probe->target.port, url->path);
     } else {
+        if (!ip_is_zero(&probe->target.called)) {
+            char called[ADDRESS_TEXT_SIZE];
+
+            format_address(&probe->target.called, probe->target.port, called);
+            snprintf(text, sizeof(text), "Host: %s", called);
+            if (!add_header(probe, text))
+                return false;
+        }
         snprintf(text, sizeof(text), "%s://%s%s", is_tls ? "https" : "http", address, url->path);
     }
     return curl_easy_setopt(probe->http.easy, CURLOPT_URL, text) == CURLE_OK;

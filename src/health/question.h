@@ -121,6 +121,7 @@ struct health_target {
     struct ip_address address;
     struct ip_address source;        /* Zero: the kernel chooses. */
     uint16_t port, source_port;      /* Host order; a source port of 0 is any. */
+    struct ip_address called;        /* What requests call it (Host), if they do not have a name for it; zero: by its address. */
     uint32_t mark;                   /* SO_MARK; 0: none. */
     char device[16];                 /* SO_BINDTODEVICE; "": none. */
 };

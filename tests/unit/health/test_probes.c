@@ -231,6 +231,33 @@ static void a_request_is_made_as_the_question_says(void **state)
     server_stop(&server);
 }
 
+/* Who is probed by another address than it has is called by its own. */
+static void a_server_is_called_by_its_own_address(void **state)
+{
+    static const struct {
+        const char *called, *host;
+    } cases[] = {{"192.0.2.7", "Host: 192.0.2.7:%u\r\n"}, {"2001:db8::7", "Host: [2001:db8::7]:%u\r\n"}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct health_url url = {.path = "/"};
+        struct health_question_options options = {.kind = HEALTH_HTTP, .timeout_ms = PATIENT_MS, .http = {.urls = &url, .n_urls = 1}};
+        struct server server;
+        struct health_target target;
+        struct health_result result;
+        char text[128];
+
+        server_start_tcp(&server, &loop, "127.0.0.1");
+        server.answer = OK;
+        target = (struct health_target){.address = server.address, .port = server.port};
+        assert_int_equal(ip_parse(cases[i].called, &target.called), 0);
+        result = ask_target(&options, &target);
+        assert_result(&result, true, "got 200");
+        snprintf(text, sizeof(text), cases[i].host, server.port);
+        assert_non_null(strstr(server.request, text));
+        server_stop(&server);
+    }
+}
+
 /* A body that never ends must not be waited for. */
 static void the_head_is_enough(void **state)
 {
@@ -668,6 +695,7 @@ int main(void)
         cmocka_unit_test(a_host_that_cannot_ask_does_not_say_down),
         cmocka_unit_test(a_status_is_expected_or_not),
         cmocka_unit_test(a_request_is_made_as_the_question_says),
+        cmocka_unit_test(a_server_is_called_by_its_own_address),
         cmocka_unit_test(the_head_is_enough),
         cmocka_unit_test(what_is_no_http_is_a_failure),
         cmocka_unit_test(a_digest_is_of_the_body),
