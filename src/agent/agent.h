@@ -24,7 +24,7 @@ struct agent_options {
     char *host, *api, *state_dir, *pin_path, *socket, *underlay, *tunnel_address, *join_token_file, *api_ca, *log_level,
         *metrics_listen, *uplinks, *metadata_url, *metadata_secret_file, *network_log_file;
     uint64_t max_ports, max_hosts, max_router_ports, max_project_macs, max_connections, flood_fan_out, relay_rate, network_log_rate_limit,
-        network_log_burst_limit;
+        network_log_burst_limit, probe_rate;
     uint64_t timeouts[8]; /* Seconds, by enum flow_timeout; 0: the default (timeouts.h). */
 };
 
@@ -63,6 +63,7 @@ struct server;
 struct metrics;
 struct metadata;
 struct verdicts;
+struct member_watches;
 
 struct agent {
     struct agent_options options;
@@ -82,13 +83,16 @@ struct agent {
     struct metrics *metrics;
     struct metadata *metadata;
     struct verdicts *verdicts;
+    struct member_watches *member_health;
 
     struct hashmap ports;              /* agent_port by id. */
     struct agent_port **port_by_slot;  /* As many as the maps have. */
     struct hashmap hosts;              /* agent_host by name. */
     struct ip_address tunnel_address;  /* Zero while unknown. */
     uint16_t underlay_mtu;
-    uint32_t tunnel_ifindex, metadata_ifindex; /* Of devices of our own; the latter is 0 without a metadata service. */
+    uint32_t tunnel_ifindex, metadata_ifindex; /* Of devices of our own; the latter is 0 where it could not be made. */
+    struct mac_address metadata_mac;
+    bool metadata_has_ipv6;
     uint32_t underlay_ifindexes[MAX_UNDERLAY_INTERFACES]; /* Where from_underlay is. */
     uint64_t underlay_incarnations[MAX_UNDERLAY_INTERFACES]; /* Of these. */
     size_t n_underlay_ifindexes;

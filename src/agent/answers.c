@@ -5,6 +5,7 @@
 
 #include "weft/agent/agent.h"
 #include "weft/agent/connections.h"
+#include "weft/agent/member-health.h"
 #include "weft/agent/serve.h"
 #include "weft/agent/timeouts.h"
 #include "weft/agent/trace.h"
@@ -186,7 +187,7 @@ json_t *agent_answer(struct agent *agent, const char *operation, const json_t *a
     } operations[] = {
         {"status", answer_status}, {"counters", answer_counters}, {"drops", answer_drops},
         {"flows", answer_flows},   {"connections", connections_list}, {"delete_connections", connections_delete}, {"tables", answer_tables},     {"trace", agent_trace},
-        {"log", verdicts_answer},
+        {"log", verdicts_answer},   {"member_health", member_health_answer},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(operations); i++)

@@ -164,6 +164,7 @@ void gathered_clear(struct gathered *gathered)
     free(gathered->pools);
     free(gathered->members);
     free(gathered->balance_rows);
+    free(gathered->health_monitors);
 }
 
 static uint32_t project_index(struct agent *agent, const struct object *object)
@@ -341,6 +342,9 @@ static void gather_object(struct agent *agent, struct gathered *gathered, const 
     case RESOURCE_BALANCE_ROWS:
         gathered->balance_rows[snapshot->n_balance_rows++] = (const struct balance_rows *)object;
         break;
+    case RESOURCE_HEALTH_MONITOR:
+        gathered->health_monitors[snapshot->n_health_monitors++] = (const struct health_monitor *)object;
+        break;
     case RESOURCE_ADDRESS_GROUP:
         gathered->address_groups[snapshot->n_address_groups++] =
             (struct compile_address_group){(const struct address_group *)object, group_number(agent, object)};
@@ -410,7 +414,8 @@ int agent_gather(struct agent *agent, struct gathered *gathered)
         !make_array(replica, RESOURCE_LISTENER, sizeof(*gathered->listeners), &gathered->listeners) ||
         !make_array(replica, RESOURCE_POOL, sizeof(*gathered->pools), &gathered->pools) ||
         !make_array(replica, RESOURCE_POOL_MEMBER, sizeof(*gathered->members), &gathered->members) ||
-        !make_array(replica, RESOURCE_BALANCE_ROWS, sizeof(*gathered->balance_rows), &gathered->balance_rows))
+        !make_array(replica, RESOURCE_BALANCE_ROWS, sizeof(*gathered->balance_rows), &gathered->balance_rows) ||
+        !make_array(replica, RESOURCE_HEALTH_MONITOR, sizeof(*gathered->health_monitors), &gathered->health_monitors))
         return -ENOMEM;
     snapshot->host_name = agent->options.host;
     snapshot->tunnel_address = agent->tunnel_address;
@@ -440,5 +445,8 @@ int agent_gather(struct agent *agent, struct gathered *gathered)
     snapshot->pools = gathered->pools;
     snapshot->members = gathered->members;
     snapshot->balance_rows = gathered->balance_rows;
+    snapshot->health_monitors = gathered->health_monitors;
+    snapshot->probe_ifindex = agent->metadata_ifindex;
+    snapshot->probe_mac = agent->metadata_mac;
     return 0;
 }

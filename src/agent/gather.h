@@ -30,6 +30,7 @@ struct gathered {
     struct compile_pool *pools;
     struct compile_member *members;
     const struct balance_rows **balance_rows;
+    const struct health_monitor **health_monitors;
 };
 
 /* Fills '*gathered', gives numbers to what has none and marks those in use, brings agent->ports and agent->hosts up to date.  Returns 0 or

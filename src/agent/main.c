@@ -11,6 +11,7 @@
 
 #include "weft/agent/agent.h"
 #include "weft/agent/director.h"
+#include "weft/agent/member-health.h"
 #include "weft/agent/metadata.h"
 #include "weft/agent/metrics.h"
 #include "weft/agent/questions.h"
@@ -64,6 +65,7 @@ static const struct option_spec options[] = {
      "where packets that security groups pass or refuse are logged (/var/log/weft/network.log)"},
     {"network-log-rate-limit", OPTION_NUMBER, &agent.options.network_log_rate_limit, "NUMBER", "lines a second of each port in it (100)"},
     {"network-log-burst-limit", OPTION_NUMBER, &agent.options.network_log_burst_limit, "NUMBER", "lines at once of each port in it (25)"},
+    {"probe-rate", OPTION_NUMBER, &agent.options.probe_rate, "NUMBER", "health probes of load balancers' members a second (2000)"},
     {"log-level", OPTION_STRING, &agent.options.log_level, "LEVEL", "error, warning, info or debug"},
     {.name = NULL},
 };
@@ -125,6 +127,8 @@ static int complete_options(struct agent_options *o, struct error *error)
         o->network_log_burst_limit = VERDICT_BURST_DEFAULT;
     if (o->network_log_rate_limit > VERDICT_RATE_MAX || o->network_log_burst_limit > VERDICT_RATE_MAX)
         return error_set(error, -ERANGE, "network-log-rate-limit", "network-log-rate-limit, network-log-burst-limit: more than %u", VERDICT_RATE_MAX);
+    if (o->probe_rate > 1000000)
+        return error_set(error, -ERANGE, "probe-rate", "probe-rate: '%llu' is more than 1000000", (unsigned long long)o->probe_rate);
     if (o->network_log_file[0] != '/')
         return error_set(error, -EINVAL, "network-log-file", "network-log-file: '%s' is not an absolute path", o->network_log_file);
     if (o->max_project_macs > LEARNED_MAX)
@@ -414,6 +418,8 @@ static int start(struct error *error)
     if (result == 0)
         result = metadata_start(&agent, error);
     if (result == 0)
+        result = member_health_start(&agent, error);
+    if (result == 0)
         result = verdicts_start(&agent, agent.options.network_log_file, error);
     if (result == 0)
         result = uv_signal_start(&agent.hang_up, reopen, SIGHUP);
@@ -437,6 +443,7 @@ static void end(void)
     server_free(agent.server);
     metrics_stop(&agent);
     metadata_stop(&agent);
+    member_health_stop(&agent);
     verdicts_stop(&agent);
     serve_stop(&agent);
     uplinks_stop(agent.uplinks);
@@ -448,6 +455,7 @@ static void end(void)
     uv_run(&agent.loop, UV_RUN_DEFAULT);
     uv_loop_close(&agent.loop);
     verdicts_free(&agent);
+    member_health_free(&agent);
     uplinks_free(agent.uplinks);
     json_decref(agent.reported_physical_networks);
     replica_close(&agent.replica);

@@ -296,24 +296,31 @@ static int listen_on(struct metadata *metadata, bool is_ipv6, uint16_t *ret_port
     return result;
 }
 
-static int open_device(struct metadata *metadata, struct error *error)
+/* There in any case: health probes of load balancers' members take it, too. */
+static int open_device(struct agent *agent, struct metadata_config *config, struct error *error)
 {
-    struct agent *agent = metadata->agent;
-    struct metadata_config config = {0};
-    bool has_ipv6;
-    int result = attach_metadata_device(&config.ifindex, config.mac, &has_ipv6, error);
+    int result = attach_metadata_device(&config->ifindex, config->mac, &agent->metadata_has_ipv6, error);
 
-    if (result == 0)
-        result = listen_on(metadata, false, &config.port[0], error);
-    if (result == 0 && has_ipv6)
-        result = listen_on(metadata, true, &config.port[1], error);
     if (result < 0)
         return result;
-    agent->metadata_ifindex = config.ifindex;
-    result = attach_program(config.ifindex, true, maps_program(agent->maps, PROGRAM_FROM_METADATA));
-    if (result == 0)
-        result = configure(agent, &config);
-    return result < 0 ? error_set(error, result, NULL, "cannot attach to '" METADATA_DEVICE "': %s", strerror(-result)) : 0;
+    result = attach_program(config->ifindex, true, maps_program(agent->maps, PROGRAM_FROM_METADATA));
+    if (result < 0)
+        return error_set(error, result, NULL, "cannot attach to '" METADATA_DEVICE "': %s", strerror(-result));
+    agent->metadata_ifindex = config->ifindex;
+    memcpy(agent->metadata_mac.bytes, config->mac, sizeof(agent->metadata_mac.bytes));
+    return 0;
+}
+
+static int open_service(struct metadata *metadata, struct metadata_config *config, struct error *error)
+{
+    int result = listen_on(metadata, false, &config->port[0], error);
+
+    if (result == 0 && metadata->agent->metadata_has_ipv6)
+        result = listen_on(metadata, true, &config->port[1], error);
+    if (result < 0)
+        return result;
+    result = configure(metadata->agent, config);
+    return result < 0 ? error_set(error, result, NULL, "cannot tell the data plane: %s", strerror(-result)) : 0;
 }
 
 static int read_secret(struct metadata *metadata, const char *path, struct error *error)
@@ -342,10 +349,13 @@ static int read_options(struct metadata *metadata, const struct agent_options *o
 
 int metadata_start(struct agent *agent, struct error *error)
 {
+    struct metadata_config config = {0};
     struct metadata *metadata;
     struct error why = {0};
     int result;
 
+    if (open_device(agent, &config, &why) < 0)
+        log_warning("no metadata service, and no health monitors: %s", why.message);
     if (agent->options.metadata_url && streq(agent->options.metadata_url, "off")) {
         result = configure(agent, &(struct metadata_config){0});
         return result < 0 ? error_set(error, result, NULL, "cannot turn the metadata service off: %s", strerror(-result)) : 0;
@@ -373,8 +383,9 @@ int metadata_start(struct agent *agent, struct error *error)
     metadata->service.context = metadata;
     metadata->agent = agent;
     agent->metadata = metadata;
-    if (open_device(metadata, &why) < 0) {
+    if (agent->metadata_ifindex && open_service(metadata, &config, &why) < 0)
         log_warning("no metadata service: %s", why.message);
+    if (!agent->metadata_ifindex || why.message[0]) {
         metadata_stop(agent);
         configure(agent, &(struct metadata_config){0});
     }

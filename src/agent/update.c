@@ -10,6 +10,7 @@
 #include "weft/agent/agent.h"
 #include "weft/agent/gather.h"
 #include "weft/agent/host-use.h"
+#include "weft/agent/member-health.h"
 #include "weft/agent/serve.h"
 #include "weft/agent/uplinks.h"
 #include "weft/base/clock.h"
@@ -383,14 +384,16 @@ static void update(struct agent *agent)
         result = compile_to_apply(agent, &gathered.snapshot);
     if (result == 0)
         uplinks_protect_host(agent->uplinks, &agent->desired);
-    gathered_clear(&gathered);
     if (result < 0) {
+        gathered_clear(&gathered);
         log_error("out of memory; trying again");
         start_timer(agent, ATTACH_RETRY_MS);
         return;
     }
     result = maps_apply(agent->maps, &agent->desired, agent->replica.synced, clock_monotonic_ms(), &changes);
     log_changes(agent, &changes, result, (clock_monotonic_ns() - start_ns) / 1000);
+    member_health_update(agent, &gathered.snapshot);
+    gathered_clear(&gathered);
     if (changes.n_deleted || changes.n_changed)
         maps_sweep_learned(agent->maps);
     again_ms = changes.retry_ms ? changes.retry_ms : result < 0 ? ATTACH_RETRY_MS : 0;
