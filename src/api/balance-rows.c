@@ -58,7 +58,7 @@ bool balance_is_unplugged(const struct replica *replica, const struct pool_membe
     return !port || port->status != PORT_STATUS_ACTIVE;
 }
 
-static bool is_silent(const struct replica *replica, const struct pool_member *member)
+bool balance_is_silent(const struct replica *replica, const struct pool_member *member)
 {
     const struct port *port = replica_port_by_address(replica, member->at_subnet_id, &member->address);
     const struct host *host = port && port->binding_host_id ? replica_host_by_name(replica, port->binding_host_id) : NULL;
@@ -186,7 +186,7 @@ static struct candidate *list_members(const struct balance_writer *writer, const
         candidate->decision.index = BALANCE_INDEX_NONE;
         candidate->is_down = !member->object.admin_state_up ||
                              (is_watched && (member->health == MEMBER_HEALTH_DOWN || balance_is_unplugged(writer->replica, member)));
-        candidate->is_silent = is_watched && is_silent(writer->replica, member);
+        candidate->is_silent = is_watched && balance_is_silent(writer->replica, member);
     }
     qsort(list, n, sizeof(*list), compare_candidates);
     *ret_n = n;

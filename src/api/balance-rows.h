@@ -36,6 +36,9 @@ void balance_writer_pass(struct balance_writer *writer, uint64_t now_ms, int64_t
 /* The pool's monitor, if it watches. */
 const struct health_monitor *balance_monitor(const struct replica *replica, const char *pool_id);
 
+/* Nobody says how the member is: the host of its port is down. */
+bool balance_is_silent(const struct replica *replica, const struct pool_member *member);
+
 /* Nobody can reach the member: no port has its address, or its port is in no host. */
 bool balance_is_unplugged(const struct replica *replica, const struct pool_member *member);
 

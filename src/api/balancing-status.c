@@ -1,6 +1,7 @@
 /* Operating statuses, worked out when they are shown; the status tree; statistics, summed over hosts.
  *
- *     member        OFFLINE: switched off, or watched and nothing is known yet.  DRAINING: weight 0.  NO_MONITOR.  ERROR, ONLINE: as its host says.
+ *     member        OFFLINE: switched off, or watched and nothing is known: not yet, or its host is down.  DRAINING: weight 0.  NO_MONITOR.
+ *                   ERROR, ONLINE: as its host says.
  *     pool          OFFLINE: switched off, or of no listener.  ERROR: all its members are.  DEGRADED: some are.  ONLINE.
  *     listener      OFFLINE: switched off, it or its load balancer.  Else as its pool, if that is not well; ONLINE.
  *     load balancer OFFLINE: switched off.  ERROR: a pool is.  DEGRADED: one is degraded.  ONLINE. */
@@ -34,7 +35,7 @@ enum operating_status member_status(const struct replica *replica, const struct 
         return OPERATING_DRAINING;
     if (!is_watched)
         return OPERATING_NO_MONITOR;
-    return member->health == MEMBER_HEALTH_UP ? OPERATING_ONLINE : OPERATING_OFFLINE;
+    return member->health == MEMBER_HEALTH_UP && !balance_is_silent(replica, member) ? OPERATING_ONLINE : OPERATING_OFFLINE;
 }
 
 enum operating_status pool_status(const struct replica *replica, const struct pool *pool)

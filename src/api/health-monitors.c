@@ -88,20 +88,38 @@ static int check_type(struct change *change, const struct health_monitor *monito
                    protocols[pool->protocol].name, protocols[pool->protocol].types);
 }
 
-/* "200", "200,202", "200-204" */
+static bool is_code(const char *text)
+{
+    return text[0] >= '1' && text[0] <= '5' && text[1] >= '0' && text[1] <= '9' && text[2] >= '0' && text[2] <= '9';
+}
+
+/* "200", "200,202", "200-204", and mixtures. */
 static bool is_code_list(const char *text)
 {
-    while (true) {
-        for (unsigned i = 0; i < 3; i++)
-            if (text[i] < '0' || text[i] > '9' || (i == 0 && (text[i] < '1' || text[i] > '5')))
-                return false;
+    while (is_code(text)) {
+        const char *first = text;
+
         text += 3;
+        if (*text == '-') {
+            if (!is_code(text + 1) || strncmp(first, text + 1, 3) > 0)
+                return false;
+            text += 4;
+        }
         if (!*text)
             return true;
-        if (*text != ',' && *text != '-')
+        if (*text++ != ',')
             return false;
-        text++;
     }
+    return false;
+}
+
+/* What goes into a request's head as it is. */
+static bool is_visible(const char *text)
+{
+    for (; *text; text++)
+        if (*text <= ' ' || *text >= 0x7f)
+            return false;
+    return true;
 }
 
 static int set_default(char **member, const char *text)
@@ -148,13 +166,13 @@ static int check_http(struct change *change, struct health_monitor *monitor)
         is_method |= streq(methods[i], monitor->http_method);
     if (!is_method)
         return INVALID("http_method", "'%s' is not a method of HTTP", monitor->http_method);
-    if (monitor->url_path[0] != '/' || strpbrk(monitor->url_path, " \t\r\n"))
-        return INVALID("url_path", "'%.100s' is not a path that begins with '/'", monitor->url_path);
+    if (monitor->url_path[0] != '/' || !is_visible(monitor->url_path))
+        return INVALID("url_path", "'%.100s' is not a path that begins with '/', of visible ASCII characters", monitor->url_path);
     if (!is_code_list(monitor->expected_codes))
         return INVALID("expected_codes", "'%s' is not like '200', '200,202' or '200-204'", monitor->expected_codes);
     if (monitor->domain_name && (!monitor->http_version || !streq(monitor->http_version, "1.1")))
         return INVALID("domain_name", "'%.100s': it is only valid with http_version 1.1", monitor->domain_name);
-    if (monitor->domain_name && strpbrk(monitor->domain_name, " \t\r\n/"))
+    if (monitor->domain_name && (!*monitor->domain_name || !is_visible(monitor->domain_name) || strpbrk(monitor->domain_name, "/@?#\\")))
         return INVALID("domain_name", "'%.100s' is not the name of a host", monitor->domain_name);
     return 0;
 }

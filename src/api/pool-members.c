@@ -130,6 +130,24 @@ static int check_place(struct change *change, struct pool_member *member, const 
     return 0;
 }
 
+/* It is asked by the member's own port, whatever its address. */
+static int check_monitor(struct change *change, const struct pool_member *member)
+{
+    const struct load_balancer *load_balancer = balancing_find_load_balancer(change, member->load_balancer_id);
+    char text[IP_TEXT_SIZE];
+
+    if (!member->has_monitor_address)
+        return 0;
+    if (!is_possible(&member->monitor_address))
+        return INVALID("monitor_address", "'%s' is not the address of a server", ip_format(&member->monitor_address, text));
+    if (!load_balancer)
+        return -ENOENT;
+    if (!balancing_has_family(load_balancer, ip_is_v4(&member->monitor_address)))
+        return INVALID("monitor_address", "'%s' is of another IP version than the VIP, from which it is asked",
+                       ip_format(&member->monitor_address, text));
+    return 0;
+}
+
 static int check_unique(struct change *change, const struct pool_member *member)
 {
     const struct replica *replica = request_api(change->request)->replica;
@@ -164,7 +182,8 @@ static int create(struct change *change)
     string_copy(member->object.project_id, sizeof(member->object.project_id), pool->object.project_id);
     string_copy(member->pool_id, UUID_TEXT_SIZE, pool->object.id);
     string_copy(member->load_balancer_id, UUID_TEXT_SIZE, pool->load_balancer_id);
-    if ((r = balancing_check_constants(change)) < 0 || (r = check_place(change, member, load_balancer)) < 0 || (r = check_unique(change, member)) < 0)
+    if ((r = balancing_check_constants(change)) < 0 || (r = check_place(change, member, load_balancer)) < 0 || (r = check_monitor(change, member)) < 0 ||
+        (r = check_unique(change, member)) < 0)
         return r;
     plan_claim(change->plan, balancing_part_key(member->pool_id, member->object.id, key), "");
     return 0;
@@ -172,7 +191,9 @@ static int create(struct change *change)
 
 static int update(struct change *change)
 {
-    return balancing_check_constants(change);
+    int r = balancing_check_constants(change);
+
+    return r < 0 ? r : check_monitor(change, (const struct pool_member *)change->after);
 }
 
 static int delete_member(struct change *change)

@@ -248,11 +248,14 @@ def test_members(tenant):
             ({"address": "127.0.0.1"}, 400, ["127.0.0.1"]), ({"address": "224.0.0.1"}, 400, ["224.0.0.1"]), ({"address": "169.254.169.254"}, 400, ["169.254"]),
             ({"address": "2001:db8::1"}, 400, ["2001:db8::1"]), ({"address": "x"}, 400, ["address", "'x'"]),
             ({"address": "10.0.0.10", "weight": 257}, 400, ["weight", "257"]), ({"address": "10.0.0.10", "subnet_id": NOBODY}, 400, [NOBODY]),
+            ({"address": "10.0.0.10", "monitor_address": "169.254.169.254"}, 400, ["monitor_address", "169.254"]),
+            ({"address": "10.0.0.10", "monitor_address": "2001:db8::1"}, 400, ["monitor_address", "another IP version"]),
             ({"address": "10.0.0.10", "monitor_port": 0}, 400, ["monitor_port", "'0'"])):
         tenant.refused("POST", path, status, *texts, body={"member": {"protocol_port": 8080, **attributes}})
     changed = tenant.put(f"{path}/{member['id']}", {"member": {"weight": None, "monitor_port": 99, "monitor_address": "10.1.0.10"}})["member"]
     assert (changed["weight"], changed["monitor_port"], changed["operating_status"]) == (1, 99, "NO_MONITOR")
     tenant.refused("PUT", f"{path}/{member['id']}", 400, "address", body={"member": {"address": "10.1.0.11"}})
+    tenant.refused("PUT", f"{path}/{member['id']}", 400, "monitor_address", body={"member": {"monitor_address": "127.0.0.1"}})
     tenant.delete(f"{path}/{member['id']}")
     tenant.get(f"{path}/{member['id']}", 404)
     tenant.member(pool, "10.1.0.9")
@@ -299,6 +302,9 @@ def test_health_monitors(tenant):
             ({"timeout": 6}, 400, ["timeout", "'6'"]), ({"max_retries": 11}, 400, ["max_retries", "11"]), ({"delay": 0}, 400, ["delay"]),
             ({"url_path": "/"}, 400, ["url_path", "HTTP"]), ({"type": "HTTP", "url_path": "x"}, 400, ["url_path", "'x'"]),
             ({"type": "HTTP", "http_method": "BREW"}, 400, ["http_method", "BREW"]), ({"type": "HTTP", "expected_codes": "20"}, 400, ["expected_codes"]),
+            ({"type": "HTTP", "expected_codes": "204-200"}, 400, ["expected_codes"]), ({"type": "HTTP", "expected_codes": "200-202-204"}, 400, ["expected_codes"]),
+            ({"type": "HTTP", "url_path": "/\u00e9"}, 400, ["url_path"]), ({"type": "HTTP", "url_path": "/ HTTP/1.0\r\nX: y"}, 400, ["url_path"]),
+            ({"type": "HTTP", "http_version": 1.1, "domain_name": "a@b"}, 400, ["domain_name", "'a@b'"]),
             ({"type": "HTTP", "http_version": 2}, 400, ["http_version", "'2'"]), ({"type": "HTTP", "domain_name": "a"}, 400, ["http_version 1.1"]),
             ({"pool_id": NOBODY}, 404, [NOBODY])):
         tenant.refused("POST", "healthmonitors", status, *texts, body={"healthmonitor": {

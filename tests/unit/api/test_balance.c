@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "weft/api/balance-rows.h"
+#include "weft/api/balancing.h"
 #include "weft/balance/bytes.h"
 #include "weft/balance/table.h"
 #include "weft/base/buffer.h"
@@ -332,6 +333,21 @@ static struct {
     bool was_there[N_MEMBERS];
 } last[N_POOLS];
 
+static enum operating_status shown_status(unsigned slot, unsigned pool)
+{
+    const struct pool_member *member = member_at(slot);
+
+    if (!member->object.admin_state_up)
+        return OPERATING_OFFLINE;
+    if (is_down(slot, pool))
+        return OPERATING_ERROR;
+    if (member->weight == 0)
+        return OPERATING_DRAINING;
+    if (!is_watched(pool))
+        return OPERATING_NO_MONITOR;
+    return member->health == MEMBER_HEALTH_UNKNOWN || is_silent(slot, pool) ? OPERATING_OFFLINE : OPERATING_ONLINE;
+}
+
 static void check_member(unsigned pool, unsigned slot, const struct balance_member *decision, unsigned best)
 {
     const struct pool_member *member = member_at(slot);
@@ -347,6 +363,7 @@ static void check_member(unsigned pool, unsigned slot, const struct balance_memb
         assert_false(decision->has_deadline);
     }
     assert_int_equal(decision->state, expected);
+    assert_int_equal(member_status(fleet.servers[0].replica, member), shown_status(slot, pool));
     if (last[pool].was_there[slot] && last[pool].members[slot].state != MEMBER_IS_DOWN && decision->state != MEMBER_IS_DOWN &&
         last[pool].members[slot].index != BALANCE_INDEX_NONE)
         assert_int_equal(decision->index, last[pool].members[slot].index);
