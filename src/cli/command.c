@@ -136,7 +136,7 @@ static const struct command *find_command(char *const *words, size_t n_words)
 {
     const struct command *best = NULL;
 
-    for (const struct command *command = commands; command->name; command++) {
+    COMMAND_FOREACH (command) {
         size_t n = command_n_words(command);
 
         if (n <= n_words && command_has_words(command, words, n) && (!best || n > command_n_words(best)))
@@ -148,7 +148,7 @@ static const struct command *find_command(char *const *words, size_t n_words)
 /* Whether a later word could still belong to the command's name. */
 static bool is_prefix(char *const *words, size_t n_words)
 {
-    for (const struct command *command = commands; command->name; command++)
+    COMMAND_FOREACH (command)
         if (command_n_words(command) > n_words && command_has_words(command, words, n_words))
             return true;
     return false;
@@ -168,7 +168,7 @@ static int unknown_command(struct call *call)
         return error_set(&call->error, -EINVAL, "command", "'%s' needs one more word; see 'weft %s--help'",
                          call->n_words ? call->words[call->n_words - 1] : "weft", group);
     suggestion.word = call->words[n_known];
-    for (const struct command *command = commands; command->name; command++) {
+    COMMAND_FOREACH (command) {
         size_t length;
         const char *word = word_at(command->name, n_known, &length);
 

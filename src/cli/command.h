@@ -1,4 +1,4 @@
-/* Commands as data: the one table (commands.c) from which parsing, help, completion and the man page's check come.
+/* Commands as data: the one table (commands.c, commands/) from which parsing, help, completion and the man page's check come.
  *
  *     argv -> command_parse -> struct call -> call->command->run(call) -> exit status
  *
@@ -133,7 +133,13 @@ struct command {
     bool is_offline;       /* Needs no API; 'fabric' has weft-fabric instead. */
 };
 
-extern const struct command commands[];      /* Ends with a NULL name. */
+extern const struct command *const command_tables[]; /* Ends with NULL; each with a NULL name. */
+
+/* All commands; the body may 'continue', not 'break'. */
+#define COMMAND_FOREACH(each)                                                                                          \
+    for (const struct command *const *each##_table = command_tables; *each##_table; each##_table++)                    \
+        for (const struct command *each = *each##_table; each->name; each++)
+
 extern const struct flag global_flags[];
 
 struct flag_value {

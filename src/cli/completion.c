@@ -183,7 +183,7 @@ static void offer_commands(const struct query *query)
     const char *last = NULL;
     size_t last_length = 0;
 
-    for (const struct command *command = commands; command->name; command++) {
+    COMMAND_FOREACH (command) {
         const char *word = command->name;
         size_t length;
 

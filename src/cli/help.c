@@ -46,7 +46,7 @@ static void command_own_help(FILE *out, const struct command *command)
 
 static void list_commands(FILE *out, char *const *words, size_t n_words)
 {
-    for (const struct command *command = commands; command->name; command++)
+    COMMAND_FOREACH (command)
         if (command_has_words(command, words, n_words))
             fprintf(out, "  %-36s %s\n", command->name, command->help);
 }
@@ -56,7 +56,7 @@ void command_help(FILE *out, char *const *words, size_t n_words)
     const struct command *own = NULL;
     size_t n_known = 0;
 
-    for (const struct command *command = commands; command->name; command++)
+    COMMAND_FOREACH (command)
         if (command_n_words(command) <= n_words && command_has_words(command, words, command_n_words(command)))
             own = command;
     if (own) {
@@ -64,7 +64,7 @@ void command_help(FILE *out, char *const *words, size_t n_words)
         return;
     }
     for (size_t n = n_words; n > 0 && !n_known; n--)
-        for (const struct command *command = commands; command->name; command++)
+        COMMAND_FOREACH (command)
             if (command_has_words(command, words, n))
                 n_known = n;
     if (n_known) {

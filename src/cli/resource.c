@@ -1,4 +1,4 @@
-/* The generic verbs.  What differs between resources is in their tables (resources.c, commands.c). */
+/* The generic verbs.  What differs between resources is in their tables (resources.c, commands/). */
 #include "weft/cli/resource.h"
 
 #include <errno.h>

@@ -156,14 +156,14 @@ static void check_flag(const struct flag *flag, void *data)
 /* The table keeps its own rules: no flag twice in a command, no command twice, nothing without help. */
 static void the_table_is_sound(void **state)
 {
-    for (const struct command *command = commands; command->name; command++) {
+    COMMAND_FOREACH (command) {
         struct names names = {0};
 
         command_each_flag(command, check_flag, &names);
         assert_non_null(command->help);
         assert_non_null(command->run);
-        for (const struct command *other = command + 1; other->name; other++)
-            assert_string_not_equal(command->name, other->name);
+        COMMAND_FOREACH (other)
+            assert_true(other == command || !streq(command->name, other->name));
     }
 }
 
