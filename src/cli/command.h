@@ -49,6 +49,10 @@ enum completion {
     COMPLETE_FIREWALL_POLICY,
     COMPLETE_FIREWALL_RULE,
     COMPLETE_LOG,
+    COMPLETE_LOAD_BALANCER,
+    COMPLETE_LISTENER,
+    COMPLETE_POOL,
+    COMPLETE_HEALTH_MONITOR,
     COMPLETE_FABRIC_SWITCH, /* From here on: names weft-fabric lists. */
     COMPLETE_FABRIC_HOST,
     COMPLETE_FABRIC_END,    /* A host or a switch. */
@@ -81,6 +85,9 @@ enum encoding {
     ENCODE_FIREWALL_RULE_ITEM,
     ENCODE_FIREWALL_POLICY,
     ENCODE_FIREWALL_GROUP,
+    ENCODE_LOAD_BALANCER,
+    ENCODE_LISTENER,
+    ENCODE_LB_POOL,        /* A load balancer's pool of servers. */
     ENCODE_POOL,           /* FIRST-LAST */
     ENCODE_HOST_ROUTE,     /* DESTINATION=NEXTHOP */
     ENCODE_FIXED_IP,       /* ADDRESS, or subnet=S[,ip=A] */

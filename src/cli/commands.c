@@ -79,7 +79,7 @@ static const struct command commands_completion[] = {
 
 /* In the order of --help. */
 const struct command *const command_tables[] = {
-    commands_networks, commands_ports, commands_security, commands_firewall, commands_logs, commands_routing,
+    commands_networks, commands_ports, commands_security, commands_firewall, commands_logs, commands_routing, commands_load_balancing,
     commands_metadata, commands_hosts, commands_seeing, commands_director, commands_lab, commands_identity, commands_fabric,
     commands_completion, NULL,
 };

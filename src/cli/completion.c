@@ -145,6 +145,8 @@ static void offer_values(struct query *query, enum completion completion, const 
         [COMPLETE_FIREWALL_GROUP] = &resource_firewall_group, [COMPLETE_FIREWALL_POLICY] = &resource_firewall_policy,
         [COMPLETE_FIREWALL_RULE] = &resource_firewall_rule,
         [COMPLETE_LOG] = &resource_log,
+        [COMPLETE_LOAD_BALANCER] = &resource_load_balancer, [COMPLETE_LISTENER] = &resource_listener,
+        [COMPLETE_POOL] = &resource_pool, [COMPLETE_HEALTH_MONITOR] = &resource_health_monitor,
     };
 
     if (choices)

@@ -258,6 +258,12 @@ static int encode(struct call *call, const struct flag_value *value, json_t **re
         return encode_reference(call, value, &resource_firewall_group, value->text, ret);
     case ENCODE_FIREWALL_POLICY:
         return encode_reference(call, value, &resource_firewall_policy, value->text, ret);
+    case ENCODE_LOAD_BALANCER:
+        return encode_reference(call, value, &resource_load_balancer, value->text, ret);
+    case ENCODE_LISTENER:
+        return encode_reference(call, value, &resource_listener, value->text, ret);
+    case ENCODE_LB_POOL:
+        return encode_reference(call, value, &resource_pool, value->text, ret);
     case ENCODE_POOL:
         return encode_pool(call, value, ret);
     case ENCODE_HOST_ROUTE:

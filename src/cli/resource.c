@@ -212,12 +212,10 @@ int resource_update(struct session *session, const struct resource *resource, co
     return send_object(session, resource, resource->update_method, path, changes, NULL, ret, error);
 }
 
-int run_create(struct call *call)
+int resource_run_create(struct call *call, const struct resource *resource, const char *name)
 {
-    const struct resource *resource = call->command->resource;
     _cleanup_(json_decrefp) json_t *attributes = json_object(), *created = NULL;
-    const char *name = call_argument(call, 0);
-    char path[64];
+    char path[128];
     int r;
 
     if (!attributes)
@@ -234,9 +232,13 @@ int run_create(struct call *call)
     return r < 0 ? r : output_object(call, created);
 }
 
-int run_list(struct call *call)
+int run_create(struct call *call)
 {
-    const struct resource *resource = call->command->resource;
+    return resource_run_create(call, call->command->resource, call_argument(call, 0));
+}
+
+int resource_run_list(struct call *call, const struct resource *resource)
+{
     _cleanup_(json_decrefp) json_t *objects = NULL;
     _cleanup_(freep) char *query = NULL;
     int r;
@@ -249,18 +251,27 @@ int run_list(struct call *call)
     return r < 0 ? r : output_list(call, objects, resource->columns);
 }
 
-int run_show(struct call *call)
+int run_list(struct call *call)
+{
+    return resource_run_list(call, call->command->resource);
+}
+
+int resource_run_show(struct call *call, const struct resource *resource, const char *name_or_id)
 {
     _cleanup_(json_decrefp) json_t *object = NULL;
     int r;
 
-    r = resource_find(call->session, call->command->resource, call_argument(call, 0), &object, &call->error);
+    r = resource_find(call->session, resource, name_or_id, &object, &call->error);
     return r < 0 ? r : output_object(call, object);
 }
 
-int run_set(struct call *call)
+int run_show(struct call *call)
 {
-    const struct resource *resource = call->command->resource;
+    return resource_run_show(call, call->command->resource, call_argument(call, 0));
+}
+
+int resource_run_set(struct call *call, const struct resource *resource, const char *name_or_id)
+{
     _cleanup_(json_decrefp) json_t *changes = json_object(), *object = NULL, *updated = NULL;
     const char *revision = call_flag(call, "if-revision");
     _cleanup_(freep) char *path = NULL;
@@ -278,7 +289,7 @@ int run_set(struct call *call)
     if (json_object_size(changes) == 0)
         return error_set(&call->error, -EINVAL, "options", "nothing to change was given; see 'weft %s --help'",
                          call->command->name);
-    r = resource_find(call->session, resource, call_argument(call, 0), &object, &call->error);
+    r = resource_find(call->session, resource, name_or_id, &object, &call->error);
     if (r >= 0 && resource->complete_change)
         r = resource->complete_change(call, object, changes);
     if (r < 0)
@@ -292,28 +303,33 @@ int run_set(struct call *call)
     return r < 0 ? r : output_object(call, updated);
 }
 
-static int delete_one(struct call *call, const char *name_or_id, struct error *error)
+int run_set(struct call *call)
 {
-    const struct resource *resource = call->command->resource;
+    return resource_run_set(call, call->command->resource, call_argument(call, 0));
+}
+
+int resource_delete(struct session *session, const struct resource *resource, const char *name_or_id, const char *query, struct error *error)
+{
     _cleanup_(json_decrefp) json_t *object = NULL;
     _cleanup_(freep) char *path = NULL;
     int r;
 
-    r = resource_find(call->session, resource, name_or_id, &object, error);
+    r = resource_find(session, resource, name_or_id, &object, error);
     if (r < 0)
         return r;
-    if (text_format(&path, "/%s/%s", resource_path(resource), resource_id(object)) < 0)
+    if (text_format(&path, "/%s/%s%s", resource_path(resource), resource_id(object), query ? query : "") < 0)
         return -ENOMEM;
-    return session_request(call->session, resource->service, "DELETE", path, NULL, NULL, error);
+    return session_request(session, resource->service, "DELETE", path, NULL, NULL, error);
 }
 
 int run_delete(struct call *call)
 {
+    const char *query = call_flag(call, "cascade") ? "?cascade=true" : NULL;
     int first = 0;
 
     for (size_t i = 0; i < call->n_arguments; i++) {
         struct error cause = {0};
-        int r = delete_one(call, call->arguments[i], &cause);
+        int r = resource_delete(call->session, call->command->resource, call->arguments[i], query, &cause);
 
         if (r < 0 && !first) {
             first = r;

@@ -25,7 +25,8 @@ struct resource {
 extern const struct resource resource_network, resource_subnet, resource_port, resource_router, resource_floating_ip, resource_host,
     resource_project, resource_user, resource_role, resource_security_group, resource_security_group_rule, resource_address_group,
     resource_address_scope, resource_subnet_pool, resource_default_rule, resource_default_statefulness, resource_log,
-    resource_firewall_group, resource_firewall_policy, resource_firewall_rule;
+    resource_firewall_group, resource_firewall_policy, resource_firewall_rule, resource_load_balancer, resource_listener, resource_pool,
+    resource_health_monitor;
 
 /* Where the API has them: "security-groups". */
 const char *resource_path(const struct resource *resource);
@@ -50,11 +51,18 @@ int resource_update(struct session *session, const struct resource *resource, co
 int resource_get(struct session *session, enum service service, json_t **ret, struct error *error, const char *path, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* Of a resource that is not the command's, such as one that is under another: the generic verbs; 'name' may be NULL. */
+int resource_run_create(struct call *call, const struct resource *resource, const char *name);
+int resource_run_list(struct call *call, const struct resource *resource);
+int resource_run_show(struct call *call, const struct resource *resource, const char *name_or_id);
+int resource_run_set(struct call *call, const struct resource *resource, const char *name_or_id);
+int resource_delete(struct session *session, const struct resource *resource, const char *name_or_id, const char *query, struct error *error);
+
 /* Handlers for the command table. */
 int run_create(struct call *call);  /* NAME, the attributes of its flags. */
 int run_list(struct call *call);
 int run_show(struct call *call);
 int run_set(struct call *call);
-int run_delete(struct call *call);  /* One or more; goes on after a failure and reports the first. */
+int run_delete(struct call *call);  /* One or more; goes on after a failure and reports the first.  --cascade is sent on. */
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "weft/base/address.h"
 #include "weft/base/cleanup.h"
+#include "weft/base/util.h"
 #include "weft/cli/security.h"
 
 static const struct column network_columns[] = {
@@ -233,4 +234,52 @@ static const struct column firewall_rule_columns[] = {
 const struct resource resource_firewall_rule = {
     "firewall_rule", "firewall_rules", SERVICE_NETWORK, firewall_rule_columns, "PUT", true, .complete = complete_firewall_rule,
     .path = "fwaas/firewall_rules",
+};
+
+static const struct column load_balancer_columns[] = {
+    {"id", "ID"}, {"name", "NAME"}, {"vip_address", "ADDRESS"}, {"operating_status", "STATUS"}, {"admin_state_up", "UP"}, {NULL, NULL},
+};
+const struct resource resource_load_balancer = {
+    "loadbalancer", "loadbalancers", SERVICE_LOAD_BALANCER, load_balancer_columns, "PUT", true,
+};
+
+static const struct column listener_columns[] = {
+    {"id", "ID"}, {"name", "NAME"}, {"protocol", "PROTOCOL"}, {"protocol_port", "PORT"}, {"default_pool_id", "POOL"}, {"operating_status", "STATUS"},
+    {NULL, NULL},
+};
+const struct resource resource_listener = {
+    "listener", "listeners", SERVICE_LOAD_BALANCER, listener_columns, "PUT", true,
+};
+
+static const struct column pool_columns[] = {
+    {"id", "ID"}, {"name", "NAME"}, {"protocol", "PROTOCOL"}, {"lb_algorithm", "ALGORITHM"}, {"operating_status", "STATUS"}, {NULL, NULL},
+};
+static int complete_pool(struct call *call, json_t *attributes)
+{
+    if (!json_object_get(attributes, "lb_algorithm"))
+        json_object_set_new(attributes, "lb_algorithm", json_string("ROUND_ROBIN"));
+    return 0;
+}
+const struct resource resource_pool = {
+    "pool", "pools", SERVICE_LOAD_BALANCER, pool_columns, "PUT", true, complete_pool,
+};
+
+static const struct column health_monitor_columns[] = {
+    {"id", "ID"}, {"name", "NAME"}, {"type", "TYPE"}, {"delay", "DELAY"}, {"timeout", "TIMEOUT"}, {"pools", "POOL"}, {"admin_state_up", "UP"},
+    {NULL, NULL},
+};
+static int complete_health_monitor(struct call *call, json_t *attributes)
+{
+    static const struct {
+        const char *name;
+        int value;
+    } defaults[] = {{"delay", 5}, {"timeout", 3}, {"max_retries", 3}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(defaults); i++)
+        if (!json_object_get(attributes, defaults[i].name))
+            json_object_set_new(attributes, defaults[i].name, json_integer(defaults[i].value));
+    return 0;
+}
+const struct resource resource_health_monitor = {
+    "healthmonitor", "healthmonitors", SERVICE_LOAD_BALANCER, health_monitor_columns, "PUT", true, complete_health_monitor,
 };

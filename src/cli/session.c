@@ -241,7 +241,7 @@ static int code_of_status(long status)
     }
 }
 
-/* {"NeutronError": {"type", "message"}}, {"error": {"message"}} (Keystone's), {"error": "..."} or anything else. */
+/* {"NeutronError": {"type", "message"}}, {"error": {"message"}} (Keystone's), {"faultstring"} (Octavia's), {"error": "..."} or anything else. */
 static int refusal(const struct exchange *exchange, const char *url, struct error *error)
 {
     _cleanup_(json_decrefp) json_t *answer = json_loads(exchange->body.data, 0, NULL);
@@ -253,6 +253,8 @@ static int refusal(const struct exchange *exchange, const char *url, struct erro
         inner = json_object_get(answer, "error");
     type = json_string_value(json_object_get(inner, "type"));
     message = json_is_string(inner) ? json_string_value(inner) : json_string_value(json_object_get(inner, "message"));
+    if (!message)
+        message = json_string_value(json_object_get(answer, "faultstring"));
     if (!message)
         return error_set(error, code, "url", "%s: status %ld", url, exchange->status);
     return error_set_type(error, code, type ? type : "", NULL, "%s", message);
@@ -476,7 +478,11 @@ static int url_of(struct session *session, enum service service, const char *pat
             return r;
         return text_format(ret, "%s%s", session->identity, path);
     }
-    return text_format(ret, "%s%s%s", session->endpoint, service == SERVICE_WEFT ? "/weft/v1" : "/v2.0", path);
+    return text_format(ret, "%s%s%s", session->endpoint,
+                       service == SERVICE_WEFT            ? "/weft/v1"
+                       : service == SERVICE_LOAD_BALANCER ? "/load-balancer/v2.0/lbaas"
+                                                          : "/v2.0",
+                       path);
 }
 
 static int parse_answer(const struct exchange *exchange, const char *url, json_t **ret_answer, struct error *error)
@@ -615,6 +621,7 @@ const char *session_path_of_link(struct session *session, enum service service, 
 {
     static const char *const markers[] = {
         [SERVICE_NETWORK] = "/v2.0/", [SERVICE_IDENTITY] = "/v3/", [SERVICE_WEFT] = "/weft/v1/", [SERVICE_FABRIC] = "/fabric/v1/",
+        [SERVICE_LOAD_BALANCER] = "/load-balancer/v2.0/lbaas/",
     };
     const char *marker = markers[service];
     const char *found = strstr(link, marker);

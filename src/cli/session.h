@@ -16,6 +16,7 @@ enum service {
     SERVICE_NETWORK,  /* <endpoint>/v2.0 */
     SERVICE_IDENTITY, /* <auth url>/v3 */
     SERVICE_WEFT,     /* <endpoint>/weft/v1 */
+    SERVICE_LOAD_BALANCER, /* <endpoint>/load-balancer/v2.0/lbaas */
     SERVICE_FABRIC,   /* <fabric url>/fabric/v1 */
 };
 

@@ -101,7 +101,7 @@ static const struct attribute cidr[] = {
 static const struct attribute listener_attributes[] = {
     COMMON_ATTRIBUTES,
     ADMIN_STATE_ATTRIBUTE,
-    {.name = "loadbalancer_id", .type = TYPE_UUID, FIELD(struct listener, load_balancer_id), .flags = ATTRIBUTE_POST | ATTRIBUTE_REQUIRED,
+    {.name = "loadbalancer_id", .type = TYPE_UUID, FIELD(struct listener, load_balancer_id), .flags = ATTRIBUTE_POST | ATTRIBUTE_REQUIRED | ATTRIBUTE_FILTER,
      .help = "The load balancer of it."},
     {.name = "protocol", .type = TYPE_ENUM, FIELD(struct listener, protocol), VALUES(protocols),
      .flags = ATTRIBUTE_POST | ATTRIBUTE_REQUIRED | ATTRIBUTE_FIND, .help = "TCP, UDP or SCTP."},
@@ -216,7 +216,7 @@ static const char *const monitor_types[] = {[MONITOR_PING] = "PING",           [
 static const struct attribute monitor_attributes[] = {
     COMMON_ATTRIBUTES,
     ADMIN_STATE_ATTRIBUTE,
-    {.name = "pool_id", .type = TYPE_UUID, FIELD(struct health_monitor, pool_id), .flags = ATTRIBUTE_POST | ATTRIBUTE_REQUIRED,
+    {.name = "pool_id", .type = TYPE_UUID, FIELD(struct health_monitor, pool_id), .flags = ATTRIBUTE_POST | ATTRIBUTE_REQUIRED | ATTRIBUTE_FILTER,
      .help = "The pool whose members it watches,"},
     {.name = "loadbalancer_id", .type = TYPE_UUID, FIELD(struct health_monitor, load_balancer_id), .flags = ATTRIBUTE_INTERNAL,
      .help = "and the load balancer of that."},

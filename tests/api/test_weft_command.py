@@ -428,3 +428,57 @@ def test_firewalls(member):
     member("firewall", "policy", "delete", "policy")
     member("firewall", "rule", "delete", "six", "rest")
     assert {rule["name"][:7] for rule in member.json("firewall", "rule", "list")} == {"default"}
+
+
+def test_load_balancers(member):
+    member("network", "create", "net")
+    member("subnet", "create", "sub", "--network", "net", "--cidr", "10.0.0.0/24")
+    member("subnet", "create", "six", "--network", "net", "--cidr", "2001:db8::/64")
+    web = member.json("loadbalancer", "create", "web", "--vip-subnet", "sub", "--vip-address", "10.0.0.9", "--additional-vip", "subnet=six", "--tag", "a")
+    assert (web["vip_address"], web["tags"], len(web["additional_vips"])) == ("10.0.0.9", ["a"], 1)
+    http = member.json("listener", "create", "http", "--loadbalancer", "web", "--protocol", "TCP", "--port", "80", "--allow", "10.0.0.0/8")
+    assert (http["protocol_port"], http["allowed_cidrs"], http["loadbalancers"]) == (80, ["10.0.0.0/8"], [{"id": web["id"]}])
+    pool = member.json("pool", "create", "servers", "--listener", "http", "--protocol", "TCP", "--persistence", "SOURCE_IP")
+    assert (pool["lb_algorithm"], pool["session_persistence"]["type"]) == ("ROUND_ROBIN", "SOURCE_IP")
+    assert member.json("pool", "set", "servers", "--no-persistence", "--algorithm", "SOURCE_IP")["session_persistence"] is None
+    monitor = member.json("healthmonitor", "create", "alive", "--pool", "servers", "--type", "HTTP", "--path", "/health", "--http-version", "1.1")
+    assert (monitor["delay"], monitor["url_path"], monitor["http_version"]) == (5, "/health", 1.1)
+    assert member.json("healthmonitor", "set", "alive", "--delay", "7")["delay"] == 7
+    first = member.json("member", "create", "servers", "--address", "10.0.0.5", "--port", "8080", "--weight", "3", "--name", "first")
+    six = member.json("member", "create", "servers", "--address", "2001:db8::5", "--port", "80", "--backup", "true")
+    other = member.json("member", "create", "servers", "--address", "10.0.0.5", "--port", "8081")
+    # By name, id, address and port; an address alone where it says who.
+    for name in ("first", first["id"], "10.0.0.5:8080"):
+        assert member.json("member", "show", "servers", name)["weight"] == 3
+    assert member.json("member", "set", "servers", "2001:db8::5", "--weight", "0")["operating_status"] in ("DRAINING", "ERROR")
+    assert member.json("member", "show", "servers", "[2001:db8::5]:80")["id"] == six["id"]
+    assert member.refused("member", "show", "servers", "10.0.0.5") == (1, "weft: 2 members are at '10.0.0.5': add a port, or use an id")
+    assert member.refused("member", "show", "servers", "10.0.0.6") == (3, "weft: there is no member '10.0.0.6' in pool 'servers'")
+    assert [m["id"] for m in member.json("member", "list", "servers", "--port", "8081")] == [other["id"]]
+    assert "8081" in member("member", "list", "servers") and "first" in member("member", "list", "servers")
+    lines = [line.split() for line in member("loadbalancer", "status", "web").splitlines()]
+    assert [line[:2] for line in lines[1:5]] == [["loadbalancer", "web"], ["listener", "http"], ["pool", "servers"], ["healthmonitor", "alive"]]
+    assert sorted(line[1] for line in lines[5:] if line[1][0] in "1[") == ["10.0.0.5:8081", "[2001:db8::5]:80"] and len(lines) == 8
+    assert member.json("loadbalancer", "status", "web")["listeners"][0]["pools"][0]["id"] == pool["id"]
+    assert member.json("loadbalancer", "stats", "web") == member.json("listener", "stats", "http")
+    assert member.json("listener", "set", "http", "--no-pool", "--no-allow", "--name", "www")["default_pool_id"] is None
+    assert [line.split()[:2] for line in member("loadbalancer", "status", "web").splitlines()[2:4]] == [["listener", "www"], ["pool", "servers"]]
+    assert member.json("listener", "set", "www", "--pool", "servers", "--connection-limit", "5")["default_pool_id"] == pool["id"]
+    assert [x["name"] for x in member.json("listener", "list", "--loadbalancer", "web")] == ["www"]
+    assert "servers" in member("pool", "list", "--loadbalancer", "web") and "alive" in member("healthmonitor", "list", "--pool", "servers")
+    assert member.json("loadbalancer", "list", "--vip-address", "10.0.0.9")[0]["id"] == web["id"]
+    assert member.json("loadbalancer", "set", "web", "--disable", "--no-tag", "--description", "d")["operating_status"] == "OFFLINE"
+    for words in (("loadbalancer", "show", ""), ("listener", "set", ""), ("listener", "create", "x", "--pool", ""), ("healthmonitor", "show", "")):
+        assert member("__complete", len(words), "weft", *words).split() in (["web"], ["www"], ["servers"], ["alive"]), words
+    status, said = member.refused("listener", "create", "again", "--loadbalancer", "web", "--protocol", "TCP", "--port", "80")
+    assert status == 1 and "already using protocol TCP and protocol_port 80" in said
+    assert "wait" not in member.refused("pool", "create", "x", "--protocol", "TCP")[1]
+    assert member.refused("loadbalancer", "show", "nope") == (3, "weft: there is no loadbalancer 'nope'")
+    member("member", "delete", "servers", "10.0.0.5:8080", other["id"])
+    assert member.refused("member", "delete", "servers", "nope", "2001:db8::5")[0] == 3
+    assert member.json("member", "list", "servers") == []
+    member("healthmonitor", "delete", "alive")
+    assert member.refused("loadbalancer", "delete", "web")[0] == 1
+    member("loadbalancer", "delete", "--cascade", "web")
+    assert member.json("pool", "list") == []
+    member("network", "delete", "net")

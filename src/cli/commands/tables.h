@@ -41,7 +41,7 @@ extern const struct flag keep_binding[];  /* Of what takes a device from a port.
 
 /* The tables; each ends with a NULL name. */
 extern const struct command commands_networks[], commands_ports[], commands_security[], commands_firewall[], commands_logs[],
-    commands_routing[], commands_metadata[], commands_hosts[], commands_seeing[], commands_director[],
+    commands_routing[], commands_load_balancing[], commands_metadata[], commands_hosts[], commands_seeing[], commands_director[],
     commands_lab[], commands_identity[], commands_fabric[];
 
 #endif
