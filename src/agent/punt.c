@@ -130,7 +130,7 @@ static int answer_error(struct punt *punt, const struct punt_event *event, enum 
     bool is_ipv6 = event->size > 14 && event->frame[14] >> 4 == 6;
     if (event->router_port)
         memcpy(error.source_mac.bytes, event->frame, sizeof(error.source_mac.bytes));
-    if (event->router_port && !(kind == ICMP_UNREACHABLE && event->code >= UNREACHABLE_PROTOCOL)) { /* Else it got where it was sent to. */
+    if (event->router_port && !(kind == ICMP_UNREACHABLE && (event->code == UNREACHABLE_PROTOCOL || event->code == UNREACHABLE_PORT))) { /* Else it got where it was sent to. */
         memcpy(error.source.bytes, event->source, sizeof(error.source.bytes));
         if (ip_is_zero(&error.source) && is_ipv6 && !event->hops) /* Of a router without a global address: good on its link. */
             error.source = ip_from_eui64(&link_local, &error.source_mac);
@@ -143,8 +143,8 @@ static int answer_error(struct punt *punt, const struct punt_event *event, enum 
 
 static int answer_unreachable(struct punt *punt, const struct punt_event *event, uint8_t *reply)
 {
-    int size = event->code == UNREACHABLE_PORT ? tcp_reset_reply(event->frame, event->size, event->hops, reply, REPLY_MAX)
-                                               : -EPROTONOSUPPORT;
+    int size = event->code == UNREACHABLE_PORT || event->code == UNREACHABLE_PROHIBITED
+                   ? tcp_reset_reply(event->frame, event->size, event->hops, reply, REPLY_MAX) : -EPROTONOSUPPORT;
     if (size != -EPROTONOSUPPORT) { /* TCP has its own way to refuse. */
         punt->counters.resets += size > 0;
         return size;

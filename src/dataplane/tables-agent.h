@@ -83,7 +83,8 @@ struct punt_event {
     __u8 next_hop[16];     /* NEIGHBOR. */
 };
 #define PUNT_EVENT_FIRST_SIZE __builtin_offsetof(struct punt_event, source)
-enum unreachable_code { UNREACHABLE_NET, UNREACHABLE_HOST, UNREACHABLE_PROTOCOL, UNREACHABLE_PORT }; /* As ICMP's (RFC 792). */
+/* As ICMP's (RFC 792; PROHIBITED, by a firewall: RFC 1812, 5.2.7.1). */
+enum unreachable_code { UNREACHABLE_NET, UNREACHABLE_HOST, UNREACHABLE_PROTOCOL, UNREACHABLE_PORT, UNREACHABLE_PROHIBITED = 13 };
 
 /* ---- verdicts: ring buffer to the agent, for the log of security groups and firewalls -------------------------------------------- */
 

@@ -240,7 +240,8 @@ def test_a_rejected_client_hears_of_it(world, family):
                                     world.rule(action="allow", ip_version=version)))
     target = getattr(world.c2, family)
     wait_for(lambda: world.knock(world.a1, "tcp", target, 80) == "ConnectionRefusedError", "a reset comes")
-    assert world.knock(world.a1, "udp", target, 9) == "ConnectionRefusedError", "an ICMP error comes"
+    # "Administratively prohibited": EHOSTUNREACH, and EACCES of IPv6.
+    assert world.knock(world.a1, "udp", target, 9) == ("OSError" if version == 4 else "PermissionError"), "an ICMP error comes"
     assert world.knock(world.a1, "tcp", target, 7) == "open"
 
 
@@ -268,6 +269,22 @@ def test_from_outside_and_to_it(world):
     assert outside(7) == "open" and outside(80) == "TimeoutError"
     assert fetch(world.b2) == floating and not fetch(world.a1)
     assert world.b2.ping(world.a1.address) and world.a1.ping(world.c2.address), "between networks nothing changed"
+
+
+def test_who_is_rejected_outside_hears_of_it(world):
+    """A reset, or an ICMP error of the router, whether the workload is behind the uplink or on another host."""
+    near = world.api.post("/v2.0/floatingips", {"floatingip": {"floating_network_id": world.floating["floating_network_id"],
+                                                               "port_id": world.a1.port["id"]}})["floatingip"]
+    world.group(world.interface("x", "outside"), ingress=world.everything(),
+                egress=world.policy(world.rule(action="allow", protocol="icmp"), world.rule(action="allow", protocol="tcp", destination_port="7"),
+                                    world.rule(action="reject")))
+    outside = lambda *what: world.outside.run("/usr/bin/python3", "-c", KNOCK, *what).strip()
+    far = world.floating["floating_ip_address"]
+    for address in (near["floating_ip_address"], far):
+        wait_for(lambda: outside("tcp", address, 80) == "ConnectionRefusedError", f"a reset comes of {address}")
+        assert outside("udp", address, 9) == "OSError", "an ICMP error comes: no route to host"
+    assert outside("tcp", far, 7) == "open"
+    world.api.delete(f"/v2.0/floatingips/{near['id']}")
 
 
 def test_what_it_decides_is_logged(world):

@@ -12,6 +12,7 @@
 
 #include "weft/dataplane/bpf/deliver.h"
 #include "weft/dataplane/bpf/nat.h"
+#include "weft/dataplane/bpf/reject.h"
 #include "weft/dataplane/bpf/tunnel.h"
 
 #define RELAYS_MAX 2
@@ -330,6 +331,7 @@ static __always_inline __u32 external_to_port(struct __sk_buff *skb, struct pack
     packet->flags |= PACKET_FROM_OUTSIDE;
     packet->decision.router_port = arrival->gateway;
     packet->decision.output = OUTPUT_LOCAL | slot;
+    reject_note(skb, packet);
     step = external_passes(skb, packet, port);
     if (entry && entry->flags & FLOW_ROUTED) { /* As the workload knows it. */
         mac_copy(mac, entry->remote_mac);
@@ -346,6 +348,7 @@ static __always_inline __u32 external_to_port(struct __sk_buff *skb, struct pack
         packet->vni = port->vni;
         TRACE(translate, "arrives as %s", trace_address(packet->tuple.remote));
         step = deliver_local(skb, packet, slot);
+        reject_prepare(skb, packet, step, arrival->gateway, true);
     }
     if (!(step & STEP_DONE) && packet->decision.flags & DECISION_ALIASED)
         flow_alias_delete(&arrival->name, &arrival->key, arrival->gateway);

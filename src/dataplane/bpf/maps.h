@@ -110,6 +110,15 @@ struct firewall_search {
     __u8 pad;
 };
 
+/* A packet from outside as it came, before a router of ours passed it on: reject.h. */
+struct came {
+    __u32 vni;
+    __u32 source, destination;           /* These four of IPv4, as in struct rewrite (translate.h). */
+    __u16 source_port, destination_port;
+    __u32 ttl;
+    __u8 destination_mac[8], source_mac[8]; /* The last two bytes mean nothing. */
+};
+
 /* Where a packet goes by a load balancer: balance.h, balance-member.h. */
 struct balancing {
     struct service_key service;
@@ -131,6 +140,7 @@ struct scratch {
     struct sender sender;        /* known.h */
     struct passage passage;      /* routing.h, firewall.h */
     struct firewall_search firewall;
+    struct came came;            /* reject.h */
     struct balancing balancing;
     struct balanced_name gone;   /* balanced.h */
 };

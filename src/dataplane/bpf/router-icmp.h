@@ -80,7 +80,7 @@ static __always_inline __u32 router_error(const struct packet *packet, __u32 rea
         return PUNT_WORD(PUNT_TOO_BIG, 0, packet->decision.mtu);
     case DROP_firewall_egress:
     case DROP_firewall_ingress:
-        return firewall_rejects() ? PUNT_WORD(PUNT_UNREACHABLE, UNREACHABLE_PORT, 0) : 0;
+        return firewall_rejects() ? PUNT_WORD(PUNT_UNREACHABLE, UNREACHABLE_PROHIBITED, 0) : 0;
     case DROP_router_itself:
         if (protocol == IPPROTO_UDP || protocol == IPPROTO_TCP)
             return PUNT_WORD(PUNT_UNREACHABLE, UNREACHABLE_PORT, 0);

@@ -14,6 +14,7 @@
 #include "weft/dataplane/bpf/external.h"
 #include "weft/dataplane/bpf/known.h"
 #include "weft/dataplane/bpf/neighbor.h"
+#include "weft/dataplane/bpf/reject.h"
 #include "weft/dataplane/bpf/reverse-path.h"
 #include "weft/dataplane/bpf/router-icmp.h"
 
@@ -71,8 +72,7 @@ CHECKED_ALONE __u32 uplink_error(struct __sk_buff *skb, struct packet *packet, _
 {
     const __u8 nowhere[16] ON_STACK = {};
 
-    if (!packet || packet->slot || !packet->decision.router_port || packet->flags & PACKET_LATER_FRAGMENT ||
-        reason == DROP_firewall_egress || reason == DROP_firewall_ingress) /* Those come when the frame is not as it was any more. */
+    if (!packet || packet->slot || !packet->decision.router_port || packet->flags & PACKET_LATER_FRAGMENT)
         return reason;
     __u32 word = router_error(packet, reason);
     if (!word || !outside_spend(packet->decision.router_port, BUDGET_ERRORS, OUTSIDE_ERROR_RATE))
@@ -215,8 +215,14 @@ CHECKED_ALONE __u32 uplink_routed(struct __sk_buff *skb, struct packet *packet, 
         step = uplink_untag(skb, uplink);
     if (step == STEP_CONTINUE)
         step = route_walk(skb, packet, number);
-    if (step == ROUTE_IS_LOCAL && firewall_sends(skb, packet) != STEP_CONTINUE) /* Behind another router. */
-        return DROP_firewall_egress;
+    if (step == ROUTE_IS_LOCAL) { /* Maybe behind another router. */
+        __u32 refused = firewall_sends(skb, packet);
+        if (refused != STEP_CONTINUE) {
+            packet->decision.router_port = number;
+            packet->decision.hops = 0;
+            return uplink_error(skb, packet, refused, OUTPUT_UPLINK);
+        }
+    }
     if (step == ROUTE_IS_LOCAL && router_is_asked_for_echo(packet)) {
         step = router_echo(skb, packet);
         return step & STEP_DONE && uplink->vlan ? uplink_transmit(skb, uplink) : step;
@@ -227,13 +233,19 @@ CHECKED_ALONE __u32 uplink_routed(struct __sk_buff *skb, struct packet *packet, 
         return uplink_error(skb, packet, step, OUTPUT_UPLINK);
     if (packet->decision.flags & DECISION_FRAGMENT && (packet->decision.output & OUTPUT_KIND_MASK) != OUTPUT_LOCAL)
         return DROP_too_big; /* The agent's pieces would not say that no firewall was asked yet. */
+    reject_note(skb, packet);
     step = route_apply(skb, packet);
     if (step != STEP_CONTINUE)
         return step;
     __u32 output = packet->decision.output;
     packet->flags |= PACKET_FROM_OUTSIDE;
-    if ((output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL)
-        return deliver_local(skb, packet, output & OUTPUT_SLOT_MASK);
+    if ((output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL) {
+        step = deliver_local(skb, packet, output & OUTPUT_SLOT_MASK);
+        if (!reject_is_firewall(step))
+            return step;
+        reject_prepare(skb, packet, step, number, false);
+        return uplink_error(skb, packet, step, OUTPUT_UPLINK);
+    }
     return tunnel_send(skb, packet, output & OUTPUT_SLOT_MASK, packet->vni, TUNNEL_WORD(TUNNEL_UNICAST, TUNNEL_HOPS_OUTSIDE, 0));
 }
 

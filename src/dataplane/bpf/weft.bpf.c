@@ -335,7 +335,11 @@ static __always_inline __u32 underlay_frame(struct __sk_buff *skb, struct packet
         if (outer.hops == TUNNEL_HOPS_OUTSIDE)
             packet->flags |= PACKET_FROM_OUTSIDE;
     }
-    return deliver_local(skb, packet, slot);
+    step = deliver_local(skb, packet, slot);
+    if (step & STEP_DONE || !(packet->flags & PACKET_FROM_OUTSIDE))
+        return step;
+    reject_prepare_relayed(packet, step);
+    return uplink_error(skb, packet, step, OUTPUT_REMOTE | outer.host);
 }
 
 PROGRAM int from_underlay(struct __sk_buff *skb)

@@ -111,7 +111,7 @@ static void write4(struct writer *writer, const struct icmp_error *error)
 
 static void write6(struct writer *writer, const struct icmp_error *error, const struct offender *offender)
 {
-    static const uint8_t codes[] = {[ICMP_NO_ROUTE] = 0, [ICMP_NO_HOST] = 3, [ICMP_NO_PORT] = 4};
+    static const uint8_t codes[] = {[ICMP_NO_ROUTE] = 0, [ICMP_NO_HOST] = 3, [ICMP_NO_PORT] = 4, [ICMP_PROHIBITED] = 1};
     uint16_t type = 2 << 8;
     uint32_t value = 0;
     if (error->kind == ICMP_TIME_EXCEEDED) {
@@ -146,7 +146,7 @@ int icmp_error_reply(const struct icmp_error *error, const void *offending, size
     struct reader packet = reader_of(offending, size);
     const uint8_t *ethernet = reader_take(&packet, 14);
     struct offender offender = {0};
-    if (!ethernet || (error->kind == ICMP_UNREACHABLE && error->code > ICMP_NO_PORT))
+    if (!ethernet || (error->kind == ICMP_UNREACHABLE && error->code > ICMP_NO_PORT && error->code != ICMP_PROHIBITED))
         return -EBADMSG;
     uint16_t type = get_be16(ethernet + 12);
     int result = type == ETHERNET_IPV4   ? parse4(packet, error->kind, &offender)

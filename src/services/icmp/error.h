@@ -3,7 +3,7 @@
  * reverse-path filter it runs.
  *
  * Standards: RFC 792, RFC 1191, 4 (the next MTU), RFC 4443; RFC 1812, 4.3.2 and RFC 4443, 2.4 (how much is quoted, and what is never
- * answered). */
+ * answered), RFC 1812, 5.2.7.1 (what a firewall forbids). */
 #ifndef WEFT_SERVICES_ICMP_ERROR_H
 #define WEFT_SERVICES_ICMP_ERROR_H
 
@@ -13,7 +13,7 @@
 #include "weft/base/address.h"
 
 enum icmp_error_kind { ICMP_TOO_BIG, ICMP_TIME_EXCEEDED, ICMP_UNREACHABLE };
-enum icmp_unreachable { ICMP_NO_ROUTE, ICMP_NO_HOST, ICMP_NO_PROTOCOL, ICMP_NO_PORT }; /* As ICMP's codes. */
+enum icmp_unreachable { ICMP_NO_ROUTE, ICMP_NO_HOST, ICMP_NO_PROTOCOL, ICMP_NO_PORT, ICMP_PROHIBITED = 13 }; /* As ICMP's codes. */
 
 struct icmp_error {
     enum icmp_error_kind kind;

@@ -251,7 +251,7 @@ static void who_is_rejected_hears_of_it(void **state)
     expect_step("rule 00000bad rejects it");
     event = expect_punt(PUNT_UNREACHABLE);
     frame_address("10.0.1.253", second);
-    assert_int_equal(UNREACHABLE_PORT, event->code);
+    assert_int_equal(UNREACHABLE_PROHIBITED, event->code);
     assert_int_equal(1, event->hops); /* The second router says it. */
     assert_memory_equal(second, event->source, 16);
     say(1, "A>R ip6 fd01::1>fd03::1 udp 1>2"); /* The rule is IPv4's. */
@@ -372,6 +372,90 @@ static void untranslated_from_outside(void **state)
         FROM_OUTSIDE(i ? "443>7001 SA" : "443>7000 SA"); /* The answer to what the workload began. */
         expect_port(1, NULL);
     }
+}
+
+/* The agent is asked to tell the sender of 'text' (NULL: of whatever it is), in the name of router port 5, back by 'output'. */
+static void expect_told(const char *text, uint32_t output)
+{
+    const struct punt_event *event = expect_punt(PUNT_UNREACHABLE);
+    uint8_t gateway[16];
+    struct frame frame;
+
+    frame_address(event->frame[12] == 8 ? "203.0.113.10" : "2001:db8:20::10", gateway);
+    assert_int_equal(event->slot, 0);
+    assert_int_equal(event->code, UNREACHABLE_PROHIBITED);
+    assert_int_equal(event->router_port, 5);
+    assert_int_equal(event->hops, 0);
+    assert_int_equal(event->vni, 20);
+    assert_int_equal(event->output, output);
+    assert_memory_equal(event->source, gateway, 16);
+    if (!text)
+        return;
+    frame_parse(text, &frame); /* As it came: who reads the error knows it. */
+    assert_int_equal(event->size, frame.size);
+    assert_memory_equal(event->frame, frame.bytes, frame.size);
+}
+
+static void who_is_outside_hears_of_it(void **state)
+{
+    static const char *const texts[] = {
+        "x>u ip 192.0.2.200>203.0.113.12 tcp 4000>22 S", "x>u ip 192.0.2.200>203.0.113.12 ttl=9 udp 4000>23 +9", "x>u ip 192.0.2.200>203.0.113.12 icmp 8 5 +3"};
+    struct firewall_rule_row reject[] = {rule(FIREWALL_REJECTS, NULL, 0, NULL, 0, 0, 0, 0xbad), rule(FIREWALL_REJECTS, "::", 0, NULL, 0, 0, 0, 0xbad6)};
+
+    fixture_firewall(pipeline, 1, reject, 2);
+    frame_address("2001:db8:20::10", fixture_router_port(pipeline, 5)->ip6);
+    firewall(5, POLICY_EGRESS, 1);
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) { /* To a floating IP: before it was translated, */
+        say(OUTSIDE, texts[i]);
+        expect_drop(DROP_firewall_egress);
+        expect_told(texts[i], OUTPUT_UPLINK);
+    }
+    firewall(5, POLICY_EGRESS, 0);
+    firewall(1, POLICY_INGRESS, 1); /* whichever of the policies it is; */
+    say(OUTSIDE, texts[0]);
+    expect_drop(DROP_firewall_ingress);
+    expect_told(texts[0], OUTPUT_UPLINK);
+    firewall(1, POLICY_INGRESS, DENY_ALL); /* nobody, if it is denied. */
+    say(OUTSIDE, texts[0]);
+    expect_drop(DROP_firewall_ingress);
+    assert_int_equal(0, result.n_outputs);
+    firewall(1, POLICY_INGRESS, 1);
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 20 0 x>02:57:45:46:54:00 ip 192.0.2.200>203.0.113.12 tcp 4000>22 S"); /* Another gateway's. */
+    expect_drop(DROP_firewall_ingress);
+    expect_told(NULL, OUTPUT_REMOTE | 1);
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.12 icmp 3 3 quote ip 203.0.113.12>192.0.2.200 ttl=60 udp 7>53 +9"); /* Errors are not answered. */
+    assert_int_equal(0, result.n_outputs);
+    firewall(1, POLICY_INGRESS, 0);
+    say(OUTSIDE, texts[0]); /* And what is let in after it was turned back is whole. */
+    expect_port(2, "R>B ip 192.0.2.200>10.0.0.2 ttl=63 tcp 4000>22 S");
+}
+
+static void who_is_outside_hears_of_it_untranslated(void **state)
+{
+    static const char from_outside[] = "x>u ip6 2001:db8:99::1>fd01::1 udp 4000>80 +4";
+    struct firewall_rule_row reject[] = {rule(FIREWALL_REJECTS, "::", 0, NULL, 0, 0, 0, 0xbad6)};
+    struct outside_budget *budget = pipeline_lookup(pipeline, "outside_budget", &(uint32_t){5});
+    uint32_t n_told = 0;
+
+    fixture_route(pipeline, 1, "::", 0, 0, 5, "2001:db8:20::1");
+    fixture_neighbor(pipeline, 20, "2001:db8:20::1", "x");
+    fixture_route(pipeline, ROUTER_OUTSIDE | 20, "fd01::", 64, 0, 5, NULL);
+    frame_address("2001:db8:20::10", fixture_router_port(pipeline, 5)->ip6);
+    fixture_firewall(pipeline, 1, reject, 1);
+    firewall(1, POLICY_INGRESS, 1);
+    say(OUTSIDE, from_outside);
+    expect_drop(DROP_firewall_ingress);
+    expect_told(from_outside, OUTPUT_UPLINK);
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 0/15 R>A ip6 2001:db8:99::1>fd01::1 udp 4000>80 +4");
+    expect_drop(DROP_firewall_ingress);
+    expect_told(NULL, OUTPUT_REMOTE | 1);
+    for (unsigned i = 0; i < 2 * OUTSIDE_ERROR_RATE; i++) { /* The router's budget. */
+        say(OUTSIDE, from_outside);
+        expect_drop(DROP_firewall_ingress);
+        n_told += result.n_outputs;
+    }
+    assert_true(n_told > 0 && n_told <= OUTSIDE_ERROR_RATE);
+    assert_int_equal(0, budget->of[BUDGET_ERRORS].tokens);
 }
 
 /* The types of ICMPv6 that security groups let pass on the link are nothing special here, with security groups and without. */
@@ -536,6 +620,8 @@ int main(void)
         CASE(from_outside_to_a_floating_ip),
         CASE(to_the_outside_and_back),
         CASE(untranslated_from_outside),
+        CASE(who_is_outside_hears_of_it),
+        CASE(who_is_outside_hears_of_it_untranslated),
         CASE(discovery_is_no_way_through),
         CASE(what_firewalls_decide_is_logged),
         CASE(what_comes_from_outside_is_logged),

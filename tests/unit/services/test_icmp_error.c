@@ -124,6 +124,7 @@ static void routers_say_what_happened(void **state)
         {ICMP_UNREACHABLE, ICMP_NO_HOST, "\3\1\0\0\0\0\0\0", "\1\3\0\0\0\0\0\0"},
         {ICMP_UNREACHABLE, ICMP_NO_PROTOCOL, "\3\2\0\0\0\0\0\0", "\4\1\0\0\0\0\0\6"},
         {ICMP_UNREACHABLE, ICMP_NO_PORT, "\3\3\0\0\0\0\0\0", "\1\4\0\0\0\0\0\0"},
+        {ICMP_UNREACHABLE, ICMP_PROHIBITED, "\3\15\0\0\0\0\0\0", "\1\1\0\0\0\0\0\0"},
         {ICMP_TOO_BIG, 0, "\3\4\0\0\0\0\x05\x78", "\2\0\0\0\0\0\x05\x78"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
