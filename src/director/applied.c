@@ -148,18 +148,6 @@ size_t places_for_members(size_t at_least)
 
 /* ---- other tables --------------------------------------------------------------------------------------------------------------------- */
 
-static void move_counters(struct applied *applied, struct applied_service *service)
-{
-    HASHMAP_FOREACH(node, &service->servers) {
-        struct applied_server *server = CONTAINER_OF(node, struct applied_server, by_id);
-
-        server->carried = applied_server_total(applied, server);
-        server->before = (struct lb_counters){0};
-    }
-    service->carried = applied_service_total(applied, service);
-    service->before = (struct lb_counters){0};
-}
-
 static void grow(struct ranges *ranges, uint32_t before, uint32_t now)
 {
     ranges_give(ranges, before, now - before);
@@ -181,8 +169,6 @@ int applied_move(struct applied *applied, struct lb_tables *tables)
     result = marks_put(applied->mark_lists, tables);
     if (result < 0)
         return result;
-    HASHMAP_FOREACH(node, &applied->services)
-        move_counters(applied, CONTAINER_OF(node, struct applied_service, by_key));
     grow(&applied->service_numbers, before->n_services, now->n_services);
     grow(&applied->server_numbers, before->n_servers, now->n_servers);
     grow(&applied->blocks, before->n_blocks, now->n_blocks);

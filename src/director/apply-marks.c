@@ -188,6 +188,37 @@ static void put_back(struct applied *applied, const struct marks *failed)
     marks_put(applied->mark_lists, applied->tables);
 }
 
+/* Lists as they are in the tables, of rules that nobody knows any more: the next apply writes its own beside them, and deletes what is not among
+ * those. */
+int marks_restore(struct applied *applied)
+{
+    _cleanup_(marks_freep) struct marks *marks = calloc(1, sizeof(*marks));
+    struct lb_mark_key key, *before = NULL;
+    uint32_t end = 0;
+
+    if (!marks || !(marks->places = calloc(LB_MARK_PLACES, sizeof(*marks->places))))
+        return -ENOMEM;
+    marks->first = RANGE_NONE;
+    while (marks->n_places < LB_MARK_PLACES) {
+        struct marks_place *place = &marks->places[marks->n_places];
+
+        if (lb_next_marks(applied->tables, before, &place->key, &place->list) < 0)
+            break;
+        key = place->key;
+        before = &key;
+        marks->first = MIN(marks->first, place->list.first);
+        end = MAX(end, place->list.first + place->list.n);
+        marks->n_places++;
+    }
+    if (!marks->n_places)
+        return 0;
+    marks->n_positions = end - marks->first;
+    if (!ranges_take_at(&applied->marks, marks->first, marks->n_positions))
+        return -EINVAL;
+    applied->mark_lists = TAKE_PTR(marks);
+    return 0;
+}
+
 int marks_apply(const struct task *task, const struct director_config *config)
 {
     struct applied *applied = task->applied;

@@ -1,6 +1,7 @@
 /* What the files of apply.h share: apply.c (the plan, service by service), applied.c (what is applied, and where it has its places),
  * apply-server.c, apply-service.c (the records of one), apply-rows.c (hash schedulers), apply-order.c (those that go by their servers' order),
- * apply-marks.c (rules that give marks), applied-counters.c. */
+ * apply-marks.c (rules that give marks), applied-counters.c, apply-restore.c (what another process
+ * applied). */
 #ifndef WEFT_DIRECTOR_APPLY_PARTS_H
 #define WEFT_DIRECTOR_APPLY_PARTS_H
 
@@ -45,6 +46,7 @@ size_t places_for_members(size_t n);                           /* How many are t
 
 /* ---- apply-server.c -------------------------------------------------------------------------------------------------------------- */
 
+struct applied_server *server_add(struct applied_service *service, const struct ip_address *address, uint16_t port); /* NULL without memory. */
 int server_apply(const struct task *task, struct applied_service *service, const struct planned_server *planned);
 void server_remove(struct applied *applied, struct applied_service *service, struct applied_server *server); /* No row leads to it any more. */
 
@@ -52,7 +54,7 @@ void server_remove(struct applied *applied, struct applied_service *service, str
 
 bool service_is_hash(const struct virtual_service *service);
 bool service_has_translation(const struct planned_service *planned);
-struct applied_service *service_add(const struct task *task, const struct virtual_service *virtual); /* NULL without memory. */
+struct applied_service *service_add(struct applied *applied, const struct lb_key *key); /* NULL without memory. */
 int service_place(const struct task *task, struct applied_service *service);
 int service_put_keys(struct lb_tables *tables, const struct applied_service *service);
 /* Its record and, the first time, its key. */
@@ -64,7 +66,20 @@ void service_remove(struct applied *applied, struct applied_service *service);
 
 uint32_t rows_for(size_t n_servers);
 uint32_t blocks_for(uint32_t n_rows);
+/* Those that the tables have, with their owners, as if all changes had been now; none if they are not sound.  0 or -ENOMEM. */
+int rows_restore(struct applied *applied, struct applied_service *service, uint64_t now_ms);
 int rows_apply(const struct task *task, struct applied_service *service, const struct planned_service *planned);
+
+/* ---- applied-counters.c ------------------------------------------------------------------------------------------------------------ */
+
+/* What was counted in a place so far is not its new owner's. */
+void count_server_from_now(struct lb_tables *tables, uint32_t number);
+void count_service_from_now(struct lb_tables *tables, uint32_t number);
+
+/* ---- apply-restore.c --------------------------------------------------------------------------------------------------------------- */
+
+/* The server of a position among the members, or NULL: a position that is free, or whose server has left. */
+struct applied_server *applied_member(const struct applied *applied, const struct applied_service *service, uint32_t position);
 
 /* ---- apply-order.c ---------------------------------------------------------------------------------------------------------------- */
 
@@ -76,6 +91,7 @@ int order_apply(const struct task *task, struct applied_service *service, const 
 
 uint32_t marks_positions(const struct director_config *config); /* How many the lists of its rules have. */
 int marks_apply(const struct task *task, const struct director_config *config);
+int marks_restore(struct applied *applied); /* What the tables have.  0 or -errno. */
 int marks_put(const struct marks *marks, struct lb_tables *tables); /* Into other tables; NULL is fine. */
 void marks_free(struct marks *marks);
 

@@ -39,6 +39,7 @@ static int fit_rows(const struct task *task, struct applied_service *service, si
         balance_table_free(service->rows);
         service->rows = NULL;
     }
+    service->sequence = 0;
     return balance_table_new(rows_for(n_servers), ++task->applied->lineage, HISTORY_MS, &service->rows, task->error);
 }
 
@@ -136,20 +137,34 @@ static int write_members(const struct task *task, struct applied_service *servic
             return places_missing(task, "server");
         for (uint32_t i = 0; i < service->n_members; i++) /* Of who leaves, too: its rows have not moved yet. */
             task->applied->tables->members[first + i] = task->applied->tables->members[service->first_member + i];
+        for (uint32_t i = service->n_members; i < wanted; i++)
+            task->applied->tables->members[first + i] = (struct lb_member){.server = LB_NONE};
         places_leave(task->applied, &task->applied->members, service->first_member, service->n_members);
         service->first_member = first;
         service->n_members = wanted;
     }
     for (size_t i = 0; i < planned->n_servers; i++) {
+        struct lb_member *member;
         char id[SERVICE_TEXT_SIZE];
 
         if (!planned->servers[i].is_used)
             continue;
         balance_id(planned->servers[i].server, id);
-        __atomic_store_n(&task->applied->tables->members[service->first_member + balance_table_index(service->rows, id)].server,
-                         applied_find_server(service, planned->servers[i].server)->number, __ATOMIC_RELEASE);
+        member = &task->applied->tables->members[service->first_member + balance_table_index(service->rows, id)];
+        member->weight = planned->servers[i].weight; /* For rows_restore. */
+        __atomic_store_n(&member->server, applied_find_server(service, planned->servers[i].server)->number, __ATOMIC_RELEASE);
     }
     return 0;
+}
+
+/* After no row names them: positions of servers that left. */
+static void clear_members(const struct task *task, struct applied_service *service)
+{
+    struct lb_member *members = &task->applied->tables->members[service->first_member];
+
+    for (uint32_t i = 0; i < service->n_members; i++)
+        if (!balance_table_id(service->rows, (uint16_t)i))
+            __atomic_store_n(&members[i].server, LB_NONE, __ATOMIC_RELEASE);
 }
 
 /* What is referred to first, what refers last: rows in blocks that nobody reads before the service says where they are; rows that are read
@@ -172,5 +187,59 @@ int rows_apply(const struct task *task, struct applied_service *service, const s
         result = service_write(task, service, planned, (uint32_t)n_rows, 0);
     if (result == 0 && n_rows > 0 && !are_new)
         write_rows(task, service, false);
+    if (result == 0 && n_rows > 0)
+        clear_members(task, service);
     return result;
+}
+
+/* ---- taken over ------------------------------------------------------------------------------------------------------------------------ */
+
+struct member_ids {
+    struct balance_restored_server *servers;
+    char (*ids)[SERVICE_TEXT_SIZE];
+    bool *is_member; /* By position. */
+    size_t n;
+};
+
+static void find_members(const struct applied *applied, const struct applied_service *service, uint64_t now_ms, struct member_ids *ret)
+{
+    for (uint32_t position = 0; position < service->n_members; position++) {
+        const struct applied_server *server = applied_member(applied, service, position);
+        struct real_server real = {0};
+
+        if (!server)
+            continue;
+        real.address = server->id.address;
+        real.port = server->id.port;
+        balance_id(&real, ret->ids[ret->n]);
+        ret->servers[ret->n] = (struct balance_restored_server){
+            .id = ret->ids[ret->n], .index = (uint16_t)position, .drain_until_ms = now_ms + HISTORY_MS,
+            .weight = (uint16_t)MIN(applied->tables->members[service->first_member + position].weight, UINT16_MAX)};
+        ret->is_member[position] = true;
+        ret->n++;
+    }
+}
+
+int rows_restore(struct applied *applied, struct applied_service *service, uint64_t now_ms)
+{
+    uint32_t n_rows = service->content.n_rows;
+    _cleanup_(freep) struct balance_row *rows = calloc(n_rows + 1, sizeof(*rows));
+    _cleanup_(freep) struct balance_restored_server *servers = calloc(service->n_members + 1, sizeof(*servers));
+    _cleanup_(freep) char(*ids)[SERVICE_TEXT_SIZE] = calloc(service->n_members + 1, sizeof(*ids));
+    _cleanup_(freep) bool *is_member = calloc(service->n_members + 1, sizeof(*is_member));
+    struct member_ids members = {.servers = servers, .ids = ids, .is_member = is_member};
+    int result;
+
+    if (!rows || !servers || !ids || !is_member)
+        return -ENOMEM;
+    find_members(applied, service, now_ms, &members);
+    for (uint32_t i = 0; i < n_rows; i++) {
+        struct lb_row row = applied->tables->rows[service->first_block + (i >> LB_ROWS_SHIFT)].row[i & (LB_ROWS_BLOCK - 1)];
+        uint16_t previous = row.previous != row.owner && row.previous < service->n_members && is_member[row.previous] ? row.previous : BALANCE_NOBODY;
+
+        rows[i] = (struct balance_row){row.owner, {previous, BALANCE_NOBODY, BALANCE_NOBODY}};
+    }
+    result = balance_table_restore(rows, n_rows, ++applied->lineage, 1, HISTORY_MS, servers, members.n, now_ms, &service->rows, NULL);
+    service->sequence = result == 0;
+    return result == -ENOMEM ? result : 0;
 }

@@ -61,14 +61,14 @@ static struct lb_server content_of(const struct task *task, const struct applied
     return content;
 }
 
-static struct applied_server *add_server(struct applied_service *service, const struct real_server *real)
+struct applied_server *server_add(struct applied_service *service, const struct ip_address *address, uint16_t port)
 {
     struct applied_server *server = calloc(1, sizeof(*server));
 
     if (!server)
         return NULL;
-    server->id.address = real->address;
-    server->id.port = real->port;
+    server->id.address = *address;
+    server->id.port = port;
     server->number = LB_NONE;
     if (hashmap_insert(&service->servers, &server->by_id, &server->id, sizeof(server->id)) < 0) {
         free(server);
@@ -89,7 +89,7 @@ static int place_server(const struct task *task, struct applied_server *server)
     server->incarnation = ++task->applied->generation;
     task->applied->tables->server_load[server->number] = (struct lb_server_load){0};
     /* What another one counted there is not this one's. */
-    lb_read_server(task->applied->tables, server->number, &server->before);
+    count_server_from_now(task->applied->tables, server->number);
     return 0;
 }
 
@@ -100,7 +100,7 @@ int server_apply(const struct task *task, struct applied_service *service, const
     int result;
 
     if (!server)
-        server = add_server(service, planned->server);
+        server = server_add(service, &planned->server->address, planned->server->port);
     if (!server)
         return -ENOMEM;
     server->is_seen = true;

@@ -56,16 +56,16 @@ static void persistence_mask(const struct virtual_service *service, uint8_t ret[
         ret[bit / 8] &= (uint8_t)~(0x80 >> bit % 8);
 }
 
-struct applied_service *service_add(const struct task *task, const struct virtual_service *virtual)
+struct applied_service *service_add(struct applied *applied, const struct lb_key *key)
 {
     struct applied_service *service = calloc(1, sizeof(*service));
 
     if (!service)
         return NULL;
-    service->key = lb_key_of(virtual);
+    service->key = *key;
     service->number = LB_NONE;
     service->first_block = service->first_member = RANGE_NONE;
-    if (hashmap_insert(&task->applied->services, &service->by_key, &service->key, sizeof(service->key)) < 0) {
+    if (hashmap_insert(&applied->services, &service->by_key, &service->key, sizeof(service->key)) < 0) {
         free(service);
         return NULL;
     }
@@ -74,8 +74,6 @@ struct applied_service *service_add(const struct task *task, const struct virtua
 
 int service_place(const struct task *task, struct applied_service *service)
 {
-    struct lb_service_use use;
-
     if (service->number != LB_NONE)
         return 0;
     service->number = ranges_take(&task->applied->service_numbers, 1);
@@ -83,8 +81,7 @@ int service_place(const struct task *task, struct applied_service *service)
         service->number = LB_NONE;
         return places_missing(task, "service");
     }
-    lb_read_service(task->applied->tables, service->number, &use);
-    service->before = use.counters;
+    count_service_from_now(task->applied->tables, service->number);
     return 0;
 }
 

@@ -37,10 +37,11 @@ struct lb_sizes applied_sizes(const struct applied *applied, const struct plan *
 static int apply_service(const struct task *task, const struct planned_service *planned)
 {
     struct applied_service *service = applied_find(task->applied, planned->service);
+    struct lb_key key = lb_key_of(planned->service);
     int result;
 
     if (!service)
-        service = service_add(task, planned->service);
+        service = service_add(task->applied, &key);
     if (!service)
         return -ENOMEM;
     service->is_seen = true;

@@ -20,9 +20,7 @@ struct applied_server {
     struct lb_server content;
     uint32_t weight;
     bool is_seen;
-    struct lb_counters before;  /* What its place in the tables had counted when its count began, */
-    struct lb_counters carried; /* and what it counted in tables before these. */
-    struct lb_counters last, rate; /* Total at the last look, and of each a second (rates.h). */
+    struct lb_counters last, rate; /* Total at the last look, and of each a second. */
 };
 
 struct applied_service {
@@ -35,7 +33,7 @@ struct applied_service {
     struct hashmap servers;
     uint32_t first_block, n_blocks, first_member, n_members; /* Places taken. */
     bool is_seen, has_key;      /* Its key leads to it. */
-    struct lb_counters before, carried, last, rate;
+    struct lb_counters last, rate;
 };
 
 struct applied;
@@ -47,6 +45,11 @@ typedef struct ip_address (*source_of)(const struct ip_address *address, void *c
 struct applied *applied_new(struct lb_tables *tables);
 void applied_free(struct applied *applied); /* The tables stay as they are. */
 DEFINE_CLEANUP(struct applied *, applied_free);
+
+/* 'tables' are as another process left them: what is in them is applied, each service and server in its place, rows with their owners; and the
+ * next apply changes no more than what is to be another.  What is not sound (it ended in the middle of a change) is left out, and made anew.
+ * NULL without memory. */
+struct applied *applied_restore(struct lb_tables *tables, uint64_t now_ms);
 
 /* How large tables must be for the plan, with room to change.  Services that are applied already keep the rows they have, which may be more
  * than they would get now; 'applied' may be NULL. */

@@ -50,6 +50,8 @@ struct director_health {
     struct followed *followed; /* Never NULL. */
     void (*changed)(void *context), *context;
     void (*closed)(void *context), *closed_context;
+    bool (*was_down)(const struct virtual_service *, const struct real_server *, void *context);
+    void *was_down_context;
 };
 
 static const struct real_server *server_of(const struct checked *checked)
@@ -187,17 +189,22 @@ static void format_place(const struct followed *followed, size_t service, size_t
     snprintf(place, PLACE_SIZE, "%s %s %zu", followed->services[service].name, real_server_format(&followed->config->services[service].servers[server], text), number);
 }
 
-static enum health_status initial_status(const struct checked *before, const struct health_check *check)
+static enum health_status initial_status(const struct checked *checked, const struct checked *before, const struct virtual_service *service)
 {
+    const struct director_health *health = checked->health;
+
     if (before)
         return health_watch_status(before->monitor);
-    return check->alpha ? HEALTH_DOWN : HEALTH_UP;
+    if (health->was_down && health->was_down(service, &service->servers[checked->server], health->was_down_context))
+        return HEALTH_DOWN;
+    return checked->check->alpha ? HEALTH_DOWN : HEALTH_UP;
 }
 
-static int start_monitor(struct checked *checked, const struct checked *before, const struct health_target *target, struct error *error)
+static int start_monitor(struct checked *checked, const struct checked *before, const struct virtual_service *service,
+                         const struct health_target *target, struct error *error)
 {
     struct health_watch_options options = {.group = checked->service, .rules = check_rules(checked->check), .target = *target,
-                                             .initial = initial_status(before, checked->check), .context = checked};
+                                             .initial = initial_status(checked, before, service), .context = checked};
     int r = check_question(checked->check, &options.question, error);
 
     if (r < 0)
@@ -235,7 +242,7 @@ static int take_check(struct director_health *health, struct followed *next, siz
         checked->goes_on = before;
         return 0;
     }
-    r = start_monitor(checked, before, &target, error);
+    r = start_monitor(checked, before, virtual, &target, error);
     if (r < 0)
         error_prefix_field(error, "services[%zu].servers[%zu].checks[%zu]", service, server, number);
     return r;
@@ -308,6 +315,7 @@ int director_health_set(struct director_health *health, const struct director_co
         return error_set(error, r, NULL, "%s", r == -ENOMEM ? "out of memory" : strerror(-r));
     judge_all(health, next);
     health->followed = TAKE_PTR(next);
+    health->was_down = NULL;
     free_followed(before);
     return 0;
 }
@@ -334,6 +342,13 @@ int director_health_new(uv_loop_t *loop, void (*changed)(void *context), void *c
     health->followed->config = &nothing;
     *ret = health;
     return 0;
+}
+
+void director_health_recall(struct director_health *health, bool (*was_down)(const struct virtual_service *, const struct real_server *, void *context),
+                            void *context)
+{
+    health->was_down = was_down;
+    health->was_down_context = context;
 }
 
 static void set_closed(void *context)

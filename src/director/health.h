@@ -17,6 +17,11 @@ struct director_health;
 /* 'changed' is called from the loop when what director_health_service says is another now.  0 or -ENOMEM. */
 int director_health_new(uv_loop_t *loop, void (*changed)(void *context), void *context, struct director_health **ret);
 
+/* For the first configuration: was a server known to be down before this process, so that its checks begin as failed and not as passed?
+ * Asked within director_health_set. */
+void director_health_recall(struct director_health *health, bool (*was_down)(const struct virtual_service *, const struct real_server *, void *context),
+                            void *context);
+
 /* Ends all probes; 'closed' (may be NULL) is called from the loop when it is gone. */
 void director_health_close(struct director_health *health, void (*closed)(void *context), void *context);
 

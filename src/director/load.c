@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "director.skel.h" /* Generated. */
 #include "weft/base/util.h"
+#include "weft/director/pins.h"
 
 /* What libbpf says is kept for the error of a failed load, and otherwise not shown: it also warns of the ordinary. */
 static char libbpf_said[4096];
@@ -44,29 +44,52 @@ static int map_memory(struct bpf_map *map, void *ret_memory, struct error *error
     return 0;
 }
 
+/* What grows with the configuration.  All other maps are the same ones whatever the sizes are. */
+static const struct {
+    const char *name;
+    size_t size;     /* Where in lb_sizes. */
+    uint32_t factor;
+} sized_maps[] = {
+    {"keys", offsetof(struct lb_sizes, n_services), 2},
+    {"services", offsetof(struct lb_sizes, n_services), 1},
+    {"service_use", offsetof(struct lb_sizes, n_services), 1},
+    {"service_load", offsetof(struct lb_sizes, n_services), 1},
+    {"service_before", offsetof(struct lb_sizes, n_services), 1},
+    {"rows", offsetof(struct lb_sizes, n_blocks), 1},
+    {"mark_rules", offsetof(struct lb_sizes, n_marks), 1},
+    {"members", offsetof(struct lb_sizes, n_members), 1},
+    {"servers", offsetof(struct lb_sizes, n_servers), 1},
+    {"server_use", offsetof(struct lb_sizes, n_servers), 1},
+    {"server_load", offsetof(struct lb_sizes, n_servers), 1},
+    {"server_before", offsetof(struct lb_sizes, n_servers), 1},
+};
+
+static uint32_t size_of(const struct lb_sizes *sizes, size_t i)
+{
+    uint32_t size;
+
+    memcpy(&size, (const char *)sizes + sized_maps[i].size, sizeof(size));
+    return size * sized_maps[i].factor;
+}
+
 static int set_sizes(struct director_bpf *skeleton, const struct lb_sizes *sizes)
 {
-    int result = bpf_map__set_max_entries(skeleton->maps.keys, 2 * sizes->n_services);
+    int result = 0;
 
-    if (!result)
-        result = bpf_map__set_max_entries(skeleton->maps.services, sizes->n_services);
-    if (!result)
-        result = bpf_map__set_max_entries(skeleton->maps.service_use, sizes->n_services);
-    if (!result)
-        result = bpf_map__set_max_entries(skeleton->maps.service_load, sizes->n_services);
-    if (!result)
-        result = bpf_map__set_max_entries(skeleton->maps.rows, sizes->n_blocks);
-    if (!result)
-        result = bpf_map__set_max_entries(skeleton->maps.mark_rules, sizes->n_marks);
-    if (!result)
-        result = bpf_map__set_max_entries(skeleton->maps.members, sizes->n_members);
-    if (!result)
-        result = bpf_map__set_max_entries(skeleton->maps.servers, sizes->n_servers);
-    if (!result)
-        result = bpf_map__set_max_entries(skeleton->maps.server_use, sizes->n_servers);
-    if (!result)
-        result = bpf_map__set_max_entries(skeleton->maps.server_load, sizes->n_servers);
+    for (size_t i = 0; i < ARRAY_SIZE(sized_maps) && result == 0; i++) {
+        struct bpf_map *map = bpf_object__find_map_by_name(skeleton->obj, sized_maps[i].name);
+
+        result = map ? bpf_map__set_max_entries(map, size_of(sizes, i)) : -ENOENT;
+    }
     return result;
+}
+
+static bool is_sized(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(sized_maps); i++)
+        if (streq(name, sized_maps[i].name))
+            return true;
+    return false;
 }
 
 static int map_all(struct lb_tables *tables, struct error *error)
@@ -87,24 +110,47 @@ static int map_all(struct lb_tables *tables, struct error *error)
     if (!result)
         result = map_memory(skeleton->maps.service_load, &tables->service_load, error);
     if (!result)
+        result = map_memory(skeleton->maps.server_before, &tables->server_before, error);
+    if (!result)
+        result = map_memory(skeleton->maps.service_before, &tables->service_before, error);
+    if (!result)
         result = map_memory(skeleton->maps.settings, &tables->settings, error);
     if (!result)
         result = map_memory(skeleton->maps.conn_slots, &tables->conn_slots, error);
     return result;
 }
 
-static int reuse_connections(struct director_bpf *skeleton, const struct lb_tables *before)
+static int reuse_unsized(struct director_bpf *skeleton, const struct lb_tables *before)
 {
-    int result = bpf_map__reuse_fd(skeleton->maps.connections, before->connections_fd);
+    struct bpf_map *map;
+    int result = 0;
 
-    if (!result)
-        result = bpf_map__reuse_fd(skeleton->maps.conn_slots, before->conn_slots_fd);
-    return result ? result : bpf_map__reuse_fd(skeleton->maps.sweeper, before->sweeper_fd);
+    bpf_object__for_each_map(map, skeleton->obj) {
+        const char *name = bpf_map__name(map);
+
+        if (result == 0 && !strchr(name, '.') && !is_sized(name))
+            result = bpf_map__reuse_fd(map, bpf_map__fd(bpf_object__find_map_by_name(before->skeleton->obj, name)));
+    }
+    return result;
 }
 
-static void copy_all(struct lb_tables *tables, const struct lb_tables *before)
+/* What each CPU counted, which is added up anew from here on: packets that the program before still counts are not in it. */
+static int copy_use(int to_fd, int from_fd, uint32_t n, size_t value_size, int n_cpus)
+{
+    _cleanup_(freep) void *values = calloc((size_t)n_cpus, (value_size + 7) / 8 * 8);
+
+    if (!values)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < n; i++)
+        if (bpf_map_lookup_elem(from_fd, &i, values) < 0 || bpf_map_update_elem(to_fd, &i, values, BPF_ANY) < 0)
+            return -errno;
+    return 0;
+}
+
+static int copy_all(struct lb_tables *tables, const struct lb_tables *before)
 {
     const struct lb_sizes *sizes = &before->sizes;
+    int result;
 
     memcpy(tables->services, before->services, sizes->n_services * sizeof(*tables->services));
     memcpy(tables->rows, before->rows, sizes->n_blocks * sizeof(*tables->rows));
@@ -113,49 +159,106 @@ static void copy_all(struct lb_tables *tables, const struct lb_tables *before)
     memcpy(tables->servers, before->servers, sizes->n_servers * sizeof(*tables->servers));
     memcpy(tables->server_load, before->server_load, sizes->n_servers * sizeof(*tables->server_load));
     memcpy(tables->service_load, before->service_load, sizes->n_services * sizeof(*tables->service_load));
-    *tables->settings = *before->settings;
+    memcpy(tables->server_before, before->server_before, sizes->n_servers * sizeof(*tables->server_before));
+    memcpy(tables->service_before, before->service_before, sizes->n_services * sizeof(*tables->service_before));
+    result = copy_use(tables->service_use_fd, before->service_use_fd, sizes->n_services, sizeof(struct lb_service_use), tables->n_cpus);
+    return result < 0 ? result : copy_use(tables->server_use_fd, before->server_use_fd, sizes->n_servers, sizeof(struct lb_server_use), tables->n_cpus);
 }
 
-int lb_tables_open(const struct lb_sizes *sizes, const struct lb_tables *before, struct lb_tables **ret_tables, struct error *error)
+/* NULL with '*ret_result' and '*error'. */
+static struct lb_tables *open_program(int *ret_result, struct error *error)
 {
-    _cleanup_(lb_tables_closep) struct lb_tables *tables = calloc(1, sizeof(*tables));
-    int result;
+    struct lb_tables *tables = calloc(1, sizeof(*tables));
 
-    if (!tables)
-        return error_set(error, -ENOMEM, NULL, "out of memory");
-    tables->sizes = *sizes;
+    if (!tables) {
+        *ret_result = error_set(error, -ENOMEM, NULL, "out of memory");
+        return NULL;
+    }
     libbpf_set_print(keep_message);
     libbpf_said[0] = 0;
     tables->skeleton = director_bpf__open();
-    if (!tables->skeleton)
-        return error_set(error, -errno, NULL, "cannot open the director's program: %s", strerror(errno));
-    result = set_sizes(tables->skeleton, sizes);
-    if (!result && before)
-        result = reuse_connections(tables->skeleton, before);
-    if (!result)
-        result = director_bpf__load(tables->skeleton);
+    if (!tables->skeleton) {
+        *ret_result = error_set(error, -errno, NULL, "cannot open the director's program: %s", strerror(errno));
+        free(tables);
+        return NULL;
+    }
+    return tables;
+}
+
+/* Once it is known which maps it uses. */
+static int load_program(struct lb_tables *tables, struct error *error)
+{
+    struct director_bpf *skeleton = tables->skeleton;
+    int result = director_bpf__load(skeleton);
+
     if (result < 0)
         return error_set(error, result, NULL, "cannot load the director's program: %s: %s", strerror(-result), libbpf_said);
     result = map_all(tables, error);
     if (result < 0)
         return result;
-    tables->keys_fd = bpf_map__fd(tables->skeleton->maps.keys);
-    tables->mark_places_fd = bpf_map__fd(tables->skeleton->maps.mark_places);
-    tables->unresolved_fd = bpf_map__fd(tables->skeleton->maps.unresolved);
-    tables->interfaces_fd = bpf_map__fd(tables->skeleton->maps.interfaces);
-    tables->server_use_fd = bpf_map__fd(tables->skeleton->maps.server_use);
-    tables->service_use_fd = bpf_map__fd(tables->skeleton->maps.service_use);
-    tables->drops_fd = bpf_map__fd(tables->skeleton->maps.drops);
-    tables->program_fd = bpf_program__fd(tables->skeleton->progs.director);
+    tables->keys_fd = bpf_map__fd(skeleton->maps.keys);
+    tables->mark_places_fd = bpf_map__fd(skeleton->maps.mark_places);
+    tables->unresolved_fd = bpf_map__fd(skeleton->maps.unresolved);
+    tables->interfaces_fd = bpf_map__fd(skeleton->maps.interfaces);
+    tables->server_use_fd = bpf_map__fd(skeleton->maps.server_use);
+    tables->service_use_fd = bpf_map__fd(skeleton->maps.service_use);
+    tables->drops_fd = bpf_map__fd(skeleton->maps.drops);
+    tables->connections_fd = bpf_map__fd(skeleton->maps.connections);
+    tables->conn_slots_fd = bpf_map__fd(skeleton->maps.conn_slots);
+    tables->sweeper_fd = bpf_map__fd(skeleton->maps.sweeper);
+    tables->program_fd = bpf_program__fd(skeleton->progs.director);
+    tables->sizes = (struct lb_sizes){
+        .n_services = bpf_map__max_entries(skeleton->maps.services),
+        .n_servers = bpf_map__max_entries(skeleton->maps.servers),
+        .n_blocks = bpf_map__max_entries(skeleton->maps.rows),
+        .n_members = bpf_map__max_entries(skeleton->maps.members),
+        .n_marks = bpf_map__max_entries(skeleton->maps.mark_rules),
+    };
     tables->n_cpus = libbpf_num_possible_cpus();
-    if (tables->n_cpus < 0)
-        return error_set(error, tables->n_cpus, NULL, "cannot count the CPUs: %s", strerror(-tables->n_cpus));
-    tables->connections_fd = bpf_map__fd(tables->skeleton->maps.connections);
-    tables->conn_slots_fd = bpf_map__fd(tables->skeleton->maps.conn_slots);
-    tables->sweeper_fd = bpf_map__fd(tables->skeleton->maps.sweeper);
+    return tables->n_cpus < 0 ? error_set(error, tables->n_cpus, NULL, "cannot count the CPUs: %s", strerror(-tables->n_cpus)) : 0;
+}
+
+int lb_tables_open(const struct lb_sizes *sizes, const struct lb_tables *before, struct lb_tables **ret_tables, struct error *error)
+{
+    int result = 0;
+    _cleanup_(lb_tables_closep) struct lb_tables *tables = open_program(&result, error);
+
+    if (!tables)
+        return result;
+    result = set_sizes(tables->skeleton, sizes);
+    if (!result && before)
+        result = reuse_unsized(tables->skeleton, before);
+    if (result < 0)
+        return error_set(error, result, NULL, "cannot set up the director's tables: %s", strerror(-result));
+    result = load_program(tables, error);
+    if (result < 0)
+        return result;
     tables->settings->icmp_rate = LB_ICMP_RATE;
-    if (before)
-        copy_all(tables, before);
+    result = before ? copy_all(tables, before) : 0;
+    if (result < 0)
+        return error_set(error, result, NULL, "cannot copy the director's tables: %s", strerror(-result));
+    *ret_tables = TAKE_PTR(tables);
+    return 0;
+}
+
+int lb_tables_find(struct lb_tables **ret_tables, struct error *error)
+{
+    _cleanup_(lb_tables_closep) struct lb_tables *tables = NULL;
+    char path[PINS_PATH_SIZE];
+    int result = pins_newest(path);
+
+    if (result < 0)
+        return error_set(error, result, NULL, "there are no tables of a director before");
+    tables = open_program(&result, error);
+    if (!tables)
+        return result;
+    result = pins_reuse(tables->skeleton->obj, path);
+    if (result < 0)
+        return error_set(error, result, NULL, "cannot take over the tables in '%s': %s", path,
+                         result == -ESTALE ? "another release made them" : strerror(-result));
+    result = load_program(tables, error);
+    if (result < 0)
+        return result;
     *ret_tables = TAKE_PTR(tables);
     return 0;
 }
@@ -181,6 +284,8 @@ void lb_tables_close(struct lb_tables *tables)
         unmap(tables->servers, skeleton->maps.servers);
         unmap(tables->server_load, skeleton->maps.server_load);
         unmap(tables->service_load, skeleton->maps.service_load);
+        unmap(tables->server_before, skeleton->maps.server_before);
+        unmap(tables->service_before, skeleton->maps.service_before);
         unmap(tables->settings, skeleton->maps.settings);
         unmap(tables->conn_slots, skeleton->maps.conn_slots);
         director_bpf__destroy(skeleton);
@@ -188,31 +293,30 @@ void lb_tables_close(struct lb_tables *tables)
     free(tables);
 }
 
-/* ---- holding ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- outliving the process ----------------------------------------------------------------------------------------------------------- */
 
-static void hold_path(char path[128])
+/* The timer runs the program that started it, with that one's tables, until another one gives it its own. */
+static int take_timer(const struct lb_tables *tables)
 {
-    struct stat status = {0};
+    uint8_t frame[64] = {0};
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame), .repeat = 1);
+    int result = bpf_prog_test_run_opts(bpf_program__fd(tables->skeleton->progs.take_sweeper), &run);
 
-    stat("/proc/self/ns/net", &status);
-    snprintf(path, 128, "/sys/fs/bpf/weft-director-%llu", (unsigned long long)status.st_ino);
+    return result < 0 ? -errno : 0;
 }
 
-int lb_hold(const struct lb_tables *tables)
+int lb_keep(const struct lb_tables *tables, struct error *error)
 {
-    char path[128];
+    int result = take_timer(tables);
 
-    hold_path(path);
-    unlink(path);
-    return bpf_obj_pin(tables->sweeper_fd, path);
+    if (result < 0)
+        return error_set(error, result, NULL, "the timer of connections stays with the program before: %s", strerror(-result));
+    return pins_keep(tables->skeleton->obj, tables->program_fd, error);
 }
 
 void lb_release(void)
 {
-    char path[128];
-
-    hold_path(path);
-    unlink(path);
+    pins_remove();
 }
 
 /* ---- writing ------------------------------------------------------------------------------------------------------------------ */
@@ -260,6 +364,13 @@ int lb_delete_key(struct lb_tables *tables, const struct lb_key *key)
 int lb_put_marks(struct lb_tables *tables, const struct lb_mark_key *key, struct lb_mark_list list)
 {
     return bpf_map_update_elem(tables->mark_places_fd, key, &list, BPF_ANY);
+}
+
+int lb_next_marks(const struct lb_tables *tables, const struct lb_mark_key *before, struct lb_mark_key *ret, struct lb_mark_list *ret_list)
+{
+    if (bpf_map_get_next_key(tables->mark_places_fd, before, ret) < 0)
+        return -errno;
+    return bpf_map_lookup_elem(tables->mark_places_fd, ret, ret_list) < 0 ? -errno : 0;
 }
 
 int lb_delete_marks(struct lb_tables *tables, const struct lb_mark_key *key)

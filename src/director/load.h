@@ -1,7 +1,7 @@
 /* The director's program and tables in the kernel: loading, and access from user space.
  *
- * Needs CAP_BPF and CAP_NET_ADMIN.  Tables belong to the process that made them and to the program where it is attached: it goes on with
- * them when the process is gone.  Not thread-safe. */
+ * Needs CAP_BPF and CAP_NET_ADMIN.  The program goes on where it is attached when the process is gone, and the next process finds
+ * its tables.  Not thread-safe. */
 #ifndef WEFT_DIRECTOR_LOAD_H
 #define WEFT_DIRECTOR_LOAD_H
 
@@ -27,6 +27,7 @@ struct lb_tables {
     struct lb_server_record *servers;
     struct lb_server_load *server_load;
     struct lb_service_load *service_load;
+    struct lb_counters *service_before, *server_before;
     struct lb_settings *settings;
     struct lb_slot *conn_slots;         /* LB_SLOTS of them. */
     int keys_fd, mark_places_fd, interfaces_fd, unresolved_fd, server_use_fd, service_use_fd, drops_fd, connections_fd, conn_slots_fd, sweeper_fd;
@@ -35,15 +36,19 @@ struct lb_tables {
     struct director_bpf *skeleton;
 };
 
-/* Loads the program with tables of those sizes, all empty; or with 'before', whose sizes are not larger, with all that is in those, keys, lists of
- * marks and per-CPU counters excepted, and with the same connections.  0; or -errno with '*error', which quotes the verifier. */
+/* Loads the program with tables of those sizes, all empty; or with 'before', whose sizes are not larger, with all that is in those, keys
+ * excepted, and with the same connections and lists of marks.  0; or -errno with '*error', which quotes the verifier. */
 int lb_tables_open(const struct lb_sizes *sizes, const struct lb_tables *before, struct lb_tables **ret_tables, struct error *error);
+
+/* Loads the program with the tables that an earlier process kept in this network namespace, as they are.  0; -ENOENT: there are none;
+ * -ESTALE: another release made them, in another layout; or -errno; all with '*error'. */
+int lb_tables_find(struct lb_tables **ret_tables, struct error *error);
 void lb_tables_close(struct lb_tables *tables);
 DEFINE_CLEANUP(struct lb_tables *, lb_tables_close);
 
-/* Connections end by a timer, which rests when no program of user space holds its table: this holds it, by a name under /sys/fs/bpf that is
- * this network namespace's, until lb_release.  0 or -errno. */
-int lb_hold(const struct lb_tables *tables);
+/* From now on a later process finds these, in the place of those before, until lb_release; and connections end by this program.  A timer
+ * ends them, which would rest if no program of user space held its table: the names do that, too (pins.h).  0 or -errno with '*error'. */
+int lb_keep(const struct lb_tables *tables, struct error *error);
 void lb_release(void);
 
 /* A record becomes 'content', with the content before in force until the last store.  The same record is not written again for
@@ -60,6 +65,8 @@ int lb_put_address(struct lb_tables *tables, const struct lb_key *key);
 int lb_delete_address(struct lb_tables *tables, const struct lb_key *key);
 /* That the rules for a prefix are that list. */
 int lb_put_marks(struct lb_tables *tables, const struct lb_mark_key *key, struct lb_mark_list list);
+/* The list behind that of 'before', or the first one (NULL).  0, -ENOENT, or -errno. */
+int lb_next_marks(const struct lb_tables *tables, const struct lb_mark_key *before, struct lb_mark_key *ret, struct lb_mark_list *ret_list);
 int lb_delete_marks(struct lb_tables *tables, const struct lb_mark_key *key);
 int lb_put_interface(struct lb_tables *tables, uint32_t ifindex, const uint8_t mac[6]);
 

@@ -59,6 +59,50 @@ static size_t find_after(const struct ranges *ranges, uint32_t first)
     return low;
 }
 
+static bool insert_at(struct ranges *ranges, size_t at, struct range range)
+{
+    if (ranges->n_free == ranges->n_room) {
+        struct range *larger = reallocarray(ranges->free, ranges->n_room * 2, sizeof(*larger));
+
+        if (!larger)
+            return false;
+        ranges->free = larger;
+        ranges->n_room *= 2;
+    }
+    memmove(&ranges->free[at + 1], &ranges->free[at], (ranges->n_free - at) * sizeof(*ranges->free));
+    ranges->free[at] = range;
+    ranges->n_free++;
+    return true;
+}
+
+bool ranges_take_at(struct ranges *ranges, uint32_t first, uint32_t n)
+{
+    size_t at = find_after(ranges, first);
+    struct range *range, found;
+
+    if (at == ranges->n_free || ranges->free[at].first != first) {
+        if (!at)
+            return false;
+        at--;
+    }
+    range = &ranges->free[at];
+    found = *range;
+    if (!n || first < found.first || first - found.first > found.n || n > found.n - (first - found.first))
+        return false;
+    if (first + n < found.first + found.n && first > found.first) {
+        if (!insert_at(ranges, at + 1, (struct range){first + n, found.first + found.n - first - n}))
+            return false;
+        ranges->free[at].n = first - found.first;
+        return true;
+    }
+    if (first == found.first)
+        range->first += n;
+    range->n -= n;
+    if (!range->n)
+        remove_at(ranges, at);
+    return true;
+}
+
 void ranges_give(struct ranges *ranges, uint32_t first, uint32_t n)
 {
     size_t at = find_after(ranges, first);
@@ -79,15 +123,5 @@ void ranges_give(struct ranges *ranges, uint32_t first, uint32_t n)
         after->n += n;
         return;
     }
-    if (ranges->n_free == ranges->n_room) {
-        struct range *larger = reallocarray(ranges->free, ranges->n_room * 2, sizeof(*larger));
-
-        if (!larger)
-            return;
-        ranges->free = larger;
-        ranges->n_room *= 2;
-    }
-    memmove(&ranges->free[at + 1], &ranges->free[at], (ranges->n_free - at) * sizeof(*ranges->free));
-    ranges->free[at] = (struct range){first, n};
-    ranges->n_free++;
+    insert_at(ranges, at, (struct range){first, n});
 }

@@ -2,6 +2,7 @@
 #ifndef WEFT_DIRECTOR_RANGES_H
 #define WEFT_DIRECTOR_RANGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,9 @@ void ranges_clear(struct ranges *ranges);
 
 /* The first stretch of 'n' (1 or more) that is free, taken; RANGE_NONE: there is none. */
 uint32_t ranges_take(struct ranges *ranges, uint32_t n);
+
+/* Takes that stretch.  False: it is not free as a whole; or there was no memory. */
+bool ranges_take_at(struct ranges *ranges, uint32_t first, uint32_t n);
 
 /* Gives back what was taken.  Without memory to remember it, it is lost; nothing else happens. */
 void ranges_give(struct ranges *ranges, uint32_t first, uint32_t n);

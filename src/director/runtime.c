@@ -29,6 +29,14 @@ static struct ip_address source_for(const struct ip_address *address, void *cont
     return reach_source(address);
 }
 
+static void keep_tables(const struct lb_tables *tables)
+{
+    struct error error = {0};
+
+    if (lb_keep(tables, &error) < 0)
+        log_warning("%s: without the agent connections do not end, and its next start begins with empty tables", error.message);
+}
+
 /* Larger tables, and the program that uses them, in the place of those that have become too small.  Interfaces still have the program
  * before, whose tables stay as they are until they get the new one. */
 static int make_tables(struct director *director, const struct plan *plan, struct error *error)
@@ -59,9 +67,38 @@ static int make_tables(struct director *director, const struct plan *plan, struc
         log_info("larger tables: room for %u services and %u servers", sizes.n_services, sizes.n_servers);
     director->tables = tables;
     lb_tables_close(before);
-    if (lb_hold(tables) < 0)
-        log_warning("cannot hold the table of connections in /sys/fs/bpf: without the agent they do not end");
+    keep_tables(tables);
     return 0;
+}
+
+/* The process before had taken it out, or its weight away. */
+static bool was_down(const struct virtual_service *virtual, const struct real_server *real, void *context)
+{
+    const struct director *director = context;
+    const struct applied_service *service = applied_find(director->applied, virtual);
+    const struct applied_server *server = service ? applied_find_server(service, real) : NULL;
+
+    return service && (!server || (real->weight && !server->weight));
+}
+
+/* Those of the process before, which interfaces use: what it did goes on. */
+static void find_tables(struct director *director)
+{
+    struct error error = {0};
+    int result = lb_tables_find(&director->tables, &error);
+
+    if (result == 0 && !(director->applied = applied_restore(director->tables, clock_monotonic_ms()))) {
+        lb_tables_close(director->tables);
+        director->tables = NULL;
+        result = error_set(&error, -ENOMEM, NULL, "cannot take over the tables: out of memory");
+    }
+    if (result < 0 && result != -ENOENT)
+        log_warning("%s; they are made anew, connections may break", error.message);
+    if (result < 0)
+        return;
+    log_info("the tables are taken over: %u connections", lb_read_connections(director->tables));
+    director_health_recall(director->health, was_down, director);
+    keep_tables(director->tables);
 }
 
 static int fill_tables(struct director *director, const struct plan *plan, struct error *error)
@@ -377,6 +414,7 @@ int director_run(const struct director_options *options, struct error *error)
     if (result == 0)
         result = serve_new(director, options->socket_path, &director->serve, error);
     if (result == 0) {
+        find_tables(director);
         director->file_changed = true;
         reload(&director->reload_timer);
         if (director->config)

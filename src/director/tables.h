@@ -16,6 +16,8 @@
  *   service_use   per-CPU array service -> struct lb_service_use               number of services
  *   server_load   array, mmap   server -> struct lb_server_load                number of servers
  *   service_load  array, mmap   service -> struct lb_service_load              number of services
+ *   server_before array, mmap   server -> struct lb_counters                   number of servers: user space's own, what a place had counted
+ *   service_before array, mmap  service -> struct lb_counters                  number of services    when its count began
  *   connections   hash          struct lb_conn_key -> struct lb_conn           LB_SLOTS
  *   conn_slots    array         index -> struct lb_slot                        LB_SLOTS
  *   sweeper       array         0 -> struct lb_sweeper                         1
@@ -40,6 +42,9 @@
 #include <linux/types.h>
 #endif
 
+/* Another number when what is in a table means something else although it is laid out alike: then the tables of an earlier release are not
+ * taken over. */
+#define LB_LAYOUT 1
 #define LB_GRACE_MS 10
 #define LB_FRAGMENTS 16384
 #define LB_NONE 0xffffffffu

@@ -261,6 +261,86 @@ def test_traffic_goes_on_without_the_agent(lab):
     traffic(lab)
 
 
+def test_a_restart_loses_nothing(lab):
+    """Killed and started again, with changes before, meanwhile and after: connections stay where they are, by rows, by entries, by translation;
+    a server that was out stays out until its check passes; counters go on."""
+    ways = [dict(version=4, port=80), dict(version=6, port=80), dict(version=4, port=8001)]
+
+    def three(servers):
+        return [service(servers), service([dict(real, **IPIP) for real in servers], 6, scheduler="wrr", scheduler_flags=[]),
+                service([dict(real, forwarding="nat") for real in servers], port=8001, scheduler="rr", scheduler_flags=[])]
+
+    def restart():
+        lab.agent.stop(signal.SIGKILL)
+        lab.start()
+        lab.wait_for_text("the tables are taken over")
+    for name in SERVERS:
+        lab.namespaces[name].ip("route", "add", address(100), "via", address(2))
+    try:
+        set_services(lab, three([server(12)]))  # So that the rows are not those of a new table.
+        set_services(lab, three(both(4)))
+        for way in ways:
+            wait_for(lambda: lab.answers(**way), f"an answer of {way}; the director dropped {lab.ask('director-drops')}")
+        with contextlib.ExitStack() as stack:
+            connections = [stack.enter_context(lab.connection(**way)) for way in ways for _ in range(16)]
+            names = [request(connection)[0] for connection in connections]
+            assert set(names[:16]) == set(names[16:32]) == set(names[32:]) == set(SERVERS)
+            before = lab.ask()
+            for _ in range(2):
+                restart()
+                assert [request(connection)[0] for connection in connections] == names
+            after = lab.ask()
+            assert after["connections"] >= 32
+            assert [one["total"][0] for one in after["services"]] == [one["total"][0] for one in before["services"]]
+            assert all(b["total"][1] > a["total"][1] for a, b in zip(before["services"], after["services"]))
+            # The file changes while nobody reads it.
+            lab.agent.stop(signal.SIGKILL)
+            lab.write(three([server(12)]))
+            lab.start()
+            wait_for(lambda: [len(one["servers"]) for one in lab.ask()["services"]] == [1, 1, 1], "the director to have read the file")
+            for connection, name in zip(connections, names):
+                if name == "s2":
+                    assert request(connection)[0] == "s2"
+            set_services(lab, three(both(4)))
+            for connection, name in zip(connections, names):
+                if name == "s2":
+                    assert request(connection)[0] == "s2"
+        checks = [{"type": "tcp", "port": 9, "interval_ms": 50, "retry_delay_ms": 10, "timeout_ms": 60000}]
+        set_services(lab, [service([server(11, checks=checks), server(12)])])
+        wait_for(lambda: not lab.ask()["services"][0]["servers"][0]["used"], f"the first server to be out; the director said:\n{lab.agent.text()}")
+        lab.agent.stop(signal.SIGKILL)
+        lab.write([service([server(11, checks=[dict(checks[0], interval_ms=3_600_000)]), server(12)])])
+        lab.start()
+        assert [real["used"] for real in lab.ask()["services"][0]["servers"]] == [False, True]
+        assert {lab.get()[0] for _ in range(10)} == {"s2"}
+    finally:
+        for name in SERVERS:
+            lab.namespaces[name].ip("route", "del", address(100), "via", address(2))
+
+
+def test_more_than_the_tables_hold_goes_into_larger_ones(lab):
+    """And what is in those that become too small goes on, also when the process ends right after."""
+    def many(n):
+        return [service(both(4), scheduler="rr", scheduler_flags=[])] + [
+            service([server(11, port=9000 + i)], port=9000 + i, scheduler="wlc", scheduler_flags=[]) for i in range(n)]
+    set_services(lab, many(0))
+    wait_for(lab.answers, "an answer")
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(lab.connection()) for _ in range(8)]
+        names = [request(connection)[0] for connection in connections]
+        before = lab.ask()["services"][0]["total"]
+        set_services(lab, many(400))
+        lab.wait_for_text("larger tables")
+        assert [request(connection)[0] for connection in connections] == names
+        assert lab.ask()["services"][0]["total"][0] == before[0]
+        lab.agent.stop(signal.SIGKILL)
+        lab.start()
+        assert [request(connection)[0] for connection in connections] == names
+    with pytest.raises(ConnectionRefusedError):  # Nobody listens there; the server says so.
+        lab.get(port=9399)
+    assert lab.ask()["services"][-1]["servers"][0]["total"][0] == 1
+
+
 def test_a_service_without_servers_refuses(lab):
     set_services(lab, [service([server(11, weight=0)])])
     with pytest.raises(ConnectionRefusedError):  # By ICMP: port unreachable.

@@ -213,3 +213,18 @@ PROGRAM int director(struct xdp_md *ctx)
     count_drop(step);
     return XDP_DROP;
 }
+
+#ifdef __bpf__
+/* Run once by user space: connections end by this program and its tables from now on, not by those of the program that began the timer. */
+PROGRAM int take_sweeper(struct xdp_md *ctx)
+{
+    __u32 zero = 0;
+    struct sweeper_record *record = map_lookup(sweeper, &zero);
+
+    if (!record || !record->is_running)
+        return XDP_PASS;
+    if (sweep_timer_set_callback(record, sweep) || sweep_timer_start(record, SWEEP_TICK_NS))
+        record->is_running = 0; /* The next connection begins it. */
+    return XDP_PASS;
+}
+#endif

@@ -86,6 +86,8 @@ TABLE_ARRAY(members, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_member);
 TABLE_ARRAY(servers, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_server_record);
 TABLE_ARRAY(server_load, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_server_load);
 TABLE_ARRAY(service_load, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_service_load);
+TABLE_ARRAY(server_before, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_counters);
+TABLE_ARRAY(service_before, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_counters);
 TABLE_ARRAY(settings, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_settings);
 TABLE_ARRAY(server_use, BPF_MAP_TYPE_PERCPU_ARRAY, 0, struct lb_server_use);
 TABLE_ARRAY(service_use, BPF_MAP_TYPE_PERCPU_ARRAY, 0, struct lb_service_use);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -21,6 +22,7 @@ static struct lb_server_record servers[ROOM];
 static struct lb_rows rows[ROOM];
 static struct lb_member members[ROOM];
 static struct lb_server_load loads[ROOM];
+static struct lb_counters counters_before[2][ROOM];
 static struct lb_settings settings;
 static unsigned n_keys;
 static int key_error;
@@ -89,6 +91,21 @@ int lb_put_marks(struct lb_tables *tables, const struct lb_mark_key *key, struct
     return 0;
 }
 
+int lb_next_marks(const struct lb_tables *tables, const struct lb_mark_key *before, struct lb_mark_key *ret, struct lb_mark_list *ret_list)
+{
+    bool is_behind = !before;
+
+    for (size_t i = 0; i < ARRAY_SIZE(mark_lists); i++) {
+        if (is_behind && mark_lists[i].list.n) {
+            *ret = mark_lists[i].key;
+            *ret_list = mark_lists[i].list;
+            return 0;
+        }
+        is_behind = is_behind || (mark_lists[i].list.n && memcmp(&mark_lists[i].key, before, sizeof(*before)) == 0);
+    }
+    return -ENOENT;
+}
+
 int lb_delete_marks(struct lb_tables *tables, const struct lb_mark_key *key)
 {
     for (size_t i = 0; i < ARRAY_SIZE(mark_lists); i++)
@@ -147,7 +164,8 @@ static int apply_now(struct applied *applied)
 static struct lb_tables memory(struct lb_sizes sizes)
 {
     return (struct lb_tables){.sizes = sizes, .services = services, .servers = servers, .rows = rows, .members = members, .server_load = loads,
-                              .settings = &settings, .mark_rules = mark_rules};
+                              .server_before = counters_before[0], .service_before = counters_before[1], .settings = &settings,
+                              .mark_rules = mark_rules};
 }
 
 static struct lb_sizes sizes_now(const struct applied *applied)
@@ -243,6 +261,7 @@ static void rules_are_in_the_lists_of_all_prefixes_they_cover(void **state)
     _cleanup_(applied_freep) struct applied *applied = applied_new(&tables);
     static const char *const destinations[] = {"192.0.2.1/32", "192.0.2.0/24", "0.0.0.0/0", "192.0.2.1/32", "::/0"};
     struct mark_rule rules[ARRAY_SIZE(destinations)];
+    struct applied *restored;
 
     memset(mark_lists, 0, sizeof(mark_lists));
     for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
@@ -269,11 +288,113 @@ static void rules_are_in_the_lists_of_all_prefixes_they_cover(void **state)
     assert_int_equal(0, apply_now(applied));
     assert_string_equal("124", marks_for("192.0.2.1/32"));
     assert_string_equal("", marks_for("0.0.0.0/0"));
+    restored = applied_restore(&tables, 0); /* Another process: the lists as they were, whatever it has in its file. */
+    assert_non_null(restored);
+    n_mark_puts = 0;
+    assert_int_equal(0, apply_now(restored));
+    assert_int_not_equal(0, n_mark_puts);
+    assert_string_equal("124", marks_for("192.0.2.1/32"));
+    assert_string_equal("5", marks_for("::/0"));
+    applied_free(applied);
+    applied = TAKE_PTR(restored);
     config.n_mark_rules = 0;
     assert_int_equal(0, apply_now(applied));
     assert_int_equal(0, settings.has_marks);
     assert_string_equal("", marks_for("192.0.2.1/32"));
     config.mark_rules = NULL;
+}
+
+/* Where each row of the first service leads, by the server's address. */
+static void owners(const struct lb_tables *tables, uint32_t n_rows, uint8_t ret[][16])
+{
+    const struct lb_service *service = &tables->services[0].copy[0];
+
+    assert_int_equal(n_rows, service->n_rows);
+    for (uint32_t i = 0; i < n_rows; i++) {
+        uint16_t owner = tables->rows[service->rows + (i >> LB_ROWS_SHIFT)].row[i & (LB_ROWS_BLOCK - 1)].owner;
+
+        memcpy(ret[i], tables->servers[tables->members[service->members + owner].server].copy[0].address, 16);
+    }
+}
+
+static unsigned n_different(uint8_t a[][16], uint8_t b[][16], uint32_t n)
+{
+    unsigned different = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        different += memcmp(a[i], b[i], 16) != 0;
+    return different;
+}
+
+/* As often as one likes, in whatever order servers come and go: the rows are those that the process before would have gone on with, and a change
+ * after the restart moves no more than it would have moved. */
+static void a_restart_goes_on_where_the_process_before_was(void **state)
+{
+    struct lb_tables tables = memory((struct lb_sizes){.n_services = 8, .n_servers = 64, .n_blocks = 64, .n_members = 128});
+    static uint8_t before[1021][16], after[1021][16];
+    unsigned seed = (unsigned)time(NULL);
+    struct applied *applied;
+    uint64_t now_ms = 0;
+
+    print_message("seed %u\n", seed);
+    srand(seed);
+    memset(services, 0, sizeof(services));
+    memset(servers, 0, sizeof(servers));
+    memset(members, 0, sizeof(members));
+    set_services(12, 3);
+    virtuals[1].scheduler = SCHEDULER_WRR;
+    applied = applied_new(&tables);
+    assert_int_equal(0, apply_now(applied));
+    for (int i = 0; i < 30; i++) {
+        uint32_t numbers[2] = {applied_find(applied, &virtuals[0])->number, applied_find(applied, &virtuals[1])->number}, incarnations[12];
+        unsigned moved;
+
+        for (size_t j = 0; j < 12; j++)
+            incarnations[j] = reals[0][j].weight ? applied_find_server(applied_find(applied, &virtuals[0]), &reals[0][j])->incarnation : 0;
+        owners(&tables, 1021, before);
+        applied_free(applied);
+        applied = applied_restore(&tables, now_ms += 1000);
+        assert_non_null(applied);
+        assert_int_equal(0, apply_now(applied)); /* The same as before: nothing moves, nothing is renamed. */
+        owners(&tables, 1021, after);
+        assert_int_equal(0, n_different(before, after, 1021));
+        assert_int_equal(numbers[0], applied_find(applied, &virtuals[0])->number);
+        assert_int_equal(numbers[1], applied_find(applied, &virtuals[1])->number);
+        for (size_t j = 0; j < 12; j++)
+            if (reals[0][j].weight)
+                assert_int_equal(incarnations[j], applied_find_server(applied_find(applied, &virtuals[0]), &reals[0][j])->incarnation);
+        /* One server comes or goes; of twelve, none has more than a third. */
+        reals[0][1 + rand() % 11].weight ^= 1;
+        virtuals[1].n_servers = (size_t)(1 + rand() % 3);
+        assert_int_equal(0, apply_now(applied));
+        owners(&tables, 1021, after);
+        moved = n_different(before, after, 1021);
+        assert_true(moved > 0 && moved <= 1021 / 2 + 1);
+    }
+    applied_free(applied);
+}
+
+static void what_is_half_written_is_made_anew(void **state)
+{
+    struct lb_tables tables = memory((struct lb_sizes){.n_services = 8, .n_servers = 64, .n_blocks = 64, .n_members = 128});
+    struct applied *applied;
+    static uint8_t after[1021][16];
+
+    memset(services, 0, sizeof(services));
+    memset(servers, 0, sizeof(servers));
+    set_services(3, 0);
+    applied = applied_new(&tables);
+    assert_int_equal(0, apply_now(applied));
+    applied_free(applied);
+    tables.rows[services[0].copy[0].rows].row[7].owner = 99;
+    applied = applied_restore(&tables, 0);
+    assert_non_null(applied);
+    assert_null(applied_find(applied, &virtuals[0])->rows);
+    assert_int_equal(0, apply_now(applied));
+    owners(&tables, 1021, after);
+    for (uint32_t i = 0; i < 1021; i++)
+        assert_int_equal(after[i][12], 10);
+    applied_free(applied);
 }
 
 int main(void)
@@ -282,6 +403,8 @@ int main(void)
         cmocka_unit_test(rules_are_in_the_lists_of_all_prefixes_they_cover),
         cmocka_unit_test(a_service_without_room_does_not_stop_the_others),
         cmocka_unit_test(a_key_that_could_not_be_put_is_put_later),
+        cmocka_unit_test(a_restart_goes_on_where_the_process_before_was),
+        cmocka_unit_test(what_is_half_written_is_made_anew),
         cmocka_unit_test(a_service_that_shrank_keeps_its_rows_and_has_room_for_them),
     };
 

@@ -58,6 +58,17 @@ static void as_an_array_would(void **state)
             for (uint32_t at = range.first; at < range.first + range.n; at++)
                 used[at] = 0;
             taken[which] = taken[--n_taken];
+        } else if (rand() % 4 == 0) {
+            uint32_t first = (uint32_t)rand() % N, n = 1 + (uint32_t)rand() % 12;
+            bool is_free = first + n <= N;
+
+            for (uint32_t at = first; at < first + n && is_free; at++)
+                is_free = !used[at];
+            assert_int_equal(is_free, ranges_take_at(&ranges, first, n));
+            for (uint32_t at = first; at < first + n && is_free; at++)
+                used[at] = 1;
+            if (is_free)
+                taken[n_taken++] = (struct range){first, n};
         } else {
             uint32_t n = 1 + (uint32_t)rand() % 12, free = 0, expected = RANGE_NONE, first = ranges_take(&ranges, n);
 
