@@ -61,9 +61,10 @@ static int take_config(int *argc, char **argv)
 
 int director_main(int argc, char **argv)
 {
-    static char *socket_path, *level_name;
+    static char *socket_path, *level_name, *metrics_listen;
     static const struct option_spec options[] = {
         {"socket", OPTION_STRING, &socket_path, "PATH", "for weft-ipvsadm and weft lb (" DIRECTOR_SOCKET_PATH ")"},
+        {"metrics-listen", OPTION_STRING, &metrics_listen, "ADDRESS:PORT", "Prometheus metrics, at /metrics"},
         {"log-level", OPTION_STRING, &level_name, "LEVEL", "error, warning, info or debug"},
         {.name = NULL},
     };
@@ -78,6 +79,7 @@ int director_main(int argc, char **argv)
     result = options_parse(options, "/dev/null", "weft-agent --config FILE [OPTION]... [detach]\nBalances physical servers as FILE says.", argc,
                            argv, &arguments, &n_arguments, &error);
     director.socket_path = socket_path ? socket_path : DIRECTOR_SOCKET_PATH;
+    director.metrics_listen = metrics_listen;
     if (result == 0 && level_name && log_parse_level(level_name, &level) < 0)
         result = error_set(&error, -1, "log-level", "log-level: '%s' is not error, warning, info or debug", level_name);
     else if (result == 0 && level_name)

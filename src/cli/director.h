@@ -7,5 +7,6 @@
 int run_lb_import(struct call *call);
 int run_lb_list(struct call *call);
 int run_lb_show(struct call *call);
+int run_lb_top(struct call *call);
 
 #endif

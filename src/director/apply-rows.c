@@ -2,6 +2,7 @@
 #include "weft/director/apply-parts.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* How many rows: enough that a server's share is within a few percent, and no more, since ten thousand services have them. */
 static const uint32_t row_counts[] = {1021, 4093, 16381, 65537, 262139};
@@ -114,6 +115,10 @@ static void write_rows(const struct task *task, struct applied_service *service,
     else if (delta->sequence != service->sequence)
         for (size_t i = 0; i < delta->n_changes; i++)
             lb_write_row(tables, service->first_block, delta->changes[i].row, row_of(&delta->changes[i].content));
+    if (delta->sequence != service->sequence && delta->n_moved) {
+        service->n_moved = (uint32_t)delta->n_moved;
+        service->moved_ms = task->now_ms;
+    }
     service->sequence = delta->sequence;
 }
 
@@ -190,6 +195,29 @@ int rows_apply(const struct task *task, struct applied_service *service, const s
     if (result == 0 && n_rows > 0)
         clear_members(task, service);
     return result;
+}
+
+uint32_t applied_rows_of(const struct applied_service *service, const struct virtual_service *virtual, uint32_t *ret)
+{
+    const struct balance_row *rows;
+    uint32_t n_rows = 0;
+    _cleanup_(freep) uint32_t *by_index = NULL;
+
+    memset(ret, 0, virtual->n_servers * sizeof(*ret));
+    if (!service->rows || !service->content.n_rows || !(by_index = calloc(UINT16_MAX + 1, sizeof(*by_index))))
+        return 0;
+    rows = balance_table_rows(service->rows, &n_rows);
+    for (uint32_t i = 0; i < n_rows; i++)
+        by_index[rows[i].owner]++;
+    for (size_t i = 0; i < virtual->n_servers; i++) {
+        char id[SERVICE_TEXT_SIZE];
+        uint16_t index;
+
+        balance_id(&virtual->servers[i], id);
+        index = balance_table_index(service->rows, id);
+        ret[i] = index == BALANCE_NOBODY ? 0 : by_index[index];
+    }
+    return n_rows;
 }
 
 /* ---- taken over ------------------------------------------------------------------------------------------------------------------------ */

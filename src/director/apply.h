@@ -34,6 +34,8 @@ struct applied_service {
     uint32_t first_block, n_blocks, first_member, n_members; /* Places taken. */
     bool is_seen, has_key;      /* Its key leads to it. */
     struct lb_counters last, rate;
+    uint32_t n_moved;   /* Rows that the last change gave to others, */
+    uint64_t moved_ms;  /* and when; 0: none did yet. */
 };
 
 struct applied;
@@ -67,6 +69,10 @@ int applied_move(struct applied *applied, struct lb_tables *tables);
 struct lb_counters applied_server_total(const struct applied *applied, const struct applied_server *server);
 struct lb_counters applied_service_total(const struct applied *applied, const struct applied_service *service);
 void applied_zero(struct applied *applied, struct applied_service *service); /* It begins now, and its servers' too. */
+
+/* Of a hash service: how many rows each server has, 'ret' by its position in 'service' (struct virtual_service); returns how many there are, or
+ * 0: it goes by no rows.  'ret' has room for all servers. */
+uint32_t applied_rows_of(const struct applied_service *service, const struct virtual_service *virtual, uint32_t *ret);
 
 /* NULL: not in the tables. */
 struct applied_service *applied_find(const struct applied *applied, const struct virtual_service *service);

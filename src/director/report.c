@@ -290,6 +290,36 @@ static json_t *answer_drops(const struct director *director, struct error *error
     return json_pack("{s:o}", "drops", all);
 }
 
+static json_t *rows_said(const struct applied_service *applied, const struct virtual_service *virtual, uint64_t now_ms)
+{
+    _cleanup_(freep) uint32_t *n_rows = calloc(virtual->n_servers + 1, sizeof(*n_rows));
+    json_t *servers = json_array();
+    uint32_t n = n_rows ? applied_rows_of(applied, virtual, n_rows) : 0;
+
+    for (size_t i = 0; n && i < virtual->n_servers; i++)
+        json_array_append_new(servers, json_integer(n_rows[i]));
+    return json_pack("{s:o,s:I,s:o,s:I,s:o}", "service", service_key_encode(virtual), "rows", (json_int_t)n, "servers", servers, "moved",
+                     (json_int_t)applied->n_moved, "moved_ms_ago",
+                     applied->moved_ms ? json_integer((json_int_t)(now_ms - applied->moved_ms)) : json_null());
+}
+
+/* {"services": [{"service": KEY, "rows": 1021, "servers": [511, 510], "moved": 510, "moved_ms_ago": 1200}]}: of hash services how many rows each
+ * server has, in the file's order, how many the last change moved, and when. */
+static json_t *answer_rows(const struct director *director, const struct virtual_service *only)
+{
+    json_t *services = json_array();
+    uint64_t now_ms = clock_monotonic_ms();
+
+    for (size_t i = 0; director->config && director->applied && i < director->config->n_services; i++) {
+        const struct virtual_service *virtual = &director->config->services[i];
+        const struct applied_service *applied = !only || virtual_service_same_key(only, virtual) ? applied_find(director->applied, virtual) : NULL;
+
+        if (applied && applied->rows)
+            json_array_append_new(services, rows_said(applied, virtual, now_ms));
+    }
+    return json_pack("{s:o}", "services", services);
+}
+
 json_t *director_answer(struct director *director, const json_t *request, struct error *error)
 {
     const char *operation = json_string_value(json_object_get(request, "operation"));
@@ -310,6 +340,8 @@ json_t *director_answer(struct director *director, const json_t *request, struct
         return answer_zero(director, service ? &only : NULL, error);
     else if (streq(operation, "director-drops"))
         return answer_drops(director, error);
+    else if (streq(operation, "director-rows"))
+        return answer_rows(director, service ? &only : NULL);
     else
         error_set(error, -EINVAL, "operation", "operation: '%s' is not one of a director", operation);
     return NULL;

@@ -8,6 +8,7 @@
 #include "weft/director/apply.h"
 #include "weft/director/attach.h"
 #include "weft/director/health.h"
+#include "weft/director/metrics.h"
 #include "weft/director/runtime.h"
 #include "weft/director/socket.h"
 
@@ -30,6 +31,7 @@ struct director {
     uv_poll_t routes_poll;
     struct mnl_socket *routes; /* Routes, addresses and interfaces that change. */
     struct serve *serve;
+    struct director_metrics *metrics; /* NULL: nobody is to ask for them. */
     struct director_health *health; /* Follows the configuration in force. */
 
     struct director_config *config; /* In force; NULL before the first. */

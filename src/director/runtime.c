@@ -385,6 +385,7 @@ static void end(struct director *director)
     uv_close((uv_handle_t *)&director->reload_timer, NULL); /* Nothing is applied any more. */
     end_health(director);
     serve_free(director->serve);
+    director_metrics_free(director->metrics);
     uv_walk(&director->loop, free_handle, NULL);
     uv_run(&director->loop, UV_RUN_DEFAULT);
     uv_loop_close(&director->loop);
@@ -413,6 +414,8 @@ int director_run(const struct director_options *options, struct error *error)
         result = watch_routes(director, error);
     if (result == 0)
         result = serve_new(director, options->socket_path, &director->serve, error);
+    if (result == 0 && options->metrics_listen)
+        result = director_metrics_new(director, options->metrics_listen, &director->metrics, error);
     if (result == 0) {
         find_tables(director);
         director->file_changed = true;

@@ -7,6 +7,7 @@
 struct director_options {
     const char *config_path; /* config.h */
     const char *socket_path; /* socket.h */
+    const char *metrics_listen; /* ADDRESS:PORT for Prometheus, or NULL. */
 };
 
 /* Runs until SIGTERM or SIGINT; the program then stays on its interfaces and goes on as it was.  A file that cannot be used is logged and

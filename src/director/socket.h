@@ -8,6 +8,8 @@
  * | {"operation":"director","service":KEY}             | the same with this service only, or none  |
  * | {"operation":"director-connections"}, ... ,"max":N | struct director_connections               |
  * | {"operation":"director-zero"}, ... ,"service":KEY  | {"ok":true}: counters begin at 0          |
+ * | {"operation":"director-drops"}                     | {"drops":{REASON:{"packets":N,"text":...}}} |
+ * | {"operation":"director-rows"}, ... ,"service":KEY  | of hash services, who has how many rows: report.c |
  *
  * KEY is what tells services apart in lb.conf(5), too: {"protocol":"tcp","address":"192.0.2.1","port":80}, or
  * {"mark":5,"family":"ipv6"}. Both sides use the functions below, so the form is theirs alone.  Connections are those

@@ -126,9 +126,9 @@ class DirectorLab:
         temporary.write_text(json.dumps({"interfaces": list(interfaces), "services": services, **more}))
         temporary.rename(self.config)
 
-    def start(self):
+    def start(self, *options):
         self.agent = Process(self.namespaces["director"].command(
-            BUILD / "src/agent/weft-agent", "--config", self.config, "--socket", self.socket), self.folder / "agent.log")
+            BUILD / "src/agent/weft-agent", "--config", self.config, "--socket", self.socket, *options), self.folder / "agent.log")
         wait_for(lambda: self._answers() or not self.agent.running(), "the director to listen")
         assert self.agent.running(), self.agent.text()
 

@@ -1,14 +1,17 @@
 """weft-agent as a director: real servers behind it, a real client before it, all on one network (director_lab.py)."""
 
 import contextlib
+import http.client
 import itertools
+import re
 import signal
 import socket
 
 import pytest
 
 from director_lab import DirectorLab, SERVERS, VIP4, address, request, server, service
-from namespaces import wait_for
+from lab import BUILD
+from namespaces import run, wait_for
 
 IPIP = {"forwarding": "tunnel", "tunnel": {"type": "ipip"}}
 METHODS = {
@@ -316,6 +319,32 @@ def test_a_restart_loses_nothing(lab):
     finally:
         for name in SERVERS:
             lab.namespaces[name].ip("route", "del", address(100), "via", address(2))
+
+
+def test_top_and_metrics_say_what_goes_on(lab):
+    set_services(lab, [service(both(4)), service([server(11, forwarding="nat")], port=8000, scheduler="rr", scheduler_flags=[])])
+    traffic(lab)
+    assert lab.agent.stop() == 0
+    lab.start("--metrics-listen", "127.0.0.1:9699")
+    for _ in range(5):
+        lab.get()
+    top = run(BUILD / "src/cli/weft", "lb", "top", "--socket", lab.socket)
+    rows, = [line for line in top.splitlines() if "10.1.0.11:80" in line and "%" in line]
+    assert re.search(r"10\.1\.0\.11:80 +up +50\.\d% ", rows) and "tcp 192.0.2.1:8000" in top
+    set_services(lab, [service([server(11)])])
+    assert re.search(r"tcp 192\.0\.2\.1:80 .* 51\d of 1021 rows moved \d+ s ago", run(BUILD / "src/cli/weft", "lb", "top", "--socket", lab.socket))
+    with lab.namespaces["director"].inside():
+        scraper = http.client.HTTPConnection("127.0.0.1", 9699, timeout=20)
+        scraper.request("GET", "/metrics")
+    with contextlib.closing(scraper):
+        text = scraper.getresponse().read().decode()
+    label = 'service="tcp 192.0.2.1:80",server="10.1.0.11:80"'
+    assert f"weft_director_server_up{{{label}}} 1\n" in text
+    packets, = re.findall(r'^weft_director_service_in_packets_total\{service="tcp 192.0.2.1:80"\} (\d+)$', text, re.MULTILINE)
+    assert int(packets) >= 35 * 4
+    assert re.search(r'^weft_director_drops_total\{reason="no_server"\} \d+$', text, re.MULTILINE)
+    assert lab.agent.stop() == 0
+    lab.start()
 
 
 def test_more_than_the_tables_hold_goes_into_larger_ones(lab):

@@ -25,13 +25,15 @@ def server(number, up, used, weight, reason=""):
 STATE = {"config_path": "/etc/weft/lb.conf", "config_error": "services[1]: no", "connections": 1, "services": [{
     "service": KEY, "quorum": True, "total": NUMBERS, "rate": NUMBERS,
     "servers": [server(1, True, True, 3), server(2, False, False, 3, "tcp 10.0.0.2:80: refused"), server(3, False, True, 0)]}]}
+DROPS = {"drops": {"no_neighbor": {"packets": 1234, "text": "the next hop's MAC is not known"}}}
+ROWS = {"services": [{"service": KEY, "rows": 1000, "servers": [600, 0, 400], "moved": 400, "moved_ms_ago": 61000}]}
 CONNECTIONS = {"cut": True, "connections": [[6, 61, "ESTABLISHED", False, "203.0.113.9", 4000, "192.0.2.1", 80, "10.0.0.1", 80]]}
 asked = []
 
 
 def answer(request):
     asked.append(request)
-    answers = {"director": STATE, "director-connections": CONNECTIONS, "director-zero": {"ok": True}}
+    answers = {"director": STATE, "director-connections": CONNECTIONS, "director-zero": {"ok": True}, "director-drops": DROPS, "director-rows": ROWS}
     return answers.get(request["operation"], {"error": "what?"})
 
 
@@ -83,6 +85,20 @@ def main(weft, ipvsadm):
         check((status, out.splitlines()[1]), (0, "10.0.0.2:80 down tcp 10.0.0.2:80: refused"))
         check([line.split(" ", 1)[1].strip() for line in out.splitlines()], ["up", "down tcp 10.0.0.2:80: refused", "down, inhibited"])
         check(run(weft, "lb", "show", "mark", "--socket", path)[0], 3)
+
+        status, out, said = run(weft, "lb", "top", "--socket", path)
+        check((status, said), (0, ""))
+        lines = out.splitlines()
+        check(("1 services  1 connections remembered" in lines[0], lines[1]), (True, "dropped: no_neighbor 1.2k"))
+        check([line.split() for line in lines[4:]], [
+            ["192.0.2.1", "1", "2", "4", "3", "5", "21"],
+            ["tcp", "192.0.2.1:80", "1", "2", "4", "3", "5", "21", "400", "of", "1000", "rows", "moved", "61", "s", "ago"],
+            ["10.0.0.1:80", "up", "60.0%", "1", "2", "4", "3", "5", "7"],
+            ["10.0.0.2:80", "down", "0.0%", "1", "2", "4", "3", "5", "7", "tcp", "10.0.0.2:80:", "refused"],
+            ["10.0.0.3:80", "inhibited", "40.0%", "1", "2", "4", "3", "5", "7"]])
+        status, out, _ = run(weft, "lb", "top", "--socket", path, "--count", "2", "--interval", "1")
+        check((status, out.count("dropped: no_neighbor 1.2k")), (0, 2))
+        check(run(weft, "lb", "top", "--socket", path, "--count", "none")[0], 1)
 
         listener.close()
         os.unlink(path)
