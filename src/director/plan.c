@@ -56,8 +56,6 @@ static int check_server(const struct virtual_service *service, const struct real
 
     if (server->forwarding == FORWARD_FULL_NAT)
         return refuse(error, "forwarding", forwarding_name(server->forwarding));
-    if (is_nat && service->protocol == IPPROTO_SCTP && server->port && server->port != service->port)
-        return error_set(error, -EOPNOTSUPP, "port", "'%u' is not supported by this director: 'nat' leaves SCTP's ports as they are", server->port);
     if (is_nat && ip_is_v4(&server->address) == service->ipv6)
         return error_set(error, -EOPNOTSUPP, "forwarding", "'nat' between IPv4 and IPv6 is not supported by this director");
     if (is_nat && service->one_packet)

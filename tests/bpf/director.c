@@ -86,15 +86,18 @@ static void make_marks(void)
     world_settings(&world)->has_marks = 1;
 }
 
-/* Services 0 to 3: hash of TCP, IPv4 and IPv6; turns and load of TCP, IPv4; 4: persistent, for every port; each with servers of every method
+/* Services 0 to 3: hash of TCP, IPv4 and IPv6; turns and load of TCP, IPv4; 4: persistent, for every port; 6: SCTP; each with servers of every method
  * that comes by chance. */
 static void make_world(void)
 {
-    static const char *const addresses[] = {"192.0.2.1", "2001:db8:5::1", "192.0.2.3", "192.0.2.4", "192.0.2.5"};
-    static const enum lb_schedule schedules[] = {LB_SCHEDULE_HASH, LB_SCHEDULE_HASH, LB_SCHEDULE_TURN, LB_SCHEDULE_WLC, LB_SCHEDULE_TURN};
+    static const char *const addresses[] = {"192.0.2.1", "2001:db8:5::1", "192.0.2.3", "192.0.2.4", "192.0.2.5", NULL, "192.0.2.8"};
+    static const enum lb_schedule schedules[] = {LB_SCHEDULE_HASH, LB_SCHEDULE_HASH, LB_SCHEDULE_TURN, LB_SCHEDULE_WLC, LB_SCHEDULE_TURN, LB_SCHEDULE_NONE, LB_SCHEDULE_WLC};
 
     for (uint32_t s = 0; s < ARRAY_SIZE(schedules); s++) {
-        struct lb_service *service = world_service(&world, s, addresses[s], s == 4 ? 0 : 80, s == 2 ? IPPROTO_UDP : IPPROTO_TCP);
+        if (!addresses[s])
+            continue;
+        struct lb_service *service = world_service(&world, s, addresses[s], s == 4 ? 0 : 80,
+                                                   s == 2 ? IPPROTO_UDP : s == 6 ? IPPROTO_SCTP : IPPROTO_TCP);
 
         service->schedule = schedules[s];
         service->half_open_limit = 1000;
@@ -167,11 +170,19 @@ static void copy_to_kernel(void)
     native_map_visit(native_director_map(world.native, NATIVE_LB_keys), put_key, NULL);
 }
 
+static const char *quoted_text(unsigned port)
+{
+    static char text[60];
+
+    snprintf(text, sizeof(text), rand() & 1 ? "tcp %u>8003 A" : rand() & 1 ? "udp %u>8002 +4" : "sctp %u>8006", port);
+    return text;
+}
+
 /* A packet of a few clients, so that connections are met again; sometimes broken. */
 static void random_frame(struct frame *frame, char text[200])
 {
     static const char *const flags[] = {"S", "A", "FA", "R", "A", "A"};
-    unsigned client = 1 + (unsigned)rand() % 3, port = 1000 + (unsigned)rand() % 8, kind = (unsigned)rand() % 13;
+    unsigned client = 1 + (unsigned)rand() % 3, port = 1000 + (unsigned)rand() % 8, kind = (unsigned)rand() % 16;
     const char *flag = flags[(unsigned)rand() % ARRAY_SIZE(flags)];
     unsigned size = rand() % 4 ? (unsigned)rand() % 64 : (unsigned)rand() % 1460;
     const char *ttl = rand() % 10 ? "" : "ttl=1 ", *whole = rand() % 3 ? "df " : "";
@@ -182,18 +193,28 @@ static void random_frame(struct frame *frame, char text[200])
         snprintf(text, 200, "C>S ip6 2001:db8:c::%u>2001:db8:5::1 %s%stcp %u>80 %s +%u", client, ttl, rand() % 6 ? "" : "hopopts ", port, flag, size);
     else if (kind < 8)
         snprintf(text, 200, "C>S ip 203.0.113.%u>192.0.2.3 %s%sudp %u>80 +%u", client, ttl, whole, port, size);
-    else if (kind == 8)
-        snprintf(text, 200, "C>S ip 198.51.100.7>192.0.2.%u icmp 3 4 quote ip 192.0.2.%u>203.0.113.%u tcp 80>%u A", rand() & 1 ? 1 : 4, 1, client, port);
+    else if (kind == 8) {
+        unsigned service = rand() & 1 ? 1 : 4;
+
+        snprintf(text, 200, "C>S ip 198.51.100.7>192.0.2.%u icmp 3 4 quote ip 192.0.2.%u>203.0.113.%u tcp 80>%u A", service, service, client, port);
+    }
     else if (kind == 9)
         snprintf(text, 200, "R>S ip 10.0.0.%u>203.0.113.%u %s%s %u>%u%s +%u", 1 + (unsigned)rand() % N_SERVERS, client, ttl, "udp", 8002, port, "", size);
     else if (kind == 10)
         snprintf(text, 200, "R>S ip 10.0.0.%u>203.0.113.%u tcp %u>%u A +%u", 1 + (unsigned)rand() % N_SERVERS, client, 8003, port, size);
     else if (kind == 11)
         snprintf(text, 200, "C>S ip 203.0.113.%u>192.0.2.%u %s%stcp %u>%u %s +%u", client, 5 + (unsigned)rand() % 3, ttl, whole, port, 80 + (unsigned)rand() % 3, flag, size);
+    else if (kind == 12)
+        snprintf(text, 200, "C>S ip 203.0.113.%u>192.0.2.8 %s%ssctp %u>80 +%u", client, ttl, whole, port, size);
+    else if (kind == 13)
+        snprintf(text, 200, "R>S ip 10.0.0.%u>203.0.113.%u sctp %u>%u +%u", 1 + (unsigned)rand() % N_SERVERS, client, 8006, port, size);
+    else if (kind == 14) /* About what a server was sent by NAT. */
+        snprintf(text, 200, "R>S ip 10.0.0.%u>203.0.113.%u icmp 3 3 quote ip 203.0.113.%u>10.0.0.%u %s", 1 + (unsigned)rand() % N_SERVERS, client, client,
+                 1 + (unsigned)rand() % N_SERVERS, quoted_text(port));
     else
         snprintf(text, 200, "C>S ip 203.0.113.%u>192.0.2.%u %s", client, 3, rand() & 1 ? "more udp 1000>80 +32" : "frag=5 udp 0>0 +9");
     frame_parse(text, frame);
-    if (kind != 8)
+    if (kind != 8 && kind != 14)
         frame_finish(frame, (uint8_t)(rand() % 4 ? 0 : rand()));
     if (rand() % 20 == 0)
         frame->bytes[14 + (unsigned)rand() % (frame->size - 14)] ^= (uint8_t)(1u << ((unsigned)rand() % 8));

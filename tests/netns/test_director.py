@@ -9,7 +9,7 @@ import socket
 
 import pytest
 
-from director_lab import DirectorLab, SERVERS, VIP4, address, request, server, service
+from director_lab import DirectorLab, SERVERS, VIP4, VIP6, address, request, server, service
 from lab import BUILD
 from namespaces import run, wait_for
 
@@ -216,16 +216,25 @@ def test_a_service_by_mark(lab, version):
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_translated_there_and_back(lab, version):
-    """NAT: another port at the servers, and their way to the client leads by the director."""
+    """NAT: another port at the servers, and their way to the client leads by the director.  Where nobody listens the client hears so."""
     one = service(both(version, forwarding="nat"), version, port=8000, scheduler="rr", scheduler_flags=[])
     for name in SERVERS:
         lab.namespaces[name].ip(*(["-6"] if version == 6 else []), "route", "add", address(100, version), "via", address(2, version))
     try:
-        set_services(lab, [one])
+        nobody = dict(service([server(11, version, forwarding="nat", port=9)], version, scheduler="rr", scheduler_flags=[], port=8001), protocol="udp")
+        set_services(lab, [one, nobody])
         wait_for(lambda: lab.answers(version, port=8000), f"an answer; the director dropped {lab.ask('director-drops')}")
+        with lab.namespaces["client"].inside():
+            datagrams = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_DGRAM)
+        with contextlib.closing(datagrams):
+            datagrams.settimeout(10)
+            datagrams.connect((VIP4 if version == 4 else VIP6, 8001))
+            datagrams.send(b"is somebody there?")
+            with pytest.raises(ConnectionRefusedError):
+                datagrams.recv(10)
         assert {lab.get(version, port=8000)[0] for _ in range(10)} == set(SERVERS)
         assert lab.get(version, body=b"x" * 200_000, port=8000)[1] == 200_000
-        state, = lab.ask()["services"]
+        state, _ = lab.ask()["services"]
         assert state["total"][2] >= 11 * 4 and state["total"][4] > 11 * 4 * 40  # What came back.
         with lab.connection(version, port=8000) as connection:
             name = request(connection)[0]
@@ -248,9 +257,9 @@ def test_a_file_that_cannot_be_used_changes_nothing(lab):
 
 def test_only_the_service_that_cannot_be_is_left_out(lab):
     set_services(lab, [service(both(4))])
-    wrong = dict(service([server(11, forwarding="nat")], scheduler="rr", scheduler_flags=[]), protocol="sctp", port=81)
+    wrong = dict(service([server(11, forwarding="nat")], scheduler="rr", scheduler_flags=[]), protocol="udp", port=81, one_packet=True)
     lab.write([wrong, service([server(12)])])
-    text = "services[0].servers[0].port: '80' is not supported"
+    text = "services[0].servers[0].forwarding: 'nat' of a one-packet service is not supported"
     wait_for(lambda: text in lab.ask().get("config_error", ""), f"{text!r}, not {lab.ask().get('config_error')!r}")
     wait_for(lambda: {lab.get()[0] for _ in range(10)} == {"s2"}, "the other service to be as the file says")
 

@@ -106,9 +106,12 @@ static __always_inline __u32 forward(struct xdp_md *ctx, struct packet *packet, 
     case LB_METHOD_L3DSR:
         return l3dsr_put(ctx, packet, server);
     case LB_METHOD_NAT:
-        if (packet->flags & PACKET_QUOTE)
-            return LB_DROP_no_connection;
-        return translate(ctx, packet, false, server->address, packet->server_port);
+        address_copy(packet->to.source, packet->source);
+        address_copy(packet->to.destination, server->address);
+        packet->to.source_port = packet->source_port;
+        packet->to.destination_port = packet->server_port;
+        packet->to.is_full = 0;
+        return translate(ctx, packet);
     default:
         return LB_DROP_no_server;
     }
@@ -167,7 +170,7 @@ static __always_inline __u32 to_server(struct xdp_md *ctx, struct packet *packet
 
 static __always_inline bool may_be_answer(const struct packet *packet, const struct lb_settings *facts)
 {
-    return facts->has_translation && !(packet->flags & PACKET_QUOTE) && protocol_has_ports(packet->protocol);
+    return facts->has_translation && protocol_has_ports(packet->protocol);
 }
 
 static __always_inline __u32 balance(struct xdp_md *ctx, struct packet *packet)
@@ -206,7 +209,7 @@ PROGRAM int director(struct xdp_md *ctx)
 
     if (!packet)
         return XDP_PASS;
-    __builtin_memset(packet, 0, sizeof(*packet));
+    __builtin_memset(packet, 0, PACKET_CLEARED);
     step = balance(ctx, packet);
     if (step & STEP_DONE)
         return (int)(step & 0xff);

@@ -4,43 +4,8 @@
 #ifndef WEFT_DIRECTOR_BPF_NAT_H
 #define WEFT_DIRECTOR_BPF_NAT_H
 
-#include "weft/director/bpf/l3dsr.h"
 #include "weft/director/bpf/track.h"
-
-/* Puts 'address' and 'port' in the place of the frame's source or destination, with all checksums. */
-static __always_inline __u32 translate(struct xdp_md *ctx, const struct packet *packet, const bool source, const void *address, __u16 port)
-{
-    const void *before = source ? packet->source : packet->destination;
-    __u16 port_before = source ? packet->source_port : packet->destination_port;
-    __u64 difference = (__u16)~checksum_fold(checksum_address(before, packet->ipv6));
-    unsigned char *ip = frame_at(ctx, ETH_HLEN, 20), *place;
-
-    difference += checksum_fold(checksum_address(address, packet->ipv6));
-    if (!ip)
-        return LB_DROP_malformed;
-    if (packet->ipv6) {
-        ip = frame_at(ctx, ETH_HLEN, 40);
-        if (!ip)
-            return LB_DROP_malformed;
-        address_copy(ip + (source ? 8 : 24), address);
-    } else {
-        store16(ip + 10, checksum_update(load16(ip + 10), difference));
-        store32(ip + (source ? 12 : 16), address_ipv4(address));
-    }
-    if (packet->flags & PACKET_LATER_FRAGMENT)
-        return STEP_CONTINUE;
-    place = frame_at(ctx, packet->l4, 4);
-    if (!place)
-        return LB_DROP_malformed;
-    store16(place + (source ? 0 : 2), port);
-    place = l4_checksum(ctx, packet);
-    if (place) {
-        __u16 updated = checksum_update(load16(place), difference + (__u16)~port_before + port);
-
-        store16(place, updated || packet->l4_protocol != IPPROTO_UDP ? updated : 0xffff);
-    }
-    return STEP_CONTINUE;
-}
+#include "weft/director/bpf/translate.h"
 
 /* Out to the client, by the host's routes. */
 static __always_inline __u32 send_to_client(struct xdp_md *ctx, const struct packet *packet)
@@ -52,10 +17,10 @@ static __always_inline __u32 send_to_client(struct xdp_md *ctx, const struct pac
     question.ifindex = ctx->ingress_ifindex;
     if (packet->ipv6) {
         question.family = AF_INET6;
-        address_copy(question.ipv6_dst, packet->destination);
+        address_copy(question.ipv6_dst, packet->to.destination);
     } else {
         question.family = AF_INET;
-        question.ipv4_dst = address_ipv4(packet->destination);
+        question.ipv4_dst = address_ipv4(packet->to.destination);
     }
     answer = bpf_fib_lookup(ctx, &question, sizeof(question), 0);
     if (answer == BPF_FIB_LKUP_RET_NO_NEIGH) {
@@ -64,7 +29,7 @@ static __always_inline __u32 send_to_client(struct xdp_md *ctx, const struct pac
 
         /* It is a whole packet of ours now: the host sends it, and so finds the neighbor for those that follow.  If the source, the virtual
          * address, is the host's own it drops it: hence the agent asks, too. */
-        address_copy(client.bytes, packet->destination);
+        address_copy(client.bytes, packet->to.destination);
         map_put(unresolved, &client, &one);
         return NOT_OURS;
     }
@@ -128,8 +93,10 @@ CHECKED_ALONE __u32 from_server(struct xdp_md *ctx, struct packet *packet)
     const struct lb_server *owner = server_get(conn->server);
     if (!owner || owner->incarnation != conn->incarnation || !address_equal(owner->address, key.address) || conn->server_port != key.port)
         return LB_DROP_no_connection;
-    conn->last_seen = conn_now();
+    if (!(packet->flags & PACKET_QUOTE))
+        conn->last_seen = conn_now();
     state = *(volatile __u32 *)&conn->state;
+    /* An ICMP error about what the client sent has no flags. */
     if (packet->protocol == IPPROTO_TCP && packet->tcp_flags & TCP_RST)
         conn_moves(conn, state, LB_CONN_CLOSE);
     else if (packet->protocol == IPPROTO_TCP && packet->tcp_flags & TCP_FIN)
@@ -157,7 +124,12 @@ CHECKED_ALONE __u32 from_server(struct xdp_md *ctx, struct packet *packet)
         ip[8]--;
         store16(ip + 10, checksum_replace(load16(ip + 10), before, load16(ip + 8)));
     }
-    step = translate(ctx, packet, true, forward.address, forward.port);
+    address_copy(packet->to.source, forward.address);
+    address_copy(packet->to.destination, forward.client);
+    packet->to.source_port = forward.port;
+    packet->to.destination_port = forward.client_port;
+    packet->to.is_full = 1;
+    step = translate(ctx, packet);
     return step == STEP_CONTINUE ? send_to_client(ctx, packet) : step;
 }
 

@@ -8,6 +8,7 @@
 #define WEFT_DIRECTOR_BPF_NATIVE_H
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -26,6 +27,8 @@
 #define bpf_ntohs(value) ((__u16)ntohs(value))
 #define bpf_htonl(value) ((__u32)htonl(value))
 #define bpf_ntohl(value) ((__u32)ntohl(value))
+
+#define little32(value) ((__u32)le32toh(value))
 
 #define DEFINE_ACCESS(bits)                                                                                  \
     static inline __u##bits load##bits(const void *from)                                                     \

@@ -11,6 +11,12 @@
 #define PACKET_QUOTE (1u << 3)          /* An ICMP error: the tuple is that of the packet it quotes, turned round. */
 #define PACKET_BEGINS (1u << 4)         /* A connection begins with it, as far as can be told. */
 
+struct tuple {
+    __u8 source[16], destination[16];
+    __u16 source_port, destination_port;
+    __u32 is_full; /* An ICMP error gets the source, too, else it keeps that of whoever found it. */
+};
+
 struct packet {
     __u8 source[16], destination[16];    /* The client's and the virtual address. */
     __u16 source_port, destination_port; /* Zero without ports. */
@@ -26,9 +32,11 @@ struct packet {
     __u8 l4_protocol;                    /* As on the wire: ICMP for an ICMP error. */
     __u16 quoted_l3;                     /* With PACKET_QUOTE: where the quoted header begins, */
     __u16 quoted_l4;                     /* and what follows it. */
-    __u16 server_port;                   /* Where translation sends it. */
+    __u16 server_port;                   /* Of its connection. */
     __u64 hash;                          /* Of what the scheduler goes by. */
+    struct tuple to;                     /* What translation makes of it; else not even zero. */
 };
+#define PACKET_CLEARED offsetof(struct packet, to)
 
 /* Where the program has it: a whole chain of calls has 512 bytes of stack, and this is a quarter of it.  Each CPU's own; one packet is
  * dealt with before the next. */

@@ -2,7 +2,7 @@
 /* One source, two worlds, as weft/dataplane/bpf/world.h says: everything in this folder compiles to BPF and, unchanged, to native code.
  *
  *   frame_at(ctx, offset, size)  bytes of the frame, or NULL where it ends before; invalid after a helper that moves the frame
- *   load16/32/64, store16/32/64  unaligned access without byte-wise code
+ *   load16/32/64, store16/32/64  unaligned access without byte-wise code; little32 from and to little-endian
  *   map_lookup, map_put, map_insert, map_delete    a map by its name
  *   time_ns()                    coarse monotonic time
  *   random32()                   a number that nobody needs to repeat
@@ -41,6 +41,12 @@
 #define store16(p, value) (*(__u16 *)(p) = (value))
 #define store32(p, value) (*(__u32 *)(p) = (value))
 #define store64(p, value) (*(__u64 *)(p) = (value))
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define little32(value) (value)
+#else
+#define little32(value) __builtin_bswap32(value)
+#endif
 
 #define map_lookup(map, key) bpf_map_lookup_elem(&map, key)
 #define map_insert(map, key, value) bpf_map_update_elem(&map, key, value, BPF_NOEXIST)
@@ -83,6 +89,13 @@ static __always_inline unsigned char *frame_end(const struct xdp_md *ctx)
 /* A function that the verifier checks once and by itself, for whatever arguments.  The price: its pointers may be NULL. */
 #define CHECKED_ALONE __attribute__((noinline))
 
+/* The value, of which clang knows nothing: it would make a branch of what is one bit. */
+static __always_inline __u32 frame_hidden(__u32 value)
+{
+    asm volatile("" : "+r"(value));
+    return value;
+}
+
 /* Does what the comparison before it did, in the very register that is used afterwards: Linux 6.1's verifier learns nothing for a
  * copy that clang spilled before a 32-bit comparison. */
 static __always_inline __u64 frame_bound(__u64 offset)
@@ -95,6 +108,7 @@ static __always_inline __u64 frame_bound(__u64 offset)
 #include "weft/director/bpf/native.h"
 #define frame_bound(offset) (offset)
 #define frame_unknown(value) (value)
+#define frame_hidden(value) ((__u32)(value))
 #define CHECKED_ALONE static __attribute__((noinline))
 #endif
 

@@ -42,13 +42,13 @@ def refuses(program, config):
         return done.returncode, done.stderr
     good = ("-A", "-t", "192.0.2.1:80", "-s", "rr")
     add = ("-a", "-t", "192.0.2.1:80", "-r", "10.0.0.1:80", "-g")
-    bad = ("-a", "--sctp-service", "192.0.2.2:80", "-r", "10.0.0.2:81", "-m")
-    got = [call(*good)[0], call(*add)[0], call("-A", "--sctp-service", "192.0.2.2:80", "-s", "rr")[0]]
+    bad = ("-a", "-u", "192.0.2.2:80", "-r", "10.0.0.2:80", "-m")
+    got = [call(*good)[0], call(*add)[0], call("-A", "-u", "192.0.2.2:80", "-s", "rr", "-o")[0]]
     status, said = call(*bad)
     restored = call("-R", text=" ".join(bad) + "\n")
     with open(config) as file:
         written = file.read()
-    if got == [0, 0, 0] and status and restored[0] and "servers[0].port: '81'" in said and "10.0.0.2" not in written and "10.0.0.1" in written:
+    if got == [0, 0, 0] and status and restored[0] and "servers[0].forwarding: 'nat' of a one-packet service" in said and "10.0.0.2" not in written and "10.0.0.1" in written:
         return True
     print("what the director does not do is not refused:", got, status, said, restored, written)
     return False
