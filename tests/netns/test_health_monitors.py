@@ -5,6 +5,7 @@
 Members' security groups let nobody in but who is in the same group, so no probe comes in by a rule."""
 
 import contextlib
+import http.server
 import re
 import socket
 import ssl
@@ -13,12 +14,18 @@ import threading
 
 import pytest
 
-from lab import ApiError, Lab
-from namespaces import enter, wait_for
-from test_load_balancing import LBAAS, Balancer, WebServer, serve
-import http.server
+from lab import Lab
+from namespaces import Failed, enter, wait_for
+from test_load_balancing import LBAAS, Balancer, Echo, EchoServer, WebServer, serve
 
-PING, TCP, HTTP = {"type": "PING"}, {"type": "TCP"}, {"type": "HTTP", "url_path": "/health"}
+HTTP = {"type": "HTTP", "url_path": "/health"}
+
+
+def until(found, wanted, what):
+    try:
+        wait_for(lambda: found() == wanted, what, 30)
+    except Failed as failed:
+        raise AssertionError(f"{what}: {wanted}, not {found()}") from failed
 
 
 class Web(http.server.BaseHTTPRequestHandler):
@@ -67,6 +74,20 @@ class Server(WebServer):
 
     def handle_error(self, *_):
         pass
+
+
+class TlsServer(Server):
+    """Its certificate is nobody's business."""
+
+    def __init__(self, address, handler, certificate):
+        super().__init__(address, handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+
+class EchoServer6(EchoServer):
+    address_family = socket.AF_INET6
 
 
 class Caller:
@@ -132,13 +153,25 @@ class World:
         return self.balancer.make("healthmonitor", pool_id=pool, delay=delay, timeout=timeout, max_retries=max_retries,
                                   max_retries_down=max_retries_down, **attributes)["id"]
 
+    def change(self, kind, id, **attributes):
+        self.lab.api.put(f"{LBAAS}/{kind}s/{id}", {kind.rsplit("/", 1)[-1]: attributes})
+
+    def watched(self, address, *ports, protocol="TCP", member=None, **attributes):
+        """A pool of these ports of an address, with a monitor: a function that tells their statuses."""
+        subnet = self.red6 if ":" in address else self.red4
+        pool = self.balancer.make("pool", loadbalancer_id=self.balancer.id, protocol=protocol, lb_algorithm="ROUND_ROBIN")["id"]
+        for port in ports:
+            self.balancer.make("member", f"pools/{pool}/members", subnet_id=subnet["id"], address=address, protocol_port=port, **(member or {}))
+        self.monitor(pool, **attributes)
+        return lambda: [next(m["operating_status"] for m in self.balancer.members(pool) if m["protocol_port"] == port) for port in ports]
+
     def statuses(self, pool):
         """{last number of the address: operating_status}"""
         return {int(re.split("[.:]", member["address"])[-1]): member["operating_status"] for member in self.balancer.members(pool)}
 
     def wait(self, pool, **wanted):
         wanted = {int(name[1:]): status for name, status in wanted.items()}
-        wait_for(lambda: self.statuses(pool) == wanted, lambda: f"members {wanted}, not {self.statuses(pool)}", 30)
+        until(lambda: self.statuses(pool), wanted, "members' statuses")
 
     def tree(self):
         return self.lab.api.get(f"{LBAAS}/loadbalancers/{self.balancer.id}/status")["statuses"]["loadbalancer"]
@@ -172,13 +205,13 @@ class World:
 
 @pytest.fixture(scope="module")
 def world():
-    with Lab(2) as lab:
+    with Lab(2, api_options=("--balance-drain-seconds", "1")) as lab:
         yield World(lab)
 
 
 def test_members_are_watched(world):
     assert world.statuses(world.pool) == {11: "NO_MONITOR", 12: "NO_MONITOR", 13: "NO_MONITOR"}
-    world.monitor(world.pool, **HTTP, expected_codes="200,204")
+    world.watch = world.monitor(world.pool, **HTTP, expected_codes="200,204")
     world.wait(world.pool, m11="ONLINE", m12="ONLINE", m13="ONLINE")
     assert world.shown(world.pool) == ("ONLINE", "ONLINE", "ONLINE")
     assert ("/health", "10.0.0.200", "10.0.0.12:8080", "HTTP/1.0") in world.servers["two"].asked, world.servers["two"].asked[:5]
@@ -219,3 +252,108 @@ def test_a_member_that_dies_is_left_out(world):
             server.status = 204
         wait_for(lambda: set(caller.next(50)) == {"one", "two"}, "both to serve again", 30)
     world.wait(world.pool, m11="ONLINE", m12="ONLINE", m13="ONLINE")
+    for server in world.servers.values():
+        server.status = 200
+
+
+def test_every_kind_of_probe(world, tmp_path):
+    """Each on a server that answers and on a port where another one, or nobody, does."""
+    certificate = tmp_path / "certificate"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=one", "-keyout", certificate, "-out", tmp_path / "public"],
+                   check=True, capture_output=True)
+    certificate.write_text(certificate.read_text() + (tmp_path / "public").read_text())
+    serve(world.one, "one", lambda *arguments: TlsServer(*arguments, certificate), ("::", 8443), Web)
+    serve(world.one, "one", EchoServer6, ("::", 5353), Echo)
+    web = {"type": "HTTP"}
+    cases = []
+    for address in ("10.0.0.11", "fd00:1::11"):
+        cases += [(address, (8080, 99), {"type": "TCP"}), (address, (8080, 99), HTTP), (address, (8443, 8080), {"type": "HTTPS"}),
+                  (address, (8443, 8080), {"type": "TLS-HELLO"}), (address, (5353, 99), {"type": "UDP-CONNECT", "protocol": "UDP"}),
+                  (address, (99,), {"type": "PING"}), (address, (99,), {**web, "member": {"monitor_port": 8080}})]
+    # At the member's own port: the other member has the address, and is not asked.
+    cases += [("10.0.0.11", (), {"type": kind, "member": {"monitor_address": "10.0.0.12", "monitor_port": 8080}, "bad": True}) for kind in ("TCP", "PING")]
+    cases += [("10.0.0.11", (8080,), {**web, "member": {"monitor_address": "fd00:1::11"}}),
+              ("10.0.0.11", (8080,), {**web, "url_path": "/huge", "http_version": 1.1, "domain_name": "www.example.com"}),
+              ("10.0.0.11", (8080,), {**web, "url_path": "/redirect", "expected_codes": "300-303", "http_method": "HEAD"}),
+              ("10.0.0.11", (), {**web, "url_path": "/redirect", "bad": True}), ("10.0.0.11", (), {**web, "url_path": "/slow", "bad": True})]
+    made = []
+    for address, ports, attributes in cases:
+        bad = attributes.pop("bad", False)
+        expected = ["ERROR"] if bad else ["ONLINE", "ERROR"][:len(ports)]
+        made.append((address, attributes, expected, world.watched(address, *(ports or (8080,)), **attributes)))
+    for address, attributes, expected, statuses in made:
+        until(statuses, expected, f"{attributes} of {address}")
+    assert ("/huge", "10.0.0.200", "www.example.com", "HTTP/1.1") in world.servers["one"].asked
+    assert any(asked[:2] == ("/", "fd00:1::200") for asked in world.servers["one"].asked)
+    metrics = world.lab.hosts[0].ask("member_health")
+    assert metrics["not_asked"] == 0 and metrics["probes"] > metrics["failed"] > 0
+
+
+def test_what_is_known_outlives_the_agent(world):
+    world.servers["two"].status = 500
+    expected = {11: "ONLINE", 12: "ERROR", 13: "ONLINE"}
+    world.wait(world.pool, m11="ONLINE", m12="ERROR", m13="ONLINE")
+    seen, over = [], threading.Event()
+
+    def look():
+        while not over.is_set():
+            seen.append(world.statuses(world.pool))
+
+    thread = threading.Thread(target=look)
+    with Caller(world.client) as caller:
+        begin = len(caller.said)
+        thread.start()
+        host = world.lab.hosts[1]
+        n_members = len(host.ask("member_health")["members"])
+        host.restart()
+        wait_for(lambda: host.ask("member_health")["probes"] > 2 * n_members, "members to be asked by the new one, all of them")
+        over.set()
+        thread.join()
+        assert set(caller.said[begin:]) == {"one"}
+    assert all(one == expected for one in seen), seen
+    world.servers["two"].status = 200
+    world.wait(world.pool, m11="ONLINE", m12="ONLINE", m13="ONLINE")
+
+
+def test_weight_0_drains_until_the_deadline(world):
+    member = next(m for m in world.balancer.members(world.pool) if m["address"] == "10.0.0.11")
+    with world.stream("one") as stream, Caller(world.client) as caller:
+        world.change(f"pools/{world.pool}/member", member["id"], weight=0)
+        assert world.statuses(world.pool)[11] == "DRAINING"
+        wait_for(lambda: set(caller.next(50)) == {"two"}, "nobody to be sent to it")
+        with pytest.raises(ConnectionResetError):
+            while stream.recv(65536):
+                pass
+        world.change(f"pools/{world.pool}/member", member["id"], weight=1)
+        wait_for(lambda: set(caller.next(50)) == {"one", "two"}, "both to serve again")
+        assert set(caller.said) == {"one", "two"}, "no request failed"
+
+
+def test_a_member_moves_to_another_host(world):
+    h1, h2 = world.lab.hosts
+
+    def watchers():
+        return [host.name for host in world.lab.hosts for m in host.ask("member_health")["members"] if (m["address"], m["pool"]) == ("10.0.0.12", world.pool)]
+
+    assert watchers() == ["h2"]
+    world.two.unplug()
+    world.wait(world.pool, m11="ONLINE", m12="ERROR", m13="ONLINE")
+    port = world.lab.api.update_port(world.two.port, **{"binding:host_id": "h1"})
+    world.two = world.lab.workload(port, h1, name="moved")
+    world.servers["two"] = serve(world.two, "two", Server, ("::", 8080), Web)
+    world.wait(world.pool, m11="ONLINE", m12="ONLINE", m13="ONLINE")
+    assert watchers() == ["h1"]
+
+
+def test_a_monitor_changes_and_goes(world):
+    world.change("healthmonitor", world.watch, expected_codes="299")
+    world.wait(world.pool, m11="ERROR", m12="ERROR", m13="ERROR")
+    world.change("healthmonitor", world.watch, admin_state_up=False)
+    world.wait(world.pool, m11="NO_MONITOR", m12="NO_MONITOR", m13="NO_MONITOR")
+    with Caller(world.client) as caller:
+        wait_for(lambda: set(caller.next(50)) == {"one", "two"}, "both to serve unwatched")
+    world.change("healthmonitor", world.watch, admin_state_up=True, expected_codes="200")
+    world.wait(world.pool, m11="ONLINE", m12="ONLINE", m13="ONLINE")
+    world.lab.api.delete(f"{LBAAS}/healthmonitors/{world.watch}")
+    world.wait(world.pool, m11="NO_MONITOR", m12="NO_MONITOR", m13="NO_MONITOR")
+    wait_for(lambda: not [m for host in world.lab.hosts for m in host.ask("member_health")["members"] if m["pool"] == world.pool], "nobody to be asked")
