@@ -64,6 +64,7 @@ struct metrics;
 struct metadata;
 struct verdicts;
 struct member_watches;
+struct members_gone;
 
 struct agent {
     struct agent_options options;
@@ -84,6 +85,7 @@ struct agent {
     struct metadata *metadata;
     struct verdicts *verdicts;
     struct member_watches *member_health;
+    struct members_gone *members_gone;
 
     struct hashmap ports;              /* agent_port by id. */
     struct agent_port **port_by_slot;  /* As many as the maps have. */

@@ -11,6 +11,7 @@
 
 #include "weft/agent/agent.h"
 #include "weft/agent/director.h"
+#include "weft/agent/member-gone.h"
 #include "weft/agent/member-health.h"
 #include "weft/agent/metadata.h"
 #include "weft/agent/metrics.h"
@@ -420,6 +421,8 @@ static int start(struct error *error)
     if (result == 0)
         result = member_health_start(&agent, error);
     if (result == 0)
+        result = member_gone_start(&agent, error);
+    if (result == 0)
         result = verdicts_start(&agent, agent.options.network_log_file, error);
     if (result == 0)
         result = uv_signal_start(&agent.hang_up, reopen, SIGHUP);
@@ -444,6 +447,7 @@ static void end(void)
     metrics_stop(&agent);
     metadata_stop(&agent);
     member_health_stop(&agent);
+    member_gone_stop(&agent);
     verdicts_stop(&agent);
     serve_stop(&agent);
     uplinks_stop(agent.uplinks);
@@ -456,6 +460,7 @@ static void end(void)
     uv_loop_close(&agent.loop);
     verdicts_free(&agent);
     member_health_free(&agent);
+    member_gone_free(&agent);
     uplinks_free(agent.uplinks);
     json_decref(agent.reported_physical_networks);
     replica_close(&agent.replica);

@@ -16,7 +16,7 @@
 #include "weft/base/util.h"
 #include "weft/dataplane/attach.h"
 
-#define SAVE_AFTER_MS 500       /* What turns together is written once. */
+#define SAVE_PAUSE_MS 100       /* Between two writes of the file: what turns meanwhile is written together. */
 #define HOLD_FIRST_MS 2000      /* That a member stays down after it went down twice within HOLD_MEMORY_MS; doubled by each further time, */
 #define HOLD_MAX_MS 60000       /* up to this. */
 #define HOLD_MEMORY_MS 60000    /* Beyond what it was held for. */
@@ -54,6 +54,7 @@ struct member_watches {
     struct hashmap members;           /* struct watched by id. */
     struct hashmap asked;             /* By pool. */
     uv_timer_t save_timer;
+    uint64_t saved_ms;
     char path[600];
     bool is_ready;                    /* An update of a complete replica was taken. */
 };
@@ -88,13 +89,20 @@ static void save(struct member_watches *owner)
 
 static void save_timer_fired(uv_timer_t *timer)
 {
-    save(timer->data);
+    struct member_watches *owner = timer->data;
+
+    owner->saved_ms = clock_monotonic_ms();
+    save(owner);
 }
 
 static void save_soon(struct member_watches *owner)
 {
-    if (!uv_is_active((uv_handle_t *)&owner->save_timer))
-        uv_timer_start(&owner->save_timer, save_timer_fired, SAVE_AFTER_MS, 0);
+    uint64_t now_ms = clock_monotonic_ms();
+
+    if (uv_is_active((uv_handle_t *)&owner->save_timer))
+        return;
+    uv_update_time(&owner->agent->loop);
+    uv_timer_start(&owner->save_timer, save_timer_fired, now_ms < owner->saved_ms + SAVE_PAUSE_MS ? SAVE_PAUSE_MS : 0, 0);
 }
 
 static struct watched *get_member(struct member_watches *owner, const char *id)

@@ -444,6 +444,11 @@ void punt_free(struct punt *punt)
     uv_close((uv_handle_t *)&punt->timer, on_closed);
 }
 
+bool punt_send(struct punt *punt, uint32_t ifindex, const char *port_id, const uint8_t *frame, int size)
+{
+    return size > 0 && send_frame(punt, ifindex, port_id, frame, size);
+}
+
 const struct punt_counters *punt_counters(const struct punt *punt)
 {
     return &punt->counters;

@@ -8,6 +8,7 @@
 #ifndef WEFT_AGENT_PUNT_H
 #define WEFT_AGENT_PUNT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -65,6 +66,9 @@ void punt_advertise(struct punt *punt, uint32_t slot);
 
 /* The objects changed: within seconds each port whose advertisement reads differently now gets the new one. */
 void punt_objects_changed(struct punt *punt);
+
+/* Sends a frame of ours to a port's workload; false: it did not go, and that was said. */
+bool punt_send(struct punt *punt, uint32_t ifindex, const char *port_id, const uint8_t *frame, int size);
 
 const struct punt_counters *punt_counters(const struct punt *punt);
 

@@ -10,6 +10,7 @@
 #include "weft/agent/agent.h"
 #include "weft/agent/gather.h"
 #include "weft/agent/host-use.h"
+#include "weft/agent/member-gone.h"
 #include "weft/agent/member-health.h"
 #include "weft/agent/serve.h"
 #include "weft/agent/uplinks.h"
@@ -393,6 +394,7 @@ static void update(struct agent *agent)
     result = maps_apply(agent->maps, &agent->desired, agent->replica.synced, clock_monotonic_ms(), &changes);
     log_changes(agent, &changes, result, (clock_monotonic_ns() - start_ns) / 1000);
     member_health_update(agent, &gathered.snapshot);
+    member_gone_update(agent);
     gathered_clear(&gathered);
     if (changes.n_deleted || changes.n_changed)
         maps_sweep_learned(agent->maps);

@@ -45,6 +45,10 @@ static bool read_entry(const struct flow_key *key, const struct flow_entry *entr
         ret->outside_local_port = entry->outside_local_port;
         ret->outside_remote_port = entry->outside_remote_port;
     }
+    ret->member = (entry->output & ~OUTPUT_MEMBER_MASK) == OUTPUT_MEMBER ? entry->output & OUTPUT_MEMBER_MASK : 0;
+    memcpy(&ret->member_name, entry->next_mac, sizeof(ret->member_name)); /* As bpf/balanced.h puts it there. */
+    memcpy(ret->remote_mac.bytes, entry->remote_mac, sizeof(ret->remote_mac.bytes));
+    ret->remote_sequence = entry->sequence_end[1];
     ret->idle_ms = age >> 31 ? 0 : ((uint64_t)age << FLOW_TIME_SHIFT) / 1000000;
     return entry->layout == FLOW_LAYOUT && entry->state != FLOW_DEAD;
 }

@@ -2,6 +2,7 @@
 #ifndef WEFT_DATAPLANE_CONNECTIONS_H
 #define WEFT_DATAPLANE_CONNECTIONS_H
 
+#include "weft/base/address.h"
 #include "weft/dataplane/maps.h"
 
 struct connection {
@@ -15,6 +16,10 @@ struct connection {
     bool is_translated;            /* Then it is called so outside: */
     __u8 outside_local[16], outside_remote[16];
     __u16 outside_local_port, outside_remote_port;
+    uint32_t member;               /* Number of the load balancer's member that serves the workload; 0: it is no such connection. */
+    uint32_t member_name;          /* First 32 bits of its id. */
+    struct mac_address remote_mac; /* The workload's L2 destination. */
+    uint32_t remote_sequence;      /* TCP: behind the highest sequence number that the other side has sent; 0: that is not followed. */
 };
 
 /* Calls 'visit' for each connection of port 'slot', or of all ports when it is 0, in no order, until it returns other than 0.  Entries come and go

@@ -78,3 +78,36 @@ int tcp_reset_reply(const void *segment, size_t size, uint8_t hops, void *reply,
     writer_u32(&writer, 0); /* Checksum: frame_end; urgent pointer. */
     return frame_end(&writer);
 }
+
+static int write_frame(const struct tcp_ends *ends, uint32_t sequence, uint16_t flags, void *frame, size_t capacity)
+{
+    struct frame headers = {
+        .source_mac = ends->source_mac,
+        .destination_mac = ends->destination_mac,
+        .source = ends->source,
+        .destination = ends->destination,
+        .protocol = PROTOCOL_TCP,
+        .hop_limit = ROUTER_TTL,
+    };
+    struct writer writer = writer_of(frame, capacity);
+
+    frame_begin(&writer, &headers);
+    writer_u16(&writer, ends->source_port);
+    writer_u16(&writer, ends->destination_port);
+    writer_u32(&writer, sequence);
+    writer_u32(&writer, 0);
+    writer_u16(&writer, (uint16_t)(5 << 12 | flags));
+    writer_u16(&writer, 0); /* Window. */
+    writer_u32(&writer, 0); /* Checksum: frame_end; urgent pointer. */
+    return frame_end(&writer);
+}
+
+int tcp_reset_frame(const struct tcp_ends *ends, uint32_t sequence, void *frame, size_t capacity)
+{
+    return write_frame(ends, sequence, RST, frame, capacity);
+}
+
+int tcp_wake_frame(const struct tcp_ends *ends, void *frame, size_t capacity)
+{
+    return write_frame(ends, 0, ACK, frame, capacity);
+}

@@ -234,6 +234,35 @@ static void a_reset_is_not_answered(void **state)
     assert_int_equal(tcp_reset_reply(frame.data, frame.size, 0, reply, sizeof(reply)), -EBADMSG);
 }
 
+/* The two segments that an end gets whose other end is gone: one that ends its connection, one that makes it say what it expects. */
+static void an_end_is_told_that_the_other_is_gone(void **state)
+{
+    static const struct {
+        const char *source, *destination;
+        int size;
+    } cases[] = {{"10.0.0.200", "10.0.0.5", 14 + 20 + 20}, {"fd00::200", "fd00::5", 14 + 40 + 20}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct tcp_ends ends = {.source_mac = {{2, 0, 0, 0, 0, 1}}, .destination_mac = {{2, 0, 0, 0, 0, 2}}, .source_port = 80, .destination_port = 40000};
+        uint8_t frame[TCP_RESET_MAX];
+        const uint8_t *tcp = frame + cases[i].size - 20;
+
+        assert_int_equal(ip_parse(cases[i].source, &ends.source), 0);
+        assert_int_equal(ip_parse(cases[i].destination, &ends.destination), 0);
+        assert_int_equal(tcp_reset_frame(&ends, 0x12345678, frame, sizeof(frame)), cases[i].size);
+        assert_memory_equal(frame, ends.destination_mac.bytes, 6);
+        assert_memory_equal(frame + 6, ends.source_mac.bytes, 6);
+        assert_int_equal(tcp[0] << 8 | tcp[1], 80);
+        assert_int_equal(tcp[2] << 8 | tcp[3], 40000);
+        assert_memory_equal(tcp + 4, "\x12\x34\x56\x78", 4);
+        assert_int_equal(tcp[13], 0x04);
+        assert_int_equal(tcp_wake_frame(&ends, frame, sizeof(frame)), cases[i].size);
+        assert_memory_equal(tcp + 4, "\0\0\0\0", 4);
+        assert_int_equal(tcp[13], 0x10);
+        assert_true(tcp_reset_frame(&ends, 1, frame, (size_t)cases[i].size - 1) < 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +273,7 @@ int main(void)
         cmocka_unit_test(a_checksum_left_to_the_device_is_filled_in),
         cmocka_unit_test(closed_ports_refuse),
         cmocka_unit_test(a_reset_is_not_answered),
+        cmocka_unit_test(an_end_is_told_that_the_other_is_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
