@@ -287,8 +287,8 @@ static int add_pool(struct balancing *balancing, const struct pool_entry *entry)
         balancing->numbers[state->index] = member && member->is_there ? (uint16_t)member->member->number : 0;
         balancing->serve[state->index] = state->state == MEMBER_SERVES;
     }
-    for (size_t first = 0; first < n_rows; first += SERVICE_ROWS_PER_BLOCK) {
-        struct service_rows block = {.pool = entry->pool->number, .index = (uint32_t)(first / SERVICE_ROWS_PER_BLOCK)};
+    for (size_t first = 0; first < n_rows && n_rows <= SERVICE_ROWS_MAX; first += SERVICE_ROWS_PER_BLOCK) {
+        struct service_rows block = {.pool = entry->pool->number, .index = SERVICE_ROWS_INDEX(n_rows, (uint32_t)(first / SERVICE_ROWS_PER_BLOCK))};
         struct service_rows_key key = {block.pool, block.index};
 
         for (size_t i = 0; i < SERVICE_ROWS_PER_BLOCK && first + i < n_rows; i++) {

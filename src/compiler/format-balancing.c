@@ -56,7 +56,7 @@ static int format_target(const struct probe_target *v, struct buffer *buffer)
 /* Rows that follow each other and are alike are one word: "3*1,2" is three rows of member 1, before of member 2. */
 static int format_rows(const struct service_rows *v, struct buffer *buffer)
 {
-    int error = buffer_printf(buffer, " %u %u =", v->pool, v->index);
+    int error = buffer_printf(buffer, " %u %u/%u =", v->pool, v->index & 0x7fff, v->index >> 15);
 
     for (size_t i = 0, n; i < SERVICE_ROWS_PER_BLOCK && error == 0; i += n) {
         const struct service_row *row = &v->rows[i];

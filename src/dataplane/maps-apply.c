@@ -4,7 +4,7 @@
  *   1. rows that are new or changed in hashes: nothing refers to a slot before its record says where it leads, and a slot
  *      without a record drops with a reason;
  *   2. records of ports, hosts and router ports (the copy that is not active, then 'active'), before a port's the word that says which its rule sets are;
- *   3. rows that are gone; rule sets only when no program can be in the middle of them any more;
+ *   3. rows that are gone; rule sets and the rows of pools only when no program can be in the middle of them any more;
  *   4. epochs: connection entries that were decided from the old tables are decided again (concerned.h). */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -19,6 +19,7 @@
 
 struct difference {
     struct maps *maps;
+    const struct desired *desired;
     enum desired_table table;
     bool sweep;
     uint64_t now_ms;
@@ -54,6 +55,26 @@ static bool may_be_read_by_routers(struct difference *difference)
     return wait_ms != 0;
 }
 
+/* Most tables, most of the time. */
+static bool rows_same(const struct rows *a, const struct rows *b)
+{
+    return a->n == b->n && (!a->n || memcmp(a->data, b->data, a->n * rows_stride(a)) == 0);
+}
+
+/* The same of the rows of a pool, whose number a service says. */
+static bool may_be_read_by_services(struct difference *difference)
+{
+    const struct maps *maps = difference->maps;
+    uint64_t wait_ms = 0;
+
+    if (!rows_same(&maps->actual.tables[TABLE_SERVICES], &difference->desired->tables[TABLE_SERVICES]))
+        wait_ms = RECORD_GRACE_MS;
+    else if (maps->services_changed_ms && difference->now_ms < maps->services_changed_ms + RECORD_GRACE_MS)
+        wait_ms = maps->services_changed_ms + RECORD_GRACE_MS - difference->now_ms;
+    difference->changes->retry_ms = MAX(difference->changes->retry_ms, wait_ms);
+    return wait_ms != 0;
+}
+
 /* A program reads a policy's word once and then the blocks of its set: they stay for a moment after the word has changed. */
 static bool may_be_read(struct difference *difference)
 {
@@ -62,6 +83,8 @@ static bool may_be_read(struct difference *difference)
 
     if (difference->table == TABLE_FIREWALL_RULES)
         return may_be_read_by_routers(difference);
+    if (difference->table == TABLE_SERVICE_ROWS)
+        return may_be_read_by_services(difference);
     if (difference->table != TABLE_RULES)
         return false;
     if (difference->additions.tables[TABLE_POLICIES].n || difference->deletions.tables[TABLE_POLICIES].n)
@@ -215,12 +238,6 @@ static int next_actual(struct difference *difference, const struct rows *desired
     return error < 0 ? error : rows_sort(ret);
 }
 
-/* Most tables, most of the time. */
-static bool rows_same(const struct rows *a, const struct rows *b)
-{
-    return a->n == b->n && (!a->n || memcmp(a->data, b->data, a->n * rows_stride(a)) == 0);
-}
-
 /* 'ret_is_same': there is nothing to do, and '*ret_next' is left empty. */
 static int compare_table(struct difference *difference, const struct desired *desired, struct rows *ret_next, bool *ret_is_same)
 {
@@ -259,7 +276,7 @@ static void note(int *result, int error)
 
 int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uint64_t now_ms, struct maps_changes *ret_changes)
 {
-    struct difference difference = {.maps = maps, .sweep = sweep, .now_ms = now_ms, .changes = ret_changes};
+    struct difference difference = {.maps = maps, .desired = desired, .sweep = sweep, .now_ms = now_ms, .changes = ret_changes};
     bool stale[N_DESIRED_TABLES] = {false}, same[N_DESIRED_TABLES] = {false};
     struct desired next, now; /* 'now' borrows. */
     int result = 0;
@@ -288,6 +305,8 @@ int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uin
         }
     if (difference.additions.tables[TABLE_POLICIES].n || difference.deletions.tables[TABLE_POLICIES].n)
         maps->policies_changed_ms = now_ms;
+    if (difference.additions.tables[TABLE_SERVICES].n || difference.deletions.tables[TABLE_SERVICES].n)
+        maps->services_changed_ms = now_ms;
     if (difference.additions.tables[TABLE_ROUTER_PORTS].n || difference.deletions.tables[TABLE_ROUTER_PORTS].n)
         maps->router_ports_changed_ms = now_ms;
     for (size_t i = 0; i < ARRAY_SIZE(record_order); i++)

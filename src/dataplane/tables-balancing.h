@@ -62,8 +62,12 @@ struct service_row {
 #define SERVICE_ROWS_PER_BLOCK 53
 struct service_rows_key {
     __u32 pool;
-    __u32 index;         /* From 0 without holes: a row's, divided. */
+    __u32 index;         /* SERVICE_ROWS_INDEX: blocks from 0 without holes; a row's number, divided. */
 };
+/* A pool that grows has other blocks before it is said to have so many rows, and the former ones go after: nobody reads rows of one table by the
+ * number of another. */
+#define SERVICE_ROWS_INDEX(n_rows, block) ((__u32)(n_rows) << 15 | (block))
+#define SERVICE_ROWS_MAX 131071 /* Of a pool: 17 bits, and 15 of blocks. */
 struct service_rows {    /* Replaced whole. */
     __u32 pool, index;   /* Repeat the key. */
     struct service_row rows[SERVICE_ROWS_PER_BLOCK];

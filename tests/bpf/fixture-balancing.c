@@ -51,11 +51,11 @@ static void add_service(struct pipeline *pipeline, const char *address, uint8_t 
 
 static void add_pool(struct pipeline *pipeline, uint32_t pool, uint32_t n_rows, uint16_t first, uint16_t second)
 {
-    struct service_rows rows = {.pool = pool};
+    struct service_rows rows = {.pool = pool, .index = SERVICE_ROWS_INDEX(n_rows, 0)};
 
     for (uint32_t i = 0; i < n_rows; i++)
         rows.rows[i].owner = i % 2 ? second : first;
-    put(pipeline, "service_rows", &(struct service_rows_key){pool, 0}, &rows);
+    put(pipeline, "service_rows", &(struct service_rows_key){pool, rows.index}, &rows);
 }
 
 static void add_listener(struct pipeline *pipeline, uint32_t listener, uint8_t flags, uint32_t limit, uint16_t first, uint16_t second)

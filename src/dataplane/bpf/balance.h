@@ -91,7 +91,7 @@ static __always_inline __u32 balance_row(const struct service_value *service, __
 {
     __u32 row = (__u64)hash * service->n_rows >> 32;
     __u64 place = row % SERVICE_ROWS_PER_BLOCK;
-    struct service_rows_key key = {.pool = service->pool, .index = row / SERVICE_ROWS_PER_BLOCK};
+    struct service_rows_key key = {.pool = service->pool, .index = SERVICE_ROWS_INDEX(service->n_rows, row / SERVICE_ROWS_PER_BLOCK)};
     const struct service_rows *block = map_lookup(service_rows, &key);
 
 #ifdef __bpf__

@@ -444,7 +444,7 @@ static void a_known_port_is_no_way_around(void **state)
     for (uint32_t slot = 1; slot <= 8; slot += 7) { /* A has no security groups, H has. */
         const char *name = slot == 1 ? "A" : "H";
         int host = (int)slot;
-        struct service_rows_key key = {2, 0};
+        struct service_rows_key key = {2, SERVICE_ROWS_INDEX(1, 0)};
         struct service_rows *rows = pipeline_lookup(pipeline, "service_rows", &key);
         struct service_value *service = fixture_service(pipeline, "10.0.0.200", IPPROTO_TCP, 81);
 
@@ -566,7 +566,7 @@ static void a_member_without_rows_goes_on(void **state)
 {
     say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 S");
     expect_port(2, NULL);
-    struct service_rows_key key = {2, 0};
+    struct service_rows_key key = {2, SERVICE_ROWS_INDEX(1, 0)};
     ((struct service_rows *)pipeline_lookup(pipeline, "service_rows", &key))->rows[0].owner = 2;
     say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 A");
     expect_port(2, NULL);
