@@ -115,7 +115,13 @@ int balance_table_restore(const struct balance_row *rows, uint32_t n_rows, uint6
                           uint64_t now_ms, struct balance_table **ret_table, struct error *error)
 {
     _cleanup_(balance_table_freep) struct balance_table *table = NULL;
-    int r = balance_table_new(n_rows, lineage, history_ms, &table, error);
+    int r = 0;
+
+    /* One that has grown is no prime; one that is to be seeded must be. */
+    if (n_rows > 0 && is_nobodys(&rows[0]))
+        r = balance_table_new(n_rows, lineage, history_ms, &table, error);
+    else
+        r = table_allocate(n_rows, lineage, history_ms, &table, error);
 
     if (r == 0)
         r = add_servers(table, servers, n_servers, error);

@@ -34,6 +34,9 @@ struct balance_table {
     struct hashmap by_id;
 };
 
+/* As balance_table_new, also of a number of rows that is no prime; it says why not for -EINVAL. */
+int table_allocate(uint32_t n_rows, uint64_t lineage, uint64_t history_ms, struct balance_table **ret_table, struct error *error);
+
 /* Chooses 'table->owners': by 'successors' (for each index the one that takes over its rows, mostly itself), and from
  * who holds more than its target to who holds less.  'surplus' is scratch by index. */
 void change_plan(struct balance_table *table, const struct members *members, const uint16_t *successors,

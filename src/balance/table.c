@@ -35,11 +35,18 @@ static bool is_prime(uint32_t n)
 int balance_table_new(uint32_t n_rows, uint64_t lineage, uint64_t history_ms, struct balance_table **ret_table,
                       struct error *error)
 {
-    _cleanup_(balance_table_freep) struct balance_table *table = NULL;
-
     if (n_rows > BALANCE_ROWS_MAX || !is_prime(n_rows))
         return error_set(error, -EINVAL, "rows", "'%" PRIu32 "' is not a prime number from 2 to %d", n_rows,
                          BALANCE_ROWS_MAX);
+    return table_allocate(n_rows, lineage, history_ms, ret_table, error);
+}
+
+int table_allocate(uint32_t n_rows, uint64_t lineage, uint64_t history_ms, struct balance_table **ret_table, struct error *error)
+{
+    _cleanup_(balance_table_freep) struct balance_table *table = NULL;
+
+    if (n_rows < 2 || n_rows > BALANCE_ROWS_MAX)
+        return error_set(error, -EINVAL, "rows", "'%" PRIu32 "' is not a number from 2 to %d", n_rows, BALANCE_ROWS_MAX);
     table = calloc(1, sizeof *table);
     if (!table)
         return -ENOMEM;

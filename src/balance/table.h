@@ -73,7 +73,7 @@ int balance_table_new(uint32_t n_rows, uint64_t lineage, uint64_t history_ms, st
  * balance_table_set with the index that each of them had; their weights matter only as far as they are 0 (draining) or not.  When previous owners
  * lost their rows is not known any more: as if it were 'now_ms'.  'rows' are copied.
  *
- * 0, -EINVAL ('*error' says of which "rows[...]" or "servers[...]": no prime number of rows, an index or id that is given twice, an owner who is
+ * 0, -EINVAL ('*error' says of which "rows", "rows[...]" or "servers[...]": not a number of rows that a table can have, an index or id that is given twice, an owner who is
  * no server, a history that none could have), or -ENOMEM. */
 struct balance_restored_server {
     const char *id; /* 1 to BALANCE_ID_MAX bytes; borrowed during the call. */
@@ -96,6 +96,12 @@ DEFINE_CLEANUP(struct balance_table *, balance_table_free);
  * the next change only), -ENOMEM.  '*error' names the entry: "servers[3].id". */
 int balance_table_set(struct balance_table *table, const struct balance_server *servers, size_t n_servers,
                       uint64_t now_ms, struct error *error);
+
+/* Makes of each row 'factor' rows that follow each other, with its owner and its history, and of the table one that can be divided more finely.  A
+ * flow whose row is the product of its hash, as a fraction of 1, and the number of rows finds the owners that it had: floor(floor(x * factor) /
+ * factor) is floor(x).  There is no way back: rows that have parted are two.  The sequence goes up by one and the delta says nothing: copies need the
+ * whole.  0, or with the table as it was: -EINVAL ("factor": below 2, more than BALANCE_ROWS_MAX rows, or no servers yet) or -ENOMEM. */
+int balance_table_grow(struct balance_table *table, uint32_t factor, struct error *error);
 
 /* Forgets previous owners whose time is over: 'history_ms' after they lost the row, or at its deadline if the server
  * drains.  The sequence goes up by one if a row changed.  It costs nothing before balance_table_next_ms, when the first

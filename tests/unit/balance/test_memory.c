@@ -70,6 +70,27 @@ static void a_change_that_fails_changes_nothing(void **state)
     world_clear(&world);
 }
 
+static void a_table_that_cannot_grow_is_as_it_was(void **state)
+{
+    static struct world world;
+    int n_failed = 0, r = -ENOMEM;
+
+    (void)state;
+    world_init(&world, 13, BALANCE_NEVER);
+    world_add(&world, 1, 1);
+    set_at_last(&world);
+    for (; r < 0; n_failed++) {
+        n_left = n_failed;
+        r = balance_table_grow(world.table, 3, NULL);
+        n_left = -1;
+        assert_true(r == 0 || r == -ENOMEM);
+        if (r < 0)
+            assert_int_equal(world_set(&world), 0);
+    }
+    assert_int_equal(n_failed, 6);
+    world_clear(&world);
+}
+
 static void a_table_or_copy_that_fails_leaves_nothing(void **state)
 {
     struct balance_copy copy = {};
@@ -99,6 +120,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_change_that_fails_changes_nothing),
+        cmocka_unit_test(a_table_that_cannot_grow_is_as_it_was),
         cmocka_unit_test(a_table_or_copy_that_fails_leaves_nothing),
     };
 

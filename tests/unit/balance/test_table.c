@@ -217,6 +217,8 @@ static void random_changes_move_the_fewest_rows(void **state)
             uint32_t held[MAX_NAMES] = {};
             size_t n_before = world.n, n_moved;
 
+            if (change > 0 && rand_r(&seed) % 8 == 0 && world.n_rows * 4 <= MAX_ROWS)
+                world_grow(&world, 2 + rand_r(&seed) % 3);
             for (uint32_t row = 0; change > 0 && row < world.n_rows; row++)
                 held[owner_of(&world, row)]++;
             memcpy(before, world.servers, sizeof before);
@@ -243,6 +245,40 @@ static void random_changes_move_the_fewest_rows(void **state)
         }
         world_clear(&world);
     }
+}
+
+/* Each hash finds the row's owner and history that it found before; only what comes then moves rows. */
+static void a_table_that_grows_breaks_no_flow(void **state)
+{
+    static struct world world;
+    static struct balance_row before[61];
+    const struct balance_row *rows;
+    struct error error = {};
+    uint32_t n;
+
+    (void)state;
+    world_init(&world, 61, BALANCE_NEVER);
+    assert_int_equal(balance_table_grow(world.table, 16, &error), -EINVAL);
+    assert_string_equal(error.message, "the table has no servers yet: make a larger one");
+    for (unsigned i = 0; i < 7; i++) {
+        world_add(&world, i, (uint16_t)(1 + i));
+        world_set(&world);
+    }
+    memcpy(before, balance_table_rows(world.table, &n), sizeof before);
+    world_grow(&world, 16);
+    rows = balance_table_rows(world.table, &n);
+    for (uint64_t hash = 0; hash < UINT64_C(1) << 32; hash += 9973)
+        assert_memory_equal(&rows[hash * n >> 32], &before[hash * 61 >> 32], sizeof *rows);
+    assert_true(world_set(&world) < 32); /* 61 rows were rounded: what is finer now is put right. */
+    assert_int_equal(world_set(&world), 0);
+    for (unsigned i = 7; i < 60; i++)
+        world_add(&world, i, 20);
+    world_set(&world);
+    error = (struct error){};
+    assert_int_equal(balance_table_grow(world.table, 1, NULL), -EINVAL);
+    assert_int_equal(balance_table_grow(world.table, 1075, &error), -EINVAL);
+    assert_string_equal(error.message, "'1075' times 976 rows is not from twice as many to 1048573");
+    world_clear(&world);
 }
 
 static void refuse(struct balance_table *table, const struct balance_server *servers, size_t n, int code,
@@ -346,6 +382,7 @@ int main(void)
         cmocka_unit_test(history_ends_at_its_time_or_the_deadline_of_who_drains),
         cmocka_unit_test(nobody_remembers_who_left),
         cmocka_unit_test(random_changes_move_the_fewest_rows),
+        cmocka_unit_test(a_table_that_grows_breaks_no_flow),
         cmocka_unit_test(bad_input_is_named_and_changes_nothing),
         cmocka_unit_test(indices_run_out_and_are_free_again),
     };

@@ -171,6 +171,25 @@ static inline size_t world_set(struct world *world)
     return world_check(world);
 }
 
+/* The table grows, and the naive one as its header says. */
+static inline void world_grow(struct world *world, uint32_t factor)
+{
+    static struct naive_row naive[MAX_ROWS];
+    const struct balance_row *rows;
+    uint32_t n;
+
+    assert_true(world->n_rows * factor <= MAX_ROWS);
+    assert_int_equal(balance_table_grow(world->table, factor, NULL), 0);
+    world->n_rows *= factor;
+    for (uint32_t row = 0; row < world->n_rows; row++)
+        naive[row] = world->rows[row / factor];
+    memcpy(world->rows, naive, world->n_rows * sizeof *naive);
+    rows = balance_table_rows(world->table, &n);
+    assert_int_equal(n, world->n_rows);
+    assert_int_equal(balance_table_delta(world->table)->sequence, world->copy.sequence + 1);
+    assert_int_equal(balance_copy_set(&world->copy, 7, world->copy.sequence + 1, rows, n), 0);
+}
+
 static inline struct balance_server *world_add(struct world *world, unsigned number, uint16_t weight)
 {
     world->servers[world->n] = (struct balance_server){.id = name_of(number), .weight = weight};
