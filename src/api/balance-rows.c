@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weft/api/balance-size.h"
 #include "weft/balance/bytes.h"
 #include "weft/balance/table.h"
 #include "weft/base/hashmap.h"
@@ -247,15 +248,35 @@ static uint64_t deadline_ms(const struct balance_member *decision, uint64_t now_
     return !decision->has_deadline ? BALANCE_NEVER : now_ms + (uint64_t)MAX(decision->drain_until_s - now_s, 0) * 1000;
 }
 
-static int new_table(struct pool_state *state, size_t n_members)
+static enum balance_size size_of(const struct candidate *list, size_t n)
+{
+    struct balance_census census = {0};
+
+    for (size_t i = 0; i < n; i++)
+        balance_census_add(&census, list[i].member);
+    return balance_census_size(&census);
+}
+
+static int new_table(struct pool_state *state, enum balance_size size)
 {
     uint64_t lineage;
 
     random_bytes(&lineage, sizeof(lineage));
     balance_table_free(state->table);
     state->table = NULL;
-    return balance_table_new(n_members > BALANCE_MEMBERS_FEW ? BALANCE_ROWS_MANY : BALANCE_ROWS_FEW, lineage >> 1, BALANCE_HISTORY_MS, &state->table,
-                             NULL);
+    return balance_table_new(balance_size_rows(size), lineage >> 1, BALANCE_HISTORY_MS, &state->table, NULL);
+}
+
+/* Until it is large enough; flows stay where they are. */
+static int grow_table(struct pool_state *state, enum balance_size size)
+{
+    uint32_t n_rows;
+    int r = 0;
+
+    balance_table_rows(state->table, &n_rows);
+    for (; r == 0 && balance_size_of_rows(n_rows) < size; n_rows *= BALANCE_GROWTH)
+        r = balance_table_grow(state->table, BALANCE_GROWTH, NULL);
+    return r;
 }
 
 /* While nobody serves the rows stay as they are, so they may name members that are gone: these need a place, too, until somebody takes over. */
@@ -312,8 +333,8 @@ static int restore(struct pool_state *state, const struct balance_rows *stored, 
 static int set_table(struct pool_state *state, const struct candidate *list, size_t n, uint64_t now_ms, int64_t now_s)
 {
     _cleanup_(freep) struct balance_server *servers = calloc(n + 1, sizeof(*servers));
+    enum balance_size size = size_of(list, n);
     size_t n_servers = 0;
-    uint32_t n_rows;
     int r = servers ? 0 : -ENOMEM;
 
     for (size_t i = 0; r == 0 && i < n; i++) {
@@ -324,13 +345,11 @@ static int set_table(struct pool_state *state, const struct candidate *list, siz
                                                            .weight = decision->state == MEMBER_SERVES ? list[i].member->weight : 0,
                                                            .drain_until_ms = deadline_ms(decision, now_ms, now_s)};
     }
-    if (r == 0 && state->table)
-        balance_table_rows(state->table, &n_rows);
-    if (r == 0 && (!state->table || (n > BALANCE_MEMBERS_FEW && n_rows < BALANCE_ROWS_MANY)))
-        r = new_table(state, n);
+    if (r == 0)
+        r = state->table ? grow_table(state, size) : new_table(state, size);
     if (r == 0)
         r = balance_table_set(state->table, servers, n_servers, now_ms, NULL);
-    if (r == -E2BIG && (r = new_table(state, n)) == 0) /* No index is free: so many left and came at once. */
+    if (r == -E2BIG && (r = new_table(state, size)) == 0) /* No index is free: so many left and came at once. */
         r = balance_table_set(state->table, servers, n_servers, now_ms, NULL);
     return r;
 }

@@ -17,9 +17,6 @@
 #include "weft/api/commits.h"
 #include "weft/api/replica.h"
 
-#define BALANCE_ROWS_FEW 4093     /* Of a pool, */
-#define BALANCE_ROWS_MANY 65537   /* and of one with more than */
-#define BALANCE_MEMBERS_FEW 400   /* so many members. */
 #define BALANCE_HISTORY_MS 3600000u /* So long a row's previous owners are asked for older flows. */
 
 struct balance_writer;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "weft/api/balance-rows.h"
+#include "weft/api/balance-size.h"
 #include "weft/api/balancing.h"
 #include "weft/base/util.h"
 #include "weft/model/resources.h"
@@ -186,14 +187,16 @@ static int create(struct change *change)
         (r = check_unique(change, member)) < 0)
         return r;
     plan_claim(change->plan, balancing_part_key(member->pool_id, member->object.id, key), "");
-    return 0;
+    return change->owner ? 0 : balance_size_check(change, member->pool_id, member->object.project_id);
 }
 
 static int update(struct change *change)
 {
     int r = balancing_check_constants(change);
 
-    return r < 0 ? r : check_monitor(change, (const struct pool_member *)change->after);
+    if (r < 0 || (r = check_monitor(change, (const struct pool_member *)change->after)) < 0 || change->owner)
+        return r;
+    return balance_size_check(change, of(change->after)->pool_id, change->after->project_id);
 }
 
 static int delete_member(struct change *change)
@@ -233,7 +236,7 @@ static const struct pool_member *find_existing(const struct replica *replica, co
 }
 
 /* Of one that is there: what says where it is stays. */
-static int update_existing(struct change *change, const struct pool_member *member, const json_t *json)
+static int update_existing(struct change *change, const struct pool *pool, const struct pool_member *member, const json_t *json)
 {
     json_t *body = json_copy((json_t *)json);
     const char *subnet_id = json_string_value(json_object_get(json, "subnet_id"));
@@ -251,7 +254,7 @@ static int update_existing(struct change *change, const struct pool_member *memb
     json_object_del(body, "subnet_id");
     json_object_del(body, "project_id");
     json_object_del(body, "tenant_id");
-    r = change_update_part(change, &member_resource, &member->object, body);
+    r = change_update_part(change, &member_resource, &pool->object, &member->object, body);
     json_decref(body);
     return r;
 }
@@ -304,14 +307,14 @@ static int plan_batch(struct change *change, const struct pool *pool, const json
         r = members_check_number(change, n);
     json_array_foreach ((json_t *)list, i, json) {
         if (r == 0)
-            r = kept[i] ? update_existing(change, kept[i], json) : change_create_part(change, &member_resource, &pool->object, json, NULL);
+            r = kept[i] ? update_existing(change, pool, kept[i], json) : change_create_part(change, &member_resource, &pool->object, json, NULL);
         if (r < 0) {
             if (change->error->field[0])
                 error_prefix_field(change->error, "members[%zu]", i);
             return r;
         }
     }
-    return r;
+    return r == 0 ? balance_size_check(change, pool->object.id, pool->object.project_id) : r;
 }
 
 void member_batch(struct request *request)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weft/api/balance-size.h"
 #include "weft/api/balancing.h"
 #include "weft/base/util.h"
 #include "weft/model/resources.h"
@@ -263,8 +264,9 @@ static int create(struct change *change)
         string_copy(listener->default_pool_id, UUID_TEXT_SIZE, pool->object.id);
         balancing_set_default_pool(change->plan, listener, "", pool);
     }
-    r = create_members(change);
-    return r == 0 ? create_monitor(change) : r;
+    if ((r = create_members(change)) < 0 || (r = balance_size_check(change, pool->object.id, pool->object.project_id)) < 0)
+        return r;
+    return create_monitor(change);
 }
 
 static int update(struct change *change)

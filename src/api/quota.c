@@ -16,7 +16,8 @@
 static const enum resource_kind networking_kinds[] = {RESOURCE_NETWORK, RESOURCE_SUBNET, RESOURCE_SUBNET_POOL, RESOURCE_ADDRESS_SCOPE, RESOURCE_PORT, RESOURCE_ROUTER,
                                           RESOURCE_FLOATING_IP,
                                           RESOURCE_PORT_FORWARDING, RESOURCE_SECURITY_GROUP, RESOURCE_SECURITY_GROUP_RULE, RESOURCE_ADDRESS_GROUP,
-                                          RESOURCE_FIREWALL_GROUP, RESOURCE_FIREWALL_POLICY, RESOURCE_FIREWALL_RULE};
+                                          RESOURCE_FIREWALL_GROUP, RESOURCE_FIREWALL_POLICY, RESOURCE_FIREWALL_RULE,
+                                          RESOURCE_BALANCE_ROWS /* Rows, not objects: balance-size.h. */};
 static const enum resource_kind load_balancing_kinds[] = {RESOURCE_LOAD_BALANCER, RESOURCE_LISTENER, RESOURCE_POOL, RESOURCE_POOL_MEMBER,
                                                           RESOURCE_HEALTH_MONITOR};
 const struct quota_group quota_networking = {"quota/limits/", networking_kinds, ARRAY_SIZE(networking_kinds), 0};
@@ -28,7 +29,7 @@ static const struct quota_limits defaults = {
                [RESOURCE_FLOATING_IP] = 50, [RESOURCE_PORT_FORWARDING] = 500, [RESOURCE_SNAT_BLOCK] = -1,
                [RESOURCE_SECURITY_GROUP] = 10, [RESOURCE_SECURITY_GROUP_RULE] = 100, [RESOURCE_ADDRESS_GROUP] = 100,
                [RESOURCE_DEFAULT_RULE] = -1, [RESOURCE_DEFAULT_STATEFULNESS] = -1, [RESOURCE_ADDRESS_SCOPE] = 100, [RESOURCE_SUBNET_POOL] = 100,
-               [RESOURCE_LOG] = -1, [RESOURCE_BALANCE_ROWS] = -1,
+               [RESOURCE_LOG] = -1, [RESOURCE_BALANCE_ROWS] = 400000,
                [RESOURCE_LOAD_BALANCER] = 100, [RESOURCE_LISTENER] = 1000, [RESOURCE_POOL] = 1000, [RESOURCE_POOL_MEMBER] = 10000,
                [RESOURCE_HEALTH_MONITOR] = 1000,
                [RESOURCE_FIREWALL_GROUP] = 10, [RESOURCE_FIREWALL_POLICY] = 10, [RESOURCE_FIREWALL_RULE] = 100},

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "weft/api/balance-size.h"
 #include "weft/api/networking.h"
 #include "weft/api/quota.h"
 #include "weft/api/replica.h"
@@ -131,10 +132,11 @@ void quotas_show_details(struct request *request)
     json = json_object();
     for (size_t i = 0; i < group_of(request)->n_kinds; i++) {
         enum resource_kind kind = group_of(request)->kinds[i];
+        const struct replica *replica = request_api(request)->replica;
+        uint64_t n_used = kind == RESOURCE_BALANCE_ROWS ? balance_size_used(replica, project_id) : replica_count_by_project(replica, kind, project_id);
 
         json_object_set_new(json, resource_name(kind),
-                            json_pack("{sIsIsI}", "limit", (json_int_t)limits.limits[kind], "used",
-                                      (json_int_t)replica_count_by_project(request_api(request)->replica, kind, project_id), "reserved",
+                            json_pack("{sIsIsI}", "limit", (json_int_t)limits.limits[kind], "used", (json_int_t)n_used, "reserved",
                                       (json_int_t)quota_reserved(quota_from(request), project_id, kind)));
     }
     request_respond(request, HTTP_OK, json_pack("{so}", "quota", json));

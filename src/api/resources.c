@@ -305,13 +305,15 @@ int change_create_part(struct change *change, const struct resource *resource, c
     return create_one(change->plan, change->request, resource, owner, json, ret_object, change->error);
 }
 
-int change_update_part(struct change *change, const struct resource *resource, const struct object *before, const json_t *json)
+int change_update_part(struct change *change, const struct resource *resource, const struct object *owner, const struct object *before,
+                       const json_t *json)
 {
     struct change part = {
         .request = change->request,
         .networking = change->networking,
         .plan = change->plan,
         .resource = resource,
+        .owner = owner,
         .before = before,
         .after = plan_edit(change->plan, before),
         .error = change->error,

@@ -121,7 +121,8 @@ int change_create_part(struct change *change, const struct resource *resource, c
                        const struct object **ret_object);
 
 /* A change of something else in the same plan, as an update of it would make it. */
-int change_update_part(struct change *change, const struct resource *resource, const struct object *before, const json_t *json);
+int change_update_part(struct change *change, const struct resource *resource, const struct object *owner, const struct object *before,
+                       const json_t *json);
 
 void resource_new_id(const struct request *request, struct object *object); /* Of an object that is made beside the path's. */
 

@@ -406,6 +406,51 @@ def test_quotas(tenant, other, admin):
     other.delete(f"loadbalancers/{balancer['id']}?cascade=true")
 
 
+def test_rows_of_pools_are_divided_among_projects(tenant, other, admin):
+    """Every host has one table of all projects' rows: 251 of a small pool, 4,093 of one with more than 25 members or unlike weights."""
+    project, name = other.project["id"], "['balance_rows']. The project's pools would have"
+    quota = f"/v2.0/quotas/{project}"
+    assert other.call("GET", quota, status=200)["quota"]["balance_rows"] == 400000
+    admin("PUT", quota, {"quota": {"balance_rows": 4093 + 2 * 251 - 1}}, 200)
+    subnet = other.call.subnet(other.call.network(), "10.9.0.0/24")
+    balancer = other.balancer(vip_subnet_id=subnet["id"])
+    small, large = other.pool(loadbalancer_id=balancer["id"]), None
+    members = [{"address": f"10.9.0.{10 + i}", "protocol_port": 80} for i in range(26)]
+    large = other.pool(loadbalancer_id=balancer["id"], members=members)
+    assert other.call("GET", quota + "/details", status=200)["quota"]["balance_rows"] == {"limit": 4594, "used": 4344, "reserved": 0}
+    other.refused("POST", "pools", 409, f"balance_rows: Quota exceeded for resources: {name} 4595 rows; 4594 is the limit.",
+                  body={"pool": {"loadbalancer_id": balancer["id"], "protocol": "TCP", "lb_algorithm": "ROUND_ROBIN"}})
+    # It grows by members, one by one or all at once, and by weights; what does not grow may change.
+    other.call("PUT", LB + f"pools/{small['id']}/members", {"members": members[:25]}, 202)
+    other.refused("POST", f"pools/{small['id']}/members", 409, f"{name} 8186 rows; 4594 is the limit.", body={"member": members[25]})
+    other.refused("PUT", f"pools/{small['id']}/members", 409, f"{name} 8186 rows", body={"members": members})
+    first = other.get(f"pools/{small['id']}/members")["members"][0]
+    other.refused("PUT", f"pools/{small['id']}/members/{first['id']}", 409, f"{name} 8186 rows", body={"member": {"weight": 2}})
+    other.put(f"pools/{small['id']}/members/{first['id']}", {"member": {"weight": 0}})
+    admin("PUT", quota, {"quota": {"balance_rows": 0}}, 200)
+    one = other.get(f"pools/{large['id']}/members")["members"][0]
+    other.put(f"pools/{large['id']}/members/{one['id']}", {"member": {"weight": 7}})
+    other.delete(f"pools/{large['id']}")
+    assert other.call("GET", quota + "/details", status=200)["quota"]["balance_rows"]["used"] == 251
+    other.refused("POST", "loadbalancers", 409, f"{name} 502 rows; 0 is the limit.",
+                  body={"loadbalancer": {"vip_subnet_id": subnet["id"], "pools": [{"name": "p", "protocol": "TCP", "lb_algorithm": "ROUND_ROBIN"}]}})
+    # Of many at once no more than fit.
+    admin("PUT", quota, {"quota": {"balance_rows": 251 * 4}}, 200)
+    codes = []
+
+    def create():
+        codes.append(other.call("POST", LB + "pools", {"pool": {"loadbalancer_id": balancer["id"], "protocol": "TCP", "lb_algorithm": "ROUND_ROBIN"}}).status_code)
+
+    threads = [threading.Thread(target=create) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(codes) == [201] * 3 + [409] * 5
+    admin("DELETE", quota, status=204)
+    other.delete(f"loadbalancers/{balancer['id']}?cascade=true")
+
+
 def test_what_clients_look_for_first(tenant, admin, server):
     versions = tenant.call("GET", "/load-balancer", status=200)["versions"]
     assert versions[0]["id"] == "v2.0" and [v["id"] for v in versions if v["status"] == "CURRENT"] == [versions[-1]["id"]]

@@ -36,6 +36,7 @@ static const struct flag quota_attributes[] = {
     ATTRIBUTE("floating-ip", "NUMBER", "floating IPs", ENCODE_NUMBER, "floatingip"),
     ATTRIBUTE("port-forwarding", "NUMBER", "port forwardings", ENCODE_NUMBER, "port_forwarding"),
     ATTRIBUTE("address-group", "NUMBER", "address groups", ENCODE_NUMBER, "address_group"),
+    ATTRIBUTE("balance-rows", "NUMBER", "rows of load balancers' tables: 251 for a small pool", ENCODE_NUMBER, "balance_rows"),
     END,
 };
 

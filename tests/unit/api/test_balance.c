@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "weft/api/balance-rows.h"
+#include "weft/api/balance-size.h"
 #include "weft/api/balancing.h"
 #include "weft/balance/bytes.h"
 #include "weft/balance/table.h"
@@ -402,7 +403,9 @@ static void check_pool(unsigned pool)
 {
     char id[UUID_TEXT_SIZE];
     const struct balance_rows *rows = rows_of(pool);
-    static struct balance_row content[BALANCE_ROWS_FEW];
+    static struct balance_row content[BALANCE_ROWS_MIDDLE];
+    size_t n_rows = rows ? rows->n_row_bytes / BALANCE_ROW_BYTES : 0;
+    struct balance_census census = {0};
     unsigned best = 0, slot_of_index[N_MEMBERS * 4];
     uint32_t held[N_MEMBERS] = {0};
     size_t n_members = 0;
@@ -425,6 +428,7 @@ static void check_pool(unsigned pool)
                 decision = &rows->members[i];
         if (member_at(slot) && streq(member_at(slot)->pool_id, id)) {
             check_member(pool, slot, decision, best);
+            balance_census_add(&census, member_at(slot));
             n_members++;
             if (decision->index != BALANCE_INDEX_NONE) {
                 assert_true(decision->index < ARRAY_SIZE(slot_of_index));
@@ -445,15 +449,15 @@ static void check_pool(unsigned pool)
     last[pool].sequence = rows->sequence;
     if (best == 0)
         return; /* Whatever the rows say, nobody serves. */
-    assert_int_equal(rows->n_row_bytes, sizeof(content));
-    balance_rows_from_bytes(rows->rows, BALANCE_ROWS_FEW, content);
-    for (size_t i = 0; i < BALANCE_ROWS_FEW; i++) {
+    assert_true(n_rows <= ARRAY_SIZE(content) && balance_size_of_rows((uint32_t)n_rows) >= balance_census_size(&census));
+    balance_rows_from_bytes(rows->rows, n_rows, content);
+    for (size_t i = 0; i < n_rows; i++) {
         assert_true(content[i].owner < ARRAY_SIZE(slot_of_index) && slot_of_index[content[i].owner] < N_MEMBERS);
         held[slot_of_index[content[i].owner]]++;
         for (unsigned j = 0; j < BALANCE_PREVIOUS; j++)
             assert_true(content[i].previous[j] == BALANCE_NOBODY || slot_of_index[content[i].previous[j]] < N_MEMBERS);
     }
-    check_shares(pool, rows, held, BALANCE_ROWS_FEW, best);
+    check_shares(pool, rows, held, (uint32_t)n_rows, best);
 }
 
 static void rows_follow_the_members(void **state)
@@ -514,9 +518,28 @@ static void a_restart_moves_nothing(void **state)
     fleet_end();
 }
 
-static void many_members_get_more_rows(void **state)
+/* The rows as they are now; the owner that each had, found by its place among those before, is the owner still or the first one before. */
+static size_t check_growth(struct balance_row *rows, size_t n_before)
 {
-    const struct balance_rows *rows;
+    static struct balance_row now[BALANCE_ROWS_LARGE];
+    size_t n = rows_of(0)->n_row_bytes / BALANCE_ROW_BYTES;
+
+    assert_true(n <= BALANCE_ROWS_LARGE);
+    balance_rows_from_bytes(rows_of(0)->rows, n, now);
+    for (size_t i = 0; n_before && i < n; i++) {
+        uint16_t owner = rows[i * n_before / n].owner;
+
+        assert_true(now[i].owner == owner || now[i].previous[0] == owner);
+    }
+    memcpy(rows, now, n * sizeof(*rows));
+    return n;
+}
+
+static void a_pool_that_grows_keeps_its_flows(void **state)
+{
+    static struct balance_row rows[BALANCE_ROWS_LARGE];
+    uint64_t lineage;
+    size_t n;
     (void)state;
 
     fleet = (struct fleet){.now_ms = 1000000, .now_s = 1000};
@@ -524,15 +547,40 @@ static void many_members_get_more_rows(void **state)
     for (unsigned i = 0; i < N_SERVERS; i++)
         server_start(&fleet.servers[i]);
     put_pool(0);
-    for (unsigned i = 0; i <= BALANCE_MEMBERS_FEW; i++)
+    for (unsigned i = 0; i < BALANCE_MEMBERS_SMALL; i++)
         put_member(i, 0, 1, false, true);
     settle();
-    rows = rows_of(0);
-    assert_int_equal(rows->n_row_bytes, BALANCE_ROWS_MANY * BALANCE_ROW_BYTES);
-    assert_int_equal(rows->n_members, BALANCE_MEMBERS_FEW + 1);
+    n = check_growth(rows, 0);
+    assert_int_equal(n, BALANCE_ROWS_SMALL);
+    lineage = rows_of(0)->lineage;
+    put_member(BALANCE_MEMBERS_SMALL, 0, 1, false, true);
+    settle();
+    n = check_growth(rows, n);
+    assert_int_equal(n, BALANCE_ROWS_SMALL * BALANCE_GROWTH);
+    for (unsigned i = 0; i <= BALANCE_MEMBERS_MIDDLE; i++)
+        put_member(i, 0, 1, false, true);
+    settle();
+    n = check_growth(rows, n);
+    assert_int_equal(n, BALANCE_ROWS_SMALL * BALANCE_GROWTH * BALANCE_GROWTH);
+    assert_int_equal(rows_of(0)->n_members, BALANCE_MEMBERS_MIDDLE + 1);
+    for (unsigned i = 10; i <= BALANCE_MEMBERS_MIDDLE; i++)
+        drop(RESOURCE_POOL_MEMBER, i);
+    settle();
+    assert_int_equal(check_growth(rows, 0), n); /* It does not shrink. */
+    assert_int_equal(rows_of(0)->lineage, lineage);
     drop(RESOURCE_POOL, 0);
     settle();
     assert_null(rows_of(0));
+
+    put_pool(1); /* Large at once; and one whose weights differ. */
+    put_pool(2);
+    for (unsigned i = 0; i <= BALANCE_MEMBERS_MIDDLE; i++)
+        put_member(i, 1, 1, false, true);
+    put_member(BALANCE_MEMBERS_MIDDLE + 1, 2, 1, false, true);
+    put_member(BALANCE_MEMBERS_MIDDLE + 2, 2, 25, false, true);
+    settle();
+    assert_int_equal(rows_of(1)->n_row_bytes, BALANCE_ROWS_LARGE * BALANCE_ROW_BYTES);
+    assert_int_equal(rows_of(2)->n_row_bytes, BALANCE_ROWS_MIDDLE * BALANCE_ROW_BYTES);
     fleet_end();
 }
 
@@ -541,7 +589,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_follow_the_members),
         cmocka_unit_test(a_restart_moves_nothing),
-        cmocka_unit_test(many_members_get_more_rows),
+        cmocka_unit_test(a_pool_that_grows_keeps_its_flows),
     };
 
     seed = getenv("WEFT_SEED") ? (unsigned)strtoul(getenv("WEFT_SEED"), NULL, 10) : (unsigned)clock_monotonic_ns();
