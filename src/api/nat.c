@@ -79,7 +79,9 @@ int nat_find_target(struct change *change, const char *resource, const struct po
     char text[IP_TEXT_SIZE];
     size_t n = 0;
 
-    if (port_is_managed(replica, port) || port_is_auto_deleted(port))
+    bool is_vip = streq(resource, "floatingip") && port_load_balancer_id(port); /* A load balancer forwards ports itself. */
+
+    if ((port_is_managed(replica, port) && !is_vip) || port_is_auto_deleted(port))
         return BAD("Port %s has the device owner %s and no floating IP can lead to it", port->object.id, port->device_owner);
     if (address && !ip_is_v4(address))
         return BAD("'%s' is not an IPv4 address", ip_format(address, text));

@@ -12,7 +12,7 @@ static const char *ipv4_text(__u32 address, char text[IP_TEXT_SIZE])
 
 static int format_external(const struct external_value *v, struct buffer *buffer)
 {
-    static const char *const kinds[] = {"none", "floating", "forwarded", "router"};
+    static const char *const kinds[] = {"none", "floating", "forwarded", "router", "host", "service"};
     char output[32], address[IP_TEXT_SIZE];
     int error = buffer_printf(buffer, " = %s %s", v->kind < sizeof(kinds) / sizeof(kinds[0]) ? kinds[v->kind] : "unknown",
                               output_text(v->output, output, sizeof(output)));

@@ -214,6 +214,13 @@ static int add_floating_ip(struct nat *nat, const struct floating_ip *model)
         return 0;
     value.output = compile_place_of(nat->index, port)->output;
     value.router_port = gateway->router_port;
+    if (value.output == OUTPUT_NONE && port_load_balancer_id(port->port)) { /* On no host: what listens there says compiler/balancing.c. */
+        const struct compile_network *inner = compile_place_of(nat->index, port)->network;
+
+        value.kind = EXTERNAL_SERVICE;
+        value.output = inner ? OUTPUT_SERVICE | inner->network->vni : OUTPUT_NONE;
+        value.address = ipv4_of(fixed);
+    }
     if (port->slot) {
         struct floating_key key = {port->slot, ipv4_of(fixed)};
         struct floating_value row = {port->slot, ipv4_of(&model->floating_address), gateway->router_port, value.object};

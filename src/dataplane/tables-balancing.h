@@ -110,7 +110,7 @@ struct balanced_value {
     __u8 client[16], vip[16]; /* As the client calls itself, and what it called. */
     __u16 client_port, vip_port;
     __u32 vni;           /* Of the VIP. */
-    __u32 client_vni;    /* Of the client's port: addresses of several networks may be the same. */
+    __u32 client_vni;    /* Of the client's port: addresses of several networks may be the same.  Of a client outside: the external network. */
     __u32 member;        /* Number. */
     struct service_name name; /* Of the member. */
     __u32 output;        /* Where the client is: OUTPUT_LOCAL or OUTPUT_REMOTE, */
@@ -119,6 +119,9 @@ struct balanced_value {
     __u16 flags;
 #define BALANCED_NAMED (1u << 0) /* It has a place in 'balanced_names', which goes with it. */
 };
+/* Of a client outside 'vip' may be a floating IP; 'output' is OUTPUT_ROUTER | the router port that it came by and its answers leave by, whose generation
+ * is in 'flags'; and 'slot' is the listener's number, which counts it. */
+#define BALANCED_GENERATION(generation) ((__u16)((generation) << 1))
 _Static_assert(sizeof(struct balanced_value) == 72, "no implicit padding");
 
 /* A connection whose client the member knows by another port than it has, or by the VIP: where its entry is. */

@@ -48,12 +48,13 @@ enum external_kind {
     EXTERNAL_FORWARDED,    /* A floating IP with port forwardings: see 'forwarded'. */
     EXTERNAL_ROUTER,       /* A router's gateway address: SNAT (snat_owners), or the router itself answers. */
     EXTERNAL_HOST,         /* This host's own, whoever else claims it: what comes for it from an uplink is left alone. */
+    EXTERNAL_SERVICE,      /* A floating IP of a load balancer's address: 'output' is OUTPUT_SERVICE | the VNI where that is. */
 };
 struct external_value {
     __u32 vni;           /* Repeats the key. */
     __u32 kind;
     __u32 output;        /* OUTPUT_LOCAL or OUTPUT_REMOTE; of a router's the gateway that answers for it outside: OUTPUT_LOCAL | 0 is this host. */
-    __u32 address;       /* The port's own, when it is local. */
+    __u32 address;       /* The port's own, when it is local; the load balancer's. */
     __u32 router_port;   /* Of the gateway: where the packet enters the router. */
     __u32 object;        /* As in floating_value. */
     __u16 port;          /* forwarded: the first port of the workload, host order; */

@@ -147,6 +147,56 @@ def test_vips_that_cannot_be_are_refused(tenant, attributes, texts):
     tenant.refused("POST", "loadbalancers", 400, *texts, body={"loadbalancer": {k: real(v) for k, v in attributes.items()}})
 
 
+def test_a_floating_ip_may_lead_to_a_vip(tenant, admin):
+    outside = admin.network(**{"router:external": True})
+    admin.subnet(outside, "203.0.113.0/24")
+    balancer = tenant.balancer(vip_subnet_id=tenant.far_subnet["id"])
+    port = vip_port(tenant, balancer)
+    router = tenant.call("POST", "/v2.0/routers", {"router": {"external_gateway_info": {"network_id": outside["id"]}}}, 201)["router"]
+    floating_ips = []
+
+    def make(status=201, **attributes):
+        answer = tenant.call("POST", "/v2.0/floatingips", {"floatingip": {"floating_network_id": outside["id"], **attributes}}, status)
+        floating_ips.extend([answer["floatingip"]] if status == 201 else [])
+        return answer["floatingip"] if status == 201 else answer
+
+    def show(floating_ip):
+        return tenant.call("GET", f"/v2.0/floatingips/{floating_ip['id']}", status=200)["floatingip"]
+
+    try:
+        assert "ExternalGatewayForFloatingIPNotFound" in str(make(404, port_id=port["id"]))
+        tenant.call("PUT", f"/v2.0/routers/{router['id']}/add_router_interface", {"subnet_id": tenant.far_subnet["id"]}, 200)
+        made = make(port_id=port["id"])
+        assert (made["port_id"], made["fixed_ip_address"], made["status"]) == (port["id"], balancer["vip_address"], "ACTIVE")
+        assert made["port_details"]["device_owner"] == "Octavia"
+        make(409, port_id=port["id"]) # One for each address.
+        forwarding = {"port_forwarding": {"internal_port_id": port["id"], "internal_ip_address": balancer["vip_address"], "internal_port": 80,
+                                          "external_port": 80, "protocol": "tcp"}}
+        other = make()
+        answer = tenant.call("POST", f"/v2.0/floatingips/{other['id']}/port_forwardings", forwarding)
+        assert answer.status_code == 400 and "Octavia" in answer.text
+        # It is led elsewhere and back, and goes with the load balancer.
+        for to in (None, port["id"]):
+            changed = tenant.call("PUT", f"/v2.0/floatingips/{made['id']}", {"floatingip": {"port_id": to}}, 200)["floatingip"]
+            assert (changed["port_id"], changed["status"]) == (to, "ACTIVE" if to else "DOWN")
+        tenant.delete(f"loadbalancers/{balancer['id']}")
+        gone = show(made)
+        assert (gone["port_id"], gone["fixed_ip_address"], gone["status"]) == (None, None, "DOWN")
+        # A port that the user has made keeps it.
+        own = tenant.call.port(tenant.far)
+        tenant.call("PUT", f"/v2.0/floatingips/{made['id']}", {"floatingip": {"port_id": own["id"]}}, 200)
+        balancer = tenant.balancer(vip_port_id=own["id"])
+        assert show(made)["port_details"]["device_id"] == f"lb-{balancer['id']}"
+        tenant.delete(f"loadbalancers/{balancer['id']}")
+        assert show(made)["port_id"] == own["id"]
+    finally:
+        for floating_ip in floating_ips:
+            tenant.call("DELETE", f"/v2.0/floatingips/{floating_ip['id']}")
+        tenant.call("PUT", f"/v2.0/routers/{router['id']}/remove_router_interface", {"subnet_id": tenant.far_subnet["id"]})
+        tenant.call("DELETE", f"/v2.0/routers/{router['id']}")
+    assert admin("DELETE", f"/v2.0/networks/{outside['id']}").status_code == 204
+
+
 def test_one_call_makes_everything_and_cascade_deletes_it(tenant):
     balancer = tenant.balancer(
         vip_subnet_id=tenant.lan_subnet["id"],

@@ -391,7 +391,7 @@ static void random_external(struct pipeline *pipeline)
     }
     if (chance(20)) {
         struct external_value *value = fixture_external_find(pipeline, 20, PICK(addresses));
-        value->kind = 1 + random_below(4);
+        value->kind = 1 + random_below(5);
         value->output = random_output();
         value->object ^= chance(50);
     }
@@ -451,6 +451,18 @@ static void random_balancing(struct pipeline *pipeline)
         ((struct service_use *)pipeline_lookup(pipeline, "listener_use", &listener))->n_connections = random_below(3);
     if (chance(10))
         fixture_fdb(pipeline, "fdb", 7, "L", random_output());
+    if (chance(70))
+        fixture_balancing_outside(pipeline);
+    for (uint32_t pool = 1; pool <= 32 && chance(60); pool++)
+        if (chance(50))
+            fixture_row_history(pipeline, pool, random_below(12), random_below(12), random_below(12));
+    if (chance(10)) {
+        struct external_value *value = fixture_external_find(pipeline, 20, "203.0.113.222");
+        if (value && chance(50))
+            value->router_port = 1 + random_below(8);
+        else if (value)
+            value->output = random_output();
+    }
 }
 
 static void random_target(struct pipeline *pipeline, uint32_t number)
@@ -1044,6 +1056,53 @@ static void balanced_frame(struct test_frame *ret)
     }
 }
 
+/* Somebody on an external network and a load balancer's member. */
+static void balanced_outside_frame(struct test_frame *ret)
+{
+    static const struct {
+        uint32_t slot;
+        char mac;
+        const char *address[2];
+    } members[] = {{1, 'A', {"10.0.0.1", "fd01::1"}}, {2, 'B', {"10.0.0.2", "fd01::2"}}, {8, 'H', {"10.0.0.8", "fd01::8"}}, {11, 'K', {"10.0.2.1", "fd03::1"}}};
+    static const char *const clients[] = {"192.0.2.200", "192.0.2.200", "203.0.113.1", "203.0.113.77", "203.0.113.10"};
+    unsigned ipv6 = chance(35), i = random_below(ARRAY_SIZE(members)), port = chance(80) ? 8080 : 8081;
+    unsigned client_port = 4000 + random_below(3), vip_port = 80 + random_below(13);
+    const char *client = ipv6 ? "2001:db8:77::1" : PICK(clients), *vip = ipv6 ? "fd01::200" : "203.0.113.222";
+
+    switch (random_below(5)) {
+    case 0: /* Its answer, */
+        ret->program = PIPELINE_FROM_WORKLOAD;
+        ret->input.ifindex = 100 + members[i].slot;
+        add_text(ret->text, "%c>%c", members[i].mac, members[i].mac == 'K' ? 'U' : 'R');
+        balanced_inner(ret->text, members[i].address[ipv6], client, port, chance(90) ? client_port : 1024 + random_below(8));
+        return;
+    case 1: /* a workload that calls by the floating IP, */
+        ret->program = PIPELINE_FROM_WORKLOAD;
+        ret->input.ifindex = 100 + members[i].slot;
+        add_text(ret->text, "%c>%c", members[i].mac, members[i].mac == 'K' ? 'U' : 'R');
+        balanced_inner(ret->text, members[i].address[ipv6], vip, client_port, vip_port);
+        return;
+    case 2: /* and what another gateway or member's host sends on. */
+        ret->program = PIPELINE_FROM_UNDERLAY;
+        ret->input.ifindex = UNDERLAY_IFINDEX;
+        if (chance(20))
+            add_text(ret->text, "outer 192.0.2.2>192.0.2.1 20 0/%u g>02:57:45:46:54:00", random_below(3));
+        else
+            add_text(ret->text, "outer 192.0.2.2>192.0.2.1 %u %u/%u/0 %c>02:ab:70:00:00:%02x", chance(95) ? 20 : 7, TUNNEL_DIRECT_RETURN, random_below(16),
+                     chance(95) ? 'g' : 'h', 1 + random_below(12));
+        balanced_inner(ret->text, client, vip, client_port, vip_port);
+        return;
+    }
+    ret->program = PIPELINE_FROM_UPLINK;
+    ret->input.ifindex = UPLINK_IFINDEX;
+    if (chance(5))
+        add_text(ret->text, ipv6 ? "x>u ip6 %s>%s icmp6 128 3 +5" : "x>u ip %s>%s icmp 8 3 +5", client, vip);
+    else {
+        add_text(ret->text, "x>u");
+        balanced_inner(ret->text, client, vip, client_port, vip_port);
+    }
+}
+
 static void random_frame(struct test_frame *ret)
 {
     static const char port_macs[] = "ABBDEFGH";
@@ -1052,7 +1111,10 @@ static void random_frame(struct test_frame *ret)
     ret->text[0] = 0;
     ret->input = (struct pipeline_frame){.ifindex = 100 + slot};
     if (chance(20)) {
-        balanced_frame(ret);
+        if (chance(60))
+            balanced_frame(ret);
+        else
+            balanced_outside_frame(ret);
     } else if (chance(35)) {
         external_frame(ret);
     } else if (which < 70) {

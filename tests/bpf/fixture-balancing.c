@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fixture-external.h"
 #include "weft/base/util.h"
 
 static void put(struct pipeline *pipeline, const char *table, const void *key, const void *value)
@@ -127,4 +128,24 @@ void fixture_balancing(struct pipeline *pipeline)
     add_listener(pipeline, 12, SERVICE_UP, 2, 1, 1);
     add_source(pipeline, 8, "10.0.0.2");
     add_source(pipeline, 8, "fd01::2");
+}
+
+void fixture_balancing_outside(struct pipeline *pipeline)
+{
+    struct external_value value = {.kind = EXTERNAL_SERVICE, .output = OUTPUT_SERVICE | 7, .address = inet_addr("10.0.0.200"), .router_port = 5,
+                                   .object = 0x1200, .flags = EXTERNAL_ANNOUNCED};
+
+    fixture_external_row(pipeline, 20, "203.0.113.222", &value);
+    fixture_route(pipeline, ROUTER_OUTSIDE | 20, "fd01::", 64, 0, 5, NULL);
+}
+
+void fixture_row_history(struct pipeline *pipeline, uint32_t pool, uint16_t first, uint16_t second, uint16_t third)
+{
+    struct service_rows *rows = pipeline_lookup(pipeline, "service_rows", &(struct service_rows_key){pool, 0});
+
+    for (size_t i = 0; rows && i < SERVICE_ROWS_PER_BLOCK; i++) {
+        rows->rows[i].previous[0] = first;
+        rows->rows[i].previous[1] = second;
+        rows->rows[i].previous[2] = third;
+    }
 }

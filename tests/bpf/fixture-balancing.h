@@ -26,6 +26,10 @@
 #define FIXTURE_MEMBERS 10
 
 void fixture_balancing(struct pipeline *pipeline);
+/* For an external network (fixture-external.h) besides: 203.0.113.222 is a floating IP of the address, and fd01::/64 is reached from outside, both by router port 5. */
+void fixture_balancing_outside(struct pipeline *pipeline);
+/* Who had the rows of a pool before: numbers of members, the last one first; 0: nobody. */
+void fixture_row_history(struct pipeline *pipeline, uint32_t pool, uint16_t first, uint16_t second, uint16_t third);
 struct service_member *fixture_member(struct pipeline *pipeline, uint32_t number);
 struct service_value *fixture_service(struct pipeline *pipeline, const char *address, uint8_t protocol, uint16_t port);
 

@@ -4,9 +4,11 @@
         |up0 203.0.113.201          |up0
         h1 ------- underlay ------- h2 ---------- h3       physnet1:up0 on h1 and h2
         a1 (10.0.0.0/24)            b2            c3       router r, SNAT; a2 on h1 has a floating IP
+        a1, b2 and c3 are members of a load balancer at 10.0.0.200, which has a floating IP
 
 The uplink of h1 carries an address and a TCP session of the host itself, while the agent comes and goes."""
 
+import http.client
 import json
 import signal
 import socket
@@ -17,6 +19,7 @@ import pytest
 
 from lab import Lab
 from namespaces import Namespace, run, wait_for
+from test_load_balancing import Balancer
 
 FAR = "198.51.100.7"
 
@@ -32,6 +35,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 http.server.ThreadingHTTPServer(("0.0.0.0", 80), Handler).serve_forever()
+"""
+
+
+MEMBER = """
+import http.server, socket, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        body = b"x" * (4 << 20) if self.path == "/large" else f"{sys.argv[1]} {self.client_address[0]}".replace("::ffff:", "").encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_):
+        pass
+class Server(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+    request_queue_size = 64
+Server(("::", 8080), Handler).serve_forever()
 """
 
 
@@ -193,6 +215,111 @@ def test_who_sends_from_outside_learns_the_mtu(world):
         assert " 0% packet loss" in world.namespace.run("ping", "-n", "-M", "dont", "-s", "1430", "-c", "1", "-W", "2", address, check=False)
         late = world.namespace.run("ping", "-n", "-t", "1", "-c", "1", "-W", "2", address, check=False)
         assert f"From {world.address}" in late and "Time to live exceeded" in late
+
+
+class Kept:
+    """A connection from outside to a load balancer, which is asked who is at the other end again and again."""
+
+    def __init__(self, namespace, address, port=80):
+        with namespace.inside():
+            self.connection = http.client.HTTPConnection(address, port, timeout=20)
+            self.connection.connect()
+        self.who = self.ask()
+
+    def ask(self):
+        self.connection.request("GET", "/")
+        return self.connection.getresponse().read().decode().split()[0]
+
+    def close(self):
+        self.connection.close()
+
+
+@pytest.fixture(scope="module")
+def balancer(world):
+    """On TCP 80 the members a1, b2 and c3, on 81 c3 alone."""
+    api = world.lab.api
+    subnet = next(s for s in api.get("/v2.0/subnets")["subnets"] if s["network_id"] == world.network["id"])
+    made = Balancer(world.lab, subnet, "10.0.0.200")
+    made.subnet = subnet
+    made.at = {}
+    for name, index in (("a1", 0), ("b2", 1), ("c3", 3)):
+        workload = world.workloads[index]
+        world.processes.append(workload.namespace.popen(sys.executable, "-c", MEMBER, name))
+        made.at[name] = next(fixed["ip_address"] for fixed in workload.port["fixed_ips"])
+    _, made.pool = made.listener("TCP", 80, [(subnet, address, 8080) for address in made.at.values()])
+    made.listener("TCP", 81, [(subnet, made.at["c3"], 8080)])
+    vip = next(port for port in api.get("/v2.0/ports")["ports"] if port["device_id"] == "lb-" + made.id)
+    made.floating = world.floating(vip)
+    made.outside = made.floating["floating_ip_address"]
+    wait_for(lambda: len(callers(world.namespace, made.outside)) == 3, "all members to answer outside", 30)
+    return made
+
+
+def callers(namespace, address, source="", wanted=3):
+    """Who answered, and by which address it was called: by a hash of the client's port, so that 80 times the same has no chance."""
+    seen = {}
+    for _ in range(80):
+        try:
+            with namespace.inside():
+                connection = http.client.HTTPConnection(address, 80, timeout=3, source_address=(source, 0))
+                connection.connect()
+            connection.request("GET", "/")
+            who, client = connection.getresponse().read().decode().split()
+            seen[who] = client
+        except (OSError, http.client.HTTPException):
+            break
+        finally:
+            connection.close()
+        if len(seen) == wanted:
+            break
+    return seen
+
+
+def test_a_load_balancer_is_called_from_outside(world, balancer):
+    outside, address = world.namespace, balancer.outside
+    assert callers(outside, address) == dict.fromkeys(balancer.at, "203.0.113.1")
+    assert callers(outside, address, FAR) == dict.fromkeys(balancer.at, FAR)
+    for port in (80, 81): # Of 4 MiB nothing is missing, by whichever member.
+        assert outside.run("sh", "-c", f"curl -s -m 30 http://{address}:{port}/large | wc -c").strip() == str(4 << 20)
+    assert outside.run("ping", "-n", "-c", "1", "-W", "2", address)
+    # A closed port says so.
+    assert outside.run("sh", "-c", f"curl -s -m 10 http://{address}:99/; echo $?").strip() == "7"
+    # From behind SNAT: a workload without a floating IP, and a member that calls its own load balancer.
+    for workload in world.workloads[:2]:
+        wait_for(lambda: callers(workload.namespace, address) == dict.fromkeys(balancer.at, world.address), "a workload to call by the floating IP", 20)
+
+
+def test_connections_from_outside_outlive_their_rows(world, balancer):
+    """Members go and come: rows move, and gateways remember nothing of who is connected to whom."""
+    api, pool = world.lab.api, balancer.pool
+    connections = [Kept(world.namespace, balancer.outside) for _ in range(24)]
+    assert {connection.who for connection in connections} == set(balancer.at)
+
+    def weigh(name, weight):
+        member = next(m for m in balancer.members(pool) if m["address"] == balancer.at[name])
+        api.put(f"/load-balancer/v2.0/lbaas/pools/{pool}/members/{member['id']}", {"member": {"weight": weight}})
+    for name in ("a1", "b2"):
+        weigh(name, 0)
+        wait_for(lambda: name not in callers(world.namespace, balancer.outside), f"{name} to take no new connections", 20)
+        for connection in connections:
+            assert connection.ask() == connection.who
+        weigh(name, 1)
+        wait_for(lambda: len(callers(world.namespace, balancer.outside)) == 3, f"{name} to take connections again", 20)
+        for connection in connections:
+            assert connection.ask() == connection.who
+    for connection in connections:
+        connection.close()
+
+
+def test_a_floating_ip_leaves_a_load_balancer(world, balancer):
+    api = world.lab.api
+    kept = Kept(world.namespace, balancer.outside)
+    path = f"/v2.0/floatingips/{balancer.floating['id']}"
+    api.put(path, {"floatingip": {"port_id": None}})
+    wait_for(lambda: not callers(world.namespace, balancer.outside), "the floating IP to lead nowhere", 20)
+    api.put(path, {"floatingip": {"port_id": balancer.floating["port_id"]}})
+    wait_for(lambda: len(callers(world.namespace, balancer.outside)) == 3, "it to lead to the load balancer again", 20)
+    kept.close()
 
 
 def udp(namespace, port=0, broadcast=False):

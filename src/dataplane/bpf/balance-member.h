@@ -13,6 +13,7 @@
 
 #define BALANCE_PORT_TRIES 128
 #define TCP_FLAGS_AT 13 /* In its header. */
+#define OWNER_LAST 4u   /* Of a row: 0, its owner; 1..3, who had it before; and the owner again. */
 
 /* ---- whose connection ---------------------------------------------------------------------------------------------------------------------- */
 
@@ -61,7 +62,9 @@ static __always_inline struct flow_entry *balance_entry(struct balancing *to, co
         flow_end(entry);
         return NULL;
     }
-    to->is_noted = value->output == to->value.output && value->slot == to->value.slot && mac_same(value->client_mac, to->value.client_mac);
+    to->is_known = 1;
+    to->is_noted = value->output == to->value.output && value->slot == to->value.slot && value->flags == to->value.flags &&
+                   mac_same(value->client_mac, to->value.client_mac);
     return entry;
 }
 
@@ -163,6 +166,43 @@ static __noinline __u32 balance_translate(struct __sk_buff *skb, struct packet *
     return translate_ends(skb, packet, &to->ends);
 }
 
+/* What a client outside calls 'called', on the external network 'vni' behind router port 'number': a floating IP of a load balancer's address, into 'ret',
+ * or one in network 'inner' itself.  Returns the network of the address; 0: it is none. */
+static __always_inline __u32 balance_called(__u32 vni, __u32 number, const __u8 *called, __u32 inner, __u8 *ret)
+{
+    const struct external_value *value = NULL;
+
+    address_copy(ret, called);
+    if (address_is_ipv4(called)) {
+        struct external_key key = {.vni = vni, .address = load32(called + 12)};
+        value = map_lookup(external, &key);
+    }
+    if (!value || value->vni != vni)
+        return inner;
+    if (value->kind != EXTERNAL_SERVICE || value->router_port != number)
+        return 0;
+    address_map_ipv4(ret, value->address);
+    return value->output & OUTPUT_SLOT_MASK;
+}
+
+/* The address at which the member's balancer has been called. */
+static __always_inline const __u8 *balance_vip(struct balancing *to, const struct packet *packet, const struct service_member *member)
+{
+    if (!(packet->flags & PACKET_CALLS_SERVICE))
+        return to->value.vip;
+    to->vip_vni = balance_called(packet->vni, to->gateway, to->value.vip, member->vip_vni, to->vip);
+    return to->vip_vni == member->vip_vni ? to->vip : NULL;
+}
+
+/* May a client outside begin a connection, or go on with one?  False: the listener has as many as it may. */
+static __always_inline bool balance_is_within(const struct balancing *to, const struct service_value *service)
+{
+    __u32 listener = service->listener;
+    const struct service_use *use = map_lookup(listener_use, &listener);
+
+    return to->is_known || !service->limit || !use || (__s64)*(const volatile __u64 *)&use->n_connections < (__s64)(__u64)service->limit;
+}
+
 /* A packet for the balancer's address, from a client's port in network packet->vni, to a member of this host: which, and where the client is, says
  * scratch memory's 'value'.  Of that network's own addresses no two clients have the same one, so that who has the address of another slot is a
  * client that has moved.  STEP_AT_MEMBER: it has become what the member is to get. */
@@ -195,19 +235,28 @@ CHECKED_ALONE __u32 balance_arrive(struct __sk_buff *skb, struct packet *packet)
             return DROP_unknown_translation;
     }
     balance_read_ends(to, quoted ? quoted : packet, quoted);
-    const struct service_value *service = service_find(to, member->vip_vni, to->value.vip, to->value.vip_port, to->name.protocol);
+    bool is_outside = packet->flags & PACKET_CALLS_SERVICE;
+    const __u8 *vip = balance_vip(to, packet, member);
+    const struct service_value *service = vip ? service_find(to, member->vip_vni, vip, to->value.vip_port, to->name.protocol) : NULL;
     if (!service || service->balancer != member->balancer)
         return DROP_service_no_listener;
     to->value.vni = member->vip_vni;
     to->value.client_vni = packet->vni;
     to->value.name = member->name;
-    to->value.flags = to->is_noted = to->is_new_name = 0;
+    to->value.flags = to->is_known = to->is_noted = to->is_new_name = 0;
+    if (is_outside) {
+        const struct router_port_config *gateway = router_port_get(to->gateway);
+        to->value.slot = service->listener;
+        to->value.flags = gateway ? BALANCED_GENERATION(gateway->generation) : 0;
+    }
     mac_copy(to->value.client_mac, packet->source);
     if (packet->flags & PACKET_FROM_TUNNEL && packet_is_first_fragment(packet))
         fragment_note(packet, NULL, slot, 1);
     mac_copy(packet->source, service->mac);
     mac_copy(packet->destination, member->mac);
-    step = balance_connection(packet, number, !quoted);
+    step = balance_connection(packet, number, !quoted && (!is_outside || to->owner == OWNER_LAST));
+    if (step == STEP_CONTINUE && is_outside && !balance_is_within(to, service))
+        step = DROP_service_limit;
     if (step == STEP_CONTINUE)
         step = balance_translate(skb, packet, to, quoted);
     unsigned char *frame = frame_at(skb, 0, ETH_HLEN);
@@ -225,14 +274,41 @@ CHECKED_ALONE __u32 balance_arrive(struct __sk_buff *skb, struct packet *packet)
     return STEP_AT_MEMBER;
 }
 
-/* Where the answers go.  Only with an entry, whose end takes it away. */
+/* Where the answers go.  Only with an entry, whose end takes it away.  Connections of clients outside count here, as often as they are noted. */
 static __noinline __u32 balance_note(struct balancing *to)
 {
     const struct flow_entry *entry = map_lookup(connections, &to->key);
+    const struct balanced_value *before = map_lookup(balanced, &to->key);
+    bool was_outside = before && balanced_is_outside(before->output), is_outside = balanced_is_outside(to->value.output);
+    __u32 listener = before ? before->slot : 0, number = to->value.member;
 
     if (!entry || entry->output != OUTPUT_CLIENT || entry->state == FLOW_DEAD)
         return DROP_unknown_translation;
-    return map_put(balanced, &to->key, &to->value) ? DROP_connection_limit : STEP_CONTINUE;
+    if (!before && map_insert(balanced, &to->key, &to->value)) { /* Another CPU was faster, or the table is full. */
+        before = map_lookup(balanced, &to->key);
+        return before && balanced_same(before, &to->value) ? STEP_CONTINUE : DROP_connection_limit;
+    }
+    if (before && map_put(balanced, &to->key, &to->value))
+        return DROP_connection_limit;
+    if (was_outside)
+        balanced_count(listener, number, -1);
+    if (is_outside)
+        balanced_count(to->value.slot, number, 1);
+    struct service_counters *counters = map_lookup(service_counters, &to->value.slot);
+    if (is_outside && !before && counters)
+        counters->n_connections++;
+    return STEP_CONTINUE;
+}
+
+/* A packet of a client outside has come to its member. */
+static __always_inline void balance_count_forth(const struct balancing *to, const struct packet *packet)
+{
+    struct service_counters *counters = map_lookup(service_counters, &to->value.slot);
+
+    if (counters) {
+        counters->to_packets += packet->segments;
+        counters->to_bytes += packet_wire_bytes(packet);
+    }
 }
 
 /* The frame is what the member's port is to get, if it takes it. */
@@ -256,6 +332,8 @@ CHECKED_ALONE __u32 balance_deliver(struct __sk_buff *skb, struct packet *packet
         packet->flags |= PACKET_ARRIVED;
         return step;
     }
+    if (packet->flags & PACKET_CALLS_SERVICE)
+        balance_count_forth(&scratch->balancing, packet);
     if (port->flags & (PORT_INGRESS_POLICY | PORT_ROUTER_FIREWALL) && packet_is_first_fragment(packet))
         fragment_note(packet, port, slot, 1);
     return deliver_frame(skb, packet, port, slot);
@@ -350,18 +428,37 @@ static __noinline __u32 balance_reset(struct __sk_buff *skb, const struct packet
     return bpf_l4_csum_replace(skb, packet->l4 + 16, before, after, 2) ? DROP_no_buffer : STEP_CONTINUE;
 }
 
-/* Is the member's answer too large for its client, a port of this host?  Then the member is told. */
-static __noinline bool balance_is_too_big(struct __sk_buff *skb, struct packet *packet, __u32 client)
+/* Is the member's answer too large for its client, a port of this host or behind a router's port?  Then the member is told. */
+static __noinline bool balance_is_too_big(struct __sk_buff *skb, struct packet *packet, __u32 output, __u32 client)
 {
-    __u32 unused;
-    const struct port_config *port = port_config_get(client, &unused), *own = port_config_get(packet->slot, &unused);
+    __u32 unused, mtu = 0;
+    const struct port_config *own = port_config_get(packet->slot, &unused);
 
-    if (!port || !own || packet_l3_size(skb, packet) <= port->mtu)
+    if (balanced_is_outside(output)) {
+        const struct router_port_config *gateway = router_port_get(output & OUTPUT_SLOT_MASK);
+        mtu = gateway ? gateway->mtu : 0;
+    } else if ((output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL) {
+        const struct port_config *port = port_config_get(client, &unused);
+        mtu = port ? port->mtu : 0;
+    }
+    if (!mtu || !own || packet_l3_size(skb, packet) <= mtu)
         return false;
     packet->decision.router_port = packet->decision.hops = 0; /* The client's address says so. */
     if (!(packet->flags & PACKET_LATER_FRAGMENT))
-        punt_frame(skb, packet, own, PUNT_WORD(PUNT_TOO_BIG, 0, port->mtu));
+        punt_frame(skb, packet, own, PUNT_WORD(PUNT_TOO_BIG, 0, mtu));
     return true;
+}
+
+/* May an answer still leave by the router port through which its client came, and as what the client called?  Else the connection ends: the name is somebody
+ * else's by now, or nobody's. */
+static __noinline bool balance_may_leave(struct balancing *to, const struct balanced_value *value)
+{
+    __u32 number = value->output & OUTPUT_SLOT_MASK;
+    const struct router_port_config *gateway = router_port_get(number);
+
+    return gateway && gateway->flags & ROUTER_PORT_EXTERNAL && gateway->vni == value->client_vni &&
+           BALANCED_GENERATION(gateway->generation) == (value->flags & ~BALANCED_NAMED) &&
+           balance_called(value->client_vni, number, value->vip, value->vni, to->vip) == value->vni;
 }
 
 /* What the member in packet->slot answers, to its client. */
@@ -382,7 +479,14 @@ CHECKED_ALONE __u32 balance_answer(struct __sk_buff *skb, struct packet *packet)
     const struct balanced_value *value = map_lookup(balanced, &to->key);
     if (!value)
         return DROP_unknown_translation;
-    __u32 output = value->output, slot = value->slot, vni = value->vni, number = value->member;
+    __u32 output = value->output, slot = value->slot, vni = value->vni, client_vni = value->client_vni, number = value->member;
+    if (balanced_is_outside(output) && !balance_may_leave(to, value)) {
+        struct flow_entry *entry = map_lookup(connections, &to->key);
+        TRACE(balance, "its client called what is the load balancer's no more: it ends");
+        if (entry && entry->layout == FLOW_LAYOUT && entry->output == OUTPUT_CLIENT)
+            flow_end(entry);
+        return DROP_translation_gone;
+    }
     const struct service_member *member = service_member_find(number);
     mac_copy(packet->destination, value->client_mac);
     address_copy(to->ends.source, value->vip);
@@ -390,7 +494,7 @@ CHECKED_ALONE __u32 balance_answer(struct __sk_buff *skb, struct packet *packet)
     to->ends.source_port = value->vip_port;
     to->ends.destination_port = value->client_port;
     __u32 step = STEP_CONTINUE;
-    if ((output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL && balance_is_too_big(skb, packet, slot))
+    if (balance_is_too_big(skb, packet, output, slot))
         return DROP_too_big;
     if (!member || member->name.first != value->name.first || !(member->flags & SERVICE_MEMBER_UP)) {
         struct flow_entry *entry = map_lookup(connections, &to->key);
@@ -402,6 +506,16 @@ CHECKED_ALONE __u32 balance_answer(struct __sk_buff *skb, struct packet *packet)
         step = balance_translate(skb, packet, to, quoted);
     if (step != STEP_CONTINUE)
         return step;
+    if (balanced_is_outside(output)) {
+        struct service_counters *counters = map_lookup(service_counters, &slot);
+        if (counters) {
+            counters->from_packets += packet->segments;
+            counters->from_bytes += packet_wire_bytes(packet);
+        }
+        to->gateway = output & OUTPUT_SLOT_MASK;
+        packet->vni = client_vni;
+        return STEP_AWAY;
+    }
     packet->vni = vni;
     if ((output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL) {
         to->value.slot = slot;
@@ -409,48 +523,6 @@ CHECKED_ALONE __u32 balance_answer(struct __sk_buff *skb, struct packet *packet)
     }
     TRACE(balance, "back to host slot %u, from %s", output & OUTPUT_SLOT_MASK, trace_address(packet->tuple.local));
     return tunnel_send(skb, packet, output & OUTPUT_SLOT_MASK, vni, TUNNEL_WORD(TUNNEL_DIRECT_RETURN, TUNNEL_HOPS_BACK, slot));
-}
-
-/* ---- ways in ----------------------------------------------------------------------------------------------------------------------------------------- */
-
-/* The steps that are left of a balanced connection's packet. */
-static __always_inline __u32 balance_finish(struct __sk_buff *skb, struct packet *packet, __u32 step)
-{
-    if (step == STEP_BALANCE)
-        step = packet->decision.output == OUTPUT_CLIENT ? balance_answer(skb, packet) : balance_forward(skb, packet);
-    if (step == STEP_TO_MEMBER)
-        step = balance_arrive(skb, packet);
-    if (step == STEP_AT_MEMBER)
-        step = balance_deliver(skb, packet);
-    if (step == STEP_TO_CLIENT)
-        step = balance_return(skb, packet);
-    return step;
-}
-
-/* A balanced connection's packet from host slot 'host', without its outer headers: how it came says 'word', a TUNNEL_WORD. */
-CHECKED_ALONE __u32 balance_from_tunnel(struct __sk_buff *skb, struct packet *packet, __u32 host, __u32 word)
-{
-    struct service_name name = {};
-    struct scratch *scratch = scratch_get();
-
-    if (!packet || !scratch)
-        return DROP_no_port;
-    __u32 step = parse_whole(skb, packet), slot = word >> 8, hops = word >> 4 & 15;
-
-    if (step != STEP_CONTINUE)
-        return step;
-    scratch->balancing.value.slot = slot;
-    if (hops == TUNNEL_HOPS_BACK)
-        return STEP_TO_CLIENT;
-    if (hops || packet->destination[0] != SERVICE_NAME_MAC)
-        return DROP_tunnel_header;
-    name.first = bpf_ntohl(load32(packet->destination + 2));
-    name.second = packet->destination[1];
-    const __u32 *number = map_lookup(service_names, &name);
-    if (!number)
-        return DROP_member_gone;
-    balance_comes_from(&scratch->balancing, *number, OUTPUT_REMOTE | host, slot);
-    return STEP_TO_MEMBER;
 }
 
 #endif

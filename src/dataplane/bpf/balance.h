@@ -17,12 +17,6 @@
 #include "weft/dataplane/bpf/router-icmp.h"
 #include "weft/dataplane/bpf/translate.h"
 
-/* Steps, one after the other and each from the program itself, for the sake of the stack that all calls share. */
-#define STEP_BALANCE 0x400u   /* packet->decision leads to or from a member: balance_forward(), balance_answer(). */
-#define STEP_TO_MEMBER 0x401u /* Of this host, as scratch memory's 'value' says: balance_arrive(); */
-#define STEP_AT_MEMBER 0x402u /* translated: balance_deliver(). */
-#define STEP_TO_CLIENT 0x403u /* The client is of this host: balance_return(). */
-
 /* ---- tables --------------------------------------------------------------------------------------------------------------------------- */
 
 static __always_inline const struct service_value *service_find(struct balancing *scratch, __u32 vni, const __u8 *address, __u16 port, __u8 protocol)
@@ -62,10 +56,10 @@ static __always_inline __u32 balance_vni(const struct packet *packet)
 /* ---- which member ------------------------------------------------------------------------------------------------------------------------ */
 
 /* The same on every host. */
-static __always_inline __u64 balance_hash(const struct packet *packet, const struct service_value *service)
+static __always_inline __u64 balance_hash(const __u8 *client, __u16 client_port, __u16 vip_port, const struct service_value *service)
 {
-    __u64 high = bpf_be64_to_cpu(load64(packet->tuple.local)), low = bpf_be64_to_cpu(load64(packet->tuple.local + 8));
-    __u64 ports = (__u64)bpf_ntohs(packet->tuple.local_port) << 16 | bpf_ntohs(packet->tuple.remote_port), hash = service->seed;
+    __u64 high = bpf_be64_to_cpu(load64(client)), low = bpf_be64_to_cpu(load64(client + 8));
+    __u64 ports = (__u64)bpf_ntohs(client_port) << 16 | bpf_ntohs(vip_port), hash = service->seed;
     __u32 length = service->source_length;
 
     if (service->flags & SERVICE_BY_SOURCE) {
@@ -86,8 +80,8 @@ static __always_inline __u64 balance_hash(const struct packet *packet, const str
     return hash ^ hash >> 32;
 }
 
-/* Whose the row is that 32 bits of a hash choose; 0: nobody's. */
-static __always_inline __u32 balance_row(const struct service_value *service, __u32 hash)
+/* The row that 32 bits of a hash choose; NULL: none. */
+static __always_inline const struct service_row *balance_row(const struct service_value *service, __u32 hash)
 {
     __u32 row = (__u64)hash * service->n_rows >> 32;
     __u64 place = row % SERVICE_ROWS_PER_BLOCK;
@@ -98,8 +92,16 @@ static __always_inline __u32 balance_row(const struct service_value *service, __
     asm volatile("" : "+r"(place)); /* The verifier shall see the bound below, which clang knows to hold. */
 #endif
     if (!block || block->pool != key.pool || block->index != key.index || place >= SERVICE_ROWS_PER_BLOCK)
-        return 0;
-    return block->rows[place].owner;
+        return NULL;
+    return &block->rows[place];
+}
+
+/* Whose it is; 0: nobody's. */
+static __always_inline __u32 balance_owner(const struct service_value *service, __u32 hash)
+{
+    const struct service_row *row = balance_row(service, hash);
+
+    return row ? row->owner : 0;
 }
 
 static __always_inline __u64 balance_use(__u32 number)
@@ -109,28 +111,28 @@ static __always_inline __u64 balance_use(__u32 number)
     return use ? *(const volatile __u64 *)&use->n_connections : 0;
 }
 
-static __always_inline bool balance_may_call(const struct packet *packet, const struct service_value *service)
+static __always_inline bool balance_may_call(const __u8 *client, bool ipv4, const struct service_value *service)
 {
     struct service_source_key key ON_STACK = {.prefix_length = 32 + 128, .listener = service->listener};
 
     if (!(service->flags & SERVICE_RESTRICTED))
         return true;
-    address_copy(key.address, packet->tuple.local);
+    address_copy(key.address, client);
     const __u64 *value = map_lookup(service_sources, &key);
     __u64 found = value ? *(const volatile __u64 *)value : 0;
-    return value && (__u32)found == key.listener && found >> 32 == (packet->flags & PACKET_IPV4 ? RULE_IPV4 : RULE_IPV6);
+    return value && (__u32)found == key.listener && found >> 32 == (ipv4 ? RULE_IPV4 : RULE_IPV6);
 }
 
 /* A member for a new connection; 0: there is none. */
 static __always_inline __u32 balance_choose(const struct packet *packet, const struct service_value *service)
 {
-    __u64 hash = balance_hash(packet, service);
+    __u64 hash = balance_hash(packet->tuple.local, packet->tuple.local_port, packet->tuple.remote_port, service);
 
     if (!service->pool || !service->n_rows)
         return 0;
-    __u32 number = balance_row(service, hash);
+    __u32 number = balance_owner(service, hash);
     if (service->flags & SERVICE_LEAST && number) {
-        __u32 other = balance_row(service, hash >> 32);
+        __u32 other = balance_owner(service, hash >> 32);
         if (other && balance_use(other) < balance_use(number))
             number = other;
     }
@@ -205,7 +207,7 @@ CHECKED_ALONE __u32 balance_decide(struct __sk_buff *skb, struct packet *packet,
             error = 0;
         else if (!translate_has_ports(protocol))
             error = PUNT_WORD(PUNT_UNREACHABLE, UNREACHABLE_PROTOCOL, 0);
-    } else if (!balance_may_call(packet, service)) {
+    } else if (!balance_may_call(packet->tuple.local, packet->flags & PACKET_IPV4, service)) {
         step = DROP_service_denied;
         error = 0;
         if (entry)

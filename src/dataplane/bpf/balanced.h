@@ -11,6 +11,15 @@
 #include "weft/dataplane/bpf/maps.h"
 #include "weft/dataplane/bpf/packet.h"
 
+/* Steps, one after the other and each from the program itself, for the sake of the stack that all calls share. */
+#define STEP_BALANCE 0x400u   /* packet->decision leads to or from a member: balance_forward(), balance_answer(). */
+#define STEP_TO_MEMBER 0x401u /* Of this host, as scratch memory's 'value' says: balance_arrive(); */
+#define STEP_AT_MEMBER 0x402u /* translated: balance_deliver(). */
+#define STEP_TO_CLIENT 0x403u /* The client is of this host: balance_return(). */
+#define STEP_SERVICE 0x404u   /* On an external network, for a load balancer's address: balance_outside_take(), */
+#define STEP_OWNERS 0x405u    /* then for an owner of its row: balance_outside_send(). */
+#define STEP_AWAY 0x406u      /* To a client outside: balance_outside_leave(). */
+
 #define BALANCED_DECIDED 0xffffu
 #define BALANCED_AGAIN 0xfffeu /* The verdict was renewed by a received frame; the way is for the next one that is sent to decide. */
 
@@ -41,8 +50,7 @@ static __always_inline __u32 balanced_listener(const struct flow_entry *entry)
     return load16(entry->next_mac + 4);
 }
 
-/* A client's entry comes or goes. */
-static __noinline void balanced_count(__u32 listener, __u32 member, __s64 change)
+static __always_inline void balanced_change(__u32 listener, __u32 member, __s64 change)
 {
     struct service_use *use = map_lookup(listener_use, &listener);
 
@@ -51,6 +59,12 @@ static __noinline void balanced_count(__u32 listener, __u32 member, __s64 change
     use = map_lookup(member_use, &member);
     if (use)
         __sync_fetch_and_add(&use->n_connections, change);
+}
+
+/* A client's entry comes or goes. */
+static __noinline void balanced_count(__u32 listener, __u32 member, __s64 change)
+{
+    balanced_change(listener, member, change);
 }
 
 static __always_inline void balanced_name_of(struct balanced_name *ret, const struct balanced_value *value, __u8 protocol)
@@ -76,6 +90,12 @@ static __always_inline void balanced_name_free(const struct balanced_name *name,
         map_delete(balanced_names, name);
 }
 
+/* Of a client outside? */
+static __always_inline bool balanced_is_outside(__u32 output)
+{
+    return (output & OUTPUT_KIND_MASK) == OUTPUT_ROUTER;
+}
+
 /* Takes away what 'balanced' has for a member's entry that ends. */
 static __noinline void balanced_remove(const struct flow_key *key)
 {
@@ -88,7 +108,9 @@ static __noinline void balanced_remove(const struct flow_key *key)
         balanced_name_of(&scratch->gone, value, key->owner >> 24);
         balanced_name_free(&scratch->gone, key);
     }
-    map_delete(balanced, key);
+    __u32 output = value->output, listener = value->slot, member = value->member;
+    if (map_delete(balanced, key) == 0 && balanced_is_outside(output))
+        balanced_change(listener, member, -1); /* The host of a client of ours counts by that one's entry.  A call would be one too deep. */
 }
 
 /* What the entry of a balanced connection stands for is over. */

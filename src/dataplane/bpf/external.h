@@ -66,7 +66,7 @@ static __always_inline bool external_name(struct __sk_buff *skb, const struct pa
 }
 
 /* Who has the packet, which is on the external network packet->vni: a port of this host (then also how it is called there), another host,
- * OUTPUT_ROUTER the router itself, or OUTPUT_NONE. */
+ * OUTPUT_ROUTER the router itself, OUTPUT_SERVICE a load balancer, or OUTPUT_NONE. */
 CHECKED_ALONE __u32 external_owner(struct __sk_buff *skb, struct packet *packet, struct arrival *ret)
 {
     if (!packet || !ret)
@@ -87,6 +87,8 @@ CHECKED_ALONE __u32 external_owner(struct __sk_buff *skb, struct packet *packet,
     if (packet->flags & PACKET_LATER_FRAGMENT && !packet->slot)
         fragment_take(packet, NULL, ret->gateway, 1); /* A floating IP does without. */
     ret->reason = packet->flags & PACKET_LATER_FRAGMENT && !(packet->flags & PACKET_HAS_FLOW) ? DROP_fragment_unknown : DROP_unknown_translation;
+    if (kind == EXTERNAL_SERVICE)
+        return ret->reason == DROP_fragment_unknown ? OUTPUT_NONE : output;
     if (!external_name(skb, packet, ret))
         return kind == EXTERNAL_FLOATING && (output & OUTPUT_KIND_MASK) == OUTPUT_REMOTE ? output : OUTPUT_NONE;
     __u8 protocol = ret->name.vni_protocol;
@@ -403,7 +405,7 @@ static __noinline __u32 external_to_host(struct __sk_buff *skb, struct packet *p
 #define ARRIVAL_ECHO 0x1000u /* A step: the frame became a router's answer, to somebody outside. */
 
 /* Brings a packet that is on the external network packet->vni to whom it belongs.  'relays' is how many of our hosts it has passed.
- * STEP_CONTINUE: to nobody here, and the frame is as it was. */
+ * STEP_CONTINUE: to nobody here, STEP_SERVICE: to a load balancer, and the frame is as it was. */
 CHECKED_ALONE __u32 external_arrive(struct __sk_buff *skb, struct packet *packet, __u32 relays)
 {
     struct scratch *scratch = scratch_get();
@@ -435,6 +437,10 @@ CHECKED_ALONE __u32 external_arrive(struct __sk_buff *skb, struct packet *packet
             return step;
         mac_copy(packet->destination, outside_mac);
         return tunnel_send(skb, packet, slot, packet->vni, TUNNEL_WORD(TUNNEL_UNICAST, relays, 0));
+    }
+    if (kind == OUTPUT_SERVICE) {
+        packet->decision = (struct decision){.router_port = arrival->gateway, .gateway = arrival->gateway, .hops = 1};
+        return STEP_SERVICE;
     }
     if (kind != OUTPUT_LOCAL)
         return DROP_unknown_destination;

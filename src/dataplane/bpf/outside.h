@@ -66,45 +66,30 @@ static __always_inline bool outside_may_stay(const struct packet *packet)
     return n >= 2 && n <= PASSAGE_MAX && reverse_from_inside(packet, scratch->passage.ports[(n - 2) & (PASSAGE_MAX - 1)]);
 }
 
-/* A packet of the workload in packet->slot leaves the last router on its way, through packet->decision.router_port: where to, and as whom. */
-CHECKED_ALONE __u32 outside_decide(struct __sk_buff *skb, struct packet *packet, const struct port_config *port, struct flow_entry *entry)
+/* Where a packet goes that a router sends out of its port 'out' on an external network, under the name that it has there: into packet->decision. */
+static __noinline __u32 outside_find(struct packet *packet, const struct router_port_config *out)
 {
-    if (!packet || !port)
-        return DROP_no_port;
     struct decision *decision = &packet->decision;
     struct uplink_value uplink ON_STACK = {};
     struct route_hop hop = {};
-    __u32 number = decision->router_port;
-    const struct router_port_config *out = router_port_get(number);
+    __u32 vni = out->vni, by;
     bool moves;
 
-    if (!out)
-        return DROP_router_down;
-    __u32 vni = out->vni;
-    if (packet->flags & PACKET_IPV4) {
-        __u32 step = nat_leave(skb, packet, port, number, entry);
-        if (step != STEP_CONTINUE)
-            return step;
-    }
-    if (!(decision->flags & DECISION_TRANSLATED) && !outside_may_stay(packet)) {
-        TRACE(route, "router %u has its way to %s elsewhere", out->router, trace_address(packet->tuple.local));
-        return DROP_reverse_path;
-    }
     if (packet->flags & PACKET_IPV4 && external_find(vni, load32(packet->tuple.remote + 12))) {
         decision->output = OUTPUT_ARRIVES;
         return STEP_CONTINUE;
     }
-    __u32 step = STEP_CONTINUE, by = outside_portless(packet);
+    by = outside_portless(packet);
     if (by != OUTPUT_NONE) {
         decision->output = by;
         mac_copy(decision->next_mac, outside_mac);
     } else if (!route_find(out->router, packet, &hop)) {
-        step = DROP_no_route;
+        return DROP_no_route;
     } else if (neighbor_find(vni, hop.address, decision->next_mac) &&
                (decision->output = switch_lookup(vni, decision->next_mac, &moves)) != OUTPUT_NONE) {
         if ((decision->output & OUTPUT_KIND_MASK) == OUTPUT_ROUTER || (output_is_service(decision->output) && decision->flags & DECISION_TRANSLATED))
-            step = DROP_unknown_next_hop; /* What is translated is no client of a load balancer there. */
-        else if (moves)
+            return DROP_unknown_next_hop; /* What is translated is no client of a load balancer there. */
+        if (moves)
             decision->flags |= DECISION_MOVES;
     } else if (uplink_of_network(vni, &uplink)) {
         decision->output = OUTPUT_UPLINK;
@@ -114,8 +99,32 @@ CHECKED_ALONE __u32 outside_decide(struct __sk_buff *skb, struct packet *packet,
         decision->output = outside_gateway(vni, packet);
         mac_copy(decision->next_mac, outside_mac);
         if (decision->output == OUTPUT_NONE)
-            step = DROP_no_uplink;
+            return DROP_no_uplink;
     }
+    return STEP_CONTINUE;
+}
+
+/* A packet of the workload in packet->slot leaves the last router on its way, through packet->decision.router_port: where to, and as whom. */
+CHECKED_ALONE __u32 outside_decide(struct __sk_buff *skb, struct packet *packet, const struct port_config *port, struct flow_entry *entry)
+{
+    if (!packet || !port)
+        return DROP_no_port;
+    struct decision *decision = &packet->decision;
+    __u32 number = decision->router_port;
+    const struct router_port_config *out = router_port_get(number);
+
+    if (!out)
+        return DROP_router_down;
+    if (packet->flags & PACKET_IPV4) {
+        __u32 step = nat_leave(skb, packet, port, number, entry);
+        if (step != STEP_CONTINUE)
+            return step;
+    }
+    if (!(decision->flags & DECISION_TRANSLATED) && !outside_may_stay(packet)) {
+        TRACE(route, "router %u has its way to %s elsewhere", out->router, trace_address(packet->tuple.local));
+        return DROP_reverse_path;
+    }
+    __u32 step = outside_find(packet, out);
     if (step != STEP_CONTINUE)
         nat_give_up(packet);
     else
@@ -191,7 +200,8 @@ static __always_inline __u32 outside_from_tunnel(struct __sk_buff *skb, struct p
         return DROP_unknown_translation; /* Nobody here knows the way to who asked. */
     if (step == STEP_CONTINUE)
         return outside_relay(skb, packet, outer->host);
-    return step & STEP_DONE ? step : uplink_error(skb, packet, step, OUTPUT_REMOTE | outer->host);
+    packet->decision.output = OUTPUT_REMOTE | outer->host; /* The way back. */
+    return step & STEP_DONE || step == STEP_SERVICE ? step : uplink_error(skb, packet, step, OUTPUT_REMOTE | outer->host);
 }
 
 /* A workload of this host asked a router for an echo by an address on an external network, and is not known by another name there. */

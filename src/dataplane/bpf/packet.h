@@ -22,6 +22,7 @@
 #define PACKET_TURNED (1u << 10)        /* Firewalls let it pass only if the other side than was thought began it. */
 #define PACKET_PROBE (1u << 11)         /* No packet but a question which way one would take. */
 #define PACKET_FOLLOWS (1u << 12)       /* A later fragment whose first one the agent cuts. */
+#define PACKET_CALLS_SERVICE (1u << 13) /* To a load balancer, from an external network. */
 
 #define ON_STACK __attribute__((aligned(8))) /* The verifier wants aligned access there. */
 

@@ -81,7 +81,12 @@ static __always_inline __u32 router_error(const struct packet *packet, __u32 rea
     case DROP_firewall_egress:
     case DROP_firewall_ingress:
         return firewall_rejects() ? PUNT_WORD(PUNT_UNREACHABLE, UNREACHABLE_PROHIBITED, 0) : 0;
+    case DROP_service_no_member:
+    case DROP_service_limit:
+    case DROP_member_gone:
+        return PUNT_WORD(PUNT_UNREACHABLE, UNREACHABLE_PORT, 0);
     case DROP_router_itself:
+    case DROP_service_no_listener:
         if (protocol == IPPROTO_UDP || protocol == IPPROTO_TCP)
             return PUNT_WORD(PUNT_UNREACHABLE, UNREACHABLE_PORT, 0);
         return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6 ? 0 : PUNT_WORD(PUNT_UNREACHABLE, UNREACHABLE_PROTOCOL, 0);

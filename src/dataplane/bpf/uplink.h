@@ -215,7 +215,9 @@ CHECKED_ALONE __u32 uplink_routed(struct __sk_buff *skb, struct packet *packet, 
         step = uplink_untag(skb, uplink);
     if (step == STEP_CONTINUE)
         step = route_walk(skb, packet, number);
-    if (step == ROUTE_IS_LOCAL) { /* Maybe behind another router. */
+    bool is_service = step == STEP_CONTINUE && output_is_service(packet->decision.output);
+    bool is_asked = (step == ROUTE_IS_LOCAL || is_service) && router_is_asked_for_echo(packet);
+    if (step == ROUTE_IS_LOCAL || is_asked) { /* Maybe behind another router. */
         __u32 refused = firewall_sends(skb, packet);
         if (refused != STEP_CONTINUE) {
             packet->decision.router_port = number;
@@ -223,7 +225,12 @@ CHECKED_ALONE __u32 uplink_routed(struct __sk_buff *skb, struct packet *packet, 
             return uplink_error(skb, packet, refused, OUTPUT_UPLINK);
         }
     }
-    if (step == ROUTE_IS_LOCAL && router_is_asked_for_echo(packet)) {
+    if (is_service && !is_asked) {
+        packet->decision.gateway = number;
+        packet->decision.output = OUTPUT_UPLINK;
+        return STEP_SERVICE;
+    }
+    if (is_asked) {
         step = router_echo(skb, packet);
         return step & STEP_DONE && uplink->vlan ? uplink_transmit(skb, uplink) : step;
     }
@@ -272,7 +279,8 @@ static __always_inline __u32 uplink_ipv4(struct __sk_buff *skb, struct packet *p
     }
     if (step == STEP_CONTINUE)
         return DROP_unknown_translation;
-    return step & STEP_DONE ? step : uplink_error(skb, packet, step, OUTPUT_UPLINK);
+    packet->decision.output = OUTPUT_UPLINK; /* The way back. */
+    return step & STEP_DONE || step == STEP_SERVICE ? step : uplink_error(skb, packet, step, OUTPUT_UPLINK);
 }
 
 /* Which of our networks the frame came from. */

@@ -3,7 +3,7 @@
  *
  *   a workload's frame   from_workload: port -> parse -> connection entry -> [ security -> ARP/ND -> punt -> learn -> policy -> switch -> route ]
  *                        -> rewrite -> deliver here | encapsulate and out of the underlay | flood | drop with a reason
- *   a frame from outside from_uplink: VLAN -> ours? -> ARP | whose address -> translate -> deliver | on to its host
+ *   a frame from outside from_uplink: VLAN -> ours? -> ARP | whose address -> translate -> deliver | on to its host | a member's host
  *   a tunnelled frame    from_underlay: outer headers -> peer -> switch -> strip -> deliver | flood to local ports, and on to other hosts
  *   a flooded copy       to_tunnel, on the tunnel device's egress: encapsulate -> out of the underlay
  *   one more hop         through_neighbor, on the tunnel device's ingress: see tunnel_send
@@ -35,6 +35,7 @@
 #include "weft/dataplane/bpf/probe.h"
 #include "weft/dataplane/bpf/bridge.h"
 #include "weft/dataplane/bpf/outside.h"
+#include "weft/dataplane/bpf/balance-outside.h"
 /* clang-format on */
 
 #ifdef __bpf__
@@ -85,6 +86,15 @@ static __always_inline __u32 decision_apply(struct __sk_buff *skb, struct packet
         }
     }
     return output_frame(skb, packet, packet->decision.output);
+}
+
+/* What a member answers to a client outside, translated. */
+CHECKED_ALONE __u32 workload_away(struct __sk_buff *skb, struct packet *packet)
+{
+    if (!packet)
+        return DROP_no_port;
+    __u32 step = decision_apply(skb, packet);
+    return step < STEP_BALANCE ? step : DROP_unknown_translation; /* What is called so is a load balancer's by now. */
 }
 
 /* A frame that no valid connection entry covers. */
@@ -267,6 +277,11 @@ PROGRAM int from_workload(struct __sk_buff *skb)
     __u32 step = workload_frame(skb, packet);
     if (step >= STEP_BALANCE)
         step = balance_finish(skb, packet, step);
+    if (step == STEP_AWAY) {
+        step = balance_outside_leave(skb, packet);
+        if (step == STEP_CONTINUE)
+            step = workload_away(skb, packet);
+    }
     return conclude(packet, step);
 }
 
@@ -359,7 +374,12 @@ PROGRAM int from_uplink(struct __sk_buff *skb)
 {
     struct packet *packet = packet_new(PACKET_OF_UPLINK);
 
-    return packet ? conclude(packet, uplink_frame(skb, packet)) : TC_ACT_UNSPEC;
+    if (!packet)
+        return TC_ACT_UNSPEC;
+    __u32 step = uplink_frame(skb, packet);
+    if (step >= STEP_BALANCE)
+        step = balance_finish(skb, packet, step);
+    return conclude(packet, step);
 }
 
 /* A copy that switch_flood sent towards a host: its slot is in the mark, the network in the priority, kind, hops and argument in cb. */
