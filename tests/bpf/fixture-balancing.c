@@ -141,8 +141,10 @@ void fixture_balancing_outside(struct pipeline *pipeline)
 
 void fixture_row_history(struct pipeline *pipeline, uint32_t pool, uint16_t first, uint16_t second, uint16_t third)
 {
-    struct service_rows *rows = pipeline_lookup(pipeline, "service_rows", &(struct service_rows_key){pool, 0});
+    struct service_rows *rows = pipeline_lookup(pipeline, "service_rows", &(struct service_rows_key){pool, SERVICE_ROWS_INDEX(1, 0)});
 
+    if (!rows) /* Of several members: see add_listener. */
+        rows = pipeline_lookup(pipeline, "service_rows", &(struct service_rows_key){pool, SERVICE_ROWS_INDEX(10, 0)});
     for (size_t i = 0; rows && i < SERVICE_ROWS_PER_BLOCK; i++) {
         rows->rows[i].previous[0] = first;
         rows->rows[i].previous[1] = second;

@@ -236,10 +236,10 @@ static void draining_members_keep_theirs(void **state)
     say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.222 tcp 4000>81 S");
     expect_port(2, NULL);
     fixture_service(pipeline, "10.0.0.200", IPPROTO_TCP, 81)->pool = 7; /* Without rows of its own, as when all drain. */
-    struct service_rows rows = {.pool = 7};
+    struct service_rows rows = {.pool = 7, .index = SERVICE_ROWS_INDEX(1, 0)};
     for (size_t i = 0; i < SERVICE_ROWS_PER_BLOCK; i++)
         rows.rows[i].previous[0] = 1;
-    pipeline_update(pipeline, "service_rows", &(struct service_rows_key){7, 0}, &rows);
+    pipeline_update(pipeline, "service_rows", &(struct service_rows_key){rows.pool, rows.index}, &rows);
     say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.222 tcp 4000>81 A +7");
     expect_port(2, "L>B ip 192.0.2.200>10.0.0.2 ttl=63 tcp 4000>8080 A +7");
     say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.222 tcp 4001>81 S");
