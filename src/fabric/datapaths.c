@@ -108,6 +108,8 @@ static void set_port(struct fabric *fabric, struct fabric_port *port, const stru
         discovery_port_up(fabric, port);
     } else {
         discovery_port_down(fabric, port);
+        discovery_forget_link(fabric, port);
+        port->linked_until_ms = 0;
         hosts_port_down(fabric, port);
     }
 }
@@ -217,8 +219,10 @@ void datapath_ports(struct fabric *fabric, struct datapath *datapath, struct of_
             set_port(fabric, port, &description);
         else
             add_port(fabric, datapath, &description);
-        if (port && !port->is_up && port->n_hosts) /* It went down while the switch was away. */
+        if (port && !port->is_up) { /* Maybe it went down while the switch was away. */
+            discovery_forget_link(fabric, port);
             hosts_port_down(fabric, port);
+        }
     }
 }
 
@@ -413,7 +417,10 @@ void datapath_gone(struct fabric *fabric, struct datapath *datapath)
     datapath->away_ms = fabric->now_ms;
     reconcile_forget(datapath);
     proactive_forget(datapath);
-    /* Its links are not believed any more: what can go another way does.  Its hosts stay: it may well forward on by itself. */
+    /* Its links are not believed any more: what can go another way does.  Its hosts stay: it may well forward on by itself.  With proactive entries
+     * it does, and is reached by the links that it had. */
+    if (fabric->options.install == FABRIC_PROACTIVE)
+        discovery_remember_links(fabric, datapath);
     for (size_t i = 0; i < datapath->n_ports; i++) {
         datapath->ports[i]->is_up = false;
         discovery_port_down(fabric, datapath->ports[i]);

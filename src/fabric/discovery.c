@@ -78,6 +78,60 @@ static void remove_arc(struct fabric *fabric, struct fabric_port *from)
     fabric->arcs[arc] = NULL;
 }
 
+/* ---- links that were ------------------------------------------------------------------------------------------------------------ */
+
+static void set_former(struct fabric_port *port, const struct fabric_port *other)
+{
+    port->former_id = other->datapath->id;
+    port->former_number = other->number;
+}
+
+void discovery_remember_links(struct fabric *fabric, struct datapath *datapath)
+{
+    for (size_t i = 0; i < datapath->n_ports; i++) {
+        struct fabric_port *port = datapath->ports[i];
+
+        if (port->arc == GRAPH_NONE)
+            continue;
+        set_former(port, port->neighbor);
+        set_former(port->neighbor, port);
+        fabric->n_former++;
+    }
+}
+
+void discovery_forget_link(struct fabric *fabric, struct fabric_port *port)
+{
+    if (!port->former_number)
+        return;
+    port->former_number = 0;
+    fabric->n_former++;
+}
+
+struct fabric_port *discovery_former_end(const struct fabric *fabric, const struct fabric_port *port)
+{
+    const struct datapath *datapath = port->former_number ? datapath_find(fabric, port->former_id) : NULL;
+    struct fabric_port *end = datapath ? datapath_port(datapath, port->former_number) : NULL;
+
+    return end && end->former_number == port->number && end->former_id == port->datapath->id ? end : NULL;
+}
+
+bool discovery_is_back(const struct fabric *fabric, const struct datapath *datapath)
+{
+    const struct fabric_options *o = &fabric->options;
+
+    return datapath->channel && fabric->now_ms - datapath->up_ms >= o->settle_ms + o->probe_ms + o->link_dead_ms;
+}
+
+/* Is it one no more?  Then it was not heard for as long as it takes, or its other end is not known to be one. */
+static bool is_former_over(const struct fabric *fabric, const struct fabric_port *port)
+{
+    const struct fabric_port *end = discovery_former_end(fabric, port);
+
+    return !end || (discovery_is_back(fabric, end->datapath) && discovery_is_back(fabric, port->datapath));
+}
+
+/* ---- arcs -------------------------------------------------------------------------------------------------------------------- */
+
 static bool is_heard(const struct fabric *fabric, const struct fabric_port *port)
 {
     return port->neighbor && fabric->now_ms - port->heard_ms < fabric->options.link_dead_ms;
@@ -98,6 +152,8 @@ static void link_up(struct fabric *fabric, struct fabric_port *a)
         remove_arc(fabric, b);
         return;
     }
+    discovery_forget_link(fabric, a);
+    discovery_forget_link(fabric, b);
     fabric_tell(fabric, FABRIC_LINK_UP, "link %s - %s: up", port_text(a, a_text), port_text(b, b_text));
 }
 
@@ -188,6 +244,8 @@ static void set_neighbor(struct fabric *fabric, struct fabric_port *port, struct
         port->neighbor = neighbor;
         ring_append(&neighbor->listeners, &port->of_neighbor);
     }
+    if (port->former_number && discovery_former_end(fabric, port) != neighbor)
+        discovery_forget_link(fabric, port);
     port->heard_ms = fabric->now_ms;
     port->kind = PORT_LINK;
     port->probe_due_ms = MIN(port->probe_due_ms, fabric->now_ms + fabric->options.probe_ms);
@@ -248,13 +306,15 @@ static bool is_settled(const struct fabric *fabric, const struct fabric_port *po
     bool is_probed = fabric_is_active(fabric) ||
                      (fabric->peer_heard_ms && fabric->now_ms - fabric->peer_heard_ms < fabric->options.link_dead_ms);
 
-    return is_probed && fabric->now_ms >= port->settles_ms;
+    return is_probed && fabric->now_ms >= port->settles_ms && fabric->now_ms >= port->linked_until_ms && !port->former_number;
 }
 
 static void tick_port(struct fabric *fabric, struct fabric_port *port)
 {
     if (!port->is_up)
         return;
+    if (port->former_number && is_former_over(fabric, port))
+        discovery_forget_link(fabric, port);
     if (port->neighbor && !is_heard(fabric, port)) {
         link_down(fabric, port, "nothing was heard over it");
         forget_neighbor(port);

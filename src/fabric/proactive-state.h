@@ -22,6 +22,9 @@
 #define COOKIE_SLICES 0x000000ffff000000ull
 #define COOKIE_SLICES_SHIFT 24
 #define COOKIE_EPOCH 0x0000000000ffffffull
+/* A switch tries again after a time of its own, which Open vSwitch doubles up to 8 s: so long after a controller's start, and as long again, an earlier
+ * life's entries are taken for what leads to switches that are still to come. */
+#define PROACTIVE_LATE_MS 20000
 #define UNSENT_PART 8 /* Of what a switch may leave unread: no more than that is written before it reads. */
 
 /* The way to one switch, as this switch has it. */
@@ -49,8 +52,16 @@ struct proactive_state {
     uint32_t hosts_node;
     uint64_t hosts_port;
     uint64_t due_ms;      /* Not before then: the topology is not known yet. */
-    uint64_t version;     /* Of the graph, as its groups have it. */
+    uint64_t late_ms;     /* Until then switches that are not connected yet may come: what leads to them stays. */
+    bool has_strangers;   /* Its groups lead to such. */
+    uint64_t version;     /* As its groups have it: proactive_version(). */
 };
+
+/* Of what groups of next hops follow from: the graph, and the links of switches that are away. */
+static inline uint64_t proactive_version(const struct fabric *fabric)
+{
+    return graph_version(fabric->graph) + fabric->n_former;
+}
 
 static inline bool fabric_is_proactive(const struct fabric *fabric)
 {

@@ -166,6 +166,55 @@ static const struct fabric_port *find_alternate(const struct fabric *fabric, con
     return best;
 }
 
+static void add_hop(struct next_hops *hops, uint32_t port)
+{
+    for (size_t i = 0; i < hops->n; i++)
+        if (hops->ports[i] == port)
+            return;
+    if (hops->n < NEXT_HOPS_MAX)
+        hops->ports[hops->n++] = port;
+}
+
+/* The ways to a switch that is away, over the links that it had: from here to the nearest of their other ends.  Each hop comes nearer, so there are no
+ * loops. */
+static struct next_hops former_hops(const struct fabric *fabric, const struct datapath *datapath, const struct datapath *destination, uint32_t number)
+{
+    struct next_hops hops = {.number = number, .type = OFPGT_SELECT};
+    uint64_t best = UINT64_MAX;
+
+    for (size_t i = 0; i < destination->n_ports; i++) {
+        const struct fabric_port *end = discovery_former_end(fabric, destination->ports[i]);
+        const struct dag *dag = NULL;
+        uint64_t cost = 0;
+
+        if (!end || !end->is_up)
+            continue;
+        if (end->datapath != datapath) {
+            if (dag_get(fabric->dags, end->datapath->node, &dag) < 0 || dag_distance(dag, datapath->node) == DAG_UNREACHABLE)
+                continue;
+            cost = dag_distance(dag, datapath->node);
+        }
+        cost += end->weight;
+        if (cost > best)
+            continue;
+        if (cost < best)
+            hops.n = 0;
+        best = cost;
+        if (dag) {
+            size_t n;
+            const uint32_t *arcs = dag_next(dag, datapath->node, &n);
+
+            for (size_t k = 0; k < n; k++)
+                add_hop(&hops, fabric->arcs[arcs[k]]->from->number);
+        } else {
+            add_hop(&hops, end->number);
+        }
+    }
+    if (hops.n == 1)
+        hops.type = OFPGT_FF;
+    return hops;
+}
+
 static struct next_hops wanted_hops(const struct fabric *fabric, const struct datapath *datapath, const struct dag *dag, uint32_t number)
 {
     struct next_hops hops = {.number = number, .type = OFPGT_SELECT};
@@ -203,7 +252,8 @@ struct next_hops *proactive_find_hops(struct proactive_state *state, uint32_t nu
     return hops;
 }
 
-static void sync_way(struct fabric *fabric, struct datapath *datapath, struct datapath *destination)
+/* 'is_all_there': no switch is away that the way could lead over. */
+static void sync_way(struct fabric *fabric, struct datapath *datapath, struct datapath *destination, bool is_all_there)
 {
     uint32_t number = proactive_number_of(fabric, destination);
     struct next_hops *hops = number ? proactive_find_hops(datapath->proactive, number) : NULL, wanted;
@@ -212,8 +262,14 @@ static void sync_way(struct fabric *fabric, struct datapath *datapath, struct da
 
     if (!hops || dag_get(fabric->dags, destination->node, &dag) < 0)
         return;
-    wanted = wanted_hops(fabric, datapath, dag, hops->number);
+    wanted = dag_distance(dag, datapath->node) == DAG_UNREACHABLE ? former_hops(fabric, datapath, destination, hops->number)
+                                                                  : wanted_hops(fabric, datapath, dag, hops->number);
     hops->is_wanted = true;
+    if (!wanted.n && hops->is_there && !is_all_there) { /* The one that is there may work. */
+        if (hops->n == SIZE_MAX)
+            put_next_hop(fabric, datapath, hops);
+        return;
+    }
     if (hops->n == wanted.n && hops->type == wanted.type && memcmp(hops->ports, wanted.ports, wanted.n * sizeof(*wanted.ports)) == 0)
         return;
     was_there = hops->is_there && hops->n != SIZE_MAX;
@@ -233,7 +289,8 @@ void proactive_sync_link_ports(struct fabric *fabric, struct datapath *datapath)
 {
     for (size_t i = 0; i < datapath->n_ports; i++) {
         struct fabric_port *port = datapath->ports[i];
-        bool is_link = port->kind == PORT_LINK && port->arc != GRAPH_NONE; /* Works in both directions: not a frame that was carried there. */
+        bool is_link = (port->kind == PORT_LINK && port->arc != GRAPH_NONE) || /* Works in both directions: not a frame that was carried there. */
+                       discovery_former_end(fabric, port);
 
         if (port->is_admitted != is_link)
             put_link_port(fabric, datapath, port, is_link);
@@ -241,27 +298,41 @@ void proactive_sync_link_ports(struct fabric *fabric, struct datapath *datapath)
     }
 }
 
+static bool are_all_back(const struct fabric *fabric)
+{
+    HASHMAP_FOREACH(node, &fabric->datapaths)
+        if (!discovery_is_back(fabric, CONTAINER_OF(node, struct datapath, by_id)))
+            return false;
+    return true;
+}
+
 void proactive_sync_ways(struct fabric *fabric, struct datapath *datapath)
 {
     struct proactive_state *state = datapath->proactive;
+    bool is_all_there = fabric->now_ms >= state->late_ms && are_all_back(fabric);
 
+    state->has_strangers = false;
     HASHMAP_FOREACH(node, &state->next_hops)
         CONTAINER_OF(node, struct next_hops, by_number)->is_wanted = false;
     HASHMAP_FOREACH(node, &fabric->datapaths) {
         struct datapath *destination = CONTAINER_OF(node, struct datapath, by_id);
 
         if (destination != datapath)
-            sync_way(fabric, datapath, destination);
+            sync_way(fabric, datapath, destination, is_all_there);
     }
     HASHMAP_FOREACH(node, &state->next_hops) {
         struct next_hops *hops = CONTAINER_OF(node, struct next_hops, by_number);
 
         if (hops->is_wanted)
             continue;
+        if (hops->is_there && hops->n == SIZE_MAX && fabric->now_ms < state->late_ms) {
+            state->has_strangers = true;
+            continue;
+        }
         if (hops->is_there)
             delete_group(fabric, datapath, hops);
         hashmap_remove(&state->next_hops, &hops->by_number);
         free(hops);
     }
-    state->version = graph_version(fabric->graph);
+    state->version = proactive_version(fabric);
 }

@@ -97,10 +97,31 @@ static void take_left_over(struct fabric *fabric, struct datapath *datapath, con
     state->is_swept = !state->is_more_left;
 }
 
+/* Is each switch that is connected known by what it holds, and by its links? */
+static bool are_all_known(const struct fabric *fabric)
+{
+    HASHMAP_FOREACH(node, &fabric->datapaths) {
+        const struct datapath *datapath = CONTAINER_OF(node, struct datapath, by_id);
+
+        if (datapath->channel && datapath->version != OF10 && (!datapath->is_reconciled || !discovery_is_back(fabric, datapath)))
+            return false;
+    }
+    return true;
+}
+
+/* What an earlier life left may lead to hosts of switches that are still on their way. */
+static bool may_sweep(const struct fabric *fabric, const struct proactive_state *state, bool are_known)
+{
+    return fabric->now_ms >= state->late_ms || (are_known && !state->has_strangers);
+}
+
 void proactive_tick(struct fabric *fabric)
 {
+    bool are_known;
+
     if (!fabric_is_proactive(fabric) || !fabric_is_active(fabric))
         return;
+    are_known = are_all_known(fabric);
     HASHMAP_FOREACH(node, &fabric->datapaths) {
         struct datapath *datapath = CONTAINER_OF(node, struct datapath, by_id);
         struct proactive_state *state = datapath->proactive;
@@ -108,12 +129,13 @@ void proactive_tick(struct fabric *fabric)
         if (!datapath->channel || !state || state->groups_xid || fabric->now_ms < state->due_ms)
             continue;
         proactive_sync_link_ports(fabric, datapath);
-        if (state->version != graph_version(fabric->graph))
+        if (state->version != proactive_version(fabric) || (state->has_strangers && fabric->now_ms >= state->late_ms))
             proactive_sync_ways(fabric, datapath);
         state->is_synced = true;
         if (!state->are_hosts_put)
             state->are_hosts_put = proactive_put_more_hosts(fabric, datapath);
-        if (state->are_hosts_put && datapath->is_reconciled && !state->is_swept && proactive_has_room(fabric, datapath))
+        if (state->are_hosts_put && datapath->is_reconciled && !state->is_swept && may_sweep(fabric, state, are_known) &&
+            proactive_has_room(fabric, datapath))
             sweep(fabric, datapath);
     }
 }
@@ -140,6 +162,7 @@ void proactive_start(struct fabric *fabric, struct datapath *datapath)
     xid = channel_send(datapath->channel, &request);
     datapath->proactive->groups_xid = xid > 0 ? (uint32_t)xid : 0;
     /* Until links are known, what an earlier controller's life wrote is better than what could be written now. */
+    datapath->proactive->late_ms = fabric->now_ms + PROACTIVE_LATE_MS;
     datapath->proactive->due_ms = fabric->now_ms + fabric->options.settle_ms + fabric->options.probe_ms;
 }
 
@@ -188,6 +211,12 @@ void proactive_found(struct fabric *fabric, struct datapath *datapath, const str
     /* Who was admitted where, and with which addresses: that is what hosts there are. */
     if (stats->table_id != TABLE_ADMISSION || !port || !port->is_up || port->kind == PORT_LINK)
         return;
+    if (stats->priority == PRIORITY_LINK && stats->match.fields == OFM_IN_PORT && !port->n_hosts && !port->is_bound) {
+        /* What comes in there comes from a switch, which may not be connected yet. */
+        port->linked_until_ms = fabric->now_ms + PROACTIVE_LATE_MS;
+        port->kind = PORT_SETTLING;
+        return;
+    }
     has_address = carried_address(&stats->match, &address);
     if (stats->match.fields != admission && !has_address)
         return;

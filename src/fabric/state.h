@@ -76,6 +76,9 @@ struct fabric_port {
     uint64_t heard_sequence;       /* Of another controller with our key. */
     uint32_t arc;                  /* Out of this port, while the link is up in both directions; else GRAPH_NONE. */
     bool is_admitted;              /* As a link, by the proactive entries. */
+    uint64_t former_id;            /* The link that was here when the connection of one of its switches ended: the other end's switch, */
+    uint32_t former_number;        /* and port; 0: none. */
+    uint64_t linked_until_ms;      /* An earlier controller's life knew a link here: nothing else is believed before then. */
     uint64_t moved_ms;             /* The neighbor changed. */
     unsigned n_moves;
 
@@ -278,6 +281,7 @@ struct fabric {
     size_t n_address_claims;
     uint64_t adopt_ms;              /* When to try next. */
     uint64_t statistics_ms;
+    uint64_t n_former;              /* Former links that came and went. */
     uint64_t peer_heard_ms;         /* A discovery frame of another controller with our key; 0: never. */
 };
 
@@ -319,6 +323,12 @@ void discovery_port_down(struct fabric *fabric, struct fabric_port *port);
 void discovery_frame(struct fabric *fabric, struct fabric_port *port, const uint8_t *bytes, size_t size);
 void discovery_tick(struct fabric *fabric);
 bool port_is_edge(const struct fabric_port *port); /* A host's, and settled. */
+/* A switch whose connection ends forwards on.  Its links, which nobody can test then, are remembered until they are heard again, a port goes
+ * down, or both ends have been back for a while. */
+void discovery_remember_links(struct fabric *fabric, struct datapath *datapath); /* Before its ports go. */
+void discovery_forget_link(struct fabric *fabric, struct fabric_port *port);
+struct fabric_port *discovery_former_end(const struct fabric *fabric, const struct fabric_port *port); /* NULL: there is no such link. */
+bool discovery_is_back(const struct fabric *fabric, const struct datapath *datapath); /* Connected for so long that its links would have been heard. */
 
 /* hosts.c */
 struct host *host_find(const struct fabric *fabric, const struct mac_address *mac, uint16_t vlan);

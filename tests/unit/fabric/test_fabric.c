@@ -838,6 +838,66 @@ static void addresses_that_go_are_not_carried(void **state)
     world_free(r.world);
 }
 
+static void a_switch_whose_connection_ends_is_reached_all_the_same(void **state)
+{
+    struct reference r = reference_new(be_proactive, OF13);
+
+    world_run(r.world, 1000);
+    world_disconnect(r.e4);
+    world_run(r.world, 2000);
+    r.b->n_received = 0;
+    r.a->n_received = 0;
+    send_all(&r, 20);
+    for (unsigned i = 0; i < 20; i++)
+        host_send_udp(r.b, r.a, (uint16_t)(1000 + i), 80);
+    assert_int_equal(r.b->n_received, 20);
+    assert_int_equal(r.a->n_received, 20);
+    assert_int_equal(counters(r.world).n_hosts, 2); /* Nobody at a link's end. */
+    world_connect(r.e4);
+    for (unsigned i = 0; i < 40; i++) {
+        world_run(r.world, 100);
+        host_send_udp(r.a, r.b, 5, 6);
+        host_send_udp(r.b, r.a, 5, 6);
+    }
+    assert_int_equal(r.b->n_received, 60);
+    assert_int_equal(r.a->n_received, 60);
+    world_disconnect(r.e4); /* One of its two links goes meanwhile, which only the other end can tell. */
+    world_run(r.world, 1000);
+    world_cut(r.e4, 1);
+    world_run(r.world, 1000);
+    send_all(&r, 20);
+    assert_int_equal(r.b->n_received, 80);
+    world_free(r.world);
+}
+
+/* Each tries again after a time of its own: seconds. */
+static void switches_come_back_to_another_controller_one_by_one(void **state)
+{
+    struct reference r = reference_new(be_proactive, OF13);
+
+    world_run(r.world, 1000);
+    for (unsigned late = 0; late < 5; late++) {
+        struct error error = {0};
+
+        world_kill_controller(r.world);
+        assert_int_equal(fabric_new(&r.world->options, r.world->now_ms, &r.world->fabric, &error), 0);
+        for (size_t i = 0; i < r.world->n_switches; i++)
+            if (i != late)
+                world_connect(r.world->switches[i]);
+        r.a->n_received = r.b->n_received = 0;
+        for (unsigned i = 0; i < 80; i++) {
+            if (i == 40)
+                world_connect(r.world->switches[late]);
+            world_run(r.world, 100);
+            host_send_udp(r.a, r.b, 5, 6);
+            host_send_udp(r.b, r.a, 5, 6);
+        }
+        assert_int_equal(r.a->n_received, 80);
+        assert_int_equal(r.b->n_received, 80);
+    }
+    world_free(r.world);
+}
+
 static void groups_of_others_are_left_alone(void **state)
 {
     struct world *world = world_new(be_proactive);
@@ -853,6 +913,8 @@ static void groups_of_others_are_left_alone(void **state)
     s1->n_groups = 2;
     world_connect_all(world);
     world_run(world, 5000);
+    assert_int_equal(s1->n_groups, 3); /* It may still come. */
+    world_run(world, 20000);
     assert_int_equal(s1->n_groups, 2);
     for (size_t i = 0; i < s1->n_groups; i++)
         assert_true(s1->groups[i].id == 4711 || s1->groups[i].id == 0xe0000002);
@@ -1144,6 +1206,45 @@ static void use_random_mode(struct fabric_options *options)
     options->max_paths = 8;
 }
 
+/* Some pairs: each packet arrives once and nowhere else, if there is a way ('reachable': of switches that reach each other the same). */
+static void check_pairs(struct sim_host *hosts[RANDOM_HOSTS], const unsigned reachable[RANDOM_SWITCHES])
+{
+    for (unsigned i = 0; i < 60; i++) {
+        unsigned from = (unsigned)rand() % RANDOM_HOSTS, to = (unsigned)rand() % RANDOM_HOSTS;
+        bool is_reachable = reachable[from % RANDOM_SWITCHES] == reachable[to % RANDOM_SWITCHES];
+        uint64_t before = hosts[to]->n_received, total = 0, total_before = 0;
+
+        if (from == to)
+            continue;
+        for (unsigned k = 0; k < RANDOM_HOSTS; k++)
+            total_before += hosts[k]->n_received;
+        host_send_udp(hosts[from], hosts[to], (uint16_t)(rand() % 8), 7);
+        host_send_udp(hosts[from], hosts[to], (uint16_t)(rand() % 8), 7);
+        for (unsigned k = 0; k < RANDOM_HOSTS; k++)
+            total += hosts[k]->n_received;
+        assert_int_equal(hosts[to]->n_received - before, is_reachable ? 2 : 0);
+        assert_int_equal(total - total_before, is_reachable ? 2 : 0);
+    }
+}
+
+/* Another controller begins, and one switch is seconds late for it. */
+static void check_late_switch(struct world *world, struct sim_switch *late, struct sim_host *hosts[RANDOM_HOSTS], const unsigned reachable[RANDOM_SWITCHES])
+{
+    struct error error = {0};
+
+    world_kill_controller(world);
+    assert_int_equal(fabric_new(&world->options, world->now_ms, &world->fabric, &error), 0);
+    for (size_t i = 0; i < world->n_switches; i++)
+        if (world->switches[i] != late)
+            world_connect(world->switches[i]);
+    for (unsigned i = 0; i < 12; i++) {
+        if (i == 6)
+            world_connect(late);
+        world_run(world, 600);
+        check_pairs(hosts, reachable);
+    }
+}
+
 /* Links fail and come back, switches leave and return; whoever can reach whom by what is left does, once and without loops. */
 static void random_networks_deliver_whatever_happens(void **state)
 {
@@ -1204,21 +1305,18 @@ static void random_networks_deliver_whatever_happens(void **state)
                             for (unsigned k = 0; k < RANDOM_SWITCHES; k++)
                                 if (switches[k] == switches[i]->ports[p].peer)
                                     reachable[i] = reachable[k] = MIN(reachable[i], reachable[k]);
-            for (unsigned i = 0; i < 60; i++) {
-                unsigned from = (unsigned)rand() % RANDOM_HOSTS, to = (unsigned)rand() % RANDOM_HOSTS;
-                bool is_reachable = reachable[from % RANDOM_SWITCHES] == reachable[to % RANDOM_SWITCHES];
-                uint64_t before = hosts[to]->n_received, total = 0, total_before = 0;
+            check_pairs(hosts, reachable);
+            if (random_install == FABRIC_PROACTIVE) { /* One forwards on without the controller, and comes back. */
+                struct sim_switch *away = switches[(unsigned)rand() % RANDOM_SWITCHES];
 
-                if (from == to)
-                    continue;
-                for (unsigned k = 0; k < RANDOM_HOSTS; k++)
-                    total_before += hosts[k]->n_received;
-                host_send_udp(hosts[from], hosts[to], (uint16_t)(rand() % 8), 7);
-                host_send_udp(hosts[from], hosts[to], (uint16_t)(rand() % 8), 7);
-                for (unsigned k = 0; k < RANDOM_HOSTS; k++)
-                    total += hosts[k]->n_received;
-                assert_int_equal(hosts[to]->n_received - before, is_reachable ? 2 : 0);
-                assert_int_equal(total - total_before, is_reachable ? 2 : 0);
+                world_disconnect(away);
+                world_run(world, 2000);
+                check_pairs(hosts, reachable);
+                world_connect(away);
+                world_run(world, 100);
+                check_pairs(hosts, reachable);
+                world_settle(world);
+                check_late_switch(world, away, hosts, reachable);
             }
         }
         for (unsigned i = 0; i < RANDOM_SWITCHES; i++)
@@ -1259,6 +1357,8 @@ int main(void)
         cmocka_unit_test(proactive_entries_carry_flows_without_the_controller),
         cmocka_unit_test(proactive_entries_outlive_the_controller),
         cmocka_unit_test(proactive_entries_keep_slices_apart),
+        cmocka_unit_test(a_switch_whose_connection_ends_is_reached_all_the_same),
+        cmocka_unit_test(switches_come_back_to_another_controller_one_by_one),
         cmocka_unit_test(hosts_ask_each_other_without_the_controller),
         cmocka_unit_test(addresses_that_go_are_not_carried),
         cmocka_unit_test(slices_that_change_while_a_switch_is_away_hold_when_it_returns),
