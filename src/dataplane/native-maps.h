@@ -106,4 +106,9 @@ int native_map_delete(struct native_map *map, const void *key); /* 0, -ENOENT, o
 /* Calls 'visit' for each entry of all but an ARRAY; it may delete the visited one. */
 void native_map_visit(struct native_map *map, void (*visit)(void *key, void *value, void *context), void *context);
 
+/* What else a pipeline has of the kernel's: ring buffers, and what the timer calls. */
+enum native_ring { NATIVE_RING_punt, NATIVE_RING_verdicts };
+struct sweeper;
+typedef int (*native_timer_callback)(void *map, uint32_t *key, struct sweeper *record);
+
 #endif

@@ -59,7 +59,6 @@ static __thread struct native *native;
 static struct native_map *native_map(enum native_map_name name);
 static __u64 native_time(void);
 static void native_trace(int stage, const char *format, ...) __attribute__((format(printf, 2, 3)));
-enum native_ring { NATIVE_RING_punt, NATIVE_RING_verdicts };
 static void *native_ring_reserve(enum native_ring ring, __u64 size);
 static void native_ring_submit(void *event);
 static void native_ring_discard(void *event);
@@ -86,7 +85,6 @@ static const char *trace_reason(__u32 reason);
     } while (0)
 
 /* The deadline is kept in the record; pipeline_advance() calls the function. */
-typedef int (*native_timer_callback)(void *map, __u32 *key, struct sweeper *record);
 static int native_timer_set(struct sweeper *record, native_timer_callback callback);
 static int native_timer_start(struct sweeper *record, __u64 ns);
 #define sweep_timer_init(record) 0
