@@ -357,7 +357,7 @@ static void start(struct api *api)
     snprintf(path, sizeof(path), "/weft/v1/hosts/%s/watch", api->options.host);
     api->heard_ms = clock_monotonic_ms();
     api->watch = new_transfer(api, PURPOSE_WATCH, "POST", path,
-                              json_pack("{s:o}", "digest", api->events.digest(api->events.context)));
+                              json_pack("{s:o, s:b}", "digest", api->events.digest(api->events.context), "patches", 1));
     if (!api->watch)
         try_next(api, "out of memory");
 }

@@ -12,6 +12,7 @@
 #include "weft/base/cleanup.h"
 #include "weft/base/file.h"
 #include "weft/base/log.h"
+#include "weft/model/balance-patch.h"
 
 static struct replica_entry *find_entry(const struct replica *replica, const char *id)
 {
@@ -144,6 +145,45 @@ static int put(struct replica *replica, const json_t *line, enum replica_event *
     return 0;
 }
 
+/* What does not fit is no reason to believe nothing: as if the object were of an unknown revision, the next stream brings it whole. */
+static int missed(struct replica_entry *entry, const struct error *why, struct error *error)
+{
+    entry->revision = 0;
+    return error_set(error, -ESTALE, "from", "a patch of %s %s does not fit what is here: %s", resource_name(entry->object->kind), entry->object->id,
+                     why->message);
+}
+
+static int patch(struct replica *replica, const json_t *line, enum replica_event *ret_event, struct error *error)
+{
+    const json_t *json = json_object_get(line, "object");
+    const char *id = json_string_value(json_object_get(json, "id"));
+    struct replica_entry *entry = id ? find_entry(replica, id) : NULL;
+    uint64_t from = (uint64_t)json_integer_value(json_object_get(line, "from"));
+    _cleanup_(object_freep) struct object *object = NULL;
+    struct error why = {0};
+    int result;
+
+    if (!entry || entry->object->kind != RESOURCE_BALANCE_ROWS || find_stranger(replica, id)) {
+        *ret_event = REPLICA_PASSED_OVER; /* It could not be read, and still cannot. */
+        return 0;
+    }
+    if (entry->revision != from) {
+        error_set(&why, -ESTALE, NULL, "it is for revision %llu, not for %llu", (unsigned long long)from, (unsigned long long)entry->revision);
+        return missed(entry, &why, error);
+    }
+    result = object_decode(RESOURCE_BALANCE_ROWS, json, &object, &why);
+    if (result == 0)
+        result = balance_patch_apply((struct balance_rows *)entry->object, (struct balance_rows *)object, line, &why);
+    if (result == -EINVAL)
+        return missed(entry, &why, error);
+    if (result == 0)
+        result = keep(replica, object, (uint64_t)json_integer_value(json_object_get(line, "revision")));
+    if (result < 0)
+        return error_set(error, result, NULL, "out of memory");
+    (void)TAKE_PTR(object);
+    return 0;
+}
+
 static void delete(struct replica *replica, const json_t *line)
 {
     const char *id = json_string_value(json_object_get(line, "id"));
@@ -166,6 +206,8 @@ static int take_line(struct replica *replica, json_t *line, enum replica_event *
         return error_set(error, -EINVAL, "type", "a line of the watch stream has no type");
     if (streq(type, "put"))
         return put(replica, line, ret_event, error);
+    if (streq(type, "patch"))
+        return patch(replica, line, ret_event, error);
     if (streq(type, "delete")) {
         delete(replica, line);
     } else if (streq(type, "commit")) {
@@ -188,7 +230,8 @@ static int take_line(struct replica *replica, json_t *line, enum replica_event *
 
 static bool is_cached(const char *line, size_t size)
 {
-    return memmem(line, MIN(size, 64), "\"put\"", 5) || memmem(line, MIN(size, 64), "\"delete\"", 8);
+    return memmem(line, MIN(size, 64), "\"put\"", 5) || memmem(line, MIN(size, 64), "\"delete\"", 8) ||
+           memmem(line, MIN(size, 64), "\"patch\"", 7);
 }
 
 static int write_all(int fd, const char *bytes, size_t size)

@@ -1,7 +1,7 @@
 /* The agent's copy of the objects that concern its host, kept by the watch stream and cached in a file, so that an agent
  * that starts while no API answers knows what it knew.
  *
- * The cache is the stream itself: 'put' and 'delete' lines as they arrived, appended; rewritten when it has grown to twice
+ * The cache is the stream itself: 'put', 'patch' and 'delete' lines as they arrived, appended; rewritten when it has grown to twice
  * what it would need.  A line cut short by a crash is ignored: the digest makes the API send it again.  What was applied is on
  * disk a moment later, so that a host whose power fails together with the API's finds its ports again. */
 #ifndef WEFT_AGENT_REPLICA_H
@@ -67,7 +67,7 @@ enum replica_event {
 };
 
 /* Takes one line of the stream ('size' bytes without the newline).  Returns 0 with '*ret_event', or -EINVAL with
- * '*error' for a line that makes no sense (the caller connects again), or -ENOMEM.  One object that makes no sense is no such line. */
+ * '*error' for a line that makes no sense, -ESTALE for a patch of what is not here (in both cases the caller connects again), or -ENOMEM.  One object that makes no sense is no such line. */
 int replica_line(struct replica *replica, const char *line, size_t size, enum replica_event *ret_event,
                  json_t **ret_request, struct error *error);
 

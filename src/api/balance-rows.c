@@ -23,8 +23,9 @@ struct pool_state {
     struct balance_table *table; /* As stored at 'revision'; NULL: to be restored. */
     uint64_t revision;
     uint64_t next_ms;            /* When it is to be looked at again though nothing changed. */
+    uint64_t earliest_ms;        /* Not written again before. */
     bool is_dirty, is_pending;
-    struct pool_state *next_dirty;
+    struct pool_state *next_dirty; /* Of those that are dirty, or that wait. */
 };
 
 struct balance_writer {
@@ -34,6 +35,7 @@ struct balance_writer {
     int64_t drain_s;
     struct hashmap pools;
     struct pool_state *dirty; /* May have some that are pending: they come back when that is over. */
+    struct pool_state *waiting; /* Dirty as well, but written a moment ago. */
     size_t n_pending;
 };
 
@@ -413,6 +415,16 @@ static void submitted(const struct store_result *result, void *context)
     }
 }
 
+/* A pool that changes all the time is written so often and no more; what comes meanwhile is in the next. */
+static uint64_t interval_ms(const struct pool_state *state)
+{
+    uint32_t n_rows = 0;
+
+    if (state->table)
+        balance_table_rows(state->table, &n_rows);
+    return MAX(BALANCE_INTERVAL_MS, n_rows / BALANCE_ROWS_PER_MS);
+}
+
 static void submit(struct pool_state *state, struct store_transaction **transaction)
 {
     state->is_pending = true;
@@ -428,7 +440,7 @@ static int require(struct store_transaction *transaction, enum resource_kind kin
     return store_require_revision(transaction, key, strlen(key), object ? object->store_revision : 0);
 }
 
-static int put(struct pool_state *state, const struct pool *pool, const struct balance_rows *stored, struct balance_rows *rows, int64_t now_s)
+static int put(struct pool_state *state, const struct pool *pool, const struct balance_rows *stored, struct balance_rows *rows, uint64_t now_ms, int64_t now_s)
 {
     _cleanup_(store_transaction_freep) struct store_transaction *transaction = NULL;
     struct buffer text = {0};
@@ -448,8 +460,10 @@ static int put(struct pool_state *state, const struct pool *pool, const struct b
     if (r == 0)
         r = store_put(transaction, key, strlen(key), text.data, text.size, 0);
     buffer_clear(&text);
-    if (r == 0)
+    if (r == 0) {
+        state->earliest_ms = now_ms + interval_ms(state);
         submit(state, &transaction);
+    }
     return r;
 }
 
@@ -519,7 +533,7 @@ static int look_at(struct pool_state *state, const struct pool *pool, const stru
     r = fill(rows, state, list, n);
     if (r < 0 || (stored && is_same(stored, rows)))
         return r;
-    return put(state, pool, stored, rows, now_s);
+    return put(state, pool, stored, rows, now_ms, now_s);
 }
 
 /* --- The writer. --- */
@@ -564,8 +578,35 @@ void balance_writer_age(struct balance_writer *writer, uint64_t now_ms)
     }
 }
 
+uint64_t balance_writer_wait_ms(const struct balance_writer *writer, uint64_t now_ms)
+{
+    uint64_t first_ms = BALANCE_NEVER;
+
+    for (const struct pool_state *state = writer->waiting; state; state = state->next_dirty)
+        first_ms = MIN(first_ms, state->earliest_ms);
+    if (first_ms == BALANCE_NEVER)
+        return first_ms;
+    return first_ms > now_ms ? first_ms - now_ms : 0;
+}
+
+static void end_waits(struct balance_writer *writer, uint64_t now_ms)
+{
+    struct pool_state **at = &writer->waiting, *state;
+
+    while ((state = *at)) {
+        if (now_ms < state->earliest_ms) {
+            at = &state->next_dirty;
+            continue;
+        }
+        *at = state->next_dirty;
+        state->next_dirty = writer->dirty;
+        writer->dirty = state;
+    }
+}
+
 void balance_writer_pass(struct balance_writer *writer, uint64_t now_ms, int64_t now_s)
 {
+    end_waits(writer, now_ms);
     for (size_t n = 0; writer->dirty && n < PASS_MAX; n++) {
         struct pool_state *state = writer->dirty;
         const struct object *pool = replica_get(writer->replica, RESOURCE_POOL, state->id);
@@ -573,6 +614,11 @@ void balance_writer_pass(struct balance_writer *writer, uint64_t now_ms, int64_t
         int r = 0;
 
         writer->dirty = state->next_dirty;
+        if (pool && now_ms < state->earliest_ms) {
+            state->next_dirty = writer->waiting;
+            writer->waiting = state;
+            continue;
+        }
         state->is_dirty = false;
         if (pool) {
             r = look_at(state, (const struct pool *)pool, stored, now_ms, now_s);

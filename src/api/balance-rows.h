@@ -19,6 +19,11 @@
 
 #define BALANCE_HISTORY_MS 3600000u /* So long a row's previous owners are asked for older flows. */
 
+/* A pool is written at once, and again after so long at the earliest: so a thousand changes a second of one pool are 20 writes, or one of the
+ * largest table. */
+#define BALANCE_INTERVAL_MS 50
+#define BALANCE_ROWS_PER_MS 64 /* Or as long as its rows take at this speed. */
+
 struct balance_writer;
 
 /* Before replica_start: listens.  'drain_s' is how long a member of weight 0 keeps its flows; 0: as long as they last. */
@@ -27,6 +32,7 @@ void balance_writer_free(struct balance_writer *writer); /* After the replica's 
 DEFINE_CLEANUP(struct balance_writer *, balance_writer_free);
 
 bool balance_writer_is_dirty(const struct balance_writer *writer); /* A pass has something to look at now. */
+uint64_t balance_writer_wait_ms(const struct balance_writer *writer, uint64_t now_ms); /* Until a pass has something else; BALANCE_NEVER. */
 void balance_writer_age(struct balance_writer *writer, uint64_t now_ms); /* Now and then: what waits for time to pass becomes dirty. */
 void balance_writer_pass(struct balance_writer *writer, uint64_t now_ms, int64_t now_s);
 

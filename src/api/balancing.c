@@ -11,6 +11,7 @@
 #include "weft/api/networking.h"
 #include "weft/api/quota.h"
 #include "weft/api/quotas.h"
+#include "weft/balance/table.h"
 #include "weft/base/clock.h"
 #include "weft/base/util.h"
 #include "weft/http/routes.h"
@@ -27,6 +28,7 @@ struct balancing {
     struct statistics *statistics;
     struct replica_listener listener;
     uv_timer_t rows_timer, age_timer;
+    bool is_waiting; /* The first of them is for pools that were written a moment ago only. */
     uint64_t rows_delay_ms;
 };
 
@@ -398,8 +400,14 @@ static void write_rows(uv_timer_t *timer);
 
 static void write_rows_soon(struct balancing *balancing)
 {
-    if (balance_writer_is_dirty(balancing->writer) && !uv_is_active((uv_handle_t *)&balancing->rows_timer))
-        uv_timer_start(&balancing->rows_timer, write_rows, balancing->rows_delay_ms, 0);
+    bool is_dirty = balance_writer_is_dirty(balancing->writer);
+    uint64_t wait_ms = is_dirty ? 0 : balance_writer_wait_ms(balancing->writer, clock_monotonic_ms());
+
+    if (uv_is_active((uv_handle_t *)&balancing->rows_timer) && !(balancing->is_waiting && is_dirty))
+        return;
+    balancing->is_waiting = !is_dirty;
+    if (wait_ms != BALANCE_NEVER)
+        uv_timer_start(&balancing->rows_timer, write_rows, MAX(wait_ms, balancing->rows_delay_ms), 0);
 }
 
 static void write_rows(uv_timer_t *timer)

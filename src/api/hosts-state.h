@@ -28,6 +28,7 @@ struct agent {
     struct watcher *watchers;  /* Usually one. */
 };
 
+struct balance_histories;
 struct lines; /* watch.c: encoded objects, shared by watchers. */
 
 struct hosts {
@@ -40,6 +41,7 @@ struct hosts {
     struct hashmap askers;         /* Projects that wait for answers which cost hosts much. */
     struct watcher *dirty;         /* Watchers with something to send since the last commit. */
     struct lines *lines;
+    struct balance_histories *histories; /* What watchers need not be told of the rows of pools. */
     struct hosts_counters counters;
 };
 

@@ -15,6 +15,7 @@
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
 #include "weft/base/util.h"
+#include "weft/model/balance-patch.h"
 
 #define FILL_SIZE (32u << 10)        /* Lines are written until so many bytes are ready. */
 #define CONTROL_MAX_SIZE (1u << 20)  /* Bytes of questions that wait. */
@@ -29,6 +30,13 @@ struct old {
     char id[UUID_TEXT_SIZE];
 };
 
+/* Which form of a pool's rows the agent has. */
+struct sent {
+    struct hashmap_node node;
+    char id[UUID_TEXT_SIZE];
+    uint64_t revision;
+};
+
 struct watcher {
     struct stream stream;
     struct hosts *hosts;
@@ -40,11 +48,12 @@ struct watcher {
     const json_t *digest;            /* While the stream begins: what the agent has. */
     struct hashmap old_by_id;
     struct old *first_old, **last_old;
+    struct hashmap sent;             /* Of one that takes patches. */
     struct buffer out, control;
     size_t out_offset;
     uint64_t read_ms, sent_ms;
     bool is_dirty;                   /* In hosts->dirty. */
-    bool wants_synced, wants_commit, is_over;
+    bool wants_synced, wants_commit, is_over, takes_patches;
     uint64_t committed_revision;     /* Of the last "commit" written; 0 before the first. */
 };
 
@@ -142,6 +151,63 @@ static int write_put(struct hosts *hosts, struct buffer *out, const struct objec
     return r;
 }
 
+/* --- Rows of pools: what the agent has, and what has changed. --- */
+
+static struct sent *find_sent(const struct watcher *watcher, const char *id)
+{
+    struct hashmap_node *node = hashmap_find(&watcher->sent, id, strlen(id));
+
+    return node ? CONTAINER_OF(node, struct sent, node) : NULL;
+}
+
+/* Without memory it is not remembered, and the whole is sent again. */
+static void note_sent(struct watcher *watcher, const char *id, uint64_t revision)
+{
+    struct sent *sent = watcher->takes_patches ? find_sent(watcher, id) : NULL;
+
+    if (watcher->takes_patches && !sent && (sent = calloc(1, sizeof(*sent)))) {
+        string_copy(sent->id, sizeof(sent->id), id);
+        if (hashmap_insert(&watcher->sent, &sent->node, sent->id, strlen(sent->id)) < 0) {
+            free(sent);
+            sent = NULL;
+        }
+    }
+    if (sent)
+        sent->revision = revision;
+}
+
+static void forget_sent(struct watcher *watcher, const char *id)
+{
+    struct sent *sent = find_sent(watcher, id);
+
+    if (!sent)
+        return;
+    hashmap_remove(&watcher->sent, &sent->node);
+    free(sent);
+}
+
+static int write_rows(struct watcher *watcher, const struct object *object)
+{
+    const struct sent *sent = find_sent(watcher, object->id);
+    size_t size = watcher->out.size;
+    int r = sent ? 0 : -ESTALE;
+
+    if (r == 0)
+        r = buffer_printf(&watcher->out, "{\"type\":\"patch\",\"kind\":\"%s\",\"revision\":%llu,", resource_name(object->kind),
+                          (unsigned long long)object->store_revision);
+    if (r == 0)
+        r = balance_histories_write(watcher->hosts->histories, (const struct balance_rows *)object, sent->revision, &watcher->out);
+    if (r == 0)
+        r = buffer_append(&watcher->out, "}\n", 2);
+    if (r == -ESTALE) {
+        watcher->out.size = size;
+        r = write_put(watcher->hosts, &watcher->out, object);
+    }
+    if (r == 0)
+        note_sent(watcher, object->id, object->store_revision);
+    return r;
+}
+
 /* --- What is relevant, and what is old. --- */
 
 static void end_stream(struct watcher *watcher)
@@ -185,6 +251,8 @@ static void mark(const struct object *object, void *context)
 
     if (!revision || (uint64_t)json_integer_value(revision) != object->store_revision)
         mark_old(watcher, object->kind, object->id);
+    if (revision && object->kind == RESOURCE_BALANCE_ROWS)
+        note_sent(watcher, object->id, (uint64_t)json_integer_value(revision));
 }
 
 void watch_change(const struct replica_change *change, void *context)
@@ -195,6 +263,8 @@ void watch_change(const struct replica_change *change, void *context)
 
     if (!change->value && change->after)
         return; /* Only a port's status: agents said it themselves. */
+    if (change->kind == RESOURCE_BALANCE_ROWS)
+        balance_histories_change(hosts->histories, (const struct balance_rows *)change->before, (const struct balance_rows *)change->after);
     if (change->kind == RESOURCE_HOST && !change->after) {
         struct agent *agent = agent_get(hosts, any->id);
 
@@ -210,8 +280,8 @@ void watch_change(const struct replica_change *change, void *context)
             is_wanted = is_wanted || watcher->is_dirty;
         }
 
-    /* The stored form just arrived: the line is ready without encoding again. */
-    if (is_wanted && change->value) {
+    /* The stored form just arrived: the line is ready without encoding again.  Of rows most watchers want but a part. */
+    if (is_wanted && change->value && change->kind != RESOURCE_BALANCE_ROWS) {
         struct buffer line = {0};
 
         if (begin_put(&line, change->kind, any->store_revision) == 0 && buffer_append(&line, change->value, change->value_size) == 0 &&
@@ -241,6 +311,10 @@ static int write_old(struct watcher *watcher, struct old *old)
 {
     const struct object *object = old->kind < RESOURCE_N_KINDS ? replica_get(watcher->hosts->api->replica, old->kind, old->id) : NULL;
 
+    if (object && relevance_has(watcher->relevance, object) && object->kind == RESOURCE_BALANCE_ROWS)
+        return write_rows(watcher, object);
+    if (old->kind == RESOURCE_BALANCE_ROWS)
+        forget_sent(watcher, old->id);
     if (object && relevance_has(watcher->relevance, object))
         return is_secret_to(watcher->host_name, object) ? write_public(&watcher->out, object) : write_put(watcher->hosts, &watcher->out, object);
     if (old->kind == RESOURCE_N_KINDS) /* Of a digest, and deleted long ago: only the id is known. */
@@ -371,6 +445,9 @@ static void watcher_free(struct watcher *watcher)
         free(old);
     }
     hashmap_clear(&watcher->old_by_id);
+    HASHMAP_FOREACH(node, &watcher->sent)
+        free(CONTAINER_OF(node, struct sent, node));
+    hashmap_clear(&watcher->sent);
     relevance_free(watcher->relevance);
     buffer_clear(&watcher->out);
     buffer_clear(&watcher->control);
@@ -466,6 +543,7 @@ void watch_start(struct request *request)
     watcher->hosts = hosts;
     watcher->agent = agent;
     watcher->last_old = &watcher->first_old;
+    watcher->takes_patches = json_is_true(json_object_get(request->body, "patches"));
     watcher->read_ms = watcher->sent_ms = clock_monotonic_ms();
     watcher->wants_synced = true;
     watcher->is_dirty = true; /* Not in the list: what is marked now is sent before "synced". */
@@ -491,7 +569,7 @@ void watch_start(struct request *request)
 int watch_init(struct hosts *hosts)
 {
     hosts->lines = calloc(1, sizeof(*hosts->lines));
-    return hosts->lines ? 0 : -ENOMEM;
+    return hosts->lines ? balance_histories_new(&hosts->histories) : -ENOMEM;
 }
 
 void watch_clear(struct hosts *hosts)
@@ -501,4 +579,6 @@ void watch_clear(struct hosts *hosts)
         cache_clear(hosts->lines);
     free(hosts->lines);
     hosts->lines = NULL;
+    balance_histories_free(hosts->histories);
+    hosts->histories = NULL;
 }

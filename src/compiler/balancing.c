@@ -32,6 +32,13 @@ struct member_entry {
     bool is_there;       /* A port of ours has the address. */
 };
 
+/* What the writer of the rows decided of a member. */
+struct state_entry {
+    struct hashmap_node by_id;
+    const struct balance_rows *rows;
+    const struct balance_member *state;
+};
+
 /* A port's address, by which members are found. */
 struct address_entry {
     struct hashmap_node by_key;
@@ -46,10 +53,11 @@ struct balancing {
     const struct snapshot *snapshot;
     const struct compile_index *index;
     struct desired *desired;
-    struct hashmap balancers, pools, members, addresses;
+    struct hashmap balancers, pools, members, states, addresses;
     struct balancer *balancer_array;
     struct pool_entry *pool_array;
     struct member_entry *member_array;
+    struct state_entry *state_array;
     struct address_entry *address_array;
     uint16_t *numbers;     /* Of the pool in hand, by index: members that have a number; */
     bool *serve;           /* and take new connections. */
@@ -238,12 +246,32 @@ static int add_member(struct balancing *balancing, struct member_entry *entry, c
 }
 
 /* What the writer of the rows knows of the member; NULL: nothing yet. */
-static const struct balance_member *find_state(const struct balance_rows *rows, const char *id)
+static const struct balance_member *find_state(const struct balancing *balancing, const struct balance_rows *rows, const char *id)
 {
-    for (size_t i = 0; rows && i < rows->n_members; i++)
-        if (streq(rows->members[i].member_id, id))
-            return &rows->members[i];
-    return NULL;
+    const struct state_entry *entry = FIND(&balancing->states, struct state_entry, id);
+
+    return entry && entry->rows == rows ? entry->state : NULL;
+}
+
+static int find_states(struct balancing *balancing)
+{
+    const struct snapshot *snapshot = balancing->snapshot;
+    struct state_entry *entry;
+    size_t n = 0;
+
+    for (size_t i = 0; i < snapshot->n_balance_rows; i++)
+        n += snapshot->balance_rows[i]->n_members;
+    entry = balancing->state_array = calloc(n + 1, sizeof(*balancing->state_array));
+    if (!entry || hashmap_reserve(&balancing->states, n) < 0)
+        return -ENOMEM;
+    for (size_t i = 0; i < snapshot->n_balance_rows; i++)
+        for (size_t k = 0; k < snapshot->balance_rows[i]->n_members; k++, entry++) {
+            entry->rows = snapshot->balance_rows[i];
+            entry->state = &entry->rows->members[k];
+            if (hashmap_insert(&balancing->states, &entry->by_id, entry->state->member_id, strlen(entry->state->member_id)) == -ENOMEM)
+                return -ENOMEM;
+        }
+    return 0;
 }
 
 static int add_members(struct balancing *balancing)
@@ -255,7 +283,7 @@ static int add_members(struct balancing *balancing)
         const struct pool_member *model = snapshot->members[i].member;
         const struct pool_entry *pool = FIND(&balancing->pools, struct pool_entry, model->pool_id);
         const struct balancer *balancer = FIND(&balancing->balancers, struct balancer, model->load_balancer_id);
-        const struct balance_member *state = pool ? find_state(pool->rows, model->object.id) : NULL;
+        const struct balance_member *state = pool && pool->rows ? find_state(balancing, pool->rows, model->object.id) : NULL;
 
         entry->member = &snapshot->members[i];
         if (hashmap_insert(&balancing->members, &entry->by_id, model->object.id, strlen(model->object.id)) == -ENOMEM)
@@ -438,7 +466,7 @@ static int compile_all(struct balancing *balancing)
     balancing->member_array = calloc(snapshot->n_members + 1, sizeof(*balancing->member_array));
     if (!balancing->balancer_array || !balancing->pool_array || !balancing->member_array || find_balancers(balancing) < 0 || find_pools(balancing) < 0)
         return -ENOMEM;
-    if (snapshot->n_members && (find_addresses(balancing) < 0 || add_members(balancing) < 0))
+    if (snapshot->n_members && (find_addresses(balancing) < 0 || find_states(balancing) < 0 || add_members(balancing) < 0))
         return -ENOMEM;
     if (snapshot->n_pools && add_pools(balancing) < 0)
         return -ENOMEM;
@@ -459,10 +487,12 @@ int compile_balancing(struct compile_index *index, struct desired *desired)
     hashmap_clear(&balancing.balancers);
     hashmap_clear(&balancing.pools);
     hashmap_clear(&balancing.members);
+    hashmap_clear(&balancing.states);
     hashmap_clear(&balancing.addresses);
     free(balancing.balancer_array);
     free(balancing.pool_array);
     free(balancing.member_array);
+    free(balancing.state_array);
     free(balancing.address_array);
     free(balancing.numbers);
     free(balancing.serve);

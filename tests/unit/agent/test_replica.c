@@ -264,6 +264,65 @@ static void strangers_are_not_remembered_without_end(void **state)
     replica_close(&replica);
 }
 
+#define ROWS "33333333-0000-8000-8000-000000000000"
+#define MEMBER_A "44444444-0000-4000-8000-00000000000a"
+#define MEMBER_B "44444444-0000-4000-8000-00000000000b"
+
+static const struct balance_rows *rows_of(const struct replica *replica)
+{
+    return (const struct balance_rows *)replica_find(replica, RESOURCE_BALANCE_ROWS, ROWS);
+}
+
+static uint64_t revision_of(struct replica *replica, const char *id)
+{
+    json_t *digest = replica_digest(replica);
+    uint64_t revision = (uint64_t)json_integer_value(json_object_get(digest, id));
+
+    json_decref(digest);
+    return revision;
+}
+
+/* A patch makes of what is here what the API has, also in the cache; one that is for something else makes the next stream bring the whole. */
+static void patches_change_what_they_are_for(void **state)
+{
+    static const char whole[] = "{\"type\":\"put\",\"kind\":\"balance_rows\",\"revision\":5,\"object\":{\"schema\":1,\"id\":\"" ROWS "\",\"lineage\":7,\"sequence\":1,"
+                                "\"members\":[{\"id\":\"" MEMBER_A "\",\"index\":0,\"state\":\"SERVES\"}],\"rows\":\"AAD///////8AAP///////w==\"}}";
+#define PATCH(from, revision, changes)                                                                                                                  \
+    "{\"type\":\"patch\",\"kind\":\"balance_rows\",\"revision\":" revision ",\"from\":" from ",\"object\":{\"schema\":1,\"id\":\"" ROWS "\",\"lineage\":7,\"sequence\":2,"       \
+    "\"members\":[{\"id\":\"" MEMBER_B "\",\"index\":1,\"state\":\"SERVES\"}],\"rows\":\"\"},\"gone\":[\"" MEMBER_A "\"],\"changes\":\"" changes "\"}"
+    static const char fits[] = PATCH("5", "6", "AQAAAAEAAAD/////"), other[] = PATCH("5", "9", "AQAAAAEAAAD/////"), broken[] = PATCH("6", "9", "AgAAAAEAAAD/////");
+    static const uint8_t expected[] = {0, 0, 255, 255, 255, 255, 255, 255, 1, 0, 0, 0, 255, 255, 255, 255};
+    const char *const misfits[] = {other, broken};
+    struct replica replica;
+
+    reopen(&replica, true);
+    assert_int_equal(REPLICA_PASSED_OVER, feed(&replica, fits)); /* Nothing is here that it could be for. */
+    feed(&replica, whole);
+    assert_int_equal(REPLICA_NOTHING, feed(&replica, fits));
+    for (int again = 0; again < 2; again++) {
+        assert_int_equal(rows_of(&replica)->n_members, 1);
+        assert_string_equal(rows_of(&replica)->members[0].member_id, MEMBER_B);
+        assert_int_equal(rows_of(&replica)->sequence, 2);
+        assert_int_equal(rows_of(&replica)->n_row_bytes, sizeof(expected));
+        assert_memory_equal(rows_of(&replica)->rows, expected, sizeof(expected));
+        assert_int_equal(6, revision_of(&replica, ROWS));
+        reopen(&replica, false);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(misfits); i++) {
+        struct error error = {0};
+        enum replica_event event;
+        json_t *request;
+
+        assert_int_equal(-ESTALE, replica_line(&replica, misfits[i], strlen(misfits[i]), &event, &request, &error));
+        assert_non_null(strstr(error.message, i ? "there is no row '2'" : "it is for revision 5, not for 6"));
+        assert_memory_equal(rows_of(&replica)->rows, expected, sizeof(expected)); /* The tables stay as they were meanwhile. */
+        assert_int_equal(0, revision_of(&replica, ROWS));
+        feed(&replica, whole);
+        feed(&replica, fits);
+    }
+    replica_close(&replica);
+}
+
 static void nonsense_is_an_error_that_says_why(void **state)
 {
     static const char *const lines[] = {
@@ -296,6 +355,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(puts_and_deletes_are_followed_and_remembered, fresh),
+        cmocka_unit_test_setup(patches_change_what_they_are_for, fresh),
         cmocka_unit_test_setup(a_line_cut_short_by_a_crash_is_ignored, fresh),
         cmocka_unit_test_setup(the_cache_does_not_grow_for_ever, fresh),
         cmocka_unit_test_setup(what_is_appended_is_brought_to_the_disk, fresh),

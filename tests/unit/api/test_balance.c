@@ -100,6 +100,21 @@ static void deliver(void)
 }
 
 /* Until nothing is left to do, the servers in any order, at times both at once. */
+static bool has_work(const struct server *server)
+{
+    return balance_writer_is_dirty(server->writer) || balance_writer_wait_ms(server->writer, fleet.now_ms) != BALANCE_NEVER;
+}
+
+static void wait_for_writers(void)
+{
+    uint64_t wait_ms = MIN(balance_writer_wait_ms(fleet.servers[0].writer, fleet.now_ms), balance_writer_wait_ms(fleet.servers[1].writer, fleet.now_ms));
+
+    fleet.now_s += (int64_t)(wait_ms + 999) / 1000; /* In whole seconds, as drain deadlines are. */
+    fleet.now_ms = (uint64_t)fleet.now_s * 1000;
+    for (unsigned i = 0; i < N_SERVERS; i++)
+        balance_writer_age(fleet.servers[i].writer, fleet.now_ms);
+}
+
 static void settle(void)
 {
     unsigned n_rounds = 0;
@@ -107,8 +122,10 @@ static void settle(void)
     deliver();
     for (unsigned i = 0; i < N_SERVERS; i++)
         balance_writer_age(fleet.servers[i].writer, fleet.now_ms);
-    while (balance_writer_is_dirty(fleet.servers[0].writer) || balance_writer_is_dirty(fleet.servers[1].writer)) {
+    while (has_work(&fleet.servers[0]) || has_work(&fleet.servers[1])) {
         assert_true(n_rounds++ < 100);
+        if (!balance_writer_is_dirty(fleet.servers[0].writer) && !balance_writer_is_dirty(fleet.servers[1].writer))
+            wait_for_writers();
         for (unsigned i = 0; i < N_SERVERS; i++)
             if (below(3))
                 balance_writer_pass(fleet.servers[i].writer, fleet.now_ms, fleet.now_s);
@@ -157,9 +174,9 @@ static void put_pool(unsigned slot)
 
 static void set_address(struct ip_address *address, unsigned slot)
 {
-    char text[16];
+    char text[24];
 
-    snprintf(text, sizeof(text), "10.0.0.%u", 1 + slot);
+    snprintf(text, sizeof(text), "10.0.%u.%u", slot / 200, 1 + slot % 200);
     ip_parse(text, address);
 }
 
@@ -518,6 +535,42 @@ static void a_restart_moves_nothing(void **state)
     fleet_end();
 }
 
+/* However often a pool changes, it is written so often; the last of them counts. */
+static void many_changes_are_few_writes(void **state)
+{
+    static const unsigned sizes[] = {3, BALANCE_MEMBERS_MIDDLE + 1};
+
+    for (size_t k = 0; k < ARRAY_SIZE(sizes); k++) {
+        uint64_t revision, n_writes = 0, lasted_ms = 4000;
+
+        fleet = (struct fleet){.now_ms = 1000000, .now_s = 1000};
+        assert_int_equal(store_memory_open(&fleet.store), 0);
+        for (unsigned i = 0; i < N_SERVERS; i++)
+            server_start(&fleet.servers[i]);
+        put_pool(0);
+        for (unsigned i = 0; i < sizes[k]; i++)
+            put_member(i, 0, 1, false, true);
+        settle();
+        revision = rows_revision(0);
+        for (uint64_t ms = 0; ms < lasted_ms; ms++) {
+            fleet.now_ms++;
+            fleet.now_s = (int64_t)(fleet.now_ms / 1000);
+            put_member((unsigned)(ms % 3), 0, 1 + (unsigned)(ms % 7), false, true);
+            deliver();
+            balance_writer_pass(fleet.servers[0].writer, fleet.now_ms, fleet.now_s);
+            deliver();
+            n_writes += rows_revision(0) != revision;
+            revision = rows_revision(0);
+        }
+        assert_in_range(n_writes, k ? 3 : 60, k ? 5 : lasted_ms / BALANCE_INTERVAL_MS + 1);
+        put_member(0, 0, 0, false, true);
+        settle();
+        assert_int_equal(rows_of(0)->members[0].state, MEMBER_DRAINS);
+        fleet_end();
+    }
+    (void)state;
+}
+
 /* The rows as they are now; the owner that each had, found by its place among those before, is the owner still or the first one before. */
 static size_t check_growth(struct balance_row *rows, size_t n_before)
 {
@@ -589,6 +642,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_follow_the_members),
         cmocka_unit_test(a_restart_moves_nothing),
+        cmocka_unit_test(many_changes_are_few_writes),
         cmocka_unit_test(a_pool_that_grows_keeps_its_flows),
     };
 

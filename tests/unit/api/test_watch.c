@@ -22,6 +22,7 @@
 #include "weft/base/uuid.h"
 #include "weft/http/dispatch.h"
 #include "weft/http/request.h"
+#include "weft/model/balance-patch.h"
 
 #define N_AGENTS 3
 #define N_NETWORKS 4
@@ -35,7 +36,8 @@ struct agent {
     struct buffer line;     /* The line that is arriving. */
     json_t *known;          /* id -> {"kind", "revision", "object"} */
     uint64_t n_commits, n_checked, n_puts, n_puts_by_kind[RESOURCE_N_KINDS];
-    bool is_synced;
+    bool is_synced, takes_patches;
+    uint64_t n_patches;
 };
 
 static unsigned seed;
@@ -88,7 +90,7 @@ static void watch(struct agent *agent)
 
     json_object_foreach(agent->known, id, entry)
         json_object_set(digest, id, json_object_get(entry, "revision"));
-    body = json_pack("{s:o}", "digest", digest);
+    body = json_pack("{s:o, s:b}", "digest", digest, "patches", agent->takes_patches);
     text = json_dumps(body, JSON_COMPACT);
     json_decref(body);
     snprintf(target, sizeof(target), "/weft/v1/hosts/%s/watch", agent->name);
@@ -113,6 +115,25 @@ static void lose_stream(struct agent *agent)
 
 static void check(struct agent *agent);
 
+/* What the line makes of what is known, as a line that puts it. */
+static void take_patch(struct agent *agent, const json_t *line)
+{
+    const char *id = json_string_value(json_object_get(json_object_get(line, "object"), "id"));
+    const json_t *known = json_object_get(agent->known, id);
+    struct object *before = NULL, *object = NULL;
+
+    assert_true(agent->takes_patches);
+    assert_int_equal(json_integer_value(json_object_get(known, "revision")), json_integer_value(json_object_get(line, "from")));
+    assert_int_equal(object_decode(RESOURCE_BALANCE_ROWS, json_object_get(known, "object"), &before, NULL), 0);
+    assert_int_equal(object_decode(RESOURCE_BALANCE_ROWS, json_object_get(line, "object"), &object, NULL), 0);
+    assert_int_equal(balance_patch_apply((struct balance_rows *)before, (struct balance_rows *)object, line, NULL), 0);
+    json_object_set_new(agent->known, id, json_pack("{s:O, s:O, s:o}", "kind", json_object_get(line, "kind"), "revision",
+                                                    json_object_get(line, "revision"), "object", object_encode(object)));
+    object_free(before);
+    object_free(object);
+    agent->n_patches++;
+}
+
 static void take_line(struct agent *agent)
 {
     json_t *line = json_loadb(agent->line.data, agent->line.size, 0, NULL);
@@ -128,6 +149,8 @@ static void take_line(struct agent *agent)
         assert_int_equal(resource_from_name(json_string_value(json_object_get(line, "kind")), &kind), 0);
         agent->n_puts_by_kind[kind]++;
         agent->n_puts++;
+    } else if (streq(type, "patch")) {
+        take_patch(agent, line);
     } else if (streq(type, "delete")) {
         json_object_del(agent->known, json_string_value(json_object_get(line, "id")));
     } else if (streq(type, "synced")) {
@@ -447,6 +470,88 @@ static void agents_have_what_the_naive_model_says(void **state)
     instance_free(&instance);
 }
 
+/* The rows of 'pool' as they are when 'weight' has arrived in them: the member drains, or serves. */
+static void wait_for_rows(struct instance *instance, const char *pool, enum member_state wanted)
+{
+    uint64_t end_ms = clock_monotonic_ms() + 20000;
+    char id[UUID_TEXT_SIZE];
+
+    balance_rows_id(pool, id);
+    for (;;) {
+        const struct balance_rows *rows = (const struct balance_rows *)replica_get(instance->api.replica, RESOURCE_BALANCE_ROWS, id);
+
+        if (rows && rows->n_members == 3 && rows->members[0].state == wanted)
+            return;
+        assert_true(clock_monotonic_ms() < end_ms);
+        uv_run(&instance->loop, UV_RUN_NOWAIT);
+    }
+}
+
+static const char *id_in(json_t *answer, const char *name)
+{
+    return json_string_value(json_object_get(json_object_get(answer, name), "id"));
+}
+
+/* A member's change goes to those who take patches as one, also after a lost stream; to an older agent whole. */
+static void rows_go_as_patches(void **state)
+{
+    struct agent agents[2] = {{.takes_patches = true}, {.takes_patches = false}};
+    json_t *network, *subnet, *balancer, *pool;
+    struct instance instance;
+    struct store *store;
+    char target[160];
+
+    assert_int_equal(store_memory_open(&store), 0);
+    instance_start(&instance, store);
+    for (unsigned i = 0; i < 2; i++)
+        join(&instance, &agents[i], i);
+    call(&instance, 201, &network, "POST", "/v2.0/networks", "{\"network\":{\"name\":\"n\"}}");
+    call(&instance, 201, &subnet, "POST", "/v2.0/subnets", "{\"subnet\":{\"network_id\":\"%s\",\"ip_version\":4,\"cidr\":\"10.0.0.0/24\"}}",
+         id_in(network, "network"));
+    for (unsigned i = 0; i < 2; i++)
+        call(&instance, 201, NULL, "POST", "/v2.0/ports", "{\"port\":{\"network_id\":\"%s\",\"binding:host_id\":\"h%u\"}}", id_in(network, "network"), i);
+    call(&instance, 201, &balancer, "POST", "/load-balancer/v2.0/lbaas/loadbalancers", "{\"loadbalancer\":{\"vip_subnet_id\":\"%s\"}}",
+         id_in(subnet, "subnet"));
+    call(&instance, 201, &pool, "POST", "/load-balancer/v2.0/lbaas/pools",
+         "{\"pool\":{\"loadbalancer_id\":\"%s\",\"protocol\":\"TCP\",\"lb_algorithm\":\"ROUND_ROBIN\",\"members\":["
+         "{\"address\":\"10.0.0.201\",\"protocol_port\":80},{\"address\":\"10.0.0.202\",\"protocol_port\":80},{\"address\":\"10.0.0.203\","
+         "\"protocol_port\":80}]}}",
+         id_in(balancer, "loadbalancer"));
+    wait_for_rows(&instance, id_in(pool, "pool"), MEMBER_SERVES);
+    for (unsigned round = 0; round < 6; round++) {
+        char rows_id[UUID_TEXT_SIZE];
+
+        for (unsigned i = 0; i < 2; i++) {
+            if (!agents[i].stream)
+                watch(&agents[i]);
+            read_some(&agents[i], SIZE_MAX);
+            check(&agents[i]);
+            if (round % 2)
+                lose_stream(&agents[i]);
+        }
+        balance_rows_id(id_in(pool, "pool"), rows_id);
+        const struct balance_rows *rows = (const struct balance_rows *)replica_get(instance.api.replica, RESOURCE_BALANCE_ROWS, rows_id);
+        snprintf(target, sizeof(target), "/load-balancer/v2.0/lbaas/pools/%s/members/%s", id_in(pool, "pool"), rows->members[0].member_id);
+        call(&instance, 200, NULL, "PUT", target, "{\"member\":{\"weight\":%u}}", round % 2);
+        wait_for_rows(&instance, id_in(pool, "pool"), round % 2 ? MEMBER_SERVES : MEMBER_DRAINS);
+    }
+    assert_true(agents[0].n_patches >= 4 && agents[0].n_puts_by_kind[RESOURCE_BALANCE_ROWS] <= 2);
+    assert_true(agents[1].n_patches == 0 && agents[1].n_puts_by_kind[RESOURCE_BALANCE_ROWS] >= 5);
+    json_decref(network);
+    json_decref(subnet);
+    json_decref(balancer);
+    json_decref(pool);
+    for (unsigned i = 0; i < 2; i++) {
+        if (agents[i].stream)
+            lose_stream(&agents[i]);
+        json_decref(agents[i].known);
+        buffer_clear(&agents[i].line);
+    }
+    instance_stop(&instance);
+    store_close(store);
+    instance_free(&instance);
+}
+
 /* Ten changes of one object while the agent does not read are one line. */
 static void repeated_changes_are_sent_once(void **state)
 {
@@ -486,6 +591,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(agents_have_what_the_naive_model_says),
+        cmocka_unit_test(rows_go_as_patches),
         cmocka_unit_test(repeated_changes_are_sent_once),
     };
 
