@@ -19,7 +19,7 @@ struct native_director {
     size_t n_routes;
     uint64_t now_ns;
     struct native_frame frame;
-    native_timer_callback sweep;
+    director_timer_callback sweep;
 };
 
 static uint32_t size_of(enum native_lb_map map, uint32_t n)
@@ -111,7 +111,7 @@ static __u32 random32(void)
     return 0x12345678;
 }
 
-static int native_timer_set(native_timer_callback callback)
+static int native_timer_set(director_timer_callback callback)
 {
     director_world->sweep = callback;
     return 0;

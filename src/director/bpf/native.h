@@ -73,8 +73,8 @@ static void native_trace(const char *format, ...) __attribute__((format(printf, 
 
 /* native_director_sweep() calls the function. */
 #define sweeper_record lb_sweeper
-typedef int (*native_timer_callback)(void *map, __u32 *key, struct lb_sweeper *record);
-static int native_timer_set(native_timer_callback callback);
+typedef int (*director_timer_callback)(void *map, __u32 *key, struct lb_sweeper *record);
+static int native_timer_set(director_timer_callback callback);
 #define sweep_timer_init(record) 0
 #define sweep_timer_set_callback(record, function) native_timer_set(function)
 #define sweep_timer_start(record, ns) 0
