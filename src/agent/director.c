@@ -61,10 +61,13 @@ static int take_config(int *argc, char **argv)
 
 int director_main(int argc, char **argv)
 {
-    static char *socket_path, *level_name, *metrics_listen;
+    static char *socket_path, *level_name, *metrics_listen, *peer, *peer_listen, *peer_key_file;
     static const struct option_spec options[] = {
         {"socket", OPTION_STRING, &socket_path, "PATH", "for weft-ipvsadm and weft lb (" DIRECTOR_SOCKET_PATH ")"},
         {"metrics-listen", OPTION_STRING, &metrics_listen, "ADDRESS:PORT", "Prometheus metrics, at /metrics"},
+        {"peer", OPTION_STRING, &peer, "ADDRESS:PORT", "the other director of a pair, which is told all connections"},
+        {"peer-listen", OPTION_STRING, &peer_listen, "ADDRESS:PORT", "where this one hears from it"},
+        {"peer-key-file", OPTION_STRING, &peer_key_file, "FILE", "of both the same; at least 16 bytes that nobody guesses"},
         {"log-level", OPTION_STRING, &level_name, "LEVEL", "error, warning, info or debug"},
         {.name = NULL},
     };
@@ -80,6 +83,9 @@ int director_main(int argc, char **argv)
                            argv, &arguments, &n_arguments, &error);
     director.socket_path = socket_path ? socket_path : DIRECTOR_SOCKET_PATH;
     director.metrics_listen = metrics_listen;
+    director.peer = (struct peer_options){peer, peer_listen, peer_key_file};
+    if (result == 0 && (!peer != !peer_listen || !peer != !peer_key_file))
+        result = error_set(&error, -1, "peer", "peer, peer-listen and peer-key-file go together");
     if (result == 0 && level_name && log_parse_level(level_name, &level) < 0)
         result = error_set(&error, -1, "log-level", "log-level: '%s' is not error, warning, info or debug", level_name);
     else if (result == 0 && level_name)

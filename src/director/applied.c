@@ -87,6 +87,11 @@ struct lb_key lb_key_of(const struct virtual_service *service)
     return key;
 }
 
+const struct hashmap *applied_services(const struct applied *applied)
+{
+    return &applied->services;
+}
+
 struct applied_service *applied_find(const struct applied *applied, const struct virtual_service *service)
 {
     struct lb_key key = lb_key_of(service);

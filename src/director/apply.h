@@ -74,6 +74,9 @@ void applied_zero(struct applied *applied, struct applied_service *service); /* 
  * 0: it goes by no rows.  'ret' has room for all servers. */
 uint32_t applied_rows_of(const struct applied_service *service, const struct virtual_service *virtual, uint32_t *ret);
 
+/* All that are applied: struct applied_service, 'by_key'. */
+const struct hashmap *applied_services(const struct applied *applied);
+
 /* NULL: not in the tables. */
 struct applied_service *applied_find(const struct applied *applied, const struct virtual_service *service);
 struct applied_server *applied_find_server(const struct applied_service *service, const struct real_server *server);

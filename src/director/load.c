@@ -454,6 +454,16 @@ int lb_read_connection(const struct lb_tables *tables, const struct lb_conn_key 
     return bpf_map_lookup_elem(tables->connections_fd, key, ret) < 0 ? -errno : 0;
 }
 
+int lb_take_connection(struct lb_tables *tables, const struct lb_conn_key *key, const struct lb_conn *conn)
+{
+    struct lb_taken taken = {.key = *key, .conn = *conn};
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &taken, .data_size_in = sizeof(taken), .repeat = 1);
+
+    if (bpf_prog_test_run_opts(bpf_program__fd(tables->skeleton->progs.take_connection), &run) < 0)
+        return -errno;
+    return run.retval == XDP_PASS ? 0 : -EBUSY;
+}
+
 uint32_t lb_read_connections(const struct lb_tables *tables)
 {
     struct lb_sweeper record = {0};

@@ -74,6 +74,9 @@ int lb_put_interface(struct lb_tables *tables, uint32_t ifindex, const uint8_t m
 int lb_read_service(const struct lb_tables *tables, uint32_t number, struct lb_service_use *ret);
 int lb_read_server(const struct lb_tables *tables, uint32_t number, struct lb_counters *ret);
 int lb_read_connection(const struct lb_tables *tables, const struct lb_conn_key *key, struct lb_conn *ret); /* -ENOENT: none such. */
+/* Puts a connection there that another director has had, with its reverse if it is translated, and counts it; or what is known of one that is there: it was heard
+ * of, its state.  0; -EBUSY: the tables do not take it (no room, its server is not there, another connection is in its place); or -errno. */
+int lb_take_connection(struct lb_tables *tables, const struct lb_conn_key *key, const struct lb_conn *conn);
 /* How many connections there are. */
 uint32_t lb_read_connections(const struct lb_tables *tables);
 /* Takes one of the clients whose next hop is to be asked for.  0; -ENOENT: there is none; or -errno. */

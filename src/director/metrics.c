@@ -148,6 +148,17 @@ static void write_drops(const struct director *director, struct buffer *text)
         prometheus_sample(text, "weft_director_drops_total", (double)drops.packets[i], "reason", reasons[i], NULL);
 }
 
+static void write_peer(const struct director *director, struct buffer *text)
+{
+    struct peer_state state = peer_state(director->peer);
+
+    prometheus_single(text, "weft_director_peer_heard", "gauge", "Was the other director heard in the last five seconds?", state.is_heard);
+    prometheus_single(text, "weft_director_peer_told_total", "counter", "Connections, and what became of them, told the other director.", (double)state.n_told);
+    prometheus_single(text, "weft_director_peer_taken_total", "counter", "Those of the other director that were taken.", (double)state.n_taken);
+    prometheus_single(text, "weft_director_peer_left_total", "counter", "Those that were not: no such service or server, or no room.", (double)state.n_left);
+    prometheus_single(text, "weft_director_peer_refused_total", "counter", "Datagrams of nobody who has the key, or that were there before.", (double)state.n_refused);
+}
+
 static int write_metrics(void *context, struct buffer *text)
 {
     const struct director *director = context;
@@ -155,6 +166,8 @@ static int write_metrics(void *context, struct buffer *text)
     prometheus_begin(text, "weft_director_info", "gauge", "The director's version.");
     prometheus_sample(text, "weft_director_info", 1, "version", WEFT_VERSION, NULL);
     prometheus_single(text, "weft_director_config_refused", "gauge", "Does the file ask for what is not done?", director->config_error[0] != 0);
+    if (director->peer)
+        write_peer(director, text);
     if (director->config && director->applied) {
         prometheus_single(text, "weft_director_connections", "gauge", "Connections that are remembered.", lb_read_connections(director->tables));
         write_services(director, text);

@@ -31,6 +31,7 @@ struct director {
     uv_poll_t routes_poll;
     struct mnl_socket *routes; /* Routes, addresses and interfaces that change. */
     struct serve *serve;
+    struct peer *peer; /* NULL: there is none. */
     struct director_metrics *metrics; /* NULL: nobody is to ask for them. */
     struct director_health *health; /* Follows the configuration in force. */
 

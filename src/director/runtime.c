@@ -386,6 +386,7 @@ static void end(struct director *director)
     end_health(director);
     serve_free(director->serve);
     director_metrics_free(director->metrics);
+    peer_free(director->peer);
     uv_walk(&director->loop, free_handle, NULL);
     uv_run(&director->loop, UV_RUN_DEFAULT);
     uv_loop_close(&director->loop);
@@ -416,6 +417,8 @@ int director_run(const struct director_options *options, struct error *error)
         result = serve_new(director, options->socket_path, &director->serve, error);
     if (result == 0 && options->metrics_listen)
         result = director_metrics_new(director, options->metrics_listen, &director->metrics, error);
+    if (result == 0 && options->peer.address)
+        result = peer_new(director, &options->peer, &director->peer, error);
     if (result == 0) {
         find_tables(director);
         director->file_changed = true;

@@ -3,10 +3,12 @@
 #define WEFT_DIRECTOR_RUNTIME_H
 
 #include "weft/base/error.h"
+#include "weft/director/peer.h"
 
 struct director_options {
     const char *config_path; /* config.h */
     const char *socket_path; /* socket.h */
+    struct peer_options peer; /* Its 'address' NULL: there is no other director. */
     const char *metrics_listen; /* ADDRESS:PORT for Prometheus, or NULL. */
 };
 

@@ -302,6 +302,12 @@ struct lb_sweeper {
     __u32 n_connections;
 };
 
+/* What user space gives the program 'take_connection' in the place of a frame: a connection that another director has had. */
+struct lb_taken {
+    struct lb_conn_key key;
+    struct lb_conn conn;
+};
+
 /* ---- fragments --------------------------------------------------------------------------------------------------------------- */
 
 struct lb_fragment_key {

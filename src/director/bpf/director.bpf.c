@@ -217,6 +217,43 @@ PROGRAM int director(struct xdp_md *ctx)
     return XDP_DROP;
 }
 
+/* Run by user space: a connection that another director has had, which the frame is (struct lb_taken).  One that is here keeps its server, and
+ * hears that it is alive, or closing.  XDP_PASS: taken; else there is no place for it. */
+PROGRAM int take_connection(struct xdp_md *ctx)
+{
+    struct lb_conn_key key ON_STACK;
+    struct lb_conn conn ON_STACK;
+    const unsigned char *frame = frame_at(ctx, 0, sizeof(struct lb_taken));
+    const struct lb_server *server;
+    struct lb_conn *present;
+
+    if (!frame)
+        return XDP_DROP;
+    __builtin_memcpy(&key, frame, sizeof(key));
+    __builtin_memcpy(&conn, frame + sizeof(key), sizeof(conn));
+    server = server_get(conn.server);
+    if (!server || server->method == LB_METHOD_NONE || server->incarnation != conn.incarnation || key.of_server)
+        return XDP_DROP;
+    present = map_lookup(connections, &key);
+    if (present) {
+        __u32 state = *(volatile __u32 *)&present->state;
+
+        if (!conn_is_alive(present) || present->server != conn.server || present->incarnation != conn.incarnation)
+            return XDP_DROP;
+        if ((__s32)(conn.last_seen - present->last_seen) > 0)
+            present->last_seen = conn.last_seen;
+        if (state < conn.state && conn.state < LB_CONN_UDP) /* It goes one way: SYN, established, closing, closed. */
+            conn_moves(present, state, conn.state);
+        return XDP_PASS;
+    }
+    if (conn.is_translated && conn_put_reverse(&key, server, conn.server_port))
+        return XDP_DROP;
+    if (conn_insert(&key, &conn))
+        return XDP_DROP;
+    conn_count(conn.server, COUNTED_NOT, state_counted(conn.state));
+    return XDP_PASS;
+}
+
 #ifdef __bpf__
 /* Run once by user space: connections end by this program and its tables from now on, not by those of the program that began the timer. */
 PROGRAM int take_sweeper(struct xdp_md *ctx)

@@ -1,0 +1,412 @@
+/* See peer.h. */
+#include "weft/director/peer.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "weft/base/clock.h"
+#include "weft/base/log.h"
+#include "weft/director/peer-message.h"
+#include "weft/director/runtime-state.h"
+
+#define TICK_MS 20
+#define TICKS_A_ROUND 50           /* All slots within a second. */
+#define STRETCH (LB_SLOTS / TICKS_A_ROUND + 1)
+#define QUIET_ROUNDS 16            /* Those that were told twice are looked at each so many rounds. */
+#define DATAGRAMS_A_TICK 64        /* To send, and to take at once. */
+#define HELLO_MS 1000
+#define SILENT_MS 5000
+#define KEY_FILE_MAX 4096
+#define BUFFER_SIZE (4 << 20)
+
+struct told { /* Of a slot. */
+    uint32_t mark; /* Of the key that was there; 0: none. */
+    uint32_t last_seen;
+    uint8_t state, times;
+};
+
+struct peer {
+    struct director *director;
+    int fd;
+    uv_poll_t poll;
+    uv_timer_t timer;
+    uint8_t key[PEER_KEY_SIZE];
+    struct peer_window window;
+    struct peer_message out;
+    struct told *told; /* LB_SLOTS of them. */
+    uint32_t hand, round;
+    unsigned n_datagrams; /* In this tick. */
+    uint64_t hello_ms, heard_ms;
+    bool was_heard;
+    struct peer_state state;
+};
+
+static uint32_t ticks_now(void)
+{
+    return (uint32_t)(clock_monotonic_ns() >> LB_TIME_SHIFT);
+}
+
+/* ---- telling ------------------------------------------------------------------------------------------------------------------------ */
+
+/* False: the socket takes no more now. */
+static bool send_out(struct peer *peer)
+{
+    uint8_t datagram[PEER_DATAGRAM_MAX];
+    ssize_t sent;
+
+    peer->out.number++;
+    peer->out.now_ms = clock_realtime_ms();
+    sent = send(peer->fd, datagram, peer_seal(&peer->out, peer->key, datagram), MSG_DONTWAIT | MSG_NOSIGNAL);
+    peer->n_datagrams++;
+    if (sent < 0 && (errno == EAGAIN || errno == ENOBUFS))
+        return false;
+    peer->state.n_told += peer->out.n_connections; /* If nobody listens there (ECONNREFUSED), it is told again to who begins to. */
+    peer->out.n_connections = 0;
+    return true;
+}
+
+static bool flush(struct peer *peer)
+{
+    peer->out.kind = PEER_CONNECTIONS;
+    return !peer->out.n_connections || send_out(peer);
+}
+
+/* Which entry is that?  Never 0. */
+static uint32_t mark_of(const struct lb_conn_key *key)
+{
+    uint64_t hash = 14695981039346656037ull;
+
+    for (size_t i = 0; i < sizeof(*key); i++)
+        hash = (hash ^ ((const uint8_t *)key)[i]) * 1099511628211ull;
+    return (uint32_t)(hash ^ hash >> 32) | 1;
+}
+
+/* A quarter of the silence that ends it. */
+static uint32_t refresh_of(const struct lb_settings *settings, uint32_t state)
+{
+    uint64_t seconds = state == LB_CONN_UDP ? settings->udp_s : state == LB_CONN_ESTABLISHED ? settings->tcp_s : 40;
+
+    return (uint32_t)((seconds * 1000000000ull / 4) >> LB_TIME_SHIFT);
+}
+
+static bool is_news(const struct lb_settings *settings, const struct told *told, uint32_t mark, const struct lb_conn *conn)
+{
+    if (told->mark != mark || told->state != conn->state || told->times < 2)
+        return true;
+    return (int32_t)(conn->last_seen - told->last_seen) > (int32_t)refresh_of(settings, conn->state);
+}
+
+static const struct lb_service *service_record(const struct lb_tables *tables, uint32_t number)
+{
+    return number < tables->sizes.n_services ? &tables->services[number].copy[tables->services[number].active & 1] : NULL;
+}
+
+static const struct lb_server *server_record(const struct lb_tables *tables, uint32_t number)
+{
+    return number < tables->sizes.n_servers ? &tables->servers[number].copy[tables->servers[number].active & 1] : NULL;
+}
+
+/* Full NAT's local ports are each director's own: such connections end with it. */
+static bool can_be_told(const struct lb_tables *tables, const struct lb_conn *conn)
+{
+    const struct lb_service *service = service_record(tables, conn->service);
+    const struct lb_server *server = server_record(tables, conn->server);
+
+    return conn->state >= LB_CONN_ESTABLISHED && conn->state <= LB_CONN_TEMPLATE && !conn->local_port && service && service->schedule != LB_SCHEDULE_NONE &&
+           server && server->method != LB_METHOD_NONE && server->incarnation == conn->incarnation;
+}
+
+static void tell(struct peer *peer, const struct lb_conn_key *key, const struct lb_conn *conn)
+{
+    const struct lb_tables *tables = peer->director->tables;
+    const struct lb_server *server = server_record(tables, conn->server);
+    uint32_t now = ticks_now();
+    struct peer_connection *to = &peer->out.connections[peer->out.n_connections++];
+
+    *to = (struct peer_connection){.service = service_record(tables, conn->service)->key, .server_id_port = server->port, .server_port = conn->server_port,
+                                   .key = *key, .state = (uint8_t)conn->state,
+                                   .silence = (int32_t)(now - conn->last_seen) > 0 ? now - conn->last_seen : 0,
+                                   .held = (int32_t)(now - conn->held) > 0 && key->is_template ? now - conn->held : 0};
+    memcpy(to->server_address, server->address, sizeof(to->server_address));
+}
+
+/* False: no more can be told in this tick. */
+static bool look_at(struct peer *peer, uint32_t position)
+{
+    const struct lb_tables *tables = peer->director->tables;
+    const struct lb_slot *slot = &tables->conn_slots[position];
+    struct told *told = &peer->told[position];
+    struct lb_conn_key key;
+    struct lb_conn conn;
+    uint32_t mark;
+
+    if (*(const volatile __u32 *)&slot->state != LB_SLOT_USED) {
+        told->mark = 0;
+        return true;
+    }
+    key = slot->key;
+    mark = mark_of(&key);
+    if (key.of_server || (told->mark == mark && told->times >= 2 && (peer->round + position) % QUIET_ROUNDS))
+        return true;
+    if (lb_read_connection(tables, &key, &conn) < 0 || !can_be_told(tables, &conn) || !is_news(tables->settings, told, mark, &conn))
+        return true;
+    if (peer->out.n_connections == PEER_RECORDS_MAX && (!flush(peer) || peer->n_datagrams >= DATAGRAMS_A_TICK))
+        return false;
+    tell(peer, &key, &conn);
+    if (told->mark != mark || told->state != conn.state)
+        told->times = 0;
+    *told = (struct told){mark, conn.last_seen, (uint8_t)conn.state, (uint8_t)MIN(told->times + 1, 2)};
+    return true;
+}
+
+static void hello(struct peer *peer, uint64_t now_ms)
+{
+    if (now_ms - peer->hello_ms < HELLO_MS || peer->out.n_connections)
+        return;
+    peer->hello_ms = now_ms;
+    peer->out.kind = PEER_HELLO;
+    send_out(peer);
+}
+
+static void look_for_silence(struct peer *peer, uint64_t now_ms)
+{
+    bool is_heard = peer->heard_ms && now_ms - peer->heard_ms < SILENT_MS;
+
+    if (peer->was_heard && !is_heard)
+        log_warning("the other director is silent");
+    peer->was_heard = peer->state.is_heard = is_heard;
+}
+
+static void tick(uv_timer_t *timer)
+{
+    struct peer *peer = timer->data;
+    uint64_t now_ms = clock_monotonic_ms();
+
+    peer->n_datagrams = 0;
+    look_for_silence(peer, now_ms);
+    for (uint32_t i = 0; peer->director->tables && i < STRETCH; i++) {
+        if (!look_at(peer, peer->hand))
+            break;
+        if (++peer->hand == LB_SLOTS) {
+            peer->hand = 0;
+            peer->round++;
+        }
+    }
+    if (flush(peer))
+        hello(peer, now_ms);
+}
+
+/* ---- taking ------------------------------------------------------------------------------------------------------------------------- */
+
+static bool take(struct peer *peer, const struct peer_connection *told)
+{
+    const struct director *director = peer->director;
+    struct hashmap_node *node = hashmap_find(applied_services(director->applied), &told->service, sizeof(told->service));
+    struct real_server real = {.port = ntohs(told->server_id_port)};
+    const struct applied_service *service;
+    const struct applied_server *server;
+    uint32_t now = ticks_now();
+    struct lb_conn conn = {.state = told->state, .last_seen = now - told->silence, .server_port = told->server_port, .held = now - told->held,
+                           .is_proven = told->key.is_template};
+
+    if (!node)
+        return false;
+    service = CONTAINER_OF(node, struct applied_service, by_key);
+    memcpy(real.address.bytes, told->server_address, sizeof(real.address.bytes));
+    server = applied_find_server(service, &real);
+    if (!server || server->number == LB_NONE || service->number == LB_NONE)
+        return false;
+    conn.service = service->number;
+    conn.server = server->number;
+    conn.incarnation = server->incarnation;
+    conn.is_translated = server->content.method == LB_METHOD_NAT && !told->key.is_template;
+    return lb_take_connection(director->tables, &told->key, &conn) == 0;
+}
+
+static void heard(struct peer *peer, const struct peer_message *message, bool is_new)
+{
+    peer->heard_ms = clock_monotonic_ms();
+    if (is_new) { /* It knows nothing yet. */
+        memset(peer->told, 0, LB_SLOTS * sizeof(*peer->told));
+        log_info("the other director is heard");
+    } else if (!peer->was_heard) {
+        log_info("the other director is heard again");
+    }
+    peer->was_heard = true;
+    for (size_t i = 0; peer->director->applied && i < message->n_connections; i++)
+        *(take(peer, &message->connections[i]) ? &peer->state.n_taken : &peer->state.n_left) += 1;
+}
+
+static void readable(uv_poll_t *poll, int status, int events)
+{
+    struct peer *peer = poll->data;
+    uint8_t datagram[PEER_DATAGRAM_MAX + 1];
+
+    for (unsigned i = 0; i < DATAGRAMS_A_TICK; i++) {
+        ssize_t size = recv(peer->fd, datagram, sizeof(datagram), MSG_DONTWAIT);
+        struct peer_message message;
+        bool is_new = false;
+
+        if (size < 0 && errno == ECONNREFUSED) /* An earlier datagram found nobody. */
+            continue;
+        if (size < 0)
+            return;
+        if (peer_open(datagram, (size_t)size, peer->key, clock_realtime_ms(), &peer->window, &message, &is_new) < 0)
+            peer->state.n_refused++;
+        else
+            heard(peer, &message, is_new);
+    }
+}
+
+/* ---- beginning ----------------------------------------------------------------------------------------------------------------------- */
+
+/* NULL with '*error', -EINVAL. */
+static struct addrinfo *resolve(const char *option, const char *text, struct error *error)
+{
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_DGRAM};
+    const char *colon = strrchr(text, ':');
+    char host[INET6_ADDRSTRLEN + 2] = "";
+    size_t length = colon ? (size_t)(colon - text) : 0;
+    struct addrinfo *found = NULL;
+
+    if (colon && length && length < sizeof(host)) {
+        bool has_brackets = length > 2 && text[0] == '[' && text[length - 1] == ']';
+
+        memcpy(host, text + has_brackets, length - 2 * has_brackets);
+        if (has_brackets == (strchr(host, ':') != NULL) && getaddrinfo(host, colon + 1, &hints, &found) == 0 && found)
+            return found;
+    }
+    error_set(error, -EINVAL, option, "%s: '%s' is not ADDRESS:PORT", option, text);
+    return NULL;
+}
+
+static int bind_and_connect(const struct peer_options *options, int fd, const struct addrinfo *from, const struct addrinfo *to, struct error *error)
+{
+    int size = BUFFER_SIZE;
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+    if (bind(fd, from->ai_addr, from->ai_addrlen) < 0)
+        return error_set(error, -errno, "peer-listen", "peer-listen: cannot listen on %s: %s", options->listen, strerror(errno));
+    if (connect(fd, to->ai_addr, to->ai_addrlen) < 0)
+        return error_set(error, -errno, "peer", "peer: cannot send to %s: %s", options->address, strerror(errno));
+    return 0;
+}
+
+/* A descriptor, or -errno. */
+static int open_socket(const struct peer_options *options, struct error *error)
+{
+    struct addrinfo *to = resolve("peer", options->address, error), *from = to ? resolve("peer-listen", options->listen, error) : NULL;
+    int result = -EINVAL, fd = -1;
+
+    if (to && from) {
+        fd = socket(from->ai_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        result = fd < 0 ? error_set(error, -errno, NULL, "cannot open a socket: %s", strerror(errno)) : bind_and_connect(options, fd, from, to, error);
+    }
+    if (to)
+        freeaddrinfo(to);
+    if (from)
+        freeaddrinfo(from);
+    if (result < 0 && fd >= 0)
+        close(fd);
+    return result < 0 ? result : fd;
+}
+
+static int read_key(const char *path, uint8_t ret_key[PEER_KEY_SIZE], struct error *error)
+{
+    _cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+    char text[KEY_FILE_MAX];
+    ssize_t size;
+    int result = 0;
+
+    if (fd < 0 || fstat(fd, &status) < 0)
+        return error_set(error, -errno, "peer-key-file", "peer-key-file: cannot read '%s': %s", path, strerror(errno));
+    if (status.st_mode & 077)
+        return error_set(error, -EPERM, "peer-key-file", "peer-key-file: '%s' may be read by others; 'chmod 600' it", path);
+    size = read(fd, text, sizeof(text));
+    if (size < 0)
+        result = error_set(error, -errno, "peer-key-file", "peer-key-file: cannot read '%s': %s", path, strerror(errno));
+    else if (peer_key(text, (size_t)size, ret_key) < 0)
+        result = error_set(error, -EINVAL, "peer-key-file", "peer-key-file: '%s' has less than %d bytes", path, PEER_KEY_TEXT_MIN);
+    sodium_memzero(text, sizeof(text));
+    return result;
+}
+
+static int set_up(struct peer *peer, const struct peer_options *options, struct error *error)
+{
+    int result;
+
+    if (sodium_init() < 0)
+        return error_set(error, -EIO, NULL, "libsodium does not start");
+    peer->told = calloc(LB_SLOTS, sizeof(*peer->told));
+    if (!peer->told)
+        return error_set(error, -ENOMEM, NULL, "out of memory");
+    result = read_key(options->key_file, peer->key, error);
+    if (result < 0)
+        return result;
+    peer->fd = open_socket(options, error);
+    return MIN(peer->fd, 0);
+}
+
+int peer_new(struct director *director, const struct peer_options *options, struct peer **ret, struct error *error)
+{
+    struct peer *peer = calloc(1, sizeof(*peer));
+    int result;
+
+    if (!peer)
+        return error_set(error, -ENOMEM, NULL, "out of memory");
+    peer->director = director;
+    peer->fd = -1;
+    peer->out.session = clock_realtime_ms() * 1000000 + clock_monotonic_ns() % 1000000;
+    result = set_up(peer, options, error);
+    if (result < 0) {
+        free(peer->told);
+        free(peer);
+        return result;
+    }
+    uv_poll_init(&director->loop, &peer->poll, peer->fd);
+    uv_timer_init(&director->loop, &peer->timer);
+    peer->poll.data = peer->timer.data = peer;
+    uv_poll_start(&peer->poll, UV_READABLE, readable);
+    uv_timer_start(&peer->timer, tick, TICK_MS, TICK_MS);
+    *ret = peer;
+    return 0;
+}
+
+static void poll_closed(uv_handle_t *handle)
+{
+    struct peer *peer = handle->data;
+
+    close(peer->fd);
+    sodium_memzero(peer->key, sizeof(peer->key));
+    free(peer->told);
+    free(peer);
+}
+
+static void timer_closed(uv_handle_t *handle)
+{
+    struct peer *peer = handle->data;
+
+    uv_close((uv_handle_t *)&peer->poll, poll_closed);
+}
+
+void peer_free(struct peer *peer)
+{
+    if (peer)
+        uv_close((uv_handle_t *)&peer->timer, timer_closed);
+}
+
+struct peer_state peer_state(const struct peer *peer)
+{
+    return peer->state;
+}

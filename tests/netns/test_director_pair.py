@@ -1,0 +1,123 @@
+"""A pair of directors with one file: the second goes on with the connections of the first, and the first, when it is back, with the second's."""
+
+import contextlib
+import json
+import signal
+import socket
+
+import pytest
+
+from director_lab import DirectorLab, SERVERS, VIP4, address, request, server, service
+from lab import BUILD, Process
+from namespaces import wait_for
+from xdp_peer import pass_everything
+
+OTHER = {"director": "director2", "director2": "director"}
+NUMBERS = {"director": 2, "director2": 3}
+
+
+class Pair(DirectorLab):
+    def _build(self):
+        super()._build()
+        self._host("director2", 3)
+        pass_everything(self.namespaces["lan"].name, "director2")
+        (self.folder / "key").write_text("nobody guesses these words\n")
+        (self.folder / "key").chmod(0o600)
+        self.agents = {}
+
+    def close(self):
+        for agent in getattr(self, "agents", {}).values():
+            agent.stop()
+        if "director2" in self.namespaces:
+            self.namespaces["director2"].run(BUILD / "src/agent/weft-agent", "--config", self.config, "detach", check=False)
+        super().close()
+
+    def run_director(self, name):
+        def end(which):
+            return f"{address(NUMBERS[which])}:9797"
+        self.agents[name] = Process(self.namespaces[name].command(
+            BUILD / "src/agent/weft-agent", "--config", self.config, "--socket", self.folder / name, "--peer", end(OTHER[name]), "--peer-listen", end(name),
+            "--peer-key-file", self.folder / "key"), self.folder / f"{name}.log")
+        wait_for(lambda: self.said(name) or not self.agents[name].running(), "the director to listen")
+        assert self.agents[name].running(), self.agents[name].text()
+
+    def said(self, name, operation="director"):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(20)
+            connection.connect(str(self.folder / name))
+            connection.sendall(json.dumps({"operation": operation}).encode() + b"\n")
+            with connection.makefile() as answer:
+                return json.loads(answer.readline())
+
+    def move_to(self, name):
+        """What keepalived does: the virtual address, and the servers' way out, are that director's now."""
+        self.namespaces["client"].ip("route", "replace", f"{VIP4}/32", "via", address(NUMBERS[name]))
+        for one in SERVERS:
+            self.namespaces[one].ip("route", "replace", address(100), "via", address(NUMBERS[name]))
+
+    def die(self, name):
+        self.agents[name].stop(signal.SIGKILL)
+        self.namespaces[name].ip("link", "set", "eth0", "down")
+
+    def come_back(self, name):
+        self.namespaces[name].ip("link", "set", "eth0", "up")
+        self.run_director(name)
+
+    def established(self, name):
+        return sum("ESTABLISHED" in one for one in self.said(name, "director-connections")["connections"])
+
+
+@pytest.fixture(scope="module")
+def pair():
+    with Pair() as pair:
+        both = [server(11), server(12)]
+        pair.write([service(both, scheduler="rr", scheduler_flags=[]),
+                    service([dict(one, forwarding="nat") for one in both], port=8001, scheduler="rr", scheduler_flags=[]),
+                    service([dict(one, forwarding="nat") for one in both], port=8002, scheduler="rr", scheduler_flags=[], persistence={"timeout_s": 300})])
+        pair.run_director("director")
+        pair.run_director("director2")
+        pair.move_to("director")
+        yield pair
+
+
+def test_established_connections_go_on_by_the_other_director(pair):
+    for port in (80, 8001, 8002):
+        wait_for(lambda: pair.answers(port=port), f"an answer on port {port}")
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(pair.connection(port=port)) for port in (80, 8001) for _ in range(20)]
+        held = stack.enter_context(pair.connection(port=8002))
+        names = [request(connection)[0] for connection in connections]
+        name = request(held)[0]
+        assert set(names[:20]) == set(names[20:]) == set(SERVERS)
+        upload = stack.enter_context(pair.connection(port=8001))
+        upload.putrequest("POST", "/")
+        upload.putheader("Content-Length", "2000000")
+        upload.endheaders(b"x" * 1_000_000)
+        wait_for(lambda: pair.established("director2") >= 42, "the second director to know them")
+        for now, before in (("director2", "director"), ("director", "director2")):
+            pair.die(before)
+            pair.move_to(now)
+            assert [request(connection)[0] for connection in connections] == names
+            assert request(held)[0] == name
+            with pair.connection(port=8002) as another:  # The client is held to its server, there too.
+                assert request(another)[0] == name
+            if now == "director2":
+                upload.send(b"x" * 1_000_000)
+                assert int(upload.getresponse().read().split()[1]) == 2_000_000
+            with pair.connection(port=8001) as fresh:  # Begun here, it must be known there.
+                assert request(fresh)[0] in SERVERS
+                pair.come_back(before)
+                wait_for(lambda: "the other director is heard" in pair.agents[before].text(), "the director that is back to hear of the other")
+                wait_for(lambda: pair.established(before) >= 42, "the director that is back to know all connections")
+    state = pair.said("director2")["services"]
+    assert sum(one["active"] for one in state[0]["servers"]) <= 21  # Taken once, however often they were told.
+
+
+def test_a_key_that_others_may_read_is_refused(pair):
+    (pair.folder / "open").write_text("everybody may read these words\n")
+    (pair.folder / "open").chmod(0o644)
+    third = Process(pair.namespaces["client"].command(
+        BUILD / "src/agent/weft-agent", "--config", pair.config, "--socket", pair.folder / "x", "--peer", "10.1.0.2:9797", "--peer-listen", "10.1.0.100:9797",
+        "--peer-key-file", pair.folder / "open"), pair.folder / "x.log")
+    wait_for(lambda: not third.running(), "it to refuse")
+    assert "may be read by others" in third.text()

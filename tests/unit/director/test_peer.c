@@ -1,0 +1,154 @@
+/* What two directors tell each other: what is said is heard, once, and by who has the key. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+#include <sodium.h>
+
+#include "weft/director/peer-message.h"
+
+#define NOW_MS 1800000000000ull
+
+static uint8_t key[PEER_KEY_SIZE];
+
+static struct peer_message message_of(uint64_t session, uint64_t number, size_t n)
+{
+    struct peer_message message = {.session = session, .number = number, .now_ms = NOW_MS, .kind = n ? PEER_CONNECTIONS : PEER_HELLO, .n_connections = n};
+
+    for (size_t i = 0; i < n; i++) {
+        struct peer_connection *connection = &message.connections[i];
+
+        randombytes_buf(connection, sizeof(*connection));
+        memset(&connection->service, 0, sizeof(connection->service));
+        randombytes_buf(connection->service.address, 16);
+        connection->service.port = 80;
+        connection->service.protocol = 6;
+        connection->service.mark = (uint32_t)i;
+        connection->service.ipv6 = i & 1;
+        connection->key.of_server = 0;
+        connection->key.is_template = i % 5 == 4;
+        connection->state = (uint8_t)(LB_CONN_ESTABLISHED + i % 5);
+    }
+    return message;
+}
+
+static int hear(const uint8_t *datagram, size_t size, struct peer_window *window, struct peer_message *ret)
+{
+    bool is_new = false;
+
+    return peer_open(datagram, size, key, NOW_MS, window, ret, &is_new);
+}
+
+static int make_key(void **state)
+{
+    if (sodium_init() < 0)
+        return -1;
+    return peer_key("sixteen bytes or more\n", 22, key);
+}
+
+static void what_is_said_is_heard(void **state)
+{
+    for (size_t n = 0; n <= PEER_RECORDS_MAX; n++) {
+        struct peer_message message = message_of(5, 1 + n, n), heard;
+        struct peer_window window = {0};
+        uint8_t datagram[PEER_DATAGRAM_MAX];
+        size_t size = peer_seal(&message, key, datagram);
+        bool is_new = false;
+
+        assert_int_equal(0, peer_open(datagram, size, key, NOW_MS + 1000, &window, &heard, &is_new));
+        assert_true(is_new);
+        assert_int_equal(message.kind, heard.kind);
+        assert_int_equal(n, heard.n_connections);
+        for (size_t i = 0; i < n; i++) {
+            const struct peer_connection *a = &message.connections[i], *b = &heard.connections[i];
+
+            assert_memory_equal(&a->service, &b->service, sizeof(a->service));
+            assert_memory_equal(a->server_address, b->server_address, 16);
+            assert_memory_equal(&a->key, &b->key, sizeof(a->key));
+            assert_int_equal(a->server_id_port, b->server_id_port);
+            assert_int_equal(a->server_port, b->server_port);
+            assert_int_equal(a->state, b->state);
+            assert_int_equal(a->silence, b->silence);
+            assert_int_equal(a->held, b->held);
+        }
+    }
+}
+
+static void who_has_not_the_key_is_not_heard(void **state)
+{
+    struct peer_message message = message_of(5, 1, 3), heard;
+    struct peer_window window = {0};
+    uint8_t datagram[PEER_DATAGRAM_MAX], other[PEER_KEY_SIZE];
+    size_t size = peer_seal(&message, key, datagram);
+
+    for (size_t i = 0; i < size; i++) {
+        datagram[i] ^= 1;
+        assert_int_equal(-EBADMSG, hear(datagram, size, &window, &heard));
+        datagram[i] ^= 1;
+        assert_int_equal(-EBADMSG, hear(datagram, i, &window, &heard));
+    }
+    assert_int_equal(0, peer_key("another sixteen bytes", 21, other));
+    size = peer_seal(&message, other, datagram);
+    assert_int_equal(-EBADMSG, hear(datagram, size, &window, &heard));
+    assert_int_equal(0, window.session);
+    assert_int_equal(-EINVAL, peer_key("fifteen bytes..\n\n\n", 18, other));
+}
+
+static void nothing_is_heard_twice(void **state)
+{
+    struct peer_message first = message_of(5, 1, 1), second = message_of(5, 2, 0), next = message_of(6, 1, 1), heard;
+    uint8_t a[PEER_DATAGRAM_MAX], b[PEER_DATAGRAM_MAX], c[PEER_DATAGRAM_MAX];
+    size_t size_a = peer_seal(&first, key, a), size_b = peer_seal(&second, key, b), size_c = peer_seal(&next, key, c);
+    struct peer_window window = {0};
+
+    assert_int_equal(0, hear(a, size_a, &window, &heard));
+    assert_int_equal(-ESTALE, hear(a, size_a, &window, &heard));
+    assert_int_equal(0, hear(b, size_b, &window, &heard));
+    assert_int_equal(-ESTALE, hear(a, size_a, &window, &heard));
+    assert_int_equal(0, hear(c, size_c, &window, &heard)); /* It began anew: */
+    assert_int_equal(-ESTALE, hear(b, size_b, &window, &heard)); /* the session before is over. */
+}
+
+static void what_is_old_is_not_heard(void **state)
+{
+    struct peer_message message = message_of(5, 1, 1), heard;
+    uint8_t datagram[PEER_DATAGRAM_MAX];
+    size_t size = peer_seal(&message, key, datagram);
+    struct peer_window window = {0};
+    bool is_new;
+
+    assert_int_equal(-ESTALE, peer_open(datagram, size, key, NOW_MS + PEER_CLOCK_MS + 1, &window, &heard, &is_new));
+    assert_int_equal(-ESTALE, peer_open(datagram, size, key, NOW_MS - PEER_CLOCK_MS - 1, &window, &heard, &is_new));
+    assert_int_equal(0, peer_open(datagram, size, key, NOW_MS + PEER_CLOCK_MS, &window, &heard, &is_new));
+}
+
+static void half_open_connections_are_nobodys_business(void **state)
+{
+    struct peer_message message = message_of(5, 1, 1), heard;
+    uint8_t datagram[PEER_DATAGRAM_MAX];
+    struct peer_window window = {0};
+    static const uint8_t wrong[] = {LB_CONN_NONE, LB_CONN_SYN_RECV, LB_CONN_TEMPLATE, LB_CONN_DEAD, LB_CONN_GONE, 255};
+
+    for (size_t i = 0; i < sizeof(wrong); i++) {
+        message.connections[0].state = wrong[i];
+        message.connections[0].key.is_template = 0;
+        assert_int_equal(-EBADMSG, hear(datagram, peer_seal(&message, key, datagram), &window, &heard));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_said_is_heard),
+        cmocka_unit_test(who_has_not_the_key_is_not_heard),
+        cmocka_unit_test(nothing_is_heard_twice),
+        cmocka_unit_test(what_is_old_is_not_heard),
+        cmocka_unit_test(half_open_connections_are_nobodys_business),
+    };
+
+    return cmocka_run_group_tests(tests, make_key, NULL);
+}
