@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import itertools
+import json
 import re
 import signal
 import socket
@@ -394,7 +395,7 @@ def test_the_generic_way_works_too(lab):
     lab.wait_for_text("interface eth0: balances no more")
     director.ip("link", "add", "name", "over", "type", "bridge")
     try:
-        director.ip("link", "set", "over", "address", director.run("cat", "/sys/class/net/eth0/address").strip(), "up")
+        director.ip("link", "set", "over", "address", json.loads(director.ip("-j", "link", "show", "eth0"))[0]["address"], "up")
         director.ip("addr", "flush", "dev", "eth0")
         director.ip("link", "set", "eth0", "master", "over")
         director.ip("addr", "add", "10.1.0.2/24", "dev", "over")
