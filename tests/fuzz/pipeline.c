@@ -2,13 +2,13 @@
  * of tests/bpf/fixture.h.  An input is a list of records:
  *
  *   1 byte   what: bits 0-1 the program, bit 2 a tag in the metadata, bit 3 GSO, bit 4 a short linear part, bit 5 time passes,
- *            bit 6 flags of a port and a router port change, or its firewall, bit 7 the network is on nine other hosts
+ *            bit 6 flags of a port and a router port change, or its firewall, or whether a member is up, bit 7 the network is on nine other hosts
  *   1 byte   where: the interface (or, for to_tunnel, the host); bit 7 makes the last program from_uplink, bit 6 alone from_metadata
  *   2 bytes  the frame's size, then the frame
  *
  * Beyond memory errors it must hold that: a frame of a workload is never left to the host's own stack; nothing that came by
  * tunnel leaves by one, but what is to be passed on, and that with one hop more; a frame gets to another network only by routers that
- * join the two, or by an external network and a name there; what leaves to an external network is called by such a name, unless
+ * join the two, by a load balancer, or by an external network and a name there; what leaves to an external network is called by such a name, unless
  * it answers somebody who was there without; every drop is counted under exactly one reason. */
 #include <stdint.h>
 #include <stdlib.h>
@@ -17,6 +17,7 @@
 #include <linux/in.h>
 #include <linux/pkt_cls.h>
 
+#include "fixture-balancing.h"
 #include "fixture-external.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -157,7 +158,9 @@ static void check_output(struct pipeline *pipeline, enum pipeline_program progra
         check_networks(pipeline, frame->ifindex - 100, frame, result, to);
     if (is_underlay && output->host_slot)
         check_passed_on(frame, output);
-    if ((is_underlay || is_uplink) && output->port_slot) {
+    if (is_underlay && output->port_slot && kind_and_hops(frame->bytes) >> 4 == TUNNEL_DIRECT_RETURN) {
+        REQUIRE(is_joined(to)); /* Between a load balancer's clients and members: the header says the client's network. */
+    } else if ((is_underlay || is_uplink) && output->port_slot) {
         uint32_t from = is_underlay ? header_vni(frame->bytes) : EXTERNAL_VNI;
         REQUIRE(from == to || (from == EXTERNAL_VNI && has_gateway(to) && is_translated(result, "arrives as ")));
     }
@@ -186,6 +189,7 @@ static void change_port(struct pipeline *pipeline, uint32_t slot, uint32_t flag)
 }
 
 #define FIRST_FIREWALL 12 /* Flags of a port are before. */
+#define CHANGE_MEMBER 31  /* A load balancer's: its connections end. */
 
 /* Another policy at the router port; all ports know that routers have some, and are judged again. */
 static void change_firewall(struct pipeline *pipeline, uint32_t number, uint32_t direction, uint32_t set)
@@ -227,7 +231,9 @@ static void run_one(struct pipeline *pipeline, uint8_t what, uint8_t where, cons
 
     if (what & 128)
         fixture_nine_hosts(pipeline);
-    if (what & 64 && where >> 3 >= FIRST_FIREWALL) {
+    if (what & 64 && where >> 3 == CHANGE_MEMBER) {
+        fixture_member(pipeline, 1 + where % 8)->flags ^= SERVICE_MEMBER_UP;
+    } else if (what & 64 && where >> 3 >= FIRST_FIREWALL) {
         change_firewall(pipeline, 1 + where % 4, where >> 3 & 1, 1 + (where >> 4) % 4);
     } else if (what & 64) {
         change_port(pipeline, 1 + where % 8, 1u << (where >> 3));
@@ -270,6 +276,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pipeline_clear(pipeline, NULL);
     fixture_fill(pipeline);
     fixture_external(pipeline);
+    fixture_balancing(pipeline);
     add_firewalls(pipeline);
     pipeline_advance(pipeline, now_ns);
     for (int n = 0; n < 8 && size >= 4; n++) {
