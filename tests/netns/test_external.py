@@ -446,9 +446,9 @@ class Download:
         self.thread.join(10)
 
 
-def test_downloads_go_on_when_a_gateway_dies(world):
+def test_downloads_go_on_when_a_gateway_dies(world, balancer):
     """Workloads of h3, which has no uplink: what they send is spread over h1 and h2, the answers come to the one that answers for the router's address.
-    That one dies."""
+    That one dies.  A connection from outside to a load balancer, whose member is on h3, goes on too."""
     lab = world.lab
     inside = world.workloads[3]
     floating = [f for f in lab.api.get("/v2.0/floatingips")["floatingips"] if f["port_id"] == inside.port["id"]]
@@ -462,11 +462,13 @@ def test_downloads_go_on_when_a_gateway_dies(world):
         assert download.peer[0] == world.address
         download.receive(1 << 20)
 
-    def answers(host):
-        return any(line.startswith("external ") and f" {world.address} " in line and "announced" in line
+    def answers(host, address=world.address):
+        return any(line.startswith("external ") and f" {address} " in line and "announced" in line
                    for line in host.ask("tables")["tables"].splitlines())
     assert sum(map(answers, lab.hosts[:2])) == 1
     dead, alive = sorted(lab.hosts[:2], key=answers, reverse=True)
+    kept = Kept(world.namespace, balancer.outside, 81)
+    assert kept.who == "c3"
     dead.stop(signal.SIGKILL)
     for interface in ("up0", "under", "mgmt"):
         dead.namespace.ip("link", "set", interface, "down")
@@ -474,7 +476,10 @@ def test_downloads_go_on_when_a_gateway_dies(world):
         if port["binding:host_id"] == dead.name:
             lab.api.delete(f"/v2.0/ports/{port['id']}")
     lab.api.delete(f"/weft/v1/hosts/{dead.name}") # Else it is down after half a minute without a report.
-    wait_for(lambda: answers(alive), f"{alive.name} to answer for {world.address}", 20)
+    for address in (world.address, balancer.outside):
+        wait_for(lambda: answers(alive, address), f"{alive.name} to answer for {address}", 20)
+    assert kept.ask() == "c3"
+    kept.close()
     for download in downloads:
         download.receive(Download.SIZE)
         download.close()
