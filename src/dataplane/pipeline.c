@@ -1,4 +1,4 @@
-/* The pipeline in memory: the native world's half of bpf/native.h (pipeline-world.h, pipeline-helpers.h), the programs themselves, and running them.
+/* The pipeline in memory: the native world's half of bpf/native.h (bpf/native-world.h, bpf/native-helpers.h), the programs themselves, and running them.
  * Its maps are in pipeline-tables.c. */
 #include "weft/dataplane/pipeline.h"
 
@@ -12,8 +12,9 @@
 #include "weft/base/util.h"
 #include "weft/dataplane/bpf/weft.bpf.c"
 #include "weft/dataplane/pipeline-state.h"
-#include "weft/dataplane/pipeline-world.h"
-#include "weft/dataplane/pipeline-helpers.h"
+/* What these two define native.h has declared. */
+#include "weft/dataplane/bpf/native-world.h"
+#include "weft/dataplane/bpf/native-helpers.h"
 
 /* ---- running ------------------------------------------------------------------------------------------------------------------- */
 

@@ -1,6 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* What bpf/native.h declares, but for the kernel's helpers: maps, time, the ring buffers, the timer, and what a trace says.  Part of pipeline.c. */
-#ifndef WEFT_DATAPLANE_PIPELINE_WORLD_H
-#define WEFT_DATAPLANE_PIPELINE_WORLD_H
+#ifndef WEFT_BPF_NATIVE_WORLD_H
+#define WEFT_BPF_NATIVE_WORLD_H
 
 #define MAX_STEPS 400
 

@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The kernel's helpers (bpf-helpers(7)) over a frame in memory: each does what the kernel's does, as far as programs can see.  Part of
  * pipeline.c. */
-#ifndef WEFT_DATAPLANE_PIPELINE_HELPERS_H
-#define WEFT_DATAPLANE_PIPELINE_HELPERS_H
+#ifndef WEFT_BPF_NATIVE_HELPERS_H
+#define WEFT_BPF_NATIVE_HELPERS_H
 
 #define KERNEL_ENOTSUPP 524 /* The kernel's own, not EOPNOTSUPP. */
 
