@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weft/agent/member-gone.h"
+#include "weft/agent/member-health.h"
 #include "weft/agent/neighbors-outside.h"
 #include "weft/agent/punt.h"
 #include "weft/agent/uplinks.h"
@@ -83,6 +85,25 @@ static void write_drops(const struct agent *agent, struct buffer *text)
     }
 }
 
+static void write_members(const struct agent *agent, struct buffer *text)
+{
+    struct member_health_counts counts;
+
+    member_health_counts(agent, &counts);
+    prometheus_begin(text, "weft_agent_members", "gauge", "Members of load balancers that this host watches, by their health.");
+    prometheus_sample(text, "weft_agent_members", counts.n_up, "health", "up", NULL);
+    prometheus_sample(text, "weft_agent_members", counts.n_down, "health", "down", NULL);
+    prometheus_sample(text, "weft_agent_members", counts.n_unknown, "health", "unknown", NULL);
+    prometheus_single(text, "weft_agent_probes_total", "counter", "Health probes that have ended.", (double)counts.probes.n_probes);
+    prometheus_single(text, "weft_agent_probes_failed_total", "counter", "Of these, those that a member failed.", (double)counts.probes.n_failed);
+    prometheus_single(text, "weft_agent_probes_not_asked_total", "counter", "Of these, those that this host could not ask.", (double)counts.probes.n_not_asked);
+    prometheus_single(text, "weft_agent_probes_running", "gauge", "Health probes at work.", counts.probes.n_running);
+    prometheus_single(text, "weft_agent_probes_waiting", "gauge", "Health probes that are due and wait for their turn.", counts.probes.n_waiting);
+    prometheus_single(text, "weft_agent_probes_latest_milliseconds", "gauge", "The longest that one has waited for it.", counts.probes.latest_ms);
+    prometheus_single(text, "weft_agent_clients_told_total", "counter", "Clients here that were told that their member is gone, while they were silent.",
+                      (double)member_gone_count(agent));
+}
+
 static int write_metrics(void *context, struct buffer *text)
 {
     const struct agent *agent = context;
@@ -114,6 +135,7 @@ static int write_metrics(void *context, struct buffer *text)
     prometheus_single(text, "weft_agent_log_lines_total", "counter", "Lines written to the network log.", (double)logged.n_written);
     prometheus_single(text, "weft_agent_log_lost_total", "counter", "Lines that could not be written to the network log.", (double)logged.n_lost);
     prometheus_single(text, "weft_agent_log_left_out_total", "counter", "Events over their ports' rate in the network log.", (double)logged.n_left_out);
+    write_members(agent, text);
     write_tables(agent, text);
     write_ports(agent, text);
     write_drops(agent, text);

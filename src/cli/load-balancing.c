@@ -5,7 +5,9 @@
 
 #include "weft/base/address.h"
 #include "weft/base/cleanup.h"
+#include "weft/base/clock.h"
 #include "weft/base/util.h"
+#include "weft/cli/agent-socket.h"
 #include "weft/cli/output.h"
 #include "weft/cli/resource.h"
 #include "weft/cli/text.h"
@@ -237,4 +239,29 @@ int run_load_balancer_stats(struct call *call)
 int run_listener_stats(struct call *call)
 {
     return show_stats(call, &resource_listener);
+}
+
+/* ---- what is found of members ------------------------------------------------------------------------------------ */
+
+static const struct column health_columns[] = {
+    {"member", "MEMBER"}, {"address", "ADDRESS"}, {"port", "PORT"}, {"type", "TYPE"}, {"health", "HEALTH"}, {"since", "SINCE"}, {"reason", "REASON"}, {NULL, NULL},
+};
+
+int run_health_monitor_members(struct call *call)
+{
+    _cleanup_(json_decrefp) json_t *question = json_pack("{s:s}", "operation", "member_health"), *answer = NULL;
+    json_t *members, *member;
+    char text[TIME_TEXT_SIZE];
+    size_t i;
+    int r = question ? agent_ask(session_agent_socket(call->session), question, &answer, &call->error) : -ENOMEM;
+
+    if (r < 0)
+        return r;
+    members = json_object_get(answer, "members");
+    json_array_foreach (members, i, member) {
+        json_int_t since_s = json_integer_value(json_object_get(member, "since"));
+
+        json_object_set_new(member, "since", since_s ? json_string(time_format(since_s, text)) : json_null());
+    }
+    return output_list(call, members, health_columns);
 }

@@ -15,4 +15,7 @@ int run_member_show(struct call *call);
 int run_member_set(struct call *call);
 int run_member_delete(struct call *call);
 
+/* What the agent of this host finds of the members whose ports are here. */
+int run_health_monitor_members(struct call *call);
+
 #endif

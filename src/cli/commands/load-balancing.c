@@ -186,5 +186,7 @@ const struct command commands_load_balancing[] = {
     {.name = "healthmonitor delete", .help = "Delete health monitors; who is down serves again",
      .arguments = {{.name = "HEALTHMONITOR", .is_rest = true, .completion = COMPLETE_HEALTH_MONITOR}}, .run = run_delete,
      .resource = &resource_health_monitor},
+    {.name = "healthmonitor members", .help = "Show how the members at this host's ports are, and why", .run = run_health_monitor_members,
+     .details = "Of all projects, as this host's own agent finds them; each member is watched by the host of its port."},
     {.name = NULL},
 };
