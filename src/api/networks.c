@@ -97,6 +97,19 @@ static bool leads_outside(const struct port *port)
     return port->device_owner && (streq(port->device_owner, DEVICE_ROUTER_GATEWAY) || port_is_floating_ip(port));
 }
 
+/* Somebody else's member of a load balancer in the network, which would be one nowhere; NULL: none.  Those at ports of theirs are found by these. */
+static const struct pool_member *find_foreign_member(const struct change *change, const struct network *network)
+{
+    size_t n;
+    const struct object *const *members = replica_list(request_api(change->request)->replica, RESOURCE_POOL_MEMBER, &n);
+
+    for (size_t i = 0; i < n; i++)
+        if (streq(((const struct pool_member *)members[i])->at_network_id, network->object.id) && !streq(members[i]->project_id, network->object.project_id) &&
+            !streq(members[i]->project_id, request_auth(change->request)->project_id))
+            return (const struct pool_member *)members[i];
+    return NULL;
+}
+
 static int update(struct change *change)
 {
     const struct network *before = (const struct network *)change->before, *after = (struct network *)change->after;
@@ -118,6 +131,11 @@ static int update(struct change *change)
                 return error_set_type(change->error, -EBUSY, before->shared ? "InvalidSharedSetting" : "ExternalNetworkInUse", NULL,
                                       "Unable to take network %s from the other projects. Multiple tenants are using it, for "
                                       "example with port %s.", before->object.id, member->object->id);
+        const struct pool_member *foreign = find_foreign_member(change, before);
+        if (foreign)
+            return error_set_type(change->error, -EBUSY, before->shared ? "InvalidSharedSetting" : "ExternalNetworkInUse", NULL,
+                                  "Unable to take network %s from the other projects. Multiple tenants are using it, for "
+                                  "example with member %s of a load balancer.", before->object.id, foreign->object.id);
         return ports_require_only(change->plan, before->object.id, ports);
     }
     return before->is_external && !after->is_external ? ports_require_only(change->plan, before->object.id, ports) : 0;

@@ -428,6 +428,15 @@ def test_members_in_shared_networks_are_own_ports(tenant, other, admin):
         tenant.call("PUT", f"/v2.0/routers/{router['id']}/remove_router_interface", interface, 200)
     tenant.call("DELETE", f"/v2.0/routers/{router['id']}", status=204)
     tenant.call("DELETE", f"/v2.0/ports/{port['id']}", status=204)
+    # A member there that is no port either: the network is not taken from who has it.
+    balancer = tenant.balancer(vip_subnet_id=tenant.lan_subnet["id"])
+    pool = tenant.pool(loadbalancer_id=balancer["id"])
+    member = tenant.member(pool, "10.3.0.99", subnet_id=subnet["id"])
+    refusal = admin("PUT", f"/v2.0/networks/{common['id']}", {"network": {"shared": False}}, 409)["NeutronError"]
+    assert refusal["type"] == "InvalidSharedSetting" and member["id"] in refusal["message"]
+    tenant.delete(f"pools/{pool['id']}/members/{member['id']}")
+    admin("PUT", f"/v2.0/networks/{common['id']}", {"network": {"shared": False}}, 200)
+    tenant.delete(f"loadbalancers/{balancer['id']}?cascade=true")
     admin("DELETE", f"/v2.0/networks/{common['id']}", status=204)
 
 
