@@ -123,13 +123,13 @@ struct slot *local_find(const struct local *local, enum slot_kind kind, const ch
     return node ? CONTAINER_OF(node, struct slot, by_name) : NULL;
 }
 
-static uint32_t free_number(struct slots *slots)
+static uint32_t free_number(const struct local *local, enum slot_kind kind, struct slots *slots)
 {
     for (uint32_t tried = slots->first; tried < slots->limit; tried++) {
         uint32_t number = slots->next;
 
         slots->next = number + 1 < slots->limit ? number + 1 : slots->first;
-        if (!slots->by_number[number])
+        if (!slots->by_number[number] && !(local->is_busy && local->is_busy(kind, number, local->busy_context)))
             return number;
     }
     return UINT32_MAX;
@@ -141,7 +141,7 @@ struct slot *local_slot(struct local *local, enum slot_kind kind, const char *na
     struct slot *slot = local_find(local, kind, name);
 
     if (!slot) {
-        uint32_t number = free_number(slots);
+        uint32_t number = free_number(local, kind, slots);
 
         slot = number == UINT32_MAX ? NULL : add_slot(slots, name, number);
         if (!slot)

@@ -345,6 +345,15 @@ static int open_data_plane(struct error *error)
     return agent.port_by_slot ? 0 : error_set(error, -ENOMEM, NULL, "out of memory");
 }
 
+/* Connections of a listener that is gone count under its number until their entries end. */
+static bool is_number_busy(enum slot_kind kind, uint32_t number, void *context)
+{
+    struct service_counters counters;
+    uint64_t n_active;
+
+    return kind == SLOT_LISTENER && maps_service_counters(agent.maps, number, &counters, &n_active) == 0 && n_active > 0;
+}
+
 static int open_state(struct error *error)
 {
     struct maps_sizes sizes = maps_sizes(agent.maps);
@@ -356,6 +365,7 @@ static int open_state(struct error *error)
     result = local_open(&agent.local, path, limits, error);
     if (result < 0)
         return result;
+    agent.local.is_busy = is_number_busy;
     snprintf(path, sizeof(path), "%s/replica", agent.options.state_dir);
     return replica_open(&agent.replica, path, error);
 }
