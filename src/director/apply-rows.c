@@ -204,11 +204,11 @@ uint32_t applied_rows_of(const struct applied_service *service, const struct vir
     _cleanup_(freep) uint32_t *by_index = NULL;
 
     memset(ret, 0, virtual->n_servers * sizeof(*ret));
-    if (!service->rows || !service->content.n_rows || !(by_index = calloc(UINT16_MAX + 1, sizeof(*by_index))))
+    if (!service->rows || !service->content.n_rows || !(by_index = calloc(service->n_members + 1, sizeof(*by_index))))
         return 0;
     rows = balance_table_rows(service->rows, &n_rows);
     for (uint32_t i = 0; i < n_rows; i++)
-        by_index[rows[i].owner]++;
+        by_index[MIN(rows[i].owner, service->n_members)]++;
     for (size_t i = 0; i < virtual->n_servers; i++) {
         char id[SERVICE_TEXT_SIZE];
         uint16_t index;
