@@ -98,7 +98,7 @@ class Api:
             BUILD / "src/api/weft-api", "--listen", f"{self.ADDRESS}:9696", "--store", self.lab.folder / "weft.db",
             "--public-url", self.url, "--bootstrap-file", self.lab.folder / "password", *self.options),
             self.lab.folder / "api.log")
-        wait_for(self._answers, f"weft-api to answer\n{self.process.text()}", 20)
+        wait_for(self._answers, f"weft-api to answer\n{self.process.text()}")
 
     def _answers(self):
         if not self.process.running():
@@ -227,7 +227,7 @@ class Host:
             except OSError:
                 return False
             return not synced or (status["synced"] and status["applied_revision"] and status)
-        return wait_for(ready, f"the agent of {self.name} to be ready", 20)
+        return wait_for(ready, f"the agent of {self.name} to be ready")
 
     def stop(self, number=signal.SIGTERM):
         return self.agent.stop(number)

@@ -28,7 +28,7 @@ def run(*command, check=True, timeout=60, stderr=subprocess.PIPE, **options):
     return done.stdout
 
 
-def wait_for(condition, what, timeout=20, interval=0.02):
+def wait_for(condition, what, timeout=60, interval=0.02):
     """Calls 'condition' until it is true, and returns what it returned."""
     deadline = time.monotonic() + timeout
     while True:
