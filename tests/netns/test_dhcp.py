@@ -550,7 +550,7 @@ def test_lease_that_was_taken_away_is_refused_at_renewal(host):
     assert client.wait("BOUND")["new_ip_address"] == "10.0.0.22"
     host.port(12, [("v4", "10.0.0.23")], extra_dhcp_opts=options)
     n = len(client.events())
-    wait_for(lambda: any(variables.get("new_ip_address") == "10.0.0.23" for _, variables in client.events()[n:]), "the new address", 20)
+    wait_for(lambda: any(variables.get("new_ip_address") == "10.0.0.23" for _, variables in client.events()[n:]), "the new address")
     assert "DHCPNAK from 10.0.0.1" in client.log(), client.log()  # And not because the lease ran out.
 
 
@@ -595,7 +595,7 @@ def test_advertisements_come_unasked():
             while "listening on" not in listener.stderr.readline():
                 assert listener.poll() is None
             host.start_agent()
-            wait_for(lambda: capture.read_text().count("router advertisement") >= 2, "two advertisements", 20)
+            wait_for(lambda: capture.read_text().count("router advertisement") >= 2, "two advertisements")
         finally:
             listener.kill()
             listener.communicate()
@@ -619,7 +619,7 @@ def test_port_that_is_the_gateway_becomes_the_default_router(host):
     finally:
         host.feed.put((kind, value))
     # The gateway is taken away: the workload is told within seconds, unasked.
-    wait_for(lambda: not workload.run("ip", "-6", "route", "show", "default"), "no default route", 5)
+    wait_for(lambda: not workload.run("ip", "-6", "route", "show", "default"), "no default route")
 
 
 def test_dhclient_gets_a_stateful_address(host):
@@ -695,7 +695,7 @@ def test_sender_of_too_big_packets_learns_the_mtu(host):
     for destination in ("10.0.0.31", "2001:db8:2::31"):
         wait_for(lambda: " 0% packet loss" in sender.run("ping", "-c", "1", "-W", "1", destination, check=False), "a small ping")
     sender.run("ping", "-c", "1", "-W", "1", "-M", "do", "-s", "1450", "10.0.0.31", check=False)
-    wait_for(lambda: "mtu 1400" in sender.run("ip", "route", "get", "10.0.0.31"), "the IPv4 path MTU", 5)
+    wait_for(lambda: "mtu 1400" in sender.run("ip", "route", "get", "10.0.0.31"), "the IPv4 path MTU")
     sender.run("sysctl", "-q", "-w", "net.ipv6.conf.eth0.mtu=1500")
     sender.run("ping", "-6", "-c", "1", "-W", "1", "-M", "do", "-s", "1400", "2001:db8:2::31", check=False)
-    wait_for(lambda: "mtu 1400" in sender.run("ip", "-6", "route", "get", "2001:db8:2::31"), "the IPv6 path MTU", 5)
+    wait_for(lambda: "mtu 1400" in sender.run("ip", "-6", "route", "get", "2001:db8:2::31"), "the IPv6 path MTU")

@@ -137,7 +137,7 @@ def world():
 
 def test_two_hosts_leave_under_the_address_of_their_router(world):
     for workload in world.workloads[:2]:
-        wait_for(lambda: fetch(workload.namespace, FAR) == world.address, f"{workload.namespace.name} to reach the world as {world.address}", 20)
+        wait_for(lambda: fetch(workload.namespace, FAR) == world.address, f"{workload.namespace.name} to reach the world as {world.address}")
         assert fetch(workload.namespace, "203.0.113.1") == world.address
         assert workload.ping(FAR) == 1
 
@@ -167,17 +167,17 @@ def test_a_connection_that_is_ended_frees_its_name(world):
         answer = api.delete(f"/weft/v1/connections?port_id={workload.port['id']}&port_number={one.getsockname()[1]}")
         assert answer == {"deleted": 1, "failures": []}
         assert not listed(workload) and len(listed(other)) == 1
-        wait_for(lambda: len(before - names()) == 1, "the name to be free", 5)
+        wait_for(lambda: len(before - names()) == 1, "the name to be free")
     wait_for(lambda: fetch(workload.namespace, FAR) == world.address, "the workload to reach the world again")
 
 
 def test_a_host_without_an_uplink_sends_by_those_that_have_one(world):
     workload = world.workloads[3]
-    wait_for(lambda: fetch(workload.namespace, FAR) == world.address, "the workload of h3 to reach the world", 20)
+    wait_for(lambda: fetch(workload.namespace, FAR) == world.address, "the workload of h3 to reach the world")
     floating = world.floating(workload.port)["floating_ip_address"]
     world.serve(workload.namespace)
-    wait_for(lambda: fetch(world.namespace, floating), f"{floating} to answer outside", 20)
-    wait_for(lambda: fetch(workload.namespace, FAR) == floating, f"h3 to be {floating} outside", 20)
+    wait_for(lambda: fetch(world.namespace, floating), f"{floating} to answer outside")
+    wait_for(lambda: fetch(workload.namespace, FAR) == floating, f"h3 to be {floating} outside")
     assert fetch(world.workloads[0].namespace, floating) == world.address
 
 
@@ -186,7 +186,7 @@ def test_a_floating_ip_is_reached_and_used(world):
     floating = world.floating(workload.port)
     world.serve(workload.namespace)
     address = floating["floating_ip_address"]
-    wait_for(lambda: fetch(world.namespace, address), f"{address} to answer outside", 20)
+    wait_for(lambda: fetch(world.namespace, address), f"{address} to answer outside")
     assert fetch(world.namespace, address) == "203.0.113.1"
     assert fetch(workload.namespace, FAR) == address
     assert world.namespace.run("ping", "-n", "-c", "1", "-W", "2", address)
@@ -201,13 +201,13 @@ def test_who_sends_from_outside_learns_the_mtu(world):
     for workload in (world.workloads[2], world.workloads[3]):
         floating = next(f for f in world.lab.api.get("/v2.0/floatingips")["floatingips"] if f["port_id"] == workload.port["id"])
         address = floating["floating_ip_address"]
-        wait_for(lambda: fetch(world.namespace, address), f"{address} to answer outside", 20)
+        wait_for(lambda: fetch(world.namespace, address), f"{address} to answer outside")
 
         def path_mtu():
             told = world.namespace.run("ping", "-n", "-M", "do", "-s", "1460", "-c", "1", "-W", "1", address, check=False)
             return "mtu" in told and "1450" in told and f"From {world.address}" in told
         world.namespace.run("ip", "route", "flush", "cache", check=False)
-        wait_for(path_mtu, f"the MTU on the way to {address} to be told by {world.address}", 10)
+        wait_for(path_mtu, f"the MTU on the way to {address} to be told by {world.address}")
         assert "mtu 1450" in world.namespace.run("ip", "route", "get", address)
         # What may be fragmented is: here, as the MTU is known, and by the router when it is not.
         assert " 0% packet loss" in world.namespace.run("ping", "-n", "-M", "dont", "-s", "1430", "-c", "1", "-W", "2", address, check=False)
@@ -251,7 +251,7 @@ def balancer(world):
     vip = next(port for port in api.get("/v2.0/ports")["ports"] if port["device_id"] == "lb-" + made.id)
     made.floating = world.floating(vip)
     made.outside = made.floating["floating_ip_address"]
-    wait_for(lambda: len(callers(world.namespace, made.outside)) == 3, "all members to answer outside", 30)
+    wait_for(lambda: len(callers(world.namespace, made.outside)) == 3, "all members to answer outside")
     return made
 
 
@@ -286,7 +286,7 @@ def test_a_load_balancer_is_called_from_outside(world, balancer):
     assert outside.run("sh", "-c", f"curl -s -m 10 http://{address}:99/; echo $?").strip() == "7"
     # From behind SNAT: a workload without a floating IP, and a member that calls its own load balancer.
     for workload in world.workloads[:2]:
-        wait_for(lambda: callers(workload.namespace, address) == dict.fromkeys(balancer.at, world.address), "a workload to call by the floating IP", 20)
+        wait_for(lambda: callers(workload.namespace, address) == dict.fromkeys(balancer.at, world.address), "a workload to call by the floating IP")
 
 
 def test_connections_from_outside_outlive_their_rows(world, balancer):
@@ -300,11 +300,11 @@ def test_connections_from_outside_outlive_their_rows(world, balancer):
         api.put(f"/load-balancer/v2.0/lbaas/pools/{pool}/members/{member['id']}", {"member": {"weight": weight}})
     for name in ("a1", "b2"):
         weigh(name, 0)
-        wait_for(lambda: name not in callers(world.namespace, balancer.outside), f"{name} to take no new connections", 20)
+        wait_for(lambda: name not in callers(world.namespace, balancer.outside), f"{name} to take no new connections")
         for connection in connections:
             assert connection.ask() == connection.who
         weigh(name, 1)
-        wait_for(lambda: len(callers(world.namespace, balancer.outside)) == 3, f"{name} to take connections again", 20)
+        wait_for(lambda: len(callers(world.namespace, balancer.outside)) == 3, f"{name} to take connections again")
         for connection in connections:
             assert connection.ask() == connection.who
     for connection in connections:
@@ -316,9 +316,9 @@ def test_a_floating_ip_leaves_a_load_balancer(world, balancer):
     kept = Kept(world.namespace, balancer.outside)
     path = f"/v2.0/floatingips/{balancer.floating['id']}"
     api.put(path, {"floatingip": {"port_id": None}})
-    wait_for(lambda: not callers(world.namespace, balancer.outside), "the floating IP to lead nowhere", 20)
+    wait_for(lambda: not callers(world.namespace, balancer.outside), "the floating IP to lead nowhere")
     api.put(path, {"floatingip": {"port_id": balancer.floating["port_id"]}})
-    wait_for(lambda: len(callers(world.namespace, balancer.outside)) == 3, "it to lead to the load balancer again", 20)
+    wait_for(lambda: len(callers(world.namespace, balancer.outside)) == 3, "it to lead to the load balancer again")
     kept.close()
 
 
@@ -348,7 +348,7 @@ def test_workloads_of_a_physical_network_and_stations_are_one_network(world):
         return " 3 received" in told
     for member, own in zip(members, addresses):
         for station, address in zip(("203.0.113.1", "2001:db8:30::ff"), own):
-            wait_for(lambda: echoes(member.namespace, station), f"{member.namespace.name} to reach {station}", 20)
+            wait_for(lambda: echoes(member.namespace, station), f"{member.namespace.name} to reach {station}")
             world.namespace.ip("neigh", "flush", "all")
             assert echoes(world.namespace, address)
             assert echoes(members[0].namespace, address)
@@ -408,7 +408,7 @@ def test_the_hosts_own_session_lives_while_the_agent_comes_and_goes(world):
         talk(b"after")
         for end in (client, server, listener):
             end.close()
-    wait_for(lambda: fetch(world.workloads[0].namespace, FAR) == world.address, "the workload to reach the world again", 20)
+    wait_for(lambda: fetch(world.workloads[0].namespace, FAR) == world.address, "the workload to reach the world again")
 
 
 class Download:
@@ -454,7 +454,7 @@ def test_downloads_go_on_when_a_gateway_dies(world, balancer):
     floating = [f for f in lab.api.get("/v2.0/floatingips")["floatingips"] if f["port_id"] == inside.port["id"]]
     for f in floating:
         lab.api.delete(f"/v2.0/floatingips/{f['id']}")
-    wait_for(lambda: fetch(inside.namespace, FAR) == world.address, "the workload of h3 to be its router outside", 20)
+    wait_for(lambda: fetch(inside.namespace, FAR) == world.address, "the workload of h3 to be its router outside")
     for number in range(8, 14):
         world.namespace.ip("addr", "add", f"198.51.100.{number}/32", "dev", "world")
     downloads = [Download(world, inside, f"198.51.100.{number}") for number in range(8, 14)]
@@ -477,7 +477,7 @@ def test_downloads_go_on_when_a_gateway_dies(world, balancer):
             lab.api.delete(f"/v2.0/ports/{port['id']}")
     lab.api.delete(f"/weft/v1/hosts/{dead.name}") # Else it is down after half a minute without a report.
     for address in (world.address, balancer.outside):
-        wait_for(lambda: answers(alive, address), f"{alive.name} to answer for {address}", 20)
+        wait_for(lambda: answers(alive, address), f"{alive.name} to answer for {address}")
     assert kept.ask() == "c3"
     kept.close()
     for download in downloads:

@@ -165,7 +165,7 @@ def test_a_rule_that_goes_ends_its_connections_at_once(lab, groups):
                 except (TimeoutError, ConnectionError):
                     return True
 
-            wait_for(is_over, "the connection to end", 5)
+            wait_for(is_over, "the connection to end")
             assert not connects(client, server, 7000)
             other.sendall(b"you too?")
             assert other.recv(100) == b"you too?"

@@ -106,7 +106,7 @@ def test_without_the_api_everything_goes_on(lab, pair):
         assert {p["status"] for p in a.host.ask("status")["ports"] if p["id"] == a.port["id"]} == {"ACTIVE"}
     finally:
         lab.api.start()
-    wait_for(lambda: a.host.ask("status")["api"] == "connected", "the agent to find the API again", 20)
+    wait_for(lambda: a.host.ask("status")["api"] == "connected", "the agent to find the API again")
     assert a.ping(b, 5) == 5
 
 

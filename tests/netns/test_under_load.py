@@ -42,7 +42,7 @@ def cloud():
             for where in (cloud.server, cloud.near, cloud.outside.far):
                 cloud.serve(where, sys.executable, "-c", LISTENER, 7001)
                 cloud.serve(where, sys.executable, "-c", UDP_ECHO, 7002)
-            wait_for(lambda: cloud.client.ping(FAR), "the world to be reached", 20)
+            wait_for(lambda: cloud.client.ping(FAR), "the world to be reached")
             yield cloud
         except BaseException:
             lab.show_logs()
@@ -169,7 +169,7 @@ def counted(workload, **reasons):
     before = host.drops(port)
     yield
     for reason, n in reasons.items():
-        wait_for(lambda: host.drops(port).get(reason, 0) >= before.get(reason, 0) + n, f"{n} drops by {reason}", 5)
+        wait_for(lambda: host.drops(port).get(reason, 0) >= before.get(reason, 0) + n, f"{n} drops by {reason}")
 
 
 def test_a_noisy_tenant_is_counted_and_disturbs_nobody(cloud, noisy):
@@ -249,7 +249,7 @@ def test_strangers_and_broken_hosts_are_counted_and_disturb_nobody(cloud):
         for port in range(2000, 2100):
             for quote in (IP(src=address, dst=FAR) / TCP(sport=port, dport=7001), IP(src=address, dst=FAR) / UDP(sport=port, dport=9)):
                 outside.sendto(bytes(IP(src=FAR, dst=address) / ICMP(type=3, code=4, nexthopmtu=68) / quote), (address, 0))
-        wait_for(lambda: sum(one.drops().get("unknown_translation", 0) for one in (h1, h2)) >= sum(before) + 100, "forged errors to be counted", 5)
+        wait_for(lambda: sum(one.drops().get("unknown_translation", 0) for one in (h1, h2)) >= sum(before) + 100, "forged errors to be counted")
         # Whatever the bytes.
         seed = random.randrange(1 << 30)
         print(f"seed {seed}")
@@ -343,7 +343,7 @@ def test_every_size_passes_with_and_without_dont_fragment(cloud):
         back = cloud.address("a1", 6 if ":" in to else 4)
         for sender, target in [(client, to)] + ([(cloud.server, back)] if to != FAR else []):
             arrives(sender, target, narrow + 40 - header, "-M", "do", wait=0.2)
-            wait_for(lambda: f"mtu {narrow}" in sender.run("ip", "route", "get", target), f"the path MTU to {target}", 5)
+            wait_for(lambda: f"mtu {narrow}" in sender.run("ip", "route", "get", target), f"the path MTU to {target}")
         for size in (narrow - header + more for more in (-9, -1, 0, 1, 8)):
             fits = size <= narrow - header
             assert arrives(client, to, size, "-M", "do", wait=2 if fits else 0.2) == fits, (to, size)
@@ -371,7 +371,7 @@ def test_dig_asks_a_name_server_at_every_place(cloud, tmp_path):
                     f"--addn-hosts={tmp_path}/hosts", "--address=/one.test/192.0.2.55", "--user=root", "--edns-packet-max=4096", ready="")
         for address in addresses:
             ask = lambda *what: cloud.client.run("dig", "+short", "+time=1", "+tries=1", f"@{address}", *what, check=False).split()
-            wait_for(lambda: ask("one.test") == ["192.0.2.55"], f"a name at {address}", 5)
+            wait_for(lambda: ask("one.test") == ["192.0.2.55"], f"a name at {address}")
             assert ask("+tcp", "one.test") == ["192.0.2.55"]
             assert len(ask("+bufsize=512", "many.test")) == 100  # Is cut, and asked for again by TCP.
 
