@@ -91,9 +91,7 @@ static __always_inline __u32 decision_apply(struct __sk_buff *skb, struct packet
 /* What a member answers to a client outside, translated. */
 CHECKED_ALONE __u32 workload_away(struct __sk_buff *skb, struct packet *packet)
 {
-    if (!packet)
-        return DROP_no_port;
-    __u32 step = decision_apply(skb, packet);
+    __u32 step = packet ? decision_apply(skb, packet) : DROP_no_port;
     return step < STEP_BALANCE ? step : DROP_unknown_translation; /* What is called so is a load balancer's by now. */
 }
 
