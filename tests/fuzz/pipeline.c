@@ -96,6 +96,15 @@ static bool is_translated(const struct pipeline_result *result, const char *how)
     return false;
 }
 
+/* A load balancer's client, or what goes to one. */
+static bool is_balanced(const struct pipeline_result *result)
+{
+    for (size_t i = 0; i < result->n_steps; i++)
+        if (strcmp(result->steps[i].stage, "balance") == 0)
+            return true;
+    return false;
+}
+
 struct caller_search {
     struct flow_key key; /* What the workload sends. */
     bool is_found;
@@ -139,9 +148,10 @@ static void check_networks(struct pipeline *pipeline, uint32_t sender, const str
     if (from == to || (is_joined(from) && is_joined(to)))
         return;
     if (to == EXTERNAL_VNI)
-        REQUIRE(has_gateway(from) && (bytes[12] == 0x86 || is_translated(result, "leaves as ") || was_reached(pipeline, sender, frame)));
+        REQUIRE(has_gateway(from) && (bytes[12] == 0x86 || is_translated(result, "leaves as ") || is_balanced(result) ||
+                                         was_reached(pipeline, sender, frame)));
     else
-        REQUIRE(has_gateway(to) && (from == EXTERNAL_VNI || (has_gateway(from) && is_translated(result, "arrives as "))));
+        REQUIRE(has_gateway(to) && (from == EXTERNAL_VNI || (has_gateway(from) && (is_translated(result, "arrives as ") || is_balanced(result)))));
 }
 
 static void check_output(struct pipeline *pipeline, enum pipeline_program program, const struct pipeline_frame *frame,
@@ -162,7 +172,8 @@ static void check_output(struct pipeline *pipeline, enum pipeline_program progra
         REQUIRE(is_joined(to)); /* Between a load balancer's clients and members: the header says the client's network. */
     } else if ((is_underlay || is_uplink) && output->port_slot) {
         uint32_t from = is_underlay ? header_vni(frame->bytes) : EXTERNAL_VNI;
-        REQUIRE(from == to || (from == EXTERNAL_VNI && has_gateway(to) && is_translated(result, "arrives as ")));
+        REQUIRE(from == to || (from == EXTERNAL_VNI && is_joined(to) && is_balanced(result)) ||
+                (from == EXTERNAL_VNI && has_gateway(to) && is_translated(result, "arrives as ")));
     }
     if (is_uplink && output->host_slot)
         REQUIRE(to == EXTERNAL_VNI);
@@ -277,6 +288,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fixture_fill(pipeline);
     fixture_external(pipeline);
     fixture_balancing(pipeline);
+    fixture_balancing_outside(pipeline);
     add_firewalls(pipeline);
     pipeline_advance(pipeline, now_ns);
     for (int n = 0; n < 8 && size >= 4; n++) {
