@@ -54,6 +54,9 @@ void server_remove(struct applied *applied, struct applied_service *service, str
 
 bool service_is_hash(const struct virtual_service *service);
 bool service_has_translation(const struct planned_service *planned);
+bool service_has_thresholds(const struct virtual_service *service);
+/* Is the planned server 'i' the sorry server of a service whose servers may all be overloaded?  Then it has a place, used or not. */
+bool service_needs_sorry_server(const struct planned_service *planned, size_t i);
 struct applied_service *service_add(struct applied *applied, const struct lb_key *key); /* NULL without memory. */
 int service_place(const struct task *task, struct applied_service *service);
 int service_put_keys(struct lb_tables *tables, const struct applied_service *service);

@@ -93,6 +93,17 @@ static int place_server(const struct task *task, struct applied_server *server)
     return 0;
 }
 
+/* A threshold that goes, or up, ends the overload (IPVS). */
+static void set_thresholds(struct lb_server_load *load, const struct real_server *server)
+{
+    uint32_t before = load->upper;
+
+    load->lower = server->lower_threshold;
+    load->upper = server->upper_threshold;
+    if (!load->upper || (before && load->upper > before))
+        __atomic_store_n(&load->is_overloaded, 0, __ATOMIC_RELAXED);
+}
+
 int server_apply(const struct task *task, struct applied_service *service, const struct planned_server *planned)
 {
     struct applied_server *server = applied_find_server(service, planned->server);
@@ -108,6 +119,7 @@ int server_apply(const struct task *task, struct applied_service *service, const
     result = place_server(task, server);
     if (result < 0)
         return result;
+    set_thresholds(&task->applied->tables->server_load[server->number], planned->server);
     content = content_of(task, service, planned->server, server->incarnation);
     content.generation = server->content.generation;
     if (memcmp(&content, &server->content, sizeof(content)) != 0) {

@@ -28,6 +28,30 @@ bool service_has_translation(const struct planned_service *planned)
     return false;
 }
 
+bool service_has_thresholds(const struct virtual_service *service)
+{
+    for (size_t i = 0; i < service->n_servers; i++)
+        if (service->servers[i].upper_threshold)
+            return true;
+    return false;
+}
+
+bool service_needs_sorry_server(const struct planned_service *planned, size_t i)
+{
+    return planned->servers[i].server == &planned->service->sorry_server && service_has_thresholds(planned->service);
+}
+
+/* Who gets what all others are too loaded for, as tables.h has it. */
+static uint32_t fallback_of(const struct applied_service *service, const struct planned_service *planned)
+{
+    const struct applied_server *server = NULL;
+
+    for (size_t i = 0; i < planned->n_servers && !server; i++)
+        if (service_needs_sorry_server(planned, i))
+            server = applied_find_server(service, planned->servers[i].server);
+    return server ? server->number + 1 : 0;
+}
+
 static uint32_t flags_of(const struct planned_service *planned)
 {
     const struct virtual_service *service = planned->service;
@@ -35,7 +59,9 @@ static uint32_t flags_of(const struct planned_service *planned)
 
     if (!service_is_hash(service) || (service->scheduler != SCHEDULER_DH && service->scheduler_flags & SCHEDULER_PORT))
         flags |= LB_HASH_SOURCE_PORT;
-    if (service->track_connections || service_has_translation(planned))
+    if (service->scheduler_flags & SCHEDULER_FALLBACK && service->scheduler != SCHEDULER_DH)
+        flags |= LB_FALLBACK;
+    if (service->track_connections || service_has_translation(planned) || service_has_thresholds(planned->service))
         flags |= LB_TRACK;
     if (service->persistence_timeout_s)
         flags |= LB_PERSISTENT | LB_TRACK;
@@ -105,6 +131,7 @@ int service_write(const struct task *task, struct applied_service *service, cons
         .n_rows = n_rows,
         .members = service->first_member,
         .n_members = service_is_hash(planned->service) ? service->n_members : n_members,
+        .fallback = fallback_of(service, planned),
         .persistence_s = planned->service->persistence_timeout_s,
     };
     int result;

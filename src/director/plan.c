@@ -52,7 +52,6 @@ static int refuse(struct error *error, const char *field, const char *value)
 static int check_server(const struct virtual_service *service, const struct real_server *server, struct error *error)
 {
     bool is_nat = server->forwarding == FORWARD_NAT;
-    char value[40];
 
     if (server->forwarding == FORWARD_FULL_NAT)
         return refuse(error, "forwarding", forwarding_name(server->forwarding));
@@ -62,10 +61,6 @@ static int check_server(const struct virtual_service *service, const struct real
         return error_set(error, -EOPNOTSUPP, "forwarding", "'nat' of a one-packet service is not supported by this director");
     if (server->forwarding == FORWARD_TUNNEL && server->tunnel.checksum == TUNNEL_CHECKSUM_REMOTE)
         return refuse(error, "tunnel.checksum", tunnel_checksum_name(server->tunnel.checksum));
-    if (server->upper_threshold) {
-        snprintf(value, sizeof(value), "%u", server->upper_threshold);
-        return refuse(error, "upper_threshold", value);
-    }
     return 0;
 }
 

@@ -121,6 +121,8 @@ enum lb_schedule {
 #define LB_ONE_PACKET (1u << 4) /* Each packet is scheduled by itself. */
 #define LB_PERSISTENT (1u << 5) /* A client goes where its template says; with LB_TRACK, or LB_ONE_PACKET. */
 
+#define LB_FALLBACK (1u << 6)   /* Where the row's server is overloaded, the next row's gets it, else nobody. */
+
 struct lb_service {
     struct lb_key key;
     __u32 generation;   /* Of the service in this place. */
@@ -133,7 +135,7 @@ struct lb_service {
     __u32 n_members;    /* and how many; for those who look at all, at most LB_MEMBERS_MAX. */
     __u32 half_open_limit; /* TCP connections that were not heard of again after their SYN. */
     __u32 persistence_s;   /* How long a template lasts after the last connection that began by it, */
-    __u32 pad2;
+    __u32 fallback;        /* One more than the number of the server that gets what all others are too loaded for; 0: nobody does. */
     __u8 persistence_mask[16]; /* and which bits of an address tell one client from another. */
 };
 _Static_assert(sizeof(struct lb_service) == 80, "no holes");

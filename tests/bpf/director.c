@@ -113,6 +113,8 @@ static void make_world(void)
             server->flags = rand() & 1 ? LB_SERVER_CHECKSUM : 0;
             server->dscp = 11;
             server->vni = 77;
+            if (s == 3 || s == 6)
+                *world_load(&world, s * 8 + i) = (struct lb_server_load){.upper = 1 + (unsigned)rand() % 4, .lower = rand() & 1};
             server->port = method == LB_METHOD_NAT ? htons((uint16_t)(8000 + s)) : 0;
             route(text);
         }
@@ -164,6 +166,7 @@ static void copy_to_kernel(void)
     memcpy(tables->mark_rules, array(NATIVE_LB_mark_rules), WORLD_SIZE * sizeof(*tables->mark_rules));
     native_map_visit(native_director_map(world.native, NATIVE_LB_mark_places), put_marks, NULL);
     memcpy(tables->members, array(NATIVE_LB_members), WORLD_SIZE * sizeof(*tables->members));
+    memcpy(tables->server_load, array(NATIVE_LB_server_load), WORLD_SIZE * sizeof(*tables->server_load));
     memcpy(tables->servers, array(NATIVE_LB_servers), WORLD_SIZE * sizeof(*tables->servers));
     ((struct lb_settings *)array(NATIVE_LB_settings))->icmp_rate = UINT32_MAX;
     memcpy(tables->settings, array(NATIVE_LB_settings), sizeof(*tables->settings));

@@ -186,6 +186,20 @@ def test_the_least_loaded_gets_the_next(lab):
     wait_for(all_closed, "the director to see them close")
 
 
+def test_a_full_server_gets_no_more(lab):
+    """Thresholds: two connections, then it is the sorry server's turn."""
+    lab.write([])
+    wait_for(lambda: not lab.ask()["services"], "the director to have no services")  # Nor connections of those before.
+    lab.write([service([server(11, upper_threshold=2)], scheduler="wlc", scheduler_flags=[], sorry_server=server(12))])
+    wait_for(lambda: lab.ask()["services"], "the director to have the service")
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(lab.connection()) for _ in range(4)]
+        assert [request(connection)[0] for connection in connections] == ["s1", "s1", "s2", "s2"]
+        one, = lab.ask()["services"]
+        assert [real["active"] for real in one["servers"]] == [2, 2]
+        assert [real["used"] for real in one["servers"]] == [True, False]
+
+
 def test_a_client_stays_at_its_server(lab):
     """Persistence, of a service for every port: whose turn it is does not matter, and the listing names the template."""
     two = [server(11, port=0), server(12, port=0)]

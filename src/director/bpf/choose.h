@@ -92,9 +92,14 @@ static __always_inline __u32 server_of(const struct lb_service *service, __u32 r
     return member ? *(volatile const __u32 *)&member->server : LB_NONE;
 }
 
+static __always_inline __u32 row_by_hash(const struct lb_service *service, __u64 hash)
+{
+    return (__u32)((hash >> 32) * service->n_rows >> 32);
+}
+
 static __always_inline __u32 server_by_hash(const struct lb_service *service, __u64 hash)
 {
-    return server_of(service, (__u32)((hash >> 32) * service->n_rows >> 32));
+    return server_of(service, row_by_hash(service, hash));
 }
 
 #endif

@@ -72,6 +72,20 @@ static __always_inline __u32 *load_count(struct lb_server_load *load, __u32 coun
     return counted == COUNTED_ACTIVE ? &load->active : counted == COUNTED_INACTIVE ? &load->inactive : &load->persistent;
 }
 
+/* As IPVS: with 'upper' connections a server is overloaded, until it has fewer than 'lower', which is three quarters unless it is given. */
+static __always_inline void load_judge(struct lb_server_load *load, bool has_grown)
+{
+    __u32 total, upper = *(volatile __u32 *)&load->upper, lower = *(volatile __u32 *)&load->lower;
+
+    if (!upper)
+        return;
+    total = *(volatile __u32 *)&load->active + *(volatile __u32 *)&load->inactive;
+    if (has_grown && total >= upper)
+        load->is_overloaded = 1;
+    else if (!has_grown && (lower ? total < lower : (__u64)total * 4 < (__u64)upper * 3))
+        load->is_overloaded = 0;
+}
+
 /* Moves a connection's count at its server. */
 static __always_inline void conn_count(__u32 server, __u32 from, __u32 to)
 {
@@ -83,6 +97,7 @@ static __always_inline void conn_count(__u32 server, __u32 from, __u32 to)
         __sync_fetch_and_add(load_count(load, from), -1);
     if (to)
         __sync_fetch_and_add(load_count(load, to), 1);
+    load_judge(load, to != COUNTED_NOT);
 }
 
 static __always_inline void half_open_count(__u32 service, __u32 difference)

@@ -69,6 +69,8 @@ CHECKED_ALONE __u32 template_server(const struct packet *packet, __u32 number)
     server = server_get(chosen);
     if (!server || server->method == LB_METHOD_NONE)
         return LB_NONE;
+    if (chosen + 1 == service->fallback) /* Until there is a better one. */
+        return chosen;
     return template_put(&key, number, chosen, server, packet->protocol != IPPROTO_TCP);
 }
 

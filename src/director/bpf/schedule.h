@@ -6,6 +6,8 @@
 
 #include "weft/director/bpf/choose.h"
 
+#define LB_ROWS_SEARCHED 131072 /* More than that are not looked through for one whose server takes more: it is one in a million then. */
+
 struct schedule_search {
     __u32 members;
     __u32 schedule;
@@ -35,7 +37,7 @@ static long schedule_member(__u32 index, void *context)
     __u32 weight = member->weight;
     server = member->server;
     load = map_lookup(server_load, &server);
-    if (!load || (schedule == LB_SCHEDULE_OVF && load->active > weight))
+    if (!load || load->is_overloaded || (schedule == LB_SCHEDULE_OVF && load->active > weight))
         return 0;
     __u64 value = schedule_load(schedule, load);
     if (search->best == LB_NONE)
@@ -56,28 +58,96 @@ static long schedule_member(__u32 index, void *context)
     return schedule == LB_SCHEDULE_NQ && !load->active;
 }
 
+struct row_search {
+    __u32 service;
+    __u32 row;      /* The first to be looked at. */
+    __u32 best;
+    __u32 n_passed; /* Those before it. */
+};
+
+static __always_inline bool server_takes(__u32 server)
+{
+    const struct lb_server_load *load = map_lookup(server_load, &server);
+
+    return load && !load->is_overloaded;
+}
+
+static long row_try(__u32 index, void *context)
+{
+    struct row_search *search = context;
+    const struct lb_service *service = service_get(search->service);
+    __u32 server;
+
+    if (!service || !service->n_rows)
+        return 1;
+    server = server_of(service, (search->row + index) % service->n_rows);
+    search->n_passed = index;
+    if (server == LB_NONE || !server_takes(server))
+        return 0;
+    search->best = server;
+    return 1;
+}
+
+/* The server of the first row from 'row' on, of 'n_rows', that takes more; '*ret_passed' gets how many did not. */
+static __always_inline __u32 row_that_takes(__u32 number, __u32 row, __u32 n_rows, __u32 *ret_passed)
+{
+    struct row_search search = {.service = number, .row = row, .best = frame_unknown(LB_NONE), .n_passed = frame_unknown(0)};
+
+    frame_loop(n_rows, row_try, &search);
+    *ret_passed = search.n_passed;
+    return search.best;
+}
+
+static __always_inline __u32 schedule_turn(const struct lb_service *service, __u32 number, struct lb_service_load *own)
+{
+    __u32 turn = __sync_fetch_and_add(&own->turn, 1), n_rows = service->n_rows, server, n_passed;
+
+    if (!n_rows)
+        return LB_NONE;
+    server = server_of(service, turn % n_rows);
+    if (server == LB_NONE || server_takes(server) || n_rows > LB_ROWS_SEARCHED)
+        return server;
+    server = row_that_takes(number, turn % n_rows, n_rows, &n_passed);
+    __sync_fetch_and_add(&own->turn, n_passed);
+    return server;
+}
+
+static __always_inline __u32 schedule_hash(const struct lb_service *service, __u32 number, __u64 hash)
+{
+    __u32 row = row_by_hash(service, hash), server = server_of(service, row), n_passed;
+
+    if (server == LB_NONE || server_takes(server))
+        return server;
+    if (!(service->flags & LB_FALLBACK) || service->n_rows > LB_ROWS_SEARCHED)
+        return LB_NONE;
+    return row_that_takes(number, row, service->n_rows, &n_passed);
+}
+
+static __always_inline __u32 schedule_load_least(const struct lb_service *service)
+{
+    struct schedule_search search = {.members = service->members, .schedule = service->schedule, .best = frame_unknown(LB_NONE),
+                                     .best_weight = frame_unknown(0), .best_load = frame_unknown(0)};
+    __u32 n = service->n_members;
+
+    if (n > LB_MEMBERS_MAX)
+        n = LB_MEMBERS_MAX;
+    frame_loop(n, schedule_member, &search);
+    return search.best;
+}
+
 /* The server's number, or LB_NONE. */
 CHECKED_ALONE __u32 schedule_server(__u32 number, __u64 hash)
 {
     const struct lb_service *service = service_get(number);
     struct lb_service_load *own = map_lookup(service_load, &number);
+    __u32 server;
 
     if (!service || !own)
         return LB_NONE;
-    if (service->schedule == LB_SCHEDULE_HASH)
-        return server_by_hash(service, hash);
-    if (service->schedule == LB_SCHEDULE_TURN) {
-        __u32 turn = __sync_fetch_and_add(&own->turn, 1);
-
-        return service->n_rows ? server_of(service, turn % service->n_rows) : LB_NONE;
-    }
-    struct schedule_search search = {.members = service->members, .schedule = service->schedule, .best = frame_unknown(LB_NONE),
-                                     .best_weight = frame_unknown(0), .best_load = frame_unknown(0)};
-    __u32 n = service->n_members;
-    if (n > LB_MEMBERS_MAX)
-        n = LB_MEMBERS_MAX;
-    frame_loop(n, schedule_member, &search);
-    return search.best;
+    server = service->schedule == LB_SCHEDULE_HASH   ? schedule_hash(service, number, hash)
+             : service->schedule == LB_SCHEDULE_TURN ? schedule_turn(service, number, own)
+                                                     : schedule_load_least(service);
+    return server == LB_NONE ? service->fallback - 1 : server;
 }
 
 #endif
