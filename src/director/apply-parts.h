@@ -1,6 +1,6 @@
 /* What the files of apply.h share: apply.c (the plan, service by service), applied.c (what is applied, and where it has its places),
  * apply-server.c, apply-service.c (the records of one), apply-rows.c (hash schedulers), apply-order.c (those that go by their servers' order),
- * apply-marks.c (rules that give marks), applied-counters.c, apply-restore.c (what another process
+ * apply-locals.c (full NAT's addresses), apply-marks.c (rules that give marks), applied-counters.c, apply-restore.c (what another process
  * applied). */
 #ifndef WEFT_DIRECTOR_APPLY_PARTS_H
 #define WEFT_DIRECTOR_APPLY_PARTS_H
@@ -89,6 +89,10 @@ struct applied_server *applied_member(const struct applied *applied, const struc
 /* How many turns a round has; 0 for schedulers that do not take turns.  'ret_turns' (may be NULL) gets positions among the members. */
 uint32_t order_turns(const struct planned_service *planned, uint16_t *ret_turns);
 int order_apply(const struct task *task, struct applied_service *service, const struct planned_service *planned);
+
+/* ---- apply-locals.c --------------------------------------------------------------------------------------------------------------- */
+
+void locals_apply(struct lb_tables *tables, const struct director_config *config);
 
 /* ---- apply-marks.c --------------------------------------------------------------------------------------------------------------- */
 

@@ -9,7 +9,8 @@ static enum lb_method method_of(const struct real_server *server)
     static const enum lb_method tunnels[] = {
         [TUNNEL_IPIP] = LB_METHOD_IPIP, [TUNNEL_GUE] = LB_METHOD_GUE, [TUNNEL_GRE] = LB_METHOD_GRE, [TUNNEL_VXLAN] = LB_METHOD_VXLAN};
 
-    return server->forwarding == FORWARD_NAT      ? LB_METHOD_NAT
+    return server->forwarding == FORWARD_NAT        ? LB_METHOD_NAT
+           : server->forwarding == FORWARD_FULL_NAT ? LB_METHOD_FULL_NAT
            : server->forwarding == FORWARD_DIRECT ? LB_METHOD_DIRECT
            : server->forwarding == FORWARD_L3DSR  ? LB_METHOD_L3DSR
            : server->forwarding == FORWARD_TUNNEL ? tunnels[server->tunnel.type]

@@ -23,7 +23,7 @@ static enum lb_schedule schedule_of(const struct virtual_service *service)
 bool service_has_translation(const struct planned_service *planned)
 {
     for (size_t i = 0; i < planned->n_servers; i++)
-        if (planned->servers[i].server->forwarding == FORWARD_NAT)
+        if (planned->servers[i].server->forwarding == FORWARD_NAT || planned->servers[i].server->forwarding == FORWARD_FULL_NAT)
             return true;
     return false;
 }

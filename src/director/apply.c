@@ -89,6 +89,7 @@ int apply(struct applied *applied, const struct plan *plan, source_of source, vo
 
     places_give_back(applied);
     set_settings(applied->tables, plan);
+    locals_apply(applied->tables, plan->config);
     HASHMAP_FOREACH(node, &applied->services)
         CONTAINER_OF(node, struct applied_service, by_key)->is_seen = false;
     for (size_t i = 0; i < plan->n_services; i++) {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 
 #include "director.skel.h" /* Generated. */
 #include "weft/base/util.h"
@@ -100,6 +101,8 @@ static int map_all(struct lb_tables *tables, struct error *error)
     if (!result)
         result = map_memory(skeleton->maps.rows, &tables->rows, error);
     if (!result)
+        result = map_memory(skeleton->maps.locals, &tables->locals, error);
+    if (!result)
         result = map_memory(skeleton->maps.mark_rules, &tables->mark_rules, error);
     if (!result)
         result = map_memory(skeleton->maps.members, &tables->members, error);
@@ -154,6 +157,7 @@ static int copy_all(struct lb_tables *tables, const struct lb_tables *before)
 
     memcpy(tables->services, before->services, sizes->n_services * sizeof(*tables->services));
     memcpy(tables->rows, before->rows, sizes->n_blocks * sizeof(*tables->rows));
+    memcpy(tables->locals, before->locals, LB_LOCALS * sizeof(*tables->locals));
     memcpy(tables->mark_rules, before->mark_rules, sizes->n_marks * sizeof(*tables->mark_rules));
     memcpy(tables->members, before->members, sizes->n_members * sizeof(*tables->members));
     memcpy(tables->servers, before->servers, sizes->n_servers * sizeof(*tables->servers));
@@ -234,6 +238,8 @@ int lb_tables_open(const struct lb_sizes *sizes, const struct lb_tables *before,
     if (result < 0)
         return result;
     tables->settings->icmp_rate = LB_ICMP_RATE;
+    if (!before && getrandom(&tables->settings->secret, sizeof(tables->settings->secret), 0) < 0)
+        return error_set(error, -errno, NULL, "cannot get a random number: %s", strerror(errno));
     result = before ? copy_all(tables, before) : 0;
     if (result < 0)
         return error_set(error, result, NULL, "cannot copy the director's tables: %s", strerror(-result));
@@ -279,6 +285,7 @@ void lb_tables_close(struct lb_tables *tables)
     if (skeleton) {
         unmap(tables->services, skeleton->maps.services);
         unmap(tables->rows, skeleton->maps.rows);
+        unmap(tables->locals, skeleton->maps.locals);
         unmap(tables->mark_rules, skeleton->maps.mark_rules);
         unmap(tables->members, skeleton->maps.members);
         unmap(tables->servers, skeleton->maps.servers);

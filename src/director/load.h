@@ -22,6 +22,7 @@ struct lb_tables {
     struct lb_sizes sizes;
     struct lb_service_record *services; /* Arrays of the kernel, mapped into memory. */
     struct lb_mark_rule *mark_rules;
+    struct lb_local *locals;            /* LB_LOCALS of them. */
     struct lb_rows *rows;
     struct lb_member *members;
     struct lb_server_record *servers;

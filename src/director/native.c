@@ -24,7 +24,7 @@ struct native_director {
 
 static uint32_t size_of(enum native_lb_map map, uint32_t n)
 {
-    return map == NATIVE_LB_conn_slots || map == NATIVE_LB_connections ? LB_SLOTS : n;
+    return map == NATIVE_LB_conn_slots || map == NATIVE_LB_connections ? LB_SLOTS : map == NATIVE_LB_locals ? LB_LOCALS : n;
 }
 
 struct native_director *native_director_new(uint32_t n)

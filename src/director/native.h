@@ -14,6 +14,7 @@
 #define NATIVE_LB_MAPS(MAP)                                                                                  \
     MAP(keys, HASH, struct lb_key, struct lb_key_value)                                                      \
     MAP(mark_places, PREFIX, struct lb_mark_key, struct lb_mark_list)                                        \
+    MAP(locals, ARRAY, __u32, struct lb_local)                                                               \
     MAP(mark_rules, ARRAY, __u32, struct lb_mark_rule)                                                       \
     MAP(interfaces, HASH, __u32, struct lb_interface)                                                        \
     MAP(services, ARRAY, __u32, struct lb_service_record)                                                    \

@@ -51,14 +51,13 @@ static int refuse(struct error *error, const char *field, const char *value)
 
 static int check_server(const struct virtual_service *service, const struct real_server *server, struct error *error)
 {
-    bool is_nat = server->forwarding == FORWARD_NAT;
+    bool is_nat = server->forwarding == FORWARD_NAT || server->forwarding == FORWARD_FULL_NAT;
+    const char *name = forwarding_name(server->forwarding);
 
-    if (server->forwarding == FORWARD_FULL_NAT)
-        return refuse(error, "forwarding", forwarding_name(server->forwarding));
     if (is_nat && ip_is_v4(&server->address) == service->ipv6)
-        return error_set(error, -EOPNOTSUPP, "forwarding", "'nat' between IPv4 and IPv6 is not supported by this director");
+        return error_set(error, -EOPNOTSUPP, "forwarding", "'%s' between IPv4 and IPv6 is not supported by this director", name);
     if (is_nat && service->one_packet)
-        return error_set(error, -EOPNOTSUPP, "forwarding", "'nat' of a one-packet service is not supported by this director");
+        return error_set(error, -EOPNOTSUPP, "forwarding", "'%s' of a one-packet service is not supported by this director", name);
     if (server->forwarding == FORWARD_TUNNEL && server->tunnel.checksum == TUNNEL_CHECKSUM_REMOTE)
         return refuse(error, "tunnel.checksum", tunnel_checksum_name(server->tunnel.checksum));
     return 0;

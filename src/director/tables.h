@@ -18,6 +18,7 @@
  *   service_load  array, mmap   service -> struct lb_service_load              number of services
  *   server_before array, mmap   server -> struct lb_counters                   number of servers: user space's own, what a place had counted
  *   service_before array, mmap  service -> struct lb_counters                  number of services    when its count began
+ *   locals        array, mmap   position -> struct lb_local                    LB_LOCALS
  *   connections   hash          struct lb_conn_key -> struct lb_conn           LB_SLOTS
  *   conn_slots    array         index -> struct lb_slot                        LB_SLOTS
  *   sweeper       array         0 -> struct lb_sweeper                         1
@@ -175,6 +176,7 @@ enum lb_method {
     LB_METHOD_VXLAN,
     LB_METHOD_L3DSR,
     LB_METHOD_NAT,
+    LB_METHOD_FULL_NAT,
 };
 #define LB_SERVER_CHECKSUM (1u << 0) /* GUE, VXLAN, GRE: with an outer checksum. */
 
@@ -246,6 +248,17 @@ struct lb_drops {
 };
 _Static_assert(N_LB_DROP_REASONS <= LB_MAX_DROP_REASONS, "each has a counter");
 
+/* Full NAT: the host's own addresses of which connections to servers come.  A connection keeps the position of its address, so an address
+ * that is configured no more keeps its place, without being given out. */
+#define LB_LOCALS 1024
+struct lb_local {
+    __u8 address[16];
+    __u16 given[2]; /* Of IPv4 and of IPv6, the positions that are given out: this place's of each list. */
+    __u32 pad;
+};
+#define LB_LOCAL_PORT_MIN 1024
+#define LB_LOCAL_TRIES 64 /* Ports that a new connection tries. */
+
 /* ---- connections ---------------------------------------------------------------------------------------------------------- */
 
 /* Two entries for each that is translated: as the client sees it, and as the server does (its address in the place of the virtual one),
@@ -294,7 +307,7 @@ enum lb_slot_state { LB_SLOT_FREE, LB_SLOT_CLAIMED, LB_SLOT_USED };
 struct lb_slot {
     struct lb_conn_key key;
     __u32 state; /* enum lb_slot_state */
-    __u32 pad;
+    __u32 is_suspect; /* The sweeper met it without its connection. */
 };
 struct lb_sweeper {
     __u64 timer[2]; /* struct bpf_timer */
@@ -338,7 +351,8 @@ struct lb_settings {
     __u32 tcp_s, tcp_fin_s, udp_s; /* Of silence that end a connection. */
     __u32 has_any_port; /* Some service is for every port. */
     __u32 has_marks;    /* There are rules that give marks. */
-    __u32 pad;
+    __u32 n_locals[2];  /* Of IPv4 and of IPv6: how many local addresses are given out. */
+    __u32 secret;       /* Which local port a connection tries first is nobody's to foresee (RFC 6056). */
 };
 #define LB_SYN_RECV_S 60
 #define LB_CLOSE_S 10

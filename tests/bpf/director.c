@@ -21,7 +21,8 @@
 
 #define N_SERVERS 6
 
-static const enum lb_method methods[] = {LB_METHOD_DIRECT, LB_METHOD_IPIP, LB_METHOD_GUE, LB_METHOD_GRE, LB_METHOD_VXLAN, LB_METHOD_L3DSR, LB_METHOD_NAT};
+static const enum lb_method methods[] = {LB_METHOD_DIRECT, LB_METHOD_IPIP, LB_METHOD_GUE, LB_METHOD_GRE, LB_METHOD_VXLAN, LB_METHOD_L3DSR, LB_METHOD_NAT,
+                                          LB_METHOD_FULL_NAT};
 static struct world world;
 static struct lb_tables *tables;
 static uint32_t ifindex;
@@ -103,8 +104,8 @@ static void make_world(void)
         service->half_open_limit = 1000;
         for (uint32_t i = 0; i < N_SERVERS; i++) {
             bool tracked = schedules[s] != LB_SCHEDULE_HASH;
-            enum lb_method method = methods[(unsigned)rand() % (ARRAY_SIZE(methods) - !tracked)];
-            bool v6 = method == LB_METHOD_DIRECT || method == LB_METHOD_L3DSR || method == LB_METHOD_NAT ? s == 1 : rand() & 1;
+            enum lb_method method = methods[(unsigned)rand() % (ARRAY_SIZE(methods) - 2 * !tracked)];
+            bool v6 = method == LB_METHOD_DIRECT || method == LB_METHOD_L3DSR || method == LB_METHOD_NAT || method == LB_METHOD_FULL_NAT ? s == 1 : rand() & 1;
             struct lb_server *server;
             char text[40];
 
@@ -115,7 +116,7 @@ static void make_world(void)
             server->vni = 77;
             if (s == 3 || s == 6)
                 *world_load(&world, s * 8 + i) = (struct lb_server_load){.upper = 1 + (unsigned)rand() % 4, .lower = rand() & 1};
-            server->port = method == LB_METHOD_NAT ? htons((uint16_t)(8000 + s)) : 0;
+            server->port = method >= LB_METHOD_NAT ? htons((uint16_t)(8000 + s)) : 0;
             route(text);
         }
         world_members(&world, s, s * 8, N_SERVERS);
@@ -129,6 +130,10 @@ static void make_world(void)
     }
     world_settings(&world)->has_any_port = 1;
     make_marks();
+    frame_address("10.0.0.200", ((struct lb_local *)world_place(&world, NATIVE_LB_locals, 3))->address);
+    ((struct lb_local *)world_place(&world, NATIVE_LB_locals, 0))->given[0] = 3;
+    world_settings(&world)->n_locals[0] = 1;
+    world_settings(&world)->secret = (uint32_t)rand();
     for (unsigned client = 1; client < 20; client++) {
         char text[40];
 
@@ -163,6 +168,7 @@ static void copy_to_kernel(void)
         fail("the sweeper");
     memcpy(tables->services, array(NATIVE_LB_services), WORLD_SIZE * sizeof(*tables->services));
     memcpy(tables->rows, array(NATIVE_LB_rows), WORLD_SIZE * sizeof(*tables->rows));
+    memcpy(tables->locals, array(NATIVE_LB_locals), LB_LOCALS * sizeof(*tables->locals));
     memcpy(tables->mark_rules, array(NATIVE_LB_mark_rules), WORLD_SIZE * sizeof(*tables->mark_rules));
     native_map_visit(native_director_map(world.native, NATIVE_LB_mark_places), put_marks, NULL);
     memcpy(tables->members, array(NATIVE_LB_members), WORLD_SIZE * sizeof(*tables->members));
@@ -171,6 +177,23 @@ static void copy_to_kernel(void)
     ((struct lb_settings *)array(NATIVE_LB_settings))->icmp_rate = UINT32_MAX;
     memcpy(tables->settings, array(NATIVE_LB_settings), sizeof(*tables->settings));
     native_map_visit(native_director_map(world.native, NATIVE_LB_keys), put_key, NULL);
+}
+
+static char last_local[2][200]; /* An answer to what full NAT sent last, and an error about it. */
+
+static void note_local(const uint8_t *frame, size_t size)
+{
+    static const uint8_t local[] = {10, 0, 0, 200};
+    const char *name = frame[23] == IPPROTO_TCP ? "tcp" : frame[23] == IPPROTO_UDP ? "udp" : "sctp";
+    unsigned ports[2];
+
+    if (size < 38 || frame[12] != 8 || frame[14] != 0x45 || memcmp(frame + 26, local, 4) != 0 || frame[23] == IPPROTO_ICMP || frame[20] & 0x3f || frame[21])
+        return;
+    ports[0] = (unsigned)frame[34] << 8 | frame[35];
+    ports[1] = (unsigned)frame[36] << 8 | frame[37];
+    snprintf(last_local[0], 200, "R>S ip 10.0.0.%u>10.0.0.200 %s %u>%u %s", frame[33], name, ports[1], ports[0], frame[23] == IPPROTO_TCP ? "A" : "+8");
+    snprintf(last_local[1], 200, "R>S ip 10.0.0.99>10.0.0.200 icmp 3 3 quote ip 10.0.0.200>10.0.0.%u %s %u>%u %s", frame[33], name, ports[0], ports[1],
+             frame[23] == IPPROTO_TCP ? "A" : "+8");
 }
 
 static const char *quoted_text(unsigned port)
@@ -185,7 +208,7 @@ static const char *quoted_text(unsigned port)
 static void random_frame(struct frame *frame, char text[200])
 {
     static const char *const flags[] = {"S", "A", "FA", "R", "A", "A"};
-    unsigned client = 1 + (unsigned)rand() % 3, port = 1000 + (unsigned)rand() % 8, kind = (unsigned)rand() % 16;
+    unsigned client = 1 + (unsigned)rand() % 3, port = 1000 + (unsigned)rand() % 8, kind = (unsigned)rand() % 17;
     const char *flag = flags[(unsigned)rand() % ARRAY_SIZE(flags)];
     unsigned size = rand() % 4 ? (unsigned)rand() % 64 : (unsigned)rand() % 1460;
     const char *ttl = rand() % 10 ? "" : "ttl=1 ", *whole = rand() % 3 ? "df " : "";
@@ -214,10 +237,12 @@ static void random_frame(struct frame *frame, char text[200])
     else if (kind == 14) /* About what a server was sent by NAT. */
         snprintf(text, 200, "R>S ip 10.0.0.%u>203.0.113.%u icmp 3 3 quote ip 203.0.113.%u>10.0.0.%u %s", 1 + (unsigned)rand() % N_SERVERS, client, client,
                  1 + (unsigned)rand() % N_SERVERS, quoted_text(port));
+    else if (kind == 15 && last_local[0][0]) /* Answers full NAT, and errors about it. */
+        snprintf(text, 200, "%s", last_local[rand() % 4 == 0]);
     else
         snprintf(text, 200, "C>S ip 203.0.113.%u>192.0.2.%u %s", client, 3, rand() & 1 ? "more udp 1000>80 +32" : "frag=5 udp 0>0 +9");
     frame_parse(text, frame);
-    if (kind != 8 && kind != 14)
+    if (kind != 8 && kind != 14 && kind != 15)
         frame_finish(frame, (uint8_t)(rand() % 4 ? 0 : rand()));
     if (rand() % 20 == 0)
         frame->bytes[14 + (unsigned)rand() % (frame->size - 14)] ^= (uint8_t)(1u << ((unsigned)rand() % 8));
@@ -257,6 +282,7 @@ static void compare_one(unsigned number)
     memcpy(expected, native.frame, native.size);
     n_done[native.action & 7]++;
     if (native.action == XDP_TX) {
+        note_local(native.frame, native.size);
         forget_chance(out, options.data_size_out);
         forget_chance(expected, native.size);
     }

@@ -262,6 +262,21 @@ def test_translated_there_and_back(lab, version):
             lab.namespaces[name].ip(*(["-6"] if version == 6 else []), "route", "del", address(100, version))
 
 
+@pytest.mark.parametrize("version", [4, 6])
+def test_full_nat_needs_no_routes_at_the_servers(lab, version):
+    local, bits = address(3, version), 24 if version == 4 else 64
+    director = lab.namespaces["director"]
+    director.ip("addr", "add", f"{local}/{bits}", "dev", "eth0", *(["nodad"] if version == 6 else []))
+    try:
+        one = service(both(version, forwarding="full-nat"), version, port=8000, scheduler="rr", scheduler_flags=[])
+        set_services(lab, [one], local_addresses=[local])
+        wait_for(lambda: lab.answers(version, port=8000), f"an answer; the director dropped {lab.ask('director-drops')}")
+        assert {lab.get(version, port=8000)[0] for _ in range(6)} == set(SERVERS)
+        assert lab.get(version, body=b"x" * 200_000, port=8000)[1] == 200_000
+    finally:
+        director.ip("addr", "del", f"{local}/{bits}", "dev", "eth0")
+
+
 def test_a_file_that_cannot_be_used_changes_nothing(lab):
     set_services(lab, [service(both(4))])
     lab.write([service(both(4), port="x")])

@@ -90,6 +90,22 @@ static __always_inline __u32 fits(struct xdp_md *ctx, const struct packet *packe
     return refuse(ctx, packet, LB_DROP_too_big, ICMP_TOO_BIG, mtu);
 }
 
+/* What translation makes of the client's packet.  False: its local address is not there. */
+static __always_inline bool name_for_server(struct packet *packet, const struct lb_server *server)
+{
+    __u32 position = packet->local;
+    const struct lb_local *local = map_lookup(locals, &position);
+
+    if (!local)
+        return false;
+    address_copy(packet->to.source, packet->local_port ? local->address : packet->source);
+    packet->to.source_port = packet->local_port ? packet->local_port : packet->source_port;
+    address_copy(packet->to.destination, server->address);
+    packet->to.destination_port = packet->server_port;
+    packet->to.is_full = packet->local_port != 0;
+    return true;
+}
+
 static __always_inline __u32 forward(struct xdp_md *ctx, struct packet *packet, const struct lb_server *server)
 {
     switch (server->method) {
@@ -106,11 +122,9 @@ static __always_inline __u32 forward(struct xdp_md *ctx, struct packet *packet, 
     case LB_METHOD_L3DSR:
         return l3dsr_put(ctx, packet, server);
     case LB_METHOD_NAT:
-        address_copy(packet->to.source, packet->source);
-        address_copy(packet->to.destination, server->address);
-        packet->to.source_port = packet->source_port;
-        packet->to.destination_port = packet->server_port;
-        packet->to.is_full = 0;
+    case LB_METHOD_FULL_NAT:
+        if (!name_for_server(packet, server))
+            return LB_DROP_no_port;
         return translate(ctx, packet);
     default:
         return LB_DROP_no_server;
@@ -234,6 +248,8 @@ PROGRAM int take_connection(struct xdp_md *ctx)
     server = server_get(conn.server);
     if (!server || server->method == LB_METHOD_NONE || server->incarnation != conn.incarnation || key.of_server)
         return XDP_DROP;
+    if (conn.local_port) /* Full NAT: the positions of local addresses are each director's own. */
+        return XDP_DROP;
     present = map_lookup(connections, &key);
     if (present) {
         __u32 state = *(volatile __u32 *)&present->state;
@@ -246,7 +262,7 @@ PROGRAM int take_connection(struct xdp_md *ctx)
             conn_moves(present, state, conn.state);
         return XDP_PASS;
     }
-    if (conn.is_translated && conn_put_reverse(&key, server, conn.server_port))
+    if (conn.is_translated && conn_put_reverse(&key, server, conn.server_port, 0, 0))
         return XDP_DROP;
     if (conn_insert(&key, &conn))
         return XDP_DROP;

@@ -199,8 +199,14 @@ static __always_inline void sweep_reverse(struct lb_slot *slot, const struct lb_
     struct lb_conn_key key ON_STACK = reverse->forward;
     const struct lb_conn *conn = map_lookup(connections, &key);
 
-    if (conn && conn_is_alive(conn))
+    if (conn && conn_is_alive(conn) && (!conn->local_port || conn->local_port == slot->key.client_port)) {
+        slot->is_suspect = 0;
         return;
+    }
+    if (!slot->is_suspect) { /* Its connection may be about to be put: that is seen a round later. */
+        slot->is_suspect = 1;
+        return;
+    }
     map_delete(connections, &slot->key);
     slot_free(slot);
 }
@@ -311,6 +317,7 @@ static __noinline int conn_insert(const struct lb_conn_key *key, const struct lb
     if (!slot || !search.is_found)
         return -1;
     slot->key = *key;
+    slot->is_suspect = 0;
     result = map_insert(connections, key, conn);
     *(volatile __u32 *)&slot->state = result ? LB_SLOT_FREE : LB_SLOT_USED;
     if (!result && !key->of_server)

@@ -81,6 +81,13 @@ struct {
 _Static_assert(sizeof(struct sweeper_record) == sizeof(struct lb_sweeper), "as tables.h says");
 TABLE_ARRAY(services, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_service_record);
 TABLE_ARRAY(rows, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_rows);
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, LB_LOCALS);
+    __type(key, __u32);
+    __type(value, struct lb_local);
+} locals SEC(".maps");
 TABLE_ARRAY(mark_rules, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_mark_rule);
 TABLE_ARRAY(members, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_member);
 TABLE_ARRAY(servers, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, struct lb_server_record);

@@ -84,14 +84,15 @@ CHECKED_ALONE __u32 from_server(struct xdp_md *ctx, struct packet *packet)
         return NOT_OURS;
     struct lb_conn_key forward ON_STACK = reverse->forward;
     /* An entry that is being taken out may be another's by now. */
-    if (forward.client_port != key.client_port || forward.protocol != key.protocol || !address_equal(forward.client, key.client))
+    if (forward.protocol != key.protocol || forward.of_server)
         return LB_DROP_no_connection;
     conn = map_lookup(connections, &forward);
-    if (!conn || !conn_is_alive(conn))
+    if (!conn || !conn_is_alive(conn) || (!conn->local_port && !address_equal(forward.client, key.client)))
         return LB_DROP_no_connection;
     /* The client may have begun anew, with another server, or its server has left: what the one before still says is none of it. */
     const struct lb_server *owner = server_get(conn->server);
-    if (!owner || owner->incarnation != conn->incarnation || !address_equal(owner->address, key.address) || conn->server_port != key.port)
+    if (!owner || owner->incarnation != conn->incarnation || !address_equal(owner->address, key.address) || conn->server_port != key.port ||
+        key.client_port != (conn->local_port ? conn->local_port : forward.client_port))
         return LB_DROP_no_connection;
     if (!(packet->flags & PACKET_QUOTE))
         conn->last_seen = conn_now();

@@ -32,7 +32,9 @@ struct packet {
     __u8 l4_protocol;                    /* As on the wire: ICMP for an ICMP error. */
     __u16 quoted_l3;                     /* With PACKET_QUOTE: where the quoted header begins, */
     __u16 quoted_l4;                     /* and what follows it. */
-    __u16 server_port;                   /* Of its connection. */
+    __u16 server_port;                   /* Of its connection, */
+    __u16 local, local_port;             /* and with full NAT what it comes of: the address's position, the port; else zero. */
+    __u32 pad;
     __u64 hash;                          /* Of what the scheduler goes by. */
     struct tuple to;                     /* What translation makes of it; else not even zero. */
 };

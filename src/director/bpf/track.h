@@ -7,7 +7,7 @@
 #define WEFT_DIRECTOR_BPF_TRACK_H
 
 #include "weft/director/bpf/expiry.h"
-#include "weft/director/bpf/persistence.h"
+#include "weft/director/bpf/full-nat.h"
 
 static __always_inline void conn_key_of(const struct packet *packet, struct lb_conn_key *key)
 {
@@ -61,17 +61,32 @@ static __always_inline __u16 server_port_for(const struct packet *packet, const 
     return server->port;
 }
 
-/* The server's view, by which its answers find the connection.  0, or a drop reason. */
-static __always_inline __u32 conn_put_reverse(const struct lb_conn_key *key, const struct lb_server *server, __u16 server_port)
+static __always_inline bool is_translated(const struct lb_server *server)
+{
+    return server->method == LB_METHOD_NAT || server->method == LB_METHOD_FULL_NAT;
+}
+
+/* The server's view, by which its answers find the connection; of full NAT with what local_find has found.  0, or a drop reason. */
+static __always_inline __u32 conn_put_reverse(const struct lb_conn_key *key, const struct lb_server *server, __u16 server_port, __u32 position,
+                                              __u16 local_port)
 {
     struct lb_conn_key reverse ON_STACK;
     struct lb_conn value ON_STACK = {};
     struct lb_conn *present;
     int result;
 
-    address_copy(reverse.client, key->client);
+    if (local_port) {
+        const struct lb_local *local = map_lookup(locals, &position);
+
+        if (!local)
+            return LB_DROP_no_port;
+        address_copy(reverse.client, local->address);
+        reverse.client_port = local_port;
+    } else {
+        address_copy(reverse.client, key->client);
+        reverse.client_port = key->client_port;
+    }
     address_copy(reverse.address, server->address);
-    reverse.client_port = key->client_port;
     reverse.port = server_port;
     reverse.protocol = key->protocol;
     reverse.of_server = 1;
@@ -89,8 +104,8 @@ static __always_inline __u32 conn_put_reverse(const struct lb_conn_key *key, con
         return 0;
     struct lb_conn_key other ON_STACK = present->forward;
     const struct lb_conn *owner = map_lookup(connections, &other);
-    if (owner && conn_is_alive(owner))
-        return LB_DROP_no_port; /* The same client's port, to the same server, by another service. */
+    if (local_port || (owner && conn_is_alive(owner)))
+        return LB_DROP_no_port; /* The same client's port, to the same server, by another service; or another CPU was quicker. */
     present->forward = *key;
     return 0;
 }
@@ -113,9 +128,11 @@ CHECKED_ALONE __u32 conn_begin(struct packet *packet, __u32 number, __u32 chosen
     fresh.incarnation = server->incarnation;
     fresh.service = number;
     fresh.server_port = server_port_for(packet, service, server);
-    fresh.is_translated = server->method == LB_METHOD_NAT;
+    fresh.is_translated = is_translated(server);
+    fresh.local = packet->local;
+    fresh.local_port = packet->local_port;
     if (fresh.is_translated) {
-        __u32 reason = conn_put_reverse(&key, server, fresh.server_port);
+        __u32 reason = conn_put_reverse(&key, server, fresh.server_port, packet->local, packet->local_port);
 
         if (reason)
             return reason;
@@ -142,8 +159,8 @@ CHECKED_ALONE __u32 conn_renew(struct packet *packet, __u32 number, __u32 chosen
     if (!packet || !service || !server || server->method == LB_METHOD_NONE)
         return LB_DROP_no_server;
     conn_key_of(packet, &key);
-    if (server->method == LB_METHOD_NAT) {
-        __u32 reason = conn_put_reverse(&key, server, server_port_for(packet, service, server));
+    if (is_translated(server)) {
+        __u32 reason = conn_put_reverse(&key, server, server_port_for(packet, service, server), packet->local, packet->local_port);
 
         if (reason)
             return reason;
@@ -161,7 +178,9 @@ CHECKED_ALONE __u32 conn_renew(struct packet *packet, __u32 number, __u32 chosen
     conn->incarnation = server->incarnation;
     conn->service = number;
     conn->server_port = server_port_for(packet, service, server);
-    conn->is_translated = server->method == LB_METHOD_NAT;
+    conn->is_translated = is_translated(server);
+    conn->local = packet->local;
+    conn->local_port = packet->local_port;
     conn->last_seen = conn_now();
     conn_count(chosen, COUNTED_NOT, COUNTED_ACTIVE);
     if (fresh == LB_CONN_SYN_RECV)
@@ -178,6 +197,19 @@ static __always_inline bool is_flooded(const struct packet *packet, __u32 number
     return service && load && state_after(packet, LB_CONN_NONE) == LB_CONN_SYN_RECV && load->half_open >= service->half_open_limit;
 }
 
+/* Who gets the connection that begins with the packet, in '*ret_server', and of which local port.  0, or a drop reason. */
+static __always_inline __u32 choose_names(struct packet *packet, __u32 number, __u32 *ret_server)
+{
+    __u32 chosen = choose_server(packet, number);
+    const struct lb_server *server = server_get(chosen);
+    const struct lb_service *service = service_get(number);
+
+    *ret_server = chosen;
+    if (!server || !service || server->method != LB_METHOD_FULL_NAT)
+        return 0;
+    return local_find(packet, chosen, server_port_for(packet, service, server));
+}
+
 /* The connection's server in '*ret_server'.  0, or a drop reason. */
 static __always_inline __u32 conn_server(struct packet *packet, __u32 number, __u32 *ret_server)
 {
@@ -192,8 +224,9 @@ static __always_inline __u32 conn_server(struct packet *packet, __u32 number, __
             return LB_DROP_no_connection;
         if (is_flooded(packet, number))
             return LB_DROP_syn_flood;
-        *ret_server = choose_server(packet, number);
-        reason = conn_begin(packet, number, *ret_server);
+        reason = choose_names(packet, number, ret_server);
+        if (!reason)
+            reason = conn_begin(packet, number, *ret_server);
         packet->flags |= reason ? 0 : PACKET_BEGINS;
         return reason;
     }
@@ -203,8 +236,9 @@ static __always_inline __u32 conn_server(struct packet *packet, __u32 number, __
     if (state == LB_CONN_DEAD || !conn_has_server(conn) || (state_is_inactive(state) && packet_opens(packet))) {
         if (!packet_opens(packet))
             return state == LB_CONN_DEAD ? LB_DROP_no_connection : LB_DROP_server_gone;
-        *ret_server = choose_server(packet, number);
-        reason = conn_renew(packet, number, *ret_server);
+        reason = choose_names(packet, number, ret_server);
+        if (!reason)
+            reason = conn_renew(packet, number, *ret_server);
         packet->flags |= reason ? 0 : PACKET_BEGINS;
         return reason;
     }
@@ -212,6 +246,8 @@ static __always_inline __u32 conn_server(struct packet *packet, __u32 number, __
     conn_moves(conn, state, state_after(packet, state));
     *ret_server = conn->server;
     packet->server_port = conn->server_port;
+    packet->local = conn->local;
+    packet->local_port = conn->local_port;
     return 0;
 }
 

@@ -24,6 +24,7 @@ static struct lb_member members[ROOM];
 static struct lb_server_load loads[ROOM];
 static struct lb_counters counters_before[2][ROOM];
 static struct lb_settings settings;
+static struct lb_local locals[LB_LOCALS];
 static unsigned n_keys;
 static int key_error;
 
@@ -165,7 +166,7 @@ static struct lb_tables memory(struct lb_sizes sizes)
 {
     return (struct lb_tables){.sizes = sizes, .services = services, .servers = servers, .rows = rows, .members = members, .server_load = loads,
                               .server_before = counters_before[0], .service_before = counters_before[1], .settings = &settings,
-                              .mark_rules = mark_rules};
+                              .mark_rules = mark_rules, .locals = locals};
 }
 
 static struct lb_sizes sizes_now(const struct applied *applied)
@@ -397,9 +398,57 @@ static void what_is_half_written_is_made_anew(void **state)
     applied_free(applied);
 }
 
+/* The addresses that are given out to connections, by their last bytes. */
+static const char *locals_given(unsigned family)
+{
+    static char digits[16];
+
+    for (uint32_t i = 0; i < settings.n_locals[family]; i++)
+        digits[i] = (char)('0' + locals[locals[i].given[family]].address[15]);
+    digits[settings.n_locals[family]] = 0;
+    return digits;
+}
+
+static void a_local_address_keeps_its_position(void **state)
+{
+    struct lb_tables tables = memory((struct lb_sizes){.n_services = 2, .n_servers = 8, .n_blocks = 64, .n_members = 64});
+    _cleanup_(applied_freep) struct applied *applied = applied_new(&tables);
+    struct ip_address wanted[] = {ip_from_v4(1), ip_from_v4(2), {.bytes = {0x20, 1, [15] = 7}}, ip_from_v4(3)};
+    uint32_t second;
+
+    set_services(1, 0);
+    config.local_addresses = wanted;
+    config.n_local_addresses = 4;
+    assert_int_equal(0, apply_now(applied));
+    assert_string_equal("123", locals_given(0));
+    assert_string_equal("7", locals_given(1));
+    second = locals[1].given[0];
+    wanted[0] = ip_from_v4(4);
+    assert_int_equal(0, apply_now(applied));
+    assert_string_equal("423", locals_given(0));
+    assert_int_equal(second, locals[1].given[0]);
+    assert_int_equal(1, locals[0].address[15]); /* It keeps its place: connections may have it. */
+    for (uint8_t round = 0; round < 250; round++) { /* More than there are places. */
+        for (uint8_t i = 0; i < 4; i++)
+            if (i != 1)
+                wanted[i] = ip_from_v4(0x0a000000u + 256u * round + i);
+        assert_int_equal(0, apply_now(applied));
+        assert_int_equal(4, settings.n_locals[0]);
+        assert_int_equal(second, locals[1].given[0]);
+    }
+    for (uint8_t i = 0; i < 150; i++) {
+        for (uint8_t n = 0; n < 4; n++)
+            wanted[n] = ip_from_v4(0x0b000000u + 256u * i + n);
+        assert_int_equal(0, apply_now(applied));
+    }
+    config.n_local_addresses = 0;
+    config.local_addresses = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_local_address_keeps_its_position),
         cmocka_unit_test(rules_are_in_the_lists_of_all_prefixes_they_cover),
         cmocka_unit_test(a_service_without_room_does_not_stop_the_others),
         cmocka_unit_test(a_key_that_could_not_be_put_is_put_later),

@@ -397,8 +397,8 @@ static void mangled_frames_do_no_harm(void **state)
     for (unsigned i = 0; i < 20000; i++) {
         struct frame frame;
 
-        one_service(world, (enum lb_method)(i % 7));
-        one_service6(world, (enum lb_method)(i % 7));
+        one_service(world, (enum lb_method)(i % 9));
+        one_service6(world, (enum lb_method)(i % 9));
         frame_parse(seeds[i % ARRAY_SIZE(seeds)], &frame);
         for (unsigned n = i % 4; n; n--) {
             random = random * 1103515245 + 12345;
