@@ -26,7 +26,7 @@ static uint8_t overhead_of(const struct real_server *server)
     case LB_METHOD_IPIP:
         return outer;
     case LB_METHOD_GUE:
-        return outer + 12;
+        return server->tunnel.checksum == TUNNEL_CHECKSUM_REMOTE ? outer + 20 : outer + 12;
     case LB_METHOD_GRE:
         return sum ? outer + 8 : outer + 4;
     case LB_METHOD_VXLAN:
@@ -56,6 +56,8 @@ static struct lb_server content_of(const struct task *task, const struct applied
         content.tunnel_port = htons(server->tunnel.port);
         if (server->tunnel.checksum == TUNNEL_CHECKSUM_FULL)
             content.flags |= LB_SERVER_CHECKSUM;
+        if (server->tunnel.checksum == TUNNEL_CHECKSUM_REMOTE)
+            content.flags |= LB_SERVER_CHECKSUM | LB_SERVER_REMOTE_CHECKSUM;
     }
     if (server->forwarding == FORWARD_L3DSR)
         content.dscp = server->dscp;

@@ -63,6 +63,8 @@ static uint32_t flags_of(const struct planned_service *planned)
         flags |= LB_FALLBACK;
     if (service->track_connections || service_has_translation(planned) || service_has_thresholds(planned->service))
         flags |= LB_TRACK;
+    if (service->clamp_mss)
+        flags |= LB_CLAMP_MSS;
     if (service->persistence_timeout_s)
         flags |= LB_PERSISTENT | LB_TRACK;
     return service->one_packet ? flags | LB_ONE_PACKET : flags;

@@ -58,8 +58,6 @@ static int check_server(const struct virtual_service *service, const struct real
         return error_set(error, -EOPNOTSUPP, "forwarding", "'%s' between IPv4 and IPv6 is not supported by this director", name);
     if (is_nat && service->one_packet)
         return error_set(error, -EOPNOTSUPP, "forwarding", "'%s' of a one-packet service is not supported by this director", name);
-    if (server->forwarding == FORWARD_TUNNEL && server->tunnel.checksum == TUNNEL_CHECKSUM_REMOTE)
-        return refuse(error, "tunnel.checksum", tunnel_checksum_name(server->tunnel.checksum));
     return 0;
 }
 
@@ -67,8 +65,6 @@ int plan_check_service(const struct virtual_service *service, struct error *erro
 {
     if (service->scheduler == SCHEDULER_LBLC || service->scheduler == SCHEDULER_LBLCR)
         return refuse(error, "scheduler", scheduler_name(service->scheduler));
-    if (service->clamp_mss)
-        return refuse(error, "clamp_mss", "true");
     for (size_t i = 0; i < service->n_servers; i++)
         if (check_server(service, &service->servers[i], error) < 0) {
             error_prefix_field(error, "servers[%zu]", i);

@@ -156,7 +156,7 @@ struct virtual_service {
     uint32_t scheduler_flags;       /* SCHEDULER_FLAG_*. */
     bool one_packet;                /* UDP (or by mark): each packet is scheduled by itself, nothing is remembered. */
     bool track_connections;         /* Remember each connection although the scheduler is a hash. */
-    bool clamp_mss;                 /* Servers by tunnel: lower TCP's MSS so that what they send and get fits. */
+    bool clamp_mss;                 /* Servers by tunnel: lower the MSS that clients announce, so that answers by such a tunnel fit. */
     uint32_t half_open_limit;       /* TCP connections that have not been answered; 0: the program's default. */
     uint32_t persistence_timeout_s; /* 0: not persistent. */
     /* Which clients are one for persistence.  IPv4: a mask, usually 0xffffffff.  IPv6: a prefix length, 1 to 128. */

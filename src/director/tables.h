@@ -122,6 +122,7 @@ enum lb_schedule {
 #define LB_ONE_PACKET (1u << 4) /* Each packet is scheduled by itself. */
 #define LB_PERSISTENT (1u << 5) /* A client goes where its template says; with LB_TRACK, or LB_ONE_PACKET. */
 
+#define LB_CLAMP_MSS (1u << 7)  /* The MSS of a SYN that goes by tunnel is made to fit it. */
 #define LB_FALLBACK (1u << 6)   /* Where the row's server is overloaded, the next row's gets it, else nobody. */
 
 struct lb_service {
@@ -179,6 +180,7 @@ enum lb_method {
     LB_METHOD_FULL_NAT,
 };
 #define LB_SERVER_CHECKSUM (1u << 0) /* GUE, VXLAN, GRE: with an outer checksum. */
+#define LB_SERVER_REMOTE_CHECKSUM (1u << 1) /* GUE, with the one before: the server computes the inner one. */
 
 struct lb_server {
     __u8 address[16];

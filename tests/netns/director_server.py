@@ -66,6 +66,24 @@ def inner_of_gre(bytes_):
     return bytes_[8:] if total == 0xFFFF else b""  # RFC 2784: one that is wrong is discarded.
 
 
+def inner_of_gue(bytes_):
+    """Variant 0, with Linux's option of the remote checksum: the sum from 'start' on, of the rest, goes to 'offset'."""
+    if len(bytes_) < 4 or bytes_[1] not in (4, 41):
+        return b""
+    if bytes_[0] == 0:
+        return bytes_[4:]
+    private, start, offset = struct.unpack_from("!IHH", bytes_, 4)
+    if bytes_[0] != 2 or bytes_[2:4] != b"\0\1" or private != 1 << 31:
+        return b""
+    inner = bytearray(bytes_[12:])
+    part = bytes(inner[start:]) + b"\0" * ((len(inner) - start) % 2)
+    total = sum(struct.unpack(f"!{len(part) // 2}H", part))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    inner[offset:offset + 2] = struct.pack("!H", ~total & 0xFFFF)
+    return bytes(inner)
+
+
 def decapsulate():
     tun = open_tun()
     sources = selectors.DefaultSelector()
@@ -88,7 +106,7 @@ def decapsulate():
             if has_header:
                 packet = packet[(packet[0] & 15) * 4:]
             if protocol == 17:
-                packet = packet[4:] if len(packet) > 4 and packet[0] == 0 and packet[1] in (4, 41) else b""
+                packet = inner_of_gue(packet)
             if protocol == 47:
                 packet = inner_of_gre(packet)
             if packet:

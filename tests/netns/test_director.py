@@ -20,6 +20,7 @@ METHODS = {
     "ipip": IPIP,
     "gue": {"forwarding": "tunnel", "tunnel": {"type": "gue", "port": 6080}},
     "gue with a checksum": {"forwarding": "tunnel", "tunnel": {"type": "gue", "port": 6080, "checksum": "full"}},
+    "gue with a remote checksum": {"forwarding": "tunnel", "tunnel": {"type": "gue", "port": 6080, "checksum": "remote"}},
     "gre": {"forwarding": "tunnel", "tunnel": {"type": "gre"}},
     "gre with a checksum": {"forwarding": "tunnel", "tunnel": {"type": "gre", "checksum": "full"}},
     "vxlan": {"forwarding": "tunnel", "tunnel": {"type": "vxlan", "port": 4789, "vni": 77}},

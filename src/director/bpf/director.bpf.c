@@ -16,6 +16,7 @@
 #include "weft/director/bpf/choose.h"
 #include "weft/director/bpf/hop.h"
 #include "weft/director/bpf/icmp.h"
+#include "weft/director/bpf/mss.h"
 #include "weft/director/bpf/tunnel.h"
 #include "weft/director/bpf/l3dsr.h"
 #include "weft/director/bpf/nat.h"
@@ -144,6 +145,14 @@ static __always_inline __u32 send_frame(struct xdp_md *ctx, const struct lb_hop 
     return VERDICT(bpf_redirect(hop->ifindex, 0));
 }
 
+static __always_inline void clamp(struct xdp_md *ctx, const struct packet *packet, const struct lb_server *server, const struct lb_hop *hop)
+{
+    __u32 headers = server->overhead + (packet->ipv6 ? 60u : 40u);
+
+    if (hop->mtu > headers)
+        mss_clamp(ctx, packet, (__u16)(hop->mtu - headers));
+}
+
 static __always_inline __u32 to_server(struct xdp_md *ctx, struct packet *packet, const struct lb_service *service, __u32 service_number,
                                        struct lb_service_use *service_use_now)
 {
@@ -177,6 +186,8 @@ static __always_inline __u32 to_server(struct xdp_md *ctx, struct packet *packet
         step = hop_find(ctx, server, &use->hop);
     if (step == STEP_CONTINUE)
         step = fits(ctx, packet, server, &use->hop);
+    if (step == STEP_CONTINUE && service->flags & LB_CLAMP_MSS && server->overhead)
+        clamp(ctx, packet, server, &use->hop);
     if (step == STEP_CONTINUE)
         step = forward(ctx, packet, server);
     return step == STEP_CONTINUE ? send_frame(ctx, &use->hop) : step;

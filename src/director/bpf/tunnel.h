@@ -2,7 +2,8 @@
 /* The packet as it is, in another one to the server: IPv4 or IPv6 outside and inside.
  *
  *   IPIP    [IP][packet]                             RFC 2003, RFC 2473
- *   GUE     [IP][UDP][4 bytes][packet]               draft-ietf-intarea-gue, variant 0, no options
+ *   GUE     [IP][UDP][4 bytes, or 12][packet]        draft-ietf-intarea-gue, variant 0; as an option the remote checksum
+ *                                                    (draft-ietf-intarea-gue-extensions), in the form that Linux has for it
  *   GRE     [IP][4 bytes, 8 with a checksum][packet] RFC 2784
  *   VXLAN   [IP][UDP][8 bytes][Ethernet][packet]     RFC 7348
  *
@@ -34,6 +35,25 @@ static __always_inline bool inner_sum(struct xdp_md *ctx, const struct packet *p
         return true;
     }
     *sum = (__u16)~checksum_fold((__u64)load32(ip + 12) + load32(ip + 16) + bpf_htons(packet->l4_protocol) + bpf_htons(length));
+    return true;
+}
+
+#define GUE_PRIVATE 1u              /* Flags: private ones follow, of which */
+#define GUE_REMOTE_CHECKSUM (1u << 31) /* this says: where to sum from, and where the sum goes. */
+
+/* The inner checksum becomes the sum of the pseudo header, which is what is to be there before the server sums up; '*sum', of the whole
+ * packet, follows. */
+static __always_inline bool leave_checksum(struct xdp_md *ctx, const struct packet *packet, __u64 *sum)
+{
+    __u16 length = (__u16)(packet->size + ETH_HLEN - packet->l4), pseudo;
+    unsigned char *place = frame_at(ctx, packet->l4 + (packet->l4_protocol == IPPROTO_TCP ? 16u : 6u), 2);
+
+    if (!place)
+        return false;
+    pseudo = checksum_fold(checksum_address(packet->source, packet->ipv6) + checksum_address(packet->destination, packet->ipv6) +
+                           bpf_htons(packet->l4_protocol) + bpf_htons(length));
+    *sum += (__u64)(__u16)~load16(place) + pseudo;
+    store16(place, pseudo);
     return true;
 }
 
@@ -97,7 +117,8 @@ static __always_inline __u32 tunnel_put(struct xdp_md *ctx, const struct packet 
     const __u32 ip_size = outer6 ? 40 : 20;
     __u64 sum = 0;
     bool with_sum = method != LB_METHOD_IPIP && server->flags & LB_SERVER_CHECKSUM && inner_sum(ctx, packet, &sum);
-    __u32 between = method == LB_METHOD_GUE ? 12 : method == LB_METHOD_VXLAN ? 30 : method == LB_METHOD_GRE ? (with_sum ? 8 : 4) : 0;
+    bool remote = method == LB_METHOD_GUE && with_sum && server->flags & LB_SERVER_REMOTE_CHECKSUM && leave_checksum(ctx, packet, &sum);
+    __u32 between = method == LB_METHOD_GUE ? (remote ? 20 : 12) : method == LB_METHOD_VXLAN ? 30 : method == LB_METHOD_GRE ? (with_sum ? 8 : 4) : 0;
     __u8 protocol = method == LB_METHOD_IPIP  ? (packet->ipv6 ? IPPROTO_IPV6 : IPPROTO_IPIP)
                     : method == LB_METHOD_GRE ? IPPROTO_GRE
                                               : IPPROTO_UDP;
@@ -118,10 +139,20 @@ static __always_inline __u32 tunnel_put(struct xdp_md *ctx, const struct packet 
     if (method == LB_METHOD_GUE) {
         if (header + 12 > end)
             return LB_DROP_malformed;
-        put_udp(header, packet, server, 4 + packet->size);
+        put_udp(header, packet, server, between - 8 + packet->size);
         store32(header + 8, bpf_htonl(packet->ipv6 ? IPPROTO_IPV6 << 16 : IPPROTO_IPIP << 16));
+        if (remote) {
+            __u32 start = packet->l4 - ETH_HLEN;
+
+            if (header + 20 > end)
+                return LB_DROP_malformed;
+            store32(header + 8, load32(header + 8) | bpf_htonl(2u << 24 | GUE_PRIVATE)); /* Two words of options. */
+            store32(header + 12, bpf_htonl(GUE_REMOTE_CHECKSUM));
+            store32(header + 16, bpf_htonl(start << 16 | (start + (packet->l4_protocol == IPPROTO_TCP ? 16 : 6))));
+            sum += (__u64)load32(header + 12) + load32(header + 16);
+        }
         if (with_sum)
-            finish_udp(header, server, outer6, 4 + packet->size, sum + load32(header + 8));
+            finish_udp(header, server, outer6, between - 8 + packet->size, sum + load32(header + 8));
     } else if (method == LB_METHOD_GRE) {
         if (header + 8 > end)
             return LB_DROP_malformed;

@@ -54,6 +54,12 @@ static const struct method_case methods[] = {
      MACS V6 OUT6("600.....", "0039", "113b") ".... 17c0 0039 .... 00040000"},
     {"IPv6 in GUE over IPv6", IN6, 0, "2001:db8:5::1", "2001:db8::1", LB_METHOD_GUE, 0,
      MACS V6 OUT6("600.....", "0048", "113b") ".... 17c0 0048 0000 00290000"},
+    /* As Linux has it: two words of options, private flags, remote checksum: from where, and where to (of the packet). */
+    {"IPv4 in GUE, with a remote checksum", IN4, 0, "192.0.2.1", "10.0.0.1", LB_METHOD_GUE, LB_SERVER_CHECKSUM | LB_SERVER_REMOTE_CHECKSUM,
+     MACS V4 OUT4("00", "0050", "4000", "3b11") ".... 17c0 003c .... 02040001 80000000 00140024"},
+    {"IPv6 UDP in GUE, with a remote checksum", "C>D ip6 2001:db8:c::7>2001:db8:5::1 ttl=60 udp 4000>80 +12", 0, "2001:db8:5::1", "2001:db8::1",
+     LB_METHOD_GUE, LB_SERVER_CHECKSUM | LB_SERVER_REMOTE_CHECKSUM,
+     MACS V6 OUT6("600.....", "0050", "113b") ".... 17c0 0050 .... 02290001 80000000 0028002e"},
     /* RFC 2784, 2.1: flags and version, an EtherType, and with C a checksum and 16 bits that are zero. */
     {"IPv4 in GRE", IN4, 0, "192.0.2.1", "10.0.0.1", LB_METHOD_GRE, 0, MACS V4 OUT4("00", "0040", "4000", "3b2f") "0000 0800"},
     {"IPv6 in GRE, with a checksum", IN6, 0, "2001:db8:5::1", "10.0.0.1", LB_METHOD_GRE, LB_SERVER_CHECKSUM,
@@ -80,6 +86,20 @@ static void age(struct frame *frame)
     frame_finish(frame, ip[0] >> 4 == 6 ? (uint8_t)(ip[0] << 4 | ip[1] >> 4) : ip[1]);
 }
 
+/* What the server does with a remote checksum: the sum of all from the first place on goes to the second. */
+static void sum_up(uint8_t *packet, size_t size, const uint8_t *places)
+{
+    size_t start = (size_t)places[0] << 8 | places[1], offset = (size_t)places[2] << 8 | places[3];
+    uint32_t sum = 0;
+
+    for (size_t i = start; i < size; i++)
+        sum += (uint32_t)packet[i] << ((i - start) & 1 ? 0 : 8);
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    packet[offset] = (uint8_t)(~sum >> 8);
+    packet[offset + 1] = (uint8_t)~sum;
+}
+
 static void each_method_makes_its_headers(void **state)
 {
     struct world *world = *state;
@@ -95,7 +115,7 @@ static void each_method_makes_its_headers(void **state)
         server->generation = (uint32_t)i + 1;
         server->vni = 123456;
         server->flags = c->flags;
-        world_service(world, 0, c->service, 80, IPPROTO_TCP);
+        world_service(world, 0, c->service, 80, strstr(c->in, "udp") ? IPPROTO_UDP : IPPROTO_TCP);
         world_members(world, 0, 0, 1);
         frame_parse(c->in, &in);
         frame_finish(&in, c->traffic_class);
@@ -105,8 +125,12 @@ static void each_method_makes_its_headers(void **state)
         n = assert_bytes(out.frame, out.size, c->out);
         age(&in);
         assert_int_equal(n + in.size - 14, out.size);
-        assert_memory_equal(in.bytes + 14, out.frame + n, in.size - 14);
         assert_checksums(out.frame, out.size, 14);
+        struct frame arrived = {.size = (uint32_t)(out.size - n)};
+        memcpy(arrived.bytes, out.frame + n, arrived.size);
+        if (c->flags & LB_SERVER_REMOTE_CHECKSUM)
+            sum_up(arrived.bytes, arrived.size, out.frame + n - 4);
+        assert_memory_equal(in.bytes + 14, arrived.bytes, arrived.size);
     }
 }
 
@@ -130,6 +154,53 @@ static void what_has_no_checksum_gets_none_outside(void **state)
     out = world_run(world, &in);
     assert_bytes(out.frame + 34, out.size - 34, ".... 17c0 .... 0000 00040000");
     assert_checksums(out.frame, out.size, 14);
+}
+
+/* Sends a SYN with these TCP options (hexadecimal, whole words) through a tunnel; the inner packet must have those. */
+static void check_clamped(struct world *world, const char *text, const char *options, const char *expected)
+{
+    struct native_verdict out;
+    struct frame in;
+    size_t n = strlen(options) / 2, header = strstr(text, "ip6") ? 40 : 20;
+    uint8_t *tcp;
+
+    frame_parse(text, &in); /* With as much payload as there are options. */
+    tcp = in.bytes + 14 + header;
+    tcp[12] = (uint8_t)((5 + n / 4) << 4);
+    for (size_t i = 0; i < n; i++) {
+        unsigned byte;
+
+        assert_int_equal(1, sscanf(options + 2 * i, "%2x", &byte));
+        tcp[20 + i] = (uint8_t)byte;
+    }
+    frame_finish(&in, 0);
+    out = world_run(world, &in);
+    assert_int_equal(XDP_REDIRECT, out.action);
+    assert_checksums(out.frame, out.size, 14);
+    assert_bytes(out.frame + out.size - n, n, expected);
+}
+
+/* 1500 - 20 - 40 = 1440 = 0x05a0; with IPv6 inside 1420 = 0x058c. */
+static void the_mss_is_made_to_fit(void **state)
+{
+    struct world *world = *state;
+
+    world_service(world, 0, "192.0.2.1", 80, IPPROTO_TCP)->flags |= LB_CLAMP_MSS;
+    world_service(world, 1, "2001:db8:5::1", 80, IPPROTO_TCP)->flags |= LB_CLAMP_MSS;
+    world_server(world, 0, "10.0.0.1", LB_METHOD_IPIP);
+    world_members(world, 0, 0, 1);
+    world_members(world, 1, 0, 1);
+    check_clamped(world, "C>D ip 203.0.113.7>192.0.2.1 tcp 4000>80 S +4", "020405b4", "020405a0");
+    check_clamped(world, "C>D ip 203.0.113.7>192.0.2.1 tcp 4000>80 S +8", "0101020405b40100", "0101020405a00100");
+    check_clamped(world, "C>D ip 203.0.113.7>192.0.2.1 tcp 4000>80 S +8", "01020405b4030307", "01020405a0030307"); /* At an odd place. */
+    check_clamped(world, "C>D ip 203.0.113.7>192.0.2.1 tcp 4000>80 S +8", "0402030307010101", "0402030307010101");
+    check_clamped(world, "C>D ip 203.0.113.7>192.0.2.1 tcp 4000>80 S +4", "02040200", "02040200"); /* Small enough. */
+    check_clamped(world, "C>D ip 203.0.113.7>192.0.2.1 tcp 4000>80 S +4", "020005b4", "020005b4"); /* Broken. */
+    check_clamped(world, "C>D ip 203.0.113.7>192.0.2.1 tcp 4000>80 S +8", "00020405b4000000", "00020405b4000000"); /* Behind the end. */
+    check_clamped(world, "C>D ip 203.0.113.7>192.0.2.1 tcp 4000>80 A +4", "020405b4", "020405b4");
+    check_clamped(world, "C>D ip6 2001:db8:c::7>2001:db8:5::1 tcp 4000>80 S +4", "020405b4", "0204058c");
+    world_server(world, 0, "10.0.0.1", LB_METHOD_DIRECT)->generation = 2;
+    check_clamped(world, "C>D ip 203.0.113.7>192.0.2.1 tcp 4000>80 S +4", "020405b4", "020405b4"); /* No tunnel. */
 }
 
 static void padding_stays_outside(void **state)
@@ -249,6 +320,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_method_makes_its_headers, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(what_has_no_checksum_gets_none_outside, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(the_mss_is_made_to_fit, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(padding_stays_outside, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(l3dsr_says_by_dscp_which_address_it_was, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(l3dsr_leaves_an_absent_checksum_alone, world_setup, world_teardown),
