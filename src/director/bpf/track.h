@@ -140,7 +140,7 @@ CHECKED_ALONE __u32 conn_begin(struct packet *packet, __u32 number, __u32 chosen
     result = conn_insert(&key, &fresh);
     if (result)
         return result == CONN_EEXIST ? LB_DROP_no_connection : LB_DROP_table_full;
-    conn_count(chosen, COUNTED_NOT, COUNTED_ACTIVE);
+    conn_count(chosen, COUNTED_NOT, state_counted(fresh.state)); /* A SYN with FIN closes at once. */
     if (fresh.state == LB_CONN_SYN_RECV)
         half_open_count(number, 1);
     packet->server_port = fresh.server_port;
@@ -182,7 +182,7 @@ CHECKED_ALONE __u32 conn_renew(struct packet *packet, __u32 number, __u32 chosen
     conn->local = packet->local;
     conn->local_port = packet->local_port;
     conn->last_seen = conn_now();
-    conn_count(chosen, COUNTED_NOT, COUNTED_ACTIVE);
+    conn_count(chosen, COUNTED_NOT, state_counted(fresh));
     if (fresh == LB_CONN_SYN_RECV)
         half_open_count(number, 1);
     packet->server_port = conn->server_port;

@@ -130,6 +130,25 @@ static void a_closed_connection_counts_less_and_ends(void **state)
     assert_int_equal(0, world_connections(world));
 }
 
+/* Found by fuzzing: it was counted as active, and went as one that is not. */
+static void a_syn_that_closes_at_once_is_counted_as_it_goes(void **state)
+{
+    struct world *world = *state;
+
+    servers(world, LB_SCHEDULE_WLC, LB_METHOD_DIRECT, 1, IPPROTO_TCP);
+    send_from(world, 1000, "SF");
+    assert_int_equal(0, world_load(world, 0)->active);
+    assert_int_equal(1, world_load(world, 0)->inactive);
+    send_from(world, 1000, "SF"); /* And begun anew. */
+    for (unsigned round = 0; round < 3; round++) {
+        native_director_advance(world->native, 121 * SECOND);
+        sweep_all(world);
+    }
+    assert_int_equal(0, world_load(world, 0)->active);
+    assert_int_equal(0, world_load(world, 0)->inactive);
+    assert_int_equal(0, world_connections(world));
+}
+
 /* The client's port comes again before the connection before is forgotten: no second's wait. */
 static void a_port_that_is_used_again_begins_anew(void **state)
 {
@@ -365,6 +384,7 @@ int main(void)
         TEST(taking_turns),
         TEST(schedulers_choose_as_ipvs_does),
         TEST(a_closed_connection_counts_less_and_ends),
+        TEST(a_syn_that_closes_at_once_is_counted_as_it_goes),
         TEST(a_port_that_is_used_again_begins_anew),
         TEST(a_server_that_left_takes_its_connections_along),
         TEST(what_does_not_begin_with_a_syn_is_no_connection),
