@@ -1,0 +1,232 @@
+/* Frames from hostile clients, servers and networks, through the director's program, over services of every schedule and method.  An input is
+ * a list of records:
+ *
+ *   1 byte   what happens before: bit 0 it comes from the servers' side, bit 1 a minute passes, bit 2 the sweeper goes round once
+ *   1 byte   the frame's size, in units of 8 bytes less the three highest bits; then the frame
+ *
+ * Beyond memory errors it must hold that: what is the host's is left as it was; each drop is counted, and nothing that is sent on; what is
+ * sent on is an IP packet that fits its frame; servers' and services' counts are those of the connections that are there. */
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <linux/bpf.h>
+
+#include "weft/base/util.h"
+#include "world.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define REQUIRE(condition)                                                                                   \
+    do {                                                                                                     \
+        if (!(condition))                                                                                    \
+            abort();                                                                                         \
+    } while (0)
+
+static const struct {
+    const char *address;
+    uint16_t port;
+    uint8_t protocol;
+    enum lb_schedule schedule;
+    uint32_t flags;
+    const char *servers[6];
+    enum lb_method methods[6];
+} services[] = {
+    {"192.0.2.1", 80, IPPROTO_TCP, LB_SCHEDULE_HASH, LB_CLAMP_MSS,
+     {"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "2001:db8::6"},
+     {LB_METHOD_DIRECT, LB_METHOD_IPIP, LB_METHOD_GUE, LB_METHOD_GRE, LB_METHOD_L3DSR, LB_METHOD_VXLAN}},
+    {"2001:db8:5::1", 80, IPPROTO_TCP, LB_SCHEDULE_HASH, LB_CLAMP_MSS,
+     {"2001:db8::1", "2001:db8::2", "10.0.0.3", "2001:db8::4", "2001:db8::5", "10.0.0.6"},
+     {LB_METHOD_DIRECT, LB_METHOD_IPIP, LB_METHOD_GUE, LB_METHOD_GRE, LB_METHOD_L3DSR, LB_METHOD_VXLAN}},
+    {"192.0.2.2", 53, IPPROTO_UDP, LB_SCHEDULE_TURN, 0, {"10.0.0.1", "10.0.0.2"}, {LB_METHOD_NAT, LB_METHOD_FULL_NAT}},
+    {"192.0.2.3", 80, IPPROTO_TCP, LB_SCHEDULE_WLC, LB_TRACK | LB_PERSISTENT, {"10.0.0.1", "10.0.0.2"}, {LB_METHOD_NAT, LB_METHOD_FULL_NAT}},
+    {"2001:db8:5::2", 0, IPPROTO_TCP, LB_SCHEDULE_NQ, LB_TRACK | LB_PERSISTENT, {"2001:db8::1", "2001:db8::2"}, {LB_METHOD_NAT, LB_METHOD_FULL_NAT}},
+    {"192.0.2.4", 80, IPPROTO_SCTP, LB_SCHEDULE_SED, 0, {"10.0.0.1", "10.0.0.2"}, {LB_METHOD_NAT, LB_METHOD_FULL_NAT}},
+    {"192.0.2.5", 53, IPPROTO_UDP, LB_SCHEDULE_OVF, LB_ONE_PACKET, {"10.0.0.1", "10.0.0.2"}, {LB_METHOD_IPIP, LB_METHOD_GUE}},
+    {"192.0.2.6", 0, 0, LB_SCHEDULE_TURN, LB_TRACK | LB_PERSISTENT, {"10.0.0.1", "10.0.0.2"}, {LB_METHOD_IPIP, LB_METHOD_DIRECT}}, /* By mark. */
+};
+
+static struct world world;
+
+static void put(enum native_lb_map map, const void *key, const void *value)
+{
+    REQUIRE(native_map_update(native_director_map(world.native, map), key, value, false) == 0);
+}
+
+static void make_service(uint32_t number)
+{
+    struct lb_service *service = world_service(&world, number, services[number].address, services[number].port, services[number].protocol);
+    uint32_t n = 0;
+
+    service->schedule = (uint8_t)services[number].schedule;
+    service->flags |= services[number].flags;
+    service->half_open_limit = 3;
+    service->persistence_s = 100;
+    memset(service->persistence_mask, 0xff, 15);
+    for (; n < 6 && services[number].servers[n]; n++) {
+        struct lb_server *server = world_server(&world, number * 8 + n, services[number].servers[n], services[number].methods[n]);
+
+        server->flags = LB_SERVER_CHECKSUM | (n == 2 ? LB_SERVER_REMOTE_CHECKSUM : 0);
+        server->overhead += n == 2 ? 8 : 0;
+        server->dscp = 5;
+        server->port = services[number].methods[n] >= LB_METHOD_NAT ? htons(8080) : 0;
+        world_load(&world, number * 8 + n)->upper = n ? 0 : 2;
+    }
+    world_members(&world, number, number * 8, n);
+    if (services[number].protocol)
+        return;
+    struct lb_mark_rule rule = {.mark = 9, .source_max = UINT16_MAX, .destination_max = UINT16_MAX};
+    struct lb_mark_key prefix = {.length = 128};
+    struct lb_mark_list list = {0, 1};
+    struct lb_key_value value = {number};
+    memcpy(prefix.destination, service->key.address, 16);
+    service->key = (struct lb_key){.mark = 9};
+    *(struct lb_mark_rule *)world_place(&world, NATIVE_LB_mark_rules, 0) = rule;
+    put(NATIVE_LB_mark_places, &prefix, &list);
+    put(NATIVE_LB_keys, &service->key, &value);
+}
+
+static void make_world(void)
+{
+    static const char *const clients[] = {"203.0.113.7", "203.0.113.8", "2001:db8:c::7"};
+
+    for (uint32_t i = 0; i < ARRAY_SIZE(services); i++)
+        make_service(i);
+    for (uint32_t i = 0; i < ARRAY_SIZE(clients); i++) {
+        struct native_route route = world_route(clients[i]);
+
+        route.ifindex = CLIENT_DEVICE;
+        native_director_route(world.native, &route);
+    }
+    frame_address("10.0.0.200", ((struct lb_local *)world_place(&world, NATIVE_LB_locals, 4))->address);
+    frame_address("2001:db8::c8", ((struct lb_local *)world_place(&world, NATIVE_LB_locals, 5))->address);
+    ((struct lb_local *)world_place(&world, NATIVE_LB_locals, 0))->given[0] = 4;
+    ((struct lb_local *)world_place(&world, NATIVE_LB_locals, 0))->given[1] = 5;
+    *world_settings(&world) = (struct lb_settings){.icmp_rate = 20, .has_translation = 1, .tcp_s = 900, .tcp_fin_s = 120, .udp_s = 300,
+                                                  .has_any_port = 1, .has_marks = 1, .n_locals = {1, 1}, .secret = 7};
+}
+
+static uint64_t n_drops(void)
+{
+    uint64_t sum = 0;
+
+    for (unsigned reason = 0; reason < N_LB_DROP_REASONS; reason++)
+        sum += world_drops(&world, (enum lb_drop_reason)reason);
+    return sum;
+}
+
+static void check_packet(const struct native_verdict *out)
+{
+    const uint8_t *ip = out->frame + 14;
+    size_t length;
+
+    REQUIRE(out->size >= 34 && (ip[0] >> 4 == 4 || (ip[0] >> 4 == 6 && out->size >= 54)));
+    REQUIRE(ip[0] >> 4 == 4 ? out->frame[12] == 0x08 && out->frame[13] == 0x00 : out->frame[12] == 0x86 && out->frame[13] == 0xdd);
+    length = ip[0] >> 4 == 4 ? (size_t)ip[2] << 8 | ip[3] : 40 + ((size_t)ip[4] << 8 | ip[5]);
+    REQUIRE(14 + length <= out->size);
+}
+
+static void run_frame(const uint8_t *bytes, size_t size, uint32_t device)
+{
+    uint64_t before = n_drops();
+    struct native_verdict out = native_director_run(world.native, bytes, size, device);
+    uint64_t counted = n_drops() - before;
+
+    switch (out.action) {
+    case XDP_PASS:
+        REQUIRE(!counted && out.size == size && memcmp(out.frame, bytes, size) == 0);
+        break;
+    case XDP_DROP:
+        REQUIRE(counted == 1 || counted == 2); /* The second: an ICMP error was due. */
+        break;
+    case XDP_TX: /* An ICMP error is sent back, a packet may be. */
+        REQUIRE(counted <= 1);
+        check_packet(&out);
+        break;
+    default:
+        REQUIRE(out.action == XDP_REDIRECT && !counted);
+        check_packet(&out);
+    }
+}
+
+static struct lb_server_load found[WORLD_SIZE];
+static uint32_t half_open[WORLD_SIZE];
+
+static void count_connection(void *key, void *value, void *context)
+{
+    const struct lb_conn *conn = value;
+
+    if (((struct lb_conn_key *)key)->of_server || conn->state == LB_CONN_NONE || conn->state >= LB_CONN_DEAD)
+        return;
+    REQUIRE(conn->server < WORLD_SIZE && conn->service < WORLD_SIZE);
+    half_open[conn->service] += conn->state == LB_CONN_SYN_RECV;
+    if (conn->state == LB_CONN_TEMPLATE)
+        found[conn->server].persistent++;
+    else if (conn->state == LB_CONN_FIN_WAIT || conn->state == LB_CONN_CLOSE)
+        found[conn->server].inactive++;
+    else
+        found[conn->server].active++;
+}
+
+static void check_counts(void)
+{
+    memset(found, 0, sizeof(found));
+    memset(half_open, 0, sizeof(half_open));
+    native_map_visit(native_director_map(world.native, NATIVE_LB_connections), count_connection, NULL);
+    for (uint32_t i = 0; i < WORLD_SIZE; i++) {
+        const struct lb_server_load *load = world_load(&world, i);
+
+        REQUIRE(load->active == found[i].active && load->inactive == found[i].inactive && load->persistent == found[i].persistent);
+        REQUIRE(world_service_load(&world, i)->half_open == half_open[i]);
+    }
+}
+
+/* As new.  Slots are given out from the first on, so those behind were never touched, which spares 25 MB. */
+static void clear_world(void)
+{
+    struct lb_sweeper *sweeper = world_place(&world, NATIVE_LB_sweeper, 0);
+    size_t n_slots = MIN(sweeper->next, (uint32_t)LB_SLOTS);
+
+    if (n_slots)
+        memset(world_place(&world, NATIVE_LB_conn_slots, 0), 0, n_slots * sizeof(struct lb_slot));
+    for (enum native_lb_map map = 0; map < N_NATIVE_LB_MAPS; map++)
+        if (map != NATIVE_LB_conn_slots)
+            native_map_clear(native_director_map(world.native, map));
+}
+
+/* The slots that were ever given out are in the first stretch. */
+static void sweep_round(void)
+{
+    ((struct lb_sweeper *)world_place(&world, NATIVE_LB_sweeper, 0))->hand = 0;
+    native_director_sweep(world.native);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (!world.native)
+        world.native = native_director_new(WORLD_SIZE);
+    REQUIRE(world.native);
+    clear_world();
+    make_world();
+    for (unsigned n = 0; size >= 2 && n < 64; n++) {
+        size_t length = data[1] * 8u - (data[0] >> 5);
+
+        if (length < 14 || length > size - 2)
+            break;
+        if (data[0] & 2)
+            native_director_advance(world.native, 60000000000ull);
+        if (data[0] & 4)
+            sweep_round();
+        run_frame(data + 2, length, data[0] & 1 ? SERVER_DEVICE : CLIENT_DEVICE);
+        data += 2 + length;
+        size -= 2 + length;
+    }
+    check_counts();
+    return 0;
+}
