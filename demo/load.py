@@ -32,6 +32,15 @@ class Load:
         before = count()
         self.show.wait("the client gets answers", lambda: count() >= before + more)
 
+    def wait_until_all_answer(self):
+        """Until for a while no request fails; how many had failed."""
+        def quiet():
+            before = self.n_failed()
+            self.wait_for(50)
+            return self.n_failed() == before
+        self.show.wait("requests to go to those who answer", quiet)
+        return self.n_failed()
+
     def end(self):
         """How many answers there were, and how many requests failed."""
         stage.end(self.process)

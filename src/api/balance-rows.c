@@ -218,7 +218,7 @@ static void drain(const struct balance_writer *writer, struct candidate *candida
         decision->drain_until_s = before->drain_until_s;
     } else if (writer->drain_s > 0) {
         decision->has_deadline = true;
-        decision->drain_until_s = now_s + writer->drain_s;
+        decision->drain_until_s = now_s + writer->drain_s + 1; /* 'now_s' is up to a second ago. */
     }
     if (decision->has_deadline && decision->drain_until_s <= now_s)
         decision->state = MEMBER_IS_DOWN;

@@ -45,13 +45,13 @@ while True:
     threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
 """
 
-# What a connection or datagram to (address, port) comes to.
+# What a connection or datagram to (address, port) comes to.  Silence is waited for a second, an answer as long as it takes.
 KNOCK = """
 import socket, sys
-kind, address, port = sys.argv[1:]
+kind, address, port, patience = sys.argv[1:]
 family = socket.AF_INET6 if ":" in address else socket.AF_INET
 knock = socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
-knock.settimeout(1)
+knock.settimeout(int(patience))
 try:
     knock.connect((address, int(port)))
     if kind == "udp":
@@ -164,8 +164,13 @@ class World:
 
     # --- What comes of it. ---
 
-    def knock(self, workload, kind, address, port):
-        return workload.run("/usr/bin/python3", "-c", KNOCK, kind, address, port).strip()
+    @staticmethod
+    def knock(where, kind, address, port, patience=20):
+        """From a workload or a namespace."""
+        return where.run("/usr/bin/python3", "-c", KNOCK, kind, address, port, patience).strip()
+
+    def is_silent(self, where, kind, address, port):
+        return self.knock(where, kind, address, port, 1) == "TimeoutError"
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +201,7 @@ def test_who_may_begin_is_answered_and_nobody_else(world, family):
     world.group(world.interface("x", "a"), ingress=world.policy(), egress=world.everything())
     wait_for(lambda: not world.c2.ping(a1), "c2 does not reach net a any more")
     assert world.a1.ping(c2) and world.knock(world.a1, "tcp", c2, 80) == "open"
-    assert world.knock(world.c2, "udp", a1, 9) == "TimeoutError"
+    assert world.is_silent(world.c2, "udp", a1, 9)
     assert world.lab.hosts[1].drops(world.c2.port)["firewall_ingress"] >= 2
 
 
@@ -218,14 +223,14 @@ def test_a_change_ends_a_running_connection(world, family):
 
     try:
         assert talk.stdout.readline().strip() == "open" and [say(), say()] == ["1", "1"]
-        assert world.knock(world.a1, "tcp", c2, 7) == "TimeoutError"
+        assert world.is_silent(world.a1, "tcp", c2, 7)
         other = world.rule(action="allow", protocol="tcp", destination_port="7", ip_version=version)
         world.api.put(f"/v2.0/fwaas/firewall_policies/{policy['id']}/insert_rule", {"firewall_rule_id": other["id"]})
-        wait_for(lambda: world.knock(world.a1, "tcp", c2, 7) == "open", "the inserted rule holds")
+        wait_for(lambda: world.knock(world.a1, "tcp", c2, 7, 1) == "open", "the inserted rule holds")
         assert say() == "1", "what was allowed and is goes on"
         world.api.put(f"/v2.0/fwaas/firewall_policies/{policy['id']}/remove_rule", {"firewall_rule_id": web["id"]})
         wait_for(lambda: say() == "TimeoutError", "the running connection is closed to both sides", timeout=20)
-        assert world.knock(world.a1, "tcp", c2, 80) == "TimeoutError" and world.knock(world.a1, "tcp", c2, 7) == "open"
+        assert world.is_silent(world.a1, "tcp", c2, 80) and world.knock(world.a1, "tcp", c2, 7) == "open"
     finally:
         talk.kill()
         talk.wait()
@@ -239,7 +244,7 @@ def test_a_rejected_client_hears_of_it(world, family):
                                     world.rule(action="reject", ip_version=version, protocol="udp"),
                                     world.rule(action="allow", ip_version=version)))
     target = getattr(world.c2, family)
-    wait_for(lambda: world.knock(world.a1, "tcp", target, 80) == "ConnectionRefusedError", "a reset comes")
+    wait_for(lambda: world.knock(world.a1, "tcp", target, 80, 1) == "ConnectionRefusedError", "a reset comes")
     # "Administratively prohibited": EHOSTUNREACH, and EACCES of IPv6.
     assert world.knock(world.a1, "udp", target, 9) == ("OSError" if version == 4 else "PermissionError"), "an ICMP error comes"
     assert world.knock(world.a1, "tcp", target, 7) == "open"
@@ -265,8 +270,7 @@ def test_from_outside_and_to_it(world):
                 ingress=world.policy(world.rule(action="allow", source_ip_address=world.b2.address, protocol="tcp", destination_port="80")),
                 egress=world.policy(world.rule(action="allow", destination_ip_address=world.b2.address, protocol="tcp", destination_port="7")))
     wait_for(lambda: not world.outside.run("ping", "-c1", "-W1", floating, check=False).count("1 received"), "echo requests are dropped")
-    outside = lambda port: world.outside.run("/usr/bin/python3", "-c", KNOCK, "tcp", floating, port).strip()
-    assert outside(7) == "open" and outside(80) == "TimeoutError"
+    assert world.knock(world.outside, "tcp", floating, 7) == "open" and world.is_silent(world.outside, "tcp", floating, 80)
     assert fetch(world.b2) == floating and not fetch(world.a1)
     assert world.b2.ping(world.a1.address) and world.a1.ping(world.c2.address), "between networks nothing changed"
 
@@ -278,7 +282,7 @@ def test_who_is_rejected_outside_hears_of_it(world):
     world.group(world.interface("x", "outside"), ingress=world.everything(),
                 egress=world.policy(world.rule(action="allow", protocol="icmp"), world.rule(action="allow", protocol="tcp", destination_port="7"),
                                     world.rule(action="reject")))
-    outside = lambda *what: world.outside.run("/usr/bin/python3", "-c", KNOCK, *what).strip()
+    outside = lambda *what: world.knock(world.outside, *what)
     far = world.floating["floating_ip_address"]
     for address in (near["floating_ip_address"], far):
         wait_for(lambda: outside("tcp", address, 80) == "ConnectionRefusedError", f"a reset comes of {address}")
@@ -303,7 +307,7 @@ def test_what_it_decides_is_logged(world):
         found = [dict(word.split("=", 1) for word in line.split(" ")) for line in world.log.read_text().splitlines()] if world.log.exists() else []
         return [entry for entry in found if entry["action"] == action and entry["logs"] == made["id"]]
     wait_logs(True)
-    assert world.knock(world.a1, "tcp", world.c2.address, 80) == "open" and world.knock(world.a1, "tcp", world.c2.address, 7) == "TimeoutError"
+    assert world.knock(world.a1, "tcp", world.c2.address, 80) == "open" and world.is_silent(world.a1, "tcp", world.c2.address, 7)
     wait_for(lambda: lines("DROP"), "a line about what was refused")
     accepted, = lines("ACCEPT")
     assert accepted == {**accepted, "direction": "egress", "project": world.project, "rule": web["id"], "source": world.a1.address,

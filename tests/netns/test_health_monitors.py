@@ -157,7 +157,7 @@ class World:
         self.listener, self.pool = self.balancer.listener("TCP", 80, [(self.red4, "10.0.0.11", 8080), (self.red4, "10.0.0.12", 8080)])
         self.balancer.make("member", f"pools/{self.pool}/members", subnet_id=self.red4["id"], address="10.0.0.13", protocol_port=8080, backup=True)
 
-    def monitor(self, pool, delay=1, timeout=1, max_retries=1, max_retries_down=3, **attributes):
+    def monitor(self, pool, delay=1, timeout=1, max_retries=1, max_retries_down=5, **attributes):
         return self.balancer.make("healthmonitor", pool_id=pool, delay=delay, timeout=timeout, max_retries=max_retries,
                                   max_retries_down=max_retries_down, **attributes)["id"]
 
@@ -214,7 +214,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world():
-    with Lab(2, api_options=("--balance-drain-seconds", "1")) as lab:
+    with Lab(2, api_options=("--balance-drain-seconds", "3")) as lab:
         yield World(lab)
 
 
@@ -306,7 +306,7 @@ def test_what_is_known_outlives_the_agent(world):
     seen, over = [], threading.Event()
 
     def look():
-        while not over.is_set():
+        while not over.wait(0.05):
             seen.append(world.statuses(world.pool))
 
     thread = threading.Thread(target=look, daemon=True)
@@ -321,7 +321,7 @@ def test_what_is_known_outlives_the_agent(world):
         finally:
             over.set()
             thread.join(30)
-    assert all(one == expected for one in seen), seen
+    assert seen and all(one == expected for one in seen), seen
     assert set(caller.said[begin:]) == {"one"}
     world.servers["two"].status = 200
     world.wait(world.pool, m11="ONLINE", m12="ONLINE", m13="ONLINE")

@@ -374,7 +374,7 @@ static void check_member(unsigned pool, unsigned slot, const struct balance_memb
     assert_non_null(decision);
     if (expected == MEMBER_DRAINS && member->weight == 0) {
         assert_true(decision->has_deadline);
-        assert_true(decision->drain_until_s <= fleet.now_s + DRAIN_S);
+        assert_true(decision->drain_until_s <= fleet.now_s + DRAIN_S + 1);
         if (decision->drain_until_s <= fleet.now_s)
             expected = MEMBER_IS_DOWN;
     } else {
