@@ -119,6 +119,7 @@ int server_apply(const struct task *task, struct applied_service *service, const
         return -ENOMEM;
     server->is_seen = true;
     server->weight = planned->weight;
+    server->is_used = planned->is_used;
     result = place_server(task, server);
     if (result < 0)
         return result;

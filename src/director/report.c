@@ -79,7 +79,7 @@ static void server_said(const struct director *director, const struct applied_se
     ret->is_used = false;
     if (!server || server->number == LB_NONE) /* It found no place in the tables yet. */
         return;
-    ret->is_used = judged->is_used; /* The sorry server may have a place and not be used. */
+    ret->is_used = server->is_used;
     total = applied_server_total(director->applied, server);
     ret->total = traffic(&total);
     ret->rate = traffic(&server->rate);

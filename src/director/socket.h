@@ -34,7 +34,7 @@ struct server_state {
     uint16_t port;
     bool is_sorry;    /* The sorry server, which answers as long as the service lacks its quorum. */
     bool is_up;       /* False: its checks failed. */
-    bool is_used;     /* In the tables: up, or inhibited (with weight 0), or without checks. */
+    bool is_used;     /* In the tables, by now: up, or inhibited (with weight 0), or without checks. */
     uint32_t weight;  /* What the tables have now. */
     char reason[128]; /* Why it is down: "tcp 10.0.0.1:80: connection refused"; else empty. */
     uint32_t active, inactive,

@@ -140,11 +140,16 @@ def test_a_server_whose_check_fails_is_out_until_it_passes(lab):
 
     def second():
         return lab.ask()["services"][0]["servers"][1]
+
+    def out_at_last():
+        state, rows = lab.ask_at_once("director", "director-rows")
+        return (state, rows) if not state["services"][0]["servers"][1]["used"] else None
     s2 = lab.namespaces["s2"]
     s2.run("nft", "add table inet sick; add chain inet sick in { type filter hook input priority 0; };"
                   "add rule inet sick in ip daddr 10.1.0.12 tcp dport 80 reject with tcp reset")
     try:
-        wait_for(lambda: not second()["used"], f"the second server to be out; the director said:\n{lab.agent.text()}")
+        _, rows = wait_for(out_at_last, f"the second server to be out; the director said:\n{lab.agent.text()}", interval=0.002)
+        assert rows["services"][0]["servers"][1] == 0  # It says so when no row leads there any more.
         assert second()["reason"].endswith(" 10.1.0.12:80: connection refused") and not second()["up"]
         wait_for(lambda: {lab.get()[0] for _ in range(10)} == {"s1"}, "new connections to go to the first server only")
     finally:
