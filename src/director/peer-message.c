@@ -24,6 +24,18 @@ int peer_key(const char *text, size_t length, uint8_t ret_key[PEER_KEY_SIZE])
     return 0;
 }
 
+void peer_key_of_direction(const uint8_t common[PEER_KEY_SIZE], const struct peer_end *from, const struct peer_end *to, uint8_t ret_key[PEER_KEY_SIZE])
+{
+    const struct peer_end *ends[] = {from, to};
+    uint8_t text[sizeof(MAGIC) + 2 * 18] = MAGIC;
+
+    for (size_t i = 0; i < 2; i++) {
+        memcpy(text + sizeof(MAGIC) + i * 18, ends[i]->address, 16);
+        memcpy(text + sizeof(MAGIC) + i * 18 + 16, &ends[i]->port, 2);
+    }
+    crypto_generichash(ret_key, PEER_KEY_SIZE, text, sizeof(text), common, PEER_KEY_SIZE);
+}
+
 /* ---- numbers ------------------------------------------------------------------------------------------------------------------------- */
 
 static void put(uint8_t *to, uint64_t value, size_t size)

@@ -1,4 +1,5 @@
-/* What two directors of a pair tell each other: datagrams, encrypted and authenticated with their common key.
+/* What two directors of a pair tell each other: datagrams, encrypted and authenticated with a key for each direction, which follows from
+ * their common one and from where they send from and to: what one has said is not heard by itself, whoever sends it back.
  *
  *   "WDP1" | nonce, 24 bytes | XChaCha20-Poly1305 of: session, number, now (8 bytes each) | kind, count (2 each), zero (4) | records
  *
@@ -50,6 +51,15 @@ struct peer_window {
 
 /* The key that a text makes.  0; -EINVAL: it is too short. */
 int peer_key(const char *text, size_t length, uint8_t ret_key[PEER_KEY_SIZE]);
+
+/* One of the pair, as both know it: its address (IPv4 ones are ::ffff:a.b.c.d) and UDP port, as on the wire. */
+struct peer_end {
+    uint8_t address[16];
+    uint16_t port;
+};
+
+/* The key of what 'from' tells 'to'. */
+void peer_key_of_direction(const uint8_t common[PEER_KEY_SIZE], const struct peer_end *from, const struct peer_end *to, uint8_t ret_key[PEER_KEY_SIZE]);
 
 /* The datagram's size. */
 size_t peer_seal(const struct peer_message *message, const uint8_t key[PEER_KEY_SIZE], uint8_t ret[PEER_DATAGRAM_MAX]);

@@ -39,7 +39,7 @@ struct peer {
     int fd;
     uv_poll_t poll;
     uv_timer_t timer;
-    uint8_t key[PEER_KEY_SIZE];
+    uint8_t send_key[PEER_KEY_SIZE], receive_key[PEER_KEY_SIZE];
     struct peer_window window;
     struct peer_message out;
     struct told *told; /* LB_SLOTS of them. */
@@ -65,7 +65,7 @@ static bool send_out(struct peer *peer)
 
     peer->out.number++;
     peer->out.now_ms = clock_realtime_ms();
-    sent = send(peer->fd, datagram, peer_seal(&peer->out, peer->key, datagram), MSG_DONTWAIT | MSG_NOSIGNAL);
+    sent = send(peer->fd, datagram, peer_seal(&peer->out, peer->send_key, datagram), MSG_DONTWAIT | MSG_NOSIGNAL);
     peer->n_datagrams++;
     if (sent < 0 && (errno == EAGAIN || errno == ENOBUFS))
         return false;
@@ -260,7 +260,7 @@ static void readable(uv_poll_t *poll, int status, int events)
             continue;
         if (size < 0)
             return;
-        if (peer_open(datagram, (size_t)size, peer->key, clock_realtime_ms(), &peer->window, &message, &is_new) < 0)
+        if (peer_open(datagram, (size_t)size, peer->receive_key, clock_realtime_ms(), &peer->window, &message, &is_new) < 0)
             peer->state.n_refused++;
         else
             heard(peer, &message, is_new);
@@ -342,8 +342,41 @@ static int read_key(const char *path, uint8_t ret_key[PEER_KEY_SIZE], struct err
     return result;
 }
 
+static struct peer_end end_of(const struct sockaddr_storage *from)
+{
+    struct peer_end end = {.address = {[10] = 0xff, [11] = 0xff}};
+
+    if (from->ss_family == AF_INET6) {
+        memcpy(end.address, &((const struct sockaddr_in6 *)from)->sin6_addr, 16);
+        end.port = ((const struct sockaddr_in6 *)from)->sin6_port;
+    } else {
+        memcpy(end.address + 12, &((const struct sockaddr_in *)from)->sin_addr, 4);
+        end.port = ((const struct sockaddr_in *)from)->sin_port;
+    }
+    return end;
+}
+
+/* For the ends of the connected socket, which the other one has the other way round. */
+static int make_keys(struct peer *peer, const uint8_t common[PEER_KEY_SIZE], struct error *error)
+{
+    struct sockaddr_storage own = {0}, other = {0};
+    socklen_t own_size = sizeof(own), other_size = sizeof(other);
+    struct peer_end here, there;
+
+    if (getsockname(peer->fd, (struct sockaddr *)&own, &own_size) < 0 || getpeername(peer->fd, (struct sockaddr *)&other, &other_size) < 0)
+        return error_set(error, -errno, "peer", "peer: cannot read the socket's addresses: %s", strerror(errno));
+    here = end_of(&own);
+    there = end_of(&other);
+    if (memcmp(here.address, there.address, sizeof(here.address)) == 0 && here.port == there.port)
+        return error_set(error, -EINVAL, "peer", "peer: is this director itself");
+    peer_key_of_direction(common, &here, &there, peer->send_key);
+    peer_key_of_direction(common, &there, &here, peer->receive_key);
+    return 0;
+}
+
 static int set_up(struct peer *peer, const struct peer_options *options, struct error *error)
 {
+    uint8_t common[PEER_KEY_SIZE];
     int result;
 
     if (sodium_init() < 0)
@@ -351,11 +384,25 @@ static int set_up(struct peer *peer, const struct peer_options *options, struct 
     peer->told = calloc(LB_SLOTS, sizeof(*peer->told));
     if (!peer->told)
         return error_set(error, -ENOMEM, NULL, "out of memory");
-    result = read_key(options->key_file, peer->key, error);
-    if (result < 0)
-        return result;
-    peer->fd = open_socket(options, error);
-    return MIN(peer->fd, 0);
+    result = read_key(options->key_file, common, error);
+    if (result == 0) {
+        peer->fd = open_socket(options, error);
+        result = MIN(peer->fd, 0);
+    }
+    if (result == 0)
+        result = make_keys(peer, common, error);
+    sodium_memzero(common, sizeof(common));
+    return result;
+}
+
+static void free_peer(struct peer *peer)
+{
+    if (peer->fd >= 0)
+        close(peer->fd);
+    sodium_memzero(peer->send_key, sizeof(peer->send_key));
+    sodium_memzero(peer->receive_key, sizeof(peer->receive_key));
+    free(peer->told);
+    free(peer);
 }
 
 int peer_new(struct director *director, const struct peer_options *options, struct peer **ret, struct error *error)
@@ -370,8 +417,7 @@ int peer_new(struct director *director, const struct peer_options *options, stru
     peer->out.session = clock_realtime_ms() * 1000000 + clock_monotonic_ns() % 1000000;
     result = set_up(peer, options, error);
     if (result < 0) {
-        free(peer->told);
-        free(peer);
+        free_peer(peer);
         return result;
     }
     uv_poll_init(&director->loop, &peer->poll, peer->fd);
@@ -385,12 +431,7 @@ int peer_new(struct director *director, const struct peer_options *options, stru
 
 static void poll_closed(uv_handle_t *handle)
 {
-    struct peer *peer = handle->data;
-
-    close(peer->fd);
-    sodium_memzero(peer->key, sizeof(peer->key));
-    free(peer->told);
-    free(peer);
+    free_peer(handle->data);
 }
 
 static void timer_closed(uv_handle_t *handle)

@@ -98,6 +98,28 @@ static void who_has_not_the_key_is_not_heard(void **state)
     assert_int_equal(-EINVAL, peer_key("fifteen bytes..\n\n\n", 18, other));
 }
 
+static void what_one_has_said_is_not_heard_by_itself(void **state)
+{
+    struct peer_end a = {.port = 1}, b = {.port = 1}, c = {.port = 2};
+    uint8_t there[PEER_KEY_SIZE], back[PEER_KEY_SIZE], again[PEER_KEY_SIZE], datagram[PEER_DATAGRAM_MAX];
+    struct peer_message message = message_of(9, 1, 1), heard;
+    struct peer_window window = {0};
+    bool is_new;
+    size_t size;
+
+    a.address[15] = 2;
+    b.address[15] = c.address[15] = 3;
+    peer_key_of_direction(key, &a, &b, there);
+    peer_key_of_direction(key, &b, &a, back);
+    size = peer_seal(&message, there, datagram);
+    assert_int_equal(-EBADMSG, peer_open(datagram, size, back, NOW_MS, &window, &heard, &is_new)); /* As sent back to 'a'. */
+    assert_int_equal(0, window.session);
+    peer_key_of_direction(key, &a, &c, again);
+    assert_int_equal(-EBADMSG, peer_open(datagram, size, again, NOW_MS, &window, &heard, &is_new));
+    peer_key_of_direction(key, &a, &b, again);
+    assert_int_equal(0, peer_open(datagram, size, again, NOW_MS, &window, &heard, &is_new));
+}
+
 static void nothing_is_heard_twice(void **state)
 {
     struct peer_message first = message_of(5, 1, 1), second = message_of(5, 2, 0), next = message_of(6, 1, 1), heard;
@@ -145,6 +167,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_said_is_heard),
         cmocka_unit_test(who_has_not_the_key_is_not_heard),
+        cmocka_unit_test(what_one_has_said_is_not_heard_by_itself),
         cmocka_unit_test(nothing_is_heard_twice),
         cmocka_unit_test(what_is_old_is_not_heard),
         cmocka_unit_test(half_open_connections_are_nobodys_business),
