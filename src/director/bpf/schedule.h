@@ -6,7 +6,7 @@
 
 #include "weft/director/bpf/choose.h"
 
-#define LB_ROWS_SEARCHED 131072 /* More than that are not looked through for one whose server takes more: it is one in a million then. */
+#define LB_ROWS_SEARCHED 64 /* For one whose server takes more; then members are asked, of whom there are few: a packet must not cost a walk over all rows. */
 
 struct schedule_search {
     __u32 members;
@@ -88,13 +88,40 @@ static long row_try(__u32 index, void *context)
     return 1;
 }
 
-/* The server of the first row from 'row' on, of 'n_rows', that takes more; '*ret_passed' gets how many did not. */
-static __always_inline __u32 row_that_takes(__u32 number, __u32 row, __u32 n_rows, __u32 *ret_passed)
+static long member_try(__u32 index, void *context)
+{
+    struct row_search *search = context;
+    const struct lb_service *service = service_get(search->service);
+    const struct lb_member *member;
+    __u32 position, server;
+
+    if (!service || !service->n_members)
+        return 1;
+    position = service->members + (search->row + index) % service->n_members;
+    member = map_lookup(members, &position);
+    if (!member || !member->weight)
+        return 0;
+    server = *(volatile const __u32 *)&member->server;
+    if (server == LB_NONE || !server_takes(server))
+        return 0;
+    search->best = server;
+    return 1;
+}
+
+/* The server of the first row from 'row' on that takes more, else of the first member from there on; '*ret_passed' gets how many rows did not. */
+static __always_inline __u32 row_that_takes(const struct lb_service *service, __u32 number, __u32 row, __u32 *ret_passed)
 {
     struct row_search search = {.service = number, .row = row, .best = frame_unknown(LB_NONE), .n_passed = frame_unknown(0)};
+    __u32 n_rows = service->n_rows, n_members = service->n_members;
 
+    if (n_rows > LB_ROWS_SEARCHED)
+        n_rows = LB_ROWS_SEARCHED;
+    if (n_members > LB_MEMBERS_MAX)
+        n_members = LB_MEMBERS_MAX;
     frame_loop(n_rows, row_try, &search);
     *ret_passed = search.n_passed;
+    if (search.best == LB_NONE && service->n_rows > LB_ROWS_SEARCHED)
+        frame_loop(n_members, member_try, &search);
     return search.best;
 }
 
@@ -105,9 +132,9 @@ static __always_inline __u32 schedule_turn(const struct lb_service *service, __u
     if (!n_rows)
         return LB_NONE;
     server = server_of(service, turn % n_rows);
-    if (server == LB_NONE || server_takes(server) || n_rows > LB_ROWS_SEARCHED)
+    if (server == LB_NONE || server_takes(server))
         return server;
-    server = row_that_takes(number, turn % n_rows, n_rows, &n_passed);
+    server = row_that_takes(service, number, turn % n_rows, &n_passed);
     __sync_fetch_and_add(&own->turn, n_passed);
     return server;
 }
@@ -118,9 +145,9 @@ static __always_inline __u32 schedule_hash(const struct lb_service *service, __u
 
     if (server == LB_NONE || server_takes(server))
         return server;
-    if (!(service->flags & LB_FALLBACK) || service->n_rows > LB_ROWS_SEARCHED)
+    if (!(service->flags & LB_FALLBACK))
         return LB_NONE;
-    return row_that_takes(number, row, service->n_rows, &n_passed);
+    return row_that_takes(service, number, row, &n_passed);
 }
 
 static __always_inline __u32 schedule_load_least(const struct lb_service *service)

@@ -100,6 +100,32 @@ static void turns_and_rows_pass_a_full_server(void **state)
         assert_int_equal(2, send_from(world, 2000 + i, "S"));
 }
 
+/* Many rows in a row are of one that is full: the other one gets it all the same, after 64 rows and the members have been looked at, not after all. */
+static void a_packet_does_not_cost_a_walk_over_all_rows(void **state)
+{
+    struct world *world = *state;
+
+    for (unsigned pass = 0; pass < 2; pass++) {
+        struct lb_service *service = two_servers(world, pass ? LB_SCHEDULE_TURN : LB_SCHEDULE_HASH);
+
+        if (!pass)
+            service->flags |= LB_FALLBACK;
+        service->n_members = 2;
+        service->n_rows = 10 * LB_ROWS_BLOCK;
+        for (uint32_t block = 0; block < 10; block++)
+            for (uint32_t row = 0; row < LB_ROWS_BLOCK; row++)
+                ((struct lb_rows *)world_place(world, NATIVE_LB_rows, service->rows + block))->row[row] = (struct lb_row){0, LB_NOBODY};
+        world_load(world, 0)->is_overloaded = world_load(world, 0)->upper = 1;
+        for (unsigned i = 0; i < 20; i++)
+            assert_int_equal(2, send_from(world, 5000 + 100 * pass + i, "S"));
+        if (pass)
+            assert_true(world_service_load(world, 0)->turn <= 20 * 65);
+        world_member(world, 1)->weight = 0;
+        assert_int_equal(0, send_from(world, 5900 + pass, "S"));
+        world_member(world, 1)->weight = 1;
+    }
+}
+
 /* sh and mh without the flag "fallback". */
 static void a_row_of_a_full_server_refuses(void **state)
 {
@@ -160,6 +186,7 @@ int main(void)
         TEST(a_full_server_gets_nothing_until_a_quarter_has_gone),
         TEST(the_lower_threshold_counts_if_it_is_given),
         TEST(turns_and_rows_pass_a_full_server),
+        TEST(a_packet_does_not_cost_a_walk_over_all_rows),
         TEST(a_row_of_a_full_server_refuses),
         TEST(the_sorry_server_gets_what_all_are_too_loaded_for),
         TEST(persistence_and_thresholds),
