@@ -64,6 +64,11 @@ void native_director_advance(struct native_director *world, uint64_t ns)
     world->now_ns += ns;
 }
 
+uint64_t native_director_now(const struct native_director *world)
+{
+    return world->now_ns;
+}
+
 static struct native_route *find_route(struct native_director *world, const void *address)
 {
     for (size_t i = 0; i < world->n_routes; i++)
@@ -97,6 +102,17 @@ struct native_verdict native_director_run(struct native_director *world, const v
     verdict.frame = world->frame.bytes;
     verdict.size = world->frame.size;
     return verdict;
+}
+
+bool native_director_take(struct native_director *world, const struct lb_taken *taken)
+{
+    free(world->frame.bytes);
+    world->frame = (struct native_frame){.bytes = malloc(sizeof(*taken)), .size = sizeof(*taken), .headroom = 0};
+    if (!world->frame.bytes)
+        abort();
+    memcpy(world->frame.bytes, taken, sizeof(*taken));
+    director_world = world;
+    return take_connection(&world->frame.ctx) == XDP_PASS;
 }
 
 /* ---- the kernel's helpers -------------------------------------------------------------------------------------------------- */

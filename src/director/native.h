@@ -67,6 +67,7 @@ DEFINE_CLEANUP(struct native_director *, native_director_free);
 struct native_map *native_director_map(struct native_director *world, enum native_lb_map map);
 void native_director_route(struct native_director *world, const struct native_route *route); /* Another one for its address. */
 void native_director_advance(struct native_director *world, uint64_t ns);
+uint64_t native_director_now(const struct native_director *world); /* In nanoseconds. */
 
 void native_director_sweep(struct native_director *world); /* One tick of the timer, if it was ever started. */
 
@@ -77,6 +78,9 @@ struct native_verdict {
     size_t size;
 };
 struct native_verdict native_director_run(struct native_director *world, const void *frame, size_t size, uint32_t ifindex);
+
+/* As lb_take_connection (load.h): is it taken? */
+bool native_director_take(struct native_director *world, const struct lb_taken *taken);
 
 const char *lb_drop_text(enum lb_drop_reason reason); /* The sentence of drop-reasons.def. */
 

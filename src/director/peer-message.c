@@ -56,7 +56,7 @@ static uint64_t get(const uint8_t *from, size_t size)
 /* ---- records ------------------------------------------------------------------------------------------------------------------------- */
 
 /*  0 service address   16 its port   18 protocol   19 family   20 mark   24 server   40 its port   42 the connection's   44 state
- * 45 protocol   46 is a template   47 zero   48 client   64 address   80 client's port   82 port   84 silence   88 held   92 zero */
+ * 45 protocol   46 is a template   47 is proven   48 client   64 address   80 client's port   82 port   84 silence   88 held   92 zero */
 static void put_connection(const struct peer_connection *connection, uint8_t record[RECORD_SIZE])
 {
     memset(record, 0, RECORD_SIZE);
@@ -71,6 +71,7 @@ static void put_connection(const struct peer_connection *connection, uint8_t rec
     record[44] = connection->state;
     record[45] = connection->key.protocol;
     record[46] = connection->key.is_template != 0;
+    record[47] = connection->is_proven;
     memcpy(record + 48, connection->key.client, 16);
     memcpy(record + 64, connection->key.address, 16);
     memcpy(record + 80, &connection->key.client_port, 2);
@@ -93,6 +94,7 @@ static int get_connection(const uint8_t record[RECORD_SIZE], struct peer_connect
     ret->state = record[44];
     ret->key.protocol = record[45];
     ret->key.is_template = record[46];
+    ret->is_proven = record[47];
     memcpy(ret->key.client, record + 48, 16);
     memcpy(ret->key.address, record + 64, 16);
     memcpy(&ret->key.client_port, record + 80, 2);
@@ -100,7 +102,7 @@ static int get_connection(const uint8_t record[RECORD_SIZE], struct peer_connect
     ret->silence = (uint32_t)get(record + 84, 4);
     ret->held = (uint32_t)get(record + 88, 4);
     return ret->state < LB_CONN_ESTABLISHED || ret->state > LB_CONN_TEMPLATE || ret->key.is_template > 1 || ret->service.ipv6 > 1 ||
-                   (ret->state == LB_CONN_TEMPLATE) != ret->key.is_template || get(record + 92, 4)
+                   (ret->state == LB_CONN_TEMPLATE) != ret->key.is_template || ret->is_proven > ret->key.is_template || get(record + 92, 4)
                ? -EBADMSG
                : 0;
 }

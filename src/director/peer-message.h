@@ -34,6 +34,7 @@ struct peer_connection {
     uint16_t server_port;         /* and that of the connection. */
     struct lb_conn_key key;       /* As the client sees it. */
     uint8_t state;                /* enum lb_conn_state: ESTABLISHED to TEMPLATE. */
+    uint8_t is_proven;            /* Of a template: as in lb_conn; 0 or 1. */
     uint32_t silence, held;       /* For how long nothing was heard of it, and of a template's connections; in units of 2^LB_TIME_SHIFT ns. */
 };
 

@@ -31,8 +31,9 @@
 struct told { /* Of a slot. */
     uint32_t mark; /* Of the key that was there; 0: none. */
     uint32_t last_seen;
-    uint8_t state, times;
+    uint8_t state, times; /* The state with PROVEN, or without. */
 };
+#define PROVEN 0x80
 
 struct peer {
     struct director *director;
@@ -98,9 +99,14 @@ static uint32_t refresh_of(const struct lb_settings *settings, uint32_t state)
     return (uint32_t)((seconds * 1000000000ull / 4) >> LB_TIME_SHIFT);
 }
 
+static uint8_t told_state(const struct lb_conn *conn)
+{
+    return (uint8_t)(conn->state | (conn->state == LB_CONN_TEMPLATE && conn->is_proven ? PROVEN : 0));
+}
+
 static bool is_news(const struct lb_settings *settings, const struct told *told, uint32_t mark, const struct lb_conn *conn)
 {
-    if (told->mark != mark || told->state != conn->state || told->times < 2)
+    if (told->mark != mark || told->state != told_state(conn) || told->times < 2)
         return true;
     return (int32_t)(conn->last_seen - told->last_seen) > (int32_t)refresh_of(settings, conn->state);
 }
@@ -133,7 +139,7 @@ static void tell(struct peer *peer, const struct lb_conn_key *key, const struct 
     struct peer_connection *to = &peer->out.connections[peer->out.n_connections++];
 
     *to = (struct peer_connection){.service = service_record(tables, conn->service)->key, .server_id_port = server->port, .server_port = conn->server_port,
-                                   .key = *key, .state = (uint8_t)conn->state,
+                                   .key = *key, .state = (uint8_t)conn->state, .is_proven = key->is_template && conn->is_proven,
                                    .silence = (int32_t)(now - conn->last_seen) > 0 ? now - conn->last_seen : 0,
                                    .held = (int32_t)(now - conn->held) > 0 && key->is_template ? now - conn->held : 0};
     memcpy(to->server_address, server->address, sizeof(to->server_address));
@@ -162,9 +168,9 @@ static bool look_at(struct peer *peer, uint32_t position)
     if (peer->out.n_connections == PEER_RECORDS_MAX && (!flush(peer) || peer->n_datagrams >= DATAGRAMS_A_TICK))
         return false;
     tell(peer, &key, &conn);
-    if (told->mark != mark || told->state != conn.state)
+    if (told->mark != mark || told->state != told_state(&conn))
         told->times = 0;
-    *told = (struct told){mark, conn.last_seen, (uint8_t)conn.state, (uint8_t)MIN(told->times + 1, 2)};
+    *told = (struct told){mark, conn.last_seen, told_state(&conn), (uint8_t)MIN(told->times + 1, 2)};
     return true;
 }
 
@@ -216,7 +222,7 @@ static bool take(struct peer *peer, const struct peer_connection *told)
     const struct applied_server *server;
     uint32_t now = ticks_now();
     struct lb_conn conn = {.state = told->state, .last_seen = now - told->silence, .server_port = told->server_port, .held = now - told->held,
-                           .is_proven = told->key.is_template};
+                           .is_proven = told->is_proven};
 
     if (!node)
         return false;

@@ -269,6 +269,8 @@ PROGRAM int take_connection(struct xdp_md *ctx)
             return XDP_DROP;
         if ((__s32)(conn.last_seen - present->last_seen) > 0)
             present->last_seen = conn.last_seen;
+        if (key.is_template && conn.is_proven)
+            present->is_proven = 1;
         if (state < conn.state && conn.state < LB_CONN_UDP) /* It goes one way: SYN, established, closing, closed. */
             conn_moves(present, state, conn.state);
         return XDP_PASS;

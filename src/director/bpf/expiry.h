@@ -181,6 +181,8 @@ static __always_inline void sweep_hold(const struct lb_conn_key *key, const stru
     held = map_lookup(connections, &template);
     if (!held || held->server != conn->server || held->incarnation != conn->incarnation)
         return;
+    if (state == LB_CONN_SYN_RECV && !held->is_proven) /* A SYN is not to hold it longer than itself. */
+        return;
     held->held = now;
     if (state == LB_CONN_ESTABLISHED || state == LB_CONN_FIN_WAIT)
         held->is_proven = 1;

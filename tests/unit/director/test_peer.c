@@ -31,6 +31,7 @@ static struct peer_message message_of(uint64_t session, uint64_t number, size_t 
         connection->service.ipv6 = i & 1;
         connection->key.of_server = 0;
         connection->key.is_template = i % 5 == 4;
+        connection->is_proven = i % 10 == 4;
         connection->state = (uint8_t)(LB_CONN_ESTABLISHED + i % 5);
     }
     return message;
@@ -72,6 +73,7 @@ static void what_is_said_is_heard(void **state)
             assert_int_equal(a->server_id_port, b->server_id_port);
             assert_int_equal(a->server_port, b->server_port);
             assert_int_equal(a->state, b->state);
+            assert_int_equal(a->is_proven, b->is_proven);
             assert_int_equal(a->silence, b->silence);
             assert_int_equal(a->held, b->held);
         }

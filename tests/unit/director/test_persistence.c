@@ -137,9 +137,41 @@ static void a_template_that_only_syns_made_is_short_lived(void **state)
     for (unsigned client = 1; client <= 9; client++)
         send_from(world, client, 1000, "80 S");
     assert_int_equal(9 + 9, world_connections(world));
-    seconds_pass(world, 150);
+    seconds_pass(world, 80);
     assert_int_equal(0, world_connections(world));
     assert_int_equal(0, world_load(world, 0)->persistent + world_load(world, 1)->persistent + world_load(world, 2)->persistent);
+}
+
+/* What another director tells. */
+static struct lb_taken told_template(struct world *world, unsigned is_proven)
+{
+    struct lb_taken taken = {.key = {.port = htons(80), .protocol = IPPROTO_TCP, .is_template = 1},
+                             .conn = {.state = LB_CONN_TEMPLATE, .incarnation = 1, .is_proven = is_proven}};
+
+    frame_address("203.0.113.7", taken.key.client);
+    frame_address("192.0.2.1", taken.key.address);
+    taken.conn.last_seen = taken.conn.held = (uint32_t)(native_director_now(world->native) >> LB_TIME_SHIFT);
+    return taken;
+}
+
+static void a_template_that_only_syns_made_is_short_lived_at_the_other_director_too(void **state)
+{
+    struct world *world = *state;
+    struct lb_taken taken;
+
+    persistent(world, "192.0.2.1", 80, IPPROTO_TCP, 3);
+    send_from(world, 9, 1000, "80 S"); /* Begins the timer. */
+    taken = told_template(world, 0);
+    assert_true(native_director_take(world->native, &taken));
+    assert_int_equal(3, world_connections(world));
+    seconds_pass(world, 80);
+    assert_int_equal(0, world_connections(world));
+    for (unsigned is_proven = 0; is_proven < 2; is_proven++) { /* Told again when it is proven. */
+        taken = told_template(world, is_proven);
+        assert_true(native_director_take(world->native, &taken));
+    }
+    seconds_pass(world, 80);
+    assert_int_equal(1, world_connections(world));
 }
 
 static void a_template_leads_to_a_server_of_weight_0_but_not_to_one_that_left(void **state)
@@ -213,6 +245,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_ipv6_prefix_makes_many_clients_one, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_template_lasts_as_long_as_its_connections, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_template_that_only_syns_made_is_short_lived, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(a_template_that_only_syns_made_is_short_lived_at_the_other_director_too, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_template_leads_to_a_server_of_weight_0_but_not_to_one_that_left, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(every_port_is_one_service, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_service_for_the_port_comes_first, world_setup, world_teardown),
