@@ -242,6 +242,36 @@ PROGRAM int director(struct xdp_md *ctx)
     return XDP_DROP;
 }
 
+/* A connection that is closing or over here, and alive there later than that, is another one: the client uses its port again. */
+static __always_inline bool is_replaced_by(const struct lb_conn *present, const struct lb_conn *told)
+{
+    __u32 state = *(volatile const __u32 *)&present->state;
+
+    return (state == LB_CONN_DEAD || (state_is_inactive(state) && !state_is_inactive(told->state))) && (__s32)(told->last_seen - present->last_seen) > 0;
+}
+
+/* As conn_renew. */
+static __always_inline bool conn_replace(struct lb_conn *present, const struct lb_conn *told)
+{
+    __u32 state = *(volatile __u32 *)&present->state;
+
+    if (state == LB_CONN_GONE || !conn_change(present, state, told->state))
+        return false;
+    if (state != LB_CONN_DEAD)
+        conn_uncount(present, state);
+    present->server = told->server;
+    present->incarnation = told->incarnation;
+    present->service = told->service;
+    present->server_port = told->server_port;
+    present->is_translated = told->is_translated;
+    present->local = present->local_port = 0;
+    present->is_proven = told->is_proven;
+    present->held = told->held;
+    present->last_seen = told->last_seen;
+    conn_count(told->server, COUNTED_NOT, state_counted(told->state));
+    return true;
+}
+
 /* Run by user space: a connection that another director has had, which the frame is (struct lb_taken).  One that is here keeps its server, and
  * hears that it is alive, or closing.  XDP_PASS: taken; else there is no place for it. */
 PROGRAM int take_connection(struct xdp_md *ctx)
@@ -262,6 +292,11 @@ PROGRAM int take_connection(struct xdp_md *ctx)
     if (conn.local_port) /* Full NAT: the positions of local addresses are each director's own. */
         return XDP_DROP;
     present = map_lookup(connections, &key);
+    if (present && is_replaced_by(present, &conn)) {
+        if (conn.is_translated && conn_put_reverse(&key, server, conn.server_port, 0, 0))
+            return XDP_DROP;
+        return conn_replace(present, &conn) ? XDP_PASS : XDP_DROP;
+    }
     if (present) {
         __u32 state = *(volatile __u32 *)&present->state;
 

@@ -49,6 +49,44 @@ static void sweep_all(struct world *world)
         native_director_sweep(world->native);
 }
 
+/* What another director tells of the client's port 1000. */
+static bool take(struct world *world, uint32_t server, enum lb_conn_state state)
+{
+    struct lb_taken taken = {.key = {.client_port = htons(1000), .port = htons(80), .protocol = IPPROTO_TCP},
+                             .conn = {.state = state, .server = server, .incarnation = server + 1}};
+
+    frame_address("203.0.113.7", taken.key.client);
+    frame_address("192.0.2.1", taken.key.address);
+    taken.conn.last_seen = (uint32_t)(native_director_now(world->native) >> LB_TIME_SHIFT);
+    return native_director_take(world->native, &taken);
+}
+
+static void a_port_that_is_used_again_at_the_other_director_is_another_connection(void **state)
+{
+    struct world *world = *state;
+
+    servers(world, LB_SCHEDULE_TURN, LB_METHOD_IPIP, 2, IPPROTO_TCP);
+    assert_true(take(world, 0, LB_CONN_ESTABLISHED));
+    assert_int_equal(1, send_from(world, 1000, "A"));
+    assert_false(take(world, 1, LB_CONN_ESTABLISHED)); /* This one is alive here. */
+    assert_true(take(world, 0, LB_CONN_FIN_WAIT));
+    assert_false(take(world, 1, LB_CONN_ESTABLISHED)); /* Not later. */
+    for (uint32_t server = 2; server-- > 0;) {         /* At another server, and at the same. */
+        native_director_advance(world->native, SECOND);
+        assert_true(take(world, server, LB_CONN_ESTABLISHED));
+        assert_int_equal(server + 1, send_from(world, 1000, "A"));
+        assert_int_equal(1, world_load(world, server)->active);
+        assert_int_equal(0, world_load(world, !server)->active + world_load(world, 0)->inactive + world_load(world, 1)->inactive);
+        native_director_advance(world->native, SECOND);
+        assert_true(take(world, server, LB_CONN_FIN_WAIT));
+    }
+    native_director_advance(world->native, SECOND);
+    assert_true(take(world, 0, LB_CONN_ESTABLISHED)); /* The same server as before. */
+    assert_int_equal(1, world_load(world, 0)->active);
+    assert_int_equal(0, world_load(world, 0)->inactive);
+    assert_int_equal(1, world_connections(world));
+}
+
 static void taking_turns(void **state)
 {
     struct world *world = *state;
@@ -386,6 +424,7 @@ int main(void)
         TEST(a_closed_connection_counts_less_and_ends),
         TEST(a_syn_that_closes_at_once_is_counted_as_it_goes),
         TEST(a_port_that_is_used_again_begins_anew),
+        TEST(a_port_that_is_used_again_at_the_other_director_is_another_connection),
         TEST(a_server_that_left_takes_its_connections_along),
         TEST(what_does_not_begin_with_a_syn_is_no_connection),
         TEST(an_old_server_cannot_end_the_new_connection),
