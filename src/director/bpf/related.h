@@ -36,7 +36,7 @@ CHECKED_ALONE int related(struct xdp_md *ctx, struct packet *packet)
         offset += 40;
     } else {
         bytes = frame_at(ctx, offset, 20);
-        if (!bytes || bytes[0] >> 4 != 4 || load32(bytes + 12) != address_ipv4(packet->destination) ||
+        if (!bytes || bytes[0] >> 4 != 4 || (bytes[0] & 15) < 5 || load32(bytes + 12) != address_ipv4(packet->destination) ||
             load16(bytes + 6) & bpf_htons(IP4_OFFSET))
             return false;
         protocol = bytes[9];

@@ -66,6 +66,12 @@ static __always_inline bool is_translated(const struct lb_server *server)
     return server->method == LB_METHOD_NAT || server->method == LB_METHOD_FULL_NAT;
 }
 
+static __always_inline bool conn_key_equal(const struct lb_conn_key *a, const struct lb_conn_key *b)
+{
+    return address_equal(a->client, b->client) && address_equal(a->address, b->address) && a->client_port == b->client_port && a->port == b->port &&
+           a->protocol == b->protocol && a->of_server == b->of_server;
+}
+
 /* The server's view, by which its answers find the connection; of full NAT with what local_find has found.  0, or a drop reason. */
 static __always_inline __u32 conn_put_reverse(const struct lb_conn_key *key, const struct lb_server *server, __u16 server_port, __u32 position,
                                               __u16 local_port)
@@ -100,9 +106,9 @@ static __always_inline __u32 conn_put_reverse(const struct lb_conn_key *key, con
     present = map_lookup(connections, &reverse);
     if (!present)
         return LB_DROP_table_full;
-    if (address_equal(present->forward.address, key->address) && present->forward.port == key->port)
-        return 0;
     struct lb_conn_key other ON_STACK = present->forward;
+    if (conn_key_equal(&other, key)) /* And not another client's: with full NAT the name does not tell. */
+        return 0;
     const struct lb_conn *owner = map_lookup(connections, &other);
     if (local_port || (owner && conn_is_alive(owner)))
         return LB_DROP_no_port; /* The same client's port, to the same server, by another service; or another CPU was quicker. */
@@ -242,7 +248,8 @@ static __always_inline __u32 conn_server(struct packet *packet, __u32 number, __
         packet->flags |= reason ? 0 : PACKET_BEGINS;
         return reason;
     }
-    conn->last_seen = now;
+    if (!(packet->flags & PACKET_QUOTE)) /* Which anybody may send. */
+        conn->last_seen = now;
     conn_moves(conn, state, state_after(packet, state));
     *ret_server = conn->server;
     packet->server_port = conn->server_port;

@@ -87,6 +87,22 @@ static void a_port_that_is_used_again_at_the_other_director_is_another_connectio
     assert_int_equal(1, world_connections(world));
 }
 
+static void an_icmp_error_keeps_nothing_alive(void **state)
+{
+    struct world *world = *state;
+    static const char quote[] = "R>D ip 10.0.0.99>192.0.2.1 icmp 3 3 quote ip 192.0.2.1>203.0.113.7 tcp 80>1000 A";
+
+    servers(world, LB_SCHEDULE_TURN, LB_METHOD_IPIP, 1, IPPROTO_TCP);
+    assert_int_equal(1, send_from(world, 1000, "S"));
+    native_director_advance(world->native, 50 * SECOND);
+    assert_int_equal(XDP_REDIRECT, world_send(world, quote).action); /* It goes where the connection goes. */
+    native_director_advance(world->native, 20 * SECOND);
+    sweep_all(world);
+    native_director_advance(world->native, SECOND);
+    sweep_all(world);
+    assert_int_equal(0, world_connections(world));
+}
+
 static void taking_turns(void **state)
 {
     struct world *world = *state;
@@ -425,6 +441,7 @@ int main(void)
         TEST(a_syn_that_closes_at_once_is_counted_as_it_goes),
         TEST(a_port_that_is_used_again_begins_anew),
         TEST(a_port_that_is_used_again_at_the_other_director_is_another_connection),
+        TEST(an_icmp_error_keeps_nothing_alive),
         TEST(a_server_that_left_takes_its_connections_along),
         TEST(what_does_not_begin_with_a_syn_is_no_connection),
         TEST(an_old_server_cannot_end_the_new_connection),

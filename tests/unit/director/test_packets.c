@@ -173,10 +173,14 @@ static void errors_are_not_answered_by_errors_and_not_without_end(void **state)
 {
     struct world *world = *state;
     unsigned n_sent = 0;
+    struct frame in;
 
     world_service(world, 0, "192.0.2.1", 80, IPPROTO_TCP);
     assert_int_equal(XDP_DROP,
                      world_send(world, "C>D ip 203.0.113.7>192.0.2.1 icmp 3 0 quote ip 192.0.2.1>203.0.113.7 tcp 80>4000 A").action);
+    frame_parse("C>D ip 203.0.113.7>192.0.2.1 icmp 3 0 quote ip 192.0.2.1>203.0.113.7 tcp 80>4000 A", &in);
+    in.bytes[14 + 20 + 8] = 0x44; /* What it quotes has no whole header: its ports would be of its addresses. */
+    assert_int_equal(XDP_PASS, world_run(world, &in).action);
     for (unsigned i = 0; i < 2 * LB_ICMP_RATE; i++)
         n_sent += world_send(world, SYN4).action == XDP_TX;
     assert_int_equal(LB_ICMP_RATE, n_sent);
