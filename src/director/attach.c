@@ -189,3 +189,10 @@ int lb_enable_forwarding(const char *interface, bool ipv6)
 
     return result < 0 ? result : set(interface, ipv6 ? "ipv6" : "ipv4", "forwarding", '1');
 }
+
+int lb_no_redirects(const char *interface)
+{
+    int all = set("all", "ipv4", "send_redirects", '0'), own = set(interface, "ipv4", "send_redirects", '0');
+
+    return all < 0 ? all : own;
+}

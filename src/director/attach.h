@@ -24,4 +24,8 @@ int lb_no_gro(const char *interface);
  * was configured by router advertisements it goes on being so.  1: it was not so before; 0: nothing to do; or -errno. */
 int lb_enable_forwarding(const char *interface, bool ipv6);
 
+/* The host is not to send servers the way past it, of the interface and of all ("send_redirects" of IPv4, of which the kernel takes either): their answers
+ * would come to the client untranslated.  1: it was not so before; 0: nothing to do; or -errno. */
+int lb_no_redirects(const char *interface);
+
 #endif

@@ -42,6 +42,17 @@ static void forwarding(const struct director *director, const char *name)
     }
 }
 
+static void redirects(const struct director *director, const char *name)
+{
+    int result = director->tables->settings->has_translation && has_family(director->config, false) ? lb_no_redirects(name) : 0;
+
+    if (result < 0)
+        log_warning("interface %s: cannot turn send_redirects off: a server that is told to go to a client directly does so with translated answers, too: %s", name,
+                    strerror(-result));
+    else if (result)
+        log_info("interface %s: send_redirects turned off, for servers are not to answer past the director", name);
+}
+
 /* Says a failure once. */
 static void failed(struct attached *attached, int error, const char *text)
 {
@@ -72,6 +83,7 @@ static void attach_one(struct director *director, struct attached *attached)
         return;
     }
     forwarding(director, attached->name);
+    redirects(director, attached->name);
     if (how == LB_ATTACH_GENERIC && lb_no_gro(attached->name) < 0)
         log_warning("interface %s: GRO cannot be turned off; what it glues together is too big to send on", attached->name);
     if (attached->how != how || attached->ifindex != ifindex)
