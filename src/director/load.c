@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "director.skel.h" /* Generated. */
 #include "weft/base/util.h"
@@ -150,6 +151,55 @@ static int copy_use(int to_fd, int from_fd, uint32_t n, size_t value_size, int n
     return 0;
 }
 
+/* The program before goes on counting in its own: lb_settle adds what it has counted since. */
+static int copy_loads(struct lb_tables *tables, const struct lb_tables *before)
+{
+    const struct lb_sizes *sizes = &before->sizes;
+    size_t servers_size = sizes->n_servers * sizeof(*tables->server_load), services_size = sizes->n_services * sizeof(*tables->service_load);
+
+    tables->server_load_copied = malloc(servers_size);
+    tables->service_load_copied = malloc(services_size);
+    if (!tables->server_load_copied || !tables->service_load_copied)
+        return -ENOMEM;
+    memcpy(tables->server_load_copied, before->server_load, servers_size);
+    memcpy(tables->service_load_copied, before->service_load, services_size);
+    memcpy(tables->server_load, tables->server_load_copied, servers_size);
+    memcpy(tables->service_load, tables->service_load_copied, services_size);
+    return 0;
+}
+
+static void forget_copied(struct lb_tables *tables)
+{
+    free(tables->server_load_copied);
+    free(tables->service_load_copied);
+    tables->server_load_copied = NULL;
+    tables->service_load_copied = NULL;
+}
+
+static void add_since(uint32_t *to, uint32_t now, uint32_t copied)
+{
+    __atomic_fetch_add(to, now - copied, __ATOMIC_RELAXED);
+}
+
+void lb_settle(struct lb_tables *tables, const struct lb_tables *before)
+{
+    struct timespec grace = {.tv_nsec = LB_GRACE_MS * 1000000L};
+
+    if (!tables->server_load_copied || !tables->service_load_copied)
+        return;
+    nanosleep(&grace, NULL); /* Packets that the program before is about to count are through. */
+    for (uint32_t i = 0; i < before->sizes.n_servers; i++) {
+        const struct lb_server_load *now = &before->server_load[i], *copied = &tables->server_load_copied[i];
+
+        add_since(&tables->server_load[i].active, now->active, copied->active);
+        add_since(&tables->server_load[i].inactive, now->inactive, copied->inactive);
+        add_since(&tables->server_load[i].persistent, now->persistent, copied->persistent);
+    }
+    for (uint32_t i = 0; i < before->sizes.n_services; i++)
+        add_since(&tables->service_load[i].half_open, before->service_load[i].half_open, tables->service_load_copied[i].half_open);
+    forget_copied(tables);
+}
+
 static int copy_all(struct lb_tables *tables, const struct lb_tables *before)
 {
     const struct lb_sizes *sizes = &before->sizes;
@@ -161,8 +211,9 @@ static int copy_all(struct lb_tables *tables, const struct lb_tables *before)
     memcpy(tables->mark_rules, before->mark_rules, sizes->n_marks * sizeof(*tables->mark_rules));
     memcpy(tables->members, before->members, sizes->n_members * sizeof(*tables->members));
     memcpy(tables->servers, before->servers, sizes->n_servers * sizeof(*tables->servers));
-    memcpy(tables->server_load, before->server_load, sizes->n_servers * sizeof(*tables->server_load));
-    memcpy(tables->service_load, before->service_load, sizes->n_services * sizeof(*tables->service_load));
+    result = copy_loads(tables, before);
+    if (result < 0)
+        return result;
     memcpy(tables->server_before, before->server_before, sizes->n_servers * sizeof(*tables->server_before));
     memcpy(tables->service_before, before->service_before, sizes->n_services * sizeof(*tables->service_before));
     result = copy_use(tables->service_use_fd, before->service_use_fd, sizes->n_services, sizeof(struct lb_service_use), tables->n_cpus);
@@ -297,6 +348,7 @@ void lb_tables_close(struct lb_tables *tables)
         unmap(tables->conn_slots, skeleton->maps.conn_slots);
         director_bpf__destroy(skeleton);
     }
+    forget_copied(tables);
     free(tables);
 }
 

@@ -28,6 +28,8 @@ struct lb_tables {
     struct lb_server_record *servers;
     struct lb_server_load *server_load;
     struct lb_service_load *service_load;
+    struct lb_server_load *server_load_copied;   /* As they were in the tables before, until lb_settle; else NULL. */
+    struct lb_service_load *service_load_copied;
     struct lb_counters *service_before, *server_before;
     struct lb_settings *settings;
     struct lb_slot *conn_slots;         /* LB_SLOTS of them. */
@@ -40,6 +42,10 @@ struct lb_tables {
 /* Loads the program with tables of those sizes, all empty; or with 'before', whose sizes are not larger, with all that is in those, keys
  * excepted, and with the same connections and lists of marks.  0; or -errno with '*error', which quotes the verifier. */
 int lb_tables_open(const struct lb_sizes *sizes, const struct lb_tables *before, struct lb_tables **ret_tables, struct error *error);
+
+/* Once no interface has the program of 'before' any more, of which 'tables' were opened as a copy: what that one has counted of connections since then, which
+ * both have, is counted here.  Takes LB_GRACE_MS.  Until then a count may be below zero, as a number of 32 bits. */
+void lb_settle(struct lb_tables *tables, const struct lb_tables *before);
 
 /* Loads the program with the tables that an earlier process kept in this network namespace, as they are.  0; -ENOENT: there are none;
  * -ESTALE: another release made them, in another layout; or -errno; all with '*error'. */

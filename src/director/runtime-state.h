@@ -39,6 +39,7 @@ struct director {
     bool file_changed;
     char config_error[512];
     struct lb_tables *tables;
+    struct lb_tables *tables_before; /* Until no interface has their program any more; else NULL. */
     struct applied *applied;
     int apply_error;           /* Of the last try; said once. */
     struct attached attached[DIRECTOR_INTERFACES_MAX];

@@ -37,6 +37,15 @@ static void keep_tables(const struct lb_tables *tables)
         log_warning("%s: without the agent connections do not end, and its next start begins with empty tables", error.message);
 }
 
+/* No interface has the program of the tables before any more. */
+static void settle(struct director *director)
+{
+    if (director->tables_before)
+        lb_settle(director->tables, director->tables_before);
+    lb_tables_close(director->tables_before);
+    director->tables_before = NULL;
+}
+
 /* Larger tables, and the program that uses them, in the place of those that have become too small.  Interfaces still have the program
  * before, whose tables stay as they are until they get the new one. */
 static int make_tables(struct director *director, const struct plan *plan, struct error *error)
@@ -45,6 +54,7 @@ static int make_tables(struct director *director, const struct plan *plan, struc
     struct lb_tables *tables, *before = director->tables;
     int result;
 
+    settle(director);
     if (before) { /* Everything keeps its place, and the larger ones have room for as much again. */
         sizes.n_services += before->sizes.n_services;
         sizes.n_servers += before->sizes.n_servers;
@@ -66,7 +76,7 @@ static int make_tables(struct director *director, const struct plan *plan, struc
     if (before)
         log_info("larger tables: room for %u services and %u servers", sizes.n_services, sizes.n_servers);
     director->tables = tables;
-    lb_tables_close(before);
+    director->tables_before = before;
     keep_tables(tables);
     return 0;
 }
@@ -162,6 +172,7 @@ static void apply_config(struct director *director)
     if (!director->tables)
         return;
     interfaces_apply(director);
+    settle(director);
 }
 
 /* ---- the file --------------------------------------------------------------------------------------------------------------------- */
@@ -392,6 +403,7 @@ static void end(struct director *director)
     uv_loop_close(&director->loop);
     netlink_close(director->routes);
     applied_free(director->applied);
+    lb_tables_close(director->tables_before);
     lb_tables_close(director->tables);
     director_config_free(director->config);
     free(director->fresh);

@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import socket
+import struct
 
 import pytest
 
@@ -423,6 +424,52 @@ def test_more_than_the_tables_hold_goes_into_larger_ones(lab):
     with pytest.raises(ConnectionRefusedError):  # Nobody listens there; the server says so.
         lab.get(port=9399)
     assert lab.ask()["services"][-1]["servers"][0]["total"][0] == 1
+
+
+def test_connections_are_counted_once_while_tables_grow(lab):
+    """The program before and the one after have the same connections: whichever saw one begin, the other may see it end."""
+    def many(n):
+        return [service(both(4), scheduler="rr", scheduler_flags=[])] + [
+            service([server(11, port=20000 + i)], port=20000 + i, scheduler="wlc", scheduler_flags=[]) for i in range(n)]
+    lab.write([])
+    wait_for(lambda: not lab.ask()["services"], "the director to have no services")
+    set_services(lab, many(0))
+    wait_for(lab.answers, "an answer")
+    mac = bytes.fromhex(json.loads(lab.namespaces["director"].ip("-j", "link", "show", "eth0"))[0]["address"].replace(":", ""))
+    with lab.namespaces["client"].inside():
+        sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        sender.bind(("eth0", 0))
+    head = bytearray(struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, 0, 0, 64, 6, 0, socket.inet_aton("10.1.0.200"), socket.inet_aton(VIP4)))
+    checksum = sum(struct.unpack("!10H", head))
+    head[10:12] = struct.pack("!H", ~(checksum + (checksum >> 16)) & 0xffff)
+
+    def send(port, flags):
+        sender.send(mac + bytes.fromhex("0200000000010800") + head + struct.pack("!HHIIBBHHH", port, 80, 1, 1, 0x50, flags, 1000, 0, 0))
+
+    def grown():  # A handful of connections begins between one look and the next.
+        for _ in range(20):
+            if len(ports) < 20000:
+                ports.append(2000 + len(ports))
+                send(ports[-1], 2)
+        return "larger tables" in lab.agent.text()[said:]
+
+    def counted():
+        listed = [one for one in lab.ask("director-connections", max=262144)["connections"] if str(VIP4) in one]
+        state = lab.ask()["services"][0]["servers"]
+        return sum("SYN_RECV" in one or "ESTABLISHED" in one for one in listed), sum(real["active"] for real in state)
+    ports, said = [], len(lab.agent.text())
+    size = 1600
+    with contextlib.closing(sender):
+        lab.write(many(size))
+        wait_for(grown, "the tables to grow", interval=0.002)
+        for i in range(200):
+            grown()
+        for port in ports:
+            send(port, 16)
+    wait_for(lambda: len(set(counted())) == 1, f"as many to be counted as there are, not {counted()}")
+    assert lab.get()[0] in SERVERS
+    lab.write([])
+    wait_for(lambda: not lab.ask()["services"], "the director to have no services")
 
 
 def test_a_service_without_servers_refuses(lab):

@@ -72,6 +72,12 @@ static __always_inline __u32 *load_count(struct lb_server_load *load, __u32 coun
     return counted == COUNTED_ACTIVE ? &load->active : counted == COUNTED_INACTIVE ? &load->inactive : &load->persistent;
 }
 
+/* While tables grow, a count may be below zero for a moment (lb_settle in load.h). */
+static __always_inline __u32 count_of(__u32 value)
+{
+    return (__s32)value > 0 ? value : 0;
+}
+
 /* As IPVS: with 'upper' connections a server is overloaded, until it has fewer than 'lower', which is three quarters unless it is given. */
 static __always_inline void load_judge(struct lb_server_load *load, bool has_grown)
 {
@@ -79,7 +85,7 @@ static __always_inline void load_judge(struct lb_server_load *load, bool has_gro
 
     if (!upper)
         return;
-    total = *(volatile __u32 *)&load->active + *(volatile __u32 *)&load->inactive;
+    total = count_of(*(volatile __u32 *)&load->active + *(volatile __u32 *)&load->inactive);
     if (has_grown && total >= upper)
         load->is_overloaded = 1;
     else if (!has_grown && (lower ? total < lower : (__u64)total * 4 < (__u64)upper * 3))

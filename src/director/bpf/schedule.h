@@ -5,6 +5,7 @@
 #define WEFT_DIRECTOR_BPF_SCHEDULE_H
 
 #include "weft/director/bpf/choose.h"
+#include "weft/director/bpf/expiry.h"
 
 #define LB_ROWS_SEARCHED 64 /* For one whose server takes more; then members are asked, of whom there are few: a packet must not cost a walk over all rows. */
 
@@ -20,8 +21,8 @@ struct schedule_search {
 static __always_inline __u64 schedule_load(__u32 schedule, const struct lb_server_load *load)
 {
     if (schedule == LB_SCHEDULE_SED || schedule == LB_SCHEDULE_NQ)
-        return load->active + 1ull;
-    return ((__u64)load->active << 8) + load->inactive;
+        return count_of(load->active) + 1ull;
+    return ((__u64)count_of(load->active) << 8) + count_of(load->inactive);
 }
 
 static long schedule_member(__u32 index, void *context)
@@ -37,7 +38,7 @@ static long schedule_member(__u32 index, void *context)
     __u32 weight = member->weight;
     server = member->server;
     load = map_lookup(server_load, &server);
-    if (!load || load->is_overloaded || (schedule == LB_SCHEDULE_OVF && load->active > weight))
+    if (!load || load->is_overloaded || (schedule == LB_SCHEDULE_OVF && count_of(load->active) > weight))
         return 0;
     __u64 value = schedule_load(schedule, load);
     if (search->best == LB_NONE)

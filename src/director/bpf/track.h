@@ -200,7 +200,7 @@ static __always_inline bool is_flooded(const struct packet *packet, __u32 number
     const struct lb_service *service = service_get(number);
     const struct lb_service_load *load = map_lookup(service_load, &number);
 
-    return service && load && state_after(packet, LB_CONN_NONE) == LB_CONN_SYN_RECV && load->half_open >= service->half_open_limit;
+    return service && load && state_after(packet, LB_CONN_NONE) == LB_CONN_SYN_RECV && count_of(load->half_open) >= service->half_open_limit;
 }
 
 /* Who gets the connection that begins with the packet, in '*ret_server', and of which local port.  0, or a drop reason. */
