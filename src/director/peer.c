@@ -38,9 +38,12 @@ struct told { /* Of a slot. */
 struct peer {
     struct director *director;
     int fd;
+    bool is_connected;
+    int connect_error; /* Of the last try; said once. */
+    struct sockaddr_storage other;
     uv_poll_t poll;
     uv_timer_t timer;
-    uint8_t send_key[PEER_KEY_SIZE], receive_key[PEER_KEY_SIZE];
+    uint8_t common_key[PEER_KEY_SIZE], send_key[PEER_KEY_SIZE], receive_key[PEER_KEY_SIZE];
     struct peer_window window;
     struct peer_message out;
     struct told *told; /* LB_SLOTS of them. */
@@ -192,25 +195,6 @@ static void look_for_silence(struct peer *peer, uint64_t now_ms)
     peer->was_heard = peer->state.is_heard = is_heard;
 }
 
-static void tick(uv_timer_t *timer)
-{
-    struct peer *peer = timer->data;
-    uint64_t now_ms = clock_monotonic_ms();
-
-    peer->n_datagrams = 0;
-    look_for_silence(peer, now_ms);
-    for (uint32_t i = 0; peer->director->tables && i < STRETCH; i++) {
-        if (!look_at(peer, peer->hand))
-            break;
-        if (++peer->hand == LB_SLOTS) {
-            peer->hand = 0;
-            peer->round++;
-        }
-    }
-    if (flush(peer))
-        hello(peer, now_ms);
-}
-
 /* ---- taking ------------------------------------------------------------------------------------------------------------------------- */
 
 static bool take(struct peer *peer, const struct peer_connection *told)
@@ -273,6 +257,77 @@ static void readable(uv_poll_t *poll, int status, int events)
     }
 }
 
+/* ---- the way to the other one ------------------------------------------------------------------------------------------------------- */
+
+static struct peer_end end_of(const struct sockaddr_storage *from)
+{
+    struct peer_end end = {.address = {[10] = 0xff, [11] = 0xff}};
+
+    if (from->ss_family == AF_INET6) {
+        memcpy(end.address, &((const struct sockaddr_in6 *)from)->sin6_addr, 16);
+        end.port = ((const struct sockaddr_in6 *)from)->sin6_port;
+    } else {
+        memcpy(end.address + 12, &((const struct sockaddr_in *)from)->sin_addr, 4);
+        end.port = ((const struct sockaddr_in *)from)->sin_port;
+    }
+    return end;
+}
+
+/* And keys for the ends of the connected socket, which the other one has the other way round. */
+static int connect_out(struct peer *peer)
+{
+    struct sockaddr_storage own = {0};
+    socklen_t own_size = sizeof(own), size = peer->other.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    struct peer_end here, there = end_of(&peer->other);
+
+    if (connect(peer->fd, (const struct sockaddr *)&peer->other, size) < 0 || getsockname(peer->fd, (struct sockaddr *)&own, &own_size) < 0)
+        return -errno;
+    here = end_of(&own);
+    peer_key_of_direction(peer->common_key, &here, &there, peer->send_key);
+    peer_key_of_direction(peer->common_key, &there, &here, peer->receive_key);
+    return 0;
+}
+
+/* Tried again with each tick. */
+static bool is_connected(struct peer *peer)
+{
+    int result;
+
+    if (peer->is_connected)
+        return true;
+    result = connect_out(peer);
+    if (result < 0 && result != peer->connect_error)
+        log_warning("there is no way to the other director: %s; it is tried again", strerror(-result));
+    if (result == 0 && peer->connect_error)
+        log_info("there is a way to the other director");
+    peer->connect_error = result;
+    peer->is_connected = result == 0;
+    if (peer->is_connected)
+        uv_poll_start(&peer->poll, UV_READABLE, readable);
+    return peer->is_connected;
+}
+
+static void tick(uv_timer_t *timer)
+{
+    struct peer *peer = timer->data;
+    uint64_t now_ms = clock_monotonic_ms();
+
+    if (!is_connected(peer))
+        return;
+    peer->n_datagrams = 0;
+    look_for_silence(peer, now_ms);
+    for (uint32_t i = 0; peer->director->tables && i < STRETCH; i++) {
+        if (!look_at(peer, peer->hand))
+            break;
+        if (++peer->hand == LB_SLOTS) {
+            peer->hand = 0;
+            peer->round++;
+        }
+    }
+    if (flush(peer))
+        hello(peer, now_ms);
+}
+
 /* ---- beginning ----------------------------------------------------------------------------------------------------------------------- */
 
 /* NULL with '*error', -EINVAL. */
@@ -295,28 +350,34 @@ static struct addrinfo *resolve(const char *option, const char *text, struct err
     return NULL;
 }
 
-static int bind_and_connect(const struct peer_options *options, int fd, const struct addrinfo *from, const struct addrinfo *to, struct error *error)
+/* The address may come later, as of a link whose other end is off: the director is not to wait for it. */
+static int bind_socket(const struct peer_options *options, int fd, const struct addrinfo *from, const struct addrinfo *to, struct error *error)
 {
-    int size = BUFFER_SIZE;
+    int size = BUFFER_SIZE, one = 1;
 
+    if (from->ai_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND, &one, sizeof(one));
+    else
+        setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &one, sizeof(one));
     setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
     setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
     if (bind(fd, from->ai_addr, from->ai_addrlen) < 0)
         return error_set(error, -errno, "peer-listen", "peer-listen: cannot listen on %s: %s", options->listen, strerror(errno));
-    if (connect(fd, to->ai_addr, to->ai_addrlen) < 0)
-        return error_set(error, -errno, "peer", "peer: cannot send to %s: %s", options->address, strerror(errno));
+    if (from->ai_addrlen == to->ai_addrlen && memcmp(from->ai_addr, to->ai_addr, to->ai_addrlen) == 0)
+        return error_set(error, -EINVAL, "peer", "peer: %s is this director itself", options->address);
     return 0;
 }
 
 /* A descriptor, or -errno. */
-static int open_socket(const struct peer_options *options, struct error *error)
+static int open_socket(const struct peer_options *options, struct sockaddr_storage *ret_other, struct error *error)
 {
     struct addrinfo *to = resolve("peer", options->address, error), *from = to ? resolve("peer-listen", options->listen, error) : NULL;
     int result = -EINVAL, fd = -1;
 
     if (to && from) {
         fd = socket(from->ai_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        result = fd < 0 ? error_set(error, -errno, NULL, "cannot open a socket: %s", strerror(errno)) : bind_and_connect(options, fd, from, to, error);
+        result = fd < 0 ? error_set(error, -errno, NULL, "cannot open a socket: %s", strerror(errno)) : bind_socket(options, fd, from, to, error);
+        memcpy(ret_other, to->ai_addr, to->ai_addrlen);
     }
     if (to)
         freeaddrinfo(to);
@@ -329,7 +390,7 @@ static int open_socket(const struct peer_options *options, struct error *error)
 
 static int read_key(const char *path, uint8_t ret_key[PEER_KEY_SIZE], struct error *error)
 {
-    _cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    _cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat status;
     char text[KEY_FILE_MAX];
     ssize_t size;
@@ -337,6 +398,10 @@ static int read_key(const char *path, uint8_t ret_key[PEER_KEY_SIZE], struct err
 
     if (fd < 0 || fstat(fd, &status) < 0)
         return error_set(error, -errno, "peer-key-file", "peer-key-file: cannot read '%s': %s", path, strerror(errno));
+    if (!S_ISREG(status.st_mode))
+        return error_set(error, -EINVAL, "peer-key-file", "peer-key-file: '%s' is not a file", path);
+    if (status.st_uid && status.st_uid != geteuid())
+        return error_set(error, -EPERM, "peer-key-file", "peer-key-file: '%s' is another user's", path);
     if (status.st_mode & 077)
         return error_set(error, -EPERM, "peer-key-file", "peer-key-file: '%s' may be read by others; 'chmod 600' it", path);
     size = read(fd, text, sizeof(text));
@@ -348,41 +413,8 @@ static int read_key(const char *path, uint8_t ret_key[PEER_KEY_SIZE], struct err
     return result;
 }
 
-static struct peer_end end_of(const struct sockaddr_storage *from)
-{
-    struct peer_end end = {.address = {[10] = 0xff, [11] = 0xff}};
-
-    if (from->ss_family == AF_INET6) {
-        memcpy(end.address, &((const struct sockaddr_in6 *)from)->sin6_addr, 16);
-        end.port = ((const struct sockaddr_in6 *)from)->sin6_port;
-    } else {
-        memcpy(end.address + 12, &((const struct sockaddr_in *)from)->sin_addr, 4);
-        end.port = ((const struct sockaddr_in *)from)->sin_port;
-    }
-    return end;
-}
-
-/* For the ends of the connected socket, which the other one has the other way round. */
-static int make_keys(struct peer *peer, const uint8_t common[PEER_KEY_SIZE], struct error *error)
-{
-    struct sockaddr_storage own = {0}, other = {0};
-    socklen_t own_size = sizeof(own), other_size = sizeof(other);
-    struct peer_end here, there;
-
-    if (getsockname(peer->fd, (struct sockaddr *)&own, &own_size) < 0 || getpeername(peer->fd, (struct sockaddr *)&other, &other_size) < 0)
-        return error_set(error, -errno, "peer", "peer: cannot read the socket's addresses: %s", strerror(errno));
-    here = end_of(&own);
-    there = end_of(&other);
-    if (memcmp(here.address, there.address, sizeof(here.address)) == 0 && here.port == there.port)
-        return error_set(error, -EINVAL, "peer", "peer: is this director itself");
-    peer_key_of_direction(common, &here, &there, peer->send_key);
-    peer_key_of_direction(common, &there, &here, peer->receive_key);
-    return 0;
-}
-
 static int set_up(struct peer *peer, const struct peer_options *options, struct error *error)
 {
-    uint8_t common[PEER_KEY_SIZE];
     int result;
 
     if (sodium_init() < 0)
@@ -390,14 +422,11 @@ static int set_up(struct peer *peer, const struct peer_options *options, struct 
     peer->told = calloc(LB_SLOTS, sizeof(*peer->told));
     if (!peer->told)
         return error_set(error, -ENOMEM, NULL, "out of memory");
-    result = read_key(options->key_file, common, error);
+    result = read_key(options->key_file, peer->common_key, error);
     if (result == 0) {
-        peer->fd = open_socket(options, error);
+        peer->fd = open_socket(options, &peer->other, error);
         result = MIN(peer->fd, 0);
     }
-    if (result == 0)
-        result = make_keys(peer, common, error);
-    sodium_memzero(common, sizeof(common));
     return result;
 }
 
@@ -405,6 +434,7 @@ static void free_peer(struct peer *peer)
 {
     if (peer->fd >= 0)
         close(peer->fd);
+    sodium_memzero(peer->common_key, sizeof(peer->common_key));
     sodium_memzero(peer->send_key, sizeof(peer->send_key));
     sodium_memzero(peer->receive_key, sizeof(peer->receive_key));
     free(peer->told);
@@ -429,7 +459,7 @@ int peer_new(struct director *director, const struct peer_options *options, stru
     uv_poll_init(&director->loop, &peer->poll, peer->fd);
     uv_timer_init(&director->loop, &peer->timer);
     peer->poll.data = peer->timer.data = peer;
-    uv_poll_start(&peer->poll, UV_READABLE, readable);
+    is_connected(peer);
     uv_timer_start(&peer->timer, tick, TICK_MS, TICK_MS);
     *ret = peer;
     return 0;

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import socket
 
@@ -67,6 +68,11 @@ class Pair(DirectorLab):
         return sum("ESTABLISHED" in one for one in self.said(name, "director-connections")["connections"])
 
 
+    def knows(self, name, connection):
+        port = connection.sock.getsockname()[1]
+        return any(port in one for one in self.said(name, "director-connections")["connections"])
+
+
 @pytest.fixture(scope="module")
 def pair():
     with Pair() as pair:
@@ -104,20 +110,45 @@ def test_established_connections_go_on_by_the_other_director(pair):
             if now == "director2":
                 upload.send(b"x" * 1_000_000)
                 assert int(upload.getresponse().read().split()[1]) == 2_000_000
-            with pair.connection(port=8001) as fresh:  # Begun here, it must be known there.
-                assert request(fresh)[0] in SERVERS
-                pair.come_back(before)
-                wait_for(lambda: "the other director is heard" in pair.agents[before].text(), "the director that is back to hear of the other")
-                wait_for(lambda: pair.established(before) >= 42, "the director that is back to know all connections")
-    state = pair.said("director2")["services"]
-    assert sum(one["active"] for one in state[0]["servers"]) <= 21  # Taken once, however often they were told.
+            fresh = stack.enter_context(pair.connection(port=8001))  # Begun here, it must be known there.
+            connections.append(fresh)
+            names.append(request(fresh)[0])
+            pair.come_back(before)
+            wait_for(lambda: pair.knows(before, fresh), "the director that is back to know what began meanwhile")
+        for name in pair.agents:  # Taken once, however often they were told.
+            wait_for(lambda: sum(one["active"] for one in pair.said(name)["services"][0]["servers"]) == 20, f"{name} to count the twenty")
 
 
-def test_a_key_that_others_may_read_is_refused(pair):
-    (pair.folder / "open").write_text("everybody may read these words\n")
-    (pair.folder / "open").chmod(0o644)
+@pytest.mark.parametrize("wrong, text", [("mode", "may be read by others"), ("owner", "is another user's"), ("kind", "is not a file")])
+def test_a_key_that_is_not_ours_alone_is_refused(pair, wrong, text):
+    key = pair.folder / "open"
+    key.unlink(missing_ok=True)
+    if wrong == "kind":
+        os.mkfifo(key, 0o600)
+    else:
+        key.write_text("everybody may read these words\n")
+        key.chmod(0o644 if wrong == "mode" else 0o600)
+        os.chown(key, 65534 if wrong == "owner" else 0, 0)
     third = Process(pair.namespaces["client"].command(
         BUILD / "src/agent/weft-agent", "--config", pair.config, "--socket", pair.folder / "x", "--peer", "10.1.0.2:9797", "--peer-listen", "10.1.0.100:9797",
         "--peer-key-file", pair.folder / "open"), pair.folder / "x.log")
     wait_for(lambda: not third.running(), "it to refuse")
-    assert "may be read by others" in third.text()
+    assert text in third.text()
+
+
+def test_a_director_does_not_wait_for_the_way_to_the_other(pair):
+    """The link between them has no address while the other end is off: this one balances all the same, and finds the other when there is a way."""
+    lan = pair.namespaces["lan"]
+    alone = Process(lan.command(
+        BUILD / "src/agent/weft-agent", "--config", pair.config, "--socket", pair.folder / "alone", "--peer", "10.77.0.3:9797", "--peer-listen", "10.77.0.2:9797",
+        "--peer-key-file", pair.folder / "key"), pair.folder / "alone.log")
+    try:
+        wait_for(lambda: "director started" in alone.text() or not alone.running(), "the director to start")
+        assert "there is no way to the other director" in alone.text() and pair.said("alone")["services"]
+        lan.ip("addr", "add", "10.77.0.2/24", "dev", "bridge")
+        wait_for(lambda: "there is a way to the other director" in alone.text(), "the director to find the way")
+        assert alone.running()
+    finally:
+        alone.stop()
+        lan.run(BUILD / "src/agent/weft-agent", "--config", pair.config, "detach", check=False)
+        lan.ip("addr", "flush", "dev", "bridge")
