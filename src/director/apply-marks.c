@@ -123,9 +123,10 @@ static int marks_new(const struct director_config *config, struct marks **ret)
     return 0;
 }
 
+/* What was restored (marks_restore) has no rules, and is no others': its prefixes may be many where the file has none any more. */
 static bool is_same(const struct marks *a, const struct marks *b)
 {
-    return a && b && a->n_rules == b->n_rules && memcmp(a->rules, b->rules, a->n_rules * sizeof(*a->rules)) == 0 &&
+    return a && b && b->rules && a->n_rules == b->n_rules && memcmp(a->rules, b->rules, a->n_rules * sizeof(*a->rules)) == 0 &&
            memcmp(a->destinations, b->destinations, a->n_rules * sizeof(*a->destinations)) == 0;
 }
 
