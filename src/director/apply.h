@@ -35,6 +35,7 @@ struct applied_service {
     uint32_t first_block, n_blocks, first_member, n_members; /* Places taken. */
     bool is_seen, has_key;      /* Its key leads to it. */
     struct lb_counters last, rate;
+    uint64_t rated_ms;          /* When that look was. */
     uint32_t n_moved;   /* Rows that the last change gave to others, */
     uint64_t moved_ms;  /* and when; 0: none did yet. */
 };

@@ -4,59 +4,14 @@
 #include <time.h>
 
 #include "weft/base/clock.h"
+#include "weft/director/inquiry.h"
 #include "weft/director/runtime-state.h"
 
-#define RATES_WANTED_MS 60000
-#define RATES_CHEAP 1000 /* So many services and servers are looked at even if nobody asks. */
-
-/* ---- rates ---------------------------------------------------------------------------------------------------------------------------- */
-
-static void take_rate(struct lb_counters *rate, struct lb_counters *last, const struct lb_counters *now, uint64_t ms)
-{
-#define RATE(field) rate->field = (now->field - last->field) * 1000 / ms;
-    RATE(connections)
-    RATE(in_packets)
-    RATE(in_bytes)
-    RATE(out_packets)
-    RATE(out_bytes)
-#undef RATE
-    *last = *now;
-}
-
-static size_t n_counters(const struct director_config *config)
-{
-    size_t n = config->n_services;
-
-    for (size_t i = 0; i < config->n_services; i++)
-        n += config->services[i].n_servers;
-    return n;
-}
-
-void rates_take(struct director *director, uint64_t now_ms)
-{
-    uint64_t passed = now_ms - director->rates_ms;
-
-    if (!director->config || !director->applied || !passed)
-        return;
-    if (now_ms - director->asked_ms > RATES_WANTED_MS && n_counters(director->config) > RATES_CHEAP)
-        return;
-    director->rates_ms = now_ms;
-    for (size_t i = 0; i < director->config->n_services; i++) {
-        struct applied_service *service = applied_find(director->applied, &director->config->services[i]);
-        struct lb_counters total;
-
-        if (!service)
-            continue;
-        total = applied_service_total(director->applied, service);
-        take_rate(&service->rate, &service->last, &total, passed);
-        HASHMAP_FOREACH(node, &service->servers) {
-            struct applied_server *server = CONTAINER_OF(node, struct applied_server, by_id);
-
-            total = applied_server_total(director->applied, server);
-            take_rate(&server->rate, &server->last, &total, passed);
-        }
-    }
-}
+/* What is gathered at a time, about a millisecond's work each. */
+#define STRETCH_SERVERS 500
+#define STRETCH_ROWS 65536
+#define STRETCH_SLOTS 16384
+#define STRETCH_CONNECTIONS 1000
 
 /* ---- the state -------------------------------------------------------------------------------------------------------------------------- */
 
@@ -88,19 +43,19 @@ static void server_said(const struct director *director, const struct applied_se
     ret->persistent = director->tables->server_load[server->number].persistent;
 }
 
-/* 'ret' has room for all, and for the sorry server. */
-static void servers_said(const struct director *director, const struct applied_service *service, const struct virtual_service *virtual,
-                         struct server_state *ret)
+/* The servers from inquiry->server on, up to 'end'; behind them all comes the sorry server. */
+static void servers_said(const struct director *director, const struct applied_service *service, const struct virtual_service *virtual, size_t begin,
+                         size_t end, struct server_state *ret)
 {
     size_t index = (size_t)(virtual - director->config->services), n = virtual->n_servers;
     const struct judged_service *judged = director_health_service(director->health, index);
     char reason[DIRECTOR_REASON_SIZE];
 
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = begin; i < MIN(end, n); i++) {
         server_said(director, service, &virtual->servers[i], &judged->servers[i], &ret[i]);
         string_copy(ret[i].reason, sizeof(ret[i].reason), director_health_reason(director->health, index, i, reason));
     }
-    if (virtual->has_sorry_server) {
+    if (end > n) {
         server_said(director, service, &virtual->sorry_server, &judged->servers[n], &ret[n]);
         ret[n].is_sorry = ret[n].is_up = true; /* It is not asked. */
     }
@@ -110,7 +65,6 @@ static int service_said(const struct director *director, const struct virtual_se
 {
     const struct applied_service *service = applied_find(director->applied, virtual);
     size_t index = (size_t)(virtual - director->config->services);
-    struct server_state *servers;
     struct lb_counters total;
 
     ret->mark = virtual->mark;
@@ -124,48 +78,55 @@ static int service_said(const struct director *director, const struct virtual_se
         ret->total = traffic(&total);
         ret->rate = traffic(&service->rate);
     }
-    servers = calloc(virtual->n_servers + 1, sizeof(*servers));
-    if (!servers)
-        return -ENOMEM;
-    servers_said(director, service, virtual, servers);
-    ret->servers = servers;
-    ret->n_servers = virtual->n_servers + virtual->has_sorry_server;
-    return 0;
+    ret->servers = calloc(virtual->n_servers + 1, sizeof(*ret->servers));
+    return ret->servers ? 0 : -ENOMEM;
 }
 
-static int state_said(struct director *director, const struct virtual_service *only, struct director_state *ret)
+static int begin_state(const struct director *director, struct director_state *ret)
 {
-    const struct director_config *config = director->config;
-
     string_copy(ret->config_path, sizeof(ret->config_path), director->options.config_path);
     string_copy(ret->config_error, sizeof(ret->config_error), director->config_error);
-    if (!config || !director->applied)
-        return 0;
-    ret->connections = lb_read_connections(director->tables);
-    ret->services = calloc(config->n_services ? config->n_services : 1, sizeof(*ret->services));
-    if (!ret->services)
-        return -ENOMEM;
-    for (size_t i = 0; i < config->n_services; i++)
-        if (!only || virtual_service_same_key(only, &config->services[i])) {
-            int result = service_said(director, &config->services[i], &ret->services[ret->n_services++]);
-
-            if (result < 0)
-                return result;
-        }
-    return 0;
+    ret->connections = director->tables ? lb_read_connections(director->tables) : 0;
+    ret->services = calloc(director->config ? director->config->n_services + 1 : 1, sizeof(*ret->services));
+    return ret->services ? 0 : -ENOMEM;
 }
 
-static json_t *answer_state(struct director *director, const struct virtual_service *only, struct error *error)
+/* Some servers more of the service where the inquiry is, at most 'most'.  How many, or -ENOMEM. */
+static ssize_t more_said(const struct director *director, const struct virtual_service *virtual, struct inquiry *inquiry, size_t most)
 {
-    _cleanup_(director_state_clear) struct director_state state = {0};
-    json_t *answer = NULL;
+    size_t n = virtual->n_servers + virtual->has_sorry_server, begin = inquiry->server, end = begin + MIN(most, n - begin);
+    struct service_state *state = inquiry->is_within ? &inquiry->state.services[inquiry->state.n_services - 1]
+                                                     : &inquiry->state.services[inquiry->state.n_services++];
+    int result = inquiry->is_within ? 0 : service_said(director, virtual, state);
 
-    director->asked_ms = clock_monotonic_ms();
-    if (state_said(director, only, &state) == 0)
-        answer = director_state_encode(&state);
-    if (!answer)
-        error_set(error, -ENOMEM, NULL, "out of memory");
-    return answer;
+    if (result < 0)
+        return result;
+    servers_said(director, applied_find(director->applied, virtual), virtual, begin, end, state->servers);
+    state->n_servers = inquiry->server = end;
+    inquiry->is_within = end < n;
+    if (end == n)
+        inquiry_next(inquiry);
+    return (ssize_t)(end - begin) + 1;
+}
+
+static int gather_state(struct director *director, struct inquiry *inquiry)
+{
+    const struct virtual_service *virtual;
+    int result = inquiry->state.services ? 0 : begin_state(director, &inquiry->state);
+
+    for (size_t n = 0; result == 0 && (virtual = inquiry_service(director, inquiry));) {
+        ssize_t more = n < STRETCH_SERVERS ? more_said(director, virtual, inquiry, STRETCH_SERVERS - n) : 0;
+
+        if (more <= 0)
+            return more < 0 ? (int)more : 1;
+        n += (size_t)more;
+    }
+    return result;
+}
+
+static json_t *encode_state(const struct inquiry *inquiry)
+{
+    return director_state_encode(&inquiry->state);
 }
 
 /* ---- the other questions ------------------------------------------------------------------------------------------------------------------ */
@@ -217,53 +178,63 @@ static void connection_said(const struct lb_tables *tables, const struct lb_conn
     memcpy(ret->server.bytes, server->copy[server->active & 1].address, 16);
 }
 
-static json_t *answer_connections(const struct director *director, const json_t *request, struct error *error)
+static bool read_connection(const struct lb_tables *tables, const struct lb_conn_key *key, struct lb_conn *ret)
 {
-    json_int_t max = json_integer_value(json_object_get(request, "max"));
-    size_t limit = max > 0 ? (size_t)max : DIRECTOR_CONNECTIONS_DEFAULT_MAX, n_room = MIN(limit, LB_CONNECTIONS);
-    _cleanup_(freep) struct director_connection *list = calloc(n_room, sizeof(*list));
-    struct director_connections all = {.connections = list};
-    json_t *answer = NULL;
+    return lb_read_connection(tables, key, ret) == 0 && ret->state != LB_CONN_NONE && ret->state < LB_CONN_DEAD &&
+           ret->server < tables->sizes.n_servers && ret->service < tables->sizes.n_services;
+}
 
-    for (uint32_t i = 0; list && director->tables && i < LB_SLOTS; i++) {
-        const struct lb_slot *slot = &director->tables->conn_slots[i];
+static int gather_connections(struct director *director, struct inquiry *inquiry)
+{
+    const struct lb_tables *tables = director->tables;
+    struct director_connections *all = &inquiry->connections;
+    uint32_t end = inquiry->slot + MIN(STRETCH_SLOTS, LB_SLOTS - inquiry->slot);
+
+    if (!all->connections && !(all->connections = calloc(inquiry->most, sizeof(*all->connections))))
+        return -ENOMEM;
+    for (size_t n = 0; tables && inquiry->slot < end && n < STRETCH_CONNECTIONS; inquiry->slot++) {
+        const struct lb_slot *slot = &tables->conn_slots[inquiry->slot];
         struct lb_conn_key key = slot->key;
         struct lb_conn conn;
 
-        if (slot->state != LB_SLOT_USED || key.of_server || lb_read_connection(director->tables, &key, &conn) < 0 ||
-            conn.state == LB_CONN_NONE || conn.state >= LB_CONN_DEAD || conn.server >= director->tables->sizes.n_servers ||
-            conn.service >= director->tables->sizes.n_services)
+        if (slot->state != LB_SLOT_USED || key.of_server)
             continue;
-        if (all.n_connections == n_room) {
-            all.is_cut = true;
-            break;
-        }
-        connection_said(director->tables, &key, &conn, &list[all.n_connections++]);
+        n++;
+        if (!read_connection(tables, &key, &conn))
+            continue;
+        all->is_cut = all->n_connections == inquiry->most;
+        if (all->is_cut)
+            return 0;
+        connection_said(tables, &key, &conn, &all->connections[all->n_connections++]);
     }
-    if (list)
-        answer = director_connections_encode(&all);
-    if (!answer)
-        error_set(error, -ENOMEM, NULL, "out of memory");
-    return answer;
+    return tables && inquiry->slot < LB_SLOTS;
 }
 
-static json_t *answer_zero(struct director *director, const struct virtual_service *only, struct error *error)
+static json_t *encode_connections(const struct inquiry *inquiry)
 {
-    bool found = false;
+    return director_connections_encode(&inquiry->connections);
+}
 
-    for (size_t i = 0; director->config && director->applied && i < director->config->n_services; i++) {
-        const struct virtual_service *virtual = &director->config->services[i];
-        struct applied_service *service = !only || virtual_service_same_key(only, virtual) ? applied_find(director->applied, virtual) : NULL;
+/* ---- counters --------------------------------------------------------------------------------------------------------------------------- */
 
-        if (!service)
-            continue;
-        found = true;
-        applied_zero(director->applied, service);
+static int gather_zero(struct director *director, struct inquiry *inquiry)
+{
+    const struct virtual_service *virtual;
+
+    for (size_t n = 0; (virtual = inquiry_service(director, inquiry)); inquiry_next(inquiry)) {
+        struct applied_service *service = applied_find(director->applied, virtual);
+
+        if (n >= STRETCH_SERVERS)
+            return 1;
+        n += 1 + virtual->n_servers;
+        if (service)
+            applied_zero(director->applied, service);
     }
-    if (only && !found) {
-        error_set(error, -ENOENT, "service", "there is no such service");
-        return NULL;
-    }
+    return 0;
+}
+
+static json_t *encode_zero(const struct inquiry *inquiry)
+{
     return json_pack("{s:b}", "ok", 1);
 }
 
@@ -290,59 +261,108 @@ static json_t *answer_drops(const struct director *director, struct error *error
     return json_pack("{s:o}", "drops", all);
 }
 
-static json_t *rows_said(const struct applied_service *applied, const struct virtual_service *virtual, uint64_t now_ms)
+static int rows_said(const struct applied_service *applied, const struct virtual_service *virtual, uint64_t now_ms, struct rows_state *ret)
 {
-    _cleanup_(freep) uint32_t *n_rows = calloc(virtual->n_servers + 1, sizeof(*n_rows));
-    json_t *servers = json_array();
-    uint32_t n = n_rows ? applied_rows_of(applied, virtual, n_rows) : 0;
+    ret->key = (struct virtual_service){.mark = virtual->mark, .ipv6 = virtual->ipv6, .protocol = virtual->protocol, .port = virtual->port,
+                                        .address = virtual->address};
+    ret->of_servers = calloc(virtual->n_servers + 1, sizeof(*ret->of_servers));
+    if (!ret->of_servers)
+        return -ENOMEM;
+    ret->n_rows = applied_rows_of(applied, virtual, ret->of_servers);
+    ret->n_servers = ret->n_rows ? virtual->n_servers : 0;
+    ret->n_moved = applied->n_moved;
+    ret->has_moved = applied->moved_ms;
+    ret->moved_ms_ago = now_ms - applied->moved_ms;
+    return 0;
+}
 
-    for (size_t i = 0; n && i < virtual->n_servers; i++)
-        json_array_append_new(servers, json_integer(n_rows[i]));
-    return json_pack("{s:o,s:I,s:o,s:I,s:o}", "service", service_key_encode(virtual), "rows", (json_int_t)n, "servers", servers, "moved",
-                     (json_int_t)applied->n_moved, "moved_ms_ago",
-                     applied->moved_ms ? json_integer((json_int_t)(now_ms - applied->moved_ms)) : json_null());
+static int gather_rows(struct director *director, struct inquiry *inquiry)
+{
+    const struct virtual_service *virtual;
+
+    if (!inquiry->rows && !(inquiry->rows = calloc(director->config ? director->config->n_services + 1 : 1, sizeof(*inquiry->rows))))
+        return -ENOMEM;
+    for (size_t n = 0; (virtual = inquiry_service(director, inquiry)); inquiry_next(inquiry)) {
+        const struct applied_service *applied = applied_find(director->applied, virtual);
+        struct rows_state *ret = &inquiry->rows[inquiry->n_rows];
+
+        if (n >= STRETCH_ROWS)
+            return 1;
+        if (!applied || !applied->rows)
+            continue;
+        inquiry->n_rows++;
+        if (rows_said(applied, virtual, clock_monotonic_ms(), ret) < 0)
+            return -ENOMEM;
+        n += ret->n_rows + 100 * virtual->n_servers; /* What a name costs, in rows. */
+    }
+    return 0;
+}
+
+static json_t *encode_service_rows(const struct rows_state *rows)
+{
+    json_t *servers = json_array();
+
+    for (size_t i = 0; i < rows->n_servers; i++)
+        json_array_append_new(servers, json_integer(rows->of_servers[i]));
+    return json_pack("{s:o,s:I,s:o,s:I,s:o}", "service", service_key_encode(&rows->key), "rows", (json_int_t)rows->n_rows, "servers", servers, "moved",
+                     (json_int_t)rows->n_moved, "moved_ms_ago", rows->has_moved ? json_integer((json_int_t)rows->moved_ms_ago) : json_null());
 }
 
 /* {"services": [{"service": KEY, "rows": 1021, "servers": [511, 510], "moved": 510, "moved_ms_ago": 1200}]}: of hash services how many rows each
  * server has, in the file's order, how many the last change moved, and when. */
-static json_t *answer_rows(const struct director *director, const struct virtual_service *only)
+static json_t *encode_rows(const struct inquiry *inquiry)
 {
     json_t *services = json_array();
-    uint64_t now_ms = clock_monotonic_ms();
 
-    for (size_t i = 0; director->config && director->applied && i < director->config->n_services; i++) {
-        const struct virtual_service *virtual = &director->config->services[i];
-        const struct applied_service *applied = !only || virtual_service_same_key(only, virtual) ? applied_find(director->applied, virtual) : NULL;
-
-        if (applied && applied->rows)
-            json_array_append_new(services, rows_said(applied, virtual, now_ms));
-    }
+    for (size_t i = 0; i < inquiry->n_rows; i++)
+        json_array_append_new(services, encode_service_rows(&inquiry->rows[i]));
     return json_pack("{s:o}", "services", services);
 }
 
-json_t *director_answer(struct director *director, const json_t *request, struct error *error)
+/* ---- which question ---------------------------------------------------------------------------------------------------------------------- */
+
+static const struct inquiry_kind kinds[] = {
+    {"director", gather_state, encode_state, .is_of_config = true},
+    {"director-rows", gather_rows, encode_rows, .is_of_config = true},
+    {"director-zero", gather_zero, encode_zero, .is_of_config = true},
+    {"director-connections", gather_connections, encode_connections},
+};
+
+static int begin_inquiry(struct director *director, const struct inquiry_kind *kind, const json_t *request, const struct virtual_service *only,
+                         struct inquiry **ret, struct error *error)
+{
+    json_int_t max = json_integer_value(json_object_get(request, "max"));
+
+    if (only && kind->gather == gather_zero && !(director->config && director->applied && applied_find(director->applied, only)))
+        return error_set(error, -ENOENT, "service", "there is no such service");
+    if (kind->gather == gather_state)
+        director->asked_ms = clock_monotonic_ms();
+    *ret = inquiry_new(director, kind, only);
+    if (!*ret)
+        return error_set(error, -ENOMEM, NULL, "out of memory");
+    (*ret)->most = MIN(max > 0 ? (size_t)max : DIRECTOR_CONNECTIONS_DEFAULT_MAX, LB_CONNECTIONS);
+    return 0;
+}
+
+int director_ask(struct director *director, const json_t *request, json_t **ret_answer, struct inquiry **ret_inquiry, struct error *error)
 {
     const char *operation = json_string_value(json_object_get(request, "operation"));
     const json_t *service = json_object_get(request, "service");
     struct virtual_service only = {0};
 
+    *ret_answer = NULL;
+    *ret_inquiry = NULL;
     if (service && service_key_decode(service, &only, error) < 0) {
         error_prefix_field(error, "service");
-        return NULL;
+        return -EINVAL;
     }
     if (!operation)
-        error_set(error, -EINVAL, "operation", "operation: missing");
-    else if (streq(operation, "director"))
-        return answer_state(director, service ? &only : NULL, error);
-    else if (streq(operation, "director-connections"))
-        return answer_connections(director, request, error);
-    else if (streq(operation, "director-zero"))
-        return answer_zero(director, service ? &only : NULL, error);
-    else if (streq(operation, "director-drops"))
-        return answer_drops(director, error);
-    else if (streq(operation, "director-rows"))
-        return answer_rows(director, service ? &only : NULL);
-    else
-        error_set(error, -EINVAL, "operation", "operation: '%s' is not one of a director", operation);
-    return NULL;
+        return error_set(error, -EINVAL, "operation", "operation: missing");
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+        if (streq(operation, kinds[i].operation))
+            return begin_inquiry(director, &kinds[i], request, service ? &only : NULL, ret_inquiry, error);
+    if (!streq(operation, "director-drops"))
+        return error_set(error, -EINVAL, "operation", "operation: '%s' is not one of a director", operation);
+    *ret_answer = answer_drops(director, error);
+    return *ret_answer ? 0 : -ENOMEM;
 }

@@ -36,6 +36,7 @@ struct director {
     struct director_health *health; /* Follows the configuration in force. */
 
     struct director_config *config; /* In force; NULL before the first. */
+    uint64_t config_number;    /* Another one for each. */
     bool file_changed;
     char config_error[512];
     struct lb_tables *tables;
@@ -49,7 +50,7 @@ struct director {
     bool reach_again;          /* and whether another round begins at once, */
     struct ip_address *fresh;  /* after those that the last file brought. */
     size_t n_fresh, next_fresh;
-    uint64_t rates_ms;         /* When they were last taken, */
+    size_t rates_next;         /* Whose rates are taken next, */
     uint64_t asked_ms;         /* and when somebody last wanted to know. */
 };
 
@@ -65,9 +66,8 @@ void resolver_start(struct director *director);
 void resolver_changed(struct director *director, const struct director_config *before); /* To director->config; 'before' may be NULL. */
 void resolver_again(struct director *director); /* All of them, soon. */
 
-/* report.c */
-json_t *director_answer(struct director *director, const json_t *request, struct error *error); /* A new reference; NULL with '*error'. */
-void rates_take(struct director *director, uint64_t now_ms);
+/* rates.c: what is counted a second, of all if somebody asks or there are few. */
+void rates_start(struct director *director);
 
 /* serve.c */
 int serve_new(struct director *director, const char *path, struct serve **ret_serve, struct error *error);

@@ -15,7 +15,6 @@
 #include "weft/director/runtime-state.h"
 
 #define RELOAD_DELAY_MS 30 /* More than LB_GRACE_MS; and what changes together is taken together. */
-#define RATE_MS 2000
 #define RETRY_MS 2000 /* After tables that could not be written. */
 
 _Static_assert(RELOAD_DELAY_MS >= 2 * LB_GRACE_MS, "a record is not written twice within its grace");
@@ -213,6 +212,7 @@ static void take_file(struct director *director)
     else
         director->config_error[0] = 0;
     director->config = config;
+    director->config_number++;
     resolver_changed(director, before);
     if (before)
         log_info("%s: %zu services", director->options.config_path, config->n_services);
@@ -346,24 +346,18 @@ static void hung_up(uv_signal_t *signal, int number)
     director_schedule_reload(signal->data);
 }
 
-static void rate_tick(uv_timer_t *timer)
-{
-    rates_take(timer->data, clock_monotonic_ms());
-}
-
 static void init_handles(struct director *director)
 {
     uv_loop_init(&director->loop);
     uv_timer_init(&director->loop, &director->reload_timer);
-    uv_timer_init(&director->loop, &director->rate_timer);
     uv_timer_init(&director->loop, &director->retry_timer);
     director->retry_timer.data = director;
     uv_signal_init(&director->loop, &director->terminate);
     uv_signal_init(&director->loop, &director->interrupt);
     uv_signal_init(&director->loop, &director->hang_up);
-    director->reload_timer.data = director->rate_timer.data = director->hang_up.data = director;
+    director->reload_timer.data = director->hang_up.data = director;
     resolver_start(director);
-    uv_timer_start(&director->rate_timer, rate_tick, RATE_MS, RATE_MS);
+    rates_start(director);
     uv_signal_start(&director->terminate, stop, SIGTERM);
     uv_signal_start(&director->interrupt, stop, SIGINT);
     uv_signal_start(&director->hang_up, hung_up, SIGHUP);

@@ -294,6 +294,30 @@ def test_full_nat_needs_no_routes_at_the_servers(lab, version):
         director.ip("addr", "del", f"{local}/{bits}", "dev", "eth0")
 
 
+def test_long_answers_are_whole_and_come_in_order(lab):
+    """They are gathered in stretches of 500 servers, and made text of beside the loop."""
+    servers = [{"address": f"10.7.{i >> 8}.{i & 255}", "port": 80, "forwarding": "l3dsr", "dscp": 5} for i in range(1100)]
+    set_services(lab, [service(servers), service(both(4, forwarding="nat"), port=81)])
+    with contextlib.ExitStack() as stack:
+        asking = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(3)]
+        for one in asking:
+            one.settimeout(60)
+            one.connect(lab.socket)
+            for operation in ("director", "director-drops", "director-rows", "nonsense", "director-zero", "director"):
+                one.sendall(json.dumps({"operation": operation}).encode() + b"\n")
+        asking.pop().close()  # Who does not wait keeps nobody else from it.
+        for one in asking:
+            with one.makefile() as answers:
+                state, drops, rows, refused, zero, again = (json.loads(answers.readline()) for _ in range(6))
+            assert [len(each["servers"]) for each in state["services"]] == [1100, 2] and "drops" in drops and "error" in refused and zero == {"ok": True}
+            assert [each["address"] for each in state["services"][0]["servers"]] == [each["address"] for each in servers]
+            assert [each["address"] for each in again["services"][0]["servers"]] == [each["address"] for each in servers]
+            assert [sum(each["servers"]) for each in rows["services"]] == [each["rows"] for each in rows["services"]]
+            assert min(rows["services"][0]["servers"]) > 0
+    set_services(lab, [service(both(4))])
+    traffic(lab)
+
+
 def test_a_file_that_cannot_be_used_changes_nothing(lab):
     set_services(lab, [service(both(4))])
     lab.write([service(both(4), port="x")])
