@@ -59,6 +59,8 @@ enum flow_state {
 #define FLOW_BOUND (1u << 14)        /* Only an entry can tell what it is called outside. */
 #define FLOW_COUNTED (1u << 31)      /* Of 'account'; */
 #define FLOW_RECYCLED (1u << 30)     /* of a dead one: it has given back its place already, and was not established. */
+#define FLOW_UNCOUNTED (1u << 29)    /* of a load balancer's that is over: it counts under its listener and its member no more; */
+#define FLOW_TAKEN (1u << 28)        /* of a dead one: one CPU is making another connection of it. */
 #define FLOW_ACCOUNT_MASK 0xffffu
 #define FLOW_SCALE_UNKNOWN 15        /* 14 is the largest shift. */
 #define FLOW_TIME_SHIFT 20           /* Times are CLOCK_MONOTONIC_COARSE >> 20: about milliseconds, and wrap after 52 days. */
@@ -75,8 +77,8 @@ struct flow_entry {
     __u64 bytes[2];
     /* Up to here in one cache line. */
     __u32 generation;      /* Of the port slot. */
-    __u32 account;         /* Index of its project, | FLOW_COUNTED when that counts it as established, not half open; | FLOW_RECYCLED. */
-    __u8 next_mac[6];      /* Routed: the L2 destination that the workload's frames get (to a load balancer: which member, bpf/balance.h); */
+    __u32 account;         /* Index of its project, | FLOW_COUNTED when that counts it as established, not half open; | FLOW_RECYCLED, FLOW_UNCOUNTED, FLOW_TAKEN. */
+    __u8 next_mac[6];      /* Routed: the L2 destination that the workload's frames get (to or from a load balancer: which member, bpf/balanced.h); */
     __u16 router_port;     /* and where they leave the last router: its MAC is their source, its network theirs.  0: switched. */
     __u8 hops;             /* Routers on the way: what their TTL loses. */
     __u8 scales;           /* TCP window scale (RFC 7323) of the workload's side, << 4 of the other; FLOW_SCALE_UNKNOWN until its SYN. */
@@ -157,7 +159,7 @@ struct half_open {
     __u32 pad;
     __u32 places[HALF_OPEN_RING]; /* Indexes of 'flow_slots'. */
 };
-#define SWEEP_VERSION 5           /* A program with another one takes the timer over. */
+#define SWEEP_VERSION 6           /* A program with another one takes the timer over. */
 struct sweeper {
 #ifdef __bpf__
     struct bpf_timer timer;

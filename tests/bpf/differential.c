@@ -2,6 +2,8 @@
  * through pipeline_run().  After each frame: the verdict, the frame's bytes, every port's counters (so also the drop
  * reason) and what was punted are the same; after each world, so are the maps that the pipeline writes.
  *
+ * In the end two CPUs begin and end the same connections of a load balancer, and it is counted how many there are.
+ *
  *     differential [FRAMES [SEED]]      needs root; exit code 77 without it
  *
  * Works in a network namespace of its own, with veth devices whose indices are those of the fixture: copies of flooded
@@ -11,6 +13,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -1417,6 +1420,95 @@ static void run_both(struct pipeline *pipeline, struct test_frame *test, struct 
     pipeline_result_clear(&result);
 }
 
+/* ---- the same connections on two CPUs ------------------------------------------------------------------------------------------ */
+
+#define RACE_ROUNDS 20000
+#define RACE_CONNECTIONS 4
+
+static void race_say(enum pipeline_program program, uint32_t ifindex, const char *format, unsigned port)
+{
+    static __thread uint8_t out[2048];
+    struct __sk_buff context = {.ifindex = ifindex};
+    struct frame frame;
+    char text[128];
+
+    snprintf(text, sizeof(text), format, port); /* NOLINT: the callers' formats have one number. */
+    frame_parse(text, &frame);
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.bytes, .data_size_in = frame.size, .data_out = out, .data_size_out = sizeof(out),
+                .ctx_in = &context, .ctx_size_in = sizeof(context), .repeat = 1);
+    if (bpf_prog_test_run_opts(program_fd(program), &options))
+        die("the kernel does not run a frame: %s", strerror(errno));
+}
+
+/* A SYN of a client of ours and one of a client outside, each of which its member refuses. */
+static void *race(void *context)
+{
+    cpu_set_t cpus;
+
+    CPU_ZERO(&cpus);
+    CPU_SET(*(int *)context, &cpus);
+    if (pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus))
+        die("cannot run on CPU %d", *(int *)context);
+    for (unsigned i = 0; i < RACE_ROUNDS; i++) {
+        unsigned port = 4000 + i % RACE_CONNECTIONS;
+
+        race_say(PIPELINE_FROM_WORKLOAD, 101, "A>L ip 10.0.0.1>10.0.0.200 tcp %u>81 S", port);
+        race_say(PIPELINE_FROM_WORKLOAD, 102, "B>A ip 10.0.0.2>10.0.0.1 tcp 8080>%u RA", port);
+        race_say(PIPELINE_FROM_UPLINK, UPLINK_IFINDEX, "x>u ip 192.0.2.200>203.0.113.222 tcp %u>81 S", port);
+        race_say(PIPELINE_FROM_WORKLOAD, 102, "B>R ip 10.0.0.2>192.0.2.200 tcp 8080>%u RA", port);
+    }
+    return NULL;
+}
+
+/* What counts has an entry, and the entry says so: the sums are the same. */
+static void connections_are_counted_once(struct pipeline *pipeline)
+{
+    struct flow_key key, *last = NULL;
+    struct flow_entry entry;
+    struct service_use use;
+    pthread_t threads[2];
+    cpu_set_t cpus;
+    int numbers[2] = {0}, n = 0;
+    uint64_t n_counted = 0, n_seen = 0;
+
+    if (sched_getaffinity(0, sizeof(cpus), &cpus))
+        die("which CPUs are there? %s", strerror(errno));
+    for (int cpu = 0; cpu < CPU_SETSIZE && n < 2; cpu++)
+        if (CPU_ISSET(cpu, &cpus))
+            numbers[n++] = cpu;
+    pipeline_clear(pipeline, NULL);
+    fixture_fill(pipeline);
+    fixture_external(pipeline);
+    fixture_balancing(pipeline);
+    fixture_balancing_outside(pipeline);
+    copy_tables(pipeline);
+    for (int i = 0; i < n; i++)
+        if (pthread_create(&threads[i], NULL, race, &numbers[i]))
+            die("cannot start a thread");
+    for (int i = 0; i < n; i++)
+        pthread_join(threads[i], NULL);
+    for (; bpf_map_get_next_key(map_fd("connections"), last, &key) == 0; last = &key) {
+        if (bpf_map_lookup_elem(map_fd("connections"), &key, &entry))
+            die("an entry is gone");
+        n_seen++;
+        bool counts = (entry.output & ~OUTPUT_MEMBER_MASK) == OUTPUT_MEMBER || (entry.output == OUTPUT_CLIENT && memcmp(entry.next_mac, "\0\0", 2) != 0);
+        n_counted += counts && !(entry.account & FLOW_UNCOUNTED);
+    }
+    static const char *const tables[] = {"listener_use", "member_use"};
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t number = 2 - i;
+        if (bpf_map_lookup_elem(map_fd(tables[i]), &number, &use))
+            die("there is no '%s'", tables[i]);
+        if (use.n_connections != n_counted)
+            die("%d CPUs: '%s' says %lld, of %llu connections %llu count", n, tables[i], (long long)use.n_connections, (unsigned long long)n_seen,
+                (unsigned long long)n_counted);
+    }
+    if (n_seen < 2 * RACE_CONNECTIONS)
+        die("only %llu connections began", (unsigned long long)n_seen);
+    printf("  two CPUs began and ended %u connections again and again: %llu entries, %llu count\n", 2 * RACE_CONNECTIONS, (unsigned long long)n_seen,
+           (unsigned long long)n_counted);
+}
+
 int main(int argc, char **argv)
 {
     static const char *const names[] = {
@@ -1454,6 +1546,7 @@ int main(int argc, char **argv)
         run_both(pipeline, &test, ring, verdict_ring);
     }
     compare_maps(pipeline);
+    connections_are_counted_once(pipeline);
     ring_buffer__free(ring);
     ring_buffer__free(verdict_ring);
     weft_bpf__destroy(skeleton);

@@ -197,10 +197,7 @@ static __always_inline const __u8 *balance_vip(struct balancing *to, const struc
 /* May a client outside begin a connection, or go on with one?  False: the listener has as many as it may. */
 static __always_inline bool balance_is_within(const struct balancing *to, const struct service_value *service)
 {
-    __u32 listener = service->listener;
-    const struct service_use *use = map_lookup(listener_use, &listener);
-
-    return to->is_known || !service->limit || !use || (__s64)*(const volatile __u64 *)&use->n_connections < (__s64)(__u64)service->limit;
+    return to->is_known || !balance_is_full(service);
 }
 
 /* A packet for the balancer's address, from a client's port in network packet->vni, to a member of this host: which, and where the client is, says
@@ -269,18 +266,20 @@ CHECKED_ALONE __u32 balance_arrive(struct __sk_buff *skb, struct packet *packet)
     packet->decision = (struct decision){};
     packet->decision.output = OUTPUT_CLIENT;
     packet->decision.flags = DECISION_BOUND;
+    if (is_outside) { /* It counts by its entry here. */
+        packet->decision.object = number;
+        packet->decision.gateway = to->value.slot;
+    }
     to->is_noted |= !!quoted;
     TRACE(balance, "arrives as %s > %s port %u", trace_address(packet->tuple.local), trace_address(packet->tuple.remote), bpf_ntohs(packet->tuple.remote_port));
     return STEP_AT_MEMBER;
 }
 
-/* Where the answers go.  Only with an entry, whose end takes it away.  Connections of clients outside count here, as often as they are noted. */
+/* Where the answers go.  Only with an entry, whose end takes it away. */
 static __noinline __u32 balance_note(struct balancing *to)
 {
-    const struct flow_entry *entry = map_lookup(connections, &to->key);
+    struct flow_entry *entry = map_lookup(connections, &to->key);
     const struct balanced_value *before = map_lookup(balanced, &to->key);
-    bool was_outside = before && balanced_is_outside(before->output), is_outside = balanced_is_outside(to->value.output);
-    __u32 listener = before ? before->slot : 0, number = to->value.member;
 
     if (!entry || entry->output != OUTPUT_CLIENT || entry->state == FLOW_DEAD)
         return DROP_unknown_translation;
@@ -290,12 +289,11 @@ static __noinline __u32 balance_note(struct balancing *to)
     }
     if (before && map_put(balanced, &to->key, &to->value))
         return DROP_connection_limit;
-    if (was_outside)
-        balanced_count(listener, number, -1);
-    if (is_outside)
-        balanced_count(to->value.slot, number, 1);
+    bool is_outside = balanced_is_outside(to->value.output);
+    if (before)
+        balanced_count_as(entry, is_outside ? to->value.member : 0, is_outside ? to->value.slot : 0);
     struct service_counters *counters = map_lookup(service_counters, &to->value.slot);
-    if (is_outside && !before && counters)
+    if (!before && counters && is_outside)
         counters->n_connections++;
     return STEP_CONTINUE;
 }

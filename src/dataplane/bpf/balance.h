@@ -104,11 +104,21 @@ static __always_inline __u32 balance_owner(const struct service_value *service, 
     return row ? row->owner : 0;
 }
 
-static __always_inline __u64 balance_use(__u32 number)
+/* Signed: for a moment others may have taken off what is not added yet. */
+static __always_inline __s64 balance_use(__u32 number)
 {
     const struct service_use *use = map_lookup(member_use, &number);
 
-    return use ? *(const volatile __u64 *)&use->n_connections : 0;
+    return use ? (__s64)*(const volatile __u64 *)&use->n_connections : 0;
+}
+
+/* Has the listener as many connections as it may? */
+static __always_inline bool balance_is_full(const struct service_value *service)
+{
+    __u32 listener = service->listener;
+    const struct service_use *use = map_lookup(listener_use, &listener);
+
+    return service->limit && use && (__s64)*(const volatile __u64 *)&use->n_connections >= (__s64)(__u64)service->limit;
 }
 
 static __always_inline bool balance_may_call(const __u8 *client, bool ipv4, const struct service_value *service)
@@ -152,9 +162,8 @@ static __always_inline __u32 balance_begin(struct packet *packet, const struct s
 {
     __u32 listener = service->listener;
     struct service_counters *counters = map_lookup(service_counters, &listener);
-    const struct service_use *use = map_lookup(listener_use, &listener);
 
-    if (service->limit && use && *(const volatile __u64 *)&use->n_connections >= service->limit) {
+    if (balance_is_full(service)) {
         balance_count_refused(listener);
         return DROP_service_limit;
     }
@@ -235,12 +244,8 @@ CHECKED_ALONE __u32 balance_decide(struct __sk_buff *skb, struct packet *packet,
  * more, for a limit that it had reached itself. */
 static __always_inline void balance_end_of(struct flow_entry *entry)
 {
-    __u32 output = entry->output, listener = balanced_listener(entry);
-
     TRACE(balance, "a new connection in the place of one that is over");
     flow_end(entry);
-    if (__sync_val_compare_and_swap(&entry->output, output, OUTPUT_NONE) == output)
-        balanced_count(listener, output & OUTPUT_MEMBER_MASK, -1);
 }
 
 /* A packet of the port's workload whose entry is a balanced connection's, of a client or of a member.  STEP_CONTINUE: it has to be decided

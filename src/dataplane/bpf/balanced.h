@@ -2,9 +2,13 @@
 /* What an entry of a connection through a load balancer is, and what goes with it.
  *
  * At the client's port: 'output' is OUTPUT_MEMBER | the member's number, next_mac holds the first bits of its id, and the listener's number.
- * At the member's port: 'output' is OUTPUT_CLIENT, and 'balanced' has under the entry's key where the client is.  Neither output ever changes
- * to another kind while the entry lives.  'output_generation' is BALANCED_DECIDED, which is no generation of a host beyond all slots: who compares
- * it as for other outputs finds that the entry is not current, and goes on to where balanced ones are looked at. */
+ * At the member's port: 'output' is OUTPUT_CLIENT, and 'balanced' has under the entry's key where the client is; next_mac holds the member's number and
+ * the listener's if the client is outside, else zeros.  Neither output ever changes to another kind while the entry lives.  'output_generation' is BALANCED_DECIDED, which is no generation of a host beyond all slots: who compares
+ * it as for other outputs finds that the entry is not current, and goes on to where balanced ones are looked at.
+ *
+ * A connection counts under its listener and its member from when its entry is made until it is over: both FINs or a RST were seen, or the entry died.
+ * The entry of the client's port counts, of a client outside the member's.  Who sets FLOW_UNCOUNTED takes one off, who clears it adds one, by the word's
+ * value before; so it is done once, however many CPUs see the end. */
 #ifndef WEFT_BPF_BALANCED_H
 #define WEFT_BPF_BALANCED_H
 
@@ -50,6 +54,20 @@ static __always_inline __u32 balanced_listener(const struct flow_entry *entry)
     return load16(entry->next_mac + 4);
 }
 
+/* At a member's port, of a client outside: counted here. */
+static __always_inline void balanced_note_outside(struct flow_entry *entry, __u32 member, __u32 listener)
+{
+    balanced_note_member(entry, member & 0xffff, listener);
+}
+
+/* The number of the member under which the entry counts; 0: it does not. */
+static __always_inline __u32 balanced_counts_as(const struct flow_entry *entry)
+{
+    __u32 output = entry->output;
+
+    return output_is_member(output) ? output & OUTPUT_MEMBER_MASK : output == OUTPUT_CLIENT ? load16(entry->next_mac) : 0;
+}
+
 static __always_inline void balanced_change(__u32 listener, __u32 member, __s64 change)
 {
     struct service_use *use = map_lookup(listener_use, &listener);
@@ -61,10 +79,44 @@ static __always_inline void balanced_change(__u32 listener, __u32 member, __s64 
         __sync_fetch_and_add(&use->n_connections, change);
 }
 
-/* A client's entry comes or goes. */
-static __noinline void balanced_count(__u32 listener, __u32 member, __s64 change)
+/* An entry has come. */
+static __always_inline void balanced_count(const struct flow_entry *entry)
 {
-    balanced_change(listener, member, change);
+    __u32 member = balanced_counts_as(entry);
+
+    if (member)
+        balanced_change(balanced_listener(entry), member, 1);
+}
+
+/* The connection is over, whoever else sees that. */
+static __always_inline void balanced_uncount(struct flow_entry *entry)
+{
+    __u32 member = balanced_counts_as(entry);
+
+    if (member && !(__sync_fetch_and_or(&entry->account, FLOW_UNCOUNTED) & FLOW_UNCOUNTED))
+        balanced_change(balanced_listener(entry), member, -1);
+}
+
+/* Another one is in its place. */
+static __always_inline void balanced_recount(struct flow_entry *entry)
+{
+    if (entry->account & FLOW_UNCOUNTED && __sync_fetch_and_and(&entry->account, ~FLOW_UNCOUNTED) & FLOW_UNCOUNTED)
+        balanced_count(entry);
+}
+
+/* It counts under another listener from now on, if it still does: that has another number; or the client has come from elsewhere ('member' is 0: it is counted
+ * by its own entry). */
+static __always_inline void balanced_count_as(struct flow_entry *entry, __u32 member, __u32 listener)
+{
+    if (load16(entry->next_mac) == (__u16)member && balanced_listener(entry) == (__u16)listener)
+        return;
+    if (__sync_fetch_and_or(&entry->account, FLOW_UNCOUNTED) & FLOW_UNCOUNTED)
+        return;
+    __u32 before = balanced_counts_as(entry);
+    if (before)
+        balanced_change(balanced_listener(entry), before, -1);
+    balanced_note_outside(entry, member, listener);
+    balanced_recount(entry);
 }
 
 static __always_inline void balanced_name_of(struct balanced_name *ret, const struct balanced_value *value, __u8 protocol)
@@ -108,18 +160,7 @@ static __noinline void balanced_remove(const struct flow_key *key)
         balanced_name_of(&scratch->gone, value, key->owner >> 24);
         balanced_name_free(&scratch->gone, key);
     }
-    __u32 output = value->output, listener = value->slot, member = value->member;
-    if (map_delete(balanced, key) == 0 && balanced_is_outside(output))
-        balanced_change(listener, member, -1); /* The host of a client of ours counts by that one's entry.  A call would be one too deep. */
-}
-
-/* What the entry of a balanced connection stands for is over. */
-static __always_inline void balanced_forget(const struct flow_key *key, __u32 output, __u32 listener)
-{
-    if (output == OUTPUT_CLIENT)
-        balanced_remove(key);
-    else if (output_is_member(output))
-        balanced_count(listener, output & OUTPUT_MEMBER_MASK, -1);
+    map_delete(balanced, key);
 }
 
 #endif

@@ -119,13 +119,13 @@ static __always_inline void flow_remove(const struct flow_key *key, const struct
                                           .remote_port = entry->outside_remote_port};
         flow_alias_delete(&name, key, entry->gateway);
     }
-    __u32 output = entry->output, listener = balanced_listener(entry);
-    if (output == OUTPUT_CLIENT)
+    __u32 listener = balanced_listener(entry), member = account & FLOW_UNCOUNTED ? 0 : balanced_counts_as(entry);
+    if (entry->output == OUTPUT_CLIENT)
         balanced_remove(key); /* First: a new entry of this name may have another. */
     if (map_delete(connections, key) != 0)
         return;
-    if (output_is_member(output))
-        balanced_count(listener, output & OUTPUT_MEMBER_MASK, -1);
+    if (member)
+        balanced_change(listener, member, -1);
     if (!(account & FLOW_RECYCLED))
         flow_release(account);
 }
@@ -163,6 +163,7 @@ static __always_inline void sweep_slot(struct flow_slot *slot, __u32 state, __u3
     } else if (age >= flow_timeout(&slot->key, entry) || !flow_has_owner(&slot->key, entry)) {
         entry->state = FLOW_DEAD;
         entry->last_seen = now;
+        balanced_uncount(entry);
         slot_change(slot, state, SLOT_DYING);
     }
 }

@@ -124,16 +124,29 @@ static __always_inline bool flow_is_current(const struct flow_entry *entry, cons
 
 static __noinline void flow_establish(struct flow_entry *entry)
 {
-    __u32 index = entry->account;
-    struct project_record *project = map_lookup(projects, &index); /* None when it is counted already. */
+    __u32 account = entry->account, index = account & FLOW_ACCOUNT_MASK;
+    struct project_record *project = map_lookup(projects, &index);
 
-    if (!project || project->n_established >= project->max_established)
-        return; /* Stays half open, with its shorter life. */
-    if (__sync_val_compare_and_swap(&entry->account, index, index | FLOW_COUNTED) == index) {
+    if (account & (FLOW_COUNTED | FLOW_RECYCLED) || !project || project->n_established >= project->max_established)
+        return; /* Is counted already; or stays half open, with its shorter life. */
+    if (__sync_val_compare_and_swap(&entry->account, account, account | FLOW_COUNTED) == account) {
         __sync_fetch_and_add(&project->n_established, 1);
         __sync_fetch_and_add(&project->n_half_open, -1);
         entry->state = FLOW_ESTABLISHED;
     }
+}
+
+/* A segment with FIN or RST of a balanced connection that nobody tracks.  What its client does alone ends nothing: one that lies about it would not
+ * count any more, and go on. */
+static __always_inline void flow_account_end(struct flow_entry *entry, const struct packet *packet, __u32 direction)
+{
+    const __u32 both = FLOW_FIN | FLOW_FIN << 1;
+    bool is_members = direction == (entry->output == OUTPUT_CLIENT ? 0 : 1);
+
+    if (packet->tcp_flags & TCP_FIN)
+        flow_flags_change(entry, FLOW_FIN << direction, 0);
+    if ((entry->flags & both) == both || (packet->tcp_flags & TCP_RST && is_members))
+        balanced_uncount(entry);
 }
 
 /* Accounts one frame; 'direction' is 0 for what the workload sends. */
@@ -154,6 +167,8 @@ static __always_inline void flow_account(struct flow_entry *entry, const struct 
             flow_establish(entry);
         if (packet->tcp_flags & (TCP_FIN | TCP_RST) && entry->state != FLOW_CLOSING && entry->state != FLOW_DEAD)
             entry->state = FLOW_CLOSING;
+        if (packet->tcp_flags & (TCP_FIN | TCP_RST) && output_is_service(entry->output))
+            flow_account_end(entry, packet, direction);
     } else if (entry->state == FLOW_HALF_OPEN &&
                (entry->flags & FLOW_SEEN_REPLY || entry->packets[0] >= FLOW_ASSURED_PACKETS)) {
         flow_establish(entry);
@@ -163,12 +178,12 @@ static __always_inline void flow_account(struct flow_entry *entry, const struct 
 /* Half open again, for admission. */
 static __always_inline void flow_unestablish(struct flow_entry *entry)
 {
-    __u32 account = entry->account, index = account & FLOW_ACCOUNT_MASK;
+    __u32 account = entry->account, index = account & FLOW_ACCOUNT_MASK, half_open = account & ~(FLOW_COUNTED | FLOW_RECYCLED);
     struct project_record *project = map_lookup(projects, &index);
 
-    if (project && account & FLOW_RECYCLED && __sync_val_compare_and_swap(&entry->account, account, index) == account)
+    if (project && account & FLOW_RECYCLED && __sync_val_compare_and_swap(&entry->account, account, half_open) == account)
         __sync_fetch_and_add(&project->n_half_open, 1); /* It had given up its place. */
-    else if (project && account & FLOW_COUNTED && __sync_val_compare_and_swap(&entry->account, account, index) == account) {
+    else if (project && account & FLOW_COUNTED && __sync_val_compare_and_swap(&entry->account, account, half_open) == account) {
         __sync_fetch_and_add(&project->n_established, -1);
         __sync_fetch_and_add(&project->n_half_open, 1);
     }
@@ -200,9 +215,41 @@ static __noinline void flow_restart(struct flow_entry *entry, const struct flow_
     entry->window[1] = initial->window[1];
     entry->sequence_end[0] = initial->sequence_end[0];
     entry->sequence_end[1] = initial->sequence_end[1];
+    balanced_recount(entry);
     __sync_fetch_and_add(&entry->packets[0], 0); /* Orders the stores on every architecture. */
     *(volatile __u8 *)&entry->state = initial->state;
     *(volatile __u32 *)&entry->stamp = initial->stamp;
+}
+
+static __always_inline bool flow_take(struct flow_entry *old)
+{
+    return !(__sync_fetch_and_or(&old->account, FLOW_TAKEN) & FLOW_TAKEN);
+}
+
+/* Removes one that nobody holds any more, so that there is room for a new one: not that new one, should another CPU have been faster. */
+static __always_inline void flow_clear_place(const struct flow_key *key, struct flow_entry *old, __u32 now)
+{
+    if (!flow_take(old))
+        return;
+    if (*(volatile __u8 *)&old->state == FLOW_DEAD && flow_age(now, *(volatile __u32 *)&old->last_seen) >= FLOW_DEAD_TIME)
+        flow_remove(key, old);
+    else
+        __sync_fetch_and_and(&old->account, ~FLOW_TAKEN);
+}
+
+/* Of several CPUs that find the same entry dead one makes the new connection of it, the others use what it makes.  Those that come late find it alive. */
+static __always_inline void flow_take_place(const struct flow_key *key, struct flow_entry *old, const struct flow_entry *initial)
+{
+    if (!flow_take(old))
+        return;
+    if (*(volatile __u8 *)&old->state == FLOW_DEAD) {
+        if (old->output == OUTPUT_CLIENT)
+            balanced_remove(key);
+        balanced_uncount(old);
+        __sync_fetch_and_or(&old->account, FLOW_UNCOUNTED); /* Also of one that never counted. */
+        flow_restart(old, initial); /* The sweeper leaves it alone for a while yet. */
+    }
+    __sync_fetch_and_and(&old->account, ~FLOW_TAKEN);
 }
 
 enum flow_place { PLACE_NONE, PLACE_NEW, PLACE_OLD };
@@ -228,15 +275,11 @@ static __noinline __u32 flow_insert(const struct flow_key *key, const struct flo
             place = PLACE_OLD;
         else if (old && flow_age(initial->last_seen, old->last_seen) < FLOW_DEAD_TIME - 2 &&
                  !((old->flags | initial->flags) & (FLOW_TRANSLATED | FLOW_ALIASED))) {
-            if (output_is_service(old->output))
-                balanced_forget(key, old->output, balanced_listener(old));
-            if (output_is_member(initial->output))
-                balanced_count(balanced_listener(initial), initial->output & OUTPUT_MEMBER_MASK, 1);
-            flow_restart(old, initial); /* The sweeper leaves it alone for a while yet. */
+            flow_take_place(key, old, initial);
             place = PLACE_OLD;
         }
         if (old && old->state == FLOW_DEAD && flow_age(initial->last_seen, old->last_seen) >= FLOW_DEAD_TIME)
-            flow_remove(key, old);
+            flow_clear_place(key, old, initial->last_seen);
         if (place == PLACE_NONE && !map_insert(connections, key, initial))
             place = PLACE_NEW;
     }
@@ -293,8 +336,8 @@ static __always_inline __u32 flow_create(const struct flow_key *key, const struc
     /* Another CPU was faster with a connection of this name; the name outside that this one took must be given back (nat_give_up). */
     if (place == PLACE_NONE || (place == PLACE_OLD && initial->flags & FLOW_ALIASED))
         return place == PLACE_OLD ? DROP_connection_limit : refused;
-    if (place == PLACE_NEW && output_is_member(initial->output))
-        balanced_count(balanced_listener(initial), initial->output & OUTPUT_MEMBER_MASK, 1);
+    if (place == PLACE_NEW)
+        balanced_count(initial);
     TRACE(flow, "entry made");
     return STEP_CONTINUE;
 }
@@ -422,6 +465,7 @@ static __noinline __u32 flow_begin(const struct packet *packet, const struct por
         if (packet->decision.output == OUTPUT_CLIENT) { /* unless they go back to a load balancer. */
             initial->output = OUTPUT_CLIENT;
             initial->output_generation = BALANCED_DECIDED;
+            balanced_note_outside(initial, packet->decision.object, packet->decision.gateway);
         }
         flow_set_translation(initial, &packet->decision);
         if (packet->decision.flags & DECISION_TRANSLATED)
@@ -472,14 +516,18 @@ static __noinline __u32 flow_remember(const struct packet *packet, const struct 
     return STEP_CONTINUE;
 }
 
-/* Does the packet begin another connection in the place of one that is over? */
-static __always_inline bool flow_begins_anew(const struct flow_entry *entry, const struct packet *packet)
+static __always_inline bool flow_is_over(const struct flow_entry *entry)
 {
     __u8 state = entry->state;
 
+    return state == FLOW_CLOSING || state == FLOW_TIME_WAIT || state == FLOW_RESET;
+}
+
+/* Does the packet begin another connection in the place of one that is over? */
+static __always_inline bool flow_begins_anew(const struct flow_entry *entry, const struct packet *packet)
+{
     return packet->tuple.protocol == IPPROTO_TCP && !(packet->flags & PACKET_LATER_FRAGMENT) &&
-           (packet->tcp_flags & (TCP_SYN | TCP_ACK | TCP_FIN | TCP_RST)) == TCP_SYN &&
-           (state == FLOW_CLOSING || state == FLOW_TIME_WAIT || state == FLOW_RESET);
+           (packet->tcp_flags & (TCP_SYN | TCP_ACK | TCP_FIN | TCP_RST)) == TCP_SYN && flow_is_over(entry);
 }
 
 /* Ends a connection: from now on nobody finds its entry, which the sweeper removes. */
@@ -487,6 +535,7 @@ static __always_inline void flow_end(struct flow_entry *entry)
 {
     entry->last_seen = flow_now();
     *(volatile __u8 *)&entry->state = FLOW_DEAD;
+    balanced_uncount(entry);
 }
 
 #endif

@@ -102,6 +102,7 @@ static long half_open_give_up(__u32 index, void *context)
     flow_release(account);
     entry->last_seen = walk->now;
     *(volatile __u8 *)&entry->state = FLOW_DEAD;
+    balanced_uncount(entry);
     slot_change(slot, SLOT_USED, SLOT_DYING);
     walk->result = ROOM_MADE;
     return 1;

@@ -97,6 +97,8 @@ CHECKED_ALONE __u32 flow_track(struct __sk_buff *skb, struct packet *packet, con
     if (!tcp_read(skb, packet, &scratch->segment))
         return DROP_tcp_window;
     __u32 step = track_segment(entry, &scratch->segment, side);
+    if (output_is_service(entry->output) && flow_is_over(entry))
+        balanced_uncount(entry);
     if (step != TRACK_RESTART)
         return step;
     if (!is_original || port->flags & PORT_LOGS) { /* Else it is as the one before it; the log wants to know the rule. */

@@ -111,6 +111,7 @@ static __noinline void track_restart(struct flow_entry *entry, const struct tcp_
     __u32 set = FLOW_TRACKED << side | (side ? 0 : FLOW_LOCAL_STARTED);
     flow_flags_change(entry, set, (FLOW_TCP_FLAGS | FLOW_LOCAL_STARTED | FLOW_SEEN_REPLY | FLOW_GUESSED) & ~set);
     flow_unestablish(entry);
+    balanced_recount(entry);
     track_state(entry, FLOW_HALF_OPEN);
 }
 

@@ -343,6 +343,47 @@ static void the_one_with_less_to_do(void **state)
     all_ends();
 }
 
+/* Nor does it take any off twice: not when it ends in several ways, nor when another connection takes its place. */
+static void what_is_over_does_not_count(void **state)
+{
+    for (int policy = 0; policy < 2; policy++) {
+        if (policy)
+            fixture_policy(pipeline, 1, FIXTURE_ALLOW_ALL, FIXTURE_ALLOW_ALL);
+        change_epoch(1);
+        for (int i = 0; i < 6; i++) { /* The limit is two. */
+            int port = 4000 + 100 * policy + i % 4;
+
+            say(1, frame_text("A>L ip 10.0.0.1>10.0.0.200 tcp %d>91 S seq=100", port));
+            expect_port(2, NULL);
+            assert_int_equal(in_use("listener_use", 12), 1);
+            say(2, frame_text("B>A ip 10.0.0.2>10.0.0.1 tcp 8080>%d SA seq=300 ack=101", port));
+            say(1, frame_text("A>L ip 10.0.0.1>10.0.0.200 tcp %d>91 A seq=101 ack=301", port));
+            say(1, frame_text("A>L ip 10.0.0.1>10.0.0.200 tcp %d>91 FA seq=101 ack=301", port));
+            expect_port(2, NULL);
+            assert_int_equal(in_use("listener_use", 12), 1); /* The member may go on for long. */
+            say(2, frame_text("B>A ip 10.0.0.2>10.0.0.1 tcp 8080>%d FA seq=301 ack=102", port));
+            expect_port(1, NULL);
+            assert_int_equal(in_use("listener_use", 12), 0);
+            assert_int_equal(in_use("member_use", 1), 0);
+            say(1, frame_text("A>L ip 10.0.0.1>10.0.0.200 tcp %d>91 A seq=102 ack=302", port));
+            expect_port(2, NULL);
+            say(2, frame_text("B>A ip 10.0.0.2>10.0.0.1 tcp 8080>%d RA seq=302 ack=102", port));
+            assert_int_equal(in_use("listener_use", 12), 0);
+        }
+    }
+    all_ends();
+}
+
+static void a_limit_holds_below_zero(void **state)
+{
+    uint32_t listener = 12;
+
+    ((struct service_use *)pipeline_lookup(pipeline, "listener_use", &listener))->n_connections = (uint64_t)-1;
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>91 S");
+    expect_port(2, NULL);
+    assert_int_equal(in_use("listener_use", 12), 0);
+}
+
 /* ---- members that go ------------------------------------------------------------------------------------------------------------------------ */
 
 static void a_member_that_goes_ends_its_connections(void **state)
@@ -456,6 +497,8 @@ int main(void)
         CASE(many_clients_are_spread),
         CASE(a_client_keeps_its_member),
         CASE(the_one_with_less_to_do),
+        CASE(what_is_over_does_not_count),
+        CASE(a_limit_holds_below_zero),
         CASE(a_member_that_goes_ends_its_connections),
         CASE(a_number_that_is_anothers_by_now),
         CASE(a_member_without_rows_goes_on),

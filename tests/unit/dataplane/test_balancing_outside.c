@@ -313,6 +313,38 @@ static void a_listener_has_a_limit(void **state)
     expect_port(2, NULL);
 }
 
+static void what_is_over_does_not_count(void **state)
+{
+    static const char *const endings[][3] = {{"2 RA", NULL}, {"x FA", "2 FA", NULL}};
+
+    for (int policy = 0; policy < 2; policy++) {
+        if (policy)
+            fixture_policy(pipeline, 2, FIXTURE_ALLOW_ALL, FIXTURE_ALLOW_ALL);
+        change_epoch(2);
+        for (size_t ending = 0; ending < ARRAY_SIZE(endings); ending++) {
+            for (int i = 0; i < 4; i++) { /* The limit is two. */
+                int port = 4000 + 100 * policy + 10 * (int)ending + i;
+
+                say(OUTSIDE, frame_text("x>u ip 192.0.2.200>203.0.113.222 tcp %d>91 S seq=100", port));
+                expect_port(2, NULL);
+                assert_int_equal(in_use("listener_use", 12), 1);
+                say(2, frame_text("B>R ip 10.0.0.2>192.0.2.200 tcp 8080>%d SA seq=300 ack=101", port));
+                say(OUTSIDE, frame_text("x>u ip 192.0.2.200>203.0.113.222 tcp %d>91 A seq=101 ack=301", port));
+                for (const char *const *end = endings[ending]; *end; end++) {
+                    assert_int_equal(in_use("listener_use", 12), 1);
+                    if (**end == '2')
+                        say(2, frame_text("B>R ip 10.0.0.2>192.0.2.200 tcp 8080>%d %s seq=301 ack=%d", port, *end + 2, ending ? 102 : 101));
+                    else
+                        say(OUTSIDE, frame_text("x>u ip 192.0.2.200>203.0.113.222 tcp %d>91 %s seq=101 ack=301", port, *end + 2));
+                }
+                assert_int_equal(in_use("listener_use", 12), 0);
+                assert_int_equal(in_use("member_use", 1), 0);
+            }
+        }
+    }
+    all_ends();
+}
+
 static void its_sender_is_told_why_it_ends(void **state)
 {
     say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.222 ttl=1 udp 4000>81 +4");
@@ -504,6 +536,7 @@ int main(void)
         CASE(a_closed_port_answers),
         CASE(only_some_may_call),
         CASE(a_listener_has_a_limit),
+        CASE(what_is_over_does_not_count),
         CASE(its_sender_is_told_why_it_ends),
         CASE(firewalls_of_the_router_are_asked),
         CASE(a_members_groups_see_the_client),
