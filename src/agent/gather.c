@@ -188,20 +188,28 @@ static bool is_router_port(const struct port *model)
 }
 
 /* Connection entries remember the number, and tell by the generation that it is another port's by now. */
-static void number_router_port(struct agent *agent, struct compile_port *entry)
+static void number_router_port(struct agent *agent, struct compile_port *entry, uint32_t *ret_number)
 {
     struct slot *slot = local_slot(&agent->local, SLOT_ROUTER_PORT, entry->port->object.id);
 
     if (!slot) {
-        log_error("port %s of a router gets no number: all %u are in use (max-router-ports)", entry->port->object.id,
+        log_error("port %s of a router or load balancer gets no number: all %u are in use (max-router-ports)", entry->port->object.id,
                   maps_sizes(agent->maps).n_router_ports - 1);
         return;
     }
     if (!slot->generation)
         slot->generation = maps_router_port_generation(agent->maps, slot->number) + (slot->is_new ? 1 : 0);
     slot->is_new = false;
-    entry->router_port = slot->number;
+    *ret_number = slot->number;
     entry->router_port_generation = slot->generation;
+}
+
+/* A load balancer's address on an external network leads there as a router's does. */
+static bool is_outside_vip(const struct agent *agent, const struct port *model)
+{
+    const struct object *network = port_load_balancer_id(model) ? replica_find(&agent->replica, RESOURCE_NETWORK, model->network_id) : NULL;
+
+    return network && ((const struct network *)network)->is_external;
 }
 
 static void gather_port(struct agent *agent, struct gathered *gathered, const struct port *model)
@@ -220,7 +228,9 @@ static void gather_port(struct agent *agent, struct gathered *gathered, const st
         }
     }
     if (is_router_port(model))
-        number_router_port(agent, &entry);
+        number_router_port(agent, &entry, &entry.router_port);
+    else if (is_outside_vip(agent, model))
+        number_router_port(agent, &entry, &entry.vip_port);
     gathered->ports[gathered->snapshot.n_ports++] = entry;
 }
 

@@ -434,7 +434,7 @@ static int add_external(const struct uplinks *uplinks, struct rows *announced)
     return result;
 }
 
-/* Routers' addresses of IPv6, those of the link too: what has their MAC. */
+/* Routers' and load balancers' addresses of IPv6, those of the link too: what has their MAC. */
 static int add_routers(const struct uplinks *uplinks, struct rows *announced)
 {
     const struct rows *fdb = &uplinks->agent->desired.tables[TABLE_FDB], *neighbors = &uplinks->agent->desired.tables[TABLE_NEIGHBORS];
@@ -461,7 +461,8 @@ static int add_routers(const struct uplinks *uplinks, struct rows *announced)
             continue;
         memcpy(&output, row, sizeof(output));
         uint32_t number = output.output & OUTPUT_SLOT_MASK;
-        row = (output.output & OUTPUT_KIND_MASK) == OUTPUT_ROUTER ? rows_find(&uplinks->agent->desired.tables[TABLE_ROUTER_PORTS], &number) : NULL;
+        uint32_t kind = output.output & OUTPUT_KIND_MASK;
+        row = kind == OUTPUT_ROUTER || kind == OUTPUT_SERVICE ? rows_find(&uplinks->agent->desired.tables[TABLE_ROUTER_PORTS], &number) : NULL;
         if (!row)
             continue;
         memcpy(&port, row, sizeof(port));

@@ -49,7 +49,16 @@ static const struct subnet *choose_subnet(const struct replica *replica, const c
     return best;
 }
 
-/* 0, or a failure; then '*ret_subnet' is where the VIP is to be. */
+static bool chooses_address(const struct load_balancer *load_balancer)
+{
+    for (size_t i = 0; i < load_balancer->n_additional_vips; i++)
+        if (!ip_equal(&load_balancer->additional_vips[i].address, &no_address))
+            return true;
+    return !ip_equal(&load_balancer->vip_address, &no_address);
+}
+
+/* 0, or a failure; else '*ret_subnet' is where the VIP is to be.  On an external network everybody may have one, at an address that is free, as everybody may have a
+ * floating IP there. */
 static int find_subnet(struct change *change, struct load_balancer *load_balancer, const struct subnet **ret_subnet)
 {
     const struct replica *replica = request_api(change->request)->replica;
@@ -69,9 +78,9 @@ static int find_subnet(struct change *change, struct load_balancer *load_balance
     network = (const struct network *)resource_find(&network_resource, change->request, load_balancer->vip_network_id, &ignored);
     if (!network)
         return INVALID("vip_network_id", "Network %s not found.", load_balancer->vip_network_id);
-    if (network->is_external && !network->shared && !resource_is_own(change->request, &network->object))
-        return error_set_type(change->error, -EPERM, "PolicyNotAuthorized", "vip_network_id",
-                              "Network %s is external: only its owner can have a VIP in it.", network->object.id);
+    if (network->is_external && !network->shared && !resource_is_own(change->request, &network->object) && chooses_address(load_balancer))
+        return error_set_type(change->error, -EPERM, "PolicyNotAuthorized", "vip_address",
+                              "Network %s is external: only its owner can choose the address of a VIP in it.", network->object.id);
     if (!subnet)
         subnet = choose_subnet(replica, network->object.id, &load_balancer->vip_address);
     if (!subnet && ip_equal(&load_balancer->vip_address, &no_address))

@@ -17,6 +17,7 @@ struct balancer {
     const struct load_balancer *model;
     const struct compile_port *port;       /* The VIP's; NULL: not known. */
     const struct compile_network *network; /* Its. */
+    bool *behind;                          /* Of a VIP on an external network, by number among all networks: its members are there. */
 };
 
 struct pool_entry {
@@ -274,6 +275,18 @@ static int find_states(struct balancing *balancing)
     return 0;
 }
 
+static int note_network(const struct balancing *balancing, struct balancer *balancer, const char *id)
+{
+    const struct compile_network *network = balancer->port && balancer->port->vip_port ? compile_find_network(balancing->index, id) : NULL;
+
+    if (!network)
+        return 0;
+    if (!balancer->behind && !(balancer->behind = calloc(balancing->snapshot->n_networks, sizeof(*balancer->behind))))
+        return -ENOMEM;
+    balancer->behind[network - balancing->index->network_array] = true;
+    return 0;
+}
+
 static int add_members(struct balancing *balancing)
 {
     const struct snapshot *snapshot = balancing->snapshot;
@@ -282,11 +295,13 @@ static int add_members(struct balancing *balancing)
         struct member_entry *entry = &balancing->member_array[i];
         const struct pool_member *model = snapshot->members[i].member;
         const struct pool_entry *pool = FIND(&balancing->pools, struct pool_entry, model->pool_id);
-        const struct balancer *balancer = FIND(&balancing->balancers, struct balancer, model->load_balancer_id);
+        struct balancer *balancer = FIND(&balancing->balancers, struct balancer, model->load_balancer_id);
         const struct balance_member *state = pool && pool->rows ? find_state(balancing, pool->rows, model->object.id) : NULL;
 
         entry->member = &snapshot->members[i];
         if (hashmap_insert(&balancing->members, &entry->by_id, model->object.id, strlen(model->object.id)) == -ENOMEM)
+            return -ENOMEM;
+        if (balancer && note_network(balancing, balancer, model->at_network_id) < 0)
             return -ENOMEM;
         if (balancer && state && add_member(balancing, entry, balancer, pool, state->state != MEMBER_IS_DOWN) < 0)
             return -ENOMEM;
@@ -402,7 +417,7 @@ static int add_balancer(struct balancing *balancing, const struct balancer *bala
 {
     const struct load_balancer *model = balancer->model;
     struct fdb_key key = {.vni = balancer->network->network->vni};
-    struct output_value value = {key.vni, OUTPUT_SERVICE};
+    struct output_value value = {key.vni, OUTPUT_SERVICE | balancer->port->vip_port};
 
     memcpy(key.mac, balancer->port->port->mac.bytes, sizeof(key.mac));
     if (rows_add(&balancing->desired->tables[TABLE_FDB], &key, &value) < 0 || add_address(balancing, balancer, &model->vip_address) < 0)
@@ -410,7 +425,7 @@ static int add_balancer(struct balancing *balancing, const struct balancer *bala
     for (size_t i = 0; i < model->n_additional_vips; i++)
         if (add_address(balancing, balancer, &model->additional_vips[i].address) < 0)
             return -ENOMEM;
-    return 0;
+    return balancer->port->vip_port ? compile_vip(balancing->index, balancing->desired, balancer->port, balancer->network, model, balancer->behind) : 0;
 }
 
 /* How the pool chooses. */
@@ -489,6 +504,8 @@ int compile_balancing(struct compile_index *index, struct desired *desired)
     hashmap_clear(&balancing.members);
     hashmap_clear(&balancing.states);
     hashmap_clear(&balancing.addresses);
+    for (size_t i = 0; balancing.balancer_array && i < index->snapshot->n_load_balancers; i++)
+        free(balancing.balancer_array[i].behind);
     free(balancing.balancer_array);
     free(balancing.pool_array);
     free(balancing.member_array);

@@ -17,11 +17,12 @@ static int format_router_port(uint32_t number, const struct router_port_config *
     struct mac_address mac;
 
     memcpy(mac.bytes, c->mac, sizeof(mac.bytes));
-    int error = buffer_printf(buffer, " %u = router %u vni %u mac %s mtu %u ip4 %s ip6 %s generation %u flags%s%s%s%s", number, c->router, c->vni,
+    int error = buffer_printf(buffer, " %u = router%s %u vni %u mac %s mtu %u ip4 %s ip6 %s generation %u flags%s%s%s%s%s", number, c->router & ROUTER_SERVICE ? " of service" : "", c->router & ~ROUTER_SERVICE,
+                         c->vni,
                          mac_format(&mac, mac_text), c->mtu, address_text(c->ip4, ip4), address_text(c->ip6, ip6), c->generation,
                          c->flags & ROUTER_PORT_UP ? " up" : "", c->flags & ROUTER_PORT_EXTERNAL ? " external" : "",
                          c->flags & ROUTER_PORT_SNAT ? " snat" : "",
-                         c->flags & ROUTER_PORT_ANNOUNCED ? " announced" : "");
+                         c->flags & ROUTER_PORT_ANNOUNCED ? " announced" : "", c->flags & ROUTER_PORT_SERVICE ? " service" : "");
 
     if (error == 0 && (ROUTER_PORT_SCOPE4(c->flags) || ROUTER_PORT_SCOPE6(c->flags)))
         error = buffer_printf(buffer, " scopes %u %u", ROUTER_PORT_SCOPE4(c->flags), ROUTER_PORT_SCOPE6(c->flags));
@@ -36,7 +37,8 @@ static int format_route(const struct route_key *k, const struct route_value *v, 
 {
     static const __u8 none[16];
     char prefix[PREFIX_TEXT_SIZE], hop[IP_TEXT_SIZE];
-    int error = buffer_printf(buffer, k->router & ROUTER_OUTSIDE ? " outside %u %s =" : " %u %s =", k->router & ~ROUTER_OUTSIDE, prefix_text(k->address, k->prefix_length - 32, prefix));
+    int error = buffer_printf(buffer, "%s %u %s =", k->router & ROUTER_OUTSIDE ? " outside" : k->router & ROUTER_SERVICE ? " service" : "",
+                              k->router & ~(ROUTER_OUTSIDE | ROUTER_SERVICE), prefix_text(k->address, k->prefix_length - 32, prefix));
 
     if (error < 0)
         return error;

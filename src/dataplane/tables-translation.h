@@ -48,7 +48,7 @@ enum external_kind {
     EXTERNAL_FORWARDED,    /* A floating IP with port forwardings: see 'forwarded'. */
     EXTERNAL_ROUTER,       /* A router's gateway address: SNAT (snat_owners), or the router itself answers. */
     EXTERNAL_HOST,         /* This host's own, whoever else claims it: what comes for it from an uplink is left alone. */
-    EXTERNAL_SERVICE,      /* A floating IP of a load balancer's address: 'output' is OUTPUT_SERVICE | the VNI where that is. */
+    EXTERNAL_SERVICE,      /* A load balancer's address, or a floating IP of one: 'output' is OUTPUT_SERVICE | the VNI where that is. */
 };
 struct external_value {
     __u32 vni;           /* Repeats the key. */

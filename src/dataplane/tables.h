@@ -125,7 +125,7 @@ enum drop_reason {
 #define OUTPUT_REMOTE 0x80000000u /* | host slot */
 #define OUTPUT_ROUTER 0xc0000000u /* | router port: the MAC is a router's */
 #define OUTPUT_UPLINK 0x10000000u /* | 0: out of this host's uplink of the network */
-#define OUTPUT_SERVICE 0x20000000u /* | 0: the MAC is a load balancer's; of connection entries more: tables-balancing.h */
+#define OUTPUT_SERVICE 0x20000000u /* | 0, or on an external network its number as a router port: the MAC is a load balancer's; of connection entries more: tables-balancing.h */
 #define OUTPUT_KIND_MASK 0xf0000000u
 #define OUTPUT_SLOT_MASK 0x0fffffffu
 

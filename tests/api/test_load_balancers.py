@@ -197,6 +197,34 @@ def test_a_floating_ip_may_lead_to_a_vip(tenant, admin):
     assert admin("DELETE", f"/v2.0/networks/{outside['id']}").status_code == 204
 
 
+def test_a_vip_may_be_on_an_external_network(tenant, other, admin):
+    outside = admin.network(**{"router:external": True})
+    subnet = admin.subnet(outside, "203.0.113.0/24", allocation_pools=[{"start": "203.0.113.50", "end": "203.0.113.51"}])
+    six = admin.subnet(outside, "2001:db8:77::/64", ip_version=6)
+    give = {"vip_network_id": outside["id"]}
+    balancer = tenant.balancer(**give)
+    port = vip_port(tenant, balancer)
+    assert (port["network_id"], port["device_owner"], port["device_id"]) == (outside["id"], "Octavia", f"lb-{balancer['id']}")
+    assert balancer["vip_address"] in ("203.0.113.50", "203.0.113.51") and balancer["vip_subnet_id"] == subnet["id"]
+    # An address that is free, of the pools: whose network it is not may not choose one, there or later.
+    for chosen in ({"vip_address": "203.0.113.51"}, {"vip_address": "203.0.113.99"}, {"additional_vips": [{"subnet_id": six["id"], "ip_address": "2001:db8:77::9"}]}):
+        tenant.refused("POST", "loadbalancers", 403, "only its owner can choose", body={"loadbalancer": give | chosen})
+    for change in ({"fixed_ips": [{"ip_address": "203.0.113.99"}]}, {"mac_address": "fa:16:3e:00:00:99"}, {"device_owner": ""}, {"device_id": ""}):
+        assert tenant.call("PUT", f"/v2.0/ports/{port['id']}", {"port": change}).status_code in (400, 403, 409)
+    assert tenant.call("DELETE", f"/v2.0/ports/{port['id']}").status_code == 409
+    # Nor have a port there of his own.
+    assert tenant.call("POST", "/v2.0/ports", {"port": {"network_id": outside["id"]}}).status_code == 403
+    second = other.balancer(**give)
+    assert {second["vip_address"], balancer["vip_address"]} == {"203.0.113.50", "203.0.113.51"}
+    other.refused("POST", "loadbalancers", 409, body={"loadbalancer": give})
+    other.refused("POST", "loadbalancers", 400, "not found", body={"loadbalancer": {"vip_subnet_id": subnet["id"]}}) # Nobody else sees it.
+    assert admin("PUT", f"/v2.0/networks/{outside['id']}", {"network": {"router:external": False}}).status_code == 409
+    for who, made in ((tenant, balancer), (other, second)):
+        who.delete(f"loadbalancers/{made['id']}")
+        assert not admin("GET", f"/v2.0/ports?device_id=lb-{made['id']}", status=200)["ports"]
+    assert admin("DELETE", f"/v2.0/networks/{outside['id']}").status_code == 204
+
+
 def test_one_call_makes_everything_and_cascade_deletes_it(tenant):
     balancer = tenant.balancer(
         vip_subnet_id=tenant.lan_subnet["id"],

@@ -456,6 +456,13 @@ static void random_balancing(struct pipeline *pipeline)
         fixture_fdb(pipeline, "fdb", 7, "L", random_output());
     if (chance(70))
         fixture_balancing_outside(pipeline);
+    if (chance(70) && fixture_external_find(pipeline, 20, "203.0.113.10")) {
+        fixture_balancing_vip(pipeline);
+        if (chance(10))
+            fixture_router_port(pipeline, 8)->flags ^= 1u << random_below(7);
+        if (chance(10))
+            fixture_fdb(pipeline, "fdb", 20, "v", random_output());
+    }
     for (uint32_t pool = 1; pool <= 32 && chance(60); pool++)
         if (chance(50))
             fixture_row_history(pipeline, pool, random_below(12), random_below(12), random_below(12));
@@ -1072,6 +1079,10 @@ static void balanced_outside_frame(struct test_frame *ret)
     unsigned client_port = 4000 + random_below(3), vip_port = 80 + random_below(13);
     const char *client = ipv6 ? "2001:db8:77::1" : PICK(clients), *vip = ipv6 ? "fd01::200" : "203.0.113.222";
 
+    if (chance(40)) {
+        vip = ipv6 ? "2001:db8:20::230" : "203.0.113.230";
+        vip_port = 91 + random_below(3);
+    }
     switch (random_below(5)) {
     case 0: /* Its answer, */
         ret->program = PIPELINE_FROM_WORKLOAD;
@@ -1089,10 +1100,10 @@ static void balanced_outside_frame(struct test_frame *ret)
         ret->program = PIPELINE_FROM_UNDERLAY;
         ret->input.ifindex = UNDERLAY_IFINDEX;
         if (chance(20))
-            add_text(ret->text, "outer 192.0.2.2>192.0.2.1 20 0/%u g>02:57:45:46:54:00", random_below(3));
+            add_text(ret->text, "outer 192.0.2.2>192.0.2.1 20 0/%u %c>02:57:45:46:54:00", random_below(3), chance(50) ? 'g' : 'v');
         else
             add_text(ret->text, "outer 192.0.2.2>192.0.2.1 %u %u/%u/0 %c>02:ab:70:00:00:%02x", chance(95) ? 20 : 7, TUNNEL_DIRECT_RETURN, random_below(16),
-                     chance(95) ? 'g' : 'h', 1 + random_below(12));
+                     chance(60) ? 'g' : chance(90) ? 'v' : 'h', 1 + random_below(14));
         balanced_inner(ret->text, client, vip, client_port, vip_port);
         return;
     }

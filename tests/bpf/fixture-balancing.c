@@ -20,9 +20,15 @@ struct service_member *fixture_member(struct pipeline *pipeline, uint32_t number
     return pipeline_lookup(pipeline, "service_members", &number);
 }
 
+/* One of the second load balancer's addresses, on the external network. */
+static bool is_outside(const char *address)
+{
+    return strcmp(address, "203.0.113.230") == 0 || strcmp(address, "2001:db8:20::230") == 0;
+}
+
 static struct service_key service_key(const char *address, uint8_t protocol, uint16_t port)
 {
-    struct service_key key = {.vni = 7, .port = htons(port), .protocol = protocol};
+    struct service_key key = {.vni = is_outside(address) ? 20 : 7, .port = htons(port), .protocol = protocol};
 
     frame_address(address, key.address);
     return key;
@@ -43,10 +49,10 @@ static void add_service(struct pipeline *pipeline, const char *address, uint8_t 
     row.vni = key.vni;
     row.port = key.port;
     row.protocol = protocol;
-    row.balancer = FIXTURE_BALANCER;
+    row.balancer = FIXTURE_BALANCER + is_outside(address);
     row.seed = 4711;
     memcpy(&row.check, key.address + 12, 4);
-    frame_mac("L", row.mac);
+    frame_mac(is_outside(address) ? "v" : "L", row.mac);
     put(pipeline, "services", &key, &row);
 }
 
@@ -137,6 +143,53 @@ void fixture_balancing_outside(struct pipeline *pipeline)
 
     fixture_external_row(pipeline, 20, "203.0.113.222", &value);
     fixture_route(pipeline, ROUTER_OUTSIDE | 20, "fd01::", 64, 0, 5, NULL);
+}
+
+void fixture_balancing_vip(struct pipeline *pipeline)
+{
+    static const struct external_value value = {.kind = EXTERNAL_SERVICE, .output = OUTPUT_SERVICE | 20, .router_port = 8, .object = FIXTURE_BALANCER + 1,
+                                                .flags = EXTERNAL_ANNOUNCED};
+    static const char *const vips[] = {"203.0.113.230", "2001:db8:20::230"};
+    const uint32_t routes = ROUTER_SERVICE | 8, number = 8;
+    struct router_port_record *record = pipeline_lookup(pipeline, "router_ports", &number);
+    struct router_port_config *config = &record->config[1];
+
+    record->active = 1; /* As compiler/vips.c does. */
+    *config = (struct router_port_config){.flags = ROUTER_PORT_UP | ROUTER_PORT_EXTERNAL | ROUTER_PORT_SERVICE | ROUTER_PORT_ANNOUNCED, .router = routes,
+                                          .vni = 20, .generation = 98, .mtu = 1500};
+    frame_mac("v", config->mac);
+    frame_address(vips[0], config->ip4);
+    frame_address(vips[1], config->ip6);
+    fixture_fdb(pipeline, "fdb", 20, "v", OUTPUT_SERVICE | number);
+    fixture_route(pipeline, routes, "203.0.113.0", 24, 0, number, NULL);
+    fixture_route(pipeline, routes, "2001:db8:20::", 64, 0, number, NULL);
+    fixture_route(pipeline, routes, "0.0.0.0", 0, 0, number, "203.0.113.1");
+    fixture_route(pipeline, routes, "::", 0, 0, number, "2001:db8:20::1");
+    fixture_route(pipeline, routes, "10.0.0.0", 24, ROUTE_LOCAL, number, NULL);
+    fixture_route(pipeline, routes, "fd01::", 64, ROUTE_LOCAL, number, NULL);
+    fixture_external_row(pipeline, 20, vips[0], &value);
+    fixture_external_find(pipeline, 20, vips[0])->address = inet_addr(vips[0]);
+    add_member(pipeline, 11, 7, "10.0.0.2", "B", 8080, OUTPUT_LOCAL | 2);
+    add_member(pipeline, 12, 7, "10.0.0.101", "M", 8080, OUTPUT_REMOTE | 1);
+    add_member(pipeline, 13, 7, "fd01::2", "B", 8080, OUTPUT_LOCAL | 2);
+    add_member(pipeline, 14, 7, "fd01::101", "M", 8080, OUTPUT_REMOTE | 1);
+    for (uint32_t member = 11; member <= 14; member++) {
+        fixture_member(pipeline, member)->balancer = FIXTURE_BALANCER + 1;
+        fixture_member(pipeline, member)->vip_vni = 20;
+    }
+    for (uint32_t ipv6 = 0; ipv6 < 2; ipv6++) {
+        static const uint8_t protocols[] = {0, IPPROTO_TCP, IPPROTO_UDP};
+
+        fixture_neighbor(pipeline, 20, vips[ipv6], "v");
+        for (size_t i = 0; i < ARRAY_SIZE(protocols); i++)
+            for (uint32_t listener = 13; listener < 15; listener++) {
+                struct service_value row = {.flags = SERVICE_UP, .listener = listener, .pool = listener + 20 * ipv6, .n_rows = 1};
+                uint16_t owner = (uint16_t)(listener - 2 + 2 * ipv6);
+
+                add_pool(pipeline, row.pool, 1, owner, owner);
+                add_service(pipeline, vips[ipv6], protocols[i], (uint16_t)(protocols[i] ? 79 + listener : 0), &row);
+            }
+    }
 }
 
 void fixture_row_history(struct pipeline *pipeline, uint32_t pool, uint16_t first, uint16_t second, uint16_t third)

@@ -28,6 +28,9 @@
 void fixture_balancing(struct pipeline *pipeline);
 /* For an external network (fixture-external.h) besides: 203.0.113.222 is a floating IP of the address, and fd01::/64 is reached from outside, both by router port 5. */
 void fixture_balancing_outside(struct pipeline *pipeline);
+/* On it itself, too: a second load balancer of the id that follows, at 203.0.113.230 and 2001:db8:20::230, MAC v, router port 8.  TCP and UDP port 92 are of
+ * members 11 and 13 (slot 2), 93 of members 12 and 14 (on host 1), by listeners 13 and 14. */
+void fixture_balancing_vip(struct pipeline *pipeline);
 /* Who had the rows of a pool before: numbers of members, the last one first; 0: nobody. */
 void fixture_row_history(struct pipeline *pipeline, uint32_t pool, uint16_t first, uint16_t second, uint16_t third);
 struct service_member *fixture_member(struct pipeline *pipeline, uint32_t number);

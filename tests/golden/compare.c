@@ -64,6 +64,7 @@ static struct compile_port port_facts(const struct object *object, const json_t 
         .ifindex = number(facts, "ifindex"),
         .project = number(facts, "project"),
         .router_port = number(facts, "router_port"),
+        .vip_port = number(facts, "vip_port"),
         .router_port_generation = number(facts, "router_port_generation"),
         .is_veth = json_is_true(json_object_get(facts, "veth")),
     };

@@ -289,6 +289,26 @@ def test_a_load_balancer_is_called_from_outside(world, balancer):
         wait_for(lambda: callers(workload.namespace, address) == dict.fromkeys(balancer.at, world.address), "a workload to call by the floating IP")
 
 
+def test_a_load_balancer_has_an_address_outside(world, balancer):
+    """On the external network itself: its members are where they were, and no router leads there."""
+    outside, address = world.namespace, "203.0.113.150"
+    subnet = next(s for s in world.lab.api.get("/v2.0/subnets")["subnets"] if s["network_id"] == world.external["id"] and s["ip_version"] == 4)
+    made = Balancer(world.lab, subnet, address)
+    made.listener("TCP", 80, [(balancer.subnet, inside, 8080) for inside in balancer.at.values()])
+    made.listener("TCP", 81, [(balancer.subnet, balancer.at["c3"], 8080)])
+    wait_for(lambda: len(callers(outside, address)) == 3, "all members to answer outside", 30)
+    assert callers(outside, address) == dict.fromkeys(balancer.at, "203.0.113.1")
+    assert callers(outside, address, FAR) == dict.fromkeys(balancer.at, FAR)
+    for port in (80, 81):
+        assert outside.run("sh", "-c", f"curl -s -m 30 http://{address}:{port}/large | wc -c").strip() == str(4 << 20)
+    assert outside.run("ping", "-n", "-c", "1", "-W", "2", address)
+    assert outside.run("sh", "-c", f"curl -s -m 10 http://{address}:99/; echo $?").strip() == "7"
+    for workload in (world.workloads[0], world.workloads[1], world.workloads[3]): # Behind SNAT, on each host, and members themselves.
+        wait_for(lambda: callers(workload.namespace, address) == dict.fromkeys(balancer.at, world.address), "a workload to call it", 20)
+    world.lab.api.delete(f"/load-balancer/v2.0/lbaas/loadbalancers/{made.id}?cascade=true")
+    wait_for(lambda: not callers(outside, address), "it to be gone", 20)
+
+
 def test_connections_from_outside_outlive_their_rows(world, balancer):
     """Members go and come: rows move, and gateways remember nothing of who is connected to whom."""
     api, pool = world.lab.api, balancer.pool

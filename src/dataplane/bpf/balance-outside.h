@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Load balancers, for clients on an external network: those outside, and workloads that are called by a name of that network themselves.
  *
- * What they call is a floating IP of the balancer's address, or that address where routers do not translate.  Whatever gateway such a packet comes to takes
+ * What they call is a floating IP of the balancer's address, or that address, where routers do not translate or it is on the external network itself: then
+ * its own port is what a router's port is for the others, but that nothing is routed.  Whatever gateway such a packet comes to takes
  * the row by a hash, as the host of a client of ours would, and keeps nothing of it: each packet goes to the owner of its row.  In the tunnel it is as it came, but for
  * the TTL, of which the router has taken one; the member's host translates it, as balance-member.h does, and remembers it.  The answer leaves from there, as what the
  * member's router sends: by this host's uplink or another one's, whichever gateway brought the question.
@@ -42,6 +43,8 @@ static __noinline __u32 balance_outside_firewall(const struct packet *packet, st
 
     if (!scratch || !probe || !outer)
         return DROP_router_down;
+    if (to->vip_vni == packet->vni)
+        return STEP_CONTINUE; /* On the external network itself: at no router. */
     if (!address_equal(to->vip, to->value.vip)) {
         key.router = outer->router;
         address_copy(key.address, to->vip);
@@ -263,12 +266,11 @@ static __always_inline __u32 balance_finish(struct __sk_buff *skb, struct packet
 /* By the tunnel, from host slot 'host': owner 'index' of a row is asked. */
 static __always_inline __u32 balance_outside_from_tunnel(struct packet *packet, struct balancing *to, const struct service_name *name, __u32 host, __u32 index)
 {
-    bool moves;
-    __u32 output = switch_lookup(packet->vni, packet->source, &moves), gateway = output & OUTPUT_SLOT_MASK;
+    __u32 gateway = switch_router_port(packet->vni, packet->source);
     const struct router_port_config *outer = router_port_get(gateway);
 
-    if ((output & OUTPUT_KIND_MASK) != OUTPUT_ROUTER || !outer || outer->vni != packet->vni || !(outer->flags & ROUTER_PORT_EXTERNAL))
-        return DROP_tunnel_header; /* Only routers send so. */
+    if (!gateway || !outer || outer->vni != packet->vni || !(outer->flags & ROUTER_PORT_EXTERNAL))
+        return DROP_tunnel_header; /* Only routers and load balancers send so. */
     packet->flags |= PACKET_CALLS_SERVICE;
     packet->decision.router_port = to->gateway = gateway;
     to->back = OUTPUT_REMOTE | host;

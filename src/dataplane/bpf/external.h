@@ -26,6 +26,12 @@ static __always_inline const struct external_value *external_find(__u32 vni, __u
     return value && value->vni == vni ? value : NULL;
 }
 
+/* Is the address a load balancer's own, on network 'vni' itself? */
+static __always_inline bool external_is_service_of(const struct external_value *value, __u32 vni)
+{
+    return value->kind == EXTERNAL_SERVICE && value->output == (OUTPUT_SERVICE | vni);
+}
+
 static __always_inline __u32 snat_owner(__u32 vni, __u32 address, __u16 port)
 {
     struct snat_owner_key key = {.prefix_length = 64 + 16, .vni = vni, .address = address, .port = port};

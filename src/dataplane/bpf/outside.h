@@ -75,7 +75,9 @@ static __noinline __u32 outside_find(struct packet *packet, const struct router_
     __u32 vni = out->vni, by;
     bool moves;
 
-    if (packet->flags & PACKET_IPV4 && external_find(vni, load32(packet->tuple.remote + 12))) {
+    const struct external_value *value = packet->flags & PACKET_IPV4 ? external_find(vni, load32(packet->tuple.remote + 12)) : NULL;
+    /* Who calls a load balancer there under his own name is a client of this host, which remembers him: no route may lead back. */
+    if (value && (decision->flags & DECISION_TRANSLATED || !external_is_service_of(value, vni))) {
         decision->output = OUTPUT_ARRIVES;
         return STEP_CONTINUE;
     }
@@ -146,17 +148,16 @@ static __always_inline __u32 outside_enter(struct __sk_buff *skb, struct packet 
     return STEP_CONTINUE;
 }
 
-/* A packet for somebody outside that another host sent to this gateway.  Only routers may: its source MAC is one's. */
+/* A packet for somebody outside that another host sent to this gateway.  Only routers and load balancers may: its source MAC is one's. */
 CHECKED_ALONE __u32 outside_relay(struct __sk_buff *skb, struct packet *packet, __u32 host)
 {
     struct route_hop hop = {};
-    bool moves;
 
     if (!packet)
         return DROP_no_port;
-    __u32 vni = packet->vni, output = switch_lookup(vni, packet->source, &moves), number = output & OUTPUT_SLOT_MASK;
+    __u32 vni = packet->vni, number = switch_router_port(vni, packet->source);
     const struct router_port_config *out = router_port_get(number);
-    if ((output & OUTPUT_KIND_MASK) != OUTPUT_ROUTER || !out || out->vni != vni || !(out->flags & ROUTER_PORT_EXTERNAL))
+    if (!number || !out || out->vni != vni || !(out->flags & ROUTER_PORT_EXTERNAL))
         return DROP_unknown_translation;
     if (!(out->flags & ROUTER_PORT_UP))
         return DROP_router_down;
@@ -174,13 +175,11 @@ CHECKED_ALONE __u32 outside_relay(struct __sk_buff *skb, struct packet *packet, 
 /* What another gateway brings from outside is looked at again: this host may know better.  What a router of ours sends has its MAC. */
 CHECKED_ALONE __u32 outside_admits(const struct packet *packet)
 {
-    bool moves;
-
     if (!packet)
         return DROP_no_port;
     const struct external_value *value = external_find(packet->vni, load32(packet->tuple.remote + 12));
     if (!(packet->flags & PACKET_IPV4) || !value || value->kind == EXTERNAL_HOST ||
-        (switch_lookup(packet->vni, packet->source, &moves) & OUTPUT_KIND_MASK) == OUTPUT_ROUTER)
+        switch_router_port(packet->vni, packet->source))
         return STEP_CONTINUE;
     return reverse_path(packet, value->router_port);
 }

@@ -25,6 +25,16 @@ static __always_inline __u32 switch_lookup(__u32 vni, const __u8 *mac, bool *ret
     return output;
 }
 
+/* The port by which a frame with this source, on an external network, comes from a router of ours or from a load balancer's address there; 0: from neither.  Both
+ * send with one MAC on all hosts. */
+static __always_inline __u32 switch_router_port(__u32 vni, const __u8 *mac)
+{
+    bool moves;
+    __u32 output = switch_lookup(vni, mac, &moves), kind = output & OUTPUT_KIND_MASK;
+
+    return kind == OUTPUT_ROUTER || kind == OUTPUT_SERVICE ? output & OUTPUT_SLOT_MASK : 0;
+}
+
 static __always_inline bool switch_may_claim(__u32 vni, const __u8 *mac, __u32 output)
 {
     struct movable_key key = {.vni = vni, .output = output};

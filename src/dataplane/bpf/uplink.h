@@ -156,22 +156,28 @@ CHECKED_ALONE __u32 uplink_arp(struct __sk_buff *skb, const struct packet *packe
     return uplink_transmit(skb, uplink);
 }
 
-/* The router port that has an IPv6 address on the network, if this host answers for it; 0: none. */
+/* The port of a router or a load balancer that has an IPv6 address on the network, if this host answers for it; 0: none. */
 static __always_inline __u32 uplink_router(__u32 vni, const __u8 *address)
 {
     __u8 mac[8] ON_STACK;
-    bool moves;
 
     if (!neighbor_find(vni, address, mac))
         return 0;
-    __u32 output = switch_lookup(vni, mac, &moves), number = output & OUTPUT_SLOT_MASK;
-    const struct router_port_config *port = router_port_get(number);
-    bool is_ours = (output & OUTPUT_KIND_MASK) == OUTPUT_ROUTER && port && port->vni == vni && port->flags & ROUTER_PORT_UP &&
-                   port->flags & ROUTER_PORT_ANNOUNCED;
+    __u32 number = switch_router_port(vni, mac);
+    const struct router_port_config *port = number ? router_port_get(number) : NULL;
+    bool is_ours = port && port->vni == vni && port->flags & ROUTER_PORT_UP && port->flags & ROUTER_PORT_ANNOUNCED;
     return is_ours ? number : 0;
 }
 
-/* Solicitations for routers' addresses, and what tells of stations. */
+/* A load balancer's own address, on the network itself: it is at no router. */
+static __always_inline bool uplink_is_service(const struct packet *packet, __u32 number)
+{
+    const struct router_port_config *port = router_port_get(number);
+
+    return port && port->flags & ROUTER_PORT_SERVICE && port->vni == packet->vni;
+}
+
+/* Solicitations for routers' and load balancers' addresses, and what tells of stations. */
 CHECKED_ALONE __u32 uplink_nd(struct __sk_buff *skb, const struct packet *packet, const struct uplink_value *uplink)
 {
     __u8 target[16] ON_STACK;
@@ -187,11 +193,12 @@ CHECKED_ALONE __u32 uplink_nd(struct __sk_buff *skb, const struct packet *packet
             uplink_show(skb, packet, target);
         return NOT_OURS;
     }
-    if (mac_same(packet->source, uplink->mac) || !uplink_router(packet->vni, target))
+    __u32 number = uplink_router(packet->vni, target);
+    if (mac_same(packet->source, uplink->mac) || !number)
         return NOT_OURS;
     __u32 step = uplink_untag(skb, uplink);
     if (step == STEP_CONTINUE)
-        step = neighbor_advertise(skb, packet, target, uplink->mac, true);
+        step = neighbor_advertise(skb, packet, target, uplink->mac, !uplink_is_service(packet, number));
     return step & STEP_DONE && uplink->vlan ? uplink_transmit(skb, uplink) : step;
 }
 
@@ -213,11 +220,14 @@ CHECKED_ALONE __u32 uplink_routed(struct __sk_buff *skb, struct packet *packet, 
     __u32 step = reverse_path(packet, number);
     if (step == STEP_CONTINUE)
         step = uplink_untag(skb, uplink);
-    if (step == STEP_CONTINUE)
+    bool is_here = !route && uplink_is_service(packet, number);
+    if (step == STEP_CONTINUE && is_here)
+        packet->decision = (struct decision){.output = OUTPUT_SERVICE | number, .router_port = number, .hops = 1};
+    else if (step == STEP_CONTINUE)
         step = route_walk(skb, packet, number);
     bool is_service = step == STEP_CONTINUE && output_is_service(packet->decision.output);
     bool is_asked = (step == ROUTE_IS_LOCAL || is_service) && router_is_asked_for_echo(packet);
-    if (step == ROUTE_IS_LOCAL || is_asked) { /* Maybe behind another router. */
+    if ((step == ROUTE_IS_LOCAL || is_asked) && !is_here) { /* Maybe behind another router. */
         __u32 refused = firewall_sends(skb, packet);
         if (refused != STEP_CONTINUE) {
             packet->decision.router_port = number;

@@ -24,6 +24,13 @@ static int set_up_balancing(void **state)
     return 0;
 }
 
+static int set_up_vip(void **state)
+{
+    set_up_balancing(state);
+    fixture_balancing_vip(pipeline);
+    return 0;
+}
+
 static uint64_t in_use(const char *table, uint32_t number)
 {
     return ((struct service_use *)pipeline_lookup(pipeline, table, &number))->n_connections;
@@ -39,7 +46,7 @@ static void all_ends(void)
     all_connections_end();
     assert_int_equal(n_entries("balanced"), 0);
     assert_int_equal(n_entries("balanced_names"), 0);
-    for (uint32_t number = 0; number <= 12; number++) {
+    for (uint32_t number = 0; number <= 14; number++) {
         assert_int_equal(in_use("listener_use", number), 0);
         assert_int_equal(in_use("member_use", number), 0);
     }
@@ -517,7 +524,130 @@ static void what_hosts_send_is_looked_at(void **state)
     all_ends();
 }
 
+/* ---- at an address of the external network itself -------------------------------------------------------------------------------------------------- */
+
+static void a_vip_outside_is_called(void **state)
+{
+    static const struct {
+        const char *ip, *client, *vip, *member;
+    } families[] = {{"ip", "192.0.2.200", "203.0.113.230", "10.0.0.2"}, {"ip6", "2001:db8:77::1", "2001:db8:20::230", "fd01::2"}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+        const char *ip = families[i].ip, *client = families[i].client, *vip = families[i].vip, *member = families[i].member;
+
+        for (int round = 0; round < 3; round++) {
+            const char *forth = round ? " A" : " S", *back = round ? " A" : " SA";
+
+            say(OUTSIDE, frame_text("x>u %s %s>%s tcp 4000>92%s +7", ip, client, vip, forth));
+            expect_port(2, frame_text("v>B %s %s>%s ttl=63 tcp 4000>8080%s +7", ip, client, member, forth));
+            say(2, frame_text("B>R %s %s>%s tcp 8080>4000%s +3", ip, member, client, back));
+            expect_outside(0, frame_text("u>x %s %s>%s ttl=63 tcp 92>4000%s +3", ip, vip, client, back));
+        }
+        say(OUTSIDE, frame_text("x>u %s %s>%s udp 4000>93 +9", ip, client, vip));
+        expect_owner(1, 4, frame_text("v>02:ab:70:00:00:%s %s %s>%s ttl=63 udp 4000>93 +9", i ? "0e" : "0c", ip, client, vip));
+        say(TUNNEL, frame_text("outer 192.0.2.2>192.0.2.1 20 2/5/0 v>02:ab:70:00:00:%s %s %s>%s ttl=63 udp 4000>92 +9", i ? "0d" : "0b", ip, client, vip));
+        expect_port(2, frame_text("v>B %s %s>%s ttl=63 udp 4000>8080 +9", ip, client, member));
+        say(OUTSIDE, frame_text("x>u %s %s>%s ttl=1 tcp 4000>92 S", ip, client, vip));
+        expect_drop(DROP_ttl_exceeded);
+        assert_int_equal(expect_punt(PUNT_TTL)->router_port, 8);
+        say(OUTSIDE, frame_text("x>u %s %s>%s tcp 4000>99 S", ip, client, vip));
+        expect_drop(DROP_service_no_listener);
+        assert_int_equal(expect_punt(PUNT_UNREACHABLE)->code, UNREACHABLE_PORT);
+    }
+    all_ends();
+}
+
+static void a_vip_outside_answers_for_itself(void **state)
+{
+    say(OUTSIDE, "x>* arp request x 203.0.113.1 203.0.113.230");
+    expect_verdict(PIPELINE_OUTSIDE);
+    assert_memory_equal(result.outputs[0].bytes + 20, ((const uint8_t[]){0, 2, 2, 0, 0, 0, 0, 'u', 203, 0, 113, 230, 2, 0, 0, 0, 0, 'x', 203, 0, 113, 1}), 22);
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.230 icmp 8 7 +4");
+    expect_outside(0, "u>x ip 203.0.113.230>192.0.2.200 icmp 0 7 +4");
+    say(OUTSIDE, "x>u ip6 2001:db8:77::1>2001:db8:20::230 icmp6 128 7 +4");
+    expect_outside(0, "u>x ip6 2001:db8:20::230>2001:db8:77::1 ttl=63 icmp6 129 7 +4");
+    say(OUTSIDE, "x>33:33:ff:00:02:30 ip6 2001:db8:20::1>ff02::1:ff00:230 ns 2001:db8:20::230 x");
+    expect_verdict(PIPELINE_OUTSIDE);
+    assert_int_equal(result.outputs[0].bytes[54], 136);
+    assert_int_equal(result.outputs[0].bytes[58] & 0x80, 0); /* It is no router. */
+    /* Another gateway answers, or nobody. */
+    fixture_external_find(pipeline, 20, "203.0.113.230")->flags = 0;
+    say(OUTSIDE, "x>* arp request x 203.0.113.1 203.0.113.230");
+    assert_int_not_equal(result.verdict, PIPELINE_OUTSIDE);
+    fixture_router_port(pipeline, 8)->flags &= ~ROUTER_PORT_UP;
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.230 tcp 4000>92 S");
+    expect_drop(DROP_router_down);
+}
+
+/* Routers translate their clients: answers come back by the routers' names. */
+static void clients_behind_snat_call_a_vip_outside(void **state)
+{
+    for (int round = 0; round < 3; round++) {
+        const char *forth = round ? " A" : " S", *back = round ? " A" : " SA";
+
+        say(1, frame_text("A>R ip 10.0.0.1>203.0.113.230 tcp 4000>92%s +7", forth));
+        expect_port(2, NULL);
+        chosen_port();
+        expect_port(2, frame_text("v>B ip 203.0.113.10>10.0.0.2 ttl=62 tcp %u>8080%s +7", chosen, forth));
+        say(2, frame_text("B>R ip 10.0.0.2>203.0.113.10 tcp 8080>%u%s +3", chosen, back));
+        expect_port(1, frame_text("R>A ip 203.0.113.230>10.0.0.1 ttl=62 tcp 92>4000%s +3", back));
+    }
+    say(2, "B>R ip 10.0.0.2>203.0.113.230 tcp 4000>92 S"); /* The member itself, by its floating IP. */
+    expect_port(2, "v>B ip 203.0.113.12>10.0.0.2 ttl=62 tcp 4000>8080 S");
+    say(2, "B>R ip 10.0.0.2>203.0.113.12 tcp 8080>4000 SA");
+    expect_port(2, "R>B ip 203.0.113.230>10.0.0.2 ttl=62 tcp 92>4000 SA");
+    all_ends();
+}
+
+/* Under their own names workloads are clients of their own host: on the network, and behind a router that does not translate. */
+static void clients_of_ours_call_a_vip_outside(void **state)
+{
+    say(12, "e>v ip 203.0.113.77>203.0.113.230 tcp 4000>92 S");
+    expect_port(2, "v>B ip 203.0.113.77>10.0.0.2 tcp 4000>8080 S");
+    say(2, "B>R ip 10.0.0.2>203.0.113.77 tcp 8080>4000 SA");
+    expect_port(12, "v>e ip 203.0.113.230>203.0.113.77 tcp 92>4000 SA");
+    fixture_router_port(pipeline, 5)->flags &= ~ROUTER_PORT_SNAT;
+    uint32_t gateway = 5;
+    pipeline_delete(pipeline, "snat", &gateway);
+    say(1, "A>R ip 10.0.0.1>203.0.113.230 tcp 4000>92 S");
+    expect_port(2, "v>B ip 10.0.0.1>10.0.0.2 ttl=63 tcp 4000>8080 S");
+    say(2, "B>A ip 10.0.0.2>10.0.0.1 tcp 8080>4000 SA");
+    expect_port(1, "R>A ip 203.0.113.230>10.0.0.1 tcp 92>4000 SA");
+    all_ends();
+}
+
+static void nobody_feigns_a_vip_outside(void **state)
+{
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 20 2/5/0 g>02:ab:70:00:00:0b ip 192.0.2.200>203.0.113.230 tcp 4000>92 S"); /* It is not at that router. */
+    expect_drop(DROP_service_no_listener);
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 20 2/5/0 v>02:ab:70:00:00:01 ip 192.0.2.200>203.0.113.230 tcp 4000>81 S"); /* Another one's member. */
+    expect_drop(DROP_service_no_listener);
+    say(OUTSIDE, "x>u ip 203.0.113.230>203.0.113.222 tcp 4000>81 S");
+    expect_drop(DROP_reverse_path);
+    say(OUTSIDE, "x>u ip 10.0.0.1>203.0.113.230 tcp 4000>92 S"); /* Members would take it for one of theirs. */
+    expect_drop(DROP_reverse_path);
+    say(OUTSIDE, "x>u ip6 fd01::1>2001:db8:20::230 tcp 4000>92 S");
+    expect_drop(DROP_reverse_path);
+    say(OUTSIDE, "v>u ip 192.0.2.200>203.0.113.222 tcp 4000>81 S");
+    expect_drop(DROP_reverse_path);
+    say(12, "e>v ip 203.0.113.77>192.0.2.200 tcp 4000>92 S"); /* It routes for nobody. */
+    expect_drop(DROP_unknown_destination);
+    all_ends();
+}
+
+/* It is another one's by now: what its clients still get does not leave. */
+static void a_vip_outside_goes(void **state)
+{
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.230 tcp 4000>92 S");
+    expect_port(2, NULL);
+    fixture_external_find(pipeline, 20, "203.0.113.230")->router_port = 5;
+    say(2, "B>R ip 10.0.0.2>192.0.2.200 tcp 8080>4000 SA");
+    expect_drop(DROP_translation_gone);
+    all_ends();
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up_balancing, tear_down)
+#define VIP_CASE(name) cmocka_unit_test_setup_teardown(name, set_up_vip, tear_down)
 
 int main(void)
 {
@@ -547,6 +677,12 @@ int main(void)
         CASE(errors_are_translated_inside_out),
         CASE(fragments_follow_their_first),
         CASE(what_hosts_send_is_looked_at),
+        VIP_CASE(a_vip_outside_is_called),
+        VIP_CASE(a_vip_outside_answers_for_itself),
+        VIP_CASE(clients_behind_snat_call_a_vip_outside),
+        VIP_CASE(clients_of_ours_call_a_vip_outside),
+        VIP_CASE(nobody_feigns_a_vip_outside),
+        VIP_CASE(a_vip_outside_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
