@@ -2,7 +2,8 @@
  * through pipeline_run().  After each frame: the verdict, the frame's bytes, every port's counters (so also the drop
  * reason) and what was punted are the same; after each world, so are the maps that the pipeline writes.
  *
- * In the end two CPUs begin and end the same connections of a load balancer, and it is counted how many there are.
+ * In the end two CPUs begin and end the same connections of a load balancer, and it is counted how many there are; and begin two that would have one
+ * name at their member.
  *
  *     differential [FRAMES [SEED]]      needs root; exit code 77 without it
  *
@@ -1436,12 +1437,13 @@ static void run_both(struct pipeline *pipeline, struct test_frame *test, struct 
 #define RACE_ROUNDS 20000
 #define RACE_CONNECTIONS 4
 
-static void race_say(enum pipeline_program program, uint32_t ifindex, const char *format, unsigned port)
+/* Returns the source port of the TCP segment that leaves by a redirect, or 0. */
+static unsigned race_say(enum pipeline_program program, uint32_t ifindex, const char *format, unsigned port)
 {
     static __thread uint8_t out[2048];
     struct __sk_buff context = {.ifindex = ifindex};
     struct frame frame;
-    char text[128];
+    char text[192];
 
     snprintf(text, sizeof(text), format, port); /* NOLINT: the callers' formats have one number. */
     frame_parse(text, &frame);
@@ -1449,17 +1451,23 @@ static void race_say(enum pipeline_program program, uint32_t ifindex, const char
                 .ctx_in = &context, .ctx_size_in = sizeof(context), .repeat = 1);
     if (bpf_prog_test_run_opts(program_fd(program), &options))
         die("the kernel does not run a frame: %s", strerror(errno));
+    return options.retval == TC_ACT_REDIRECT ? out[34] << 8 | out[35] : 0;
+}
+
+static void run_on(int cpu)
+{
+    cpu_set_t cpus;
+
+    CPU_ZERO(&cpus);
+    CPU_SET(cpu, &cpus);
+    if (pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus))
+        die("cannot run on CPU %d", cpu);
 }
 
 /* A SYN of a client of ours and one of a client outside, each of which its member refuses. */
 static void *race(void *context)
 {
-    cpu_set_t cpus;
-
-    CPU_ZERO(&cpus);
-    CPU_SET(*(int *)context, &cpus);
-    if (pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus))
-        die("cannot run on CPU %d", *(int *)context);
+    run_on(*(int *)context);
     for (unsigned i = 0; i < RACE_ROUNDS; i++) {
         unsigned port = 4000 + i % RACE_CONNECTIONS;
 
@@ -1471,6 +1479,30 @@ static void *race(void *context)
     return NULL;
 }
 
+/* At most two CPUs on which this may run. */
+static int race_cpus(int ret_numbers[2])
+{
+    cpu_set_t cpus;
+    int n = 0;
+
+    if (sched_getaffinity(0, sizeof(cpus), &cpus))
+        die("which CPUs are there? %s", strerror(errno));
+    for (int cpu = 0; cpu < CPU_SETSIZE && n < 2; cpu++)
+        if (CPU_ISSET(cpu, &cpus))
+            ret_numbers[n++] = cpu;
+    return n;
+}
+
+static void balanced_world(struct pipeline *pipeline)
+{
+    pipeline_clear(pipeline, NULL);
+    fixture_fill(pipeline);
+    fixture_external(pipeline);
+    fixture_balancing(pipeline);
+    fixture_balancing_outside(pipeline);
+    copy_tables(pipeline);
+}
+
 /* What counts has an entry, and the entry says so: the sums are the same. */
 static void connections_are_counted_once(struct pipeline *pipeline)
 {
@@ -1478,21 +1510,10 @@ static void connections_are_counted_once(struct pipeline *pipeline)
     struct flow_entry entry;
     struct service_use use;
     pthread_t threads[2];
-    cpu_set_t cpus;
-    int numbers[2] = {0}, n = 0;
+    int numbers[2] = {0}, n = race_cpus(numbers);
     uint64_t n_counted = 0, n_seen = 0;
 
-    if (sched_getaffinity(0, sizeof(cpus), &cpus))
-        die("which CPUs are there? %s", strerror(errno));
-    for (int cpu = 0; cpu < CPU_SETSIZE && n < 2; cpu++)
-        if (CPU_ISSET(cpu, &cpus))
-            numbers[n++] = cpu;
-    pipeline_clear(pipeline, NULL);
-    fixture_fill(pipeline);
-    fixture_external(pipeline);
-    fixture_balancing(pipeline);
-    fixture_balancing_outside(pipeline);
-    copy_tables(pipeline);
+    balanced_world(pipeline);
     for (int i = 0; i < n; i++)
         if (pthread_create(&threads[i], NULL, race, &numbers[i]))
             die("cannot start a thread");
@@ -1518,6 +1539,64 @@ static void connections_are_counted_once(struct pipeline *pipeline)
         die("only %llu connections began", (unsigned long long)n_seen);
     printf("  two CPUs began and ended %u connections again and again: %llu entries, %llu count\n", 2 * RACE_CONNECTIONS, (unsigned long long)n_seen,
            (unsigned long long)n_counted);
+}
+
+/* Two clients in networks of their own have the same address and port, and call at the same time. */
+
+#define NAME_BATCHES 20
+#define NAME_ROUNDS 50
+
+static struct namesake {
+    int cpu;
+    uint32_t vni;
+    unsigned ports[NAME_ROUNDS]; /* By which the member knows the client of each round; 0: it does not. */
+} namesakes[2];
+static pthread_barrier_t names_barrier;
+
+static void *call_as_namesake(void *context)
+{
+    struct namesake *namesake = context;
+    char format[160];
+
+    snprintf(format, sizeof(format), "outer 192.0.2.2>192.0.2.1 %u 2/0/5 M>02:ab:70:00:00:01 ip 10.0.0.101>10.0.0.200 tcp %%u>81 S", namesake->vni);
+    run_on(namesake->cpu);
+    for (unsigned i = 0; i < NAME_ROUNDS; i++) {
+        pthread_barrier_wait(&names_barrier);
+        namesake->ports[i] = race_say(PIPELINE_FROM_UNDERLAY, UNDERLAY_IFINDEX, format, 5000 + i);
+    }
+    return NULL;
+}
+
+/* The member knows them apart, or one of them waits. */
+static void one_name_is_not_given_twice(struct pipeline *pipeline)
+{
+    int numbers[2] = {0}, n = race_cpus(numbers);
+    unsigned n_both = 0, n_one = 0;
+    pthread_t threads[2];
+
+    for (int batch = 0; batch < NAME_BATCHES; batch++) {
+        balanced_world(pipeline);
+        pthread_barrier_init(&names_barrier, NULL, 2);
+        for (int i = 0; i < 2; i++) {
+            namesakes[i] = (struct namesake){.cpu = numbers[i % n], .vni = i ? 10 : 7};
+            if (pthread_create(&threads[i], NULL, call_as_namesake, &namesakes[i]))
+                die("cannot start a thread");
+        }
+        for (int i = 0; i < 2; i++)
+            pthread_join(threads[i], NULL);
+        pthread_barrier_destroy(&names_barrier);
+        for (unsigned i = 0; i < NAME_ROUNDS; i++) {
+            unsigned one = namesakes[0].ports[i], other = namesakes[1].ports[i];
+
+            if (one && one == other)
+                die("round %u of batch %d: the member knows two clients as port %u", i, batch, one);
+            n_both += one && other;
+            n_one += !one != !other;
+        }
+    }
+    if (!n_both)
+        die("two clients of one address and port were never served both");
+    printf("  two clients of one address and port call at once: both are served %u times, one waits %u times\n", n_both, n_one);
 }
 
 int main(int argc, char **argv)
@@ -1558,6 +1637,7 @@ int main(int argc, char **argv)
     }
     compare_maps(pipeline);
     connections_are_counted_once(pipeline);
+    one_name_is_not_given_twice(pipeline);
     ring_buffer__free(ring);
     ring_buffer__free(verdict_ring);
     weft_bpf__destroy(skeleton);

@@ -285,8 +285,10 @@ static __noinline __u32 balance_note(struct balancing *to)
         return DROP_unknown_translation;
     if (!before && map_insert(balanced, &to->key, &to->value)) { /* Another CPU was faster, or the table is full. */
         before = map_lookup(balanced, &to->key);
-        return before && balanced_same(before, &to->value) ? STEP_CONTINUE : DROP_connection_limit;
+        return !before ? DROP_connection_limit : balanced_same(before, &to->value) ? STEP_CONTINUE : DROP_member_busy;
     }
+    if (before && !balanced_same(before, &to->value)) /* Another client's of the same address and port, whose entry was made this moment. */
+        return DROP_member_busy;
     if (before && map_put(balanced, &to->key, &to->value))
         return DROP_connection_limit;
     bool is_outside = balanced_is_outside(to->value.output);
