@@ -50,7 +50,7 @@ static __noinline __u32 balance_outside_firewall(const struct packet *packet, st
         address_copy(key.address, to->vip);
         const struct route_value *route = map_lookup(routes, &key);
         const struct router_port_config *inner = route && route->router == key.router && !route->flags ? router_port_get(route->port) : NULL;
-        scratch->passage.n = scratch->passage.has_rules = 0;
+        scratch->passage.n = scratch->passage.has_rules = scratch->passage.logs = 0;
         if (!inner || inner->vni != to->vip_vni || !(inner->flags & ROUTER_PORT_UP))
             return DROP_no_route;
         passage_add(to->gateway, outer, route->port, inner);
@@ -63,7 +63,11 @@ static __noinline __u32 balance_outside_firewall(const struct packet *packet, st
     probe->tuple.remote_port = to->value.vip_port;
     probe->tuple.protocol = to->name.protocol;
     probe->flags = packet->flags & (PACKET_IPV4 | PACKET_IPV6);
-    return firewall_ask(probe, 0);
+    if (!balance_outside_begins(packet))
+        probe->flags |= PACKET_KNOWN; /* For the log: that it is let in is none but for a SYN, or each packet would be. */
+    __u32 step = firewall_ask(probe, 0);
+    firewall_log(probe, step);
+    return step;
 }
 
 /* A packet on the external network packet->vni has come to a router of ours, packet->decision.gateway, on its way to a load balancer: by a floating IP, or routed through

@@ -386,6 +386,31 @@ static void firewalls_of_the_router_are_asked(void **state)
     }
 }
 
+static void what_firewalls_decide_is_logged(void **state)
+{
+    static const struct firewall_rule_row rules[] = {{.flags = RULE_IPV4 | RULE_IPV6 | RULE_PROTOCOL, .protocol = IPPROTO_TCP, .verdict = FIREWALL_PASSES, .number = 1}};
+
+    fixture_firewall(pipeline, 3, rules, ARRAY_SIZE(rules));
+    fixture_router_port(pipeline, 5)->rule_set[POLICY_EGRESS] = 3;
+    fixture_router_port(pipeline, 5)->flags |= ROUTER_PORT_LOG_ACCEPT | ROUTER_PORT_LOG_DROP;
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.222 tcp 4000>81 S");
+    expect_port(2, NULL);
+    assert_int_equal(result.n_verdicts, 1);
+    assert_int_equal(result.verdicts[0].reason, 0);
+    assert_int_equal(result.verdicts[0].number, 1);
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.222 tcp 4000>81 A +9");
+    expect_port(2, NULL);
+    assert_int_equal(result.n_verdicts, 0);
+    say(OUTSIDE, "x>u ip6 2001:db8:77::1>fd01::200 udp 4000>81 +4");
+    expect_drop(DROP_firewall_egress);
+    assert_int_equal(result.n_verdicts, 1);
+    assert_int_equal(result.verdicts[0].reason, DROP_firewall_egress);
+    fixture_router_port(pipeline, 5)->flags &= ~(ROUTER_PORT_LOG_ACCEPT | ROUTER_PORT_LOG_DROP);
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.222 udp 4000>81 +4");
+    expect_drop(DROP_firewall_egress);
+    assert_int_equal(result.n_verdicts, 0);
+}
+
 static void a_members_groups_see_the_client(void **state)
 {
     static const struct rule rules[] = {{.flags = RULE_IPV4 | RULE_PROTOCOL, .protocol = IPPROTO_TCP}};
@@ -669,6 +694,7 @@ int main(void)
         CASE(what_is_over_does_not_count),
         CASE(its_sender_is_told_why_it_ends),
         CASE(firewalls_of_the_router_are_asked),
+        CASE(what_firewalls_decide_is_logged),
         CASE(a_members_groups_see_the_client),
         CASE(the_floating_ip_goes),
         CASE(a_member_that_goes_ends_its_connections),
