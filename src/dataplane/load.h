@@ -23,7 +23,7 @@ struct maps {
     struct verdict_runtime *verdict_runtime, *router_verdict_runtime;
     size_t settings_size, runtime_size, verdict_config_size, verdict_runtime_size, router_verdict_runtime_size; /* Of the mappings, in bytes. */
     uint64_t policies_changed_ms; /* When this agent last wrote one; 0: never. */
-    uint64_t services_changed_ms; /* The same. */
+    uint64_t pools_changed_ms[SERVICE_POOLS_MAX]; /* By the number of a pool: when a service last ceased to name its rows. */
     uint64_t router_ports_changed_ms; /* The same of router ports. */
     struct desired actual;
 };

@@ -61,22 +61,30 @@ static bool rows_same(const struct rows *a, const struct rows *b)
     return a->n == b->n && (!a->n || memcmp(a->data, b->data, a->n * rows_stride(a)) == 0);
 }
 
-/* The same of the rows of a pool, whose number a service says. */
-static bool may_be_read_by_services(struct difference *difference)
+/* A service that named rows does so no more: of a pool that is not its own now, or has another number of rows. */
+static int note_service(const void *key, const void *old_value, const void *new_value, void *context)
 {
-    const struct maps *maps = difference->maps;
-    uint64_t wait_ms = 0;
+    struct difference *difference = context;
+    const struct service_value *before = old_value, *now = new_value;
 
-    if (!rows_same(&maps->actual.tables[TABLE_SERVICES], &difference->desired->tables[TABLE_SERVICES]))
-        wait_ms = RECORD_GRACE_MS;
-    else if (maps->services_changed_ms && difference->now_ms < maps->services_changed_ms + RECORD_GRACE_MS)
-        wait_ms = maps->services_changed_ms + RECORD_GRACE_MS - difference->now_ms;
+    if (before && before->pool < SERVICE_POOLS_MAX && (!now || now->pool != before->pool || now->n_rows != before->n_rows))
+        difference->maps->pools_changed_ms[before->pool] = difference->now_ms;
+    return 0;
+}
+
+/* The same of the rows of a pool, whose number a service says.  Only that pool's services keep them: what others do goes on all the time. */
+static bool may_be_read_by_services(struct difference *difference, const struct service_rows_key *key)
+{
+    uint64_t changed_ms = key->pool < SERVICE_POOLS_MAX ? difference->maps->pools_changed_ms[key->pool] : 0, wait_ms = 0;
+
+    if (changed_ms && difference->now_ms < changed_ms + RECORD_GRACE_MS)
+        wait_ms = changed_ms + RECORD_GRACE_MS - difference->now_ms;
     difference->changes->retry_ms = MAX(difference->changes->retry_ms, wait_ms);
     return wait_ms != 0;
 }
 
 /* A program reads a policy's word once and then the blocks of its set: they stay for a moment after the word has changed. */
-static bool may_be_read(struct difference *difference)
+static bool may_be_read(struct difference *difference, const void *key)
 {
     const struct maps *maps = difference->maps;
     uint64_t wait_ms = 0;
@@ -84,7 +92,7 @@ static bool may_be_read(struct difference *difference)
     if (difference->table == TABLE_FIREWALL_RULES)
         return may_be_read_by_routers(difference);
     if (difference->table == TABLE_SERVICE_ROWS)
-        return may_be_read_by_services(difference);
+        return may_be_read_by_services(difference, key);
     if (difference->table != TABLE_RULES)
         return false;
     if (difference->additions.tables[TABLE_POLICIES].n || difference->deletions.tables[TABLE_POLICIES].n)
@@ -110,7 +118,7 @@ static int collect(const void *key, const void *old_value, const void *new_value
         string_copy(difference->changes->failed_table, sizeof(difference->changes->failed_table), desired_table_name(table));
         return 0;
     }
-    if ((!new_value && (!difference->sweep || may_be_read(difference))) || in_grace(difference, key))
+    if ((!new_value && (!difference->sweep || may_be_read(difference, key))) || in_grace(difference, key))
         return rows_add(&difference->kept, key, old_value);
     if (concerned_mark(&difference->concerned, table, key, old_value, new_value) < 0)
         return -ENOMEM;
@@ -287,6 +295,8 @@ int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uin
     desired_init(&next);
     concerned_init(&difference.concerned, maps);
 
+    if (!rows_same(&maps->actual.tables[TABLE_SERVICES], &desired->tables[TABLE_SERVICES]))
+        result = rows_compare(&maps->actual.tables[TABLE_SERVICES], &desired->tables[TABLE_SERVICES], note_service, &difference);
     for (int table = 0; table < N_DESIRED_TABLES && result == 0; table++) {
         difference.table = table;
         result = compare_table(&difference, desired, &next.tables[table], &same[table]);
@@ -305,8 +315,6 @@ int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uin
         }
     if (difference.additions.tables[TABLE_POLICIES].n || difference.deletions.tables[TABLE_POLICIES].n)
         maps->policies_changed_ms = now_ms;
-    if (difference.additions.tables[TABLE_SERVICES].n || difference.deletions.tables[TABLE_SERVICES].n)
-        maps->services_changed_ms = now_ms;
     if (difference.additions.tables[TABLE_ROUTER_PORTS].n || difference.deletions.tables[TABLE_ROUTER_PORTS].n)
         maps->router_ports_changed_ms = now_ms;
     for (size_t i = 0; i < ARRAY_SIZE(record_order); i++)

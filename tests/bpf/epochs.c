@@ -200,6 +200,48 @@ static void a_rule_set_stays_for_a_moment_after_the_last_policy_that_named_it(vo
     maps_close(maps);
 }
 
+static void add_served_pool(struct desired *desired, uint32_t vni, uint32_t pool, uint32_t limit)
+{
+    struct service_key key = {.vni = vni, .port = 80, .protocol = 6};
+    struct service_value value = {.vni = vni, .port = 80, .protocol = 6, .flags = SERVICE_UP, .listener = pool, .pool = pool, .n_rows = 1, .limit = limit};
+    struct service_rows_key rows_key = {pool, SERVICE_ROWS_INDEX(1, 0)};
+    struct service_rows rows = {.pool = pool, .index = rows_key.index};
+
+    rows_add(&desired->tables[TABLE_SERVICES], &key, &value);
+    rows_add(&desired->tables[TABLE_SERVICE_ROWS], &rows_key, &rows);
+}
+
+/* However often others change their listeners meanwhile. */
+static void the_rows_of_a_pool_stay_for_a_moment_after_its_last_listener(void **state)
+{
+    struct maps *maps = loader_open();
+    struct maps_changes changes;
+    struct desired desired;
+    struct service_rows_key key = {2, SERVICE_ROWS_INDEX(1, 0)};
+    struct service_rows rows;
+    uint64_t now_ms = 6000000;
+    int fd = maps_descriptor(maps, "service_rows");
+
+    desired_init(&desired);
+    add_served_pool(&desired, 9, 1, 0);
+    add_served_pool(&desired, 10, 2, 0);
+    assert_int_equal(0, maps_apply(maps, &desired, true, now_ms, &changes));
+    now_ms += 1000;
+    for (uint32_t i = 0; i <= RECORD_GRACE_MS; i++) {
+        desired_clear(&desired);
+        add_served_pool(&desired, 9, 1, 100 + i);
+        assert_int_equal(0, maps_apply(maps, &desired, true, now_ms + i, &changes));
+        assert_int_equal(RECORD_GRACE_MS - i, changes.retry_ms);
+        assert_int_equal(i < RECORD_GRACE_MS, bpf_map_lookup_elem(fd, &key, &rows) == 0);
+    }
+    key.pool = 1;
+    assert_int_equal(0, bpf_map_lookup_elem(fd, &key, &rows));
+    desired_clear(&desired);
+    assert_int_equal(0, maps_apply(maps, &desired, true, now_ms + 1000, &changes));
+    assert_int_equal(0, maps_apply(maps, &desired, true, now_ms + 2000, &changes));
+    maps_close(maps);
+}
+
 /* ---- routers ----------------------------------------------------------------------------------------------------------------- */
 
 /*    port 1      port 2      port 3       port 4       port 5       port 6
@@ -423,6 +465,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(policies_bump_the_ports_that_they_concern),
         cmocka_unit_test(listeners_bump_those_who_call_them),
         cmocka_unit_test(a_rule_set_stays_for_a_moment_after_the_last_policy_that_named_it),
+        cmocka_unit_test(the_rows_of_a_pool_stay_for_a_moment_after_its_last_listener),
         cmocka_unit_test(what_a_network_says_concerns_who_reaches_it_through_routers),
         cmocka_unit_test(what_a_router_does_concerns_all_that_hangs_together_with_it),
         cmocka_unit_test(what_is_outside_concerns_the_networks_behind_the_gateways_there),
