@@ -5,6 +5,8 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "weft/base/util.h"
+
 #define MAGIC "WDP1"
 #define MAGIC_SIZE 4
 #define NONCE_SIZE crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
@@ -120,6 +122,7 @@ size_t peer_seal(const struct peer_message *message, const uint8_t key[PEER_KEY_
     put(plain + 16, message->now_ms, 8);
     put(plain + 24, message->kind, 2);
     put(plain + 26, message->n_connections, 2);
+    put(plain + 28, message->asked, 4);
     for (size_t i = 0; i < message->n_connections; i++)
         put_connection(&message->connections[i], plain + HEAD_SIZE + i * RECORD_SIZE);
     memcpy(ret, MAGIC, MAGIC_SIZE);
@@ -133,9 +136,10 @@ static int parse(const uint8_t *plain, size_t size, struct peer_message *ret)
     uint64_t kind = get(plain + 24, 2), n = get(plain + 26, 2);
     int result = 0;
 
-    if (kind > PEER_CONNECTIONS || n > PEER_RECORDS_MAX || (kind == PEER_HELLO && n) || size != HEAD_SIZE + n * RECORD_SIZE || get(plain + 28, 4))
+    if (kind > PEER_CONNECTIONS || n > PEER_RECORDS_MAX || (kind == PEER_HELLO && n) || size != HEAD_SIZE + n * RECORD_SIZE)
         return -EBADMSG;
-    *ret = (struct peer_message){.session = get(plain, 8), .number = get(plain + 8, 8), .now_ms = get(plain + 16, 8), .kind = (enum peer_kind)kind,
+    *ret = (struct peer_message){.session = get(plain, 8), .number = get(plain + 8, 8), .now_ms = get(plain + 16, 8),
+                                 .asked = (uint32_t)get(plain + 28, 4), .kind = (enum peer_kind)kind,
                                  .n_connections = n};
     for (size_t i = 0; i < n && result == 0; i++)
         result = get_connection(plain + HEAD_SIZE + i * RECORD_SIZE, &ret->connections[i]);
@@ -143,11 +147,12 @@ static int parse(const uint8_t *plain, size_t size, struct peer_message *ret)
 }
 
 int peer_open(const uint8_t *datagram, size_t size, const uint8_t key[PEER_KEY_SIZE], uint64_t now_ms, struct peer_window *window,
-              struct peer_message *ret_message, bool *ret_is_new)
+              struct peer_message *ret_message, bool *ret_is_new, bool *ret_lost)
 {
     uint8_t plain[HEAD_SIZE + PEER_RECORDS_MAX * RECORD_SIZE];
     const uint8_t *nonce = datagram + MAGIC_SIZE, *sealed = nonce + NONCE_SIZE;
     unsigned long long length = 0;
+    bool is_new;
     int result;
 
     if (size < MAGIC_SIZE + NONCE_SIZE + HEAD_SIZE + TAG_SIZE || size > MAGIC_SIZE + NONCE_SIZE + sizeof(plain) + TAG_SIZE ||
@@ -159,10 +164,12 @@ int peer_open(const uint8_t *datagram, size_t size, const uint8_t key[PEER_KEY_S
     result = parse(plain, (size_t)length, ret_message);
     if (result < 0)
         return result;
-    if (ret_message->now_ms + PEER_CLOCK_MS < now_ms || ret_message->now_ms > now_ms + PEER_CLOCK_MS || ret_message->session < window->session ||
-        (ret_message->session == window->session && ret_message->number <= window->number))
+    is_new = ret_message->session != window->session;
+    if (ret_message->now_ms + PEER_CLOCK_MS < now_ms || ret_message->now_ms > now_ms + PEER_CLOCK_MS ||
+        (is_new ? ret_message->now_ms <= window->now_ms : ret_message->number <= window->number))
         return -ESTALE;
-    *ret_is_new = ret_message->session != window->session;
-    *window = (struct peer_window){ret_message->session, ret_message->number};
+    *ret_is_new = is_new;
+    *ret_lost = ret_message->number != (is_new ? 0 : window->number) + 1;
+    *window = (struct peer_window){ret_message->session, ret_message->number, MAX(ret_message->now_ms, window->now_ms)};
     return 0;
 }

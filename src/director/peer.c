@@ -25,6 +25,7 @@
 #define DATAGRAMS_A_TICK 64        /* To send, and to take at once. */
 #define HELLO_MS 1000
 #define SILENT_MS 5000
+#define AGAIN_MS 5000
 #define KEY_FILE_MAX 4096
 #define BUFFER_SIZE (4 << 20)
 
@@ -49,8 +50,11 @@ struct peer {
     struct told *told; /* LB_SLOTS of them. */
     uint32_t hand, round;
     unsigned n_datagrams; /* In this tick. */
-    uint64_t hello_ms, heard_ms;
+    uint64_t hello_ms, heard_ms, again_ms;
     bool was_heard;
+    uint32_t asked; /* By the other one, the last time that it was heard. */
+    bool tell_all;  /* It has asked, and was not yet told. */
+    bool is_lacking; /* Something that was told has no service or server here. */
     struct peer_state state;
 };
 
@@ -68,12 +72,14 @@ static bool send_out(struct peer *peer)
     ssize_t sent;
 
     peer->out.number++;
-    peer->out.now_ms = clock_realtime_ms();
+    peer->out.now_ms = MAX(clock_realtime_ms(), peer->out.now_ms);
     sent = send(peer->fd, datagram, peer_seal(&peer->out, peer->send_key, datagram), MSG_DONTWAIT | MSG_NOSIGNAL);
     peer->n_datagrams++;
-    if (sent < 0 && (errno == EAGAIN || errno == ENOBUFS))
+    if (sent < 0 && (errno == EAGAIN || errno == ENOBUFS)) {
+        peer->out.number--; /* It is sent again. */
         return false;
-    peer->state.n_told += peer->out.n_connections; /* If nobody listens there (ECONNREFUSED), it is told again to who begins to. */
+    }
+    peer->state.n_told += peer->out.n_connections; /* What gets lost, the other one misses by its number, and asks for it. */
     peer->out.n_connections = 0;
     return true;
 }
@@ -186,6 +192,16 @@ static void hello(struct peer *peer, uint64_t now_ms)
     send_out(peer);
 }
 
+/* Not more often than AGAIN_MS: where datagrams get lost for there are too many of them, more are no help. */
+static void tell_all(struct peer *peer, uint64_t now_ms)
+{
+    if (!peer->tell_all || (peer->again_ms && now_ms - peer->again_ms < AGAIN_MS))
+        return;
+    memset(peer->told, 0, LB_SLOTS * sizeof(*peer->told));
+    peer->again_ms = now_ms;
+    peer->tell_all = false;
+}
+
 static void look_for_silence(struct peer *peer, uint64_t now_ms)
 {
     bool is_heard = peer->heard_ms && now_ms - peer->heard_ms < SILENT_MS;
@@ -208,13 +224,16 @@ static bool take(struct peer *peer, const struct peer_connection *told)
     struct lb_conn conn = {.state = told->state, .last_seen = now - told->silence, .server_port = told->server_port, .held = now - told->held,
                            .is_proven = told->is_proven};
 
+    peer->is_lacking |= !node;
     if (!node)
         return false;
     service = CONTAINER_OF(node, struct applied_service, by_key);
     memcpy(real.address.bytes, told->server_address, sizeof(real.address.bytes));
     server = applied_find_server(service, &real);
-    if (!server || server->number == LB_NONE || service->number == LB_NONE)
+    if (!server || server->number == LB_NONE || service->number == LB_NONE) {
+        peer->is_lacking = true;
         return false;
+    }
     conn.service = service->number;
     conn.server = server->number;
     conn.incarnation = server->incarnation;
@@ -222,11 +241,15 @@ static bool take(struct peer *peer, const struct peer_connection *told)
     return lb_take_connection(director->tables, &told->key, &conn) == 0;
 }
 
-static void heard(struct peer *peer, const struct peer_message *message, bool is_new)
+static void heard(struct peer *peer, const struct peer_message *message, bool is_new, bool lost)
 {
     peer->heard_ms = clock_monotonic_ms();
+    peer->out.asked += lost;
+    peer->tell_all |= message->asked != peer->asked;
+    peer->asked = message->asked;
     if (is_new) { /* It knows nothing yet. */
-        memset(peer->told, 0, LB_SLOTS * sizeof(*peer->told));
+        peer->tell_all = true;
+        peer->again_ms = 0;
         log_info("the other director is heard");
     } else if (!peer->was_heard) {
         log_info("the other director is heard again");
@@ -244,16 +267,16 @@ static void readable(uv_poll_t *poll, int status, int events)
     for (unsigned i = 0; i < DATAGRAMS_A_TICK; i++) {
         ssize_t size = recv(peer->fd, datagram, sizeof(datagram), MSG_DONTWAIT);
         struct peer_message message;
-        bool is_new = false;
+        bool is_new = false, lost = false;
 
         if (size < 0 && errno == ECONNREFUSED) /* An earlier datagram found nobody. */
             continue;
         if (size < 0)
             return;
-        if (peer_open(datagram, (size_t)size, peer->receive_key, clock_realtime_ms(), &peer->window, &message, &is_new) < 0)
+        if (peer_open(datagram, (size_t)size, peer->receive_key, clock_realtime_ms(), &peer->window, &message, &is_new, &lost) < 0)
             peer->state.n_refused++;
         else
-            heard(peer, &message, is_new);
+            heard(peer, &message, is_new, lost);
     }
 }
 
@@ -316,6 +339,7 @@ static void tick(uv_timer_t *timer)
         return;
     peer->n_datagrams = 0;
     look_for_silence(peer, now_ms);
+    tell_all(peer, now_ms);
     for (uint32_t i = 0; peer->director->tables && i < STRETCH; i++) {
         if (!look_at(peer, peer->hand))
             break;
@@ -481,6 +505,12 @@ void peer_free(struct peer *peer)
 {
     if (peer)
         uv_close((uv_handle_t *)&peer->timer, timer_closed);
+}
+
+void peer_tables_changed(struct peer *peer)
+{
+    peer->out.asked += peer->is_lacking;
+    peer->is_lacking = false;
 }
 
 struct peer_state peer_state(const struct peer *peer)

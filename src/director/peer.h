@@ -28,6 +28,9 @@ struct peer_state {
     bool is_heard; /* In the last seconds. */
     uint64_t n_told, n_taken, n_left, n_refused; /* Entries; those that did not fit; and datagrams of strangers, or replayed. */
 };
+/* What was told and had no service or server here may have one now. */
+void peer_tables_changed(struct peer *peer);
+
 struct peer_state peer_state(const struct peer *peer);
 
 #endif

@@ -172,6 +172,8 @@ static void apply_config(struct director *director)
         return;
     interfaces_apply(director);
     settle(director);
+    if (director->peer)
+        peer_tables_changed(director->peer);
 }
 
 /* ---- the file --------------------------------------------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 
@@ -117,6 +118,23 @@ def test_established_connections_go_on_by_the_other_director(pair):
             wait_for(lambda: pair.knows(before, fresh), "the director that is back to know what began meanwhile")
         for name in pair.agents:  # Taken once, however often they were told.
             wait_for(lambda: sum(one["active"] for one in pair.said(name)["services"][0]["servers"]) == 20, f"{name} to count the twenty")
+
+
+def test_what_got_lost_on_the_way_is_told_again(pair):
+    """A connection that begins while the second director hears nothing, and that the first believes to have told twice."""
+    deaf = pair.namespaces["director2"]
+    deaf.run("nft", "add table inet deaf; add chain inet deaf in { type filter hook input priority 0; };"
+                    "add rule inet deaf in udp dport 9797 udp length > 150 counter drop; add rule inet deaf in udp dport 9797 drop")
+    try:
+        wait_for(lambda: pair.answers(), "an answer")
+        with pair.connection() as connection:
+            request(connection)
+            wait_for(lambda: int(re.search(r"counter packets (\d+)", deaf.run("nft", "list", "table", "inet", "deaf"))[1]) >= 6, "it to be told in vain")
+            assert not pair.knows("director2", connection)
+            deaf.run("nft", "delete", "table", "inet", "deaf")
+            wait_for(lambda: pair.knows("director2", connection), "the second director to know it")
+    finally:
+        deaf.run("nft", "delete", "table", "inet", "deaf", check=False)
 
 
 @pytest.mark.parametrize("wrong, text", [("mode", "may be read by others"), ("owner", "is another user's"), ("kind", "is not a file")])

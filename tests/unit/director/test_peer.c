@@ -39,9 +39,9 @@ static struct peer_message message_of(uint64_t session, uint64_t number, size_t 
 
 static int hear(const uint8_t *datagram, size_t size, struct peer_window *window, struct peer_message *ret)
 {
-    bool is_new = false;
+    bool is_new = false, lost = false;
 
-    return peer_open(datagram, size, key, NOW_MS, window, ret, &is_new);
+    return peer_open(datagram, size, key, NOW_MS, window, ret, &is_new, &lost);
 }
 
 static int make_key(void **state)
@@ -58,9 +58,9 @@ static void what_is_said_is_heard(void **state)
         struct peer_window window = {0};
         uint8_t datagram[PEER_DATAGRAM_MAX];
         size_t size = peer_seal(&message, key, datagram);
-        bool is_new = false;
+        bool is_new = false, lost = false;
 
-        assert_int_equal(0, peer_open(datagram, size, key, NOW_MS + 1000, &window, &heard, &is_new));
+        assert_int_equal(0, peer_open(datagram, size, key, NOW_MS + 1000, &window, &heard, &is_new, &lost));
         assert_true(is_new);
         assert_int_equal(message.kind, heard.kind);
         assert_int_equal(n, heard.n_connections);
@@ -106,7 +106,7 @@ static void what_one_has_said_is_not_heard_by_itself(void **state)
     uint8_t there[PEER_KEY_SIZE], back[PEER_KEY_SIZE], again[PEER_KEY_SIZE], datagram[PEER_DATAGRAM_MAX];
     struct peer_message message = message_of(9, 1, 1), heard;
     struct peer_window window = {0};
-    bool is_new;
+    bool is_new, lost;
     size_t size;
 
     a.address[15] = 2;
@@ -114,12 +114,12 @@ static void what_one_has_said_is_not_heard_by_itself(void **state)
     peer_key_of_direction(key, &a, &b, there);
     peer_key_of_direction(key, &b, &a, back);
     size = peer_seal(&message, there, datagram);
-    assert_int_equal(-EBADMSG, peer_open(datagram, size, back, NOW_MS, &window, &heard, &is_new)); /* As sent back to 'a'. */
+    assert_int_equal(-EBADMSG, peer_open(datagram, size, back, NOW_MS, &window, &heard, &is_new, &lost)); /* As sent back to 'a'. */
     assert_int_equal(0, window.session);
     peer_key_of_direction(key, &a, &c, again);
-    assert_int_equal(-EBADMSG, peer_open(datagram, size, again, NOW_MS, &window, &heard, &is_new));
+    assert_int_equal(-EBADMSG, peer_open(datagram, size, again, NOW_MS, &window, &heard, &is_new, &lost));
     peer_key_of_direction(key, &a, &b, again);
-    assert_int_equal(0, peer_open(datagram, size, again, NOW_MS, &window, &heard, &is_new));
+    assert_int_equal(0, peer_open(datagram, size, again, NOW_MS, &window, &heard, &is_new, &lost));
 }
 
 static void nothing_is_heard_twice(void **state)
@@ -133,8 +133,46 @@ static void nothing_is_heard_twice(void **state)
     assert_int_equal(-ESTALE, hear(a, size_a, &window, &heard));
     assert_int_equal(0, hear(b, size_b, &window, &heard));
     assert_int_equal(-ESTALE, hear(a, size_a, &window, &heard));
+    assert_int_equal(-ESTALE, hear(c, size_c, &window, &heard)); /* A session that is not later. */
+    next.now_ms++;
+    size_c = peer_seal(&next, key, c);
     assert_int_equal(0, hear(c, size_c, &window, &heard)); /* It began anew: */
     assert_int_equal(-ESTALE, hear(b, size_b, &window, &heard)); /* the session before is over. */
+}
+
+/* The clock was an hour ahead when the session before began. */
+static void a_session_with_an_earlier_name_is_heard(void **state)
+{
+    struct peer_message before = message_of(9, 1, 1), now = message_of(5, 1, 1), heard;
+    uint8_t datagram[PEER_DATAGRAM_MAX], old[PEER_DATAGRAM_MAX];
+    struct peer_window window = {0};
+    size_t size = peer_seal(&before, key, old);
+
+    now.now_ms++;
+    assert_int_equal(0, hear(old, size, &window, &heard));
+    assert_int_equal(0, hear(datagram, peer_seal(&now, key, datagram), &window, &heard));
+    assert_int_equal(-ESTALE, hear(old, size, &window, &heard));
+}
+
+static void what_gets_lost_is_missed(void **state)
+{
+    static const struct {
+        uint64_t session, number;
+        bool lost;
+    } cases[] = {{5, 1, false}, {5, 2, false}, {5, 4, true}, {5, 5, false}, {6, 2, true}, {6, 3, false}, {7, 1, false}};
+    struct peer_window window = {0};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct peer_message message = message_of(cases[i].session, cases[i].number, 1), heard;
+        uint8_t datagram[PEER_DATAGRAM_MAX];
+        bool is_new = false, lost = false;
+
+        message.now_ms += i;
+        message.asked = 7;
+        assert_int_equal(0, peer_open(datagram, peer_seal(&message, key, datagram), key, NOW_MS, &window, &heard, &is_new, &lost));
+        assert_int_equal(cases[i].lost, lost);
+        assert_int_equal(7, heard.asked);
+    }
 }
 
 static void what_is_old_is_not_heard(void **state)
@@ -143,11 +181,11 @@ static void what_is_old_is_not_heard(void **state)
     uint8_t datagram[PEER_DATAGRAM_MAX];
     size_t size = peer_seal(&message, key, datagram);
     struct peer_window window = {0};
-    bool is_new;
+    bool is_new, lost;
 
-    assert_int_equal(-ESTALE, peer_open(datagram, size, key, NOW_MS + PEER_CLOCK_MS + 1, &window, &heard, &is_new));
-    assert_int_equal(-ESTALE, peer_open(datagram, size, key, NOW_MS - PEER_CLOCK_MS - 1, &window, &heard, &is_new));
-    assert_int_equal(0, peer_open(datagram, size, key, NOW_MS + PEER_CLOCK_MS, &window, &heard, &is_new));
+    assert_int_equal(-ESTALE, peer_open(datagram, size, key, NOW_MS + PEER_CLOCK_MS + 1, &window, &heard, &is_new, &lost));
+    assert_int_equal(-ESTALE, peer_open(datagram, size, key, NOW_MS - PEER_CLOCK_MS - 1, &window, &heard, &is_new, &lost));
+    assert_int_equal(0, peer_open(datagram, size, key, NOW_MS + PEER_CLOCK_MS, &window, &heard, &is_new, &lost));
 }
 
 static void half_open_connections_are_nobodys_business(void **state)
@@ -171,6 +209,8 @@ int main(void)
         cmocka_unit_test(who_has_not_the_key_is_not_heard),
         cmocka_unit_test(what_one_has_said_is_not_heard_by_itself),
         cmocka_unit_test(nothing_is_heard_twice),
+        cmocka_unit_test(a_session_with_an_earlier_name_is_heard),
+        cmocka_unit_test(what_gets_lost_is_missed),
         cmocka_unit_test(what_is_old_is_not_heard),
         cmocka_unit_test(half_open_connections_are_nobodys_business),
     };
