@@ -70,6 +70,8 @@ void resolver_again(struct director *director); /* All of them, soon. */
 void rates_start(struct director *director);
 
 /* serve.c */
+/* A descriptor for as long as which no other process gets one in this network namespace; or -errno with '*error' (-EBUSY: there is one). */
+int director_claim(struct error *error);
 int serve_new(struct director *director, const char *path, struct serve **ret_serve, struct error *error);
 void serve_free(struct serve *serve); /* NULL is fine.  The loop must run once more. */
 

@@ -407,8 +407,12 @@ static void end(struct director *director)
 
 int director_run(const struct director_options *options, struct error *error)
 {
-    _cleanup_(freep) struct director *director = calloc(1, sizeof(*director));
+    _cleanup_(closep) int claim = director_claim(error); /* Two would take each other's services out. */
+    _cleanup_(freep) struct director *director = claim < 0 ? NULL : calloc(1, sizeof(*director));
     int result;
+
+    if (claim < 0)
+        return claim;
 
     if (!director)
         return error_set(error, -ENOMEM, NULL, "out of memory");
@@ -442,6 +446,10 @@ int director_run(const struct director_options *options, struct error *error)
 
 int director_detach(const struct director_options *options, unsigned *ret_n, struct error *error)
 {
+    _cleanup_(closep) int claim = director_claim(error);
+
+    if (claim < 0)
+        return claim;
     lb_release();
     *ret_n = interfaces_clean(NULL);
     return 0;

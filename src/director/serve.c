@@ -284,6 +284,20 @@ static bool is_in_use(const char *path)
     return fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
 }
 
+int director_claim(struct error *error)
+{
+    static const char name[] = "\0weft-director"; /* No file; it ends with the process. */
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    _cleanup_(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    memcpy(address.sun_path, name, sizeof(name) - 1);
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sizeof(name) - 1)) == 0)
+        return TAKE_FD(fd);
+    if (errno == EADDRINUSE)
+        return error_set(error, -EBUSY, NULL, "a director runs in this network namespace");
+    return error_set(error, -errno, NULL, "cannot claim the network namespace: %s", strerror(errno));
+}
+
 static void serve_closed(uv_handle_t *handle)
 {
     struct serve *serve = handle->data;
@@ -301,6 +315,7 @@ static void close_handles(struct serve *serve)
 int serve_new(struct director *director, const char *path, struct serve **ret_serve, struct error *error)
 {
     struct serve *serve;
+    struct stat status;
     char folder[108];
     int result;
 
@@ -311,6 +326,8 @@ int serve_new(struct director *director, const char *path, struct serve **ret_se
     *strrchr(folder, '/') = 0;
     if (folder[0])
         mkdir(folder, 0755);
+    if (lstat(path, &status) == 0 && !S_ISSOCK(status.st_mode))
+        return error_set(error, -EEXIST, "socket", "socket: '%s' is there and no socket", path);
     unlink(path);
     serve = calloc(1, sizeof(*serve));
     if (!serve)

@@ -13,7 +13,7 @@ import pytest
 
 from director_lab import DirectorLab, SERVERS, VIP4, VIP6, address, request, server, service
 from lab import BUILD
-from namespaces import run, wait_for
+from namespaces import Failed, run, wait_for
 
 IPIP = {"forwarding": "tunnel", "tunnel": {"type": "ipip"}}
 METHODS = {
@@ -521,6 +521,20 @@ def test_the_generic_way_works_too(lab):
         director.ip("link", "del", "over")
         director.ip("addr", "replace", "10.1.0.2/24", "dev", "eth0")
         director.ip("addr", "replace", "2001:db8:1::2/64", "dev", "eth0", "nodad")
+
+
+def test_there_is_one_director_a_network_namespace(lab):
+    set_services(lab, [service(both(4))])
+    traffic(lab)
+    for words in (["--socket", lab.folder / "another"], ["detach"]):
+        with pytest.raises(Failed, match="a director runs in this network namespace"):
+            lab.namespaces["director"].run(BUILD / "src/agent/weft-agent", "--config", lab.config, *words)
+    assert lab.agent.stop() == 0
+    with pytest.raises(Failed, match="is there and no socket"):  # It removes what a director before left, but not just anything.
+        lab.namespaces["director"].run(BUILD / "src/agent/weft-agent", "--config", lab.config, "--socket", lab.config)
+    assert lab.config.exists()
+    lab.start()
+    traffic(lab)
 
 
 def test_detach_takes_the_program_off(lab):
