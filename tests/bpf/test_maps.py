@@ -16,7 +16,7 @@ BUILD = pathlib.Path(os.environ.get("WEFT_BUILD", ROOT / "build" / "release"))
 def test_the_loader_brings_the_maps_to_what_is_desired(program):
     path = f"/sys/fs/bpf/wft{os.getpid()}-{program}"
     try:
-        done = subprocess.run([BUILD / "tests/bpf" / program, path], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([BUILD / "tests/bpf" / program, path], capture_output=True, text=True, timeout=400)
     finally:
         shutil.rmtree(path, ignore_errors=True)
     print(done.stdout, done.stderr)
