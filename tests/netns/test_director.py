@@ -412,7 +412,7 @@ def test_top_and_metrics_say_what_goes_on(lab):
     rows, = [line for line in top.splitlines() if "10.1.0.11:80" in line and "%" in line]
     assert re.search(r"10\.1\.0\.11:80 +up +(49|50|51)\.\d% ", rows) and "tcp 192.0.2.1:8000" in top
     set_services(lab, [service([server(11)])])
-    assert re.search(r"tcp 192\.0\.2\.1:80 .* [45]\d\d of 1021 rows moved \d+ s ago", run(BUILD / "src/cli/weft", "lb", "top", "--socket", lab.socket))
+    assert re.search(r"tcp 192\.0\.2\.1:80 .* [1-9]\d* of \d+ rows moved \d+ s ago", run(BUILD / "src/cli/weft", "lb", "top", "--socket", lab.socket))
     with lab.namespaces["director"].inside():
         scraper = http.client.HTTPConnection("127.0.0.1", 9699, timeout=20)
         scraper.request("GET", "/metrics")

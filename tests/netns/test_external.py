@@ -251,12 +251,13 @@ def balancer(world):
     vip = next(port for port in api.get("/v2.0/ports")["ports"] if port["device_id"] == "lb-" + made.id)
     made.floating = world.floating(vip)
     made.outside = made.floating["floating_ip_address"]
-    wait_for(lambda: len(callers(world.namespace, made.outside)) == 3, "all members to answer outside")
+    wait_for(lambda: len(callers(world.namespace, made.outside, patience=3)) == 3, "all members to answer outside")
     return made
 
 
 def callers(namespace, address, source="", wanted=3, patience=20):
-    """Who answered, and by which address it was called: by a hash of the client's port, so that 80 times the same has no chance."""
+    """Who answered, and by which address it was called: by a hash of the client's port, so that 80 times the same has no chance.  Who waits for a
+    condition has less 'patience' with a connection, which may have begun before it was true."""
     seen = {}
     for _ in range(80):
         connection = http.client.HTTPConnection(address, 80, timeout=patience, source_address=(source, 0))
@@ -286,7 +287,7 @@ def test_a_load_balancer_is_called_from_outside(world, balancer):
     assert outside.run("sh", "-c", f"curl -s -m 10 http://{address}:99/; echo $?").strip() == "7"
     # From behind SNAT: a workload without a floating IP, and a member that calls its own load balancer.
     for workload in world.workloads[:2]:
-        wait_for(lambda: callers(workload.namespace, address) == dict.fromkeys(balancer.at, world.address), "a workload to call by the floating IP")
+        wait_for(lambda: callers(workload.namespace, address, patience=3) == dict.fromkeys(balancer.at, world.address), "a workload to call by the floating IP")
 
 
 def test_a_load_balancer_has_an_address_outside(world, balancer):
@@ -296,7 +297,7 @@ def test_a_load_balancer_has_an_address_outside(world, balancer):
     made = Balancer(world.lab, subnet, address)
     made.listener("TCP", 80, [(balancer.subnet, inside, 8080) for inside in balancer.at.values()])
     made.listener("TCP", 81, [(balancer.subnet, balancer.at["c3"], 8080)])
-    wait_for(lambda: len(callers(outside, address)) == 3, "all members to answer outside", 30)
+    wait_for(lambda: len(callers(outside, address, patience=3)) == 3, "all members to answer outside")
     assert callers(outside, address) == dict.fromkeys(balancer.at, "203.0.113.1")
     assert callers(outside, address, FAR) == dict.fromkeys(balancer.at, FAR)
     for port in (80, 81):
@@ -304,9 +305,9 @@ def test_a_load_balancer_has_an_address_outside(world, balancer):
     assert outside.run("ping", "-n", "-c", "1", "-W", "2", address)
     assert outside.run("sh", "-c", f"curl -s -m 10 http://{address}:99/; echo $?").strip() == "7"
     for workload in (world.workloads[0], world.workloads[1], world.workloads[3]): # Behind SNAT, on each host, and members themselves.
-        wait_for(lambda: callers(workload.namespace, address) == dict.fromkeys(balancer.at, world.address), "a workload to call it", 20)
+        wait_for(lambda: callers(workload.namespace, address, patience=3) == dict.fromkeys(balancer.at, world.address), "a workload to call it")
     world.lab.api.delete(f"/load-balancer/v2.0/lbaas/loadbalancers/{made.id}?cascade=true")
-    wait_for(lambda: not callers(outside, address), "it to be gone", 20)
+    wait_for(lambda: not callers(outside, address, patience=3), "it to be gone")
 
 
 def test_connections_from_outside_outlive_their_rows(world, balancer):
@@ -322,11 +323,11 @@ def test_connections_from_outside_outlive_their_rows(world, balancer):
         api.put(f"/load-balancer/v2.0/lbaas/pools/{pool}/members/{member['id']}", {"member": {"weight": weight}})
     for name in ("a1", "b2"):
         weigh(name, 0)
-        wait_for(lambda: set(callers(world.namespace, balancer.outside)) == set(balancer.at) - {name}, f"{name} to take no new connections")
+        wait_for(lambda: set(callers(world.namespace, balancer.outside, patience=3)) == set(balancer.at) - {name}, f"{name} to take no new connections")
         for connection in connections:
             assert connection.ask() == connection.who
         weigh(name, 1)
-        wait_for(lambda: len(callers(world.namespace, balancer.outside)) == 3, f"{name} to take connections again")
+        wait_for(lambda: len(callers(world.namespace, balancer.outside, patience=3)) == 3, f"{name} to take connections again")
         for connection in connections:
             assert connection.ask() == connection.who
     for connection in connections:
@@ -340,7 +341,7 @@ def test_a_floating_ip_leaves_a_load_balancer(world, balancer):
     api.put(path, {"floatingip": {"port_id": None}})
     wait_for(lambda: not callers(world.namespace, balancer.outside, patience=3), "the floating IP to lead nowhere")
     api.put(path, {"floatingip": {"port_id": balancer.floating["port_id"]}})
-    wait_for(lambda: len(callers(world.namespace, balancer.outside)) == 3, "it to lead to the load balancer again")
+    wait_for(lambda: len(callers(world.namespace, balancer.outside, patience=3)) == 3, "it to lead to the load balancer again")
     kept.close()
 
 

@@ -528,8 +528,8 @@ static void a_restart_moves_nothing(void **state)
     assert_true(balance_writer_is_dirty(fleet.servers[0].writer));
     settle();
     assert_int_equal(rows_revision(0), revision);
-    fleet.now_s += DRAIN_S;
-    fleet.now_ms += DRAIN_S * 1000;
+    fleet.now_s += DRAIN_S + 1;
+    fleet.now_ms += (DRAIN_S + 1) * 1000;
     settle();
     assert_true(rows_revision(0) > revision); /* The drain is over. */
     fleet_end();
