@@ -31,6 +31,15 @@ static __always_inline __u32 flow_judge(struct packet *packet, const struct port
     return STEP_CONTINUE;
 }
 
+/* A function of its own: within its callers it would take more stack than Linux 6.1 gives to a chain of calls. */
+static __noinline void track_is_over(struct flow_entry *entry, bool is_dead)
+{
+    if (is_dead)
+        flow_end(entry);
+    else if (output_is_service(entry->output) && flow_is_over(entry))
+        balanced_uncount(entry);
+}
+
 /* Is the connection, whose entry is of an earlier epoch, still let in or out as its first packet was?  If not, it ends here. */
 static __noinline __u32 flow_judge_again(struct packet *packet, const struct port_config *port, struct flow_entry *entry, __u32 slot,
                                          bool received)
@@ -53,7 +62,7 @@ static __noinline __u32 flow_judge_again(struct packet *packet, const struct por
         return STEP_CONTINUE;
     if (verdict == POLICY_DENIES || !(entry->flags & FLOW_BOUND)) {
         TRACE(flow, "the connection is not allowed any more");
-        flow_end(entry);
+        track_is_over(entry, true);
     }
     if (verdict == POLICY_DENIES)
         return policy_reason(direction);
@@ -97,8 +106,7 @@ CHECKED_ALONE __u32 flow_track(struct __sk_buff *skb, struct packet *packet, con
     if (!tcp_read(skb, packet, &scratch->segment))
         return DROP_tcp_window;
     __u32 step = track_segment(entry, &scratch->segment, side);
-    if (output_is_service(entry->output) && flow_is_over(entry))
-        balanced_uncount(entry);
+    track_is_over(entry, false);
     if (step != TRACK_RESTART)
         return step;
     if (!is_original || port->flags & PORT_LOGS) { /* Else it is as the one before it; the log wants to know the rule. */
@@ -107,14 +115,14 @@ CHECKED_ALONE __u32 flow_track(struct __sk_buff *skb, struct packet *packet, con
             return step;
         bool is_balanced = output_is_service(entry->output); /* As one side began it, and never as the other. */
         if (!is_original && (is_balanced || (port->flags & PORT_ROUTER_FIREWALL && packet->flags & PACKET_FROM_OUTSIDE))) { /* Its next SYN begins anew, for firewalls too. */
-            flow_end(entry);
+            track_is_over(entry, true);
             return DROP_tcp_window;
         }
         if (!is_original && port->flags & PORT_ROUTER_FIREWALL && !received)
             *(volatile __u32 *)&entry->output = OUTPUT_NONE; /* The way is to be decided with firewalls in mind. */
         verdict_accepted(packet, port, slot, received);
         if (packet->flags & PACKET_STATELESS) {
-            flow_end(entry);
+            track_is_over(entry, true);
             return STEP_CONTINUE;
         }
     }
