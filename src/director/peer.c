@@ -259,9 +259,8 @@ static void heard(struct peer *peer, const struct peer_message *message, bool is
         *(take(peer, &message->connections[i]) ? &peer->state.n_taken : &peer->state.n_left) += 1;
 }
 
-static void readable(uv_poll_t *poll, int status, int events)
+static void take_datagrams(struct peer *peer)
 {
-    struct peer *peer = poll->data;
     uint8_t datagram[PEER_DATAGRAM_MAX + 1];
 
     for (unsigned i = 0; i < DATAGRAMS_A_TICK; i++) {
@@ -269,7 +268,7 @@ static void readable(uv_poll_t *poll, int status, int events)
         struct peer_message message;
         bool is_new = false, lost = false;
 
-        if (size < 0 && errno == ECONNREFUSED) /* An earlier datagram found nobody. */
+        if (size < 0 && errno == ECONNREFUSED)
             continue;
         if (size < 0)
             return;
@@ -278,6 +277,14 @@ static void readable(uv_poll_t *poll, int status, int events)
         else
             heard(peer, &message, is_new, lost);
     }
+}
+
+/* An earlier datagram found nobody: libuv ends the watch of a socket that has an error, but reading takes the error off. */
+static void readable(uv_poll_t *poll, int status, int events)
+{
+    take_datagrams(poll->data);
+    if (status < 0)
+        uv_poll_start(poll, UV_READABLE, readable);
 }
 
 /* ---- the way to the other one ------------------------------------------------------------------------------------------------------- */

@@ -1,15 +1,21 @@
 /* What two directors tell each other: what is said is heard, once, and by who has the key. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <sodium.h>
 
 #include "weft/director/peer-message.h"
+#include "weft/director/peer.h"
+#include "weft/director/runtime-state.h"
 
 #define NOW_MS 1800000000000ull
 
@@ -202,6 +208,65 @@ static void half_open_connections_are_nobodys_business(void **state)
     }
 }
 
+struct end { /* A director that has nothing to tell. */
+    struct director director;
+    struct peer *peer;
+};
+
+static void begin(struct end *end, const char *listen, const char *other, const char *key_file)
+{
+    const struct peer_options options = {.address = other, .listen = listen, .key_file = key_file};
+    struct error error;
+
+    assert_int_equal(uv_loop_init(&end->director.loop), 0);
+    assert_int_equal(peer_new(&end->director, &options, &end->peer, &error), 0);
+}
+
+static void finish(struct end *end)
+{
+    peer_free(end->peer);
+    uv_run(&end->director.loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&end->director.loop), 0);
+}
+
+/* ADDRESS:PORT of a socket that is there until it is closed. */
+static int place(char ret[32])
+{
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(own);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&own, size) == 0 && getsockname(fd, (struct sockaddr *)&own, &size) == 0);
+    snprintf(ret, 32, "127.0.0.1:%u", ntohs(own.sin_port));
+    return fd;
+}
+
+/* What is sent to nobody is refused; that is an error of the socket, after which it must hear all the same. */
+static void who_was_not_there_is_heard_later(void **state)
+{
+    static struct end first, second;
+    char key_file[] = "/tmp/weft-peer-XXXXXX", here[32], there[32];
+    int key_fd = mkstemp(key_file), here_fd = place(here), there_fd = place(there);
+
+    assert_int_equal(write(key_fd, "sixteen bytes or more", 21), 21);
+    close(here_fd);
+    begin(&first, here, there, key_file);
+    close(there_fd);
+    for (unsigned i = 0; i < 5; i++) /* The first tick says hello, and what comes back is an event of its own. */
+        uv_run(&first.director.loop, UV_RUN_ONCE);
+    assert_false(peer_state(first.peer).is_heard);
+    begin(&second, there, here, key_file);
+    for (time_t end = time(NULL) + 30; !(peer_state(first.peer).is_heard && peer_state(second.peer).is_heard);) {
+        assert_true(time(NULL) < end);
+        uv_run(&second.director.loop, UV_RUN_ONCE); /* Each has a timer, so neither waits long. */
+        uv_run(&first.director.loop, UV_RUN_ONCE);
+    }
+    finish(&first);
+    finish(&second);
+    unlink(key_file);
+    close(key_fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +278,7 @@ int main(void)
         cmocka_unit_test(what_gets_lost_is_missed),
         cmocka_unit_test(what_is_old_is_not_heard),
         cmocka_unit_test(half_open_connections_are_nobodys_business),
+        cmocka_unit_test(who_was_not_there_is_heard_later),
     };
 
     return cmocka_run_group_tests(tests, make_key, NULL);
