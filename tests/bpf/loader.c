@@ -40,11 +40,13 @@ int loader_main(int argc, char **argv, const void *tests, size_t n_tests)
     unsigned seed = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : (unsigned)time(NULL);
 
     if (argc < 2) {
-        fprintf(stderr, "usage: %s PIN-PATH [SEED]\n", argv[0]);
+        fprintf(stderr, "usage: %s PIN-PATH [SEED [TEST]]\n", argv[0]);
         return 1;
     }
     pin_path = argv[1];
     printf("seed %u\n", seed);
     srand(seed);
+    if (argc > 3)
+        cmocka_set_test_filter(argv[3]);
     return _cmocka_run_group_tests("loader", tests, n_tests, NULL, NULL);
 }

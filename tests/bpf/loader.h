@@ -10,7 +10,7 @@ struct maps *loader_open(void);
 /* Applies, with sweep, until nothing is held back by the grace of records.  Time is given, so nobody waits. */
 void loader_apply(struct maps *maps, const struct desired *desired, uint64_t *now_ms);
 
-/* main() of a program that is called as PROGRAM PIN-PATH [SEED].  'tests' is an array of struct CMUnitTest. */
+/* main() of a program that is called as PROGRAM PIN-PATH [SEED [TEST]].  'tests' is an array of struct CMUnitTest. */
 int loader_main(int argc, char **argv, const void *tests, size_t n_tests);
 
 #endif

@@ -218,7 +218,7 @@ def run_qemu(kernel, initrd, options, command_line, deadline_s, memory_mb=1024, 
     return console.decode(errors="replace").replace("\r", ""), ended
 
 
-def boot(kernel, image, command, work, deadline_s=700, memory_mb=1024, cpus=1, log=None):
+def boot(kernel, image, command, work, deadline_s=1000, memory_mb=1024, cpus=1, log=None):
     """Boots, runs 'command' (a line of shell) in the guest and returns (exit status, results, console text)."""
     (image.root / "init").write_text(INIT % command)
     (image.root / "init").chmod(0o755)

@@ -70,8 +70,9 @@ def native_and_kernel_build_agree():
 
 
 def the_loader_brings_the_maps_to_what_is_desired():
+    """One of the loader's tests, which uses every kind of map: each loads all programs, which takes an emulated machine most of a minute."""
     try:
-        command("/guest/build/tests/bpf/maps", "/sys/fs/bpf/loader", timeout=300)
+        command("/guest/build/tests/bpf/maps", "/sys/fs/bpf/loader", "1", "the_kernel_holds_what_is_desired", timeout=300)
     finally:
         shutil.rmtree("/sys/fs/bpf/loader", ignore_errors=True)
 

@@ -216,7 +216,7 @@ static void every_host_gets_one_copy(void **state)
         size_t n;
         uint32_t fan_out;
         unsigned depth; /* At most. */
-    } worlds[] = {{2, 2, 1}, {3, 2, 1}, {4, 2, 2}, {7, 2, 2}, {8, 2, 3}, {40, 3, 3}, {120, 2, 6}, {273, 16, 2}, {700, 64, 2}};
+    } worlds[] = {{2, 2, 1}, {3, 2, 1}, {4, 2, 2}, {7, 2, 2}, {8, 2, 3}, {40, 3, 3}, {120, 2, 6}, {273, 16, 2}, {200, 64, 2}};
 
     for (size_t w = 0; w < ARRAY_SIZE(worlds); w++) {
         size_t from = (size_t)rand() % worlds[w].n;
