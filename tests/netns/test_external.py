@@ -304,8 +304,11 @@ def test_a_load_balancer_has_an_address_outside(world, balancer):
         assert outside.run("sh", "-c", f"curl -s -m 30 http://{address}:{port}/large | wc -c").strip() == str(4 << 20)
     assert outside.run("ping", "-n", "-c", "1", "-W", "2", address)
     assert outside.run("sh", "-c", f"curl -s -m 10 http://{address}:99/; echo $?").strip() == "7"
-    for workload in (world.workloads[0], world.workloads[1], world.workloads[3]): # Behind SNAT, on each host, and members themselves.
-        wait_for(lambda: callers(workload.namespace, address, patience=3) == dict.fromkeys(balancer.at, world.address), "a workload to call it")
+    # Behind SNAT or with a floating IP of its own, on each host, and members themselves.
+    for workload in (world.workloads[0], world.workloads[1], world.workloads[3]):
+        known_as = fetch(workload.namespace, FAR)
+        assert known_as
+        wait_for(lambda: callers(workload.namespace, address, patience=3) == dict.fromkeys(balancer.at, known_as), f"a workload to call as {known_as}")
     world.lab.api.delete(f"/load-balancer/v2.0/lbaas/loadbalancers/{made.id}?cascade=true")
     wait_for(lambda: not callers(outside, address, patience=3), "it to be gone")
 
