@@ -28,6 +28,7 @@
     MAP(drops, ARRAY, __u32, struct lb_drops)                                                                \
     MAP(fragments, RECENT, struct lb_fragment_key, struct lb_fragment)                                       \
     MAP(unresolved, RECENT, struct lb_address, __u32)                                                        \
+    MAP(localities, RECENT, struct lb_locality_key, struct lb_locality)                                      \
     MAP(settings, ARRAY, __u32, struct lb_settings)                                                          \
     MAP(connections, HASH, struct lb_conn_key, struct lb_conn)                                               \
     MAP(conn_slots, ARRAY, __u32, struct lb_slot)                                                            \

@@ -44,11 +44,6 @@ void plan_free(struct plan *plan)
     free(plan);
 }
 
-static int refuse(struct error *error, const char *field, const char *value)
-{
-    return error_set(error, -EOPNOTSUPP, field, "'%s' is not supported by this director", value);
-}
-
 static int check_server(const struct virtual_service *service, const struct real_server *server, struct error *error)
 {
     bool is_nat = server->forwarding == FORWARD_NAT || server->forwarding == FORWARD_FULL_NAT;
@@ -63,8 +58,6 @@ static int check_server(const struct virtual_service *service, const struct real
 
 int plan_check_service(const struct virtual_service *service, struct error *error)
 {
-    if (service->scheduler == SCHEDULER_LBLC || service->scheduler == SCHEDULER_LBLCR)
-        return refuse(error, "scheduler", scheduler_name(service->scheduler));
     for (size_t i = 0; i < service->n_servers; i++)
         if (check_server(service, &service->servers[i], error) < 0) {
             error_prefix_field(error, "servers[%zu]", i);

@@ -22,6 +22,7 @@
  *   connections   hash          struct lb_conn_key -> struct lb_conn           LB_SLOTS
  *   conn_slots    array         index -> struct lb_slot                        LB_SLOTS
  *   sweeper       array         0 -> struct lb_sweeper                         1
+ *   localities    LRU hash      struct lb_locality_key -> struct lb_locality  LB_LOCALITIES
  *   drops         per-CPU array 0 -> struct lb_drops                           1
  *   fragments     LRU hash      struct lb_fragment_key -> struct lb_fragment   LB_FRAGMENTS
  *   unresolved    LRU hash      struct lb_address -> __u32                    LB_UNRESOLVED
@@ -113,6 +114,8 @@ enum lb_schedule {
     LB_SCHEDULE_NQ,
     LB_SCHEDULE_FO,
     LB_SCHEDULE_OVF,
+    LB_SCHEDULE_LBLC, /* These keep what goes to a destination at its servers. */
+    LB_SCHEDULE_LBLCR,
 };
 
 #define LB_HASH_SOURCE (1u << 0)
@@ -324,6 +327,24 @@ struct lb_taken {
     struct lb_conn_key key;
     struct lb_conn conn;
 };
+
+/* ---- localities -------------------------------------------------------------------------------------------------------------- */
+
+/* lblc, lblcr: which servers have had a destination of a service. */
+#define LB_LOCALITIES 16384      /* 208 bytes each, the kernel's own included: 3.4 MB. */
+#define LB_LOCALITY_SERVERS 16   /* Of a destination, with lblcr; lblc has the first only. */
+#define LB_LOCALITY_S (24 * 3600) /* IPVS's lblc_expiration and lblcr_expiration. */
+struct lb_locality_key {
+    __u8 destination[16];
+    __u32 service;
+    __u32 schedule; /* enum lb_schedule */
+};
+_Static_assert(sizeof(struct lb_locality_key) == 24, "no holes: it is hashed");
+struct lb_locality {
+    __u32 last_used, last_changed; /* In units of 2^LB_TIME_SHIFT ns. */
+    __u64 servers[LB_LOCALITY_SERVERS]; /* Incarnation and, in the lower half, number; 0: nobody. */
+};
+_Static_assert(sizeof(struct lb_locality) == 136, "no holes");
 
 /* ---- fragments --------------------------------------------------------------------------------------------------------------- */
 

@@ -87,12 +87,12 @@ static void make_marks(void)
     world_settings(&world)->has_marks = 1;
 }
 
-/* Services 0 to 3: hash of TCP, IPv4 and IPv6; turns and load of TCP, IPv4; 4: persistent, for every port; 6: SCTP; each with servers of every method
+/* Services 0 to 3: hash of TCP, IPv4 and IPv6; turns and load of TCP, IPv4; 4: persistent, for every port, by locality; 6: SCTP, by a locality's set; each with servers of every method
  * that comes by chance. */
 static void make_world(void)
 {
     static const char *const addresses[] = {"192.0.2.1", "2001:db8:5::1", "192.0.2.3", "192.0.2.4", "192.0.2.5", NULL, "192.0.2.8"};
-    static const enum lb_schedule schedules[] = {LB_SCHEDULE_HASH, LB_SCHEDULE_HASH, LB_SCHEDULE_TURN, LB_SCHEDULE_WLC, LB_SCHEDULE_TURN, LB_SCHEDULE_NONE, LB_SCHEDULE_WLC};
+    static const enum lb_schedule schedules[] = {LB_SCHEDULE_HASH, LB_SCHEDULE_HASH, LB_SCHEDULE_TURN, LB_SCHEDULE_WLC, LB_SCHEDULE_LBLC, LB_SCHEDULE_NONE, LB_SCHEDULE_LBLCR};
 
     for (uint32_t s = 0; s < ARRAY_SIZE(schedules); s++) {
         if (!addresses[s])

@@ -234,6 +234,9 @@ def test_a_service_by_mark(lab, version):
     traffic(lab, version)
     set_one(persistence={"timeout_s": 300})
     assert len({lab.get(version)[0] for _ in range(6)}) == 1
+    for scheduler in ("lblc", "lblcr"):  # All is for one destination, and one connection overloads nobody.
+        set_one(scheduler=scheduler)
+        assert len({lab.get(version)[0] for _ in range(6)}) == 1
 
 
 @pytest.mark.parametrize("version", [4, 6])

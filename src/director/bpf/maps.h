@@ -55,6 +55,12 @@ struct {
     __type(value, struct lb_fragment);
 } fragments SEC(".maps");
 struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, LB_LOCALITIES);
+    __type(key, struct lb_locality_key);
+    __type(value, struct lb_locality);
+} localities SEC(".maps");
+struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __uint(max_entries, LB_SLOTS);

@@ -6,7 +6,7 @@
 #define WEFT_DIRECTOR_BPF_PERSISTENCE_H
 
 #include "weft/director/bpf/expiry.h"
-#include "weft/director/bpf/schedule.h"
+#include "weft/director/bpf/locality.h"
 
 #define CONN_EEXIST (-17)
 
@@ -65,7 +65,7 @@ CHECKED_ALONE __u32 template_server(const struct packet *packet, __u32 number)
         present->last_seen = conn_now();
         return present->server;
     }
-    chosen = schedule_server(number, packet->hash);
+    chosen = server_for(packet, service, number);
     server = server_get(chosen);
     if (!server || server->method == LB_METHOD_NONE)
         return LB_NONE;
@@ -81,7 +81,7 @@ static __always_inline __u32 choose_server(const struct packet *packet, __u32 nu
 
     if (!service)
         return LB_NONE;
-    return service->flags & LB_PERSISTENT ? template_server(packet, number) : schedule_server(number, packet->hash);
+    return service->flags & LB_PERSISTENT ? template_server(packet, number) : server_for(packet, service, number);
 }
 
 #endif

@@ -160,6 +160,131 @@ static void schedulers_choose_as_ipvs_does(void **state)
     }
 }
 
+/* The SYN of a connection to that destination, which a rule marks; returns as send_from. */
+static unsigned send_to(struct world *world, unsigned destination, unsigned port)
+{
+    struct native_verdict out;
+    char text[120];
+
+    snprintf(text, sizeof(text), "C>D ip 203.0.113.7>198.51.100.%u tcp %u>80 S", destination, port);
+    out = world_send(world, text);
+    return out.action == XDP_REDIRECT ? out.frame[14 + 19] : 0;
+}
+
+/* A service by mark, as caches are behind: of every destination. */
+static void caches(struct world *world, enum lb_schedule schedule, uint32_t n)
+{
+    struct lb_service *service = servers(world, schedule, LB_METHOD_IPIP, n, 0);
+    struct lb_mark_key prefix = {.length = 96};
+    struct lb_mark_list list = {0, 1};
+    struct lb_key_value value = {0};
+
+    service->half_open_limit = 1000;
+    service->key = (struct lb_key){.mark = 9};
+    *(struct lb_mark_rule *)world_place(world, NATIVE_LB_mark_rules, 0) =
+        (struct lb_mark_rule){.mark = 9, .source_max = UINT16_MAX, .destination_max = UINT16_MAX};
+    frame_address("198.51.100.1", prefix.destination);
+    world_settings(world)->has_marks = 1;
+    assert_int_equal(0, native_map_update(native_director_map(world->native, NATIVE_LB_mark_places), &prefix, &list, false));
+    assert_int_equal(0, native_map_update(native_director_map(world->native, NATIVE_LB_keys), &service->key, &value, false));
+}
+
+static void set_active(struct world *world, uint32_t server, uint32_t active)
+{
+    *world_load(world, server) = (struct lb_server_load){.active = active};
+}
+
+static void a_destination_keeps_its_cache_until_that_is_overloaded_and_another_is_idle(void **state)
+{
+    struct world *world = *state;
+    unsigned port = 1000;
+
+    caches(world, LB_SCHEDULE_LBLC, 3);
+    for (unsigned i = 0; i < 3; i++)
+        world_member(world, i)->weight = 4;
+    assert_int_equal(1, send_to(world, 1, port++)); /* By wlc: the first of equals, */
+    assert_int_equal(2, send_to(world, 2, port++)); /* and another destination the next. */
+    assert_int_equal(1, send_to(world, 1, port++));
+    set_active(world, 0, 4);
+    set_active(world, 1, 0);
+    assert_int_equal(1, send_to(world, 1, port++)); /* As many as it weighs is not too many; now it has five, */
+    set_active(world, 1, 2);
+    set_active(world, 2, 2);
+    assert_int_equal(1, send_to(world, 1, port++)); /* but nobody has less than half. */
+    set_active(world, 2, 1);
+    assert_int_equal(3, send_to(world, 1, port++)); /* Now somebody has, */
+    set_active(world, 0, 0);
+    assert_int_equal(3, send_to(world, 1, port++)); /* and keeps it. */
+    assert_int_equal(2, send_to(world, 2, port++));
+    world_member(world, 2)->weight = 0;
+    assert_int_equal(1, send_to(world, 1, port++)); /* Its server takes no more. */
+    world_member(world, 2)->weight = 4;
+    assert_int_equal(1, send_to(world, 1, port++));
+    world_server(world, 0, "10.0.0.1", LB_METHOD_IPIP)->incarnation = 77; /* Another one in its place. */
+    set_active(world, 0, 3);
+    set_active(world, 1, 3);
+    set_active(world, 2, 0);
+    assert_int_equal(3, send_to(world, 1, port++));
+}
+
+static void a_set_of_caches_grows_when_it_is_overloaded_and_shrinks_in_time(void **state)
+{
+    struct world *world = *state;
+    unsigned port = 1000;
+
+    caches(world, LB_SCHEDULE_LBLCR, 3);
+    for (unsigned i = 0; i < 3; i++)
+        world_member(world, i)->weight = 4;
+    assert_int_equal(1, send_to(world, 1, port++));
+    set_active(world, 0, 5);
+    assert_int_equal(2, send_to(world, 1, port++)); /* One more has it, */
+    set_active(world, 0, 3);
+    set_active(world, 1, 2);
+    set_active(world, 2, 0);
+    assert_int_equal(2, send_to(world, 1, port++)); /* of both the less loaded, which is not overloaded: the idle one is none of them. */
+    set_active(world, 0, 2);
+    assert_int_equal(1, send_to(world, 1, port++));
+    set_active(world, 0, 5);
+    set_active(world, 1, 6);
+    assert_int_equal(3, send_to(world, 1, port++));
+    native_director_advance(world->native, 23 * 3600 * SECOND);
+    set_active(world, 0, 1);
+    set_active(world, 1, 1);
+    set_active(world, 2, 0);
+    assert_int_equal(3, send_to(world, 1, port++)); /* It has one, too, but the set has not changed so long as to ... */
+    set_active(world, 0, 0);
+    set_active(world, 1, 3);
+    set_active(world, 2, 1);
+    native_director_advance(world->native, 3600 * SECOND + SECOND);
+    assert_int_equal(1, send_to(world, 1, port++)); /* ... lose who is loaded most, which is done with this one: */
+    set_active(world, 0, 2);
+    set_active(world, 1, 0);
+    set_active(world, 2, 2);
+    assert_int_not_equal(2, send_to(world, 1, port++));
+    native_director_advance(world->native, 24 * 3600 * SECOND + SECOND);
+    assert_int_equal(2, send_to(world, 1, port++)); /* Nobody asked for it for a day. */
+    world_load(world, 1)->is_overloaded = 1; /* Full by its threshold. */
+    assert_int_not_equal(2, send_to(world, 1, port++));
+}
+
+/* More servers than a set has room for, and more destinations than the table. */
+static void what_is_remembered_of_destinations_is_bounded(void **state)
+{
+    struct world *world = *state;
+    uint32_t chosen[LB_LOCALITY_SERVERS + 4] = {0}, zero = 0;
+
+    caches(world, LB_SCHEDULE_LBLCR, ARRAY_SIZE(chosen));
+    for (unsigned round = 0; round < 3; round++)
+        for (unsigned i = 0; i < ARRAY_SIZE(chosen); i++) { /* All are overloaded but one. */
+            for (unsigned j = 0; j < ARRAY_SIZE(chosen); j++)
+                set_active(world, j, j == i ? 0 : 9 + j);
+            assert_int_equal(i + 1, send_to(world, 1, 1000 + round * 100 + i));
+        }
+    for (unsigned destination = 2; destination < 250; destination++)
+        assert_int_not_equal(zero, send_to(world, destination, 3000));
+    assert_int_equal(WORLD_SIZE, native_director_map(world->native, NATIVE_LB_localities)->entries.n_nodes);
+}
+
 static void a_closed_connection_counts_less_and_ends(void **state)
 {
     struct world *world = *state;
@@ -437,6 +562,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(taking_turns),
         TEST(schedulers_choose_as_ipvs_does),
+        TEST(a_destination_keeps_its_cache_until_that_is_overloaded_and_another_is_idle),
+        TEST(a_set_of_caches_grows_when_it_is_overloaded_and_shrinks_in_time),
+        TEST(what_is_remembered_of_destinations_is_bounded),
         TEST(a_closed_connection_counts_less_and_ends),
         TEST(a_syn_that_closes_at_once_is_counted_as_it_goes),
         TEST(a_port_that_is_used_again_begins_anew),

@@ -40,7 +40,7 @@ def refuses(program, config):
     def call(*arguments, text=""):
         done = subprocess.run([program, "--config", config, *arguments], capture_output=True, text=True, input=text, timeout=60)
         return done.returncode, done.stderr
-    good = ("-A", "-t", "192.0.2.1:80", "-s", "rr")
+    good = ("-A", "-t", "192.0.2.1:80", "-s", "lblc")
     add = ("-a", "-t", "192.0.2.1:80", "-r", "10.0.0.1:80", "-g")
     bad = ("-a", "-u", "192.0.2.2:80", "-r", "10.0.0.2:80", "-m")
     got = [call(*good)[0], call(*add)[0], call("-A", "-u", "192.0.2.2:80", "-s", "rr", "-o")[0]]
