@@ -167,6 +167,8 @@ static __always_inline __u32 to_server(struct xdp_md *ctx, struct packet *packet
             packet->flags |= PACKET_BEGINS;
     } else if (service->flags & LB_ONE_PACKET) {
         number = choose_server(packet, service_number);
+        if (number == NO_ROOM)
+            return LB_DROP_table_full;
         packet->flags |= PACKET_BEGINS;
     } else {
         step = conn_server(packet, service_number, &number);

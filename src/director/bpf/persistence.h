@@ -9,8 +9,10 @@
 #include "weft/director/bpf/locality.h"
 
 #define CONN_EEXIST (-17)
+#define NO_ROOM (LB_NONE - 1) /* In the place of a server: there is none for its template. */
 
-/* Puts the template of that key to 'chosen'.  Returns the server that the template names then: another CPU may have been quicker. */
+/* Puts the template of that key to 'chosen'.  Returns the server that the template names then (another CPU may have been quicker), or
+ * NO_ROOM. */
 static __always_inline __u32 template_put(const struct lb_conn_key *key, __u32 number, __u32 chosen,
                                            const struct lb_server *server, __u32 is_proven)
 {
@@ -43,12 +45,12 @@ static __always_inline __u32 template_put(const struct lb_conn_key *key, __u32 n
     if (!result)
         conn_count(chosen, COUNTED_NOT, COUNTED_PERSISTENT);
     if (result != CONN_EEXIST)
-        return result ? LB_NONE : chosen;
+        return result ? NO_ROOM : chosen;
     present = map_lookup(connections, key);
     return present ? present->server : chosen;
 }
 
-/* The server's number, or LB_NONE. */
+/* The server's number, LB_NONE or NO_ROOM. */
 CHECKED_ALONE __u32 template_server(const struct packet *packet, __u32 number)
 {
     const struct lb_service *service = service_get(number);
@@ -74,7 +76,7 @@ CHECKED_ALONE __u32 template_server(const struct packet *packet, __u32 number)
     return template_put(&key, number, chosen, server, packet->protocol != IPPROTO_TCP);
 }
 
-/* Who gets what begins now. */
+/* Who gets what begins now: as template_server. */
 static __always_inline __u32 choose_server(const struct packet *packet, __u32 number)
 {
     const struct lb_service *service = service_get(number);

@@ -211,6 +211,8 @@ static __always_inline __u32 choose_names(struct packet *packet, __u32 number, _
     const struct lb_service *service = service_get(number);
 
     *ret_server = chosen;
+    if (chosen == NO_ROOM)
+        return LB_DROP_table_full;
     if (!server || !service || server->method != LB_METHOD_FULL_NAT)
         return 0;
     return local_find(packet, chosen, server_port_for(packet, service, server));

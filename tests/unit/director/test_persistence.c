@@ -224,6 +224,25 @@ static void a_service_for_the_port_comes_first(void **state)
 }
 
 /* The port stays the client's, whatever the server's says (IPVS). */
+/* It is not told that there are no servers, connections of others go on, and the drop says what it was. */
+static void a_client_for_whose_template_there_is_no_room_is_dropped(void **state)
+{
+    struct world *world = *state;
+    struct lb_service *service = persistent(world, "192.0.2.1", 80, IPPROTO_TCP, 2);
+
+    assert_int_equal(1, send_from(world, 7, 1000, "80 S"));
+    native_director_map(world->native, NATIVE_LB_connections)->n_max = 2;
+    assert_int_equal(XDP_DROP, world_send(world, "C>D ip 203.0.113.8>192.0.2.1 tcp 1000>80 S").action);
+    assert_int_equal(1, world_drops(world, LB_DROP_table_full));
+    service->flags |= LB_ONE_PACKET;
+    assert_int_equal(XDP_DROP, world_send(world, "C>D ip 203.0.113.8>192.0.2.1 tcp 1000>80 S").action);
+    assert_int_equal(2, world_drops(world, LB_DROP_table_full));
+    assert_int_equal(0, world_drops(world, LB_DROP_no_server));
+    assert_int_equal(0, world_service_use(world, 0)->refused);
+    service->flags &= ~LB_ONE_PACKET;
+    assert_int_equal(1, send_from(world, 7, 1000, "80 A"));
+}
+
 static void translation_of_every_port_keeps_the_port(void **state)
 {
     struct world *world = *state;
@@ -249,6 +268,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_template_leads_to_a_server_of_weight_0_but_not_to_one_that_left, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(every_port_is_one_service, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_service_for_the_port_comes_first, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(a_client_for_whose_template_there_is_no_room_is_dropped, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(translation_of_every_port_keeps_the_port, world_setup, world_teardown),
     };
 
