@@ -52,3 +52,17 @@ void locals_apply(struct lb_tables *tables, const struct director_config *config
     __atomic_store_n(&tables->settings->n_locals[0], n[0], __ATOMIC_RELEASE);
     __atomic_store_n(&tables->settings->n_locals[1], n[1], __ATOMIC_RELEASE);
 }
+
+uint32_t applied_local(const struct applied *applied, const uint8_t address[16])
+{
+    const struct lb_tables *tables = applied->tables;
+
+    for (unsigned family = 0; family < 2; family++)
+        for (uint32_t i = 0; i < tables->settings->n_locals[family]; i++) {
+            uint32_t position = tables->locals[i].given[family];
+
+            if (memcmp(tables->locals[position].address, address, 16) == 0)
+                return position;
+        }
+    return LB_NONE;
+}

@@ -83,6 +83,9 @@ const struct hashmap *applied_services(const struct applied *applied);
 struct applied_service *applied_find(const struct applied *applied, const struct virtual_service *service);
 struct applied_server *applied_find_server(const struct applied_service *service, const struct real_server *server);
 
+/* The position of an address that full NAT gives out; LB_NONE: it is none of those. */
+uint32_t applied_local(const struct applied *applied, const uint8_t address[16]);
+
 struct lb_key lb_key_of(const struct virtual_service *service);
 
 #endif

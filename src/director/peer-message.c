@@ -7,12 +7,12 @@
 
 #include "weft/base/util.h"
 
-#define MAGIC "WDP1"
+#define MAGIC "WDP2"
 #define MAGIC_SIZE 4
 #define NONCE_SIZE crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
 #define TAG_SIZE crypto_aead_xchacha20poly1305_ietf_ABYTES
 #define HEAD_SIZE 32
-#define RECORD_SIZE 96
+#define RECORD_SIZE 112
 _Static_assert(MAGIC_SIZE + NONCE_SIZE + HEAD_SIZE + PEER_RECORDS_MAX * RECORD_SIZE + TAG_SIZE <= PEER_DATAGRAM_MAX, "it fits");
 _Static_assert(crypto_aead_xchacha20poly1305_ietf_KEYBYTES == PEER_KEY_SIZE, "its key");
 
@@ -58,7 +58,8 @@ static uint64_t get(const uint8_t *from, size_t size)
 /* ---- records ------------------------------------------------------------------------------------------------------------------------- */
 
 /*  0 service address   16 its port   18 protocol   19 family   20 mark   24 server   40 its port   42 the connection's   44 state
- * 45 protocol   46 is a template   47 is proven   48 client   64 address   80 client's port   82 port   84 silence   88 held   92 zero */
+ * 45 protocol   46 is a template   47 is proven   48 client   64 address   80 client's port   82 port   84 silence   88 held   92 local port
+ * 94 zero   96 local address */
 static void put_connection(const struct peer_connection *connection, uint8_t record[RECORD_SIZE])
 {
     memset(record, 0, RECORD_SIZE);
@@ -80,6 +81,8 @@ static void put_connection(const struct peer_connection *connection, uint8_t rec
     memcpy(record + 82, &connection->key.port, 2);
     put(record + 84, connection->silence, 4);
     put(record + 88, connection->held, 4);
+    memcpy(record + 92, &connection->local_port, 2);
+    memcpy(record + 96, connection->local_address, 16);
 }
 
 static int get_connection(const uint8_t record[RECORD_SIZE], struct peer_connection *ret)
@@ -103,8 +106,10 @@ static int get_connection(const uint8_t record[RECORD_SIZE], struct peer_connect
     memcpy(&ret->key.port, record + 82, 2);
     ret->silence = (uint32_t)get(record + 84, 4);
     ret->held = (uint32_t)get(record + 88, 4);
+    memcpy(&ret->local_port, record + 92, 2);
+    memcpy(ret->local_address, record + 96, 16);
     return ret->state < LB_CONN_ESTABLISHED || ret->state > LB_CONN_TEMPLATE || ret->key.is_template > 1 || ret->service.ipv6 > 1 ||
-                   (ret->state == LB_CONN_TEMPLATE) != ret->key.is_template || ret->is_proven > ret->key.is_template || get(record + 92, 4)
+                   (ret->state == LB_CONN_TEMPLATE) != ret->key.is_template || ret->is_proven > ret->key.is_template || get(record + 94, 2) || (ret->local_port && ret->key.is_template)
                ? -EBADMSG
                : 0;
 }

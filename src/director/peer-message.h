@@ -1,7 +1,7 @@
 /* What two directors of a pair tell each other: datagrams, encrypted and authenticated with a key for each direction, which follows from
  * their common one and from where they send from and to: what one has said is not heard by itself, whoever sends it back.
  *
- *   "WDP1" | nonce, 24 bytes | XChaCha20-Poly1305 of: session, number, now (8 bytes each) | kind, count (2 each), asked (4) | records
+ *   "WDP2" | nonce, 24 bytes | XChaCha20-Poly1305 of: session, number, now (8 bytes each) | kind, count (2 each), asked (4) | records
  *
  * A session is one run of a sender: when it began, in nanoseconds since 1970.  Within it numbers go up, and 'now' does not go down.  A receiver takes no
  * number of a session twice and none below, another session only with a later 'now' than the last that it has heard, and nothing that its own clock finds
@@ -24,7 +24,7 @@
 #define PEER_KEY_SIZE 32
 #define PEER_KEY_TEXT_MIN 16 /* Bytes that the key is made of. */
 #define PEER_CLOCK_MS 30000
-#define PEER_RECORDS_MAX 12
+#define PEER_RECORDS_MAX 10
 #define PEER_DATAGRAM_MAX 1280 /* Fits every path. */
 
 enum peer_kind { PEER_HELLO, PEER_CONNECTIONS };
@@ -36,6 +36,8 @@ struct peer_connection {
     uint16_t server_id_port;      /* The server's, as in its record; */
     uint16_t server_port;         /* and that of the connection. */
     struct lb_conn_key key;       /* As the client sees it. */
+    uint8_t local_address[16];    /* Full NAT: where the server sees it come from; else zero. */
+    uint16_t local_port;
     uint8_t state;                /* enum lb_conn_state: ESTABLISHED to TEMPLATE. */
     uint8_t is_proven;            /* Of a template: as in lb_conn; 0 or 1. */
     uint32_t silence, held;       /* For how long nothing was heard of it, and of a template's connections; in units of 2^LB_TIME_SHIFT ns. */

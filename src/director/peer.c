@@ -130,13 +130,12 @@ static const struct lb_server *server_record(const struct lb_tables *tables, uin
     return number < tables->sizes.n_servers ? &tables->servers[number].copy[tables->servers[number].active & 1] : NULL;
 }
 
-/* Full NAT's local ports are each director's own: such connections end with it. */
 static bool can_be_told(const struct lb_tables *tables, const struct lb_conn *conn)
 {
     const struct lb_service *service = service_record(tables, conn->service);
     const struct lb_server *server = server_record(tables, conn->server);
 
-    return conn->state >= LB_CONN_ESTABLISHED && conn->state <= LB_CONN_TEMPLATE && !conn->local_port && service && service->schedule != LB_SCHEDULE_NONE &&
+    return conn->state >= LB_CONN_ESTABLISHED && conn->state <= LB_CONN_TEMPLATE && conn->local < LB_LOCALS && service && service->schedule != LB_SCHEDULE_NONE &&
            server && server->method != LB_METHOD_NONE && server->incarnation == conn->incarnation;
 }
 
@@ -152,6 +151,10 @@ static void tell(struct peer *peer, const struct lb_conn_key *key, const struct 
                                    .silence = (int32_t)(now - conn->last_seen) > 0 ? now - conn->last_seen : 0,
                                    .held = (int32_t)(now - conn->held) > 0 && key->is_template ? now - conn->held : 0};
     memcpy(to->server_address, server->address, sizeof(to->server_address));
+    if (conn->local_port) {
+        memcpy(to->local_address, tables->locals[conn->local].address, sizeof(to->local_address));
+        to->local_port = conn->local_port;
+    }
 }
 
 /* False: no more can be told in this tick. */
@@ -237,7 +240,17 @@ static bool take(struct peer *peer, const struct peer_connection *told)
     conn.service = service->number;
     conn.server = server->number;
     conn.incarnation = server->incarnation;
-    conn.is_translated = server->content.method == LB_METHOD_NAT && !told->key.is_template;
+    conn.is_translated = (server->content.method == LB_METHOD_NAT || server->content.method == LB_METHOD_FULL_NAT) && !told->key.is_template;
+    if (told->local_port) {
+        uint32_t position = applied_local(director->applied, told->local_address);
+
+        if (position == LB_NONE) {
+            peer->is_lacking = true;
+            return false;
+        }
+        conn.local = (uint16_t)position;
+        conn.local_port = told->local_port;
+    }
     return lb_take_connection(director->tables, &told->key, &conn) == 0;
 }
 

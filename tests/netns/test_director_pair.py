@@ -16,6 +16,7 @@ from xdp_peer import pass_everything
 
 OTHER = {"director": "director2", "director2": "director"}
 NUMBERS = {"director": 2, "director2": 3}
+LOCAL = address(4)
 
 
 class Pair(DirectorLab):
@@ -52,7 +53,11 @@ class Pair(DirectorLab):
                 return json.loads(answer.readline())
 
     def move_to(self, name):
-        """What keepalived does: the virtual address, and the servers' way out, are that director's now."""
+        """What keepalived does: the virtual address, full NAT's, and the servers' way out, are that director's now."""
+        self.namespaces[OTHER[name]].ip("addr", "del", f"{LOCAL}/24", "dev", "eth0", check=False)
+        self.namespaces[name].ip("addr", "replace", f"{LOCAL}/24", "dev", "eth0")
+        for one in SERVERS:  # As a gratuitous ARP does.
+            self.namespaces[one].ip("neigh", "flush", "to", LOCAL)
         self.namespaces["client"].ip("route", "replace", f"{VIP4}/32", "via", address(NUMBERS[name]))
         for one in SERVERS:
             self.namespaces[one].ip("route", "replace", address(100), "via", address(NUMBERS[name]))
@@ -80,7 +85,8 @@ def pair():
         both = [server(11), server(12)]
         pair.write([service(both, scheduler="rr", scheduler_flags=[]),
                     service([dict(one, forwarding="nat") for one in both], port=8001, scheduler="rr", scheduler_flags=[]),
-                    service([dict(one, forwarding="nat") for one in both], port=8002, scheduler="rr", scheduler_flags=[], persistence={"timeout_s": 300})])
+                    service([dict(one, forwarding="nat") for one in both], port=8002, scheduler="rr", scheduler_flags=[], persistence={"timeout_s": 300}),
+                    service([dict(one, forwarding="full-nat") for one in both], port=8003, scheduler="rr", scheduler_flags=[])], local_addresses=[LOCAL])
         pair.run_director("director")
         pair.run_director("director2")
         pair.move_to("director")
@@ -88,19 +94,19 @@ def pair():
 
 
 def test_established_connections_go_on_by_the_other_director(pair):
-    for port in (80, 8001, 8002):
+    for port in (80, 8001, 8002, 8003):
         wait_for(lambda: pair.answers(port=port), f"an answer on port {port}")
     with contextlib.ExitStack() as stack:
-        connections = [stack.enter_context(pair.connection(port=port)) for port in (80, 8001) for _ in range(20)]
+        connections = [stack.enter_context(pair.connection(port=port)) for port in (80, 8001, 8003) for _ in range(20)]
         held = stack.enter_context(pair.connection(port=8002))
         names = [request(connection)[0] for connection in connections]
         name = request(held)[0]
-        assert set(names[:20]) == set(names[20:]) == set(SERVERS)
+        assert set(names[:20]) == set(names[20:40]) == set(names[40:]) == set(SERVERS)
         upload = stack.enter_context(pair.connection(port=8001))
         upload.putrequest("POST", "/")
         upload.putheader("Content-Length", "2000000")
         upload.endheaders(b"x" * 1_000_000)
-        wait_for(lambda: pair.established("director2") >= 42, "the second director to know them")
+        wait_for(lambda: pair.established("director2") >= 62, "the second director to know them")
         for now, before in (("director2", "director"), ("director", "director2")):
             pair.die(before)
             pair.move_to(now)
@@ -111,11 +117,11 @@ def test_established_connections_go_on_by_the_other_director(pair):
             if now == "director2":
                 upload.send(b"x" * 1_000_000)
                 assert int(upload.getresponse().read().split()[1]) == 2_000_000
-            fresh = stack.enter_context(pair.connection(port=8001))  # Begun here, it must be known there.
-            connections.append(fresh)
-            names.append(request(fresh)[0])
+            fresh = [stack.enter_context(pair.connection(port=port)) for port in (8001, 8003)]  # Begun here, they must be known there.
+            connections += fresh
+            names += [request(one)[0] for one in fresh]
             pair.come_back(before)
-            wait_for(lambda: pair.knows(before, fresh), "the director that is back to know what began meanwhile")
+            wait_for(lambda: all(pair.knows(before, one) for one in fresh), "the director that is back to know what began meanwhile")
         for name in pair.agents:  # Taken once, however often they were told.
             wait_for(lambda: sum(one["active"] for one in pair.said(name)["services"][0]["servers"]) == 20, f"{name} to count the twenty")
 

@@ -266,7 +266,8 @@ static __always_inline bool conn_replace(struct lb_conn *present, const struct l
     present->service = told->service;
     present->server_port = told->server_port;
     present->is_translated = told->is_translated;
-    present->local = present->local_port = 0;
+    present->local = told->local;
+    present->local_port = told->local_port;
     present->is_proven = told->is_proven;
     present->held = told->held;
     present->last_seen = told->last_seen;
@@ -291,18 +292,19 @@ PROGRAM int take_connection(struct xdp_md *ctx)
     server = server_get(conn.server);
     if (!server || server->method == LB_METHOD_NONE || server->incarnation != conn.incarnation || key.of_server)
         return XDP_DROP;
-    if (conn.local_port) /* Full NAT: the positions of local addresses are each director's own. */
+    if ((conn.local_port != 0) != (server->method == LB_METHOD_FULL_NAT && !key.is_template))
         return XDP_DROP;
     present = map_lookup(connections, &key);
     if (present && is_replaced_by(present, &conn)) {
-        if (conn.is_translated && conn_put_reverse(&key, server, conn.server_port, 0, 0))
+        if (conn.is_translated && conn_put_reverse(&key, server, conn.server_port, conn.local, conn.local_port))
             return XDP_DROP;
         return conn_replace(present, &conn) ? XDP_PASS : XDP_DROP;
     }
     if (present) {
         __u32 state = *(volatile __u32 *)&present->state;
 
-        if (!conn_is_alive(present) || present->server != conn.server || present->incarnation != conn.incarnation)
+        if (!conn_is_alive(present) || present->server != conn.server || present->incarnation != conn.incarnation ||
+            present->local != conn.local || present->local_port != conn.local_port)
             return XDP_DROP;
         if ((__s32)(conn.last_seen - present->last_seen) > 0)
             present->last_seen = conn.last_seen;
@@ -312,7 +314,7 @@ PROGRAM int take_connection(struct xdp_md *ctx)
             conn_moves(present, state, conn.state);
         return XDP_PASS;
     }
-    if (conn.is_translated && conn_put_reverse(&key, server, conn.server_port, 0, 0))
+    if (conn.is_translated && conn_put_reverse(&key, server, conn.server_port, conn.local, conn.local_port))
         return XDP_DROP;
     if (conn_insert(&key, &conn))
         return XDP_DROP;

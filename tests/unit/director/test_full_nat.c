@@ -218,6 +218,48 @@ static void what_was_left_at_another_server_goes(void **state)
     assert_int_equal(1, world_load(world, 1)->active);
 }
 
+/* What another director tells of the client's connection from that port, which comes to the server of a local one. */
+static bool take(struct world *world, uint16_t client_port, uint16_t local_port, uint32_t position)
+{
+    struct lb_taken taken = {.key = {.client_port = htons(client_port), .port = htons(80), .protocol = IPPROTO_TCP},
+                             .conn = {.state = LB_CONN_ESTABLISHED, .incarnation = 1, .server_port = htons(8080), .is_translated = 1,
+                                      .local = (uint16_t)position, .local_port = htons(local_port)}};
+
+    frame_address("203.0.113.7", taken.key.client);
+    frame_address("192.0.2.1", taken.key.address);
+    taken.conn.last_seen = (uint32_t)(native_director_now(world->native) >> LB_TIME_SHIFT);
+    return native_director_take(world->native, &taken);
+}
+
+static void what_another_director_has_begun_goes_on_by_its_name(void **state)
+{
+    struct world *world = *state;
+    struct native_verdict out;
+    unsigned address;
+
+    one_server(world, false, IPPROTO_TCP, 2);
+    assert_true(take(world, 4000, 2000, 6));
+    assert_true(take(world, 4000, 2000, 6)); /* Told twice. */
+    assert_int_equal(2, world_connections(world));
+    assert_int_equal(2000, local_of(world, 4000, &address));
+    assert_int_equal(201, address);
+    out = send_finished(world, SERVER_DEVICE, "R>S ip 10.0.0.1>10.0.0.201 tcp 8080>2000 A");
+    assert_int_equal(XDP_REDIRECT, out.action);
+    assert_bytes(out.frame + 14 + 12, 12, "c0000201 cb007107 0050 0fa0");
+    assert_false(take(world, 4001, 2000, 6)); /* That name is the one's, */
+    assert_false(take(world, 4000, 2001, 6)); /* which has no other, */
+    assert_false(take(world, 4002, 0, 0));    /* and without a name there is none. */
+    assert_false(take(world, 4002, 2000, LB_LOCALS));
+    assert_true(take(world, 4001, 2000, 5));
+    assert_int_equal(4, world_connections(world));
+    world_send(world, "C>D ip 203.0.113.7>192.0.2.1 tcp 4000>80 FA");
+    native_director_advance(world->native, SECOND);
+    assert_true(take(world, 4000, 2001, 5)); /* The client's port begins anew there. */
+    assert_int_equal(2001, local_of(world, 4000, &address));
+    assert_int_equal(200, address);
+    assert_int_equal(2, world_load(world, 0)->active);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 int main(void)
@@ -229,6 +271,7 @@ int main(void)
         TEST(errors_find_back_and_forth),
         TEST(a_name_lasts_as_long_as_its_connection),
         TEST(what_was_left_at_another_server_goes),
+        TEST(what_another_director_has_begun_goes_on_by_its_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

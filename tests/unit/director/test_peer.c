@@ -38,6 +38,10 @@ static struct peer_message message_of(uint64_t session, uint64_t number, size_t 
         connection->key.of_server = 0;
         connection->key.is_template = i % 5 == 4;
         connection->is_proven = i % 10 == 4;
+        if (connection->key.is_template || i % 3 == 0) {
+            memset(connection->local_address, 0, 16);
+            connection->local_port = 0;
+        }
         connection->state = (uint8_t)(LB_CONN_ESTABLISHED + i % 5);
     }
     return message;
@@ -82,6 +86,8 @@ static void what_is_said_is_heard(void **state)
             assert_int_equal(a->is_proven, b->is_proven);
             assert_int_equal(a->silence, b->silence);
             assert_int_equal(a->held, b->held);
+            assert_int_equal(a->local_port, b->local_port);
+            assert_memory_equal(a->local_address, b->local_address, 16);
         }
     }
 }
