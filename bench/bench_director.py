@@ -16,6 +16,9 @@ def bench(n_rounds, seconds):
     rows = [Row(f"hash service, {name}", "ns", "weft", goal=GOALS[name.rsplit(", ", 1)[1]], ours_rounds=[one[name] for one in rounds])
             for name in rounds[0]]
     rows.append(Row("tables for 10,000 services and 64,000 servers", "MB", "weft", ours_rounds=[said["bytes"] / 1e6]))
+    connections = said["connections"]
+    rows.append(Row(f"room for {connections['n']:,} connections, none there", "MB", "weft", ours_rounds=[connections["empty_bytes"] / 1e6]))
+    rows.append(Row(f"{connections['n']:,} connections, all that the machine's memory has less", "MB", "weft", ours_rounds=[connections["full_bytes"] / 1e6]))
     table("director, nanoseconds a packet, net of an empty program", rows)
     save("director", rows, {"kernel": platform.release()}, {"rounds": n_rounds, "runs": n_runs})
     return rows

@@ -209,8 +209,71 @@ static unsigned long long large_bytes(void)
     return before;
 }
 
+/* In use on this machine, without what it would give back. */
+static double used_bytes(void)
+{
+    FILE *info = fopen("/proc/meminfo", "re");
+    unsigned long long total = 0, available = 0, kb;
+    char line[128];
+
+    while (info && fgets(line, sizeof(line), info)) {
+        if (sscanf(line, "MemTotal: %llu", &kb) == 1)
+            total = kb;
+        else if (sscanf(line, "MemAvailable: %llu", &kb) == 1)
+            available = kb;
+    }
+    if (info)
+        fclose(info);
+    return (double)(total - available) * 1024;
+}
+
+#define N_CONNECTIONS (4u << 20)
+#define AT_ONCE 4096u
+
+static void fill_connections(struct lb_tables *filled)
+{
+    static struct lb_conn_key keys[AT_ONCE];
+    static struct lb_conn conns[AT_ONCE];
+
+    for (uint32_t i = 0; i < N_CONNECTIONS; i += AT_ONCE) {
+        uint32_t n = AT_ONCE;
+
+        for (uint32_t j = 0; j < AT_ONCE; j++) {
+            uint32_t number = i + j;
+
+            keys[j] = (struct lb_conn_key){.client_port = (uint16_t)number, .port = htons(80), .protocol = IPPROTO_TCP};
+            memcpy(keys[j].client, &number, sizeof(number));
+            conns[j] = (struct lb_conn){.state = LB_CONN_ESTABLISHED};
+            filled->conn_slots[number].key = keys[j];
+            filled->conn_slots[number].state = LB_SLOT_USED;
+        }
+        if (bpf_map_update_batch(filled->connections_fd, keys, conns, &n, NULL) < 0)
+            die("connections");
+    }
+}
+
+/* What 4 Mi connections take: of the kernel's maps when there are none, and of the machine's memory when all are there. */
+static void measure_connections(double *ret_empty, double *ret_full)
+{
+    struct lb_sizes sizes = {.n_services = 64, .n_servers = 256, .n_blocks = 64, .n_members = 256, .n_marks = 64, .n_connections = N_CONNECTIONS};
+    unsigned long long maps = map_bytes();
+    double before = used_bytes();
+    struct lb_tables *filled;
+    struct error error = {0};
+
+    if (lb_tables_open(&sizes, NULL, &filled, &error) < 0) {
+        fprintf(stderr, "bench-director: %s\n", error.message);
+        exit(1);
+    }
+    *ret_empty = (double)(map_bytes() - maps);
+    fill_connections(filled);
+    *ret_full = used_bytes() - before;
+    lb_tables_close(filled);
+}
+
 int main(int argc, char **argv)
 {
+    double empty, full;
     unsigned n_rounds = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 1;
 
     n_runs = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 300000;
@@ -224,7 +287,9 @@ int main(int argc, char **argv)
         printf("%s", i ? ", " : "");
         measure_all();
     }
-    printf("], \"bytes\": %llu}\n", large_bytes());
+    printf("], \"bytes\": %llu", large_bytes());
+    measure_connections(&empty, &full);
+    printf(", \"connections\": {\"empty_bytes\": %.0f, \"full_bytes\": %.0f, \"n\": %u}}\n", empty, full, N_CONNECTIONS);
     lb_tables_close(tables);
     director_bench__destroy(bench);
     return 0;

@@ -306,6 +306,9 @@ static int check_limits(const struct director_config *config, struct error *erro
             return -E2BIG;
         }
     }
+    if (config->connections < DIRECTOR_CONNECTIONS_MIN || config->connections > DIRECTOR_CONNECTIONS_MAX)
+        return error_set(error, -EINVAL, "connections", "%u is not from %u to %u", config->connections, DIRECTOR_CONNECTIONS_MIN,
+                         DIRECTOR_CONNECTIONS_MAX);
     for (size_t i = 0; i < sizeof(timeouts) / sizeof(*timeouts); i++) {
         if (timeouts[i].seconds >= 1 && timeouts[i].seconds <= TIMEOUT_MAX_S)
             continue;

@@ -27,8 +27,10 @@ struct director_config *director_config_new(void)
 {
     struct director_config *config = calloc(1, sizeof(*config));
 
-    if (config)
+    if (config) {
         config->timeouts = CONNECTION_TIMEOUTS_DEFAULT;
+        config->connections = DIRECTOR_CONNECTIONS_DEFAULT;
+    }
     return config;
 }
 
@@ -177,6 +179,8 @@ static const struct member config_members[] = {
     {"interfaces", MEMBER_CUSTOM, .decode = interfaces_decode, .encode = interfaces_encode},
     {"local_addresses", MEMBER_CUSTOM, .decode = addresses_decode, .encode = addresses_encode},
     {"timeouts", MEMBER_CUSTOM, .decode = timeouts_decode, .encode = timeouts_encode},
+    {"connections", MEMBER_U32, .offset = offsetof(struct director_config, connections), .minimum = DIRECTOR_CONNECTIONS_MIN,
+     .maximum = DIRECTOR_CONNECTIONS_MAX},
     {"mark_rules", MEMBER_CUSTOM, .decode = rules_decode, .encode = rules_encode},
     {"services", MEMBER_CUSTOM, .decode = services_decode, .encode = services_encode},
     {0},

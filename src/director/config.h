@@ -16,6 +16,9 @@
 #include "weft/director/service.h"
 
 #define DIRECTOR_CONFIG_PATH "/etc/weft/lb.conf"
+#define DIRECTOR_CONNECTIONS_MIN 1024
+#define DIRECTOR_CONNECTIONS_MAX 8388608
+#define DIRECTOR_CONNECTIONS_DEFAULT 262144
 #define DIRECTOR_CONFIG_SIZE_MAX (256u << 20)
 
 struct director_config {
@@ -24,6 +27,7 @@ struct director_config {
     struct ip_address *local_addresses; /* Full NAT: the director's own, of which connections to servers come. */
     size_t n_local_addresses;
     struct connection_timeouts timeouts;
+    uint32_t connections; /* How many can be remembered; the tables round it up to a power of two. */
     struct mark_rule *mark_rules;
     size_t n_mark_rules;
     struct virtual_service *services; /* In the order in which they were added. */

@@ -86,6 +86,29 @@ static int set_sizes(struct director_bpf *skeleton, const struct lb_sizes *sizes
     return result;
 }
 
+static uint32_t round_up(uint32_t n)
+{
+    uint32_t power = LB_CONNECTIONS_MIN;
+
+    while (power < n && power < LB_CONNECTIONS_MAX)
+        power *= 2;
+    return n ? power : LB_CONNECTIONS;
+}
+
+/* Those with which the number of connections comes and goes. */
+static bool is_of_connections(const char *name)
+{
+    return streq(name, "connections") || streq(name, "conn_slots") || streq(name, "sweeper");
+}
+
+static int set_connections(struct director_bpf *skeleton, uint32_t n)
+{
+    int result = bpf_map__set_max_entries(skeleton->maps.connections, 2 * n);
+
+    skeleton->rodata->lb_n_slots = 2 * n;
+    return result < 0 ? result : bpf_map__set_max_entries(skeleton->maps.conn_slots, 2 * n);
+}
+
 static bool is_sized(const char *name)
 {
     for (size_t i = 0; i < ARRAY_SIZE(sized_maps); i++)
@@ -124,7 +147,7 @@ static int map_all(struct lb_tables *tables, struct error *error)
     return result;
 }
 
-static int reuse_unsized(struct director_bpf *skeleton, const struct lb_tables *before)
+static int reuse_unsized(struct director_bpf *skeleton, const struct lb_tables *before, bool has_same_connections)
 {
     struct bpf_map *map;
     int result = 0;
@@ -132,7 +155,7 @@ static int reuse_unsized(struct director_bpf *skeleton, const struct lb_tables *
     bpf_object__for_each_map(map, skeleton->obj) {
         const char *name = bpf_map__name(map);
 
-        if (result == 0 && !strchr(name, '.') && !is_sized(name))
+        if (result == 0 && !strchr(name, '.') && !is_sized(name) && (has_same_connections || !is_of_connections(name)))
             result = bpf_map__reuse_fd(map, bpf_map__fd(bpf_object__find_map_by_name(before->skeleton->obj, name)));
     }
     return result;
@@ -268,6 +291,7 @@ static int load_program(struct lb_tables *tables, struct error *error)
         .n_blocks = bpf_map__max_entries(skeleton->maps.rows),
         .n_members = bpf_map__max_entries(skeleton->maps.members),
         .n_marks = bpf_map__max_entries(skeleton->maps.mark_rules),
+        .n_connections = bpf_map__max_entries(skeleton->maps.conn_slots) / 2,
     };
     tables->n_cpus = libbpf_num_possible_cpus();
     return tables->n_cpus < 0 ? error_set(error, tables->n_cpus, NULL, "cannot count the CPUs: %s", strerror(-tables->n_cpus)) : 0;
@@ -276,13 +300,18 @@ static int load_program(struct lb_tables *tables, struct error *error)
 int lb_tables_open(const struct lb_sizes *sizes, const struct lb_tables *before, struct lb_tables **ret_tables, struct error *error)
 {
     int result = 0;
+    uint32_t n_connections = round_up(sizes->n_connections);
+    bool has_same_connections;
     _cleanup_(lb_tables_closep) struct lb_tables *tables = open_program(&result, error);
 
     if (!tables)
         return result;
+    has_same_connections = before && before->sizes.n_connections == n_connections;
     result = set_sizes(tables->skeleton, sizes);
+    if (!result)
+        result = set_connections(tables->skeleton, n_connections);
     if (!result && before)
-        result = reuse_unsized(tables->skeleton, before);
+        result = reuse_unsized(tables->skeleton, before, has_same_connections);
     if (result < 0)
         return error_set(error, result, NULL, "cannot set up the director's tables: %s", strerror(-result));
     result = load_program(tables, error);
@@ -292,6 +321,10 @@ int lb_tables_open(const struct lb_sizes *sizes, const struct lb_tables *before,
     if (!before && getrandom(&tables->settings->secret, sizeof(tables->settings->secret), 0) < 0)
         return error_set(error, -errno, NULL, "cannot get a random number: %s", strerror(errno));
     result = before ? copy_all(tables, before) : 0;
+    if (!result && before && !has_same_connections) {
+        forget_copied(tables); /* They are counted by what is copied. */
+        result = lb_copy_connections(tables, before);
+    }
     if (result < 0)
         return error_set(error, result, NULL, "cannot copy the director's tables: %s", strerror(-result));
     *ret_tables = TAKE_PTR(tables);
@@ -313,6 +346,7 @@ int lb_tables_find(struct lb_tables **ret_tables, struct error *error)
     if (result < 0)
         return error_set(error, result, NULL, "cannot take over the tables in '%s': %s", path,
                          result == -ESTALE ? "another release made them" : strerror(-result));
+    tables->skeleton->rodata->lb_n_slots = bpf_map__max_entries(tables->skeleton->maps.conn_slots);
     result = load_program(tables, error);
     if (result < 0)
         return result;

@@ -16,6 +16,7 @@ struct lb_sizes {
     uint32_t n_blocks;  /* Of rows. */
     uint32_t n_members; /* Positions. */
     uint32_t n_marks;   /* Of rules that give marks, in all lists. */
+    uint32_t n_connections; /* Remembered ones, each with its server's view; rounded up to a power of two.  0: LB_CONNECTIONS. */
 };
 
 struct lb_tables {
@@ -32,7 +33,7 @@ struct lb_tables {
     struct lb_service_load *service_load_copied;
     struct lb_counters *service_before, *server_before;
     struct lb_settings *settings;
-    struct lb_slot *conn_slots;         /* LB_SLOTS of them. */
+    struct lb_slot *conn_slots;         /* Two for each connection. */
     int keys_fd, mark_places_fd, interfaces_fd, unresolved_fd, server_use_fd, service_use_fd, drops_fd, connections_fd, conn_slots_fd, sweeper_fd;
     int program_fd;
     int n_cpus;               /* Possible ones: the size of per-CPU values. */
@@ -40,7 +41,8 @@ struct lb_tables {
 };
 
 /* Loads the program with tables of those sizes, all empty; or with 'before', whose sizes are not larger, with all that is in those, keys
- * excepted, and with the same connections and lists of marks.  0; or -errno with '*error', which quotes the verifier. */
+ * excepted, and with the same connections and lists of marks.  Where the number of connections is another one, these get a table of their own, with a
+ * copy of what fits: what the program before begins later is not in it.  0; or -errno with '*error', which quotes the verifier. */
 int lb_tables_open(const struct lb_sizes *sizes, const struct lb_tables *before, struct lb_tables **ret_tables, struct error *error);
 
 /* Once no interface has the program of 'before' any more, of which 'tables' were opened as a copy: what that one has counted of connections since then, which
@@ -52,6 +54,15 @@ void lb_settle(struct lb_tables *tables, const struct lb_tables *before);
 int lb_tables_find(struct lb_tables **ret_tables, struct error *error);
 void lb_tables_close(struct lb_tables *tables);
 DEFINE_CLEANUP(struct lb_tables *, lb_tables_close);
+
+/* How many slots there are: see tables.h. */
+static inline uint32_t lb_slots(const struct lb_tables *tables)
+{
+    return 2 * tables->sizes.n_connections;
+}
+
+/* load-connections.c, for load.c: the copy, and the counts of servers and services anew.  Returns 0 or -errno. */
+int lb_copy_connections(struct lb_tables *tables, const struct lb_tables *before);
 
 /* From now on a later process finds these, in the place of those before, until lb_release; and connections end by this program.  A timer
  * ends them, which would rest if no program of user space held its table: the names do that, too (pins.h).  0 or -errno with '*error'. */

@@ -20,7 +20,7 @@
 
 #define TICK_MS 20
 #define TICKS_A_ROUND 50           /* All slots within a second. */
-#define STRETCH (LB_SLOTS / TICKS_A_ROUND + 1)
+#define STRETCH_MAX (LB_SLOTS / TICKS_A_ROUND + 1) /* Larger tables take longer. */
 #define QUIET_ROUNDS 16            /* Those that were told twice are looked at each so many rounds. */
 #define DATAGRAMS_A_TICK 64        /* To send, and to take at once. */
 #define HELLO_MS 1000
@@ -47,7 +47,8 @@ struct peer {
     uint8_t common_key[PEER_KEY_SIZE], send_key[PEER_KEY_SIZE], receive_key[PEER_KEY_SIZE];
     struct peer_window window;
     struct peer_message out;
-    struct told *told; /* LB_SLOTS of them. */
+    struct told *told; /* One for each slot. */
+    uint32_t n_told;
     uint32_t hand, round;
     unsigned n_datagrams; /* In this tick. */
     uint64_t hello_ms, heard_ms, again_ms;
@@ -200,7 +201,8 @@ static void tell_all(struct peer *peer, uint64_t now_ms)
 {
     if (!peer->tell_all || (peer->again_ms && now_ms - peer->again_ms < AGAIN_MS))
         return;
-    memset(peer->told, 0, LB_SLOTS * sizeof(*peer->told));
+    if (peer->told)
+        memset(peer->told, 0, peer->n_told * sizeof(*peer->told));
     peer->again_ms = now_ms;
     peer->tell_all = false;
 }
@@ -212,6 +214,20 @@ static void look_for_silence(struct peer *peer, uint64_t now_ms)
     if (peer->was_heard && !is_heard)
         log_warning("the other director is silent");
     peer->was_heard = peer->state.is_heard = is_heard;
+}
+
+/* When the table of connections gets another size, all is told anew.  False without memory: then nothing is. */
+static bool has_room(struct peer *peer)
+{
+    uint32_t n = peer->director->tables ? lb_slots(peer->director->tables) : 0;
+
+    if (n && n != peer->n_told) {
+        free(peer->told);
+        peer->told = calloc(n, sizeof(*peer->told));
+        peer->n_told = peer->told ? n : 0;
+        peer->hand = 0;
+    }
+    return n && peer->told;
 }
 
 /* ---- taking ------------------------------------------------------------------------------------------------------------------------- */
@@ -354,16 +370,18 @@ static void tick(uv_timer_t *timer)
 {
     struct peer *peer = timer->data;
     uint64_t now_ms = clock_monotonic_ms();
+    uint32_t stretch;
 
     if (!is_connected(peer))
         return;
     peer->n_datagrams = 0;
     look_for_silence(peer, now_ms);
     tell_all(peer, now_ms);
-    for (uint32_t i = 0; peer->director->tables && i < STRETCH; i++) {
+    stretch = has_room(peer) ? MIN(peer->n_told / TICKS_A_ROUND + 1, STRETCH_MAX) : 0;
+    for (uint32_t i = 0; i < stretch; i++) {
         if (!look_at(peer, peer->hand))
             break;
-        if (++peer->hand == LB_SLOTS) {
+        if (++peer->hand >= peer->n_told) {
             peer->hand = 0;
             peer->round++;
         }
@@ -463,9 +481,6 @@ static int set_up(struct peer *peer, const struct peer_options *options, struct 
 
     if (sodium_init() < 0)
         return error_set(error, -EIO, NULL, "libsodium does not start");
-    peer->told = calloc(LB_SLOTS, sizeof(*peer->told));
-    if (!peer->told)
-        return error_set(error, -ENOMEM, NULL, "out of memory");
     result = read_key(options->key_file, peer->common_key, error);
     if (result == 0) {
         peer->fd = open_socket(options, &peer->other, error);

@@ -188,7 +188,7 @@ static int gather_connections(struct director *director, struct inquiry *inquiry
 {
     const struct lb_tables *tables = director->tables;
     struct director_connections *all = &inquiry->connections;
-    uint32_t end = inquiry->slot + MIN(STRETCH_SLOTS, LB_SLOTS - inquiry->slot);
+    uint32_t n_slots = tables ? lb_slots(tables) : 0, end = inquiry->slot + MIN(STRETCH_SLOTS, n_slots - MIN(inquiry->slot, n_slots));
 
     if (!all->connections && !(all->connections = calloc(inquiry->most, sizeof(*all->connections))))
         return -ENOMEM;
@@ -207,7 +207,7 @@ static int gather_connections(struct director *director, struct inquiry *inquiry
             return 0;
         connection_said(tables, &key, &conn, &all->connections[all->n_connections++]);
     }
-    return tables && inquiry->slot < LB_SLOTS;
+    return inquiry->slot < n_slots;
 }
 
 static json_t *encode_connections(const struct inquiry *inquiry)
@@ -340,7 +340,7 @@ static int begin_inquiry(struct director *director, const struct inquiry_kind *k
     *ret = inquiry_new(director, kind, only);
     if (!*ret)
         return error_set(error, -ENOMEM, NULL, "out of memory");
-    (*ret)->most = MIN(max > 0 ? (size_t)max : DIRECTOR_CONNECTIONS_DEFAULT_MAX, LB_CONNECTIONS);
+    (*ret)->most = MIN(max > 0 ? (size_t)max : DIRECTOR_CONNECTIONS_DEFAULT_MAX, LB_CONNECTIONS_MAX);
     return 0;
 }
 

@@ -43,6 +43,7 @@ struct director {
     struct lb_tables *tables_before; /* Until no interface has their program any more; else NULL. */
     struct applied *applied;
     int apply_error;           /* Of the last try; said once. */
+    uint32_t connections_refused; /* A size of their table for which there was no memory. */
     struct attached attached[DIRECTOR_INTERFACES_MAX];
     size_t n_attached;
     bool is_clean;             /* What a director before left on other interfaces is off. */

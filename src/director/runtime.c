@@ -54,6 +54,7 @@ static int make_tables(struct director *director, const struct plan *plan, struc
     int result;
 
     settle(director);
+    sizes.n_connections = before ? before->sizes.n_connections : director->config->connections;
     if (before) { /* Everything keeps its place, and the larger ones have room for as much again. */
         sizes.n_services += before->sizes.n_services;
         sizes.n_servers += before->sizes.n_servers;
@@ -78,6 +79,46 @@ static int make_tables(struct director *director, const struct plan *plan, struc
     director->tables_before = before;
     keep_tables(tables);
     return 0;
+}
+
+static uint32_t power_of_two(uint32_t n)
+{
+    uint32_t power = LB_CONNECTIONS_MIN;
+
+    while (power < n)
+        power *= 2;
+    return power;
+}
+
+/* Another table of connections, with a copy of what is in the one before, if the file wants another size.  Without memory for it that one goes on. */
+static void size_connections(struct director *director)
+{
+    uint32_t wanted = power_of_two(director->config->connections);
+    struct lb_tables *tables, *before = director->tables;
+    struct error error = {0};
+    struct lb_sizes sizes;
+    int result;
+
+    if (!before || director->tables_before || before->sizes.n_connections == wanted || director->connections_refused == wanted)
+        return;
+    sizes = before->sizes;
+    sizes.n_connections = wanted;
+    result = lb_tables_open(&sizes, before, &tables, &error);
+    if (result == 0) {
+        result = applied_move(director->applied, tables);
+        if (result < 0)
+            lb_tables_close(tables);
+    }
+    director->connections_refused = result < 0 ? wanted : 0;
+    if (result < 0) {
+        log_error("connections: no table for %u, the one for %u goes on: %s", wanted, before->sizes.n_connections,
+                  error.message[0] ? error.message : strerror(-result));
+        return;
+    }
+    log_info("room for %u connections instead of %u; %u are taken over", wanted, before->sizes.n_connections, lb_read_connections(tables));
+    director->tables = tables;
+    lb_tables_close(before);
+    keep_tables(tables);
 }
 
 /* The process before had taken it out, or its weight away. */
@@ -116,6 +157,8 @@ static int fill_tables(struct director *director, const struct plan *plan, struc
 
     if (result == 0)
         result = apply(director->applied, plan, source_for, NULL, clock_monotonic_ms(), error);
+    if (result == 0)
+        size_connections(director);
     if (result == -ENOSPC) {
         *error = (struct error){0};
         result = make_tables(director, plan, error);

@@ -19,8 +19,8 @@
  *   server_before array, mmap   server -> struct lb_counters                   number of servers: user space's own, what a place had counted
  *   service_before array, mmap  service -> struct lb_counters                  number of services    when its count began
  *   locals        array, mmap   position -> struct lb_local                    LB_LOCALS
- *   connections   hash          struct lb_conn_key -> struct lb_conn           LB_SLOTS
- *   conn_slots    array         index -> struct lb_slot                        LB_SLOTS
+ *   connections   hash          struct lb_conn_key -> struct lb_conn           two for each connection, LB_SLOTS unless configured
+ *   conn_slots    array         index -> struct lb_slot                        as many, a power of two
  *   sweeper       array         0 -> struct lb_sweeper                         1
  *   localities    LRU hash      struct lb_locality_key -> struct lb_locality  LB_LOCALITIES
  *   drops         per-CPU array 0 -> struct lb_drops                           1
@@ -268,7 +268,9 @@ struct lb_local {
 
 /* Two entries for each that is translated: as the client sees it, and as the server does (its address in the place of the virtual one),
  * which leads to the first. */
-#define LB_CONNECTIONS 262144 /* A power of two. */
+#define LB_CONNECTIONS 262144 /* Unless configured.  A power of two, */
+#define LB_CONNECTIONS_MIN 1024
+#define LB_CONNECTIONS_MAX 8388608
 
 struct lb_conn_key {
     __u8 client[16], address[16];
@@ -306,7 +308,7 @@ _Static_assert(sizeof(struct lb_conn_key) == 40 && sizeof(struct lb_conn) == 40,
 
 #define LB_TIME_SHIFT 24 /* 17 ms. */
 
-/* One timer walks over the slots, a stretch each tick; every entry has its key in one. */
+/* User space loads the program for as many as the file wants.  One timer walks over the slots, a stretch each tick; every entry has its key in one. */
 #define LB_SLOTS (2 * LB_CONNECTIONS)
 enum lb_slot_state { LB_SLOT_FREE, LB_SLOT_CLAIMED, LB_SLOT_USED };
 struct lb_slot {

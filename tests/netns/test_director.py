@@ -321,6 +321,46 @@ def test_long_answers_are_whole_and_come_in_order(lab):
     traffic(lab)
 
 
+def test_connections_move_to_a_table_of_another_size(lab):
+    """While the director runs, and while it does not: by entries and by translation they go on, and are counted as they are."""
+    services = [service(both(4), scheduler="wlc", scheduler_flags=[]),
+                service(both(4, forwarding="nat"), port=8001, scheduler="rr", scheduler_flags=[])]
+
+    def write(size):
+        lab.write(services, connections=size)
+
+    def active():
+        return [[real["active"] for real in one["servers"]] for one in lab.ask()["services"]]
+    for name in SERVERS:
+        lab.namespaces[name].ip("route", "add", address(100), "via", address(2))
+    try:
+        lab.write([])
+        wait_for(lambda: not lab.ask()["services"], "the director to have no services")  # Nor connections of those before.
+        set_services(lab, services)
+        for port in (80, 8001):
+            wait_for(lambda: lab.answers(port=port), f"an answer; the director dropped {lab.ask('director-drops')}")
+        wait_for(lambda: active() == [[0, 0], [0, 0]], "the director to see them close")
+        with contextlib.ExitStack() as stack:
+            connections = [stack.enter_context(lab.connection(port=port)) for port in (80, 8001) for _ in range(8)]
+            names = [request(connection)[0] for connection in connections]
+            for restarts, size, said in ((False, 3000, 4096), (True, 1024, 1024), (False, 262144, 262144)):
+                if restarts:
+                    lab.agent.stop(signal.SIGKILL)
+                write(size)
+                if restarts:
+                    lab.start()
+                lab.wait_for_text(f"room for {said} connections instead of")
+                assert [request(connection)[0] for connection in connections] == names
+                assert active() == [[4, 4], [4, 4]]
+                assert lab.get(port=80) and lab.get(port=8001)
+                wait_for(lambda: active() == [[4, 4], [4, 4]], "the director to see them close")
+            assert sum("ESTABLISHED" in one for one in lab.ask("director-connections")["connections"]) == 16
+        wait_for(lambda: active() == [[0, 0], [0, 0]], "the director to see them close")
+    finally:
+        for name in SERVERS:
+            lab.namespaces[name].ip("route", "del", address(100), "via", address(2))
+
+
 def test_a_file_that_cannot_be_used_changes_nothing(lab):
     set_services(lab, [service(both(4))])
     lab.write([service(both(4), port="x")])

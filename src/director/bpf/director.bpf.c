@@ -329,9 +329,9 @@ PROGRAM int take_sweeper(struct xdp_md *ctx)
     __u32 zero = 0;
     struct sweeper_record *record = map_lookup(sweeper, &zero);
 
-    if (!record || !record->is_running)
-        return XDP_PASS;
-    if (sweep_timer_set_callback(record, sweep) || sweep_timer_start(record, SWEEP_TICK_NS))
+    if (record && !record->is_running && record->n_connections) /* They came with other tables. */
+        sweep_begin(record);
+    else if (record && record->is_running && (sweep_timer_set_callback(record, sweep) || sweep_timer_start(record, sweep_tick_ns())))
         record->is_running = 0; /* The next connection begins it. */
     return XDP_PASS;
 }

@@ -12,6 +12,8 @@ struct icmp_budget {
     __u32 left, left_too_big; /* Who makes the others used up does not keep path MTU discovery from working. */
 };
 
+const volatile __u32 lb_n_slots = LB_SLOTS; /* Set before loading, as the sizes of the two maps. */
+
 #ifdef __bpf__
 #define TABLE_ARRAY(name, map_type, flags, value_type)                                                       \
     struct {                                                                                                 \

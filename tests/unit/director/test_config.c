@@ -19,7 +19,7 @@
 
 static const char everything[] =
     "{\"interfaces\": [\"eth0\", \"bond1.7\"], \"local_addresses\": [\"192.0.2.9\", \"2001:db8::9\"],"
-    " \"timeouts\": {\"tcp_s\": 60, \"udp_s\": 7},"
+    " \"timeouts\": {\"tcp_s\": 60, \"udp_s\": 7}, \"connections\": 4000000,"
     " \"mark_rules\": [{\"mark\": 5, \"family\": \"ipv6\", \"protocol\": \"tcp\", \"source\": \"2001:db8::/32\","
     "   \"destination\": \"2001:db8:1::1/128\", \"source_ports\": \"1024-65535\", \"destination_ports\": 443, "
     "\"interface\": \"eth0\"},"
@@ -76,6 +76,7 @@ static void every_member_is_read(void **state)
     assert_int_equal(config->timeouts.tcp_s, 60);
     assert_int_equal(config->timeouts.tcp_fin_s, 120);
     assert_int_equal(config->timeouts.udp_s, 7);
+    assert_int_equal(config->connections, 4000000);
     assert_int_equal(config->mark_rules[0].source_port_min, 1024);
     assert_int_equal(config->mark_rules[0].destination_port_max, 443);
     assert_int_equal(config->mark_rules[1].protocol, 47);
@@ -139,6 +140,8 @@ static const struct {
     {"{\"local_addresses\": [\"10.0.0.300\"]}", "local_addresses[0]: '10.0.0.300' is not an IP address", 0},
     {"{\"local_addresses\": [\"::\"]}", "local_addresses[0]: '::' is not the address of a host", 0},
     {"{\"timeouts\": {\"tcp_s\": 0}}", "timeouts.tcp_s: '0' is not a number from 1 to 2678400", 0},
+    {"{\"connections\": 1000}", "connections: '1000' is not a number from 1024 to 8388608", 0},
+    {"{\"connections\": 8388609}", "connections: '8388609' is not a number from 1024 to 8388608", 0},
     {"{\"services\": {}}", "services: '{}' is not a list", 0},
     {"{\"services\": [7]}", "services[0]: '7' is not an object", 0},
     {"{\"services\": [{\"address\": \"192.0.2.1\", \"port\": 1}]}", "services[0].protocol: it is missing", 0},
