@@ -9,9 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "weft/base/log.h"
 #include "weft/base/util.h"
-#include "weft/dataplane/netlink.h"
 
 #define RECEIVE_BUFFER (8 << 20) /* A thousand interfaces made at once must not overrun it. */
 
@@ -117,55 +115,63 @@ static int take_message(const struct nlmsghdr *message, void *context)
 
 /* ---- the socket ----------------------------------------------------------------------------------------------------------------- */
 
-static int dump(struct links *links)
+static void forget_all(struct links *links)
 {
+    HASHMAP_FOREACH(node, &links->by_index)
+        forget(links, CONTAINER_OF(node, struct link, by_index));
+    hashmap_clear(&links->by_index);
+    hashmap_clear(&links->by_name);
+}
+
+/* All of them, each another one than before: it may have been deleted and made anew.  If they cannot be listed what was known stays. */
+static int list(void *context)
+{
+    struct links *links = context, fresh = {.n_incarnations = links->n_incarnations};
     char buffer[256];
     struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+    int result;
 
     message->nlmsg_type = RTM_GETLINK;
     message->nlmsg_flags = NLM_F_DUMP;
     mnl_nlmsg_put_extra_header(message, sizeof(struct ifinfomsg));
-    HASHMAP_FOREACH(node, &links->by_index)
-        forget(links, CONTAINER_OF(node, struct link, by_index));
-    return netlink_request(NULL, message, take_message, links);
+    result = netlink_request(NULL, message, take_message, &fresh);
+    if (result < 0) {
+        forget_all(&fresh);
+        return result;
+    }
+    forget_all(links);
+    links->by_index = fresh.by_index;
+    links->by_name = fresh.by_name;
+    links->n_incarnations = fresh.n_incarnations;
+    return 0;
 }
 
-static void readable(uv_poll_t *poll, int status, int events)
+static void changed(void *context)
 {
-    struct links *links = poll->data;
+    struct links *links = context;
 
-    while (netlink_read(links->socket, take_message, links) == -ENOBUFS) {
-        log_warning("interfaces changed faster than they could be read; reading all anew");
-        dump(links);
-    }
     links->changed(links->context);
 }
 
-int links_open(struct links *links, uv_loop_t *loop, void (*changed)(void *context), void *context, struct error *error)
+int links_open(struct links *links, uv_loop_t *loop, void (*when_changed)(void *context), void *context, struct error *error)
 {
     int group = RTNLGRP_LINK, size = RECEIVE_BUFFER, result;
 
-    *links = (struct links){.changed = changed, .context = context};
-    result = netlink_open(&group, 1, &links->socket);
+    *links = (struct links){.changed = when_changed, .context = context};
+    links->owner = (struct netlink_watch_owner){"interfaces", take_message, list, changed, links};
+    result = netlink_watch_open(&links->watch, &group, 1, &links->owner);
     if (result < 0)
         return error_set(error, result, NULL, "cannot follow interfaces: %s", strerror(-result));
-    setsockopt(mnl_socket_get_fd(links->socket), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-    result = dump(links);
+    setsockopt(mnl_socket_get_fd(links->watch.socket), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+    result = list(links);
     if (result < 0)
         return error_set(error, result, NULL, "cannot list interfaces: %s", strerror(-result));
-    uv_poll_init(loop, &links->poll, mnl_socket_get_fd(links->socket));
-    links->poll.data = links;
-    uv_poll_start(&links->poll, UV_READABLE, readable);
+    netlink_watch_start(&links->watch, loop);
     return 0;
 }
 
 void links_close(struct links *links)
 {
-    if (links->poll.data)
-        uv_poll_stop(&links->poll);
-    HASHMAP_FOREACH(node, &links->by_index)
-        forget(links, CONTAINER_OF(node, struct link, by_index));
-    hashmap_clear(&links->by_index);
-    hashmap_clear(&links->by_name);
-    netlink_close(links->socket);
+    netlink_watch_close(&links->watch);
+    forget_all(links);
 }

@@ -8,6 +8,7 @@
 
 #include "weft/base/error.h"
 #include "weft/base/hashmap.h"
+#include "weft/dataplane/netlink-watch.h"
 
 struct link {
     struct hashmap_node by_index, by_name;
@@ -22,14 +23,12 @@ struct link {
     uint8_t mac[6];
 };
 
-struct mnl_socket;
-
 struct links {
     struct hashmap by_index, by_name;
-    struct mnl_socket *socket;
+    struct netlink_watch watch;
+    struct netlink_watch_owner owner;
     uint64_t n_incarnations;
-    uv_poll_t poll;
-    void (*changed)(void *context); /* Something did; called at most once a batch of messages. */
+    void (*changed)(void *context); /* Something may have; called at most once a batch of messages. */
     void *context;
 };
 

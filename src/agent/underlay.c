@@ -118,19 +118,14 @@ static int parse_neighbor(const struct nlattr *attribute, void *context)
     return MNL_CB_OK;
 }
 
-struct intake {
-    struct underlay *underlay;
-    bool changed;
-};
-
 static int take_message(const struct nlmsghdr *message, void *context)
 {
     const struct ndmsg *info = mnl_nlmsg_get_payload(message);
     struct neighbor_message said = {0};
-    struct intake *intake = context;
+    struct underlay *underlay = context;
 
     if (message->nlmsg_type != RTM_NEWNEIGH && message->nlmsg_type != RTM_DELNEIGH) {
-        intake->changed = true; /* A route or an address. */
+        underlay->is_changed = true; /* A route or an address. */
         return MNL_CB_OK;
     }
     if (info->ndm_family != AF_INET && info->ndm_family != AF_INET6)
@@ -142,24 +137,45 @@ static int take_message(const struct nlmsghdr *message, void *context)
     struct neighbor_id id = {(uint32_t)info->ndm_ifindex, said.address};
 
     if (message->nlmsg_type == RTM_NEWNEIGH && (info->ndm_state & USABLE_STATES) && said.has_mac)
-        intake->changed |= remember_neighbor(intake->underlay, &id, said.mac);
+        underlay->is_changed |= remember_neighbor(underlay, &id, said.mac);
     else
-        intake->changed |= forget_neighbor(intake->underlay, &id);
+        underlay->is_changed |= forget_neighbor(underlay, &id);
     return MNL_CB_OK;
 }
 
 /* ---- requests ----------------------------------------------------------------------------------------------------------------- */
 
-static int dump_neighbors(struct underlay *underlay)
+static void forget_neighbors(struct underlay *underlay)
 {
+    HASHMAP_FOREACH(node, &underlay->neighbors) {
+        struct neighbor *neighbor = CONTAINER_OF(node, struct neighbor, node);
+
+        hashmap_remove(&underlay->neighbors, node);
+        free(neighbor);
+    }
+    hashmap_clear(&underlay->neighbors);
+}
+
+/* All of them.  If they cannot be listed what was known stays.  Routes are asked for when they are needed. */
+static int list_neighbors(void *context)
+{
+    struct underlay *underlay = context, fresh = {0};
     char buffer[256];
     struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
-    struct intake intake = {underlay, false};
+    int result;
 
     message->nlmsg_type = RTM_GETNEIGH;
     message->nlmsg_flags = NLM_F_DUMP;
     mnl_nlmsg_put_extra_header(message, sizeof(struct ndmsg));
-    return netlink_request(underlay->requests, message, take_message, &intake);
+    result = netlink_request(underlay->requests, message, take_message, &fresh);
+    if (result < 0) {
+        forget_neighbors(&fresh);
+        return result;
+    }
+    forget_neighbors(underlay);
+    underlay->neighbors = fresh.neighbors;
+    underlay->is_changed = true;
+    return 0;
 }
 
 /* Asks the kernel to resolve the neighbor and, where it can, to keep it resolved. */
@@ -295,47 +311,39 @@ uint32_t underlay_interface_of(struct underlay *underlay, const struct ip_addres
 
 /* ---- notifications --------------------------------------------------------------------------------------------------------------- */
 
-static void readable(uv_poll_t *poll, int status, int events)
+static void changed(void *context)
 {
-    struct underlay *underlay = poll->data;
-    struct intake intake = {underlay, false};
+    struct underlay *underlay = context;
 
-    while (netlink_read(underlay->socket, take_message, &intake) == -ENOBUFS) {
-        dump_neighbors(underlay);
-        intake.changed = true;
-    }
-    if (intake.changed)
+    if (underlay->is_changed)
         underlay->changed(underlay->context);
+    underlay->is_changed = false;
 }
 
-int underlay_open(struct underlay *underlay, uv_loop_t *loop, const struct links *links, void (*changed)(void *context),
+int underlay_open(struct underlay *underlay, uv_loop_t *loop, const struct links *links, void (*when_changed)(void *context),
                   void *context, struct error *error)
 {
     static const int groups[] = {RTNLGRP_NEIGH, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR};
     int result;
 
-    *underlay = (struct underlay){.links = links, .changed = changed, .context = context};
-    result = netlink_open(groups, ARRAY_SIZE(groups), &underlay->socket);
+    *underlay = (struct underlay){.links = links, .changed = when_changed, .context = context};
+    underlay->owner = (struct netlink_watch_owner){"routes and neighbors", take_message, list_neighbors, changed, underlay};
+    result = netlink_watch_open(&underlay->watch, groups, ARRAY_SIZE(groups), &underlay->owner);
     if (result == 0)
         result = netlink_open(NULL, 0, &underlay->requests);
     if (result < 0)
         return error_set(error, result, NULL, "cannot follow routes: %s", strerror(-result));
-    result = dump_neighbors(underlay);
+    result = list_neighbors(underlay);
     if (result < 0)
         return error_set(error, result, NULL, "cannot list neighbors: %s", strerror(-result));
-    uv_poll_init(loop, &underlay->poll, mnl_socket_get_fd(underlay->socket));
-    underlay->poll.data = underlay;
-    uv_poll_start(&underlay->poll, UV_READABLE, readable);
+    underlay->is_changed = false;
+    netlink_watch_start(&underlay->watch, loop);
     return 0;
 }
 
 void underlay_close(struct underlay *underlay)
 {
-    if (underlay->poll.data)
-        uv_poll_stop(&underlay->poll);
-    HASHMAP_FOREACH(node, &underlay->neighbors)
-        free(CONTAINER_OF(node, struct neighbor, node));
-    hashmap_clear(&underlay->neighbors);
-    netlink_close(underlay->socket);
+    netlink_watch_close(&underlay->watch);
+    forget_neighbors(underlay);
     netlink_close(underlay->requests);
 }

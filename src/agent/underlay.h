@@ -12,9 +12,10 @@
 #include "weft/dataplane/tables.h"
 
 struct underlay {
-    struct mnl_socket *socket;   /* Notifications. */
+    struct netlink_watch watch;
+    struct netlink_watch_owner owner;
     struct mnl_socket *requests;
-    uv_poll_t poll;
+    bool is_changed;             /* Since 'changed' was called last. */
     struct hashmap neighbors;    /* (ifindex, address) -> MAC, those that are usable. */
     const struct links *links;
     void (*changed)(void *context);

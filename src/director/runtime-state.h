@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <uv.h>
 
+#include "weft/dataplane/netlink-watch.h"
 #include "weft/director/apply.h"
 #include "weft/director/attach.h"
 #include "weft/director/health.h"
@@ -28,8 +29,8 @@ struct director {
     char target[512];          /* which is this; empty: it leads nowhere. */
     uv_timer_t reload_timer, reach_timer, rate_timer, retry_timer, clients_timer;
     uv_signal_t terminate, interrupt, hang_up;
-    uv_poll_t routes_poll;
-    struct mnl_socket *routes; /* Routes, addresses and interfaces that change. */
+    struct netlink_watch routes; /* Routes, addresses and interfaces that change. */
+    struct netlink_watch_owner routes_owner;
     struct serve *serve;
     struct peer *peer; /* NULL: there is none. */
     struct director_metrics *metrics; /* NULL: nobody is to ask for them. */

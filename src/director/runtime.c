@@ -10,7 +10,6 @@
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
 #include "weft/base/notify.h"
-#include "weft/dataplane/netlink.h"
 #include "weft/director/reach.h"
 #include "weft/director/runtime-state.h"
 
@@ -350,18 +349,11 @@ static int watch_file(struct director *director, struct error *error)
 
 /* ---- the host's routes --------------------------------------------------------------------------------------------------------- */
 
-static int ignore(const struct nlmsghdr *message, void *context)
-{
-    return MNL_CB_OK;
-}
-
 /* A route, an address, an interface: sources and neighbors may be others, or an interface is there at last. */
-static void routes_changed(uv_poll_t *poll, int status, int events)
+static void routes_changed(void *context)
 {
-    struct director *director = poll->data;
+    struct director *director = context;
 
-    while (netlink_read(director->routes, ignore, NULL) == -ENOBUFS)
-        ;
     resolver_again(director);
     schedule(director);
 }
@@ -369,13 +361,13 @@ static void routes_changed(uv_poll_t *poll, int status, int events)
 static int watch_routes(struct director *director, struct error *error)
 {
     static const int groups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR};
-    int result = netlink_open(groups, ARRAY_SIZE(groups), &director->routes);
+    int result;
 
+    director->routes_owner = (struct netlink_watch_owner){.what = "routes and interfaces", .changed = routes_changed, .context = director};
+    result = netlink_watch_open(&director->routes, groups, ARRAY_SIZE(groups), &director->routes_owner);
     if (result < 0)
         return error_set(error, result, NULL, "cannot follow the host's routes: %s", strerror(-result));
-    uv_poll_init(&director->loop, &director->routes_poll, mnl_socket_get_fd(director->routes));
-    director->routes_poll.data = director;
-    uv_poll_start(&director->routes_poll, UV_READABLE, routes_changed);
+    netlink_watch_start(&director->routes, &director->loop);
     return 0;
 }
 
@@ -437,10 +429,10 @@ static void end(struct director *director)
     serve_free(director->serve);
     director_metrics_free(director->metrics);
     peer_free(director->peer);
+    netlink_watch_close(&director->routes);
     uv_walk(&director->loop, free_handle, NULL);
     uv_run(&director->loop, UV_RUN_DEFAULT);
     uv_loop_close(&director->loop);
-    netlink_close(director->routes);
     applied_free(director->applied);
     lb_tables_close(director->tables_before);
     lb_tables_close(director->tables);

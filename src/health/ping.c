@@ -51,6 +51,8 @@ static void receive(uv_poll_t *poll, int status, int events)
         else if (errno != EINTR)
             break;
     }
+    if (status < 0 && echo->is_open) /* Reading took the socket's error off; libuv has stopped watching it. */
+        uv_poll_start(poll, UV_READABLE, receive);
 }
 
 /* Only replies come up; the kernel drops the rest of ICMP for us. */

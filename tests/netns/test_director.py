@@ -658,3 +658,24 @@ def test_translated_answers_reach_a_client_whose_mac_is_not_known(lab):
         director.ip("addr", "del", f"{VIP4}/32", "dev", "lo")
         for name in SERVERS:
             lab.namespaces[name].ip("route", "del", address(100), "via", address(2))
+
+
+def test_the_host_is_followed_after_more_happened_than_could_be_read(lab):
+    """The kernel drops messages for a socket that nobody reads, and libuv stops watching one that has such an error."""
+    director = lab.namespaces["director"]
+    set_services(lab, [service(both(4))], interfaces=["eth0", "later"])
+    batch = lab.folder / "routes"
+    batch.write_text("".join(f"route add 198.18.{i // 250}.{i % 250}/32 dev eth0\n" for i in range(2000)))
+    lab.agent.process.send_signal(signal.SIGSTOP)
+    try:
+        director.ip("-batch", batch)
+    finally:
+        lab.agent.process.send_signal(signal.SIGCONT)
+    lab.wait_for_text("routes and interfaces changed faster than they could be read")
+    lab.ask()  # It has gone through what there was.
+    director.ip("link", "add", "later", "type", "veth", "peer", "name", "later-end")
+    try:
+        lab.wait_for_text("interface later: balances, ")
+    finally:
+        director.ip("link", "del", "later")
+        director.ip("route", "flush", "root", "198.18.0.0/16")

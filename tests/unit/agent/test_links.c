@@ -8,12 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "weft/agent/links.h"
+#include "weft/agent/underlay.h"
 
 #define N_STEADY 600 /* More than one answer of the kernel holds. */
 
@@ -71,7 +73,6 @@ static void a_list_that_changes_is_read_to_its_end(void **state)
                 fail_msg("round %d: '%s' is missing", round, name);
         }
         links_close(&links);
-        uv_close((uv_handle_t *)&links.poll, NULL);
         uv_run(&loop, UV_RUN_DEFAULT);
         uv_loop_close(&loop);
     }
@@ -136,9 +137,105 @@ static void an_interface_that_comes_back_is_another_one(void **state)
         assert_int_not_equal(before, links_find_name(&links, "tapx")->incarnation);
     }
     links_close(&links);
-    uv_close((uv_handle_t *)&links.poll, NULL);
     uv_run(&loop, UV_RUN_DEFAULT);
     uv_loop_close(&loop);
+}
+
+#define N_BURST 30 /* Far more than the smallest buffer has room for. */
+
+static void shrink_buffer(struct netlink_watch *watch)
+{
+    int size = 1; /* The kernel makes it the least that it allows. */
+
+    assert_int_equal(setsockopt(mnl_socket_get_fd(watch->socket), SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
+}
+
+/* libuv stops watching a socket that has an error; and what was in the buffer when it was full is older than what is listed then: the
+ * message that an interface is there, of one whose end was lost. */
+static void interfaces_are_followed_after_messages_were_lost(void **state)
+{
+    struct error error = {0};
+    unsigned n_batches = 0;
+    struct links links;
+    char name[16];
+    uv_loop_t loop;
+
+    if (unshare(CLONE_NEWNET) < 0) /* Needs root. */
+        skip();
+    alarm(60); /* It would wait for ever. */
+    uv_loop_init(&loop);
+    assert_int_equal(links_open(&links, &loop, count, &n_batches, &error), 0);
+    shrink_buffer(&links.watch);
+    for (int round = 0; round < 2; round++) { /* It can happen again. */
+        shell("(for i in $(seq 0 29); do echo link add lost$i group 7 type bridge; done; echo link del lost0; echo link del lost1) | ip -batch -");
+        read_batch(&loop, &n_batches);
+        for (int i = 0; i < N_BURST; i++) {
+            snprintf(name, sizeof(name), "lost%d", i);
+            if (!links_find_name(&links, name) != (i < 2))
+                fail_msg("round %d: '%s' is %s", round, name, i < 2 ? "still there" : "missing");
+        }
+        shell("ip link add later group 7 type bridge");
+        while (!links_find_name(&links, "later"))
+            uv_run(&loop, UV_RUN_ONCE);
+        shell("ip link del group 7");
+        while (links_find_name(&links, "later") || links_find_name(&links, "lost29"))
+            uv_run(&loop, UV_RUN_ONCE);
+    }
+    links_close(&links);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    uv_loop_close(&loop);
+    alarm(0);
+}
+
+static bool is_known(struct underlay *underlay, const char *text)
+{
+    struct host_config host = {0};
+    struct ip_address address, none = {0};
+
+    assert_int_equal(ip_parse(text, &address), 0);
+    underlay_resolve(underlay, &none, &address, &host);
+    return host.flags & HOST_MAC_KNOWN;
+}
+
+/* Asking for one that is not known would have the kernel forget what it was told of it. */
+static void wait_for_neighbors(uv_loop_t *loop, const struct underlay *underlay, size_t n)
+{
+    while (underlay->neighbors.n_nodes != n)
+        uv_run(loop, UV_RUN_ONCE);
+}
+
+static void neighbors_are_followed_after_messages_were_lost(void **state)
+{
+    unsigned n_batches = 0, n_links = 0;
+    struct error error = {0};
+    struct underlay underlay;
+    struct links links;
+    uv_loop_t loop;
+
+    if (unshare(CLONE_NEWNET) < 0) /* Needs root. */
+        skip();
+    alarm(60);
+    shell("echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6; ip link add tapa type veth peer name tapb && ip link set tapa up && ip link set tapb up && ip addr add 10.9.0.1/24 dev tapa");
+    uv_loop_init(&loop);
+    assert_int_equal(links_open(&links, &loop, count, &n_links, &error), 0);
+    assert_int_equal(underlay_open(&underlay, &loop, &links, count, &n_batches, &error), 0);
+    shrink_buffer(&underlay.watch);
+    for (int round = 0; round < 2; round++) {
+        shell("(for i in $(seq 11 40); do echo neigh add 10.9.0.$i lladdr 02:00:00:00:00:$i dev tapa nud permanent; done;"
+              " echo neigh del 10.9.0.11 dev tapa) | ip -batch -");
+        wait_for_neighbors(&loop, &underlay, N_BURST - 1);
+        assert_true(is_known(&underlay, "10.9.0.12"));
+        shell("ip neigh add 10.9.0.50 lladdr 02:00:00:00:00:50 dev tapa nud permanent");
+        wait_for_neighbors(&loop, &underlay, N_BURST);
+        assert_true(is_known(&underlay, "10.9.0.50"));
+        shell("ip neigh flush dev tapa nud permanent");
+        wait_for_neighbors(&loop, &underlay, 0);
+    }
+    underlay_close(&underlay);
+    links_close(&links);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    uv_loop_close(&loop);
+    alarm(0);
 }
 
 int main(void)
@@ -146,6 +243,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_list_that_changes_is_read_to_its_end),
         cmocka_unit_test(an_interface_that_comes_back_is_another_one),
+        cmocka_unit_test(interfaces_are_followed_after_messages_were_lost),
+        cmocka_unit_test(neighbors_are_followed_after_messages_were_lost),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
