@@ -27,7 +27,8 @@ static uint32_t turn_weight(const struct planned_service *planned, size_t i, uin
     return weight && sum > TURNS_MAX ? (uint32_t)MAX((uint64_t)weight * (TURNS_MAX / 2) / sum, 1) : weight;
 }
 
-/* A round of rr or wrr: for each weight from the heaviest down by their greatest common divisor, all servers in order that have as much.
+/* A round of rr or wrr: for each weight from the heaviest down by their greatest common divisor, all servers in order that have as much.  It
+ * begins with the last of these, which is all servers: so does IPVS's, as a service's first server is alone when it comes, and its weight the divisor.
  * Returns how many turns; 0 for other schedulers.  'ret_turns' (may be NULL) gets positions among the members. */
 uint32_t order_turns(const struct planned_service *planned, uint16_t *ret_turns)
 {
@@ -44,12 +45,14 @@ uint32_t order_turns(const struct planned_service *planned, uint16_t *ret_turns)
         divisor = greatest_divisor(divisor, weight);
         heaviest = MAX(heaviest, weight);
     }
-    for (uint32_t level = heaviest; level && divisor; level -= divisor) {
+    for (uint32_t i = 0; divisor && i < heaviest / divisor; i++) {
+        uint32_t level = i ? heaviest - (i - 1) * divisor : divisor;
+
         position = 0;
-        for (size_t i = planned->n_servers; i-- > 0;) {
-            if (!planned->servers[i].is_used)
+        for (size_t j = planned->n_servers; j-- > 0;) {
+            if (!planned->servers[j].is_used)
                 continue;
-            if (turn_weight(planned, i, sum) >= level) {
+            if (turn_weight(planned, j, sum) >= level) {
                 if (ret_turns)
                     ret_turns[n] = (uint16_t)position;
                 n++;

@@ -448,9 +448,29 @@ static void a_local_address_keeps_its_position(void **state)
     config.local_addresses = NULL;
 }
 
+/* With which IPVS begins: all servers, the last one first; then by weight. */
+static void turns_begin_where_ipvs_begins(void **state)
+{
+    struct lb_tables tables = memory((struct lb_sizes){.n_services = 2, .n_servers = 8, .n_blocks = 64, .n_members = 64});
+    _cleanup_(applied_freep) struct applied *applied = applied_new(&tables);
+    const uint16_t expected[] = {0, 1, 2, 2, 1, 2}; /* Positions of members: the server of weight 3 is the third. */
+    const struct applied_service *service;
+
+    set_services(3, 0);
+    virtuals[0].scheduler = SCHEDULER_WRR;
+    for (unsigned i = 0; i < 3; i++)
+        reals[0][i].weight = 9 - 3 * i;
+    assert_int_equal(0, apply_now(applied));
+    service = applied_find(applied, &virtuals[0]);
+    assert_int_equal(ARRAY_SIZE(expected), service->content.n_rows);
+    for (size_t i = 0; i < ARRAY_SIZE(expected); i++)
+        assert_int_equal(expected[i], rows[service->first_block].row[i].owner);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(turns_begin_where_ipvs_begins),
         cmocka_unit_test(a_local_address_keeps_its_position),
         cmocka_unit_test(rules_are_in_the_lists_of_all_prefixes_they_cover),
         cmocka_unit_test(a_service_without_room_does_not_stop_the_others),
