@@ -32,8 +32,8 @@ static __always_inline __u32 state_after(const struct packet *packet, __u32 stat
         return LB_CONN_UDP;
     if (packet->flags & (PACKET_QUOTE | PACKET_LATER_FRAGMENT))
         return state;
-    if (packet->tcp_flags & TCP_RST)
-        return LB_CONN_CLOSE;
+    if (packet->tcp_flags & TCP_RST) /* Who has not heard an answer yet takes nothing back: half open ones are counted, others are not. */
+        return state == LB_CONN_SYN_RECV ? state : LB_CONN_CLOSE;
     if (packet->tcp_flags & TCP_FIN)
         return LB_CONN_FIN_WAIT;
     if (packet->tcp_flags & TCP_SYN)

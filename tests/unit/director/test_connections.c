@@ -292,6 +292,9 @@ static void a_closed_connection_counts_less_and_ends(void **state)
     servers(world, LB_SCHEDULE_WLC, LB_METHOD_DIRECT, 1, IPPROTO_TCP);
     send_from(world, 1000, "S");
     assert_int_equal(1, world_service_load(world, 0)->half_open);
+    send_from(world, 1000, "R"); /* Or who sends both would fill the table past the limit of half-open ones. */
+    assert_int_equal(1, world_service_load(world, 0)->half_open);
+    assert_int_equal(1, world_load(world, 0)->active);
     send_from(world, 1000, "A");
     assert_int_equal(0, world_service_load(world, 0)->half_open);
     assert_int_equal(1, world_load(world, 0)->active);
@@ -530,6 +533,7 @@ static void what_a_server_could_not_tell_apart_is_refused(void **state)
     assert_int_equal(XDP_DROP, world_send(world, "C>D ip 203.0.113.7>192.0.2.2 tcp 4000>80 S").action);
     assert_int_equal(1, world_drops(world, LB_DROP_no_port));
     assert_int_equal(XDP_REDIRECT, world_send(world, "C>D ip 203.0.113.7>192.0.2.2 tcp 4001>80 S").action);
+    world_send(world, "C>D ip 203.0.113.7>192.0.2.1 tcp 4000>80 A");
     world_send(world, "C>D ip 203.0.113.7>192.0.2.1 tcp 4000>80 R");
     native_director_advance(world->native, 11 * SECOND);
     sweep_all(world);

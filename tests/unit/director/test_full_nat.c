@@ -186,6 +186,7 @@ static void a_name_lasts_as_long_as_its_connection(void **state)
     world_settings(world)->n_locals[0] = 0;
     assert_int_equal(port, local_of(world, 4000, &later));
     assert_int_equal(2, world_connections(world));
+    world_send(world, "C>D ip 203.0.113.7>192.0.2.1 tcp 4000>80 A");
     world_send(world, "C>D ip 203.0.113.7>192.0.2.1 tcp 4000>80 R");
     for (unsigned round = 0; round < 4; round++) {
         native_director_advance(world->native, 20 * SECOND);

@@ -42,6 +42,7 @@ static unsigned send_from(struct world *world, unsigned port, const char *rest)
 /* 10 s after a RST a connection counts no more. */
 static void end_connection(struct world *world, unsigned port)
 {
+    send_from(world, port, "A");
     send_from(world, port, "R");
     native_director_advance(world->native, 11000000000ull);
     for (unsigned i = 0; i < LB_SLOTS / 2048; i++)
