@@ -229,10 +229,19 @@ void balancing_delete_listener(struct plan *plan, const struct listener *listene
     plan_delete(plan, &listener->object);
 }
 
+bool balancing_is_guest(const struct replica *replica, const struct pool_member *member)
+{
+    const struct object *network = replica_get(replica, RESOURCE_NETWORK, member->at_network_id);
+
+    return !network || !streq(network->project_id, member->object.project_id);
+}
+
 void balancing_delete_member(struct plan *plan, const struct pool_member *member)
 {
     char key[BALANCING_KEY_SIZE];
 
+    if (balancing_is_guest(request_api(plan_request(plan))->replica, member))
+        plan_remove(plan, balancing_part_key(member->at_network_id, member->object.id, key));
     plan_remove(plan, balancing_part_key(member->pool_id, member->object.id, key));
     plan_remove(plan, balancing_member_key(member, key));
     if (member->health != MEMBER_HEALTH_UNKNOWN) {

@@ -84,6 +84,9 @@ int balancing_take_vip(struct change *change);                                  
 void balancing_release_vip(struct change *change, const struct load_balancer *load_balancer); /* That is deleted. */
 bool balancing_has_family(const struct load_balancer *load_balancer, bool is_v4);  /* An address of its. */
 
+/* Is it in a network of another project?  Then its network, too, has a key that names it (balancing_part_key), as long as it is there. */
+bool balancing_is_guest(const struct replica *replica, const struct pool_member *member);
+
 /* Deleting with all keys and parts. */
 void balancing_delete_listener(struct plan *plan, const struct listener *listener);
 void balancing_delete_pool(struct plan *plan, const struct pool *pool);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weft/api/balancing.h"
 #include "weft/api/floating-ips.h"
 #include "weft/api/ipam.h"
 #include "weft/api/ports.h"
@@ -15,6 +16,7 @@
 #include "weft/api/routed-prefixes.h"
 #include "weft/api/subnet-pools.h"
 #include "weft/api/turns.h"
+#include "weft/base/cleanup.h"
 #include "weft/base/util.h"
 #include "weft/model/resources.h"
 
@@ -35,11 +37,6 @@ static int write_subnets(const struct request *request, const struct object *obj
 }
 
 /* Zones are not scheduled by: every host serves every network. */
-static int write_empty_list(const struct request *request, const struct object *object, struct buffer *buffer)
-{
-    return buffer_append(buffer, "[]", 2);
-}
-
 static const struct computed computed[] = {
     {.name = "status", .filter = true, .write = write_status},
     {.name = "subnets", .write = write_subnets},
@@ -97,17 +94,28 @@ static bool leads_outside(const struct port *port)
     return port->device_owner && (streq(port->device_owner, DEVICE_ROUTER_GATEWAY) || port_is_floating_ip(port));
 }
 
-/* Somebody else's member of a load balancer in the network, which would be one nowhere; NULL: none.  Those at ports of theirs are found by these. */
-static const struct pool_member *find_foreign_member(const struct change *change, const struct network *network)
+/* Somebody else's member of a load balancer in the network would be one nowhere.  Those at ports of theirs are found by these.  0 if there is none, nor
+ * will be when this commits. */
+static int check_members(const struct change *change, const struct network *network)
 {
-    size_t n;
+    size_t n, n_own = 0;
     const struct object *const *members = replica_list(request_api(change->request)->replica, RESOURCE_POOL_MEMBER, &n);
+    _cleanup_(freep) char **own = calloc(n + 1, sizeof(*own)); /* The request's own ones may stay. */
+    char prefix[BALANCING_KEY_SIZE];
 
-    for (size_t i = 0; i < n; i++)
-        if (streq(((const struct pool_member *)members[i])->at_network_id, network->object.id) && !streq(members[i]->project_id, network->object.project_id) &&
-            !streq(members[i]->project_id, request_auth(change->request)->project_id))
-            return (const struct pool_member *)members[i];
-    return NULL;
+    if (!own)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        if (!streq(((const struct pool_member *)members[i])->at_network_id, network->object.id) || streq(members[i]->project_id, network->object.project_id))
+            continue;
+        if (!streq(members[i]->project_id, request_auth(change->request)->project_id))
+            return error_set_type(change->error, -EBUSY, network->shared ? "InvalidSharedSetting" : "ExternalNetworkInUse", NULL,
+                                  "Unable to take network %s from the other projects. Multiple tenants are using it, for "
+                                  "example with member %s of a load balancer.", network->object.id, members[i]->id);
+        own[n_own++] = (char *)members[i]->id;
+    }
+    plan_require_only(change->plan, balancing_part_key(network->object.id, "", prefix), own, n_own);
+    return 0;
 }
 
 static int update(struct change *change)
@@ -131,11 +139,8 @@ static int update(struct change *change)
                 return error_set_type(change->error, -EBUSY, before->shared ? "InvalidSharedSetting" : "ExternalNetworkInUse", NULL,
                                       "Unable to take network %s from the other projects. Multiple tenants are using it, for "
                                       "example with port %s.", before->object.id, member->object->id);
-        const struct pool_member *foreign = find_foreign_member(change, before);
-        if (foreign)
-            return error_set_type(change->error, -EBUSY, before->shared ? "InvalidSharedSetting" : "ExternalNetworkInUse", NULL,
-                                  "Unable to take network %s from the other projects. Multiple tenants are using it, for "
-                                  "example with member %s of a load balancer.", before->object.id, foreign->object.id);
+        if ((r = check_members(change, before)) < 0)
+            return r;
         return ports_require_only(change->plan, before->object.id, ports);
     }
     return before->is_external && !after->is_external ? ports_require_only(change->plan, before->object.id, ports) : 0;

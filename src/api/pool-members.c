@@ -99,6 +99,19 @@ static bool is_of_others(const struct replica *replica, const struct pool_member
     return false;
 }
 
+/* In a network of another project: it stays open to this one until the member is there, and who closes it then sees the member. */
+static void claim_place(struct change *change, const struct pool_member *member)
+{
+    const struct replica *replica = request_api(change->request)->replica;
+    const struct object *network = replica_get(replica, RESOURCE_NETWORK, member->at_network_id);
+    char key[BALANCING_KEY_SIZE];
+
+    if (!network || !balancing_is_guest(replica, member))
+        return;
+    plan_guard(change->plan, network);
+    plan_claim(change->plan, balancing_part_key(member->at_network_id, member->object.id, key), "");
+}
+
 static int check_place(struct change *change, struct pool_member *member, const struct load_balancer *load_balancer)
 {
     const struct replica *replica = request_api(change->request)->replica;
@@ -128,6 +141,7 @@ static int check_place(struct change *change, struct pool_member *member, const 
         return INVALID("address", "'%s' in subnet %s is a port of another project", ip_format(&member->address, text), subnet->object.id);
     string_copy(member->at_subnet_id, UUID_TEXT_SIZE, subnet->object.id);
     string_copy(member->at_network_id, UUID_TEXT_SIZE, subnet->network_id);
+    claim_place(change, member);
     return 0;
 }
 

@@ -468,6 +468,38 @@ def test_members_in_shared_networks_are_own_ports(tenant, other, admin):
     admin("DELETE", f"/v2.0/networks/{common['id']}", status=204)
 
 
+def test_a_network_is_closed_while_members_come(start):
+    """Commits take their time in this store, so that all are planned before one is written: no member is there when the network is closed, or it stays open."""
+    server = start()
+    admin = server.client()
+    tenant = Tenant(server, admin, "guest")
+    common = admin("POST", "/v2.0/networks", {"network": {"shared": True}}, 201)["network"]
+    subnet = admin("POST", "/v2.0/subnets", {"subnet": {"network_id": common["id"], "cidr": "10.3.0.0/24", "ip_version": 4}}, 201)["subnet"]
+    own = tenant.call.network("own")
+    tenant.call.subnet(own, "10.0.0.0/24")
+    pool = tenant.pool(loadbalancer_id=tenant.balancer(vip_network_id=own["id"])["id"])
+    path = f"{LB}pools/{pool['id']}/members"
+    clients = [(admin.fresh(), "PUT", f"/v2.0/networks/{common['id']}", {"network": {"shared": False}})] + [
+        (tenant.call.fresh(), "POST", path, {"member": {"address": f"10.3.0.{90 + k}", "protocol_port": 80, "subnet_id": subnet["id"]}}) for k in range(3)]
+    for i in range(12):
+        answers, barrier = [None] * len(clients), threading.Barrier(len(clients))
+
+        def run(index, client, *call):
+            barrier.wait(30)
+            answers[index] = client(*call).status_code
+
+        threads = [threading.Thread(target=run, args=(index, *clients[index])) for index in range(len(clients))]
+        for thread in threads[i % 4:] + threads[:i % 4]:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        closed, *made = answers
+        assert set(made) <= {201, 400} and closed == (409 if 201 in made else 200), answers
+        tenant.put(f"pools/{pool['id']}/members", {"members": []}, 202)
+        if closed == 200:
+            admin("PUT", f"/v2.0/networks/{common['id']}", {"network": {"shared": True}}, 200)
+
+
 def test_quotas(tenant, other, admin):
     project = other.project["id"]
     assert other.get("quotas/defaults")["quota"]["load_balancer"] == 100
