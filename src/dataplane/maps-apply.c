@@ -2,7 +2,7 @@
  *
  * The order of writes makes each intermediate state one that was or will be right:
  *   1. rows that are new or changed in hashes: nothing refers to a slot before its record says where it leads, and a slot
- *      without a record drops with a reason;
+ *      without a record drops with a reason; members of load balancers that went down after the rows of their pools, which lead to others;
  *   2. records of ports, hosts and router ports (the copy that is not active, then 'active'), before a port's the word that says which its rule sets are;
  *   3. rows that are gone; rule sets and the rows of pools only when no program can be in the middle of them any more;
  *   4. epochs: connection entries that were decided from the old tables are decided again (concerned.h). */
@@ -24,6 +24,7 @@ struct difference {
     bool sweep;
     uint64_t now_ms;
     struct desired additions;  /* Rows to write. */
+    struct rows members_down;  /* The same, of service_members: those to whom nobody is to be led any more. */
     struct desired deletions;  /* Keys; values are what was there. */
     struct rows kept;          /* Of the current table: rows that stay as they were although desired differs. */
     struct concerned concerned; /* Ports whose decisions change. */
@@ -108,6 +109,11 @@ static bool row_fits(const struct difference *difference, const void *key)
     return !desired_table_is_array(difference->table) || records_fit(difference->maps, difference->table, key);
 }
 
+static bool is_member_down(enum desired_table table, const void *value)
+{
+    return table == TABLE_SERVICE_MEMBERS && !(((const struct service_member *)value)->flags & SERVICE_MEMBER_UP);
+}
+
 static int collect(const void *key, const void *old_value, const void *new_value, void *context)
 {
     struct difference *difference = context;
@@ -130,7 +136,7 @@ static int collect(const void *key, const void *old_value, const void *new_value
         difference->changes->n_changed++;
     else
         difference->changes->n_added++;
-    return rows_add(&difference->additions.tables[table], key, new_value);
+    return rows_add(is_member_down(table, new_value) ? &difference->members_down : &difference->additions.tables[table], key, new_value);
 }
 
 /* ---- writing --------------------------------------------------------------------------------------------------------------- */
@@ -191,6 +197,18 @@ static int delete_rows(int fd, const struct rows *rows)
     for (size_t i = 0; i < rows->n; i++)
         if (bpf_map_delete_elem(fd, rows_key(rows, i)) < 0 && errno != ENOENT)
             result = -errno;
+    return result;
+}
+
+static int write_rows(struct difference *difference, enum desired_table table, const struct rows *rows, bool *is_stale)
+{
+    int result;
+
+    if (!rows->n)
+        return 0;
+    difference->table = table;
+    result = update_rows(difference->maps->hash_fds[table], rows, difference);
+    *is_stale = *is_stale || result < 0;
     return result;
 }
 
@@ -292,6 +310,7 @@ int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uin
     *ret_changes = (struct maps_changes){0};
     desired_init(&difference.additions);
     desired_init(&difference.deletions);
+    rows_init(&difference.members_down, sizeof(uint32_t), sizeof(struct service_member));
     desired_init(&next);
     concerned_init(&difference.concerned, maps);
 
@@ -305,14 +324,9 @@ int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uin
         goto finish;
 
     for (int table = 0; table < N_DESIRED_TABLES; table++)
-        if (!desired_table_is_array(table) && difference.additions.tables[table].n) {
-            int error;
-
-            difference.table = table;
-            error = update_rows(maps->hash_fds[table], &difference.additions.tables[table], &difference);
-            stale[table] = error < 0;
-            note(&result, error);
-        }
+        if (!desired_table_is_array(table))
+            note(&result, write_rows(&difference, table, &difference.additions.tables[table], &stale[table]));
+    note(&result, write_rows(&difference, TABLE_SERVICE_MEMBERS, &difference.members_down, &stale[TABLE_SERVICE_MEMBERS]));
     if (difference.additions.tables[TABLE_POLICIES].n || difference.deletions.tables[TABLE_POLICIES].n)
         maps->policies_changed_ms = now_ms;
     if (difference.additions.tables[TABLE_ROUTER_PORTS].n || difference.deletions.tables[TABLE_ROUTER_PORTS].n)
@@ -346,6 +360,7 @@ int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uin
 finish:
     desired_clear(&difference.additions);
     desired_clear(&difference.deletions);
+    rows_clear(&difference.members_down);
     desired_clear(&next);
     concerned_clear(&difference.concerned);
     return result;

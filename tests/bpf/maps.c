@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <cmocka.h>
@@ -15,6 +17,39 @@
 #include "loader.h"
 #include "weft/base/clock.h"
 #include "weft/base/util.h"
+
+/* ---- what is written, in order ------------------------------------------------------------------------------------------------ */
+
+static struct {
+    int fds[64];
+    size_t n;
+} written;
+
+static void note_write(int fd)
+{
+    if (written.n < ARRAY_SIZE(written.fds))
+        written.fds[written.n++] = fd;
+}
+
+/* In front of libbpf's. */
+int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
+{
+    union bpf_attr attr = {.map_fd = (__u32)fd, .key = (__u64)(uintptr_t)key, .value = (__u64)(uintptr_t)value, .flags = flags};
+
+    note_write(fd);
+    return (int)syscall(__NR_bpf, BPF_MAP_UPDATE_ELEM, &attr, sizeof(attr));
+}
+
+static size_t place_of_write(int fd)
+{
+    for (size_t i = 0; i < written.n; i++)
+        if (written.fds[i] == fd)
+            return i;
+    fail_msg("the table was not written");
+    return 0;
+}
+
+/* ---- desired tables ------------------------------------------------------------------------------------------------------------ */
 
 static void random_external_rows(struct desired *desired, uint32_t vni, uint32_t slot)
 {
@@ -186,6 +221,48 @@ static void a_record_is_not_changed_twice_within_the_grace(void **state)
     maps = loader_open();
     assert_int_equal(0, maps_actual(maps)->tables[TABLE_PORTS].n);
     assert_int_equal(3, maps_port_generation(maps, slot));
+    maps_close(maps);
+}
+
+static void want_member(struct desired *desired, uint32_t flags, uint16_t owner)
+{
+    uint32_t number = 7;
+    struct service_member member = {.number = number, .flags = flags, .output = OUTPUT_LOCAL | 1};
+    struct service_rows_key key = {.pool = 1, .index = SERVICE_ROWS_INDEX(1021, 0)};
+    struct service_rows rows = {.pool = 1, .index = key.index, .rows = {{.owner = owner}}};
+
+    desired_clear(desired);
+    rows_add(&desired->tables[TABLE_SERVICE_MEMBERS], &number, &member);
+    rows_add(&desired->tables[TABLE_SERVICE_ROWS], &key, &rows);
+}
+
+/* As long as a row names it, new connections are led to it: who is not up then is nobody's. */
+static void a_member_is_up_for_as_long_as_a_row_names_it(void **state)
+{
+    struct maps *maps = loader_open();
+    int members = maps_descriptor(maps, "service_members"), rows = maps_descriptor(maps, "service_rows");
+    struct desired desired;
+    uint64_t now_ms = 1000;
+
+    desired_init(&desired);
+    want_member(&desired, 0, 0);
+    loader_apply(maps, &desired, &now_ms);
+
+    want_member(&desired, SERVICE_MEMBER_UP, 7);
+    written.n = 0;
+    loader_apply(maps, &desired, &now_ms);
+    assert_int_equal(2, written.n);
+    assert_true(place_of_write(members) < place_of_write(rows));
+
+    want_member(&desired, 0, 0);
+    written.n = 0;
+    loader_apply(maps, &desired, &now_ms);
+    assert_int_equal(2, written.n);
+    assert_true(place_of_write(rows) < place_of_write(members));
+    assert_same(&desired, maps_actual(maps));
+
+    desired_clear(&desired);
+    loader_apply(maps, &desired, &now_ms);
     maps_close(maps);
 }
 
@@ -419,6 +496,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_kernel_holds_what_is_desired),
         cmocka_unit_test(nothing_is_deleted_without_sweep),
         cmocka_unit_test(a_record_is_not_changed_twice_within_the_grace),
+        cmocka_unit_test(a_member_is_up_for_as_long_as_a_row_names_it),
         cmocka_unit_test(a_firewall_policy_stays_until_nobody_asks_it),
         cmocka_unit_test(a_row_beyond_the_tables_is_refused_and_the_others_are_written),
         cmocka_unit_test(learned_macs_without_a_claim_are_swept),
