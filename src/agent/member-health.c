@@ -28,7 +28,8 @@ struct asked {
     char pool_id[UUID_TEXT_SIZE];
     struct buffer text;               /* All that it says (member-question.h). */
     struct health_question *question; /* NULL: it cannot be asked. */
-    const struct health_monitor *model; /* Of the update at hand. */
+    const struct health_monitor *model; /* Of the update at hand, */
+    const struct balance_rows *rows;    /* which may say who was down; NULL: nothing yet. */
     bool is_seen;
 };
 
@@ -43,6 +44,7 @@ struct watched {
     const char *type;
     enum member_health health, told;
     bool is_told, is_seen;
+    bool is_hearsay;                  /* The API said that it is down, and it was not asked since. */
     int64_t since_s;                  /* When it turned; 0: before this agent. */
     uint64_t down_ms, hold_until_ms;  /* When it went down last; until when it stays so, whatever it answers. */
     uint32_t hold_ms;
@@ -156,6 +158,7 @@ static void turn(struct watched *member, enum member_health health, const char *
     log_info("member %s (%s port %u) of pool %s is %s: %s", member->id, ip_format(&member->target.called, address), member->target.port, member->pool_id,
              health == MEMBER_HEALTH_UP ? "up" : "down", reason);
     member->health = health;
+    member->is_hearsay = false;
     member->since_s = clock_realtime_s();
     save_soon(member->owner);
     agent_report(member->owner->agent, false);
@@ -170,6 +173,7 @@ static void probed(struct health_watch *watch, const struct health_event *event,
         log_warning("member %s of a load balancer cannot be asked: %s", member->id, event->result->reason);
         return;
     }
+    member->is_hearsay = false;
     if (event->status == HEALTH_DOWN && member->health != MEMBER_HEALTH_DOWN) {
         went_down(member, now_ms);
         turn(member, MEMBER_HEALTH_DOWN, event->result->reason);
@@ -228,6 +232,7 @@ static void take_monitor(struct member_watches *owner, const struct health_monit
 
     if (asked) {
         asked->model = model;
+        asked->rows = NULL;
         asked->is_seen = true;
     }
     if (is_same) {
@@ -275,7 +280,7 @@ static void watch(struct watched *member, const struct asked *asked, const struc
     struct health_watch_options options = {
         .group = hashmap_hash(model->object.project_id, strlen(model->object.project_id)),
         .question = asked->question,
-        .rules = member_rules(asked->model, member->health != MEMBER_HEALTH_UNKNOWN),
+        .rules = member_rules(asked->model, member->health != MEMBER_HEALTH_UNKNOWN && !member->is_hearsay),
         .target = *target,
         .initial = member->health == MEMBER_HEALTH_DOWN ? HEALTH_DOWN : HEALTH_UP,
         .context = member,
@@ -290,6 +295,52 @@ static void watch(struct watched *member, const struct asked *asked, const struc
         log_error("member %s of a load balancer is not watched", member->id);
 }
 
+static void take_rows(struct member_watches *owner, const struct balance_rows *rows)
+{
+    char pool_id[UUID_TEXT_SIZE];
+    struct hashmap_node *node;
+
+    balance_rows_id(rows->object.id, pool_id);
+    node = hashmap_find(&owner->asked, pool_id, strlen(pool_id));
+    if (node)
+        CONTAINER_OF(node, struct asked, by_pool)->rows = rows;
+}
+
+static int compare_member(const void *id, const void *element)
+{
+    return strcmp(id, ((const struct balance_member *)element)->member_id);
+}
+
+/* Was it down when the API heard of it last?  Rows have their members in the order of ids. */
+static bool was_down(const struct asked *asked, const char *id)
+{
+    const struct balance_rows *rows = asked->rows;
+    const struct balance_member *found = rows && rows->n_members ? bsearch(id, rows->members, rows->n_members, sizeof(*rows->members), compare_member) : NULL;
+
+    return found && found->has_failed;
+}
+
+/* Another host asks it now: what is known here gets old. */
+static bool is_elsewhere(const struct agent *agent, uint32_t number)
+{
+    const struct rows *members = &agent->desired.tables[TABLE_SERVICE_MEMBERS];
+    const struct service_member *found = rows_find(members, &number);
+
+    return found && (found->output & OUTPUT_KIND_MASK) == OUTPUT_REMOTE;
+}
+
+/* One that nobody asks, since its port is unplugged or it is switched off: what is known of it stays. */
+static void remember(struct member_watches *owner, const char *id)
+{
+    struct hashmap_node *node = hashmap_find(&owner->members, id, strlen(id));
+    struct watched *member = node ? CONTAINER_OF(node, struct watched, by_id) : NULL;
+
+    if (!member)
+        return;
+    member->is_seen = true;
+    unwatch(member);
+}
+
 static void take_member(struct member_watches *owner, const struct compile_member *entry)
 {
     const struct pool_member *model = entry->member;
@@ -298,9 +349,13 @@ static void take_member(struct member_watches *owner, const struct compile_membe
     struct health_target target = make_target(model, entry->number);
     struct watched *member;
 
-    if (!asked || !asked->is_seen || !asked->question || !entry->number ||
-        !rows_find(&owner->agent->desired.tables[TABLE_PROBE_TARGETS], &entry->number))
+    if (!asked || !asked->is_seen || !asked->question || !entry->number)
         return;
+    if (!rows_find(&owner->agent->desired.tables[TABLE_PROBE_TARGETS], &entry->number)) {
+        if (!is_elsewhere(owner->agent, entry->number))
+            remember(owner, model->object.id);
+        return;
+    }
     if (!ip_is_v4(&target.address) && !owner->agent->metadata_has_ipv6) {
         log_warning("member %s of a load balancer is not watched: this host has no IPv6", model->object.id);
         return;
@@ -311,6 +366,12 @@ static void take_member(struct member_watches *owner, const struct compile_membe
         return;
     }
     member->is_seen = true;
+    if (member->health == MEMBER_HEALTH_UNKNOWN && was_down(asked, member->id)) {
+        member->health = MEMBER_HEALTH_DOWN;
+        member->is_hearsay = true;
+        unwatch(member);
+        save_soon(owner);
+    }
     if (!member->watch || member->question != asked->question || member->target.port != target.port ||
         !ip_equal(&member->target.address, &target.address) || !ip_equal(&member->target.called, &target.called))
         watch(member, asked, model, &target);
@@ -324,6 +385,8 @@ void member_health_update(struct agent *agent, const struct snapshot *snapshot)
     for (size_t i = 0; i < snapshot->n_health_monitors; i++)
         if (snapshot->health_monitors[i]->object.admin_state_up)
             take_monitor(owner, snapshot->health_monitors[i]);
+    for (size_t i = 0; i < snapshot->n_balance_rows; i++)
+        take_rows(owner, snapshot->balance_rows[i]);
     for (size_t i = 0; i < snapshot->n_members; i++)
         take_member(owner, &snapshot->members[i]);
     HASHMAP_FOREACH(node, &owner->members) {

@@ -6,6 +6,9 @@
  * A member is asked by nobody but the host of its port, so it travels the last part of the way that clients' packets do, and no host asks for
  * another.  What was known of a member outlives the agent: the file has it, and the first question after a start does not decide alone.
  *
+ * So does it one that is unplugged or switched off for a while; and who was down when it came here begins so, by what the API heard of its last
+ * host (struct balance_member).
+ *
  * A member of which nothing is known counts as up, and is not told to the API before it answers once, or fails as often as its monitor says.
  * One that goes down again and again stays down for longer each time, so that nobody makes work for all hosts by a server that flaps. */
 #ifndef WEFT_AGENT_MEMBER_HEALTH_H

@@ -187,8 +187,9 @@ static struct candidate *list_members(const struct balance_writer *writer, const
         candidate->member = member;
         string_copy(candidate->decision.member_id, UUID_TEXT_SIZE, member->object.id);
         candidate->decision.index = BALANCE_INDEX_NONE;
-        candidate->is_down = !member->object.admin_state_up ||
-                             (is_watched && (member->health == MEMBER_HEALTH_DOWN || balance_is_unplugged(writer->replica, member)));
+        candidate->decision.has_failed = is_watched && member->health == MEMBER_HEALTH_DOWN;
+        candidate->is_down = !member->object.admin_state_up || candidate->decision.has_failed ||
+                             (is_watched && balance_is_unplugged(writer->replica, member));
         candidate->is_silent = is_watched && balance_is_silent(writer->replica, member);
     }
     qsort(list, n, sizeof(*list), compare_candidates);

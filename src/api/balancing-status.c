@@ -368,6 +368,13 @@ static bool is_at(const struct replica *replica, const struct pool_member *membe
     return port && port->binding_host_id && streq(port->binding_host_id, host->object.name);
 }
 
+/* What a host does not say is not known: but who was down stays so until somebody who asks says otherwise.  That is the next host, when the member
+ * moves, or the same one after its state was lost. */
+static bool is_forgotten(const struct replica *replica, const struct pool_member *member)
+{
+    return member->health == MEMBER_HEALTH_UP || (member->health == MEMBER_HEALTH_DOWN && !balance_monitor(replica, member->pool_id));
+}
+
 static int forget_others(const struct replica *replica, const struct host *host, const json_t *members, struct store_transaction *transaction, size_t *ret_n)
 {
     int r = 0;
@@ -377,8 +384,8 @@ static int forget_others(const struct replica *replica, const struct host *host,
 
         for (size_t i = 0; i < port->n_fixed_ips; i++)
             REPLICA_FOREACH (member, replica_members_by_address(replica, port->fixed_ips[i].subnet_id, &port->fixed_ips[i].address)) {
-                if (((const struct pool_member *)member->object)->health == MEMBER_HEALTH_UNKNOWN || json_object_get(members, member->object->id) ||
-                    r < 0 || *ret_n >= STORE_TRANSACTION_MAX_OPERATIONS - 8)
+                if (!is_forgotten(replica, (const struct pool_member *)member->object) || json_object_get(members, member->object->id) || r < 0 ||
+                    *ret_n >= STORE_TRANSACTION_MAX_OPERATIONS - 8)
                     continue;
                 r = put_one(transaction, member->object->id, host->object.name, NULL);
                 *ret_n += r == 0;

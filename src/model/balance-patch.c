@@ -134,7 +134,7 @@ static int note_member(struct balance_history *history, const char *id, uint64_t
 
 static bool same_member(const struct balance_member *a, const struct balance_member *b)
 {
-    return a->index == b->index && a->state == b->state && a->has_deadline == b->has_deadline && (!a->has_deadline || a->drain_until_s == b->drain_until_s);
+    return a->index == b->index && a->state == b->state && a->has_failed == b->has_failed && a->has_deadline == b->has_deadline && (!a->has_deadline || a->drain_until_s == b->drain_until_s);
 }
 
 static bool is_in_order(const struct balance_rows *rows)

@@ -255,6 +255,7 @@ static const struct attribute balance_member[] = {
     {.name = "id", .type = TYPE_UUID, FIELD(struct balance_member, member_id), .flags = ATTRIBUTE_REQUIRED},
     {.name = "index", .type = TYPE_UINT, FIELD(struct balance_member, index), .flags = ATTRIBUTE_REQUIRED},
     {.name = "state", .type = TYPE_ENUM, FIELD(struct balance_member, state), VALUES(states), .flags = ATTRIBUTE_REQUIRED},
+    {.name = "failed", .type = TYPE_BOOL, FIELD(struct balance_member, has_failed)},
     {.name = "drain_until", .type = TYPE_TIME, FIELD(struct balance_member, drain_until_s), PRESENCE(struct balance_member, has_deadline),
      .flags = ATTRIBUTE_NULLABLE},
     {.name = NULL},

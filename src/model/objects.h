@@ -480,6 +480,7 @@ struct balance_member {
     char member_id[UUID_TEXT_SIZE];
     uint16_t index;                          /* In rows; BALANCE_INDEX_NONE: no row names it. */
     enum member_state state;
+    bool has_failed;                         /* Its health monitor found it down: so it begins on whatever host it comes to. */
     bool has_deadline;
     int64_t drain_until_s;                   /* Wall clock, of one that drains. */
 };

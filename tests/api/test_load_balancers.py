@@ -650,8 +650,19 @@ def test_what_hosts_report_decides(tenant, admin):
     until({members[0]["id"]: "SERVES", members[1]["id"]: "DOWN"})
     hosts[0].status(members={members[0]["id"]: "DOWN"})
     assert (status("pools", pool), status("loadbalancers", balancer)) == ("ERROR", "ERROR")
-    hosts[1].status(members={}, all_members=True)  # It does not know any more.
-    assert status(path, members[1]) == "OFFLINE"
+    # Who was down stays so until somebody says otherwise, and the next host is told; of who was up nothing is known any more.
+    hosts[1].status(members={}, all_members=True)
+    assert status(path, members[1]) == "ERROR"
+    ports[1] = admin("PUT", f"/v2.0/ports/{ports[1]['id']}", {"port": {"binding:host_id": hosts[0].name}}, 200)["port"]
+    hosts[0].status(ports={port["id"]: "ACTIVE" for port in ports}, members={members[0]["id"]: "DOWN"}, all_members=True)
+    assert status(path, members[1]) == "ERROR"
+    until({members[0]["id"]: "DOWN", members[1]["id"]: "DOWN"})
+    assert {member["id"]: member["failed"] for (_, kind), thing in told.items() if kind == "balance_rows" for member in thing["members"]} == {
+        members[0]["id"]: True, members[1]["id"]: True}
+    hosts[0].status(members={members[1]["id"]: "UP"})
+    assert status(path, members[1]) == "ONLINE"
+    hosts[0].status(members={}, all_members=True)
+    assert (status(path, members[0]), status(path, members[1])) == ("ERROR", "OFFLINE")
     until({members[0]["id"]: "DOWN", members[1]["id"]: "SERVES"})
     tenant.put(f"{path}/{members[1]['id']}", {"member": {"weight": 0}})
     until({members[0]["id"]: "DOWN", members[1]["id"]: "DRAINS"})

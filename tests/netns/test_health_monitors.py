@@ -77,6 +77,12 @@ class Server(WebServer):
         pass
 
 
+class FailingServer(Server):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.status = 500
+
+
 class TlsServer(Server):
     """Its certificate is nobody's business."""
 
@@ -342,17 +348,37 @@ def test_weight_0_drains_until_the_deadline(world):
 
 
 def test_a_member_moves_to_another_host(world):
+    """And is down all the way: unplugged, plugged again, on another host, until it answers well there."""
     h1, h2 = world.lab.hosts
 
     def watchers():
         return [host.name for host in world.lab.hosts for m in host.ask("member_health")["members"] if (m["address"], m["pool"]) == ("10.0.0.12", world.pool)]
 
+    def health(host):
+        return [(m["health"], m["reason"]) for m in host.ask("member_health")["members"] if (m["address"], m["pool"]) == ("10.0.0.12", world.pool)]
+
+    def serve_badly(host, name):
+        world.two = world.lab.workload(world.two.port, host, name=name)
+        world.servers["two"] = serve(world.two, "two", FailingServer, ("::", 8080), Web)
+
     assert watchers() == ["h2"]
-    world.two.unplug()
+    world.servers["two"].status = 500
     world.wait(world.pool, m11="ONLINE", m12="ERROR", m13="ONLINE")
-    port = world.lab.api.update_port(world.two.port, **{"binding:host_id": "h1"})
-    world.two = world.lab.workload(port, h1, name="moved")
-    world.servers["two"] = serve(world.two, "two", Server, ("::", 8080), Web)
+    world.wait_gone(12)
+    bad = [("DOWN", "expected 200,204, got 500")]
+    seen = []
+    with Caller(world.client) as caller:
+        begin = len(caller.said)
+        for host, name in ((h2, "again"), (h1, "moved")):
+            world.two.unplug()
+            if host is h1:
+                world.two.port = world.lab.api.update_port(world.two.port, **{"binding:host_id": "h1"})
+            serve_badly(host, name)
+            wait_for(lambda: seen.append((world.statuses(world.pool)[12], *health(host)[:1])) or health(host) == bad, f"{host.name} to ask it", 60)
+        assert set(caller.said[begin:]) == {"one"}
+    assert {status for status, *_ in seen} == {"ERROR"}, seen
+    assert {known[0][0] for _, *known in seen if known} == {"DOWN"}, seen
+    world.servers["two"].status = 200
     world.wait(world.pool, m11="ONLINE", m12="ONLINE", m13="ONLINE")
     assert watchers() == ["h1"]
 

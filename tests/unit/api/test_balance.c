@@ -381,6 +381,7 @@ static void check_member(unsigned pool, unsigned slot, const struct balance_memb
         assert_false(decision->has_deadline);
     }
     assert_int_equal(decision->state, expected);
+    assert_int_equal(decision->has_failed, is_watched(pool) && member->health == MEMBER_HEALTH_DOWN);
     assert_int_equal(member_status(fleet.servers[0].replica, member), shown_status(slot, pool));
     if (last[pool].was_there[slot] && last[pool].members[slot].state != MEMBER_IS_DOWN && decision->state != MEMBER_IS_DOWN &&
         last[pool].members[slot].index != BALANCE_INDEX_NONE)

@@ -79,6 +79,7 @@ static void change_member(struct balance_rows *rows)
     }
     rows->members[at].index = (uint16_t)below(100);
     rows->members[at].state = below(3);
+    rows->members[at].has_failed = below(2);
     rows->members[at].has_deadline = below(2);
     rows->members[at].drain_until_s = rows->members[at].has_deadline ? 1000 + below(5) : 0;
 }
