@@ -22,6 +22,7 @@ struct balance_history {
     struct hashmap_node by_id;
     char id[UUID_TEXT_SIZE];
     uint64_t since, lineage; /* Whoever has what was there at revision 'since', or later, can be told. */
+    uint32_t check;          /* Of what is there now. */
     size_t n_rows, n_members;
     uint64_t *rows;          /* By row: the revision with which it changed last, 0: not since. */
     struct member_change *members; /* In the order of ids: those that changed since. */
@@ -30,6 +31,39 @@ struct balance_history {
 struct balance_histories {
     struct hashmap by_id;
 };
+
+/* ---- the check ------------------------------------------------------------------------------------------------------------------------------ */
+
+static void put_number(uint8_t *bytes, uint64_t value, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        bytes[i] = (uint8_t)(value >> 8 * i);
+}
+
+static uint32_t fnv1a(uint32_t hash, const uint8_t *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        hash = (hash ^ bytes[i]) * 16777619u;
+    return hash;
+}
+
+uint32_t balance_rows_check(const struct balance_rows *rows)
+{
+    uint32_t hash = fnv1a(2166136261u, rows->rows, rows->n_row_bytes);
+
+    for (size_t i = 0; i < rows->n_members; i++) {
+        const struct balance_member *member = &rows->members[i];
+        uint8_t bytes[UUID_TEXT_SIZE - 1 + 12] = {0};
+
+        memcpy(bytes, member->member_id, strnlen(member->member_id, UUID_TEXT_SIZE - 1));
+        put_number(bytes + UUID_TEXT_SIZE - 1, member->index, 2);
+        bytes[UUID_TEXT_SIZE + 1] = (uint8_t)member->state;
+        bytes[UUID_TEXT_SIZE + 2] = member->has_failed;
+        put_number(bytes + UUID_TEXT_SIZE + 3, member->has_deadline ? (uint64_t)member->drain_until_s : 0, 8);
+        hash = fnv1a(hash, bytes, sizeof(bytes));
+    }
+    return hash;
+}
 
 /* ---- histories ----------------------------------------------------------------------------------------------------------------------- */
 
@@ -178,17 +212,12 @@ void balance_histories_change(struct balance_histories *histories, const struct 
     for (size_t i = 0; i < history->n_rows; i++)
         if (memcmp(before->rows + i * ROW_BYTES, after->rows + i * ROW_BYTES, ROW_BYTES) != 0)
             history->rows[i] = after->object.store_revision;
+    history->check = balance_rows_check(after);
     if (note_members(history, before, after) < 0)
         forget(histories, history->id);
 }
 
 /* ---- writing ---------------------------------------------------------------------------------------------------------------------------- */
-
-static void put32(uint8_t *bytes, uint32_t value)
-{
-    for (unsigned i = 0; i < 4; i++)
-        bytes[i] = (uint8_t)(value >> 8 * i);
-}
 
 static int write_gone(const struct balance_history *history, uint64_t from, struct buffer *buffer)
 {
@@ -211,7 +240,7 @@ static int write_changes(const struct balance_history *history, const struct bal
 
     for (size_t i = 0; r == 0 && i < history->n_rows; i++)
         if (history->rows[i] > from) {
-            put32(next, (uint32_t)i);
+            put_number(next, i, 4);
             memcpy(next + 4, now->rows + i * ROW_BYTES, ROW_BYTES);
             next += CHANGE_BYTES;
         }
@@ -253,7 +282,7 @@ int balance_histories_write(const struct balance_histories *histories, const str
         n += history->rows[i] > from;
     if (n * CHANGE_BYTES >= now->n_row_bytes && n > 0)
         return -ESTALE;
-    r = buffer_printf(buffer, "\"from\":%llu,\"object\":", (unsigned long long)from);
+    r = buffer_printf(buffer, "\"from\":%llu,\"check\":%u,\"object\":", (unsigned long long)from, history->check);
     if (r == 0)
         r = write_header(history, now, from, buffer);
     if (r == 0)
@@ -310,6 +339,32 @@ static int merge_members(const struct balance_rows *before, const struct balance
     return 0;
 }
 
+static void exchange(uint8_t *a, uint8_t *b)
+{
+    uint8_t kept[ROW_BYTES];
+
+    memcpy(kept, a, ROW_BYTES);
+    memcpy(a, b, ROW_BYTES);
+    memcpy(b, kept, ROW_BYTES);
+}
+
+/* Writes the changes into the rows and keeps in their place what was there; an earlier release's patch has no check.  False: it does not hold, and the rows are as
+ * they were. */
+static bool change_rows(const struct balance_rows *before, const struct balance_member *members, size_t n_members, uint8_t *changes, size_t n_bytes,
+                        const json_t *check)
+{
+    const struct balance_rows after = {.rows = before->rows, .n_row_bytes = before->n_row_bytes, .members = (struct balance_member *)members,
+                                       .n_members = n_members};
+
+    for (size_t at = 0; at < n_bytes; at += CHANGE_BYTES)
+        exchange(before->rows + get32(changes + at) * ROW_BYTES, changes + at + 4);
+    if (!check || (json_is_integer(check) && json_integer_value(check) == (json_int_t)balance_rows_check(&after)))
+        return true;
+    for (size_t at = n_bytes; at > 0; at -= CHANGE_BYTES)
+        exchange(before->rows + get32(changes + at - CHANGE_BYTES) * ROW_BYTES, changes + at - CHANGE_BYTES + 4);
+    return false;
+}
+
 int balance_patch_apply(struct balance_rows *before, struct balance_rows *header, const json_t *patch, struct error *error)
 {
     const json_t *gone = json_object_get(patch, "gone");
@@ -333,8 +388,8 @@ int balance_patch_apply(struct balance_rows *before, struct balance_rows *header
             return error_set(error, -EINVAL, "changes", "there is no row '%u'", get32(changes + at));
     if (merge_members(before, header, gone, &members, &n_members) < 0)
         return -ENOMEM;
-    for (size_t at = 0; at < n_bytes; at += CHANGE_BYTES)
-        memcpy(before->rows + get32(changes + at) * ROW_BYTES, changes + at + 4, ROW_BYTES);
+    if (!change_rows(before, members, n_members, changes, n_bytes, json_object_get(patch, "check")))
+        return error_set(error, -EINVAL, "check", "it is for other rows than those that are here");
     header->rows = TAKE_PTR(before->rows);
     header->n_row_bytes = before->n_row_bytes;
     before->n_row_bytes = 0;

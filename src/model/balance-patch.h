@@ -7,6 +7,11 @@
  *     "object": {...}                     balance_rows as it is now, but "members" only those that changed or came, and "rows" empty
  *     "gone": ["<id>", ...]               members that are not there any more
  *     "changes": "<base64>"               12 bytes for each row that changed: its number, and the row, little-endian
+ *     "check": 3735928559                 of all rows and members as they are then: after a restore from a backup a store gives revisions out again,
+ *                                         so 'from' alone does not prove that both sides mean the same
+ *
+ * The check is FNV-1a of 32 bits, over the rows' bytes, and then of each member over its id (36 bytes), index (2, little-endian), state (1: 0 serves, 1
+ * drains, 2 is down), whether it failed (1), and its deadline (8, little-endian; 0: none).
  *
  * Members are in the order of their ids, before and after.  Single-threaded. */
 #ifndef WEFT_MODEL_BALANCE_PATCH_H
@@ -33,8 +38,11 @@ void balance_histories_change(struct balance_histories *histories, const struct 
  * back so far, or whole it is shorter; -ENOMEM. */
 int balance_histories_write(const struct balance_histories *histories, const struct balance_rows *now, uint64_t from, struct buffer *buffer);
 
+uint32_t balance_rows_check(const struct balance_rows *rows);
+
 /* Makes of 'header', the decoded "object" of a patch, all that it is to be, with what 'before' has, which loses its rows and members.  'patch' holds
- * "gone" and "changes".  0; -EINVAL with '*error': it does not fit; -ENOMEM: then 'before' is as it was, and 'header' is of no use. */
+ * "gone", "changes" and, unless it is of an earlier release, "check".  0; -EINVAL with '*error': it does not fit; -ENOMEM: in both cases 'before' is as it
+ * was, and 'header' is of no use. */
 int balance_patch_apply(struct balance_rows *before, struct balance_rows *header, const json_t *patch, struct error *error);
 
 #endif

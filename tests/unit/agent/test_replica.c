@@ -287,12 +287,13 @@ static void patches_change_what_they_are_for(void **state)
 {
     static const char whole[] = "{\"type\":\"put\",\"kind\":\"balance_rows\",\"revision\":5,\"object\":{\"schema\":1,\"id\":\"" ROWS "\",\"lineage\":7,\"sequence\":1,"
                                 "\"members\":[{\"id\":\"" MEMBER_A "\",\"index\":0,\"state\":\"SERVES\"}],\"rows\":\"AAD///////8AAP///////w==\"}}";
-#define PATCH(from, revision, changes)                                                                                                                  \
+#define PATCH(from, revision, changes, more)                                                                                                                 \
     "{\"type\":\"patch\",\"kind\":\"balance_rows\",\"revision\":" revision ",\"from\":" from ",\"object\":{\"schema\":1,\"id\":\"" ROWS "\",\"lineage\":7,\"sequence\":2,"       \
-    "\"members\":[{\"id\":\"" MEMBER_B "\",\"index\":1,\"state\":\"SERVES\"}],\"rows\":\"\"},\"gone\":[\"" MEMBER_A "\"],\"changes\":\"" changes "\"}"
-    static const char fits[] = PATCH("5", "6", "AQAAAAEAAAD/////"), other[] = PATCH("5", "9", "AQAAAAEAAAD/////"), broken[] = PATCH("6", "9", "AgAAAAEAAAD/////");
+    "\"members\":[{\"id\":\"" MEMBER_B "\",\"index\":1,\"state\":\"SERVES\"}],\"rows\":\"\"},\"gone\":[\"" MEMBER_A "\"],\"changes\":\"" changes "\"" more "}"
+    static const char fits[] = PATCH("5", "6", "AQAAAAEAAAD/////", ""), other[] = PATCH("5", "9", "AQAAAAEAAAD/////", ""),
+                      broken[] = PATCH("6", "9", "AgAAAAEAAAD/////", ""), restored[] = PATCH("6", "9", "AQAAAAEAAAD/////", ",\"check\":1");
     static const uint8_t expected[] = {0, 0, 255, 255, 255, 255, 255, 255, 1, 0, 0, 0, 255, 255, 255, 255};
-    const char *const misfits[] = {other, broken};
+    const char *const misfits[] = {other, broken, restored}, *const why[] = {"it is for revision 5, not for 6", "there is no row '2'", "it is for other rows"};
     struct replica replica;
 
     reopen(&replica, true);
@@ -314,7 +315,7 @@ static void patches_change_what_they_are_for(void **state)
         json_t *request;
 
         assert_int_equal(-ESTALE, replica_line(&replica, misfits[i], strlen(misfits[i]), &event, &request, &error));
-        assert_non_null(strstr(error.message, i ? "there is no row '2'" : "it is for revision 5, not for 6"));
+        assert_non_null(strstr(error.message, why[i]));
         assert_memory_equal(rows_of(&replica)->rows, expected, sizeof(expected)); /* The tables stay as they were meanwhile. */
         assert_int_equal(0, revision_of(&replica, ROWS));
         feed(&replica, whole);

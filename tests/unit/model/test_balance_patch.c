@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "weft/base/base64.h"
+#include "weft/base/cleanup.h"
 #include "weft/base/util.h"
 #include "weft/model/balance-patch.h"
 
@@ -123,6 +125,55 @@ static struct balance_rows *header_of(const json_t *patch)
     return (struct balance_rows *)object;
 }
 
+static bool names_member(const struct balance_rows *header, const json_t *patch, const char *id)
+{
+    const json_t *gone;
+    bool is_named = false;
+    size_t i;
+
+    for (i = 0; i < header->n_members; i++)
+        is_named |= streq(header->members[i].member_id, id);
+    json_array_foreach (json_object_get(patch, "gone"), i, gone)
+        is_named |= streq(json_string_value(gone), id);
+    return is_named;
+}
+
+static bool names_row(const uint8_t *changes, size_t n_bytes, size_t row)
+{
+    bool is_named = false;
+
+    for (size_t i = 0; i < n_bytes; i += 12)
+        is_named |= changes[i] == row;
+    return is_named;
+}
+
+/* A patch for another table than this reader has, though the revision is the same: it differs in what the patch does not name.  Nothing of it is taken. */
+static void assert_refused(const struct balance_rows *reader, const json_t *patch)
+{
+    struct balance_rows *other = copy_of(reader), *kept, *header = header_of(patch);
+    _cleanup_(freep) uint8_t *changes = NULL;
+    struct error error = {0};
+    size_t n_bytes = 0, at;
+
+    assert_int_equal(base64_read(json_string_value(json_object_get(patch, "changes")), &changes, &n_bytes), 0);
+    at = below((unsigned)other->n_members + 1);
+    if (at < other->n_members && !names_member(header, patch, other->members[at].member_id)) {
+        other->members[at].has_failed ^= 1;
+    } else {
+        do
+            at = below((unsigned)other->n_row_bytes);
+        while (names_row(changes, n_bytes, at / 8)); /* Not all are: then it would have come whole. */
+        other->rows[at] ^= (uint8_t)(1 << below(8));
+    }
+    kept = copy_of(other);
+    assert_int_equal(balance_patch_apply(other, header, patch, &error), -EINVAL);
+    assert_string_equal(error.field, "check");
+    assert_same(other, kept);
+    object_free(&other->object);
+    object_free(&kept->object);
+    object_free(&header->object);
+}
+
 static void readers_have_what_the_writer_has(void **state)
 {
     unsigned n_patches = 0, n_whole = 0;
@@ -145,6 +196,8 @@ static void readers_have_what_the_writer_has(void **state)
             json_t *patch = *reader ? patch_of(histories, now, (*reader)->object.store_revision) : NULL;
             struct balance_rows *next = patch ? header_of(patch) : copy_of(now);
 
+            if (patch)
+                assert_refused(*reader, patch);
             if (patch)
                 assert_int_equal(balance_patch_apply(*reader, next, patch, NULL), 0);
             next->object.store_revision = now->object.store_revision;
@@ -211,6 +264,8 @@ static void what_does_not_fit_changes_nothing(void **state)
         {"changes", "\"AAAAAAAAAAAA\"", "changes", 5},         /* 9 bytes. */
         {"changes", "\"PQAAAAAAAAAAAAAA\"", "changes", 5},     /* Row 61 of 61. */
         {"changes", "\"\"", "object", 6},
+        {"check", "1", "check", 5},
+        {"check", "\"1\"", "check", 5},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
