@@ -110,13 +110,14 @@ static uint32_t wanted_size(const struct maps *maps, const char *name)
 
 /* A host is upgraded a port after the other, so programs of two releases work side by side for a while.  A map whose key, value and meaning did
  * not change is shared by them, with all that it holds.  One that did change is another map, pinned with its layout behind its name: this agent
- * fills it before it attaches programs that read it, and those of the earlier release go on with theirs.  What only programs write (connections)
+ * fills it before it attaches programs that read it, and those of the earlier release go on with theirs.  So is one that has another size, which a map
+ * that is there would keep.  What only programs write (connections)
  * would have to be read by the new ones in both.  When no program of the earlier release is left, the pins of what was replaced are removed;
  * should that release come back, it makes its maps again. */
 static const struct {
     const char *name, *layout; /* The first layout has none behind its name. */
 } changed_maps[] = {{"connections", "-2"}, {"flow_slots", "-2"}, {"sweeper", "-2"}, {"networks", "-2"}, {"flood", "-2"}, {"projects", "-2"}, {"settings", "-2"},
-                    {"fragments", "-2"}};
+                    {"fragments", "-2"}, {"rules", "-2"}, {"firewall_rules", "-2"}, {"member_prefixes", "-2"}, {"forwarded", "-2"}};
 static const char *const former_maps[] = {"forwardings"}; /* Replaced by one of another name. */
 
 static void pin_file(const struct maps *maps, const char *map, char path[600])
@@ -155,6 +156,13 @@ uint32_t maps_size(const struct maps *maps, const char *name)
     const struct bpf_map *map = bpf_object__find_map_by_name(maps->object, name);
 
     return map ? bpf_map__max_entries(map) : 0;
+}
+
+uint32_t maps_room(const struct maps *maps, enum desired_table table)
+{
+    uint32_t size = maps_size(maps, desired_table_name(table));
+
+    return table == TABLE_RULES || table == TABLE_FIREWALL_RULES ? size / 2 : size;
 }
 
 /* ---- mapping and finding ------------------------------------------------------------------------------------------------- */
@@ -253,6 +261,7 @@ int maps_open(const char *pin_path, const struct maps_sizes *sizes, struct maps 
     if (!maps)
         return error_set(error, -ENOMEM, NULL, "out of memory");
     desired_init(&maps->actual);
+    rows_init(&maps->unnamed, sizeof(struct set_key), sizeof(uint64_t));
     maps->sizes = (struct maps_sizes){
         sizes->n_ports ? sizes->n_ports : MAX_PORTS_DEFAULT,
         sizes->n_hosts ? sizes->n_hosts : MAX_HOSTS_DEFAULT,
@@ -325,6 +334,7 @@ void maps_close(struct maps *maps)
     unmap(maps->router_verdict_runtime, maps->router_verdict_runtime_size);
     weft_bpf__destroy(maps->skeleton);
     desired_clear(&maps->actual);
+    rows_clear(&maps->unnamed);
     free(maps);
 }
 

@@ -8,6 +8,12 @@
 struct bpf_object;
 struct weft_bpf;
 
+/* A set of rules, in the table of security groups' or of firewalls'. */
+struct set_key {
+    __u32 table;         /* enum desired_table */
+    __u32 set;
+};
+
 struct maps {
     struct weft_bpf *skeleton;
     struct bpf_object *object;  /* The skeleton's. */
@@ -22,9 +28,8 @@ struct maps {
     struct verdict_config *verdict_config;
     struct verdict_runtime *verdict_runtime, *router_verdict_runtime;
     size_t settings_size, runtime_size, verdict_config_size, verdict_runtime_size, router_verdict_runtime_size; /* Of the mappings, in bytes. */
-    uint64_t policies_changed_ms; /* When this agent last wrote one; 0: never. */
     uint64_t pools_changed_ms[SERVICE_POOLS_MAX]; /* By the number of a pool: when a service last ceased to name its rows. */
-    uint64_t router_ports_changed_ms; /* The same of router ports. */
+    struct rows unnamed;        /* struct set_key -> __u64: when a port, or a router's, last ceased to name the set; of what is more than RECORD_GRACE_MS ago some is left out. */
     struct desired actual;
 };
 

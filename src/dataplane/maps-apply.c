@@ -4,7 +4,8 @@
  *   1. rows that are new or changed in hashes: nothing refers to a slot before its record says where it leads, and a slot
  *      without a record drops with a reason; members of load balancers that went down after the rows of their pools, which lead to others;
  *   2. records of ports, hosts and router ports (the copy that is not active, then 'active'), before a port's the word that says which its rule sets are;
- *   3. rows that are gone; rule sets and the rows of pools only when no program can be in the middle of them any more;
+ *   3. rows that are gone; rule sets and the rows of pools only when no program can be in the middle of them any more; then what a full table had no
+ *      room for before;
  *   4. epochs: connection entries that were decided from the old tables are decided again (concerned.h). */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -29,8 +30,67 @@ struct difference {
     struct rows kept;          /* Of the current table: rows that stay as they were although desired differs. */
     struct concerned concerned; /* Ports whose decisions change. */
     struct maps_changes *changes;
-    bool is_router_port_waiting; /* One still has its former policies. */
+    struct rows unnamed;       /* What maps->unnamed is to be. */
+    uint32_t n_unwritten;      /* Rows of hashes that could not be written. */
 };
+
+/* Most tables, most of the time. */
+static bool rows_same(const struct rows *a, const struct rows *b)
+{
+    return a->n == b->n && (!a->n || memcmp(a->data, b->data, a->n * rows_stride(a)) == 0);
+}
+
+/* A program reads a set's name once and then its blocks: they stay for a moment after the last port that named it does so no more.  This record of
+ * a port, or of a router's, becomes another one, or is to once it may be written. */
+static int note_sets(const void *key, const void *old_value, const void *new_value, void *context)
+{
+    struct difference *difference = context;
+    bool is_policy = difference->table == TABLE_POLICIES;
+    const __u32 *sets = is_policy ? ((const struct port_policy *)old_value)->rule_set : ((const struct router_port_config *)old_value)->rule_set;
+
+    for (int direction = 0; old_value && direction < 2; direction++) {
+        struct set_key set = {is_policy ? TABLE_RULES : TABLE_FIREWALL_RULES, sets[direction]};
+
+        if (set.set && rows_add(&difference->unnamed, &set, &difference->now_ms) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* With those that were noted before and not long ago; of the same set the later time holds. */
+static int note_unnamed(struct difference *difference)
+{
+    static const enum desired_table tables[] = {TABLE_POLICIES, TABLE_ROUTER_PORTS};
+    const struct rows *before = &difference->maps->unnamed;
+
+    for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+        const struct rows *actual = &difference->maps->actual.tables[tables[i]], *desired = &difference->desired->tables[tables[i]];
+
+        difference->table = tables[i];
+        if (!rows_same(actual, desired) && rows_compare(actual, desired, note_sets, difference) < 0)
+            return -ENOMEM;
+    }
+    for (size_t i = 0; i < before->n; i++) {
+        uint64_t time_ms;
+
+        memcpy(&time_ms, rows_value(before, i), sizeof(time_ms));
+        if (difference->now_ms < time_ms + RECORD_GRACE_MS && rows_add(&difference->unnamed, rows_key(before, i), &time_ms) < 0)
+            return -ENOMEM;
+    }
+    return rows_sort(&difference->unnamed);
+}
+
+static uint64_t set_grace_ms(const struct difference *difference, const struct rules_key *block)
+{
+    struct set_key key = {(__u32)difference->table, block->set};
+    const void *found = rows_find(&difference->unnamed, &key);
+    uint64_t time_ms = 0;
+
+    if (!found)
+        return 0;
+    memcpy(&time_ms, found, sizeof(time_ms));
+    return time_ms + RECORD_GRACE_MS - difference->now_ms;
+}
 
 /* True when the record changed too recently to be written again. */
 static bool in_grace(struct difference *difference, const void *key)
@@ -38,28 +98,7 @@ static bool in_grace(struct difference *difference, const void *key)
     uint64_t wait_ms = desired_table_is_array(difference->table) ? records_grace_ms(difference->maps, difference->table, key, difference->now_ms) : 0;
 
     difference->changes->retry_ms = MAX(difference->changes->retry_ms, wait_ms);
-    difference->is_router_port_waiting |= wait_ms != 0 && difference->table == TABLE_ROUTER_PORTS;
     return wait_ms != 0;
-}
-
-/* The same of firewall policies, whose sets the records of router ports name. */
-static bool may_be_read_by_routers(struct difference *difference)
-{
-    const struct maps *maps = difference->maps;
-    uint64_t wait_ms = 0;
-
-    if (difference->is_router_port_waiting || difference->additions.tables[TABLE_ROUTER_PORTS].n || difference->deletions.tables[TABLE_ROUTER_PORTS].n)
-        wait_ms = RECORD_GRACE_MS;
-    else if (maps->router_ports_changed_ms && difference->now_ms < maps->router_ports_changed_ms + RECORD_GRACE_MS)
-        wait_ms = maps->router_ports_changed_ms + RECORD_GRACE_MS - difference->now_ms;
-    difference->changes->retry_ms = MAX(difference->changes->retry_ms, wait_ms);
-    return wait_ms != 0;
-}
-
-/* Most tables, most of the time. */
-static bool rows_same(const struct rows *a, const struct rows *b)
-{
-    return a->n == b->n && (!a->n || memcmp(a->data, b->data, a->n * rows_stride(a)) == 0);
 }
 
 /* A service that named rows does so no more: of a pool that is not its own now, or has another number of rows. */
@@ -84,22 +123,14 @@ static bool may_be_read_by_services(struct difference *difference, const struct 
     return wait_ms != 0;
 }
 
-/* A program reads a policy's word once and then the blocks of its set: they stay for a moment after the word has changed. */
 static bool may_be_read(struct difference *difference, const void *key)
 {
-    const struct maps *maps = difference->maps;
     uint64_t wait_ms = 0;
 
-    if (difference->table == TABLE_FIREWALL_RULES)
-        return may_be_read_by_routers(difference);
     if (difference->table == TABLE_SERVICE_ROWS)
         return may_be_read_by_services(difference, key);
-    if (difference->table != TABLE_RULES)
-        return false;
-    if (difference->additions.tables[TABLE_POLICIES].n || difference->deletions.tables[TABLE_POLICIES].n)
-        wait_ms = RECORD_GRACE_MS;
-    else if (maps->policies_changed_ms && difference->now_ms < maps->policies_changed_ms + RECORD_GRACE_MS)
-        wait_ms = maps->policies_changed_ms + RECORD_GRACE_MS - difference->now_ms;
+    if (difference->table == TABLE_RULES || difference->table == TABLE_FIREWALL_RULES)
+        wait_ms = set_grace_ms(difference, key);
     difference->changes->retry_ms = MAX(difference->changes->retry_ms, wait_ms);
     return wait_ms != 0;
 }
@@ -169,6 +200,7 @@ static int update_each(int fd, const struct rows *rows, size_t from, struct diff
         if (bpf_map_update_elem(fd, rows_key(rows, i), rows_value(rows, i), BPF_ANY) < 0) {
             result = result ? result : -errno;
             difference->changes->n_failed++;
+            difference->n_unwritten++;
             string_copy(difference->changes->failed_table, sizeof(difference->changes->failed_table),
                         desired_table_name(difference->table));
         }
@@ -190,6 +222,28 @@ static int update_rows(int fd, const struct rows *rows, struct difference *diffe
     return update_each(fd, rows, done < rows->n ? done : 0, difference);
 }
 
+static void note(int *result, int error)
+{
+    if (*result == 0)
+        *result = error;
+}
+
+static int update_table(struct difference *difference, enum desired_table table, const struct rows *rows)
+{
+    if (!rows->n)
+        return 0;
+    difference->table = table;
+    return update_rows(difference->maps->hash_fds[table], rows, difference);
+}
+
+static void update_tables(struct difference *difference, int errors[N_DESIRED_TABLES])
+{
+    for (int table = 0; table < N_DESIRED_TABLES; table++)
+        if (!desired_table_is_array(table))
+            errors[table] = update_table(difference, table, &difference->additions.tables[table]);
+    note(&errors[TABLE_SERVICE_MEMBERS], update_table(difference, TABLE_SERVICE_MEMBERS, &difference->members_down));
+}
+
 static int delete_rows(int fd, const struct rows *rows)
 {
     int result = 0;
@@ -200,16 +254,18 @@ static int delete_rows(int fd, const struct rows *rows)
     return result;
 }
 
-static int write_rows(struct difference *difference, enum desired_table table, const struct rows *rows, bool *is_stale)
+/* A table may have been full of rows that this very change removes: now there is room. */
+static void update_full_tables(struct difference *difference, int errors[N_DESIRED_TABLES])
 {
-    int result;
+    bool is_down_failed = errors[TABLE_SERVICE_MEMBERS] < 0;
 
-    if (!rows->n)
-        return 0;
-    difference->table = table;
-    result = update_rows(difference->maps->hash_fds[table], rows, difference);
-    *is_stale = *is_stale || result < 0;
-    return result;
+    difference->changes->n_failed -= difference->n_unwritten;
+    difference->n_unwritten = 0;
+    for (int table = 0; table < N_DESIRED_TABLES; table++)
+        if (errors[table] < 0)
+            errors[table] = update_table(difference, table, &difference->additions.tables[table]);
+    if (is_down_failed)
+        note(&errors[TABLE_SERVICE_MEMBERS], update_table(difference, TABLE_SERVICE_MEMBERS, &difference->members_down));
 }
 
 /* What a record refers to comes before it, and goes after it. */
@@ -294,52 +350,51 @@ static int compare_table(struct difference *difference, const struct desired *de
     return error;
 }
 
-static void note(int *result, int error)
-{
-    if (*result == 0)
-        *result = error;
-}
-
 int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uint64_t now_ms, struct maps_changes *ret_changes)
 {
     struct difference difference = {.maps = maps, .desired = desired, .sweep = sweep, .now_ms = now_ms, .changes = ret_changes};
     bool stale[N_DESIRED_TABLES] = {false}, same[N_DESIRED_TABLES] = {false};
     struct desired next, now; /* 'now' borrows. */
-    int result = 0;
+    int errors[N_DESIRED_TABLES] = {0}, result = 0;
 
     *ret_changes = (struct maps_changes){0};
     desired_init(&difference.additions);
     desired_init(&difference.deletions);
     rows_init(&difference.members_down, sizeof(uint32_t), sizeof(struct service_member));
     desired_init(&next);
+    rows_init(&difference.unnamed, sizeof(struct set_key), sizeof(uint64_t));
     concerned_init(&difference.concerned, maps);
 
     if (!rows_same(&maps->actual.tables[TABLE_SERVICES], &desired->tables[TABLE_SERVICES]))
         result = rows_compare(&maps->actual.tables[TABLE_SERVICES], &desired->tables[TABLE_SERVICES], note_service, &difference);
+    if (result == 0)
+        result = note_unnamed(&difference);
     for (int table = 0; table < N_DESIRED_TABLES && result == 0; table++) {
         difference.table = table;
         result = compare_table(&difference, desired, &next.tables[table], &same[table]);
     }
     if (result < 0)
         goto finish;
+    rows_clear(&maps->unnamed);
+    maps->unnamed = difference.unnamed;
+    rows_init(&difference.unnamed, sizeof(struct set_key), sizeof(uint64_t));
 
-    for (int table = 0; table < N_DESIRED_TABLES; table++)
-        if (!desired_table_is_array(table))
-            note(&result, write_rows(&difference, table, &difference.additions.tables[table], &stale[table]));
-    note(&result, write_rows(&difference, TABLE_SERVICE_MEMBERS, &difference.members_down, &stale[TABLE_SERVICE_MEMBERS]));
-    if (difference.additions.tables[TABLE_POLICIES].n || difference.deletions.tables[TABLE_POLICIES].n)
-        maps->policies_changed_ms = now_ms;
-    if (difference.additions.tables[TABLE_ROUTER_PORTS].n || difference.deletions.tables[TABLE_ROUTER_PORTS].n)
-        maps->router_ports_changed_ms = now_ms;
+    update_tables(&difference, errors);
     for (size_t i = 0; i < ARRAY_SIZE(record_order); i++)
         records_write(maps, record_order[i], &difference.additions.tables[record_order[i]], now_ms);
     for (int table = N_DESIRED_TABLES - 1; table >= 0; table--) /* What refers to others goes before them. */
         if (!desired_table_is_array(table) && difference.deletions.tables[table].n) {
             int error = delete_rows(maps->hash_fds[table], &difference.deletions.tables[table]);
 
-            stale[table] = stale[table] || error < 0;
+            stale[table] = error < 0;
             note(&result, error);
         }
+    if (difference.n_unwritten)
+        update_full_tables(&difference, errors);
+    for (int table = 0; table < N_DESIRED_TABLES; table++) {
+        stale[table] = stale[table] || errors[table] < 0;
+        note(&result, errors[table]);
+    }
     for (size_t i = ARRAY_SIZE(record_order); i > 0; i--)
         records_remove(maps, record_order[i - 1], &difference.deletions.tables[record_order[i - 1]], now_ms);
     for (int table = 0; table < N_DESIRED_TABLES; table++)
@@ -358,6 +413,7 @@ int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uin
     }
 
 finish:
+    rows_clear(&difference.unnamed);
     desired_clear(&difference.additions);
     desired_clear(&difference.deletions);
     rows_clear(&difference.members_down);

@@ -29,6 +29,11 @@ void maps_close(struct maps *maps); /* Pinned programs and maps stay and go on w
 DEFINE_CLEANUP(struct maps *, maps_close);
 
 struct maps_sizes maps_sizes(const struct maps *maps);
+
+/* How many rows the table may be wanted to have: of rule sets half of what the map holds, because one that is replaced stays until no program can be
+ * in the middle of it. */
+uint32_t maps_room(const struct maps *maps, enum desired_table table);
+
 int maps_program(const struct maps *maps, enum program program); /* A descriptor, borrowed. */
 int maps_descriptor(const struct maps *maps, const char *name);  /* Of a map by its name in the programs; or -ENOENT. */
 

@@ -14,7 +14,9 @@ struct port_policy {
 };
 
 /* A rule set never changes: another content is another set, named by a hash of its content.  What is in a set passes, in no order. */
+#define RULE_SET_NO_ROOM 0xffffffffu /* In place of one that finds no room: no set has this name, so nothing passes. */
 #define RULES_PER_BLOCK 15
+#define RULE_BLOCKS_MAX 131072     /* Half of it is for what stays a moment longer: sets that others replace. */
 struct rules_key {
     __u32 set;
     __u32 index;         /* From 0 without holes. */
@@ -59,6 +61,8 @@ struct member_key {
     __u32 group;
     __u8 address[16];    /* IPv4 mapped. */
 };
+#define MEMBERS_MAX 1048576
+#define MEMBER_PREFIXES_MAX 262144
 struct member_prefix_key {
     __u32 prefix_length; /* 32 + 0..128; IPv4 adds 96. */
     __u32 group;
@@ -85,6 +89,7 @@ struct firewall_rule_row {
 };
 _Static_assert(sizeof(struct firewall_rule_row) == 52, "no implicit padding");
 #define FIREWALL_RULES_PER_BLOCK 8
+#define FIREWALL_BLOCKS_MAX 131072 /* As RULE_BLOCKS_MAX. */
 struct firewall_block {
     __u32 set, index;    /* Repeat the key. */
     __u32 n;             /* Rules here; less than FIREWALL_RULES_PER_BLOCK only in the last block, which may be empty. */

@@ -72,6 +72,7 @@ struct forwarding_key {
     __u16 port;          /* As on the wire. */
 };
 #define FORWARDING_PREFIX (64 + 16)
+#define FORWARDED_MAX 262144
 
 /* Distributed SNAT: the blocks of ports of a router's address that this host translates to. */
 #define SNAT_BLOCKS_MAX 16

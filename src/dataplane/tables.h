@@ -45,17 +45,17 @@
  *   half_open      array         slot -> struct half_open          MAX_PORTS_DEFAULT
  *   sweeper        array         0 -> struct sweeper               1
  *   policies       array, mmap   slot -> struct port_policy        MAX_PORTS_DEFAULT
- *   rules          hash          struct rules_key -> struct rules_block 65536
- *   members        hash          struct member_key -> __u64 (group)  1048576
- *   member_prefixes LPM          struct member_prefix_key -> __u64 (group) 65536
- *   firewall_rules hash          struct rules_key -> struct firewall_block 65536
+ *   rules          hash          struct rules_key -> struct rules_block RULE_BLOCKS_MAX
+ *   members        hash          struct member_key -> __u64 (group)  MEMBERS_MAX
+ *   member_prefixes LPM          struct member_prefix_key -> __u64 (group) MEMBER_PREFIXES_MAX
+ *   firewall_rules hash          struct rules_key -> struct firewall_block FIREWALL_BLOCKS_MAX
  *   router_ports   array, mmap   router port -> struct router_port_record MAX_ROUTER_PORTS_DEFAULT
  *   router_port_runtime array, mmap router port -> struct router_port_runtime MAX_ROUTER_PORTS_DEFAULT
  *   routes         LPM           struct route_key -> struct route_value 65536
  *   next_hops      hash          struct next_hop_key -> struct next_hop_value 65536
  *   floating       hash          struct floating_key -> struct floating_value 65536
  *   external       hash          struct external_key -> struct external_value 262144
- *   forwarded      LPM           struct forwarding_key -> struct external_value 65536
+ *   forwarded      LPM           struct forwarding_key -> struct external_value FORWARDED_MAX
  *   snat           hash          __u32 router port -> struct snat_config 4096
  *   snat_owners    LPM           struct snat_owner_key -> struct output_value 65536
  *   gateways       hash          struct flood_key -> struct output_value 65536

@@ -315,6 +315,89 @@ static void a_firewall_policy_stays_until_nobody_asks_it(void **state)
     maps_close(maps);
 }
 
+/* Port 1 has the rules of the set, and nobody has any other. */
+static void want_rules(struct desired *desired, uint32_t set)
+{
+    struct port_policy policy = {{set, set + 1}};
+    uint32_t slot = 1;
+
+    desired_reset(desired);
+    rows_add(&desired->tables[TABLE_POLICIES], &slot, &policy);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct rules_key key = {set + i, 0};
+        struct rules_block block = {.set = set + i};
+
+        rows_add(&desired->tables[TABLE_RULES], &key, &block);
+    }
+    assert_int_equal(0, rows_sort(&desired->tables[TABLE_RULES]));
+}
+
+/* Whoever changes rules more often than programs finish cannot fill the table with what he had. */
+static void rules_that_change_all_the_time_do_not_pile_up(void **state)
+{
+    struct maps *maps = loader_open();
+    const struct rows *rules = &maps_actual(maps)->tables[TABLE_RULES];
+    struct maps_changes changes;
+    struct desired desired;
+    uint64_t now_ms = 420000;
+
+    desired_init(&desired);
+    assert_int_equal(RULE_BLOCKS_MAX / 2, maps_room(maps, TABLE_RULES));
+    assert_int_equal(MEMBERS_MAX, maps_room(maps, TABLE_MEMBERS));
+    for (uint32_t i = 0; i < 40; i++, now_ms += RECORD_GRACE_MS / 2) {
+        want_rules(&desired, 1 + 2 * i);
+        assert_int_equal(0, maps_apply(maps, &desired, true, now_ms, &changes));
+        assert_int_equal(0, changes.n_failed);
+        assert_in_range(rules->n, 2, 6); /* These, and two generations within their grace. */
+        assert_int_equal(i == 0 ? 0 : RECORD_GRACE_MS, changes.retry_ms);
+    }
+    want_rules(&desired, 1); /* A name comes back while its former blocks are there, or are just gone. */
+    loader_apply(maps, &desired, &now_ms);
+    assert_same(&desired, maps_actual(maps));
+    desired_clear(&desired);
+    loader_apply(maps, &desired, &now_ms);
+    assert_int_equal(0, rules->n);
+    maps_close(maps);
+}
+
+static void want_uplinks(struct desired *desired, uint32_t ifindex)
+{
+    desired_reset(desired);
+    for (uint32_t i = 0; i < 256; i++) { /* As many as there is room for. */
+        struct uplink_key key = {ifindex, i};
+        struct uplink_value value = {.ifindex = ifindex, .vlan = i};
+
+        rows_add(&desired->tables[TABLE_UPLINKS], &key, &value);
+    }
+    assert_int_equal(0, rows_sort(&desired->tables[TABLE_UPLINKS]));
+}
+
+/* A full table takes what the same change makes room for. */
+static void fill_a_table(struct maps *maps)
+{
+    struct maps_changes changes;
+    struct desired desired;
+    uint64_t now_ms = 900000;
+
+    desired_init(&desired);
+    want_uplinks(&desired, 8);
+    assert_int_equal(0, maps_apply(maps, &desired, true, now_ms, &changes));
+    want_uplinks(&desired, 9);
+    assert_int_equal(0, maps_apply(maps, &desired, true, now_ms, &changes));
+    assert_int_equal(0, changes.n_failed);
+    assert_same(&desired, maps_actual(maps));
+
+    struct uplink_key key = {10, 0};
+    struct uplink_value value = {.ifindex = 10};
+    rows_add(&desired.tables[TABLE_UPLINKS], &key, &value);
+    assert_int_not_equal(0, maps_apply(maps, &desired, true, now_ms, &changes)); /* And one more. */
+    assert_int_equal(1, changes.n_failed);
+    assert_string_equal("uplinks", changes.failed_table);
+    assert_int_equal(256, maps_actual(maps)->tables[TABLE_UPLINKS].n);
+    desired_clear(&desired);
+    loader_apply(maps, &desired, &now_ms);
+}
+
 static void a_row_beyond_the_tables_is_refused_and_the_others_are_written(void **state)
 {
     struct maps *maps = loader_open();
@@ -332,6 +415,7 @@ static void a_row_beyond_the_tables_is_refused_and_the_others_are_written(void *
     assert_int_equal(1, maps_actual(maps)->tables[TABLE_PORTS].n);
     desired_clear(&desired);
     assert_int_equal(0, maps_apply(maps, &desired, true, 800000, &changes));
+    fill_a_table(maps);
     maps_close(maps);
 }
 
@@ -498,6 +582,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_record_is_not_changed_twice_within_the_grace),
         cmocka_unit_test(a_member_is_up_for_as_long_as_a_row_names_it),
         cmocka_unit_test(a_firewall_policy_stays_until_nobody_asks_it),
+        cmocka_unit_test(rules_that_change_all_the_time_do_not_pile_up),
         cmocka_unit_test(a_row_beyond_the_tables_is_refused_and_the_others_are_written),
         cmocka_unit_test(learned_macs_without_a_claim_are_swept),
         cmocka_unit_test(a_project_at_its_limit_is_forgotten),
