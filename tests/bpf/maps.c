@@ -34,8 +34,13 @@ static void note_write(int fd)
 /* In front of libbpf's. */
 int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
 {
-    union bpf_attr attr = {.map_fd = (__u32)fd, .key = (__u64)(uintptr_t)key, .value = (__u64)(uintptr_t)value, .flags = flags};
+    union bpf_attr attr;
 
+    memset(&attr, 0, sizeof(attr));
+    attr.map_fd = (__u32)fd;
+    attr.key = (__u64)(uintptr_t)key;
+    attr.value = (__u64)(uintptr_t)value;
+    attr.flags = flags;
     note_write(fd);
     return (int)syscall(__NR_bpf, BPF_MAP_UPDATE_ELEM, &attr, sizeof(attr));
 }
