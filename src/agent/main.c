@@ -345,13 +345,10 @@ static int open_data_plane(struct error *error)
     return agent.port_by_slot ? 0 : error_set(error, -ENOMEM, NULL, "out of memory");
 }
 
-/* Connections of a listener that is gone count under its number until their entries end. */
+/* Connections of a listener or member that is gone count under its number until their entries end. */
 static bool is_number_busy(enum slot_kind kind, uint32_t number, void *context)
 {
-    struct service_counters counters;
-    uint64_t n_active;
-
-    return kind == SLOT_LISTENER && maps_service_counters(agent.maps, number, &counters, &n_active) == 0 && n_active > 0;
+    return (kind == SLOT_LISTENER && maps_listener_connections(agent.maps, number)) || (kind == SLOT_MEMBER && maps_member_connections(agent.maps, number));
 }
 
 static int open_state(struct error *error)

@@ -112,6 +112,24 @@ int maps_service_counters(const struct maps *maps, uint32_t listener, struct ser
     return 0;
 }
 
+/* Negative for a moment, when others have taken off what is not added yet. */
+static uint64_t connections_under(const struct maps *maps, const char *table, uint32_t number)
+{
+    struct service_use use;
+
+    return bpf_map_lookup_elem(maps_descriptor(maps, table), &number, &use) == 0 && (int64_t)use.n_connections > 0 ? use.n_connections : 0;
+}
+
+uint64_t maps_listener_connections(const struct maps *maps, uint32_t listener)
+{
+    return connections_under(maps, "listener_use", listener);
+}
+
+uint64_t maps_member_connections(const struct maps *maps, uint32_t member)
+{
+    return connections_under(maps, "member_use", member);
+}
+
 int maps_service_counters_reset(const struct maps *maps, uint32_t listener)
 {
     _cleanup_(freep) struct service_counters *each = calloc((size_t)maps->n_cpus, sizeof(*each));

@@ -92,6 +92,9 @@ int maps_port_counters_reset(const struct maps *maps, uint32_t slot); /* For a s
 /* What this host's clients did with a load balancer's listener: the sum over all CPUs, and how many of their connections are there now.  Returns 0
  * or -errno. */
 int maps_service_counters(const struct maps *maps, uint32_t listener, struct service_counters *ret_counters, uint64_t *ret_n_active);
+/* How many connections count under a listener's number now, or a member's. */
+uint64_t maps_listener_connections(const struct maps *maps, uint32_t listener);
+uint64_t maps_member_connections(const struct maps *maps, uint32_t member);
 int maps_service_counters_reset(const struct maps *maps, uint32_t listener); /* For a number's new owner. */
 
 /* "spoofed_mac" and its sentence for an 'enum drop_reason'; NULL for DROP_NONE and beyond the list. */

@@ -271,6 +271,28 @@ static void a_member_is_up_for_as_long_as_a_row_names_it(void **state)
     maps_close(maps);
 }
 
+/* Each under its own; and what was taken off before it was added is none. */
+static void connections_count_under_a_number(void **state)
+{
+    struct maps *maps = loader_open();
+    uint32_t number = 9;
+
+    for (int k = 0; k < 2; k++) {
+        uint64_t (*read)(const struct maps *, uint32_t) = k ? maps_member_connections : maps_listener_connections;
+        int fd = maps_descriptor(maps, k ? "member_use" : "listener_use");
+        struct service_use use = {5};
+
+        assert_int_equal(0, bpf_map_update_elem(fd, &number, &use, BPF_ANY));
+        assert_int_equal(5, read(maps, 9));
+        assert_int_equal(0, read(maps, 8));
+        use.n_connections = (__u64)-1;
+        assert_int_equal(0, bpf_map_update_elem(fd, &number, &use, BPF_ANY));
+        assert_int_equal(0, read(maps, 9));
+        assert_int_equal(0, read(maps, UINT32_MAX));
+    }
+    maps_close(maps);
+}
+
 static void want_firewall(struct desired *desired, uint32_t set)
 {
     struct router_port_config port = {.router = 1, .vni = 9, .rule_set = {set, 0}};
@@ -586,6 +608,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(nothing_is_deleted_without_sweep),
         cmocka_unit_test(a_record_is_not_changed_twice_within_the_grace),
         cmocka_unit_test(a_member_is_up_for_as_long_as_a_row_names_it),
+        cmocka_unit_test(connections_count_under_a_number),
         cmocka_unit_test(a_firewall_policy_stays_until_nobody_asks_it),
         cmocka_unit_test(rules_that_change_all_the_time_do_not_pile_up),
         cmocka_unit_test(a_row_beyond_the_tables_is_refused_and_the_others_are_written),
