@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weft/base/cleanup.h"
 #include "weft/compiler/layers.h"
 
 struct balancer {
@@ -62,6 +63,7 @@ struct balancing {
     struct address_entry *address_array;
     uint16_t *numbers;     /* Of the pool in hand, by index: members that have a number; */
     bool *serve;           /* and take new connections. */
+    bool *is_member;       /* By the snapshot's ports: those of this host that some member is at. */
 };
 
 static const void *find(const struct hashmap *map, const char *id, size_t offset)
@@ -239,6 +241,7 @@ static int add_member(struct balancing *balancing, struct member_entry *entry, c
     memcpy(member.address, model->address.bytes, sizeof(member.address));
     memcpy(member.mac, port->port->mac.bytes, sizeof(member.mac));
     entry->is_there = goes_on;
+    balancing->is_member[port - balancing->snapshot->ports] = port->slot != 0;
     if (rows_add(&balancing->desired->tables[TABLE_SERVICE_MEMBERS], &number, &member) < 0)
         return -ENOMEM;
     if (pool->is_watched && port->slot && model->object.admin_state_up && add_probe_target(balancing, entry->member, port, balancer) < 0)
@@ -287,10 +290,40 @@ static int note_network(const struct balancing *balancing, struct balancer *bala
     return 0;
 }
 
+static int compare_slot(const void *a, const void *b)
+{
+    uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+
+    return left < right ? -1 : left > right;
+}
+
+/* Tells the records of members' ports. */
+static int mark_ports(struct balancing *balancing)
+{
+    const struct snapshot *snapshot = balancing->snapshot;
+    struct rows *ports = &balancing->desired->tables[TABLE_PORTS];
+    _cleanup_(freep) uint32_t *slots = calloc(snapshot->n_ports + 1, sizeof(*slots));
+    size_t n = 0;
+
+    if (!slots)
+        return -ENOMEM;
+    for (size_t i = 0; i < snapshot->n_ports; i++)
+        if (balancing->is_member[i])
+            slots[n++] = snapshot->ports[i].slot;
+    qsort(slots, n, sizeof(*slots), compare_slot);
+    for (size_t i = 0; n && i < ports->n; i++)
+        if (bsearch(rows_key(ports, i), slots, n, sizeof(*slots), compare_slot))
+            ((struct port_config *)rows_value(ports, i))->flags |= PORT_MEMBER;
+    return 0;
+}
+
 static int add_members(struct balancing *balancing)
 {
     const struct snapshot *snapshot = balancing->snapshot;
 
+    balancing->is_member = calloc(snapshot->n_ports + 1, sizeof(*balancing->is_member));
+    if (!balancing->is_member)
+        return -ENOMEM;
     for (size_t i = 0; i < snapshot->n_members; i++) {
         struct member_entry *entry = &balancing->member_array[i];
         const struct pool_member *model = snapshot->members[i].member;
@@ -306,7 +339,7 @@ static int add_members(struct balancing *balancing)
         if (balancer && state && add_member(balancing, entry, balancer, pool, state->state != MEMBER_IS_DOWN) < 0)
             return -ENOMEM;
     }
-    return 0;
+    return mark_ports(balancing);
 }
 
 /* ---- rows ------------------------------------------------------------------------------------------------------------------------------- */
@@ -512,6 +545,7 @@ int compile_balancing(struct compile_index *index, struct desired *desired)
     free(balancing.state_array);
     free(balancing.address_array);
     free(balancing.numbers);
+    free(balancing.is_member);
     free(balancing.serve);
     return result;
 }

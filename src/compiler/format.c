@@ -45,7 +45,7 @@ const char *output_text(__u32 output, char *text, size_t size)
 
 static int format_port(const struct port_config *c, struct buffer *buffer)
 {
-    static const char *const flags[] = {"security", "up", "peer", "dhcp4", "dhcp6", "ra", "ingress-policy", "learn", "egress-policy", "router-firewall"};
+    static const char *const flags[] = {"security", "up", "peer", "dhcp4", "dhcp6", "ra", "ingress-policy", "learn", "egress-policy", "router-firewall", "member"};
     char mac[MAC_TEXT_SIZE], ip4[IP_TEXT_SIZE], ip6[IP_TEXT_SIZE];
     int error = buffer_printf(buffer, " interface %u vni %u project %u mac %s mtu %u ip4 %s ip6 %s generation %u flags", c->ifindex,
                               c->vni, c->project, mac_text(c->mac, mac), c->mtu, ip_text(c->ip4, ip4), ip_text(c->ip6, ip6),

@@ -16,6 +16,7 @@
 #define PORT_MAY_LEARN (1u << 7)      /* Has allowed address pairs with other MACs, or no port security. */
 #define PORT_EGRESS_POLICY (1u << 8)  /* What the workload sends must be allowed by 'policies'. */
 #define PORT_ROUTER_FIREWALL (1u << 9) /* Behind routers with firewall policies: what it receives has connection entries too, so that answers are known. */
+#define PORT_MEMBER (1u << 10)        /* A load balancer's member: what it receives has connection entries too, so that no two connections have one name there. */
 #define PORT_POLICY (PORT_INGRESS_POLICY | PORT_EGRESS_POLICY)
 #define PORT_LOG_DROP (1u << 16)      /* 'verdicts' gets what policy refuses, */
 #define PORT_LOG_ACCEPT (1u << 17)    /* the first packets of connections that it lets pass, */

@@ -444,6 +444,9 @@ static void random_balancing(struct pipeline *pipeline)
         if (chance(5))
             member->vni = 8;
     }
+    for (uint32_t slot = 1; slot < 13; slot++)
+        if (chance(30))
+            fixture_port(pipeline, slot)->flags |= PORT_MEMBER;
     for (int i = random_below(8); i > 0; i--) {
         struct service_value *service = fixture_service(pipeline, chance(50) ? "10.0.0.200" : "fd01::200", PICK(protocols), 80 + random_below(12));
         service->flags ^= 1u << random_below(4);

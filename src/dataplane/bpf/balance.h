@@ -343,7 +343,7 @@ CHECKED_ALONE __u32 balance_return(struct __sk_buff *skb, struct packet *packet)
         counters->from_packets += packet->segments;
         counters->from_bytes += packet_wire_bytes(packet);
     }
-    if (!(port->flags & (PORT_INGRESS_POLICY | PORT_ROUTER_FIREWALL)) && !is_error)
+    if (!(port->flags & (PORT_INGRESS_POLICY | PORT_ROUTER_FIREWALL | PORT_MEMBER)) && !is_error)
         flow_account(entry, packet, 1);
     TRACE(balance, "back to the client, from %s", trace_address(packet->tuple.local));
     return deliver_local(skb, packet, slot);

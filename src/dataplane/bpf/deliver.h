@@ -31,7 +31,7 @@ static __always_inline __u32 deliver_local(struct __sk_buff *skb, struct packet 
         packet->drop_slot = slot;
         return DROP_destination_down;
     }
-    if (port->flags & (PORT_INGRESS_POLICY | PORT_ROUTER_FIREWALL) || packet->decision.flags & DECISION_TRANSLATED) {
+    if (port->flags & (PORT_INGRESS_POLICY | PORT_ROUTER_FIREWALL | PORT_MEMBER) || packet->decision.flags & DECISION_TRANSLATED) {
         __u32 step = flow_receive(skb, packet, port, slot, flow_stamp(epoch, port->generation));
         if (step != STEP_CONTINUE) {
             packet->drop_slot = slot;

@@ -341,7 +341,7 @@ static __always_inline __u32 underlay_frame(struct __sk_buff *skb, struct packet
         return step;
     __u32 slot = output & OUTPUT_SLOT_MASK, unused;
     const struct port_config *port = port_config_get(slot, &unused);
-    if (port && port->flags & (PORT_INGRESS_POLICY | PORT_ROUTER_FIREWALL)) {
+    if (port && port->flags & (PORT_INGRESS_POLICY | PORT_ROUTER_FIREWALL | PORT_MEMBER)) {
         step = parse_whole(skb, packet);
         if (step != STEP_CONTINUE)
             return step;

@@ -247,9 +247,8 @@ static void two_listeners_and_one_member(void **state)
 }
 
 /* The member cannot tell the two apart: the second has to wait until the first is over. */
-static void a_direct_call_from_the_port_of_a_balanced_one(void **state)
+static void call_the_member_directly(void)
 {
-    fixture_policy(pipeline, 8, FIXTURE_ALLOW_ALL, FIXTURE_ALLOW_ALL);
     say(2, "B>L ip 10.0.0.2>10.0.0.200 tcp 4000>84 S seq=100");
     expect_port(8, NULL);
     say(2, "B>H ip 10.0.0.2>10.0.0.8 tcp 4000>8080 S seq=900");
@@ -261,6 +260,33 @@ static void a_direct_call_from_the_port_of_a_balanced_one(void **state)
     assert_int_equal(n_entries("balanced"), 0);
     say(8, "H>B ip 10.0.0.8>10.0.0.2 tcp 8080>4000 SA seq=500 ack=901");
     expect_port(2, "H>B ip 10.0.0.8>10.0.0.2 tcp 8080>4000 SA seq=500 ack=901");
+}
+
+static void a_direct_call_from_the_port_of_a_balanced_one(void **state)
+{
+    fixture_policy(pipeline, 8, FIXTURE_ALLOW_ALL, FIXTURE_ALLOW_ALL);
+    call_the_member_directly();
+    all_ends();
+}
+
+/* Nor can one without security groups, of whatever protocol; who called directly before has the name, also before the member answers. */
+static void a_direct_call_to_a_member_without_security_groups(void **state)
+{
+    uint16_t port;
+
+    fixture_port(pipeline, 8)->flags |= PORT_MEMBER;
+    fixture_port(pipeline, 2)->flags |= PORT_MEMBER;
+    call_the_member_directly();
+    say(1, "A>B ip 10.0.0.1>10.0.0.2 udp 4000>8080 +9");
+    expect_port(2, "A>B ip 10.0.0.1>10.0.0.2 udp 4000>8080 +9");
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 udp 4000>81 +9");
+    expect_port(2, NULL);
+    port = (uint16_t)(result.outputs[0].bytes[34] << 8 | result.outputs[0].bytes[35]);
+    assert_int_not_equal(port, 4000);
+    say(2, frame_text("B>A ip 10.0.0.2>10.0.0.1 udp 8080>%u +9", port));
+    expect_port(1, "L>A ip 10.0.0.200>10.0.0.1 udp 81>4000 +9");
+    say(2, "B>A ip 10.0.0.2>10.0.0.1 udp 8080>4000 +9");
+    expect_port(1, "B>A ip 10.0.0.2>10.0.0.1 udp 8080>4000 +9");
     all_ends();
 }
 
@@ -493,6 +519,7 @@ int main(void)
         CASE(clients_of_one_address_in_two_networks),
         CASE(two_listeners_and_one_member),
         CASE(a_direct_call_from_the_port_of_a_balanced_one),
+        CASE(a_direct_call_to_a_member_without_security_groups),
         CASE(a_refused_connection_leaves_no_name),
         CASE(many_clients_are_spread),
         CASE(a_client_keeps_its_member),
