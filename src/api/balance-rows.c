@@ -54,16 +54,24 @@ const struct health_monitor *balance_monitor(const struct replica *replica, cons
     return monitor && monitor->object.admin_state_up ? monitor : NULL;
 }
 
-bool balance_is_unplugged(const struct replica *replica, const struct pool_member *member)
+/* The member's port: one of its own project.  Another's, in a network that is shared, serves nobody here, and how that is is not said. */
+static const struct port *find_port(const struct replica *replica, const struct pool_member *member)
 {
     const struct port *port = replica_port_by_address(replica, member->at_subnet_id, &member->address);
+
+    return port && streq(port->object.project_id, member->object.project_id) ? port : NULL;
+}
+
+bool balance_is_unplugged(const struct replica *replica, const struct pool_member *member)
+{
+    const struct port *port = find_port(replica, member);
 
     return !port || port->status != PORT_STATUS_ACTIVE;
 }
 
 bool balance_is_silent(const struct replica *replica, const struct pool_member *member)
 {
-    const struct port *port = replica_port_by_address(replica, member->at_subnet_id, &member->address);
+    const struct port *port = find_port(replica, member);
     const struct host *host = port && port->binding_host_id ? replica_host_by_name(replica, port->binding_host_id) : NULL;
 
     return host && host->state == HOST_STATE_DOWN;

@@ -462,6 +462,14 @@ def test_members_in_shared_networks_are_own_ports(tenant, other, admin):
     member = tenant.member(pool, "10.3.0.99", subnet_id=subnet["id"])
     refusal = admin("PUT", f"/v2.0/networks/{common['id']}", {"network": {"shared": False}}, 409)["NeutronError"]
     assert refusal["type"] == "InvalidSharedSetting" and member["id"] in refusal["message"]
+    # Who gets the address later is somebody else, and is not watched.
+    tenant.monitor(pool)
+    host = Agent(admin, "lb-shared")
+    theirs = admin("POST", "/v2.0/ports", {"port": {"network_id": common["id"], "fixed_ips": [{"ip_address": "10.3.0.99"}], "binding:host_id": host.name,
+                                                    "project_id": other.project["id"]}}, 201)["port"]
+    host.status(tunnel_address="192.0.2.103", underlay_mtu=1500, ports={theirs["id"]: "ACTIVE"})
+    assert tenant.get(f"pools/{pool['id']}/members/{member['id']}")["member"]["operating_status"] == "ERROR"
+    admin("DELETE", f"/v2.0/ports/{theirs['id']}", status=204)
     tenant.delete(f"pools/{pool['id']}/members/{member['id']}")
     admin("PUT", f"/v2.0/networks/{common['id']}", {"network": {"shared": False}}, 200)
     tenant.delete(f"loadbalancers/{balancer['id']}?cascade=true")
