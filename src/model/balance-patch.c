@@ -302,14 +302,16 @@ static int compare_ids(const void *a, const void *b)
     return strcmp(a, ((const struct balance_member *)b)->member_id);
 }
 
-static bool is_gone(const json_t *gone, const char *id)
+/* Ids are asked for in their order, which is that of the list: '*next' goes along it. */
+static bool is_gone(const json_t *gone, size_t *next, const char *id)
 {
-    const json_t *item;
-    size_t i;
+    for (; *next < json_array_size(gone); ++*next) {
+        const char *item = json_string_value(json_array_get(gone, *next));
+        int order = item ? strcmp(item, id) : -1;
 
-    json_array_foreach ((json_t *)gone, i, item)
-        if (json_is_string(item) && streq(json_string_value(item), id))
-            return true;
+        if (order >= 0)
+            return order == 0;
+    }
     return false;
 }
 
@@ -318,7 +320,7 @@ static int merge_members(const struct balance_rows *before, const struct balance
                          size_t *ret_n)
 {
     struct balance_member *members = calloc(before->n_members + header->n_members + 1, sizeof(*members));
-    size_t i = 0, k = 0, n = 0;
+    size_t i = 0, k = 0, n = 0, next_gone = 0;
 
     if (!members)
         return -ENOMEM;
@@ -327,7 +329,7 @@ static int merge_members(const struct balance_rows *before, const struct balance
                     : k == header->n_members ? -1
                                              : compare_ids(before->members[i].member_id, &header->members[k]);
 
-        if (order < 0 && !is_gone(gone, before->members[i].member_id))
+        if (order < 0 && !is_gone(gone, &next_gone, before->members[i].member_id))
             members[n++] = before->members[i];
         else if (order >= 0)
             members[n++] = header->members[k];

@@ -5,7 +5,7 @@
  *
  *     "from": 12                          the revision that it is for
  *     "object": {...}                     balance_rows as it is now, but "members" only those that changed or came, and "rows" empty
- *     "gone": ["<id>", ...]               members that are not there any more
+ *     "gone": ["<id>", ...]               members that are not there any more, in the order of ids
  *     "changes": "<base64>"               12 bytes for each row that changed: its number, and the row, little-endian
  *     "check": 3735928559                 of all rows and members as they are then: after a restore from a backup a store gives revisions out again,
  *                                         so 'from' alone does not prove that both sides mean the same
