@@ -166,13 +166,13 @@ static int check_http(struct change *change, struct health_monitor *monitor)
         is_method |= streq(methods[i], monitor->http_method);
     if (!is_method)
         return INVALID("http_method", "'%s' is not a method of HTTP", monitor->http_method);
-    if (monitor->url_path[0] != '/' || !is_visible(monitor->url_path))
-        return INVALID("url_path", "'%.100s' is not a path that begins with '/', of visible ASCII characters", monitor->url_path);
+    if (monitor->url_path[0] != '/' || !is_visible(monitor->url_path) || strchr(monitor->url_path, '#'))
+        return INVALID("url_path", "'%.100s' is not a path that begins with '/', of visible ASCII characters but '#'", monitor->url_path);
     if (!is_code_list(monitor->expected_codes))
         return INVALID("expected_codes", "'%s' is not like '200', '200,202' or '200-204'", monitor->expected_codes);
     if (monitor->domain_name && (!monitor->http_version || !streq(monitor->http_version, "1.1")))
         return INVALID("domain_name", "'%.100s': it is only valid with http_version 1.1", monitor->domain_name);
-    if (monitor->domain_name && (!*monitor->domain_name || !is_visible(monitor->domain_name) || strpbrk(monitor->domain_name, "/@?#\\")))
+    if (monitor->domain_name && (!*monitor->domain_name || *monitor->domain_name == ':' || !is_visible(monitor->domain_name) || strpbrk(monitor->domain_name, "/@?#\\[]")))
         return INVALID("domain_name", "'%.100s' is not the name of a host", monitor->domain_name);
     return 0;
 }

@@ -383,6 +383,8 @@ def test_health_monitors(tenant):
             ({"type": "HTTP", "expected_codes": "204-200"}, 400, ["expected_codes"]), ({"type": "HTTP", "expected_codes": "200-202-204"}, 400, ["expected_codes"]),
             ({"type": "HTTP", "url_path": "/\u00e9"}, 400, ["url_path"]), ({"type": "HTTP", "url_path": "/ HTTP/1.0\r\nX: y"}, 400, ["url_path"]),
             ({"type": "HTTP", "http_version": 1.1, "domain_name": "a@b"}, 400, ["domain_name", "'a@b'"]),
+            ({"type": "HTTP", "http_version": 1.1, "domain_name": ":80"}, 400, ["domain_name", "':80'"]),
+            ({"type": "HTTP", "http_version": 1.1, "domain_name": "[x"}, 400, ["domain_name"]), ({"type": "HTTP", "url_path": "/a#b"}, 400, ["'/a#b'"]),
             ({"type": "HTTP", "http_version": 2}, 400, ["http_version", "'2'"]), ({"type": "HTTP", "domain_name": "a"}, 400, ["http_version 1.1"]),
             ({"pool_id": NOBODY}, 404, [NOBODY])):
         tenant.refused("POST", "healthmonitors", status, *texts, body={"healthmonitor": {
