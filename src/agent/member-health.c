@@ -20,6 +20,7 @@
 #define HOLD_FIRST_MS 2000      /* That a member stays down after it went down twice within HOLD_MEMORY_MS; doubled by each further time, */
 #define HOLD_MAX_MS 60000       /* up to this. */
 #define HOLD_MEMORY_MS 60000    /* Beyond what it was held for. */
+#define WARN_PAUSE_MS 10000     /* Between two warnings that members cannot be asked. */
 #define OPEN_FILES 65536
 
 /* What a pool's monitor asks. */
@@ -56,7 +57,8 @@ struct member_watches {
     struct hashmap members;           /* struct watched by id. */
     struct hashmap asked;             /* By pool. */
     uv_timer_t save_timer;
-    uint64_t saved_ms;
+    uint64_t saved_ms, warned_ms;
+    uint32_t n_not_asked;             /* Since then. */
     char path[600];
     bool is_ready;                    /* An update of a complete replica was taken. */
 };
@@ -164,13 +166,26 @@ static void turn(struct watched *member, enum member_health health, const char *
     agent_report(member->owner->agent, false);
 }
 
+/* Mostly the host's own want, and so of all members at once. */
+static void could_not_ask(const struct watched *member, const char *reason, uint64_t now_ms)
+{
+    struct member_watches *owner = member->owner;
+
+    owner->n_not_asked++;
+    if (owner->warned_ms && now_ms < owner->warned_ms + WARN_PAUSE_MS)
+        return;
+    log_warning("member %s of a load balancer cannot be asked: %s (%u such questions since this was said last)", member->id, reason, owner->n_not_asked);
+    owner->warned_ms = now_ms;
+    owner->n_not_asked = 0;
+}
+
 static void probed(struct health_watch *watch, const struct health_event *event, void *context)
 {
     struct watched *member = context;
     uint64_t now_ms = clock_monotonic_ms();
 
     if (!event->result->was_asked) {
-        log_warning("member %s of a load balancer cannot be asked: %s", member->id, event->result->reason);
+        could_not_ask(member, event->result->reason, now_ms);
         return;
     }
     member->is_hearsay = false;
