@@ -395,7 +395,10 @@ static void failover(struct request *request)
     NONE_OF(version "/lbaas/", "availabilityzones", "availability_zones", "Availability Zone"),                                             \
     NONE_OF(version "/lbaas/", "availabilityzoneprofiles", "availability_zone_profiles", "Availability Zone Profile"),                      \
     NONE_OF(version "/lbaas/", "l7policies", "l7policies", "L7Policy"),                                                                     \
-    NONE_OF(version "/octavia/", "amphorae", "amphorae", "Amphora")
+    NONE_OF(version "/octavia/", "amphorae", "amphorae", "Amphora"),                                                                        \
+    {"GET", version "/octavia/amphorae/{id}/stats", POLICY_PROJECT, find_nothing, "Amphora", 0},                                            \
+    {"PUT", version "/octavia/amphorae/{id}/config", POLICY_WRITE, find_nothing, "Amphora", 0},                                             \
+    {"PUT", version "/octavia/amphorae/{id}/failover", POLICY_WRITE, find_nothing, "Amphora", 0}
 
 static const struct route routes[] = {
     {"GET", "/load-balancer", POLICY_PUBLIC, show_versions, NULL, 0},

@@ -393,5 +393,33 @@ def test_load_balancers(openstack):
     assert openstack("loadbalancer pool show servers")["healthmonitor_id"]
     assert "already using protocol TCP and protocol_port 80" in openstack("loadbalancer listener create --protocol TCP --protocol-port 80 lb", fails=True)
     assert openstack("loadbalancer stats show lb")["active_connections"] == 0
+    openstack("loadbalancer listener set --connection-limit 5 --timeout-client-data 1000 web")
+    openstack("loadbalancer listener unset --connection-limit web")
+    web = openstack("loadbalancer listener show web")
+    assert (web["connection_limit"], web["timeout_client_data"]) == (-1, 1000)
+    # Quotas: shown, set, kept, and given back.
+    defaults = openstack("loadbalancer quota defaults show")
+    assert openstack("loadbalancer quota show admin") == defaults and openstack("loadbalancer quota list") == []
+    openstack("loadbalancer quota set --loadbalancer 1 --listener 1 --pool 1 --member 1 --healthmonitor 1 admin")
+    assert [(one["load_balancer"], one["listener"], one["pool"], one["member"], one["health_monitor"]) for one in openstack("loadbalancer quota list")] == [(1,) * 5]
+    for words, what in (("create --vip-subnet-id lb-subnet", "Load Balancer"), ("listener create --protocol TCP --protocol-port 81 lb", "Listener"),
+                        ("pool create --loadbalancer lb --protocol TCP --lb-algorithm ROUND_ROBIN", "Pool"),
+                        ("member create --address 10.66.0.11 --protocol-port 80 servers", "Member")):
+        assert f"Quota has been met for resources: {what}" in openstack("loadbalancer " + words, fails=True)
+    openstack("loadbalancer quota unset --loadbalancer --listener --pool --member admin")
+    other = openstack("loadbalancer pool create --loadbalancer lb --protocol TCP --lb-algorithm ROUND_ROBIN")["id"]
+    assert "resources: Health Monitor" in openstack(f"loadbalancer healthmonitor create --type TCP --delay 5 --timeout 3 --max-retries 2 {other}", fails=True)
+    openstack("loadbalancer quota unset --healthmonitor admin")
+    assert openstack("loadbalancer quota show admin") == defaults
+    # What there is none of says so.
+    assert [one["name"] for one in openstack("loadbalancer provider list")] == ["weft"] and openstack("loadbalancer provider capability list weft") == []
+    for kind in ("flavor", "flavorprofile", "availabilityzone", "availabilityzoneprofile", "amphora", "l7policy"):
+        assert openstack(f"loadbalancer {kind} list") == []
+    nobody = "44444444-0000-4000-8000-000000000000"
+    for words, text in ((f"amphora stats show {nobody}", f"Amphora {nobody} not found"), (f"amphora show {nobody}", f"{nobody} not found"),
+                        ("l7policy create --action REJECT web", "Provider 'weft' does not support a requested action: L7Policy"),
+                        ("flavorprofile create --name f --provider weft --flavor-data {}", "does not support a requested action: Flavor Profile"),
+                        ("listener create --protocol HTTP --protocol-port 8080 lb", "protocol HTTP (TCP, UDP and SCTP are)")):
+        assert text in openstack("loadbalancer " + words, fails=True), words
     openstack("loadbalancer delete --cascade --wait lb")
     assert openstack("loadbalancer list") == []
