@@ -36,22 +36,17 @@ static uint8_t overhead_of(const struct real_server *server)
     }
 }
 
-static struct lb_server content_of(const struct task *task, const struct applied_service *service, const struct real_server *server,
-                                   uint32_t incarnation)
+struct lb_server server_way(const struct real_server *server, const struct ip_address *source)
 {
     struct lb_server content = {
-        .service = service->number,
         .port = htons(server->port),
-        .incarnation = incarnation,
         .method = (uint8_t)method_of(server),
         .overhead = overhead_of(server),
     };
 
     memcpy(content.address, server->address.bytes, 16);
     if (server->forwarding == FORWARD_TUNNEL) {
-        struct ip_address source = task->source(&server->address, task->context);
-
-        memcpy(content.source, source.bytes, 16);
+        memcpy(content.source, source->bytes, 16);
         content.vni = server->tunnel.vni;
         content.tunnel_port = htons(server->tunnel.port);
         if (server->tunnel.checksum == TUNNEL_CHECKSUM_FULL)
@@ -61,6 +56,20 @@ static struct lb_server content_of(const struct task *task, const struct applied
     }
     if (server->forwarding == FORWARD_L3DSR)
         content.dscp = server->dscp;
+    return content;
+}
+
+static struct lb_server content_of(const struct task *task, const struct applied_service *service, const struct real_server *server,
+                                   uint32_t incarnation)
+{
+    struct ip_address source = {0};
+    struct lb_server content;
+
+    if (server->forwarding == FORWARD_TUNNEL)
+        source = task->source(&server->address, task->context);
+    content = server_way(server, &source);
+    content.service = service->number;
+    content.incarnation = incarnation;
     return content;
 }
 

@@ -88,4 +88,7 @@ uint32_t applied_local(const struct applied *applied, const uint8_t address[16])
 
 struct lb_key lb_key_of(const struct virtual_service *service);
 
+/* How packets reach the server: what the configuration says of that, in the tables' words.  'source' is this host's address for tunnels. */
+struct lb_server server_way(const struct real_server *server, const struct ip_address *source);
+
 #endif

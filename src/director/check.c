@@ -108,6 +108,12 @@ static int check_forwarding(const struct virtual_service *service, const struct 
     return 0;
 }
 
+/* Packets that keep the virtual address lead somewhere else than the server's address does. */
+static bool has_traffic_path(const struct virtual_service *service, const struct real_server *server)
+{
+    return !service->mark && server->forwarding != FORWARD_NAT && server->forwarding != FORWARD_FULL_NAT;
+}
+
 int real_server_check(const struct virtual_service *service, const struct real_server *server, struct error *error)
 {
     char text[IP_TEXT_SIZE];
@@ -132,6 +138,8 @@ int real_server_check(const struct virtual_service *service, const struct real_s
                          server->lower_threshold, server->upper_threshold);
     for (size_t i = 0; i < server->n_checks; i++) {
         result = health_check_check(&server->checks[i], error);
+        if (result == 0 && server->checks[i].path == CHECK_PATH_TRAFFIC && !has_traffic_path(service, server))
+            result = error_set(error, -EINVAL, "path", service->mark ? "a service by mark has no address that traffic goes to" : "translated traffic goes to the server's address anyway");
         if (result < 0) {
             error_prefix_field(error, "checks[%zu]", i);
             return result;

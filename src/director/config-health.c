@@ -19,6 +19,11 @@ static const char *name_of_type(unsigned value)
     return check_type_name(value);
 }
 
+static const char *name_of_path(unsigned value)
+{
+    return check_path_name(value);
+}
+
 static const struct member url_members[] = {
     {"path", MEMBER_STRING, .is_required = true, .offset = offsetof(struct check_url, path), .maximum = TEXT_MAX},
     {"host", MEMBER_STRING, .offset = offsetof(struct check_url, host), .maximum = TEXT_MAX},
@@ -80,6 +85,7 @@ static int version_encode(const void *object, const void *defaults, json_t **ret
 
 static const struct member check_members[] = {
     {"type", MEMBER_NAME, .is_required = true, CHECK_OFFSET(type), .name_of = name_of_type, .n_names = N_CHECK_TYPES},
+    {"path", MEMBER_NAME, CHECK_OFFSET(path), .name_of = name_of_path, .n_names = N_CHECK_PATHS},
     {"address", MEMBER_ADDRESS, CHECK_OFFSET(address), .flag = offsetof(struct health_check, has_address)},
     {"port", MEMBER_U16, CHECK_OFFSET(port), .minimum = 1},
     {"bind_address", MEMBER_ADDRESS, CHECK_OFFSET(bind_address),
@@ -202,6 +208,17 @@ static int refuse_strangers(const struct health_check *check, struct error *erro
     return 0;
 }
 
+static int check_one_path(const struct health_check *check, struct error *error)
+{
+    const char *own = check->has_address ? "an address of its own" : check->bind_interface[0] ? "an interface" : check->mark ? "a mark" : NULL;
+
+    if (check->path != CHECK_PATH_TRAFFIC)
+        return 0;
+    if (check->type == CHECK_PING || check->type == CHECK_MISC)
+        return error_set(error, -EINVAL, "path", "a check of type %s does not go the way of the traffic", check_type_name(check->type));
+    return own ? error_set(error, -EINVAL, "path", "a check with %s does not go the way of the traffic", own) : 0;
+}
+
 int health_check_check(const struct health_check *check, struct error *error)
 {
     int result = refuse_strangers(check, error);
@@ -221,6 +238,9 @@ int health_check_check(const struct health_check *check, struct error *error)
         return error_set(error, -EINVAL, "dns_name", "it has more than %u bytes", DNS_NAME_MAX);
     if (check->dns_type && strlen(check->dns_type) > DNS_TYPE_MAX)
         return error_set(error, -EINVAL, "dns_type", "it has more than %u bytes", DNS_TYPE_MAX);
+    result = check_one_path(check, error);
+    if (result < 0)
+        return result;
     if (check->interval_ms < INTERVAL_MIN_MS || !check->timeout_ms || !check->retry_delay_ms)
         return error_set(error, -EINVAL, "interval_ms", "times are too short");
     if (check->type == CHECK_MISC && !check->command)

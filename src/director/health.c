@@ -22,6 +22,7 @@ struct checked {
     struct buffer content;        /* All that it says. */
     struct director_health *health;
     struct health_watch *monitor;
+    struct check_way *way;        /* Of the traffic; NULL: it goes to the server. */
     struct checked *goes_on;      /* The same check of the configuration before, while this one is taken. */
     size_t service, server;
     const struct health_check *check;
@@ -52,6 +53,7 @@ struct director_health {
     void (*closed)(void *context), *closed_context;
     bool (*was_down)(const struct virtual_service *, const struct real_server *, void *context);
     void *was_down_context;
+    struct check_paths paths;     /* Zero: none. */
 };
 
 static const struct real_server *server_of(const struct checked *checked)
@@ -133,6 +135,8 @@ static void free_followed(struct followed *followed)
         struct checked *checked = CONTAINER_OF(node, struct checked, by_place);
 
         health_set_remove(checked->monitor);
+        if (checked->way)
+            checked->health->paths.end(checked->way);
         buffer_clear(&checked->content);
         free(checked);
     }
@@ -152,8 +156,18 @@ static void append_text(struct buffer *content, const char *text, bool *is_whole
     *is_whole = buffer_printf(content, "%zu:%s,", text ? strlen(text) : 0, text ? text : "") == 0 && *is_whole;
 }
 
-/* All members, so that two checks with equal content are asked and judged alike.  The interval's unit and order do not matter. */
-static bool describe(const struct health_check *check, const struct health_target *target, struct buffer *ret)
+/* Which way it goes is the server's to say, too. */
+static void append_path(struct buffer *content, const struct real_server *server, bool *is_whole)
+{
+    char address[IP_TEXT_SIZE];
+
+    *is_whole = buffer_printf(content, "%s %d %d %u %u %d %u,", ip_format(&server->address, address), (int)server->forwarding, (int)server->tunnel.type,
+                              server->tunnel.port, server->tunnel.vni, (int)server->tunnel.checksum, server->dscp) == 0 && *is_whole;
+}
+
+/* All members, so that two checks with equal content are asked and judged alike.  The interval's unit and order do not matter.  'server': whose
+ * traffic's way it goes; else NULL. */
+static bool describe(const struct health_check *check, const struct health_target *target, const struct real_server *server, struct buffer *ret)
 {
     char address[IP_TEXT_SIZE], source[IP_TEXT_SIZE];
     bool is_whole = buffer_printf(ret, "%d %s %u %s %u %u %s %u %u %u %u %u %d %d %d %d %d,", (int)check->type, ip_format(&target->address, address),
@@ -161,6 +175,8 @@ static bool describe(const struct health_check *check, const struct health_targe
                                   check->interval_ms, check->timeout_ms, check->retries, check->retry_delay_ms, check->warmup_ms, check->alpha,
                                   check->http_1_1, check->follow_redirects, check->dynamic_weight, check->require_reply) == 0;
 
+    if (server)
+        append_path(ret, server, &is_whole);
     append_text(ret, check->host, &is_whole);
     append_text(ret, check->dns_name, &is_whole);
     append_text(ret, check->dns_type, &is_whole);
@@ -200,6 +216,29 @@ static enum health_status initial_status(const struct checked *checked, const st
     return checked->check->alpha ? HEALTH_DOWN : HEALTH_UP;
 }
 
+/* The target becomes what the way leads to.  Where there is none the check goes to the server: better than not at all, but a broken way looks well. */
+static void take_way(struct checked *checked, const struct virtual_service *service, const struct real_server *server, struct health_target *target)
+{
+    const struct check_paths *paths = &checked->health->paths;
+    char name[SERVICE_TEXT_SIZE], text[SERVICE_TEXT_SIZE];
+    struct error error = {0};
+
+    if (paths->begin(service, server, target, paths->context, &checked->way, &error) == 0) {
+        target->open = paths->open;
+        target->open_context = checked->way;
+        return;
+    }
+    log_warning("%s: server %s: its %s check goes to the server, not the way of the traffic: %s", virtual_service_format(service, name),
+                real_server_format(server, text), check_type_name(checked->check->type), error.message);
+    *target = check_target(service, server, checked->check);
+}
+
+static bool goes_by_traffic(const struct director_health *health, const struct virtual_service *service, const struct real_server *server,
+                            const struct health_check *check)
+{
+    return health->paths.begin && check_goes_by_traffic(service, server, check);
+}
+
 static int start_monitor(struct checked *checked, const struct checked *before, const struct virtual_service *service,
                          const struct health_target *target, struct error *error)
 {
@@ -219,7 +258,9 @@ static int take_check(struct director_health *health, struct followed *next, siz
 {
     const struct virtual_service *virtual = &next->config->services[service];
     struct checked *checked = calloc(1, sizeof(*checked)), *before;
+    const struct real_server *real = &virtual->servers[server];
     struct health_target target;
+    bool by_traffic;
     int r;
 
     if (!checked)
@@ -234,14 +275,17 @@ static int take_check(struct director_health *health, struct followed *next, siz
         free(checked);
         return r;
     }
-    target = check_target(virtual, &virtual->servers[server], checked->check);
-    if (!describe(checked->check, &target, &checked->content))
+    by_traffic = goes_by_traffic(health, virtual, real, checked->check);
+    target = by_traffic ? check_traffic_target(virtual, checked->check) : check_target(virtual, real, checked->check);
+    if (!describe(checked->check, &target, by_traffic ? real : NULL, &checked->content))
         return -ENOMEM;
     before = find_check(health->followed, checked->place);
     if (before && before->content.size == checked->content.size && memcmp(before->content.data, checked->content.data, before->content.size) == 0) {
         checked->goes_on = before;
         return 0;
     }
+    if (by_traffic)
+        take_way(checked, virtual, real, &target);
     r = start_monitor(checked, before, virtual, &target, error);
     if (r < 0)
         error_prefix_field(error, "services[%zu].servers[%zu].checks[%zu]", service, server, number);
@@ -279,6 +323,7 @@ static void judge_all(struct director_health *health, struct followed *next)
             checked->has_weight = before->has_weight;
             checked->weight = before->weight;
             before->monitor = NULL;
+            checked->way = TAKE_PTR(before->way);
             health_watch_set_context(checked->monitor, checked);
         }
         checked->goes_on = NULL;
@@ -351,6 +396,11 @@ void director_health_recall(struct director_health *health, bool (*was_down)(con
     health->was_down_context = context;
 }
 
+void director_health_set_paths(struct director_health *health, const struct check_paths *paths)
+{
+    health->paths = *paths;
+}
+
 static void set_closed(void *context)
 {
     struct director_health *health = context;
@@ -381,12 +431,14 @@ const char *director_health_reason(const struct director_health *health, size_t 
 
     *text = '\0';
     for (size_t i = 0; i < real->n_checks && !*text; i++) {
-        struct health_target target = check_target(&health->followed->config->services[service], real, &real->checks[i]);
+        const struct virtual_service *virtual = &health->followed->config->services[service];
         const struct checked *checked;
+        struct health_target target;
         const char *reason;
 
         format_place(health->followed, service, server, i, place);
         checked = find_check(health->followed, place);
+        target = checked && checked->way ? check_traffic_target(virtual, &real->checks[i]) : check_target(virtual, real, &real->checks[i]);
         reason = checked && health_watch_status(checked->monitor) == HEALTH_DOWN ? health_watch_reason(checked->monitor) : NULL;
         if (reason)
             snprintf(text, DIRECTOR_REASON_SIZE, ip_is_v4(&target.address) ? "%s %s:%u: %s" : "%s [%s]:%u: %s", check_type_name(checked->check->type),

@@ -11,6 +11,7 @@
 #include "weft/base/error.h"
 #include "weft/director/config.h"
 #include "weft/director/judge.h"
+#include "weft/health/question.h"
 
 struct director_health;
 
@@ -21,6 +22,19 @@ int director_health_new(uv_loop_t *loop, void (*changed)(void *context), void *c
  * Asked within director_health_set. */
 void director_health_recall(struct director_health *health, bool (*was_down)(const struct virtual_service *, const struct real_server *, void *context),
                             void *context);
+
+/* Who leads checks the way of the traffic (check_goes_by_traffic).  Before the first configuration; without, all of them go to the servers. */
+struct check_way;
+struct check_paths {
+    /* The way by which 'service' forwards to 'server', for checks of 'target'; until end().  0 or -errno with '*error': then the check goes to the
+     * server, and that is said. */
+    int (*begin)(const struct virtual_service *service, const struct real_server *server, const struct health_target *target, void *context,
+                 struct check_way **ret, struct error *error);
+    void (*end)(struct check_way *way); /* NULL is fine. */
+    int (*open)(const struct health_target *target, int type, void *way); /* As of struct health_target. */
+    void *context;
+};
+void director_health_set_paths(struct director_health *health, const struct check_paths *paths);
 
 /* Ends all probes; 'closed' (may be NULL) is called from the loop when it is gone. */
 void director_health_close(struct director_health *health, void (*closed)(void *context), void *context);

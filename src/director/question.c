@@ -115,6 +115,27 @@ struct health_target check_target(const struct virtual_service *service, const s
     return target;
 }
 
+bool check_goes_by_traffic(const struct virtual_service *service, const struct real_server *server, const struct health_check *check)
+{
+    bool keeps_address = server->forwarding != FORWARD_NAT && server->forwarding != FORWARD_FULL_NAT;
+    bool is_alike = check->type != CHECK_PING && check->type != CHECK_MISC && !check->has_address && !check->bind_interface[0] && !check->mark;
+
+    return check->path != CHECK_PATH_SERVER && keeps_address && is_alike && !service->mark && (check->port || service->port);
+}
+
+struct health_target check_traffic_target(const struct virtual_service *service, const struct health_check *check)
+{
+    struct health_target target = {
+        .address = service->address,
+        .port = check->port ? check->port : service->port,
+        .source_port = check->bind_port,
+    };
+
+    if (check->has_bind_address)
+        target.source = check->bind_address;
+    return target;
+}
+
 struct health_rules check_rules(const struct health_check *check)
 {
     return (struct health_rules){

@@ -158,3 +158,13 @@ int reach_ask(const struct ip_address *address)
 
     return result < 0 || is_permanent(&way) ? MIN(result, 0) : resolve(&way, false);
 }
+
+int reach_interface(const struct ip_address *address, uint32_t *ret_ifindex)
+{
+    struct way way;
+    int result = find_way(address, &way);
+
+    if (result == 0)
+        *ret_ifindex = way.ifindex;
+    return result;
+}

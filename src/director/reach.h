@@ -14,4 +14,7 @@ int reach_resolve(const struct ip_address *address);
 /* Has it resolved once, not for ever.  As reach_resolve. */
 int reach_ask(const struct ip_address *address);
 
+/* By which interface the host's routes lead there.  0 or -errno. */
+int reach_interface(const struct ip_address *address, uint32_t *ret_ifindex);
+
 #endif

@@ -34,6 +34,7 @@ struct director {
     struct serve *serve;
     struct peer *peer; /* NULL: there is none. */
     struct director_metrics *metrics; /* NULL: nobody is to ask for them. */
+    struct paths *paths; /* Of checks. */
     struct director_health *health; /* Follows the configuration in force. */
 
     struct director_config *config; /* In force; NULL before the first. */

@@ -10,6 +10,8 @@
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
 #include "weft/base/notify.h"
+#include "weft/director/check-device.h"
+#include "weft/director/paths.h"
 #include "weft/director/reach.h"
 #include "weft/director/runtime-state.h"
 
@@ -354,6 +356,7 @@ static void routes_changed(void *context)
 {
     struct director *director = context;
 
+    paths_interfaces_changed(director->paths);
     resolver_again(director);
     schedule(director);
 }
@@ -437,7 +440,20 @@ static void end(struct director *director)
     lb_tables_close(director->tables_before);
     lb_tables_close(director->tables);
     director_config_free(director->config);
+    paths_free(director->paths);
     free(director->fresh);
+}
+
+static int lead_checks(struct director *director)
+{
+    struct check_paths paths;
+
+    director->paths = paths_new(director);
+    if (!director->paths)
+        return -ENOMEM;
+    paths = paths_of(director->paths);
+    director_health_set_paths(director->health, &paths);
+    return 0;
 }
 
 int director_run(const struct director_options *options, struct error *error)
@@ -454,6 +470,8 @@ int director_run(const struct director_options *options, struct error *error)
     director->options = *options;
     init_handles(director);
     result = director_health_new(&director->loop, health_changed, director, &director->health);
+    if (result == 0)
+        result = lead_checks(director);
     if (result < 0)
         error_set(error, result, NULL, "out of memory");
     if (result == 0)
@@ -487,5 +505,6 @@ int director_detach(const struct director_options *options, unsigned *ret_n, str
         return claim;
     lb_release();
     *ret_n = interfaces_clean(NULL);
+    check_device_clean();
     return 0;
 }

@@ -62,6 +62,13 @@ DEFINE_NAMES(enum tunnel_type, tunnel_type, tunnel_type_names, N_TUNNEL_TYPES);
 DEFINE_NAMES(enum tunnel_checksum, tunnel_checksum, tunnel_checksum_names, N_TUNNEL_CHECKSUMS);
 DEFINE_NAMES(enum check_type, check_type, check_type_names, N_CHECK_TYPES);
 
+const char *check_path_name(enum check_path path)
+{
+    static const char *const names[] = {[CHECK_PATH_AUTO] = "auto", [CHECK_PATH_SERVER] = "server", [CHECK_PATH_TRAFFIC] = "traffic"};
+
+    return names[path];
+}
+
 static const struct {
     uint8_t protocol;
     const char *name;

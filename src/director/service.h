@@ -89,6 +89,14 @@ enum check_type {
     N_CHECK_TYPES,
 };
 
+/* Which way a check goes. */
+enum check_path {
+    CHECK_PATH_AUTO,    /* That of the traffic where that can be, else to the server. */
+    CHECK_PATH_SERVER,  /* To the server's address, or the check's own. */
+    CHECK_PATH_TRAFFIC, /* To the virtual address, by the server's forwarding. */
+    N_CHECK_PATHS,
+};
+
 struct check_url {
     char *path;   /* "/health", begins with '/'. */
     char *host;   /* The Host header (and TLS name); NULL: the check's, else the address. */
@@ -99,7 +107,8 @@ struct check_url {
 /* One way in which one server is asked.  Strings and arrays are owned by whoever owns the check. */
 struct health_check {
     enum check_type type;
-    bool has_address; /* Else the server's own. */
+    enum check_path path;
+    bool has_address; /* Else the server's own, or the virtual one. */
     bool has_bind_address;
     struct ip_address address;      /* Where to ask (connect_ip). */
     struct ip_address bind_address; /* From where (bindto). */
@@ -204,6 +213,7 @@ const char *tunnel_checksum_name(enum tunnel_checksum checksum); /* "none", "ful
 int tunnel_checksum_parse(const char *name, enum tunnel_checksum *ret);
 const char *check_type_name(enum check_type type); /* "tcp" */
 int check_type_parse(const char *name, enum check_type *ret);
+const char *check_path_name(enum check_path path); /* "auto", "server", "traffic" */
 const char *service_protocol_name(uint8_t protocol); /* "tcp", "udp", "sctp"; NULL for any other. */
 int service_protocol_parse(const char *name, uint8_t *ret);
 

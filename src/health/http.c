@@ -8,6 +8,7 @@
 
 #include "weft/base/util.h"
 #include "weft/health/probe-state.h"
+#include "weft/health/socket-address.h"
 
 #define ADDRESS_TEXT_SIZE (IP_TEXT_SIZE + 16) /* "[2001:db8::1]:65535". */
 
@@ -89,6 +90,25 @@ static void digest_text(struct health_probe *probe, char ret[HEALTH_DIGEST_SIZE]
     EVP_DigestFinal_ex(probe->http.digest, digest, &size);
     for (unsigned i = 0; i < size && i < (HEALTH_DIGEST_SIZE - 1) / 2; i++)
         snprintf(ret + (size_t)2 * i, 3, "%02x", digest[i]);
+}
+
+/* Where a redirect leads elsewhere, the way to the server does not. */
+static bool is_target(const struct health_probe *probe, const struct curl_sockaddr *address)
+{
+    struct sockaddr_storage target;
+    socklen_t size = socket_address(&probe->target.address, probe->target.port, &target);
+
+    return address->family == target.ss_family && address->addrlen >= size && memcmp(&address->addr, &target, size) == 0;
+}
+
+static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct health_probe *probe = context;
+    int type = address->socktype | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    int fd = is_target(probe, address) ? probe_open(&probe->target, type) : socket(address->family, type, 0);
+
+    probe->http.socket_error = MIN(fd, 0);
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
 static int prepare_socket(void *context, curl_socket_t fd, curlsocktype purpose)
@@ -178,6 +198,10 @@ static bool set_request(struct health_probe *probe)
     curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 10L);
     curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, prepare_socket);
     curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, probe);
+    if (probe->target.open) {
+        curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+        curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, probe);
+    }
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_head);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, probe);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);

@@ -114,6 +114,7 @@ const char *probe_errno_text(int error); /* "connection refused" */
 
 /* A non-blocking socket of the target's family with its source, device and mark.  0, or the probe has ended. */
 int probe_socket(struct health_probe *probe, int type);
+int probe_open(const struct health_target *target, int type); /* A socket that is not prepared yet, or -errno. */
 int probe_prepare_socket(const struct health_target *target, int fd, const char **ret_what); /* 0 or -errno, and what did not go. */
 int probe_connect(struct health_probe *probe); /* 0: connected or on the way; or the probe has ended. */
 int probe_connect_error(struct health_probe *probe); /* 0: connected; a positive errno. */

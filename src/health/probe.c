@@ -298,11 +298,20 @@ void health_probe_cancel(struct health_probe *probe)
 
 /* ---- its socket ------------------------------------------------------------------------------------------------------------- */
 
+int probe_open(const struct health_target *target, int type)
+{
+    int fd = target->open ? target->open(target, type, target->open_context) : socket(ip_is_v4(&target->address) ? AF_INET : AF_INET6, type, 0);
+
+    return fd < 0 && !target->open ? -errno : fd;
+}
+
 int probe_prepare_socket(const struct health_target *target, int fd, const char **ret_what)
 {
     struct sockaddr_storage source;
     socklen_t size = socket_address(ip_is_zero(&target->source) ? &target->address : &target->source, target->source_port, &source);
 
+    if (target->open)
+        return 0;
     *ret_what = "cannot use the device";
     if (*target->device && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, target->device, (socklen_t)strlen(target->device)) < 0)
         return -errno;
@@ -322,8 +331,9 @@ int probe_socket(struct health_probe *probe, int type)
     const char *what = NULL;
     int r;
 
-    probe->fd = socket(ip_is_v4(&probe->target.address) ? AF_INET : AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    r = probe->fd < 0 ? -errno : probe_prepare_socket(&probe->target, probe->fd, &what);
+    r = probe_open(&probe->target, type | SOCK_NONBLOCK | SOCK_CLOEXEC);
+    probe->fd = r < 0 ? -1 : r;
+    r = r < 0 ? r : probe_prepare_socket(&probe->target, probe->fd, &what);
     if (r < 0)
         probe_fail_errno(probe, -r, probe->fd < 0 ? "no socket" : what);
     return r;

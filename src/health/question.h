@@ -116,6 +116,8 @@ void health_question_unref(struct health_question *question); /* NULL is fine. *
 DEFINE_CLEANUP(struct health_question *, health_question_unref);
 const struct health_question_options *health_question_options(const struct health_question *question);
 
+struct health_target;
+
 /* The way to a server.  All zero but the address and port: as any connection of the host. */
 struct health_target {
     struct ip_address address;
@@ -124,6 +126,10 @@ struct health_target {
     struct ip_address called;        /* What requests call it (Host), if they do not have a name for it; zero: by its address. */
     uint32_t mark;                   /* SO_MARK; 0: none. */
     char device[16];                 /* SO_BINDTODEVICE; "": none. */
+    /* Opens sockets in the place of all that, of the address's family and 'type' (SOCK_STREAM | SOCK_NONBLOCK | ...), bound if need be: a descriptor that
+     * the caller owns, or -errno.  NULL: they are the host's as any other.  Echo requests and programs take no notice. */
+    int (*open)(const struct health_target *target, int type, void *context);
+    void *open_context;
 };
 
 #endif

@@ -38,7 +38,8 @@ def guest():
                         "tests/bpf/differential", "tests/bpf/maps"):
             image.program(BUILD / program, f"guest/build/{program}")
         image.file(BUILD / "src" / "dataplane" / "weft.bpf.o", "guest/weft.bpf.o")
-        image.file(BUILD / "src" / "director" / "director.bpf.o", "guest/director.bpf.o")
+        for part in ("director", "check"):
+            image.file(BUILD / "src" / "director" / f"{part}.bpf.o", f"guest/{part}.bpf.o")
         status, results, text = second_kernel.boot(kernel, image, "BUILD=/guest/build python3 /guest/run.py", work, log=console)
     assert status == 0, text[-6000:]
     return {result["name"]: result for result in results}

@@ -71,8 +71,44 @@ def traffic(lab, version=4):
 
 @pytest.mark.parametrize("method, inside, outside", CASES, ids=[f"{method} {a} over {b}" for method, a, b in CASES])
 def test_both_servers_answer(lab, method, inside, outside):
-    set_services(lab, [service(both(outside, **METHODS[method]), inside)])
+    """Checks go the same way as the client's packets: until they come back no server is used."""
+    check = {"type": "tcp", "path": "traffic", "alpha": True, "interval_ms": 100, "retry_delay_ms": 100}
+    set_services(lab, [service(both(outside, **METHODS[method], checks=[check]), inside)])
+    wait_for(lambda: all(one["used"] for one in lab.ask()["services"][0]["servers"]), "checks to pass by the way of the traffic")
     traffic(lab, inside)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_check_is_told_that_nobody_listens(lab, version):
+    """ICMP errors find the way to the check that they are about, and silence is health to a check by UDP."""
+    check = {"type": "udp", "interval_ms": 100, "retries": 0, "timeout_ms": 60000}
+    set_services(lab, [service([server(11, version, port=9, checks=[check])], version, protocol="udp", port=9)])
+    wait_for(lambda: not lab.ask()["services"][0]["servers"][0]["up"], "the server to be found down")
+    assert "connection refused" in lab.ask()["services"][0]["servers"][0]["reason"]
+
+
+def test_checks_go_on_with_the_next_agent_and_leave_nothing_behind(lab):
+    director, check = lab.namespaces["director"], {"type": "tcp", "alpha": True, "interval_ms": 100, "retry_delay_ms": 100}
+
+    def listens():
+        return "take_answer" in director.run("tc", "filter", "show", "dev", "eth0", "ingress")
+
+    def are_used():
+        return all(one["used"] for one in lab.ask()["services"][0]["servers"])
+    set_services(lab, [service(both(4, checks=[check]))])
+    wait_for(are_used, "checks to pass")
+    assert listens()
+    lab.agent.stop(signal.SIGKILL)
+    assert listens()
+    lab.start()
+    set_services(lab, [service(both(4, checks=[dict(check, port=9)]))])
+    wait_for(lambda: not any(one["up"] for one in lab.ask()["services"][0]["servers"]), "checks to go on")
+    assert lab.ask()["services"][0]["servers"][0]["reason"].endswith(f"{VIP4}:9: connection refused")
+    assert "not the way of the traffic" not in lab.agent.text()
+    lab.agent.stop(signal.SIGKILL)
+    lab.detach()
+    assert not listens()
+    lab.start()
 
 
 def test_what_is_too_big_for_the_tunnel_comes_through_smaller(lab):
@@ -147,11 +183,11 @@ def test_a_server_whose_check_fails_is_out_until_it_passes(lab):
         return (state, rows) if not state["services"][0]["servers"][1]["used"] else None
     s2 = lab.namespaces["s2"]
     s2.run("nft", "add table inet sick; add chain inet sick in { type filter hook input priority 0; };"
-                  "add rule inet sick in ip daddr 10.1.0.12 tcp dport 80 reject with tcp reset")
+                  "add rule inet sick in ip daddr 192.0.2.1 tcp dport 80 reject with tcp reset")
     try:
         _, rows = wait_for(out_at_last, f"the second server to be out; the director said:\n{lab.agent.text()}", interval=0.002)
         assert rows["services"][0]["servers"][1] == 0  # It says so when no row leads there any more.
-        assert second()["reason"].endswith(" 10.1.0.12:80: connection refused") and not second()["up"]
+        assert second()["reason"].endswith(" 192.0.2.1:80: connection refused") and not second()["up"]
         wait_for(lambda: {lab.get()[0] for _ in range(10)} == {"s1"}, "new connections to go to the first server only")
     finally:
         s2.run("nft", "delete", "table", "inet", "sick")

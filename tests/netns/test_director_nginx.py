@@ -165,6 +165,38 @@ def test_downloads_come_the_right_way_back(lab, method, version):
     assert (one["total"][4] > 4 * BIG) == (method == "nat")
 
 
+@pytest.mark.parametrize("method, version", [("direct", 4), ("direct", 6), ("ipip", 4), ("ipip", 6)])
+def test_a_server_without_the_virtual_address_is_found(lab, method, version):
+    """It answers well at its own address, which says nothing of the way that clients' packets take.  The director has the virtual address itself,
+    as with keepalived."""
+    check = {"type": "http", "urls": [{"path": "/who", "status": "200"}], "interval_ms": 100, "retries": 0, "retry_delay_ms": 100, "timeout_ms": 1000,
+             "alpha": True}
+    director, s2, (vip, length) = lab.namespaces["director"], lab.namespaces["s2"], (VIP4, 32) if version == 4 else (VIP6, 128)
+    family = ["-6"] if version == 6 else []
+
+    def second():
+        return lab.ask()["services"][0]["servers"][1]
+    director.ip("addr", "add", f"{vip}/{length}", "dev", "eth0", *(["nodad"] if version == 6 else []))
+    try:
+        one = nginx_service(method, version)
+        for real in one["servers"]:
+            real["checks"] = [check]
+        lab.set([one])
+        wait_for(lambda: second()["up"], f"the second server's path to be found well; the director said:\n{lab.agent.text()}")
+        s2.ip(*family, "addr", "del", f"{vip}/{length}", "dev", "lo")
+        try:
+            # Straight to the server there would be nothing to see.
+            assert s2.run("curl", "-sS", "--max-time", "20", f"http://{address(12) if version == 4 else f'[{address(12, 6)}]'}:8080/who") == "s2\n"
+            wait_for(lambda: not second()["used"], f"the second server to be out; the director said:\n{lab.agent.text()}")
+            assert vip in second()["reason"]
+            assert set(lab.curl(*["/who"] * 4, version=version).split()) == {"s1"}
+        finally:
+            s2.ip(*family, "addr", "add", f"{vip}/{length}", "dev", "lo", *(["nodad"] if version == 6 else []))
+        wait_for(lambda: second()["used"], f"the second server to be back; the director said:\n{lab.agent.text()}")
+    finally:
+        director.ip("addr", "del", f"{vip}/{length}", "dev", "eth0")
+
+
 def test_nobody_notices_that_servers_go_and_come(lab):
     """Drained, stopped, started, and back; and after one that was not drained is found dead, nobody is sent there."""
     check = {"type": "tcp", "interval_ms": 50, "retries": 0, "retry_delay_ms": 10, "timeout_ms": 60000}

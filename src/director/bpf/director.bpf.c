@@ -19,6 +19,7 @@
 #include "weft/director/bpf/mss.h"
 #include "weft/director/bpf/tunnel.h"
 #include "weft/director/bpf/l3dsr.h"
+#include "weft/director/bpf/forward.h"
 #include "weft/director/bpf/nat.h"
 /* clang-format on */
 
@@ -110,39 +111,14 @@ static __always_inline bool name_for_server(struct packet *packet, const struct 
 static __always_inline __u32 forward(struct xdp_md *ctx, struct packet *packet, const struct lb_server *server)
 {
     switch (server->method) {
-    case LB_METHOD_DIRECT:
-        return STEP_CONTINUE;
-    case LB_METHOD_IPIP:
-        return tunnel_put_any(ctx, packet, server, LB_METHOD_IPIP);
-    case LB_METHOD_GUE:
-        return tunnel_put_any(ctx, packet, server, LB_METHOD_GUE);
-    case LB_METHOD_GRE:
-        return tunnel_put_any(ctx, packet, server, LB_METHOD_GRE);
-    case LB_METHOD_VXLAN:
-        return tunnel_put_any(ctx, packet, server, LB_METHOD_VXLAN);
-    case LB_METHOD_L3DSR:
-        return l3dsr_put(ctx, packet, server);
     case LB_METHOD_NAT:
     case LB_METHOD_FULL_NAT:
         if (!name_for_server(packet, server))
             return LB_DROP_no_port;
         return translate(ctx, packet);
     default:
-        return LB_DROP_no_server;
+        return forward_whole(ctx, packet, server);
     }
-}
-
-static __always_inline __u32 send_frame(struct xdp_md *ctx, const struct lb_hop *hop)
-{
-    unsigned char *frame = frame_at(ctx, 0, ETH_HLEN);
-
-    if (!frame)
-        return LB_DROP_malformed;
-    mac_copy(frame, hop->destination);
-    mac_copy(frame + 6, hop->source);
-    if (hop->ifindex == ctx->ingress_ifindex)
-        return VERDICT(XDP_TX);
-    return VERDICT(bpf_redirect(hop->ifindex, 0));
 }
 
 static __always_inline void clamp(struct xdp_md *ctx, const struct packet *packet, const struct lb_server *server, const struct lb_hop *hop)

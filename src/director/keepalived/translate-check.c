@@ -266,6 +266,8 @@ bool translate_check(const struct translation *t, const struct statement *statem
     if (kind == ARRAY_SIZE(kinds))
         return false;
     check = health_check_default(kinds[kind].type);
+    if (check.type != CHECK_PING && check.type != CHECK_MISC)
+        check.path = CHECK_PATH_SERVER; /* As keepalived asks. */
     check.timeout_ms = 0;
     for (const struct statement *member = statement->first; member; member = member->next) {
         if (streq(member->words[0], "virtualhost") && check.type != CHECK_HTTP && check.type != CHECK_HTTPS)

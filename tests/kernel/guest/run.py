@@ -62,6 +62,8 @@ def every_program_loads():
 def the_directors_program_loads():
     command("/bin/bpftool", "prog", "load", "/guest/director.bpf.o", "/sys/fs/bpf/director", timeout=200)
     os.unlink("/sys/fs/bpf/director")
+    command("/bin/bpftool", "prog", "loadall", "/guest/check.bpf.o", "/sys/fs/bpf/check", timeout=200)
+    shutil.rmtree("/sys/fs/bpf/check")
 
 
 def native_and_kernel_build_agree():

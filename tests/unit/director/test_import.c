@@ -119,7 +119,7 @@ static void services_and_servers_are_taken_over(void **state)
         ",\"servers\":[{\"address\":\"10.0.0.1\",\"forwarding\":\"tunnel\",\"tunnel\":{\"type\":\"gue\",\"port\":6080,"
         "\"checksum\":\"full\"}},{\"address\":\"2001:db8::1\",\"forwarding\":\"tunnel\",\"tunnel\":{\"type\":\"ipip\"}}"
         ","
-        "{\"address\":\"10.0.0.2\",\"checks\":[{\"type\":\"tcp\",\"port\":81}]}]}]}\n"
+        "{\"address\":\"10.0.0.2\",\"checks\":[{\"type\":\"tcp\",\"path\":\"server\",\"port\":81}]}]}]}\n"
         "k:8: real_server: port 81 becomes the virtual server's, 80: direct keeps it\n"
         "k:12: real_server: the server is there already\n");
     keepalived_becomes("virtual_server fwmark 5 {\nreal_server 2001:db8::1 0 { }\n}\nvirtual_server fwmark 6 "
@@ -165,7 +165,7 @@ static void checks_are_taken_over(void **state)
         RS("HTTP_GET {\nurl {\npath /a\nstatus_code 200 301-303\ndigest 0123456789abcdef0123456789abcdef\nregex "
            "x\n}\nurl {\nvirtualhost b\n}\n"
            "virtualhost www\nhttp_protocol 1.1\nconnect_port 81\nnb_get_retry 3\n}\n"),
-        CHECKED(",\"checks\":[{\"type\":\"http\",\"port\":81,\"retries\":3,\"retry_delay_ms\":3000,\"urls\":[{\"path\":"
+        CHECKED(",\"checks\":[{\"type\":\"http\",\"path\":\"server\",\"port\":81,\"retries\":3,\"retry_delay_ms\":3000,\"urls\":[{\"path\":"
                 "\"/a\",\"status\":"
                 "\"200,301-303\",\"digest\":\"0123456789abcdef0123456789abcdef\"},{\"path\":\"/"
                 "\",\"host\":\"b\"}],\"host\":\"www\","
@@ -176,22 +176,22 @@ static void checks_are_taken_over(void **state)
            "DNS_CHECK {\ntype A\nname example.org\n}\nPING_CHECK { }\nTCP_CHECK {\nbindto 10.0.0.3\nbind_if "
            "eth0\nbind_port 7\nfwmark 8\n"
            "connect_ip 10.0.0.4\nwarmup 2\nalpha yes\n}\n"),
-        CHECKED(",\"checks\":[{\"type\":\"https\",\"interval_ms\":1500,\"retry_delay_ms\":3000,\"urls\":[{\"path\":\"/"
+        CHECKED(",\"checks\":[{\"type\":\"https\",\"path\":\"server\",\"interval_ms\":1500,\"retry_delay_ms\":3000,\"urls\":[{\"path\":\"/"
                 "\"}]},"
                 "{\"type\":\"misc\",\"interval_ms\":1500,\"timeout_ms\":1500,\"retries\":0,\"command\":\"/bin/x 'a "
                 "b'\",\"dynamic_weight\":true},"
-                "{\"type\":\"dns\",\"interval_ms\":1500,\"retries\":3,\"retry_delay_ms\":1500,\"dns_name\":\"example."
+                "{\"type\":\"dns\",\"path\":\"server\",\"interval_ms\":1500,\"retries\":3,\"retry_delay_ms\":1500,\"dns_name\":\"example."
                 "org\",\"dns_type\":\"A\"},"
                 "{\"type\":\"ping\",\"interval_ms\":1500},"
-                "{\"type\":\"tcp\",\"address\":\"10.0.0.4\",\"bind_address\":\"10.0.0.3\",\"bind_port\":7,\"bind_"
+                "{\"type\":\"tcp\",\"path\":\"server\",\"address\":\"10.0.0.4\",\"bind_address\":\"10.0.0.3\",\"bind_port\":7,\"bind_"
                 "interface\":\"eth0\",\"mark\":8,"
                 "\"interval_ms\":1500,\"warmup_ms\":2000,\"alpha\":true}]") "k:14: user: it is not supported\n");
     keepalived_becomes(
         RS("UDP_CHECK {\npayload Ab12f 3 45\nrequire_reply 01\nmin_reply_length 3\n}\nSMTP_CHECK {\nhelo_name me\nhost "
            "{\nconnect_port 26\n}\n}\n"
            "BFD_CHECK {\nname x\n}\nHTTP_GET {\n}\n"),
-        CHECKED(",\"checks\":[{\"type\":\"udp\",\"payload\":\"Ab120f0345\",\"require_reply\":true},"
-                "{\"type\":\"smtp\",\"port\":26,\"host\":\"me\"}]") "k:15: BFD_CHECK: this check is not supported: the "
+        CHECKED(",\"checks\":[{\"type\":\"udp\",\"path\":\"server\",\"payload\":\"Ab120f0345\",\"require_reply\":true},"
+                "{\"type\":\"smtp\",\"path\":\"server\",\"port\":26,\"host\":\"me\"}]") "k:15: BFD_CHECK: this check is not supported: the "
                                                                     "server is used without it\n"
                                                                     "k:6: require_reply: what the reply says is not "
                                                                     "compared; any reply is right\n"

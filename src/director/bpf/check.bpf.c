@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* A health check goes the way of the traffic: to the virtual address, to one server, by the method that clients' packets take.
+ *
+ *   the check's socket, in a network namespace that has the host's own address, marked with the number of its way
+ *     -> number_check, tc egress of the namespace's only device: the number becomes the frame's destination MAC
+ *     -> lead_check, XDP on that device's other end: way -> server -> next hop -> method -> to the server, as director.bpf.c does it
+ *   the server answers the host's address in the name of the virtual one
+ *     -> take_answer, tc ingress where servers are: a conversation of a check? -> into the namespace
+ *
+ * The namespace is why the host may have the virtual address itself: its own stack would neither send to it nor take packets from it. */
+#include "weft/director/bpf/world.h"
+/* clang-format off */
+#include <linux/pkt_cls.h>
+
+#include "weft/director/check-tables.h"
+#include "weft/director/bpf/packet.h"
+#include "weft/director/bpf/parse.h"
+#include "weft/director/bpf/hop.h"
+#include "weft/director/bpf/forward.h"
+/* clang-format on */
+
+char _license[] SEC("license") = "Dual BSD/GPL";
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, LB_CHECK_WAYS);
+    __type(key, __u32);
+    __type(value, struct lb_server);
+} check_ways SEC(".maps");
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, LB_CHECK_ANSWERS);
+    __type(key, struct lb_check_key);
+    __type(value, __u32);
+} check_answers SEC(".maps");
+/* Not on the stack, where the verifier minds how MACs are aligned. */
+TABLE_ARRAY(check_hop, BPF_MAP_TYPE_PERCPU_ARRAY, 0, struct lb_hop);
+
+volatile const __u32 outside_ifindex; /* The end of the pair that is on the host. */
+
+SEC("tc")
+int number_check(struct __sk_buff *skb)
+{
+    __u8 mac[6] = {LB_CHECK_MAC_HEAD_0, LB_CHECK_MAC_HEAD_1};
+    __u32 number = bpf_htonl(skb->mark);
+
+    if (!number)
+        return TC_ACT_SHOT; /* Nobody's: a reset without a socket. */
+    __builtin_memcpy(mac + 2, &number, sizeof(number));
+    return bpf_skb_store_bytes(skb, 0, mac, sizeof(mac), 0) ? TC_ACT_SHOT : TC_ACT_OK;
+}
+
+static __always_inline __u32 lead(struct xdp_md *ctx, struct packet *packet)
+{
+    struct lb_check_key key ON_STACK = {};
+    const struct lb_server *server;
+    const unsigned char *ethernet = frame_at(ctx, 0, ETH_HLEN);
+    __u32 number, zero = 0, one = 1, step;
+    struct lb_hop *hop = map_lookup(check_hop, &zero);
+
+    if (!ethernet || !hop)
+        return LB_DROP_malformed;
+    number = bpf_ntohl(load32(ethernet + 2));
+    if (load16(ethernet) != bpf_htons(LB_CHECK_MAC_HEAD_0 << 8 | LB_CHECK_MAC_HEAD_1) || !parse(ctx, packet) || packet->flags & PACKET_FRAGMENT)
+        return LB_DROP_malformed;
+    server = map_lookup(check_ways, &number);
+    if (!server)
+        return LB_DROP_no_server;
+    address_copy(key.own, packet->source);
+    address_copy(key.address, packet->destination);
+    key.own_port = packet->source_port;
+    key.port = packet->destination_port;
+    key.protocol = packet->protocol;
+    map_put(check_answers, &key, &one);
+    hop_ask(ctx, server, hop);
+    if (!hop->ifindex)
+        return hop->reason;
+    if (hop->mtu && packet->size + server->overhead > hop->mtu)
+        return LB_DROP_too_big;
+    step = forward_whole(ctx, packet, server);
+    return step == STEP_CONTINUE ? send_frame(ctx, hop) : step;
+}
+
+PROGRAM int lead_check(struct xdp_md *ctx)
+{
+    __u32 zero = 0, step;
+    struct packet *packet = packet_memory(&zero);
+
+    if (!packet)
+        return XDP_DROP;
+    __builtin_memset(packet, 0, PACKET_CLEARED);
+    step = lead(ctx, packet);
+    return step & STEP_DONE ? (int)(step & 0xff) : XDP_DROP;
+}
+
+/* The ports behind an IP header; ICMP errors have none.  'sent': it was sent by the check, and is quoted. */
+static __always_inline bool take_ports(struct __sk_buff *skb, __u32 offset, bool sent, struct lb_check_key *key)
+{
+    __u16 ports[2];
+
+    if ((key->protocol != IPPROTO_TCP && key->protocol != IPPROTO_UDP) || bpf_skb_load_bytes(skb, offset, ports, sizeof(ports)))
+        return false;
+    key->port = ports[sent];
+    key->own_port = ports[!sent];
+    return true;
+}
+
+/* Addresses, protocol, and where the payload begins; 0: not understood, or a fragment. */
+static __always_inline __u32 take_ipv4(struct __sk_buff *skb, __u32 offset, bool sent, struct lb_check_key *key)
+{
+    __u8 ip[20] ON_STACK;
+
+    if (bpf_skb_load_bytes(skb, offset, ip, sizeof(ip)) || ip[0] >> 4 != 4 || load16(ip + 6) & bpf_htons(IP4_MORE_FRAGMENTS | IP4_OFFSET))
+        return 0;
+    address_map_ipv4(key->address, load32(ip + (sent ? 16 : 12)));
+    address_map_ipv4(key->own, load32(ip + (sent ? 12 : 16)));
+    key->protocol = ip[9];
+    return offset + (ip[0] & 15) * 4u;
+}
+
+static __always_inline __u32 take_ipv6(struct __sk_buff *skb, __u32 offset, bool sent, struct lb_check_key *key)
+{
+    __u8 ip[40] ON_STACK;
+
+    if (bpf_skb_load_bytes(skb, offset, ip, sizeof(ip)) || ip[0] >> 4 != 6)
+        return 0;
+    address_copy(key->address, ip + (sent ? 24 : 8));
+    address_copy(key->own, ip + (sent ? 8 : 24));
+    key->protocol = ip[6];
+    return offset + 40;
+}
+
+static __always_inline bool take_key(struct __sk_buff *skb, bool ipv6, struct lb_check_key *key)
+{
+    __u32 offset = ipv6 ? take_ipv6(skb, ETH_HLEN, false, key) : take_ipv4(skb, ETH_HLEN, false, key);
+    __u8 type;
+
+    if (!offset)
+        return false;
+    if (key->protocol != (ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
+        return take_ports(skb, offset, false, key);
+    if (bpf_skb_load_bytes(skb, offset, &type, 1) || (ipv6 ? type < 1 || type > 4 : type != 3 && type != 11))
+        return false;
+    offset = ipv6 ? take_ipv6(skb, offset + 8, true, key) : take_ipv4(skb, offset + 8, true, key);
+    return offset && take_ports(skb, offset, true, key);
+}
+
+SEC("tc")
+int take_answer(struct __sk_buff *skb)
+{
+    const __u8 mac[6] = LB_CHECK_MAC;
+    struct lb_check_key key ON_STACK = {};
+    bool ipv6 = skb->protocol == bpf_htons(ETH_P_IPV6);
+
+    if ((!ipv6 && skb->protocol != bpf_htons(ETH_P_IP)) || !take_key(skb, ipv6, &key) || !map_lookup(check_answers, &key))
+        return TC_ACT_UNSPEC; /* Other programs', and the host's. */
+    if (bpf_skb_store_bytes(skb, 0, mac, sizeof(mac), 0))
+        return TC_ACT_SHOT;
+    return (int)bpf_redirect(outside_ifindex, 0);
+}
