@@ -2,7 +2,8 @@
 /* lblc and lblcr (ipvsadm(8)): what goes to one destination goes to the server that has had it before, a cache that has it already, unless
  * that one is overloaded while another is idle.  What counts as that, and the order of steps, is IPVS's: overloaded is more active
  * connections than weight, idle is less than half of it.  lblc keeps one server for each destination, and gives it to another by wlc.  lblcr
- * keeps a set, of which the least loaded serves; wlc adds to it, and when it has not changed for LB_LOCALITY_S the most loaded leaves.
+ * keeps a set, of which the least loaded serves, of those that are equal the one that was added last; wlc adds to it, and when it has not changed
+ * for LB_LOCALITY_S the most loaded leaves.
  *
  * A destination that nobody asked for as long is forgotten, and so is one of those that were not asked for lately when there are more than
  * LB_LOCALITIES: the table is of that kind, and no timer is needed.
@@ -25,11 +26,13 @@ struct locality_pick {
 struct locality_search {
     struct lb_locality *locality; /* NULL: there is no memory for one. */
     __u32 members;
-    __u32 n;                      /* How many of the service's are in the set, */
-    struct locality_pick least;   /* who of them has the least load and takes more, */
-    struct locality_pick most;    /* who the most; */
+    __u16 n;                      /* How many of the service's are in the set, */
+    __u16 least_place;            /* where, beginning with 1, who of them has the least load and takes more, */
+    __u16 most_place;             /* and who the most: */
+    struct locality_pick least;   /* the one, */
+    struct locality_pick most;    /* the other; */
     struct locality_pick best;    /* and who of all has the least. */
-    __u32 is_overloaded;          /* The least loaded of the set has more connections than weight. */
+    __u16 is_overloaded;          /* The least loaded of the set has more connections than weight. */
     __u32 has_idle;               /* Somebody of all has less than half of them. */
 };
 
@@ -38,13 +41,14 @@ static __always_inline __u64 locality_name(__u32 number, const struct lb_server 
     return (__u64)server->incarnation << 32 | number;
 }
 
-static __always_inline bool locality_has(const struct lb_locality *locality, __u64 name)
+/* Where the server is in the set, beginning with 1; 0 if it is not. */
+static __always_inline __u16 locality_find_place(const struct lb_locality *locality, __u64 name)
 {
     UNROLL
     for (int i = 0; i < LB_LOCALITY_SERVERS; i++)
         if (*(volatile const __u64 *)&locality->servers[i] == name)
-            return true;
-    return false;
+            return (__u16)frame_unknown(i + 1); /* Or the verifier would follow each place apart. */
+    return 0;
 }
 
 static __always_inline bool is_lighter(__u64 load, __u32 weight, const struct locality_pick *than)
@@ -84,14 +88,21 @@ static long locality_member(__u32 index, void *context)
         if ((__u64)active * 2 < weight)
             search->has_idle = 1;
     }
-    if (!search->locality || !locality_has(search->locality, locality_name(number, server)))
+    __u16 place = search->locality ? locality_find_place(search->locality, locality_name(number, server)) : 0;
+    if (!place)
         return 0;
     search->n++;
-    if (search->most.server == LB_NONE || !is_lighter(value, weight, &search->most))
+    /* Load by weight, of 56 bits, before the place. */
+    if (search->most.server == LB_NONE ||
+        (value * search->most.weight << 5) + place > (search->most.load * weight << 5) + search->most_place) {
         locality_pick(&search->most, number, weight, value);
-    if (load->is_overloaded || !is_lighter(value, weight, &search->least))
+        search->most_place = place;
+    }
+    if (load->is_overloaded ||
+        (search->least.server != LB_NONE && (value * search->least.weight << 5) + search->least_place >= (search->least.load * weight << 5) + place))
         return 0;
     locality_pick(&search->least, number, weight, value);
+    search->least_place = place;
     search->is_overloaded = active > weight;
     return 0;
 }
@@ -151,7 +162,7 @@ static __always_inline void locality_give(struct lb_locality *locality, bool is_
     __u64 name = locality_name_of(chosen);
     bool is_placed;
 
-    if (is_set && locality_has(locality, name))
+    if (is_set && locality_find_place(locality, name))
         return;
     is_placed = is_set && locality_exchange(locality, name, 0);
     if (is_set && !is_placed && most != LB_NONE) /* As large as a set can be. */
@@ -188,10 +199,11 @@ CHECKED_ALONE __u32 locality_server(__u32 number)
     const struct lb_service *service = service_get(number);
     __u32 zero = 0, n;
     const struct packet *packet = packet_memory(&zero);
-    struct locality_search search = {.n = frame_unknown(0), .least.server = frame_unknown(LB_NONE), .least.weight = frame_unknown(0),
+    struct locality_search search = {.n = (__u16)frame_unknown(0), .least_place = (__u16)frame_unknown(0), .most_place = (__u16)frame_unknown(0),
+                                     .least.server = frame_unknown(LB_NONE), .least.weight = frame_unknown(0),
                                      .least.load = frame_unknown(0), .most.server = frame_unknown(LB_NONE), .most.weight = frame_unknown(0),
                                      .most.load = frame_unknown(0), .best.server = frame_unknown(LB_NONE), .best.weight = frame_unknown(0),
-                                     .best.load = frame_unknown(0), .is_overloaded = frame_unknown(0), .has_idle = frame_unknown(0)};
+                                     .best.load = frame_unknown(0), .is_overloaded = (__u16)frame_unknown(0), .has_idle = frame_unknown(0)};
 
     if (!service || !packet)
         return LB_NONE;
