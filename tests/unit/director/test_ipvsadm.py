@@ -70,4 +70,5 @@ def main(program, transcript):
     return 1 if different or len(cases) < 300 else 0
 
 
-sys.exit(main(*sys.argv[1:]))
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
