@@ -75,6 +75,7 @@ struct agent {
     struct underlay underlay;
     struct maps *maps;
     struct desired desired;
+    struct rows shortages_said;        /* desired.shortages that the log knows of. */
     struct api *api;
     struct server *server;
     struct punt *punt;

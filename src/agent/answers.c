@@ -173,7 +173,7 @@ static json_t *answer_tables(struct agent *agent, const json_t *arguments, struc
     struct buffer text = {0};
     json_t *answer = NULL;
 
-    if (format_desired(maps_actual(agent->maps), &text) == 0)
+    if (format_desired(maps_actual(agent->maps), &text) == 0 && format_shortages(&agent->desired, &text) == 0)
         answer = json_pack("{s:s#}", "tables", text.data ? text.data : "", text.size);
     buffer_clear(&text);
     return answer;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weft/agent/shortages.h"
 #include "weft/base/log.h"
 
 #define PORT_HALF_OPEN_MIN 16 /* Of each port, however many its project has here. */
@@ -456,6 +457,7 @@ int agent_gather(struct agent *agent, struct gathered *gathered)
     snapshot->members = gathered->members;
     snapshot->balance_rows = gathered->balance_rows;
     snapshot->health_monitors = gathered->health_monitors;
+    shortages_room(agent, snapshot);
     snapshot->probe_ifindex = agent->metadata_ifindex;
     snapshot->probe_mac = agent->metadata_mac;
     return 0;

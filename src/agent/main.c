@@ -342,6 +342,7 @@ static int open_data_plane(struct error *error)
     sizes = maps_sizes(agent.maps);
     agent.port_by_slot = calloc(sizes.n_ports, sizeof(*agent.port_by_slot));
     desired_init(&agent.desired);
+    rows_init(&agent.shortages_said, sizeof(struct shortage_key), sizeof(struct shortage));
     return agent.port_by_slot ? 0 : error_set(error, -ENOMEM, NULL, "out of memory");
 }
 
@@ -480,6 +481,7 @@ static void end(void)
     hashmap_clear(&agent.hosts);
     free(agent.port_by_slot);
     desired_clear(&agent.desired);
+    rows_clear(&agent.shortages_said);
     maps_close(agent.maps);
 }
 

@@ -9,6 +9,7 @@
 #include "weft/agent/member-health.h"
 #include "weft/agent/neighbors-outside.h"
 #include "weft/agent/punt.h"
+#include "weft/agent/shortages.h"
 #include "weft/agent/uplinks.h"
 #include "weft/agent/verdicts.h"
 #include "weft/base/buffer.h"
@@ -137,6 +138,7 @@ static int write_metrics(void *context, struct buffer *text)
     prometheus_single(text, "weft_agent_log_left_out_total", "counter", "Events over their ports' rate in the network log.", (double)logged.n_left_out);
     write_members(agent, text);
     write_tables(agent, text);
+    shortages_write_metrics(agent, text);
     write_ports(agent, text);
     write_drops(agent, text);
     return text->data ? 0 : -ENOMEM;

@@ -13,6 +13,7 @@
 #include "weft/agent/member-gone.h"
 #include "weft/agent/member-health.h"
 #include "weft/agent/serve.h"
+#include "weft/agent/shortages.h"
 #include "weft/agent/uplinks.h"
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
@@ -179,7 +180,7 @@ static void update_interface(struct agent *agent, struct agent_port *port)
         if (result != -ENODEV && !port->refused) /* Gone again meanwhile: the message about it is on its way. */
             log_error("port %s: cannot attach to interface '%s': %s", port->id, port->interface, strerror(-result));
     }
-    port->active = port->attached != 0;
+    port->active = port->attached != 0 && !shortages_close(agent, port);
 }
 
 static bool is_ours(const struct agent *agent, uint32_t ifindex)
@@ -391,6 +392,7 @@ static void update(struct agent *agent)
         start_timer(agent, ATTACH_RETRY_MS);
         return;
     }
+    shortages_update(agent);
     result = maps_apply(agent->maps, &agent->desired, agent->replica.synced, clock_monotonic_ms(), &changes);
     log_changes(agent, &changes, result, (clock_monotonic_ns() - start_ns) / 1000);
     member_health_update(agent, &gathered.snapshot);

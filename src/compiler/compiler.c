@@ -46,6 +46,8 @@ int compile(const struct snapshot *snapshot, struct desired *ret)
         error = compile_underlay(&index, ret);
     for (int i = 0; error == 0 && i < N_DESIRED_TABLES; i++)
         error = rows_sort(&ret->tables[i]);
+    if (error == 0)
+        error = rows_sort(&ret->shortages);
 
     compile_index_clear(&index);
     if (error < 0)

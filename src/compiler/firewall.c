@@ -2,17 +2,19 @@
  *
  * Of a policy comes a set of rows in order, named by a hash of its content as the sets of security groups are, so that a change is another set.
  * A direction without a policy, a policy that is not there (yet), and a group that is switched off come to the set without rows: nothing passes.
- * A group without any policy does nothing. */
+ * A group without any policy does nothing.  Where sets of all projects are more than there is room for (shares.h), nothing passes at ports whose set finds none. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "weft/compiler/layers.h"
+#include "weft/compiler/shares.h"
 
 struct firewall_set {
     struct hashmap_node by_content;
     uint32_t hash, id;
+    bool has_room;
     size_t n;
     struct firewall_rule_row rows[];
 };
@@ -32,6 +34,7 @@ struct firewall {
     size_t n_sets, n_sets_capacity;
     struct firewall_set *nothing; /* Passes. */
     struct firewall_set **of_ports[2]; /* By index of the snapshot's ports and enum policy_direction; NULL: all passes. */
+    const struct firewall_group **groups; /* By the same index: whose these are. */
     uint32_t *logs;                    /* By the same index: ROUTER_PORT_LOGS. */
 };
 
@@ -188,6 +191,7 @@ static int hold(struct firewall *firewall, size_t i, const struct firewall_group
 {
     bool is_up = group->object.admin_state_up;
 
+    firewall->groups[i] = group;
     firewall->logs[i] = compile_router_port_logs(firewall->index, group, firewall->index->snapshot->ports[i].port->object.id);
     firewall->of_ports[POLICY_EGRESS][i] = is_up ? set_of_policy(firewall, group->egress_policy_id) : firewall->nothing;
     firewall->of_ports[POLICY_INGRESS][i] = is_up ? set_of_policy(firewall, group->ingress_policy_id) : firewall->nothing;
@@ -261,6 +265,42 @@ static int add_blocks(const struct firewall_set *set, struct rows *rows)
     return 0;
 }
 
+/* An empty set is a block, too. */
+static size_t n_blocks(const struct firewall_set *set)
+{
+    return set->n ? (set->n + FIREWALL_RULES_PER_BLOCK - 1) / FIREWALL_RULES_PER_BLOCK : 1;
+}
+
+/* The set that lets nothing pass always has its place: it is everybody's. */
+static int divide_room(struct firewall *firewall, struct desired *desired)
+{
+    const struct snapshot *snapshot = firewall->index->snapshot;
+    struct claims claims = {0};
+    size_t n = 0;
+    int error = 0;
+
+    for (size_t i = 0; i < firewall->n_sets; i++) {
+        n += n_blocks(firewall->sets[i]);
+        firewall->sets[i]->has_room = true;
+    }
+    if (!compile_is_over(snapshot, TABLE_FIREWALL_RULES, n))
+        return 0;
+    for (size_t i = 0; i < firewall->n_sets; i++)
+        firewall->sets[i]->has_room = firewall->sets[i] == firewall->nothing;
+    for (size_t i = 0; i < snapshot->n_ports && error == 0; i++)
+        for (int direction = 0; firewall->groups[i] && direction < 2 && error == 0; direction++) {
+            const struct object *object = &firewall->groups[i]->object;
+            struct firewall_set *set = firewall->of_ports[direction][i];
+
+            if (set != firewall->nothing)
+                error = claims_add(&claims, (struct claim){object->project_id, object, &set->has_room, (uint32_t)n_blocks(set), (uint32_t)direction});
+        }
+    if (error == 0)
+        error = claims_divide(&claims, TABLE_FIREWALL_RULES, snapshot->room[TABLE_FIREWALL_RULES] - 1, desired);
+    claims_clear(&claims);
+    return error;
+}
+
 /* The sets that ports use get their names and rows. */
 static int name_sets(struct firewall *firewall, struct desired *desired)
 {
@@ -272,9 +312,13 @@ static int name_sets(struct firewall *firewall, struct desired *desired)
     if (!is_used)
         return 0;
     qsort(firewall->sets, firewall->n_sets, sizeof(*firewall->sets), compare_sets);
+    if (divide_room(firewall, desired) < 0)
+        return -ENOMEM;
     for (size_t i = 0; i < firewall->n_sets; i++) {
         id = firewall->sets[i]->id = compile_id_from_hash(firewall->sets[i]->hash, id);
-        if (add_blocks(firewall->sets[i], &desired->tables[TABLE_FIREWALL_RULES]) < 0)
+        if (!firewall->sets[i]->has_room)
+            firewall->sets[i]->id = RULE_SET_NO_ROOM;
+        else if (add_blocks(firewall->sets[i], &desired->tables[TABLE_FIREWALL_RULES]) < 0)
             return -ENOMEM;
     }
     return 0;
@@ -397,6 +441,7 @@ static void clear(struct firewall *firewall)
     free(firewall->sets);
     free(firewall->of_ports[0]);
     free(firewall->of_ports[1]);
+    free(firewall->groups);
     free(firewall->logs);
 }
 
@@ -409,9 +454,10 @@ int compile_firewall(struct compile_index *index, struct desired *desired)
         return 0;
     for (int direction = 0; direction < 2; direction++)
         firewall.of_ports[direction] = calloc(index->snapshot->n_ports + 1, sizeof(*firewall.of_ports[direction]));
+    firewall.groups = calloc(index->snapshot->n_ports + 1, sizeof(*firewall.groups));
     firewall.logs = calloc(index->snapshot->n_ports + 1, sizeof(*firewall.logs));
     firewall.nothing = calloc(1, sizeof(*firewall.nothing));
-    if (!firewall.nothing || !firewall.logs || !firewall.of_ports[0] || !firewall.of_ports[1]) {
+    if (!firewall.nothing || !firewall.groups || !firewall.logs || !firewall.of_ports[0] || !firewall.of_ports[1]) {
         free(firewall.nothing);
         error = -ENOMEM;
     } else if (!(firewall.nothing = intern(&firewall, firewall.nothing))) {

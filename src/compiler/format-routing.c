@@ -13,7 +13,7 @@ static const char *address_text(const __u8 bytes[16], char text[IP_TEXT_SIZE])
 
 static int format_router_port(uint32_t number, const struct router_port_config *c, struct buffer *buffer)
 {
-    char mac_text[MAC_TEXT_SIZE], ip4[IP_TEXT_SIZE], ip6[IP_TEXT_SIZE];
+    char mac_text[MAC_TEXT_SIZE], ip4[IP_TEXT_SIZE], ip6[IP_TEXT_SIZE], egress[SET_TEXT_SIZE], ingress[SET_TEXT_SIZE];
     struct mac_address mac;
 
     memcpy(mac.bytes, c->mac, sizeof(mac.bytes));
@@ -27,7 +27,8 @@ static int format_router_port(uint32_t number, const struct router_port_config *
     if (error == 0 && (ROUTER_PORT_SCOPE4(c->flags) || ROUTER_PORT_SCOPE6(c->flags)))
         error = buffer_printf(buffer, " scopes %u %u", ROUTER_PORT_SCOPE4(c->flags), ROUTER_PORT_SCOPE6(c->flags));
     if (error == 0 && (c->rule_set[0] || c->rule_set[1]))
-        error = buffer_printf(buffer, " firewall egress %08x ingress %08x", c->rule_set[POLICY_EGRESS], c->rule_set[POLICY_INGRESS]);
+        error = buffer_printf(buffer, " firewall egress %s ingress %s", set_text(c->rule_set[POLICY_EGRESS], egress),
+                              set_text(c->rule_set[POLICY_INGRESS], ingress));
     if (error == 0 && c->flags & ROUTER_PORT_LOGS)
         error = buffer_printf(buffer, "%s%s", c->flags & ROUTER_PORT_LOG_DROP ? " log-drop" : "", c->flags & ROUTER_PORT_LOG_ACCEPT ? " log-accept" : "");
     return error;

@@ -1,5 +1,6 @@
 /* Policies, rules and members as text. */
 #include <netinet/in.h>
+#include <stdio.h>
 
 #include "weft/compiler/format-tables.h"
 
@@ -41,6 +42,12 @@ static int format_block(const struct rules_block *block, struct buffer *buffer)
     return error;
 }
 
+const char *set_text(__u32 set, char text[SET_TEXT_SIZE])
+{
+    snprintf(text, SET_TEXT_SIZE, set == RULE_SET_NO_ROOM ? "without room" : "%08x", set);
+    return text;
+}
+
 int format_security_row(enum desired_table table, const void *key, const void *value, struct buffer *buffer)
 {
     char text[PREFIX_TEXT_SIZE];
@@ -48,7 +55,10 @@ int format_security_row(enum desired_table table, const void *key, const void *v
     if (table == TABLE_POLICIES) {
         LOAD(__u32, slot, key);
         LOAD(struct port_policy, policy, value);
-        return buffer_printf(buffer, " %u = egress %08x ingress %08x", slot, policy.rule_set[POLICY_EGRESS], policy.rule_set[POLICY_INGRESS]);
+        char egress[SET_TEXT_SIZE], ingress[SET_TEXT_SIZE];
+
+        return buffer_printf(buffer, " %u = egress %s ingress %s", slot, set_text(policy.rule_set[POLICY_EGRESS], egress),
+                             set_text(policy.rule_set[POLICY_INGRESS], ingress));
     }
     if (table == TABLE_RULES) {
         LOAD(struct rules_block, block, value);

@@ -18,6 +18,10 @@ static inline const char *prefix_text(const __u8 bytes[16], uint32_t bits, char 
     return prefix_format(&prefix, text);
 }
 
+/* Of a rule set, or that it found no room; returns 'text'. */
+#define SET_TEXT_SIZE 16
+const char *set_text(__u32 set, char text[SET_TEXT_SIZE]);
+
 /* "local 3"; returns 'text'. */
 const char *output_text(__u32 output, char *text, size_t size);
 

@@ -220,6 +220,20 @@ int format_row(enum desired_table table, const void *key, const void *value, str
     return error < 0 ? error : buffer_append_string(buffer, "\n");
 }
 
+int format_shortages(const struct desired *desired, struct buffer *buffer)
+{
+    int error = 0;
+
+    for (size_t i = 0; i < desired->shortages.n && error == 0; i++) {
+        LOAD(struct shortage_key, key, rows_key(&desired->shortages, i));
+        LOAD(struct shortage, shortage, rows_value(&desired->shortages, i));
+
+        error = buffer_printf(buffer, "shortage %s %s = wants %u, may have %u, %u left out\n", desired_table_name(key.table), key.project_id,
+                              shortage.n_wanted, shortage.share, shortage.n_left_out);
+    }
+    return error;
+}
+
 int format_desired(const struct desired *desired, struct buffer *buffer)
 {
     for (int table = 0; table < N_DESIRED_TABLES; table++) {
@@ -232,5 +246,5 @@ int format_desired(const struct desired *desired, struct buffer *buffer)
                 return error;
         }
     }
-    return 0;
+    return format_shortages(desired, buffer);
 }

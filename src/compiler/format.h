@@ -11,4 +11,7 @@ int format_row(enum desired_table table, const void *key, const void *value, str
 /* Appends all tables, each row a line, in the order of desired.h. */
 int format_desired(const struct desired *desired, struct buffer *buffer);
 
+/* Appends the compiler's shortages, each a line; format_desired() does, too. */
+int format_shortages(const struct desired *desired, struct buffer *buffer);
+
 #endif

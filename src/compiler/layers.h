@@ -33,6 +33,11 @@ int compile_vip(const struct compile_index *index, struct desired *desired, cons
 /* External networks, floating IPs, translation, uplinks: nat.c.  After compile_switching(). */
 int compile_nat(struct compile_index *index, struct desired *desired);
 
+/* forwardings.c: the rows of one port forwarding, at this floating IP (as on the wire), to the workload that 'value' says; and which of all the
+ * snapshot's find room: 'has_room' is parallel to them, all false before. */
+int compile_forwarded_range(struct desired *desired, __u32 address, const struct port_forwarding *model, const struct external_value *value);
+int compile_forwardings_room(const struct snapshot *snapshot, struct desired *desired, bool *has_room);
+
 /* Other hosts: underlay.c. */
 int compile_underlay(struct compile_index *index, struct desired *desired);
 
@@ -46,6 +51,12 @@ bool compile_port_has_policy(const struct port *port);
 uint32_t compile_port_logs(const struct compile_index *index, const struct port *port);
 uint32_t compile_router_port_logs(const struct compile_index *index, const struct firewall_group *group, const char *port_id);
 bool compile_log_wants_rules(const struct network_log *log);
+
+/* Are so many rows of the table more than there is room for? */
+static inline bool compile_is_over(const struct snapshot *snapshot, enum desired_table table, size_t n)
+{
+    return snapshot->room[table] && n > snapshot->room[table];
+}
 
 /* The host's place in the ring of hosts (tables.h): underlay.c. */
 uint32_t compile_flood_key(const struct ip_address *tunnel_address);

@@ -248,26 +248,8 @@ static int find_by_id(const void *id, const void *element)
     return strcmp(id, (*(const struct floating_ip *const *)element)->object.id);
 }
 
-/* In as few prefixes as it takes: each as large as where it begins allows. */
-static int add_forwarded_range(struct nat *nat, const struct floating_ip *floating_ip, const struct port_forwarding *model,
-                               const struct external_value *value)
-{
-    for (uint32_t first = model->external_first, size; first <= model->external_last; first += size) {
-        uint32_t bits = (uint32_t)__builtin_ctz(first | 0x10000);
-        struct forwarding_key key = {.vni = value->vni, .address = ipv4_of(&floating_ip->floating_address), .port = htons((uint16_t)first),
-                                     .protocol = model->protocol};
-
-        while (first + (1u << bits) - 1 > model->external_last)
-            bits--;
-        size = 1u << bits;
-        key.prefix_length = FORWARDING_PREFIX + 16 - bits;
-        if (rows_add(&nat->desired->tables[TABLE_FORWARDINGS], &key, value) < 0)
-            return -ENOMEM;
-    }
-    return 0;
-}
-
-static int add_forwarding(struct nat *nat, const struct port_forwarding *model, const struct floating_ip *floating_ip)
+/* Without room the forwarding leads nowhere; the address stays what it is. */
+static int add_forwarding(struct nat *nat, const struct port_forwarding *model, const struct floating_ip *floating_ip, bool has_room)
 {
     const struct compile_network *network = compile_find_network(nat->index, floating_ip->floating_network_id);
     const struct compile_port *port = find_port(nat, model->internal_port_id);
@@ -282,7 +264,7 @@ static int add_forwarding(struct nat *nat, const struct port_forwarding *model, 
     value.router_port = gateway->router_port;
     if (port->slot)
         value.address = ipv4_of(&model->internal_address);
-    if (add_forwarded_range(nat, floating_ip, model, &value) < 0)
+    if (has_room && compile_forwarded_range(nat->desired, ipv4_of(&floating_ip->floating_address), model, &value) < 0)
         return -ENOMEM;
 
     struct external_value address = {.kind = EXTERNAL_FORWARDED, .router_port = gateway->router_port,
@@ -297,7 +279,8 @@ static int add_forwardings(struct nat *nat)
 {
     const struct snapshot *snapshot = nat->index->snapshot;
     const struct floating_ip **sorted = calloc(snapshot->n_floating_ips + 1, sizeof(*sorted));
-    int error = sorted ? 0 : -ENOMEM;
+    bool *has_room = calloc(snapshot->n_port_forwardings + 1, sizeof(*has_room));
+    int error = sorted && has_room ? compile_forwardings_room(snapshot, nat->desired, has_room) : -ENOMEM;
 
     if (error == 0 && snapshot->n_floating_ips) {
         memcpy(sorted, snapshot->floating_ips, snapshot->n_floating_ips * sizeof(*sorted));
@@ -309,8 +292,9 @@ static int add_forwardings(struct nat *nat)
             bsearch(model->floating_ip_id, sorted, snapshot->n_floating_ips, sizeof(*sorted), find_by_id);
 
         if (found && !(*found)->port_id[0]) /* Of a port as a whole: that comes first. */
-            error = add_forwarding(nat, model, *found);
+            error = add_forwarding(nat, model, *found, has_room[i]);
     }
+    free(has_room);
     free(sorted);
     return error;
 }

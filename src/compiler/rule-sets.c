@@ -57,6 +57,7 @@ static int add_set(struct rule_sets *sets, const struct rule *rules, size_t n, u
     if (!set)
         return -ENOMEM;
     set->hash = hash;
+    set->has_room = true;
     set->n = n;
     memcpy(set->rules, rules, n * sizeof(*rules));
     if (hashmap_insert(&sets->by_content, &set->by_content, set->rules, n * sizeof(*rules)) < 0) {
@@ -109,12 +110,26 @@ void rule_sets_name(struct rule_sets *sets)
         last = sets->sets[i]->id = compile_id_from_hash(sets->sets[i]->hash, last);
 }
 
+size_t rule_set_rows(const struct rule_set *set)
+{
+    return (set->n + RULES_PER_BLOCK - 1) / RULES_PER_BLOCK;
+}
+
+size_t rule_sets_size(const struct rule_sets *sets)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < sets->n; i++)
+        n += rule_set_rows(sets->sets[i]);
+    return n;
+}
+
 int rule_sets_rows(const struct rule_sets *sets, struct rows *rows)
 {
     for (size_t i = 0; i < sets->n; i++) {
         const struct rule_set *set = sets->sets[i];
 
-        for (size_t first = 0; first < set->n; first += RULES_PER_BLOCK) {
+        for (size_t first = 0; set->has_room && first < set->n; first += RULES_PER_BLOCK) {
             struct rules_key key = {set->id, (uint32_t)(first / RULES_PER_BLOCK)};
             struct rules_block block = {.set = key.set, .index = key.index, .n = (uint32_t)MIN(set->n - first, RULES_PER_BLOCK)};
 

@@ -2,6 +2,8 @@
 #ifndef WEFT_COMPILER_RULE_SETS_H
 #define WEFT_COMPILER_RULE_SETS_H
 
+#include <stdbool.h>
+
 #include "weft/base/hashmap.h"
 #include "weft/dataplane/desired.h"
 
@@ -9,6 +11,7 @@ struct rule_set {
     struct hashmap_node by_content;
     uint32_t hash; /* Of the content. */
     uint32_t id;   /* After rule_sets_name(). */
+    bool has_room; /* In the table; true unless somebody says otherwise. */
     size_t n;
     struct rule rules[];
 };
@@ -27,7 +30,10 @@ int rule_sets_add(struct rule_sets *sets, struct rule *rules, size_t n, struct r
  * which they were added does not matter. */
 void rule_sets_name(struct rule_sets *sets);
 
-/* Adds the rows of 'rules'.  Returns 0 or -ENOMEM. */
+size_t rule_set_rows(const struct rule_set *set);  /* How many rows of 'rules' it is. */
+size_t rule_sets_size(const struct rule_sets *sets); /* All of them. */
+
+/* Adds the rows of 'rules' of those that have room.  Returns 0 or -ENOMEM. */
 int rule_sets_rows(const struct rule_sets *sets, struct rows *rows);
 
 void rule_sets_clear(struct rule_sets *sets);

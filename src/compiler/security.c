@@ -1,7 +1,9 @@
 /* Security groups: which rule sets each local port has, and who is in the groups that the rules name.
  *
  * A port's groups together make two sets, for what it sends and for what it is sent.  Ports with the same groups share them, and so do
- * ports whose groups only come to the same.  Everything here only allows: what refers to a group that is not known (yet) is left out. */
+ * ports whose groups only come to the same.  Everything here only allows: what refers to a group that is not known (yet) is left out, and so is
+ * what finds no room beside what other projects have (shares.h): a set of rules as a whole, the addresses of a port in a group, those of an
+ * address group. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -9,6 +11,7 @@
 
 #include "weft/compiler/layers.h"
 #include "weft/compiler/rule-sets.h"
+#include "weft/compiler/shares.h"
 
 /* A security group or an address group. */
 struct group {
@@ -295,6 +298,36 @@ static int find_port_sets(struct security *security, const struct port *port, st
 
 /* ---- rows -------------------------------------------------------------------------------------------------------------------- */
 
+/* There are more sets than room. */
+static int divide_rules(struct security *security, struct desired *desired)
+{
+    const struct snapshot *snapshot = security->snapshot;
+    struct claims claims = {0};
+    int error = 0;
+
+    for (size_t i = 0; i < security->sets.n; i++)
+        security->sets.sets[i]->has_room = false;
+    for (size_t i = 0; i < snapshot->n_ports && error == 0; i++) {
+        const struct object *object = &snapshot->ports[i].port->object;
+
+        for (int direction = 0; security->of_ports[i] && direction < 2 && error == 0; direction++) {
+            struct rule_set *set = security->of_ports[i]->sets[direction];
+
+            if (set)
+                error = claims_add(&claims, (struct claim){object->project_id, object, &set->has_room, (uint32_t)rule_set_rows(set), (uint32_t)direction});
+        }
+    }
+    if (error == 0)
+        error = claims_divide(&claims, TABLE_RULES, snapshot->room[TABLE_RULES], desired);
+    claims_clear(&claims);
+    return error;
+}
+
+static uint32_t name_of_set(const struct rule_set *set)
+{
+    return !set ? 0 : set->has_room ? set->id : RULE_SET_NO_ROOM;
+}
+
 static int add_policies(struct security *security, struct desired *desired)
 {
     const struct snapshot *snapshot = security->snapshot;
@@ -304,12 +337,14 @@ static int add_policies(struct security *security, struct desired *desired)
             find_port_sets(security, snapshot->ports[i].port, &security->of_ports[i]) < 0)
             return -ENOMEM;
     rule_sets_name(&security->sets);
+    if (compile_is_over(snapshot, TABLE_RULES, rule_sets_size(&security->sets)) && divide_rules(security, desired) < 0)
+        return -ENOMEM;
     for (size_t i = 0; i < snapshot->n_ports; i++) {
         const struct port_sets *sets = security->of_ports[i];
         struct port_policy policy = {{0}};
 
         for (int direction = 0; sets && direction < 2; direction++)
-            policy.rule_set[direction] = sets->sets[direction] ? sets->sets[direction]->id : 0;
+            policy.rule_set[direction] = name_of_set(sets->sets[direction]);
         if ((policy.rule_set[0] || policy.rule_set[1]) && rows_add(&desired->tables[TABLE_POLICIES], &snapshot->ports[i].slot, &policy) < 0)
             return -ENOMEM; /* Without a row both sets are 0. */
     }
@@ -340,42 +375,152 @@ static int add_member(struct desired *desired, uint32_t group, const struct ip_p
     return add_prefix(desired, group, prefix->address.bytes, (uint32_t)prefix_bits(prefix));
 }
 
-static int add_port_to_group(struct desired *desired, uint32_t group, const struct port *port)
+/* What one port, or one address group, brings to a group. */
+struct membership {
+    uint32_t group;
+    const struct port *port; /* NULL: the addresses are those of 'addresses'. */
+    const struct address_group *addresses;
+};
+
+static int add_membership(struct desired *desired, const struct membership *membership)
 {
-    for (size_t i = 0; i < port->n_fixed_ips; i++) {
+    const struct port *port = membership->port;
+
+    for (size_t i = 0; port && i < port->n_fixed_ips; i++) {
         struct ip_prefix whole = {port->fixed_ips[i].address, ip_is_v4(&port->fixed_ips[i].address) ? 32 : 128};
 
-        if (add_member(desired, group, &whole) < 0)
+        if (add_member(desired, membership->group, &whole) < 0)
             return -ENOMEM;
     }
-    for (size_t i = 0; i < port->n_allowed_address_pairs; i++)
-        if (add_member(desired, group, &port->allowed_address_pairs[i].prefix) < 0)
+    for (size_t i = 0; port && i < port->n_allowed_address_pairs; i++)
+        if (add_member(desired, membership->group, &port->allowed_address_pairs[i].prefix) < 0)
+            return -ENOMEM;
+    for (size_t i = 0; !port && i < membership->addresses->n_addresses; i++)
+        if (add_member(desired, membership->group, &membership->addresses->addresses[i]) < 0)
             return -ENOMEM;
     return 0;
 }
 
-static int add_members(struct security *security, struct desired *desired)
+/* Calls 'visit' for all of groups that rules name, in an order that depends on the snapshot only.  Returns 0 or what 'visit' returned. */
+static int each_membership(struct security *security, int (*visit)(const struct membership *membership, void *context), void *context)
 {
     const struct snapshot *snapshot = security->snapshot;
+    int error = 0;
 
     for (size_t i = 0; security->sets.n && i < snapshot->n_ports; i++) {
         const struct port *port = snapshot->ports[i].port;
 
-        for (size_t k = 0; compile_port_has_policy(port) && k < port->n_security_groups; k++) {
+        for (size_t k = 0; compile_port_has_policy(port) && k < port->n_security_groups && error == 0; k++) {
             const struct group *group = find_group(&security->security_groups, port->security_groups[k].id);
 
-            if (group && group->is_named && add_port_to_group(desired, group->number, port) < 0)
-                return -ENOMEM;
+            if (group && group->is_named)
+                error = visit(&(struct membership){group->number, port, NULL}, context);
         }
     }
-    for (size_t i = 0; i < snapshot->n_address_groups; i++) {
-        const struct address_group *model = snapshot->address_groups[i].group;
+    for (size_t i = 0; i < snapshot->n_address_groups && error == 0; i++)
+        if (security->address_group_array[i].is_named)
+            error = visit(&(struct membership){security->address_group_array[i].number, NULL, snapshot->address_groups[i].group}, context);
+    return error;
+}
 
-        for (size_t k = 0; security->address_group_array[i].is_named && k < model->n_addresses; k++)
-            if (add_member(desired, security->address_group_array[i].number, &model->addresses[k]) < 0)
-                return -ENOMEM;
-    }
+/* ---- members that find no room ---------------------------------------------------------------------------------------------- */
+
+/* The tables of addresses and of prefixes are divided one by one, by the rows that each membership had there. */
+static const enum desired_table member_tables[] = {TABLE_MEMBERS, TABLE_MEMBER_PREFIXES};
+
+struct division {
+    struct desired *desired;
+    struct claims claims[ARRAY_SIZE(member_tables)];
+    bool *fits[ARRAY_SIZE(member_tables)]; /* By the number of the membership. */
+    size_t i;                              /* The one in hand. */
+};
+
+static int visit_to_add(const struct membership *membership, void *context)
+{
+    return add_membership(context, membership);
+}
+
+static int visit_to_count(const struct membership *membership, void *context)
+{
+    ++*(size_t *)context;
     return 0;
+}
+
+static int visit_to_claim(const struct membership *membership, void *context)
+{
+    struct division *division = context;
+    const struct object *object = membership->port ? &membership->port->object : &membership->addresses->object;
+    size_t before[ARRAY_SIZE(member_tables)];
+    int error = 0;
+
+    for (size_t t = 0; t < ARRAY_SIZE(member_tables); t++)
+        before[t] = division->desired->tables[member_tables[t]].n;
+    error = add_membership(division->desired, membership);
+    for (size_t t = 0; t < ARRAY_SIZE(member_tables) && error == 0; t++) {
+        size_t n = division->desired->tables[member_tables[t]].n - before[t];
+
+        error = claims_add(&division->claims[t], (struct claim){object->project_id, object, &division->fits[t][division->i], (uint32_t)n, membership->group});
+    }
+    division->i++;
+    return error;
+}
+
+/* Takes back what does not fit. */
+static int visit_to_fit(const struct membership *membership, void *context)
+{
+    struct division *division = context;
+    size_t before[ARRAY_SIZE(member_tables)];
+    int error = 0;
+
+    for (size_t t = 0; t < ARRAY_SIZE(member_tables); t++)
+        before[t] = division->desired->tables[member_tables[t]].n;
+    error = add_membership(division->desired, membership);
+    for (size_t t = 0; t < ARRAY_SIZE(member_tables); t++)
+        if (!division->fits[t][division->i])
+            division->desired->tables[member_tables[t]].n = before[t];
+    division->i++;
+    return error;
+}
+
+static int divide_members(struct security *security, struct desired *desired)
+{
+    struct division division = {.desired = desired};
+    size_t n = 0;
+    int error = each_membership(security, visit_to_count, &n);
+
+    for (size_t t = 0; t < ARRAY_SIZE(member_tables); t++) {
+        rows_reset(&desired->tables[member_tables[t]]);
+        division.fits[t] = calloc(n + 1, sizeof(*division.fits[t]));
+        if (!division.fits[t])
+            error = -ENOMEM;
+    }
+    if (error == 0)
+        error = each_membership(security, visit_to_claim, &division);
+    for (size_t t = 0; t < ARRAY_SIZE(member_tables); t++) {
+        const struct snapshot *snapshot = security->snapshot;
+        bool is_over = compile_is_over(snapshot, member_tables[t], desired->tables[member_tables[t]].n);
+
+        if (error == 0)
+            error = claims_divide(&division.claims[t], member_tables[t], is_over ? snapshot->room[member_tables[t]] : SIZE_MAX, desired);
+        rows_reset(&desired->tables[member_tables[t]]);
+        claims_clear(&division.claims[t]);
+    }
+    division.i = 0;
+    if (error == 0)
+        error = each_membership(security, visit_to_fit, &division);
+    for (size_t t = 0; t < ARRAY_SIZE(member_tables); t++)
+        free(division.fits[t]);
+    return error;
+}
+
+static int add_members(struct security *security, struct desired *desired)
+{
+    int error = each_membership(security, visit_to_add, desired);
+
+    if (error == 0 && (compile_is_over(security->snapshot, TABLE_MEMBERS, desired->tables[TABLE_MEMBERS].n) ||
+                       compile_is_over(security->snapshot, TABLE_MEMBER_PREFIXES, desired->tables[TABLE_MEMBER_PREFIXES].n)))
+        error = divide_members(security, desired);
+    return error;
 }
 
 /* ---- all together -------------------------------------------------------------------------------------------------------------- */

@@ -61,8 +61,19 @@ enum desired_table {
         N_DESIRED_TABLES
 };
 
+/* A project whose rows of a table do not all find room (compiler/shares.h): what is left out is not in the table. */
+struct shortage_key {
+    uint32_t table;      /* enum desired_table */
+    char project_id[64];
+};
+struct shortage {
+    uint32_t share, n_wanted; /* Rows that the project may have, and would have. */
+    uint32_t n_left_out; /* Rule sets, forwardings, members of groups. */
+};
+
 struct desired {
     struct rows tables[N_DESIRED_TABLES];
+    struct rows shortages; /* Of the compiler's output: shortage_key -> shortage. */
 };
 
 static inline void desired_init(struct desired *desired)
@@ -70,18 +81,21 @@ static inline void desired_init(struct desired *desired)
 #define X(id, name, key, value, kind) rows_init(&desired->tables[TABLE_##id], sizeof(key), sizeof(value));
     DESIRED_TABLES(X)
 #undef X
+    rows_init(&desired->shortages, sizeof(struct shortage_key), sizeof(struct shortage));
 }
 
 static inline void desired_clear(struct desired *desired)
 {
     for (int i = 0; i < N_DESIRED_TABLES; i++)
         rows_clear(&desired->tables[i]);
+    rows_clear(&desired->shortages);
 }
 
 static inline void desired_reset(struct desired *desired) /* As rows_reset(). */
 {
     for (int i = 0; i < N_DESIRED_TABLES; i++)
         rows_reset(&desired->tables[i]);
+    rows_reset(&desired->shortages);
 }
 
 static inline const char *desired_table_name(enum desired_table table)

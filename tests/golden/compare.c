@@ -189,6 +189,8 @@ int main(int argc, char **argv)
         else if (kind == RESOURCE_ADDRESS_GROUP)
             address_groups[snapshot.n_address_groups++] = (struct compile_address_group){(struct address_group *)objects[index], number(facts, "number")};
     }
+    for (int table = 0; table < N_DESIRED_TABLES; table++)
+        snapshot.room[table] = number(json_object_get(input, "room"), desired_table_name(table));
     if (json_object_get(input, "probe_ifindex")) {
         snapshot.probe_ifindex = number(input, "probe_ifindex");
         parse_mac(input, "probe_mac", snapshot.probe_mac.bytes);

@@ -6,6 +6,7 @@
 
 import contextlib
 import errno
+import itertools
 import signal
 import socket
 import struct
@@ -424,3 +425,72 @@ def test_a_port_is_followed_by_its_project_only(lab, groups, log_file):
         assert not set(lab.api.get(f"{path}?since={seen['next']}")["lines"]) & set(seen["lines"])
     wait_logs(lab.hosts[0], "")
     log_file.write_text("")  # The agents go on at its end.
+
+
+def make_small_tables(host, **sizes):
+    """The host's agent starts with maps of these sizes: it keeps those that it finds."""
+    shapes = {"rules": ("hash", 8, 512), "member_prefixes": ("lpm_trie", 24, 8)}
+    host.stop()
+    host.detach()
+    run("mkdir", "-p", f"{host.pin_path}/v1")
+    for name, size in sizes.items():
+        kind, key, value = shapes[name]
+        run("bpftool", "map", "create", f"{host.pin_path}/v1/{name}-2", "type", kind, "key", key, "value", value, "entries", size, "name", name, "flags", 1)
+    host.start()
+
+
+def test_a_projects_many_rules_take_no_room_from_anothers(lab, groups):
+    """Two projects share a host whose tables have room for 12 rule sets and 8 prefixes.  One wants more than there is, and was there first.
+    (The last test of this lab: the host keeps its small tables.)"""
+    host = lab.hosts[0]
+    project, token = lab.api.project("loud")
+
+    def post(kind, **attributes):
+        return lab.api.post(f"/v2.0/{kind}s", {kind.replace("-", "_"): attributes}, token=token)[kind.replace("-", "_")]
+
+    def shortages():
+        lines = host.ask("tables")["tables"].splitlines()
+        return {line.split()[1]: line for line in lines if line.startswith("shortage ") and line.split()[2] == project}
+
+    make_small_tables(host, rules=24, member_prefixes=8)
+    network = lab.api.network("loud", token=token)
+    prefixes = post("address-group", name="many", addresses=[f"192.168.{i}.0/24" for i in range(20)])
+    made, ports = [post("security-group", name=f"loud {i}") for i in range(8)], []
+    for i, group in enumerate(made):
+        post("security-group-rule", security_group_id=group["id"], direction="ingress", ethertype="IPv4", protocol="tcp",
+             port_range_min=1000 + i, port_range_max=1000 + i, remote_address_group_id=prefixes["id"])
+    for pair in list(itertools.combinations(made, 2))[:15]:  # Each has a set of its own for what it receives, and all have one for what they send.
+        ports.append(lab.api.port(network, host, token=token, security_groups=[group["id"] for group in pair]))
+    wait_for(lambda: set(shortages()) == {"rules", "member_prefixes"}, "the tables to be full")
+    slots = {line.split()[1] for line in host.ask("tables")["tables"].splitlines() if line.startswith("policies ") and "without room" in line}
+    closed = next(one["id"] for one in host.ask("status")["ports"] if str(one["slot"]) in slots)
+    left_out = lab.workload(next(port for port in ports if port["id"] == closed), host, address=False)
+    offices = lab.api.post("/v2.0/address-groups", {"address_group": {"name": "offices", "addresses": ["10.0.0.0/24"]}})["address_group"]
+    clients, web = groups.new("clients", OUT), groups.new("web", {"ports": 7000})
+    try:
+        with workload(lab, host, web) as server, workload(lab, lab.hosts[1], clients) as client, listening(server, 7000, 7001):
+            wait_for(lambda: connects(client, server, 7000), "the other project's new port to be reached")
+            lab.api.post("/v2.0/security-group-rules", {"security_group_rule": {
+                "security_group_id": web["id"], "direction": "ingress", "ethertype": "IPv4", "protocol": "tcp", "port_range_min": 7001,
+                "port_range_max": 7001, "remote_address_group_id": offices["id"]}})
+            wait_for(lambda: connects(client, server, 7001), "its new rule and prefix to arrive")
+            assert connects(client, server, 7000)
+            wait_for(lambda: host.ask("tables")["tables"].count("\nrules ") <= 12, "sets that were replaced to go")
+            # Who has no room is closed, and that is said; what goes makes room.
+            assert set(shortages()) == {"rules", "member_prefixes"}
+            assert f"'rules' has no room for all of project {project}" in host.agent.text()
+            wait_for(lambda: any(one["id"] == closed and one["interface"] and one["status"] == "DOWN" for one in host.ask("status")["ports"]),
+                     "the port without room to be plugged and down")
+            for port in [port for port in ports if port["id"] != closed][:10]:
+                lab.api.delete(f"/v2.0/ports/{port['id']}")
+            wait_for(lambda: "rules" not in shortages(), "room for all rules")
+            lab.api.wait_active(left_out.port)
+    finally:
+        left_out.delete()
+        lab.workloads.remove(left_out)
+        for port in lab.api.get(f"/v2.0/ports?project_id={project}")["ports"]:
+            lab.api.delete(f"/v2.0/ports/{port['id']}")
+        for group in groups.made:
+            for rule in lab.api.get(f"/v2.0/security-group-rules?security_group_id={group['id']}")["security_group_rules"]:
+                lab.api.delete(f"/v2.0/security-group-rules/{rule['id']}")
+        lab.api.delete(f"/v2.0/address-groups/{offices['id']}")

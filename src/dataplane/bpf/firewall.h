@@ -154,8 +154,8 @@ CHECKED_ALONE __u32 firewall_ask(const struct packet *packet, __u32 how)
         TRACE(firewall, "router port %u, %s: rule %08x %s it", scratch->passage.ports[search->position & (PASSAGE_MAX - 1)],
               ingress ? "ingress" : "egress", search->number, search->verdict == FIREWALL_REJECTS ? "rejects" : "denies");
     else
-        TRACE(firewall, "router port %u, %s: no rule lets it pass", scratch->passage.ports[search->position & (PASSAGE_MAX - 1)],
-              ingress ? "ingress" : "egress");
+        TRACE(firewall, "router port %u, %s: %s", scratch->passage.ports[search->position & (PASSAGE_MAX - 1)], ingress ? "ingress" : "egress",
+              search->set == RULE_SET_NO_ROOM ? "this host has no room for its rules" : "no rule lets it pass");
     return ingress ? DROP_firewall_ingress : DROP_firewall_egress;
 }
 

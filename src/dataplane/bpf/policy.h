@@ -171,7 +171,7 @@ CHECKED_ALONE __u32 policy_judge(const struct packet *packet, __u32 slot, __u32 
         frame_loop(POLICY_BLOCKS_MAX, policy_block, &search);
     }
     if (search->verdict == POLICY_DENIES)
-        TRACE(policy, "%s: no rule lets it pass", outwards ? "egress" : "ingress");
+        TRACE(policy, "%s: %s", outwards ? "egress" : "ingress", set == RULE_SET_NO_ROOM ? "this host has no room for the port's rules" : "no rule lets it pass");
     else
         TRACE(policy, "%s: rule %08x lets it pass%s", outwards ? "egress" : "ingress", search->number,
               search->verdict == POLICY_STATELESS ? ", and no answer" : "");

@@ -1,0 +1,75 @@
+#include "weft/agent/shortages.h"
+
+#include <string.h>
+
+#include "weft/base/log.h"
+#include "weft/base/util.h"
+#include "weft/http/prometheus.h"
+
+static const enum desired_table shared_tables[] = {TABLE_RULES, TABLE_FIREWALL_RULES, TABLE_MEMBERS, TABLE_MEMBER_PREFIXES, TABLE_FORWARDINGS};
+
+void shortages_room(const struct agent *agent, struct snapshot *snapshot)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(shared_tables); i++)
+        snapshot->room[shared_tables[i]] = maps_room(agent->maps, shared_tables[i]);
+}
+
+/* Once when it begins and once when it ends: the numbers may change with each update, and are metrics. */
+static int say(const void *key, const void *old_value, const void *new_value, void *context)
+{
+    struct shortage_key of;
+    struct shortage shortage;
+
+    memcpy(&of, key, sizeof(of));
+    if (old_value && new_value)
+        return 0;
+    if (!new_value) {
+        log_info("table '%s': all of project %s has room again", desired_table_name(of.table), of.project_id);
+        return 0;
+    }
+    memcpy(&shortage, new_value, sizeof(shortage));
+    log_warning("table '%s' has no room for all of project %s: it wants %u rows and may have %u, so %u of its %s are left out", desired_table_name(of.table),
+                of.project_id, shortage.n_wanted, shortage.share, shortage.n_left_out,
+                of.table == TABLE_FORWARDINGS                               ? "port forwardings"
+                : of.table == TABLE_RULES || of.table == TABLE_FIREWALL_RULES ? "rule sets, whose ports let nothing pass,"
+                                                                            : "groups' members");
+    return 0;
+}
+
+void shortages_update(struct agent *agent)
+{
+    struct rows *said = &agent->shortages_said;
+
+    rows_compare(said, &agent->desired.shortages, say, agent);
+    rows_clear(said);
+    if (rows_copy(&agent->desired.shortages, said) < 0)
+        log_error("out of memory: shortages of room will be said again");
+}
+
+bool shortages_close(const struct agent *agent, const struct agent_port *port)
+{
+    const void *row = agent->desired.shortages.n ? rows_find(&agent->desired.tables[TABLE_POLICIES], &port->slot) : NULL;
+    struct port_policy policy = {{0}};
+
+    if (row)
+        memcpy(&policy, row, sizeof(policy));
+    return policy.rule_set[POLICY_EGRESS] == RULE_SET_NO_ROOM || policy.rule_set[POLICY_INGRESS] == RULE_SET_NO_ROOM;
+}
+
+void shortages_write_metrics(const struct agent *agent, struct buffer *text)
+{
+    const struct rows *shortages = &agent->desired.shortages;
+
+    prometheus_begin(text, "weft_agent_table_room", "gauge", "Rows that projects may have together in a table that they share.");
+    for (size_t i = 0; i < ARRAY_SIZE(shared_tables); i++)
+        prometheus_sample(text, "weft_agent_table_room", maps_room(agent->maps, shared_tables[i]), "table", desired_table_name(shared_tables[i]), NULL);
+    prometheus_begin(text, "weft_agent_left_out", "gauge", "Rule sets, forwardings and members of groups of a project that find no room in a table.");
+    for (size_t i = 0; i < shortages->n; i++) {
+        struct shortage_key key;
+        struct shortage shortage;
+
+        memcpy(&key, rows_key(shortages, i), sizeof(key));
+        memcpy(&shortage, rows_value(shortages, i), sizeof(shortage));
+        prometheus_sample(text, "weft_agent_left_out", shortage.n_left_out, "table", desired_table_name(key.table), "project", key.project_id, NULL);
+    }
+}

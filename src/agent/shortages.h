@@ -1,0 +1,20 @@
+/* What finds no room in the tables that all projects share (compiler/shares.h): how much there is, and telling people what is left out. */
+#ifndef WEFT_AGENT_SHORTAGES_H
+#define WEFT_AGENT_SHORTAGES_H
+
+#include "weft/agent/agent.h"
+#include "weft/base/buffer.h"
+#include "weft/compiler/compiler.h"
+
+/* Fills snapshot->room: what the maps hold. */
+void shortages_room(const struct agent *agent, struct snapshot *snapshot);
+
+/* After a compilation: says in the log of which project, in which table, something is left out from now on, or no more. */
+void shortages_update(struct agent *agent);
+
+/* Is the port closed, because a set of its security groups' rules finds no room? */
+bool shortages_close(const struct agent *agent, const struct agent_port *port);
+
+void shortages_write_metrics(const struct agent *agent, struct buffer *text);
+
+#endif
