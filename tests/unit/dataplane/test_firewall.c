@@ -83,6 +83,10 @@ static void directions_are_those_of_the_network_behind_the_port(void **state)
     assert_int_equal(1, fixture_counters(pipeline, 1)->drops[DROP_firewall_egress]);
     say(10, "J>S ip 10.0.1.1>10.0.0.1 tcp 7>8 S"); /* Nobody is asked about what goes there. */
     expect_port(1, NULL);
+    firewall(1, POLICY_EGRESS, RULE_SET_NO_ROOM);
+    say(1, "A>R ip 10.0.0.1>10.0.1.1 tcp 1002>80 S");
+    expect_drop(DROP_firewall_egress);
+    expect_step("router port 1, egress: this host has no room for its rules");
     firewall(1, POLICY_EGRESS, 0);
     firewall(1, POLICY_INGRESS, DENY_ALL);
     say(10, "J>S ip 10.0.1.1>10.0.0.1 tcp 9>8 S");

@@ -146,6 +146,27 @@ static struct flow_entry *entry_of(struct pipeline *pipeline, uint32_t slot)
 
 /* ---- one packet ------------------------------------------------------------------------------------------------------------------------ */
 
+/* The rules found no room on the host: the port is closed, also for a connection that runs, and the trace says why. */
+static void without_room_nothing_passes(void **state)
+{
+    struct rule all[] = {ALL4};
+    struct pipeline *pipeline = world(all, 1, all, 1);
+    struct pipeline_result result;
+    bool is_said = false;
+
+    passes(pipeline, 1, OUT("tcp 1000>80 S"));
+    fixture_policy(pipeline, 1, RULE_SET_NO_ROOM, IN_SET);
+    change_epoch(pipeline, 1);
+    assert_int_equal(DROP_policy_egress, run(pipeline, 1, OUT("tcp 1000>80 A"), &result));
+    for (size_t i = 0; i < result.n_steps; i++)
+        is_said |= strcmp(result.steps[i].text, "egress: this host has no room for the port's rules") == 0;
+    pipeline_result_clear(&result);
+    assert_true(is_said);
+    drops(pipeline, 1, OUT("tcp 1001>80 S"), DROP_policy_egress);
+    passes(pipeline, 2, IN("tcp 1000>81 S")); /* The other direction has its rules. */
+    pipeline_free(pipeline);
+}
+
 static void without_groups_nothing_passes(void **state)
 {
     struct pipeline *pipeline = fixture_new();
@@ -923,6 +944,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_groups_nothing_passes),
+        cmocka_unit_test(without_room_nothing_passes),
         cmocka_unit_test(what_every_workload_needs_passes),
         cmocka_unit_test(dhcp_passes_only_where_a_workload_may_answer),
         cmocka_unit_test(discovery_passes_on_the_link_only),
