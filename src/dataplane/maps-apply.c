@@ -1,11 +1,11 @@
 /* Bringing the maps from what they hold to what is desired: see maps.h.
  *
  * The order of writes makes each intermediate state one that was or will be right:
+ *   0. rule sets that are gone, and that no program can be in the middle of any more;
  *   1. rows that are new or changed in hashes: nothing refers to a slot before its record says where it leads, and a slot
  *      without a record drops with a reason; members of load balancers that went down after the rows of their pools, which lead to others;
  *   2. records of ports, hosts and router ports (the copy that is not active, then 'active'), before a port's the word that says which its rule sets are;
- *   3. rows that are gone; rule sets and the rows of pools only when no program can be in the middle of them any more; then what a full table had no
- *      room for before;
+ *   3. rows that are gone, those of pools as rule sets; then what a full table had no room for before;
  *   4. epochs: connection entries that were decided from the old tables are decided again (concerned.h). */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -32,6 +32,7 @@ struct difference {
     struct maps_changes *changes;
     struct rows unnamed;       /* What maps->unnamed is to be. */
     uint32_t n_unwritten;      /* Rows of hashes that could not be written. */
+    int update_errors[N_DESIRED_TABLES], delete_errors[N_DESIRED_TABLES]; /* Of hashes. */
 };
 
 /* Most tables, most of the time. */
@@ -236,8 +237,10 @@ static int update_table(struct difference *difference, enum desired_table table,
     return update_rows(difference->maps->hash_fds[table], rows, difference);
 }
 
-static void update_tables(struct difference *difference, int errors[N_DESIRED_TABLES])
+static void update_tables(struct difference *difference)
 {
+    int *errors = difference->update_errors;
+
     for (int table = 0; table < N_DESIRED_TABLES; table++)
         if (!desired_table_is_array(table))
             errors[table] = update_table(difference, table, &difference->additions.tables[table]);
@@ -254,9 +257,24 @@ static int delete_rows(int fd, const struct rows *rows)
     return result;
 }
 
-/* A table may have been full of rows that this very change removes: now there is room. */
-static void update_full_tables(struct difference *difference, int errors[N_DESIRED_TABLES])
+static void delete_table(struct difference *difference, enum desired_table table)
 {
+    const struct rows *rows = &difference->deletions.tables[table];
+
+    if (!desired_table_is_array(table) && rows->n)
+        difference->delete_errors[table] = delete_rows(difference->maps->hash_fds[table], rows);
+}
+
+/* Sets that may go are those that no program can be reading: they make room before others are written. */
+static bool goes_first(enum desired_table table)
+{
+    return table == TABLE_RULES || table == TABLE_FIREWALL_RULES;
+}
+
+/* A table may have been full of rows that this very change removes: now there is room. */
+static void update_full_tables(struct difference *difference)
+{
+    int *errors = difference->update_errors;
     bool is_down_failed = errors[TABLE_SERVICE_MEMBERS] < 0;
 
     difference->changes->n_failed -= difference->n_unwritten;
@@ -353,9 +371,9 @@ static int compare_table(struct difference *difference, const struct desired *de
 int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uint64_t now_ms, struct maps_changes *ret_changes)
 {
     struct difference difference = {.maps = maps, .desired = desired, .sweep = sweep, .now_ms = now_ms, .changes = ret_changes};
-    bool stale[N_DESIRED_TABLES] = {false}, same[N_DESIRED_TABLES] = {false};
+    bool same[N_DESIRED_TABLES] = {false};
     struct desired next, now; /* 'now' borrows. */
-    int errors[N_DESIRED_TABLES] = {0}, result = 0;
+    int result = 0;
 
     *ret_changes = (struct maps_changes){0};
     desired_init(&difference.additions);
@@ -379,21 +397,20 @@ int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uin
     maps->unnamed = difference.unnamed;
     rows_init(&difference.unnamed, sizeof(struct set_key), sizeof(uint64_t));
 
-    update_tables(&difference, errors);
+    for (int table = 0; table < N_DESIRED_TABLES; table++)
+        if (goes_first(table))
+            delete_table(&difference, table);
+    update_tables(&difference);
     for (size_t i = 0; i < ARRAY_SIZE(record_order); i++)
         records_write(maps, record_order[i], &difference.additions.tables[record_order[i]], now_ms);
     for (int table = N_DESIRED_TABLES - 1; table >= 0; table--) /* What refers to others goes before them. */
-        if (!desired_table_is_array(table) && difference.deletions.tables[table].n) {
-            int error = delete_rows(maps->hash_fds[table], &difference.deletions.tables[table]);
-
-            stale[table] = error < 0;
-            note(&result, error);
-        }
+        if (!goes_first(table))
+            delete_table(&difference, table);
     if (difference.n_unwritten)
-        update_full_tables(&difference, errors);
+        update_full_tables(&difference);
     for (int table = 0; table < N_DESIRED_TABLES; table++) {
-        stale[table] = stale[table] || errors[table] < 0;
-        note(&result, errors[table]);
+        note(&result, difference.update_errors[table]);
+        note(&result, difference.delete_errors[table]);
     }
     for (size_t i = ARRAY_SIZE(record_order); i > 0; i--)
         records_remove(maps, record_order[i - 1], &difference.deletions.tables[record_order[i - 1]], now_ms);
@@ -408,7 +425,7 @@ int maps_apply(struct maps *maps, const struct desired *desired, bool sweep, uin
             continue;
         maps->actual.tables[table] = next.tables[table];
         next.tables[table] = swap;
-        if (stale[table])
+        if (difference.update_errors[table] < 0 || difference.delete_errors[table] < 0)
             note(&result, maps_read_hash(maps->hash_fds[table], &maps->actual.tables[table]));
     }
 
