@@ -140,7 +140,7 @@ static void objects_survive_a_round_trip(void **state)
                "\"http_version\":null}");
     round_trip(RESOURCE_BALANCE_ROWS,
                "{\"id\":\"" ID "\",\"lineage\":9223372036854775807,\"sequence\":7,\"members\":[{\"id\":\"" NETWORK "\",\"index\":3,\"state\":\"DRAINS\","
-               "\"drain_until\":\"2026-01-31T23:59:59Z\"},{\"id\":\"" ID "\",\"index\":65535,\"state\":\"DOWN\",\"drain_until\":null}],"
+               "\"failed\":false,\"drain_until\":\"2026-01-31T23:59:59Z\"},{\"id\":\"" ID "\",\"index\":65535,\"state\":\"DOWN\",\"failed\":true,\"drain_until\":null}],"
                "\"rows\":\"AwD//////////////////w==\"}");
     round_trip(RESOURCE_BALANCE_ROWS, "{\"id\":\"" ID "\",\"rows\":\"\"}");
 }
