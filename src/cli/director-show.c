@@ -13,6 +13,17 @@ static inline void json_free(json_t **json)
     json_decref(*json);
 }
 
+static const char *name_of(const struct service_state *state, char text[SERVICE_TEXT_SIZE])
+{
+    const struct virtual_service service = {.mark = state->mark,
+                                            .ipv6 = state->ipv6,
+                                            .protocol = state->protocol,
+                                            .port = state->port,
+                                            .address = state->address};
+
+    return virtual_service_format(&service, text);
+}
+
 static int ask(struct call *call, struct director_state *ret_state)
 {
     _cleanup_(json_free) json_t *request = json_pack("{s:s}", "operation", "director"), *answer = NULL;
@@ -29,18 +40,13 @@ static int ask(struct call *call, struct director_state *ret_state)
         error_set(&call->error, result, NULL, "the director at '%s' answered what is not understood", path);
     if (result == 0 && *ret_state->config_error)
         fprintf(stderr, "weft: the director does not do all that the file says: %s\n", ret_state->config_error);
+    for (size_t i = 0; result == 0 && i < ret_state->n_services; i++) {
+        char text[SERVICE_TEXT_SIZE];
+
+        if (ret_state->services[i].has_pair && !ret_state->services[i].has_same_rows)
+            fprintf(stderr, "weft: %s: the other director has other rows\n", name_of(&ret_state->services[i], text));
+    }
     return result;
-}
-
-static const char *name_of(const struct service_state *state, char text[SERVICE_TEXT_SIZE])
-{
-    const struct virtual_service service = {.mark = state->mark,
-                                            .ipv6 = state->ipv6,
-                                            .protocol = state->protocol,
-                                            .port = state->port,
-                                            .address = state->address};
-
-    return virtual_service_format(&service, text);
 }
 
 static json_t *describe_service(const struct service_state *service)

@@ -1,6 +1,6 @@
 /* What the files of apply.h share: apply.c (the plan, service by service), applied.c (what is applied, and where it has its places),
  * apply-server.c, apply-service.c (the records of one), apply-rows.c (hash schedulers), apply-order.c (those that go by their servers' order),
- * apply-locals.c (full NAT's addresses), apply-marks.c (rules that give marks), applied-counters.c, apply-restore.c (what another process
+ * apply-pair.c (rows that a pair has in common), apply-locals.c (full NAT's addresses), apply-marks.c (rules that give marks), applied-counters.c, apply-restore.c (what another process
  * applied). */
 #ifndef WEFT_DIRECTOR_APPLY_PARTS_H
 #define WEFT_DIRECTOR_APPLY_PARTS_H
@@ -23,6 +23,8 @@ struct applied {
     size_t n_leaving, room_leaving;
     uint32_t generation;
     uint64_t lineage;
+    applied_base_of base_of; /* NULL: each service's rows are its own. */
+    void *base_context;
 };
 
 struct task {
@@ -67,11 +69,19 @@ void service_remove(struct applied *applied, struct applied_service *service);
 
 /* ---- apply-rows.c ----------------------------------------------------------------------------------------------------------------- */
 
+#define HISTORY_MS (900ull * 1000)
 uint32_t rows_for(size_t n_servers);
+bool rows_is_count(uint32_t n_rows); /* Does rows_for give that? */
 uint32_t blocks_for(uint32_t n_rows);
 /* Those that the tables have, with their owners, as if all changes had been now; none if they are not sound.  0 or -ENOMEM. */
 int rows_restore(struct applied *applied, struct applied_service *service, uint64_t now_ms);
 int rows_apply(const struct task *task, struct applied_service *service, const struct planned_service *planned);
+
+/* ---- apply-pair.c ------------------------------------------------------------------------------------------------------------------ */
+
+/* The service's table begins anew with the other director's rows if there are such that it was not laid out on, for servers as the balancer is to
+ * get them.  0 or -ENOMEM. */
+int rows_rebase(const struct task *task, struct applied_service *service, const struct balance_server *servers, size_t n);
 
 /* ---- applied-counters.c ------------------------------------------------------------------------------------------------------------ */
 

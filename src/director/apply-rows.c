@@ -8,7 +8,6 @@
 static const uint32_t row_counts[] = {1021, 4093, 16381, 65537, 262139};
 #define ROWS_PER_SERVER 64
 #define ROWS_PER_SERVER_MIN 8 /* With fewer the table is made anew, and flows lose their servers. */
-#define HISTORY_MS (900ull * 1000)
 
 uint32_t rows_for(size_t n_servers)
 {
@@ -16,6 +15,14 @@ uint32_t rows_for(size_t n_servers)
         if (n_servers * ROWS_PER_SERVER <= row_counts[i])
             return row_counts[i];
     return row_counts[ARRAY_SIZE(row_counts) - 1];
+}
+
+bool rows_is_count(uint32_t n_rows)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(row_counts); i++)
+        if (row_counts[i] == n_rows)
+            return true;
+    return false;
 }
 
 uint32_t blocks_for(uint32_t n_rows)
@@ -72,7 +79,9 @@ static int64_t set_rows(const struct task *task, struct applied_service *service
         servers[n] = (struct balance_server){.id = ids[n], .weight = (uint16_t)weight, .drain_until_ms = task->now_ms + HISTORY_MS};
         n++;
     }
-    result = fit_rows(task, service, n);
+    result = rows_rebase(task, service, servers, n);
+    if (result == 0)
+        result = fit_rows(task, service, n);
     if (result == 0)
         result = balance_table_set(service->rows, servers, n, task->now_ms, task->error);
     if (result < 0)

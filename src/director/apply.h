@@ -38,6 +38,8 @@ struct applied_service {
     uint64_t rated_ms;          /* When that look was. */
     uint32_t n_moved;   /* Rows that the last change gave to others, */
     uint64_t moved_ms;  /* and when; 0: none did yet. */
+    uint64_t base;      /* Whose rows they were laid out on: the digest, or 0, */
+    uint64_t base_plan; /* and for which servers. */
 };
 
 struct applied;
@@ -82,6 +84,26 @@ const struct hashmap *applied_services(const struct applied *applied);
 /* NULL: not in the tables. */
 struct applied_service *applied_find(const struct applied *applied, const struct virtual_service *service);
 struct applied_server *applied_find_server(const struct applied_service *service, const struct real_server *server);
+
+/* What a pair of directors has in common, a hash service's rows by who owns them:
+ *
+ *   rows, servers (4 bytes each) | servers in order: address (16), port (2) | of each row its owner's place among them (2)
+ *
+ * in little-endian.  Two directors that have the same rows have the same bytes, whatever numbers their servers have.  '*ret' is the caller's to
+ * free.  0; -ENODATA: it has no rows; -EINVAL: it is in the middle of a change that failed; -ENOMEM. */
+int applied_rows_encode(const struct applied_service *service, uint8_t **ret, uint32_t *ret_size);
+#define APPLIED_ROWS_SIZE_MAX (8u + 18u * BALANCE_SERVERS_MAX + 2u * 262139u)
+
+/* From the next apply on the rows of a hash service for which 'base_of' is true are laid out on those: each of its own servers keeps what it has
+ * there, and only what those rows have of others, or too many of, moves.  Each time that the base is another one (by its digest, not 0), or the
+ * servers are.  What is not sound is not used.  The bytes are borrowed during apply. */
+struct applied_base {
+    const uint8_t *bytes;
+    uint32_t size;
+    uint64_t digest;
+};
+typedef bool (*applied_base_of)(const struct lb_key *key, struct applied_base *ret, void *context);
+void applied_follow(struct applied *applied, applied_base_of base_of, void *context);
 
 /* The position of an address that full NAT gives out; LB_NONE: it is none of those. */
 uint32_t applied_local(const struct applied *applied, const uint8_t address[16]);

@@ -13,7 +13,13 @@
 #define TAG_SIZE crypto_aead_xchacha20poly1305_ietf_ABYTES
 #define HEAD_SIZE 32
 #define RECORD_SIZE 112
-_Static_assert(MAGIC_SIZE + NONCE_SIZE + HEAD_SIZE + PEER_RECORDS_MAX * RECORD_SIZE + TAG_SIZE <= PEER_DATAGRAM_MAX, "it fits");
+#define KEY_SIZE 24
+#define SERVICES_HEAD_SIZE 4
+#define SERVICE_SIZE (KEY_SIZE + 16)
+#define PIECE_HEAD_SIZE (KEY_SIZE + 16)
+#define BODY_MAX (SERVICES_HEAD_SIZE + PEER_SERVICES_MAX * SERVICE_SIZE)
+_Static_assert(PEER_RECORDS_MAX * RECORD_SIZE <= BODY_MAX && PIECE_HEAD_SIZE + PEER_PIECE <= BODY_MAX, "services are the most");
+_Static_assert(MAGIC_SIZE + NONCE_SIZE + HEAD_SIZE + BODY_MAX + TAG_SIZE <= PEER_DATAGRAM_MAX, "it fits");
 _Static_assert(crypto_aead_xchacha20poly1305_ietf_KEYBYTES == PEER_KEY_SIZE, "its key");
 
 int peer_key(const char *text, size_t length, uint8_t ret_key[PEER_KEY_SIZE])
@@ -55,6 +61,25 @@ static uint64_t get(const uint8_t *from, size_t size)
     return value;
 }
 
+/*  0 address   16 port   18 protocol   19 family   20 mark */
+static void put_key(const struct lb_key *key, uint8_t *to)
+{
+    memcpy(to, key->address, 16);
+    memcpy(to + 16, &key->port, 2);
+    to[18] = key->protocol;
+    to[19] = key->ipv6;
+    put(to + 20, key->mark, 4);
+}
+
+static void get_key(const uint8_t *from, struct lb_key *ret)
+{
+    memcpy(ret->address, from, 16);
+    memcpy(&ret->port, from + 16, 2);
+    ret->protocol = from[18];
+    ret->ipv6 = from[19];
+    ret->mark = (uint32_t)get(from + 20, 4);
+}
+
 /* ---- records ------------------------------------------------------------------------------------------------------------------------- */
 
 /*  0 service address   16 its port   18 protocol   19 family   20 mark   24 server   40 its port   42 the connection's   44 state
@@ -63,11 +88,7 @@ static uint64_t get(const uint8_t *from, size_t size)
 static void put_connection(const struct peer_connection *connection, uint8_t record[RECORD_SIZE])
 {
     memset(record, 0, RECORD_SIZE);
-    memcpy(record, connection->service.address, 16);
-    memcpy(record + 16, &connection->service.port, 2);
-    record[18] = connection->service.protocol;
-    record[19] = connection->service.ipv6;
-    put(record + 20, connection->service.mark, 4);
+    put_key(&connection->service, record);
     memcpy(record + 24, connection->server_address, 16);
     memcpy(record + 40, &connection->server_id_port, 2);
     memcpy(record + 42, &connection->server_port, 2);
@@ -88,11 +109,7 @@ static void put_connection(const struct peer_connection *connection, uint8_t rec
 static int get_connection(const uint8_t record[RECORD_SIZE], struct peer_connection *ret)
 {
     memset(ret, 0, sizeof(*ret));
-    memcpy(ret->service.address, record, 16);
-    memcpy(&ret->service.port, record + 16, 2);
-    ret->service.protocol = record[18];
-    ret->service.ipv6 = record[19];
-    ret->service.mark = (uint32_t)get(record + 20, 4);
+    get_key(record, &ret->service);
     memcpy(ret->server_address, record + 24, 16);
     memcpy(&ret->server_id_port, record + 40, 2);
     memcpy(&ret->server_port, record + 42, 2);
@@ -114,21 +131,88 @@ static int get_connection(const uint8_t record[RECORD_SIZE], struct peer_connect
                : 0;
 }
 
+/* ---- rows ------------------------------------------------------------------------------------------------------------------------------ */
+
+size_t peer_piece_size(const struct peer_piece *piece)
+{
+    return MIN(piece->size - piece->offset, (uint32_t)PEER_PIECE);
+}
+
+/*  0 flags   4 services: 0 key   24 digest   32 taken */
+static size_t put_services(const struct peer_message *message, uint8_t *body)
+{
+    put(body, message->flags, SERVICES_HEAD_SIZE);
+    for (size_t i = 0; i < message->n_services; i++) {
+        uint8_t *record = body + SERVICES_HEAD_SIZE + i * SERVICE_SIZE;
+
+        put_key(&message->services[i].service, record);
+        put(record + KEY_SIZE, message->services[i].digest, 8);
+        put(record + KEY_SIZE + 8, message->services[i].taken, 8);
+    }
+    return SERVICES_HEAD_SIZE + message->n_services * SERVICE_SIZE;
+}
+
+static int get_services(const uint8_t *body, size_t size, struct peer_message *ret)
+{
+    if (ret->n_services > PEER_SERVICES_MAX || size != SERVICES_HEAD_SIZE + ret->n_services * SERVICE_SIZE)
+        return -EBADMSG;
+    ret->flags = (uint32_t)get(body, SERVICES_HEAD_SIZE);
+    for (size_t i = 0; i < ret->n_services; i++) {
+        const uint8_t *record = body + SERVICES_HEAD_SIZE + i * SERVICE_SIZE;
+
+        get_key(record, &ret->services[i].service);
+        ret->services[i].digest = get(record + KEY_SIZE, 8);
+        ret->services[i].taken = get(record + KEY_SIZE + 8, 8);
+    }
+    return 0;
+}
+
+/*  0 key   24 digest   32 size   36 offset   40 bytes */
+static size_t put_piece(const struct peer_piece *piece, uint8_t *body)
+{
+    put_key(&piece->service, body);
+    put(body + KEY_SIZE, piece->digest, 8);
+    put(body + KEY_SIZE + 8, piece->size, 4);
+    put(body + KEY_SIZE + 12, piece->offset, 4);
+    memcpy(body + PIECE_HEAD_SIZE, piece->bytes, peer_piece_size(piece));
+    return PIECE_HEAD_SIZE + peer_piece_size(piece);
+}
+
+static int get_piece(const uint8_t *body, size_t size, struct peer_piece *ret)
+{
+    if (size < PIECE_HEAD_SIZE)
+        return -EBADMSG;
+    get_key(body, &ret->service);
+    ret->digest = get(body + KEY_SIZE, 8);
+    ret->size = (uint32_t)get(body + KEY_SIZE + 8, 4);
+    ret->offset = (uint32_t)get(body + KEY_SIZE + 12, 4);
+    if (ret->offset % PEER_PIECE || ret->offset >= ret->size || size != PIECE_HEAD_SIZE + peer_piece_size(ret))
+        return -EBADMSG;
+    memcpy(ret->bytes, body + PIECE_HEAD_SIZE, size - PIECE_HEAD_SIZE);
+    return 0;
+}
+
 /* ---- datagrams ---------------------------------------------------------------------------------------------------------------------- */
 
 size_t peer_seal(const struct peer_message *message, const uint8_t key[PEER_KEY_SIZE], uint8_t ret[PEER_DATAGRAM_MAX])
 {
-    uint8_t plain[HEAD_SIZE + PEER_RECORDS_MAX * RECORD_SIZE] = {0}, *nonce = ret + MAGIC_SIZE;
-    size_t size = HEAD_SIZE + message->n_connections * RECORD_SIZE;
+    uint8_t plain[HEAD_SIZE + BODY_MAX] = {0}, *nonce = ret + MAGIC_SIZE;
+    size_t n = message->kind == PEER_SERVICES ? message->n_services : message->n_connections, size = HEAD_SIZE;
     unsigned long long sealed = 0;
 
     put(plain, message->session, 8);
     put(plain + 8, message->number, 8);
     put(plain + 16, message->now_ms, 8);
     put(plain + 24, message->kind, 2);
-    put(plain + 26, message->n_connections, 2);
+    put(plain + 26, message->kind == PEER_ROWS ? 0 : n, 2);
     put(plain + 28, message->asked, 4);
-    for (size_t i = 0; i < message->n_connections; i++)
+    if (message->kind == PEER_SERVICES)
+        size += put_services(message, plain + HEAD_SIZE);
+    else if (message->kind == PEER_ROWS)
+        size += put_piece(&message->piece, plain + HEAD_SIZE);
+    else
+        size += n * RECORD_SIZE;
+    for (size_t i = 0; message->kind == PEER_CONNECTIONS && i < n; i++)
         put_connection(&message->connections[i], plain + HEAD_SIZE + i * RECORD_SIZE);
     memcpy(ret, MAGIC, MAGIC_SIZE);
     randombytes_buf(nonce, NONCE_SIZE);
@@ -141,11 +225,17 @@ static int parse(const uint8_t *plain, size_t size, struct peer_message *ret)
     uint64_t kind = get(plain + 24, 2), n = get(plain + 26, 2);
     int result = 0;
 
-    if (kind > PEER_CONNECTIONS || n > PEER_RECORDS_MAX || (kind == PEER_HELLO && n) || size != HEAD_SIZE + n * RECORD_SIZE)
+    if (kind > PEER_ROWS || ((kind == PEER_HELLO || kind == PEER_ROWS) && n))
         return -EBADMSG;
     *ret = (struct peer_message){.session = get(plain, 8), .number = get(plain + 8, 8), .now_ms = get(plain + 16, 8),
                                  .asked = (uint32_t)get(plain + 28, 4), .kind = (enum peer_kind)kind,
-                                 .n_connections = n};
+                                 .n_connections = kind == PEER_SERVICES ? 0 : n, .n_services = kind == PEER_SERVICES ? n : 0};
+    if (kind == PEER_SERVICES)
+        return get_services(plain + HEAD_SIZE, size - HEAD_SIZE, ret);
+    if (kind == PEER_ROWS)
+        return get_piece(plain + HEAD_SIZE, size - HEAD_SIZE, &ret->piece);
+    if (n > PEER_RECORDS_MAX || size != HEAD_SIZE + n * RECORD_SIZE)
+        return -EBADMSG;
     for (size_t i = 0; i < n && result == 0; i++)
         result = get_connection(plain + HEAD_SIZE + i * RECORD_SIZE, &ret->connections[i]);
     return result;
@@ -154,7 +244,7 @@ static int parse(const uint8_t *plain, size_t size, struct peer_message *ret)
 int peer_open(const uint8_t *datagram, size_t size, const uint8_t key[PEER_KEY_SIZE], uint64_t now_ms, struct peer_window *window,
               struct peer_message *ret_message, bool *ret_is_new, bool *ret_lost)
 {
-    uint8_t plain[HEAD_SIZE + PEER_RECORDS_MAX * RECORD_SIZE];
+    uint8_t plain[HEAD_SIZE + BODY_MAX];
     const uint8_t *nonce = datagram + MAGIC_SIZE, *sealed = nonce + NONCE_SIZE;
     unsigned long long length = 0;
     bool is_new;

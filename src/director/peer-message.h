@@ -10,6 +10,8 @@
  *
  * 'asked' is how often the sender has lacked something that it was told, or not: another number than before asks for all to be told again.
  *
+ * Services: what each has of the rows of its hash services (peer-rows.h).  Rows: a piece of one service's.
+ *
  * All numbers are little-endian, addresses and L4 ports as on the wire.  No I/O, no clock. */
 #ifndef WEFT_DIRECTOR_PEER_MESSAGE_H
 #define WEFT_DIRECTOR_PEER_MESSAGE_H
@@ -27,7 +29,10 @@
 #define PEER_RECORDS_MAX 10
 #define PEER_DATAGRAM_MAX 1280 /* Fits every path. */
 
-enum peer_kind { PEER_HELLO, PEER_CONNECTIONS };
+#define PEER_SERVICES_MAX 28
+#define PEER_PIECE 1024 /* Bytes of rows in a datagram. */
+
+enum peer_kind { PEER_HELLO, PEER_CONNECTIONS, PEER_SERVICES, PEER_ROWS };
 
 /* A connection, without the numbers that only its director knows. */
 struct peer_connection {
@@ -43,13 +48,37 @@ struct peer_connection {
     uint32_t silence, held;       /* For how long nothing was heard of it, and of a template's connections; in units of 2^LB_TIME_SHIFT ns. */
 };
 
+/* A hash service, by digests of rows (0: there are none). */
+struct peer_service {
+    struct lb_key service;
+    uint64_t digest; /* Of those that the sender has, */
+    uint64_t taken;  /* and of the other one's that it has heard whole. */
+};
+#define PEER_ROUND_ENDS (1u << 0) /* That were all services. */
+#define PEER_LACKS_ALL (1u << 1)  /* The sender waits for rows before it has any. */
+
+/* A piece of what rows_encode (apply-pair.c) made. */
+struct peer_piece {
+    struct lb_key service;
+    uint64_t digest;       /* Of the whole. */
+    uint32_t size, offset; /* Of the whole; and where this begins, a multiple of PEER_PIECE.  All but the last are of that size. */
+    uint8_t bytes[PEER_PIECE];
+};
+
 struct peer_message {
     uint64_t session, number, now_ms;
     uint32_t asked;
     enum peer_kind kind;
     size_t n_connections;
     struct peer_connection connections[PEER_RECORDS_MAX];
+    size_t n_services;
+    uint32_t flags; /* With services: PEER_ROUND_ENDS, PEER_LACKS_ALL. */
+    struct peer_service services[PEER_SERVICES_MAX];
+    struct peer_piece piece;
 };
+
+/* How many bytes the piece has. */
+size_t peer_piece_size(const struct peer_piece *piece);
 
 /* What was heard last.  Zero at first. */
 struct peer_window {

@@ -16,6 +16,7 @@
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
 #include "weft/director/peer-message.h"
+#include "weft/director/peer-rows.h"
 #include "weft/director/runtime-state.h"
 
 #define TICK_MS 20
@@ -23,6 +24,7 @@
 #define STRETCH_MAX (LB_SLOTS / TICKS_A_ROUND + 1) /* Larger tables take longer. */
 #define QUIET_ROUNDS 16            /* Those that were told twice are looked at each so many rounds. */
 #define DATAGRAMS_A_TICK 64        /* To send, and to take at once. */
+#define ROWS_A_TICK 16             /* Datagrams of those. */
 #define HELLO_MS 1000
 #define SILENT_MS 5000
 #define AGAIN_MS 5000
@@ -55,6 +57,8 @@ struct peer {
     bool was_heard;
     uint32_t asked; /* By the other one, the last time that it was heard. */
     bool tell_all;  /* It has asked, and was not yet told. */
+    struct peer_rows *rows;
+    struct peer_message aside; /* Of kinds that are not gathered. */
     bool is_lacking; /* Something that was told has no service or server here. */
     struct peer_state state;
 };
@@ -66,20 +70,30 @@ static uint32_t ticks_now(void)
 
 /* ---- telling ------------------------------------------------------------------------------------------------------------------------ */
 
-/* False: the socket takes no more now. */
-static bool send_out(struct peer *peer)
+/* Numbered as 'out'.  False: the socket takes no more now. */
+static bool send_message(struct peer *peer, struct peer_message *message)
 {
     uint8_t datagram[PEER_DATAGRAM_MAX];
     ssize_t sent;
 
-    peer->out.number++;
     peer->out.now_ms = MAX(clock_realtime_ms(), peer->out.now_ms);
-    sent = send(peer->fd, datagram, peer_seal(&peer->out, peer->send_key, datagram), MSG_DONTWAIT | MSG_NOSIGNAL);
+    message->session = peer->out.session;
+    message->number = ++peer->out.number;
+    message->now_ms = peer->out.now_ms;
+    message->asked = peer->out.asked;
+    sent = send(peer->fd, datagram, peer_seal(message, peer->send_key, datagram), MSG_DONTWAIT | MSG_NOSIGNAL);
     peer->n_datagrams++;
     if (sent < 0 && (errno == EAGAIN || errno == ENOBUFS)) {
-        peer->out.number--; /* It is sent again. */
+        peer->out.number--;
         return false;
     }
+    return true;
+}
+
+static bool send_out(struct peer *peer)
+{
+    if (!send_message(peer, &peer->out)) /* It is sent again. */
+        return false;
     peer->state.n_told += peer->out.n_connections; /* What gets lost, the other one misses by its number, and asks for it. */
     peer->out.n_connections = 0;
     return true;
@@ -207,6 +221,21 @@ static void tell_all(struct peer *peer, uint64_t now_ms)
     peer->tell_all = false;
 }
 
+/* With or without a way to the other one: somebody may wait for its rows. */
+static void look_at_rows(struct peer *peer, uint64_t now_ms)
+{
+    if (peer_rows_tick(peer->rows, peer->state.is_heard, peer->out.session < peer->window.session, now_ms))
+        director_schedule_apply(peer->director);
+}
+
+/* What does not go out is told again. */
+static void tell_rows(struct peer *peer, uint64_t now_ms)
+{
+    while (peer->n_datagrams < ROWS_A_TICK && peer_rows_next(peer->rows, &peer->aside, now_ms))
+        if (!send_message(peer, &peer->aside))
+            return;
+}
+
 static void look_for_silence(struct peer *peer, uint64_t now_ms)
 {
     bool is_heard = peer->heard_ms && now_ms - peer->heard_ms < SILENT_MS;
@@ -278,12 +307,18 @@ static void heard(struct peer *peer, const struct peer_message *message, bool is
     peer->asked = message->asked;
     if (is_new) { /* It knows nothing yet. */
         peer->tell_all = true;
-        peer->again_ms = 0;
+        peer->again_ms = peer->hello_ms = 0;
+        peer_rows_changed(peer->rows);
         log_info("the other director is heard");
     } else if (!peer->was_heard) {
         log_info("the other director is heard again");
     }
     peer->was_heard = true;
+    if (message->kind == PEER_SERVICES || message->kind == PEER_ROWS) {
+        if (peer_rows_heard(peer->rows, message, peer->heard_ms))
+            director_schedule_apply(peer->director);
+        return;
+    }
     for (size_t i = 0; peer->director->applied && i < message->n_connections; i++)
         *(take(peer, &message->connections[i]) ? &peer->state.n_taken : &peer->state.n_left) += 1;
 }
@@ -372,11 +407,13 @@ static void tick(uv_timer_t *timer)
     uint64_t now_ms = clock_monotonic_ms();
     uint32_t stretch;
 
+    look_for_silence(peer, now_ms);
+    look_at_rows(peer, now_ms);
     if (!is_connected(peer))
         return;
     peer->n_datagrams = 0;
-    look_for_silence(peer, now_ms);
     tell_all(peer, now_ms);
+    tell_rows(peer, now_ms);
     stretch = has_room(peer) ? MIN(peer->n_told / TICKS_A_ROUND + 1, STRETCH_MAX) : 0;
     for (uint32_t i = 0; i < stretch; i++) {
         if (!look_at(peer, peer->hand))
@@ -481,6 +518,9 @@ static int set_up(struct peer *peer, const struct peer_options *options, struct 
 
     if (sodium_init() < 0)
         return error_set(error, -EIO, NULL, "libsodium does not start");
+    peer->rows = peer_rows_new(&peer->director->applied);
+    if (!peer->rows)
+        return error_set(error, -ENOMEM, NULL, "out of memory");
     result = read_key(options->key_file, peer->common_key, error);
     if (result == 0) {
         peer->fd = open_socket(options, &peer->other, error);
@@ -497,6 +537,7 @@ static void free_peer(struct peer *peer)
     sodium_memzero(peer->send_key, sizeof(peer->send_key));
     sodium_memzero(peer->receive_key, sizeof(peer->receive_key));
     free(peer->told);
+    peer_rows_free(peer->rows);
     free(peer);
 }
 
@@ -546,6 +587,17 @@ void peer_tables_changed(struct peer *peer)
 {
     peer->out.asked += peer->is_lacking;
     peer->is_lacking = false;
+    peer_rows_changed(peer->rows);
+}
+
+void peer_wait(struct peer *peer)
+{
+    peer_rows_wait(peer->rows, clock_monotonic_ms());
+}
+
+struct peer_rows *peer_rows_of(struct peer *peer)
+{
+    return peer->rows;
 }
 
 struct peer_state peer_state(const struct peer *peer)

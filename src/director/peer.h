@@ -2,7 +2,7 @@
  *
  * Every entry of the table of connections that got beyond its SYN is told within about a second, once more in the next, when its state changes, and
  * when it was heard of again and a quarter of its time has passed since it was last told.  Taken is what fits: a service and a server that this
- * director has, too.  What nobody tells any more ends by itself. */
+ * director has, too.  What nobody tells any more ends by itself.  Rows of hash services: peer-rows.h. */
 #ifndef WEFT_DIRECTOR_PEER_H
 #define WEFT_DIRECTOR_PEER_H
 
@@ -30,6 +30,13 @@ struct peer_state {
 };
 /* What was told and had no service or server here may have one now. */
 void peer_tables_changed(struct peer *peer);
+
+/* Before anything is applied: rows of the other one are waited for, until peer_rows_are_awaited says no and director_schedule_apply was called. */
+void peer_wait(struct peer *peer);
+struct peer_rows *peer_rows_of(struct peer *peer); /* peer-rows.h */
+
+/* Has the other one the same rows of a hash service? */
+enum peer_agreement { PEER_UNKNOWN, PEER_AGREES, PEER_DIFFERS };
 
 struct peer_state peer_state(const struct peer *peer);
 

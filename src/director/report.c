@@ -5,6 +5,7 @@
 
 #include "weft/base/clock.h"
 #include "weft/director/inquiry.h"
+#include "weft/director/peer-rows.h"
 #include "weft/director/runtime-state.h"
 
 /* What is gathered at a time, about a millisecond's work each. */
@@ -77,6 +78,12 @@ static int service_said(const struct director *director, const struct virtual_se
         total = applied_service_total(director->applied, service);
         ret->total = traffic(&total);
         ret->rate = traffic(&service->rate);
+    }
+    if (service && director->peer) {
+        enum peer_agreement agreement = peer_rows_agree(peer_rows_of(director->peer), &service->key);
+
+        ret->has_pair = agreement != PEER_UNKNOWN;
+        ret->has_same_rows = agreement == PEER_AGREES;
     }
     ret->servers = calloc(virtual->n_servers + 1, sizeof(*ret->servers));
     return ret->servers ? 0 : -ENOMEM;

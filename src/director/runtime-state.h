@@ -58,6 +58,7 @@ struct director {
 };
 
 void director_schedule_reload(struct director *director);
+void director_schedule_apply(struct director *director); /* What is configured, soon: something that it follows from has changed. */
 
 /* interfaces.c: the program onto those of the configuration, and off the others; what cannot be is logged and tried again. */
 void interfaces_apply(struct director *director);

@@ -12,6 +12,7 @@
 #include "weft/base/notify.h"
 #include "weft/director/check-device.h"
 #include "weft/director/paths.h"
+#include "weft/director/peer-rows.h"
 #include "weft/director/reach.h"
 #include "weft/director/runtime-state.h"
 
@@ -156,6 +157,8 @@ static int fill_tables(struct director *director, const struct plan *plan, struc
 {
     int result = director->tables ? 0 : make_tables(director, plan, error);
 
+    if (result == 0 && director->peer)
+        applied_follow(director->applied, peer_rows_base, peer_rows_of(director->peer));
     if (result == 0)
         result = apply(director->applied, plan, source_for, NULL, clock_monotonic_ms(), error);
     if (result == 0)
@@ -273,13 +276,18 @@ static void reload(uv_timer_t *timer)
         director->file_changed = false;
         take_file(director);
     }
-    if (director->config)
+    if (director->config && !(director->peer && peer_rows_are_awaited(peer_rows_of(director->peer))))
         apply_config(director);
 }
 
 static void health_changed(void *context)
 {
     schedule(context);
+}
+
+void director_schedule_apply(struct director *director)
+{
+    schedule(director);
 }
 
 void director_schedule_reload(struct director *director)
@@ -486,6 +494,8 @@ int director_run(const struct director_options *options, struct error *error)
         result = peer_new(director, &options->peer, &director->peer, error);
     if (result == 0) {
         find_tables(director);
+        if (director->peer && !director->tables)
+            peer_wait(director->peer);
         director->file_changed = true;
         reload(&director->reload_timer);
         if (director->config)

@@ -110,9 +110,15 @@ static json_t *service_encode(const struct service_state *service)
             return NULL;
         }
     }
-    return json_pack("{s:o, s:b, s:o, s:o, s:o}", "service", service_key_encode(&key), "quorum", service->has_quorum,
-                     "total", traffic_encode(&service->total), "rate", traffic_encode(&service->rate), "servers",
-                     servers);
+    json_t *json = json_pack("{s:o, s:b, s:o, s:o, s:o}", "service", service_key_encode(&key), "quorum", service->has_quorum,
+                             "total", traffic_encode(&service->total), "rate", traffic_encode(&service->rate), "servers",
+                             servers);
+
+    if (json && service->has_pair && json_object_set_new(json, "same_rows", json_boolean(service->has_same_rows)) < 0) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
 }
 
 static int service_decode(const json_t *json, struct service_state *ret)
@@ -132,6 +138,8 @@ static int service_decode(const json_t *json, struct service_state *ret)
     ret->port = key.port;
     ret->address = key.address;
     ret->has_quorum = quorum;
+    ret->has_pair = json_is_boolean(json_object_get(json, "same_rows"));
+    ret->has_same_rows = json_is_true(json_object_get(json, "same_rows"));
     ret->servers = calloc(json_array_size(servers) + 1, sizeof(*ret->servers));
     if (!ret->servers)
         return -ENOMEM;

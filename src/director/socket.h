@@ -49,6 +49,7 @@ struct service_state {
     uint16_t port;
     struct ip_address address;
     bool has_quorum;
+    bool has_pair, has_same_rows; /* Of a pair, a hash service: has the other director its rows, and are they the same? */
     struct director_traffic total, rate;
     struct server_state *servers;
     size_t n_servers;

@@ -6,10 +6,11 @@ import os
 import re
 import signal
 import socket
+import subprocess
 
 import pytest
 
-from director_lab import DirectorLab, SERVERS, VIP4, address, request, server, service
+from director_lab import DirectorLab, SERVERS, VIP4, VIP6, address, request, server, service
 from lab import BUILD, Process
 from namespaces import wait_for
 from xdp_peer import pass_everything
@@ -24,6 +25,8 @@ class Pair(DirectorLab):
         super()._build()
         self._host("director2", 3)
         pass_everything(self.namespaces["lan"].name, "director2")
+        for name in OTHER:  # Addresses of IPv6 stay when the link is down, as those of IPv4 do.
+            self.namespaces[name].run("sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/eth0/keep_addr_on_down")
         (self.folder / "key").write_text("nobody guesses these words\n")
         (self.folder / "key").chmod(0o600)
         self.agents = {}
@@ -35,11 +38,11 @@ class Pair(DirectorLab):
             self.namespaces["director2"].run(BUILD / "src/agent/weft-agent", "--config", self.config, "detach", check=False)
         super().close()
 
-    def run_director(self, name):
+    def run_director(self, name, config=None):
         def end(which):
             return f"{address(NUMBERS[which])}:9797"
         self.agents[name] = Process(self.namespaces[name].command(
-            BUILD / "src/agent/weft-agent", "--config", self.config, "--socket", self.folder / name, "--peer", end(OTHER[name]), "--peer-listen", end(name),
+            BUILD / "src/agent/weft-agent", "--config", config or self.config, "--socket", self.folder / name, "--peer", end(OTHER[name]), "--peer-listen", end(name),
             "--peer-key-file", self.folder / "key"), self.folder / f"{name}.log")
         wait_for(lambda: self.said(name) or not self.agents[name].running(), "the director to listen")
         assert self.agents[name].running(), self.agents[name].text()
@@ -59,6 +62,7 @@ class Pair(DirectorLab):
         for one in SERVERS:  # As a gratuitous ARP does.
             self.namespaces[one].ip("neigh", "flush", "to", LOCAL)
         self.namespaces["client"].ip("route", "replace", f"{VIP4}/32", "via", address(NUMBERS[name]))
+        self.namespaces["client"].ip("-6", "route", "replace", f"{VIP6}/128", "via", address(NUMBERS[name], 6))
         for one in SERVERS:
             self.namespaces[one].ip("route", "replace", address(100), "via", address(NUMBERS[name]))
 
@@ -79,14 +83,25 @@ class Pair(DirectorLab):
         return any(port in one for one in self.said(name, "director-connections")["connections"])
 
 
+    def same_rows(self, name):
+        """Of the hash service, as far as that director knows."""
+        services = self.said(name)["services"]  # Of one that waits for the other's rows there are none yet.
+        return services and services[-1].get("same_rows")
+
+    def write_services(self, *more):
+        """The last is a hash service, which remembers nothing."""
+        both = [server(11), server(12)]
+        self.write([service(both, scheduler="rr", scheduler_flags=[]),
+                    service([dict(one, forwarding="nat") for one in both], port=8001, scheduler="rr", scheduler_flags=[]),
+                    service([dict(one, forwarding="nat") for one in both], port=8002, scheduler="rr", scheduler_flags=[], persistence={"timeout_s": 300}),
+                    service([dict(one, forwarding="full-nat") for one in both], port=8003, scheduler="rr", scheduler_flags=[]),
+                    service([server(11, 6), server(12, 6), *more], 6)], local_addresses=[LOCAL])
+
+
 @pytest.fixture(scope="module")
 def pair():
     with Pair() as pair:
-        both = [server(11), server(12)]
-        pair.write([service(both, scheduler="rr", scheduler_flags=[]),
-                    service([dict(one, forwarding="nat") for one in both], port=8001, scheduler="rr", scheduler_flags=[]),
-                    service([dict(one, forwarding="nat") for one in both], port=8002, scheduler="rr", scheduler_flags=[], persistence={"timeout_s": 300}),
-                    service([dict(one, forwarding="full-nat") for one in both], port=8003, scheduler="rr", scheduler_flags=[])], local_addresses=[LOCAL])
+        pair.write_services()
         pair.run_director("director")
         pair.run_director("director2")
         pair.move_to("director")
@@ -124,6 +139,39 @@ def test_established_connections_go_on_by_the_other_director(pair):
             wait_for(lambda: all(pair.knows(before, one) for one in fresh), "the director that is back to know what began meanwhile")
         for name in pair.agents:  # Taken once, however often they were told.
             wait_for(lambda: sum(one["active"] for one in pair.said(name)["services"][0]["servers"]) == 20, f"{name} to count the twenty")
+
+
+def test_rows_of_hash_services_are_in_common(pair):
+    """A director that starts has the rows that the other one came to have, and so its connections, of which nobody remembers anything."""
+    gone = [server(number, 6) for number in (13, 14, 15)]
+    for more in (gone, []):  # Rows that a director which has seen nothing would not have.
+        pair.write_services(*more)
+        wait_for(lambda: all(len(pair.said(name)["services"][-1]["servers"]) == 2 + len(more) for name in pair.agents), "both to have the servers")
+    second = pair.namespaces["director2"]
+
+    def begin_anew(config=None):
+        pair.agents["director2"].stop()
+        second.run(BUILD / "src/agent/weft-agent", "--config", pair.config, "detach")
+        pair.run_director("director2", config)
+    other = pair.folder / "other.conf"
+    file = json.loads(pair.config.read_text())
+    file["services"][-1]["servers"][0]["weight"] = 3
+    other.write_text(json.dumps(file))
+    begin_anew(other)
+    for name in pair.agents:
+        wait_for(lambda: "the other director has other rows of tcp [2001:db8:5::1]:80" in pair.agents[name].text(), "both to say that they differ")
+    listing = subprocess.run([BUILD / "src/cli/weft", "lb", "list", "--socket", pair.folder / "director"], capture_output=True, text=True, timeout=60)
+    assert "tcp [2001:db8:5::1]:80: the other director has other rows" in listing.stderr and listing.returncode == 0
+    begin_anew()
+    wait_for(lambda: pair.same_rows("director2") and pair.same_rows("director"), "the two to have the same rows")
+    wait_for(lambda: pair.answers(version=6), "an answer")
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(pair.connection(version=6)) for _ in range(30)]
+        names = [request(connection)[0] for connection in connections]
+        assert set(names) == set(SERVERS)
+        for name in ("director2", "director"):
+            pair.move_to(name)
+            assert [request(connection)[0] for connection in connections] == names
 
 
 def test_what_got_lost_on_the_way_is_told_again(pair):
@@ -173,7 +221,8 @@ def test_a_director_does_not_wait_for_the_way_to_the_other(pair):
         "--peer-key-file", pair.folder / "key"), pair.folder / "alone.log")
     try:
         wait_for(lambda: "director started" in alone.text() or not alone.running(), "the director to start")
-        assert "there is no way to the other director" in alone.text() and pair.said("alone")["services"]
+        assert "there is no way to the other director" in alone.text()
+        wait_for(lambda: pair.said("alone")["services"], "it to balance")
         lan.ip("addr", "add", "10.77.0.2/24", "dev", "bridge")
         wait_for(lambda: "there is a way to the other director" in alone.text(), "the director to find the way")
         assert alone.running()

@@ -1,4 +1,5 @@
 /* From plans to tables, over memory: what happens when there is no room. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 
 #include "weft/base/util.h"
 #include "weft/director/apply.h"
+#include "weft/director/peer-rows.h"
 
 #define ROOM 4096
 #define SERVERS_MAX 500
@@ -401,6 +403,275 @@ static void what_is_half_written_is_made_anew(void **state)
     applied_free(applied);
 }
 
+/* ---- a pair of directors --------------------------------------------------------------------------------------------------------- */
+
+/* Tables beside those of memory(). */
+static struct lb_tables memory_beside(struct lb_sizes sizes)
+{
+    struct lb_tables tables = memory(sizes);
+
+    tables.services += ROOM / 2;
+    tables.servers += ROOM / 2;
+    tables.rows += ROOM / 2;
+    tables.members += ROOM / 2;
+    tables.server_load += ROOM / 2;
+    tables.server_before += ROOM / 2;
+    tables.service_before += ROOM / 2;
+    return tables;
+}
+
+static const struct lb_sizes pair_sizes = {.n_services = 8, .n_servers = 64, .n_blocks = 256, .n_members = 256};
+
+static void forget_tables(void)
+{
+    memset(services, 0, sizeof(services));
+    memset(servers, 0, sizeof(servers));
+    memset(members, 0, sizeof(members));
+}
+
+/* The other director's rows, as a test has them. */
+struct given {
+    uint8_t *bytes;
+    uint32_t size;
+    uint64_t digest;
+};
+
+static bool give(const struct lb_key *key, struct applied_base *ret, void *context)
+{
+    const struct given *given = context;
+
+    if (!given->bytes || key->port != htons(80))
+        return false;
+    *ret = (struct applied_base){given->bytes, given->size, given->digest};
+    return true;
+}
+
+static void encode(const struct applied *applied, size_t i, uint8_t **ret, uint32_t *ret_size)
+{
+    assert_int_equal(0, applied_rows_encode(applied_find(applied, &virtuals[i]), ret, ret_size));
+}
+
+static bool same_rows(const struct applied *a, const struct applied *b, size_t i)
+{
+    uint8_t *bytes[2];
+    uint32_t sizes[2];
+    bool same;
+
+    encode(a, i, &bytes[0], &sizes[0]);
+    encode(b, i, &bytes[1], &sizes[1]);
+    same = sizes[0] == sizes[1] && memcmp(bytes[0], bytes[1], sizes[0]) == 0;
+    free(bytes[0]);
+    free(bytes[1]);
+    return same;
+}
+
+/* Servers of which the file has 'n' have each a weight or none. */
+static void some_weights(unsigned n)
+{
+    for (unsigned i = 1; i < n; i++)
+        reals[0][i].weight = rand() % 4 > 0;
+}
+
+static void rows_of_the_other_director_are_taken_by_who_their_servers_are(void **state)
+{
+    struct lb_tables tables = memory(pair_sizes), other = memory_beside(pair_sizes);
+    static uint8_t wanted[1021][16], before[1021][16], after[1021][16];
+    unsigned seed = (unsigned)time(NULL);
+    struct applied *a, *b;
+    struct given given = {.digest = 1};
+
+    print_message("seed %u\n", seed);
+    srand(seed);
+    forget_tables();
+    set_services(12, 0);
+    a = applied_new(&tables);
+    for (int i = 0; i < 10; i++) { /* Rows with a history. */
+        some_weights(12);
+        assert_int_equal(0, apply_now(a));
+    }
+    set_services(12, 0);
+    assert_int_equal(0, apply_now(a));
+    owners(&tables, 1021, wanted);
+    encode(a, 0, &given.bytes, &given.size);
+    b = applied_new(&other);
+    reals[0][3].weight = 0;
+    assert_int_equal(0, apply_now(b));
+    reals[0][3].weight = 1;
+    assert_int_equal(0, apply_now(b));
+    assert_false(same_rows(a, b, 0));
+    applied_follow(b, give, &given);
+    assert_int_equal(0, apply_now(b));
+    assert_true(same_rows(a, b, 0));
+    owners(&other, 1021, after);
+    assert_int_equal(0, n_different(wanted, after, 1021));
+
+    set_services(10, 0); /* Two servers that this one has not: nothing of theirs, all else as it is. */
+    assert_int_equal(0, apply_now(b));
+    owners(&other, 1021, after);
+    for (uint32_t row = 0; row < 1021; row++)
+        if (wanted[row][15] < 10)
+            assert_memory_equal(wanted[row], after[row], 16);
+        else
+            assert_true(after[row][15] < 10);
+    set_services(12, 0);
+    assert_int_equal(0, apply_now(b));
+    assert_true(same_rows(a, b, 0));
+
+    owners(&other, 1021, before); /* What is not sound is not taken. */
+    for (int i = 0; i < 200; i++) {
+        uint32_t at = (uint32_t)rand() % 8;
+        uint8_t was = given.bytes[at];
+
+        given.bytes[at] ^= (uint8_t)(1 + rand() % 255);
+        given.digest++;
+        assert_int_equal(0, apply_now(b));
+        given.bytes[at] = was;
+    }
+    memset(given.bytes + given.size - 2, 0xff, 2);
+    given.digest++;
+    assert_int_equal(0, apply_now(b));
+    owners(&other, 1021, after);
+    assert_int_equal(0, n_different(before, after, 1021));
+    free(given.bytes);
+    given.bytes = NULL; /* The other one is silent: this one goes on from there. */
+    assert_int_equal(0, apply_now(b));
+    owners(&other, 1021, after);
+    assert_int_equal(0, n_different(before, after, 1021));
+    applied_free(a);
+    applied_free(b);
+}
+
+struct half { /* Of a pair. */
+    struct applied *applied;
+    struct peer_rows *rows;
+    size_t n_servers; /* That it has of the first service. */
+    unsigned n_applied;
+};
+
+static void apply_half(struct half *half)
+{
+    virtuals[0].n_servers = half->n_servers;
+    if (peer_rows_are_awaited(half->rows))
+        return;
+    applied_follow(half->applied, peer_rows_base, half->rows);
+    assert_int_equal(0, apply_now(half->applied));
+    peer_rows_changed(half->rows);
+    half->n_applied++;
+}
+
+/* A tick of both, of 20 ms, in which each hears what the other one says, or not. */
+static void tick_pair(struct half *a, struct half *b, bool is_heard, unsigned lost_of_10, uint64_t now_ms)
+{
+    static struct peer_message message;
+    struct half *halves[] = {a, b};
+
+    for (size_t i = 0; i < 2; i++) {
+        if (peer_rows_tick(halves[i]->rows, is_heard, i == 0, now_ms))
+            apply_half(halves[i]);
+        for (unsigned n = 0; n < 16 && peer_rows_next(halves[i]->rows, &message, now_ms); n++)
+            if ((unsigned)rand() % 10 >= lost_of_10 && peer_rows_heard(halves[!i]->rows, &message, now_ms))
+                apply_half(halves[!i]);
+    }
+}
+
+static void tick_until_they_agree(struct half *a, struct half *b, unsigned lost_of_10, uint64_t *now_ms)
+{
+    for (unsigned n = 0;; n++) {
+        struct lb_key key = lb_key_of(&virtuals[0]);
+
+        assert_true(n < 100000);
+        tick_pair(a, b, true, lost_of_10, *now_ms += 20);
+        if (applied_find(b->applied, &virtuals[0]) && same_rows(a->applied, b->applied, 0) && same_rows(a->applied, b->applied, 1) &&
+            peer_rows_agree(a->rows, &key) == PEER_AGREES && peer_rows_agree(b->rows, &key) == PEER_AGREES)
+            return;
+    }
+}
+
+/* Datagrams get lost, servers come and go at both; the second always comes to the first one's rows. */
+static void a_pair_comes_to_have_the_same_rows(void **state)
+{
+    struct lb_tables tables = memory(pair_sizes), other = memory_beside(pair_sizes);
+    unsigned seed = (unsigned)time(NULL), n_before;
+    struct half a = {.n_servers = 12}, b = {.n_servers = 12};
+    struct lb_key key;
+    uint64_t now_ms = 1000;
+
+    print_message("seed %u\n", seed);
+    srand(seed);
+    forget_tables();
+    set_services(12, 3);
+    key = lb_key_of(&virtuals[0]);
+    a.applied = applied_new(&tables);
+    b.applied = applied_new(&other);
+    a.rows = peer_rows_new(&a.applied);
+    b.rows = peer_rows_new(&b.applied);
+    for (int i = 0; i < 5; i++) {
+        some_weights(12);
+        apply_half(&a);
+    }
+    assert_int_equal(PEER_UNKNOWN, peer_rows_agree(a.rows, &key));
+    peer_rows_wait(b.rows, now_ms);
+    tick_until_they_agree(&a, &b, 0, &now_ms);
+    assert_false(peer_rows_are_awaited(b.rows));
+    assert_int_equal(1, b.n_applied); /* It laid out no rows of its own before. */
+    for (unsigned lost = 0; lost < 8; lost++) {
+        some_weights(12);
+        apply_half(rand() & 1 ? &a : &b); /* Either sees it first, */
+        for (unsigned n = (unsigned)rand() % 100; n; n--)
+            tick_pair(&a, &b, true, lost, now_ms += 20);
+        apply_half(&a);
+        apply_half(&b);
+        tick_until_they_agree(&a, &b, lost, &now_ms);
+    }
+    b.n_servers = 9; /* Other files. */
+    for (unsigned n = 0; n < 500; n++)
+        tick_pair(&a, &b, true, 0, now_ms += 20);
+    set_services(12, 3);
+    apply_half(&a);
+    apply_half(&b);
+    for (unsigned n = 0; n < 500; n++)
+        tick_pair(&a, &b, true, 0, now_ms += 20);
+    assert_int_equal(PEER_DIFFERS, peer_rows_agree(a.rows, &key));
+    n_before = b.n_applied; /* It is known, and nothing goes on about it. */
+    for (unsigned n = 0; n < 500; n++)
+        tick_pair(&a, &b, true, 0, now_ms += 20);
+    assert_int_equal(n_before, b.n_applied);
+    b.n_servers = 12;
+    apply_half(&b);
+    tick_until_they_agree(&a, &b, 0, &now_ms);
+    tick_pair(&a, &b, false, 0, now_ms += 20); /* Silence: the second goes on by itself, from those rows. */
+    n_before = b.n_applied;
+    apply_half(&b);
+    assert_true(same_rows(a.applied, b.applied, 0));
+    assert_int_equal(PEER_UNKNOWN, peer_rows_agree(b.rows, &key));
+    peer_rows_free(a.rows);
+    peer_rows_free(b.rows);
+    applied_free(a.applied);
+    applied_free(b.applied);
+}
+
+/* A director that starts does not wait for ever. */
+static void rows_are_awaited_no_longer_than_said(void **state)
+{
+    static const struct {
+        bool is_heard, is_first;
+        unsigned ms;
+    } cases[] = {{false, false, PEER_ROWS_UNHEARD_MS}, {true, false, PEER_ROWS_WAIT_MS}, {true, true, 0}};
+    struct applied *nothing = NULL;
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct peer_rows *pair = peer_rows_new(&nothing);
+
+        peer_rows_wait(pair, 1000);
+        if (cases[i].ms)
+            assert_false(peer_rows_tick(pair, cases[i].is_heard, cases[i].is_first, 1000 + cases[i].ms - 1));
+        assert_true(peer_rows_are_awaited(pair));
+        assert_true(peer_rows_tick(pair, cases[i].is_heard, cases[i].is_first, 1000 + cases[i].ms));
+        assert_false(peer_rows_are_awaited(pair));
+        peer_rows_free(pair);
+    }
+}
+
 /* The addresses that are given out to connections, by their last bytes. */
 static const char *locals_given(unsigned family)
 {
@@ -478,6 +749,9 @@ int main(void)
         cmocka_unit_test(a_restart_goes_on_where_the_process_before_was),
         cmocka_unit_test(what_is_half_written_is_made_anew),
         cmocka_unit_test(a_service_that_shrank_keeps_its_rows_and_has_room_for_them),
+        cmocka_unit_test(rows_of_the_other_director_are_taken_by_who_their_servers_are),
+        cmocka_unit_test(a_pair_comes_to_have_the_same_rows),
+        cmocka_unit_test(rows_are_awaited_no_longer_than_said),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

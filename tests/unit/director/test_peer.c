@@ -92,6 +92,41 @@ static void what_is_said_is_heard(void **state)
     }
 }
 
+static void rows_that_are_said_are_heard(void **state)
+{
+    for (size_t n = 0; n <= PEER_SERVICES_MAX; n++) {
+        struct peer_message message = {.session = 5, .number = 1 + n, .now_ms = NOW_MS, .kind = PEER_SERVICES, .n_services = n, .flags = PEER_ROUND_ENDS}, heard;
+        struct peer_window window = {0};
+        uint8_t datagram[PEER_DATAGRAM_MAX];
+
+        randombytes_buf(message.services, sizeof(message.services));
+        assert_int_equal(0, hear(datagram, peer_seal(&message, key, datagram), &window, &heard));
+        assert_int_equal(PEER_SERVICES, heard.kind);
+        assert_int_equal(PEER_ROUND_ENDS, heard.flags);
+        assert_int_equal(n, heard.n_services);
+        assert_int_equal(0, heard.n_connections);
+        assert_memory_equal(message.services, heard.services, n * sizeof(message.services[0]));
+    }
+    for (uint32_t size = 1; size < 3 * PEER_PIECE; size += 97)
+        for (uint32_t offset = 0; offset < size; offset += PEER_PIECE) {
+            struct peer_message message = {.session = 5, .number = 1, .now_ms = NOW_MS, .kind = PEER_ROWS}, heard;
+            struct peer_window window = {0};
+            uint8_t datagram[PEER_DATAGRAM_MAX];
+
+            randombytes_buf(&message.piece, sizeof(message.piece));
+            message.piece.size = size;
+            message.piece.offset = offset;
+            assert_int_equal(0, hear(datagram, peer_seal(&message, key, datagram), &window, &heard));
+            assert_int_equal(PEER_ROWS, heard.kind);
+            assert_memory_equal(&message.piece.service, &heard.piece.service, sizeof(heard.piece.service));
+            assert_true(message.piece.digest == heard.piece.digest && heard.piece.size == size && heard.piece.offset == offset);
+            assert_memory_equal(message.piece.bytes, heard.piece.bytes, peer_piece_size(&heard.piece));
+            message.piece.offset = offset + 1; /* No piece begins there. */
+            window = (struct peer_window){0};
+            assert_int_equal(-EBADMSG, hear(datagram, peer_seal(&message, key, datagram), &window, &heard));
+        }
+}
+
 static void who_has_not_the_key_is_not_heard(void **state)
 {
     struct peer_message message = message_of(5, 1, 3), heard;
@@ -277,6 +312,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_said_is_heard),
+        cmocka_unit_test(rows_that_are_said_are_heard),
         cmocka_unit_test(who_has_not_the_key_is_not_heard),
         cmocka_unit_test(what_one_has_said_is_not_heard_by_itself),
         cmocka_unit_test(nothing_is_heard_twice),

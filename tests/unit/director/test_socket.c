@@ -40,6 +40,8 @@ static void state_comes_back_as_it_was(void **state)
          .port = 53,
          .address = address("192.0.2.1"),
          .has_quorum = true,
+         .has_pair = true,
+         .has_same_rows = true,
          .total = {.connections = 7},
          .servers = servers,
          .n_servers = 2},
