@@ -6,15 +6,8 @@
 #include <string.h>
 
 #include "weft/base/util.h"
+#include "weft/director/hash.h"
 #include "weft/director/load.h"
-
-#define AT_ONCE 4096u
-
-struct batch {
-    struct lb_conn_key keys[AT_ONCE];
-    struct lb_conn conns[AT_ONCE];
-    uint32_t n;
-};
 
 static void forget_counts(struct lb_tables *tables)
 {
@@ -24,13 +17,20 @@ static void forget_counts(struct lb_tables *tables)
         tables->service_load[i].half_open = 0;
 }
 
+static const struct lb_server *server_of(const struct lb_tables *tables, const struct lb_conn *conn)
+{
+    const struct lb_server_record *record = &tables->servers[conn->server];
+    const struct lb_server *server = &record->copy[record->active & 1];
+
+    return server->incarnation == conn->incarnation ? server : NULL;
+}
+
 /* As the program does (bpf/expiry.h). */
 static void count(struct lb_tables *tables, const struct lb_conn *conn)
 {
-    const struct lb_server_record *record = &tables->servers[conn->server];
     struct lb_server_load *load = &tables->server_load[conn->server];
 
-    if (record->copy[record->active & 1].incarnation == conn->incarnation)
+    if (server_of(tables, conn))
         *(conn->state == LB_CONN_TEMPLATE                                        ? &load->persistent
           : conn->state == LB_CONN_FIN_WAIT || conn->state == LB_CONN_CLOSE      ? &load->inactive
                                                                                  : &load->active) += 1;
@@ -38,79 +38,67 @@ static void count(struct lb_tables *tables, const struct lb_conn *conn)
         tables->service_load[conn->service].half_open++;
 }
 
-static bool is_wanted(const struct lb_tables *tables, const struct lb_conn_key *key, const struct lb_conn *conn)
+/* Into the next slot.  They come from a table that had each once. */
+static void put(struct lb_tables *tables, struct lb_sweeper *sweeper, const struct lb_conn *conn)
 {
-    return key->of_server || (conn->state != LB_CONN_NONE && conn->state < LB_CONN_DEAD && conn->server < tables->sizes.n_servers &&
-                              conn->service < tables->sizes.n_services);
+    uint32_t slot = sweeper->next++, bucket = (uint32_t)conn_hash(&conn->key, tables->settings->secret) & (tables->sizes.n_connections - 1);
+    uint32_t *head = &tables->conn_heads[bucket >> 1].head[bucket & 1];
+
+    tables->conn_slots[slot] = *conn;
+    tables->conn_slots[slot].next = *head;
+    *head = slot + 1;
 }
 
-/* Those that are wanted move to the front. */
-static void choose(const struct lb_tables *tables, struct batch *batch, uint32_t n_places)
+/* Of each slot the one with its connection's view, and one more; 0: there is none.  NULL without memory. */
+static uint32_t *find_views(const struct lb_tables *before)
 {
-    uint32_t n = 0;
+    uint32_t n = lb_slots(before), *views = calloc(n, sizeof(*views));
 
-    for (uint32_t i = 0; i < batch->n && n < n_places; i++)
-        if (is_wanted(tables, &batch->keys[i], &batch->conns[i])) {
-            batch->keys[n] = batch->keys[i];
-            batch->conns[n++] = batch->conns[i];
-        }
-    batch->n = n;
-}
+    for (uint32_t i = 0; views && i < n; i++) {
+        struct lb_conn view = before->conn_slots[i], conn;
+        const struct lb_server *server;
 
-/* The slots from 'first' on are free. */
-static int put(struct lb_tables *tables, struct lb_sweeper *sweeper, const struct batch *batch)
-{
-    LIBBPF_OPTS(bpf_map_batch_opts, options);
-    uint32_t n = batch->n;
-
-    if (n && bpf_map_update_batch(tables->connections_fd, batch->keys, batch->conns, &n, &options) < 0)
-        return -errno;
-    for (uint32_t i = 0; i < n; i++) {
-        struct lb_slot *slot = &tables->conn_slots[sweeper->next++];
-
-        slot->key = batch->keys[i];
-        slot->state = LB_SLOT_USED;
-        if (batch->keys[i].of_server)
+        if (view.state != LB_CONN_VIEW || view.forward >= n || !lb_read_connection(before, view.forward, &conn))
             continue;
-        sweeper->n_connections++;
-        count(tables, &batch->conns[i]);
+        server = server_of(before, &conn); /* And not of another one, which it had before. */
+        if (server && conn.is_translated && memcmp(server->address, view.key.address, 16) == 0 && conn.server_port == view.key.port)
+            views[view.forward] = i + 1;
     }
-    return 0;
+    return views;
 }
 
-static int copy(struct lb_tables *tables, const struct lb_tables *before, struct batch *batch, struct lb_sweeper *sweeper)
+/* A connection that is translated is of no use without its view. */
+static void copy(struct lb_tables *tables, const struct lb_tables *before, const uint32_t *views, struct lb_sweeper *sweeper)
 {
-    LIBBPF_OPTS(bpf_map_batch_opts, options);
-    uint32_t position = 0;
-    bool is_first = true;
-    int result = 0, put_result = 0;
+    for (uint32_t i = 0; i < lb_slots(before); i++) {
+        struct lb_conn conn, view;
 
-    while (result == 0 && put_result == 0 && sweeper->next < lb_slots(tables)) {
-        batch->n = AT_ONCE;
-        result = bpf_map_lookup_batch(before->connections_fd, is_first ? NULL : &position, &position, batch->keys, batch->conns, &batch->n, &options) < 0
-                     ? -errno
-                     : 0;
-        if (result < 0 && result != -ENOENT) /* That is the end, with the last ones. */
-            return result;
-        is_first = false;
-        choose(tables, batch, lb_slots(tables) - sweeper->next);
-        put_result = put(tables, sweeper, batch);
+        if (!lb_read_connection(before, i, &conn) || (conn.is_translated && !views[i]) ||
+            sweeper->next + 1 + conn.is_translated > tables->sizes.n_connections)
+            continue;
+        if (conn.is_translated) {
+            view = before->conn_slots[views[i] - 1];
+            if (view.state != LB_CONN_VIEW)
+                continue;
+            view.forward = sweeper->next + 1;
+            view.is_suspect = 0;
+            put(tables, sweeper, &view);
+        }
+        put(tables, sweeper, &conn);
+        sweeper->n_connections++;
+        count(tables, &conn);
     }
-    return put_result;
 }
 
 int lb_copy_connections(struct lb_tables *tables, const struct lb_tables *before)
 {
-    _cleanup_(freep) struct batch *batch = malloc(sizeof(*batch));
+    _cleanup_(freep) uint32_t *views = find_views(before);
     struct lb_sweeper sweeper = {0};
     uint32_t zero = 0;
-    int result;
 
-    if (!batch)
+    if (!views)
         return -ENOMEM;
     forget_counts(tables);
-    result = copy(tables, before, batch, &sweeper);
-    if (result < 0)
-        return result;
+    copy(tables, before, views, &sweeper);
     return bpf_map_update_elem(tables->sweeper_fd, &zero, &sweeper, BPF_ANY) < 0 ? -errno : 0; /* The kernel leaves the timer out. */
 }

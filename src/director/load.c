@@ -98,15 +98,21 @@ static uint32_t round_up(uint32_t n)
 /* Those with which the number of connections comes and goes. */
 static bool is_of_connections(const char *name)
 {
-    return streq(name, "connections") || streq(name, "conn_slots") || streq(name, "sweeper");
+    return streq(name, "conn_slots") || streq(name, "conn_heads") || streq(name, "sweeper");
+}
+
+static void tell_program(struct director_bpf *skeleton, uint32_t n)
+{
+    skeleton->rodata->lb_n_slots = LB_SLOTS_FOR(n);
+    skeleton->rodata->lb_n_heads = n;
 }
 
 static int set_connections(struct director_bpf *skeleton, uint32_t n)
 {
-    int result = bpf_map__set_max_entries(skeleton->maps.connections, 2 * n);
+    int result = bpf_map__set_max_entries(skeleton->maps.conn_slots, LB_SLOTS_FOR(n));
 
-    skeleton->rodata->lb_n_slots = 2 * n;
-    return result < 0 ? result : bpf_map__set_max_entries(skeleton->maps.conn_slots, 2 * n);
+    tell_program(skeleton, n);
+    return result < 0 ? result : bpf_map__set_max_entries(skeleton->maps.conn_heads, n / 2);
 }
 
 static bool is_sized(const char *name)
@@ -144,6 +150,8 @@ static int map_all(struct lb_tables *tables, struct error *error)
         result = map_memory(skeleton->maps.settings, &tables->settings, error);
     if (!result)
         result = map_memory(skeleton->maps.conn_slots, &tables->conn_slots, error);
+    if (!result)
+        result = map_memory(skeleton->maps.conn_heads, &tables->conn_heads, error);
     return result;
 }
 
@@ -281,8 +289,6 @@ static int load_program(struct lb_tables *tables, struct error *error)
     tables->server_use_fd = bpf_map__fd(skeleton->maps.server_use);
     tables->service_use_fd = bpf_map__fd(skeleton->maps.service_use);
     tables->drops_fd = bpf_map__fd(skeleton->maps.drops);
-    tables->connections_fd = bpf_map__fd(skeleton->maps.connections);
-    tables->conn_slots_fd = bpf_map__fd(skeleton->maps.conn_slots);
     tables->sweeper_fd = bpf_map__fd(skeleton->maps.sweeper);
     tables->program_fd = bpf_program__fd(skeleton->progs.director);
     tables->sizes = (struct lb_sizes){
@@ -291,7 +297,7 @@ static int load_program(struct lb_tables *tables, struct error *error)
         .n_blocks = bpf_map__max_entries(skeleton->maps.rows),
         .n_members = bpf_map__max_entries(skeleton->maps.members),
         .n_marks = bpf_map__max_entries(skeleton->maps.mark_rules),
-        .n_connections = bpf_map__max_entries(skeleton->maps.conn_slots) / 2,
+        .n_connections = bpf_map__max_entries(skeleton->maps.conn_heads) * 2,
     };
     tables->n_cpus = libbpf_num_possible_cpus();
     return tables->n_cpus < 0 ? error_set(error, tables->n_cpus, NULL, "cannot count the CPUs: %s", strerror(-tables->n_cpus)) : 0;
@@ -346,7 +352,7 @@ int lb_tables_find(struct lb_tables **ret_tables, struct error *error)
     if (result < 0)
         return error_set(error, result, NULL, "cannot take over the tables in '%s': %s", path,
                          result == -ESTALE ? "another release made them" : strerror(-result));
-    tables->skeleton->rodata->lb_n_slots = bpf_map__max_entries(tables->skeleton->maps.conn_slots);
+    tell_program(tables->skeleton, bpf_map__max_entries(tables->skeleton->maps.conn_heads) * 2);
     result = load_program(tables, error);
     if (result < 0)
         return result;
@@ -380,6 +386,7 @@ void lb_tables_close(struct lb_tables *tables)
         unmap(tables->service_before, skeleton->maps.service_before);
         unmap(tables->settings, skeleton->maps.settings);
         unmap(tables->conn_slots, skeleton->maps.conn_slots);
+        unmap(tables->conn_heads, skeleton->maps.conn_heads);
         director_bpf__destroy(skeleton);
     }
     forget_copied(tables);
@@ -542,15 +549,21 @@ int lb_read_server(const struct lb_tables *tables, uint32_t number, struct lb_co
     return 0;
 }
 
-int lb_read_connection(const struct lb_tables *tables, const struct lb_conn_key *key, struct lb_conn *ret)
+bool lb_read_connection(const struct lb_tables *tables, uint32_t slot, struct lb_conn *ret)
 {
-    return bpf_map_lookup_elem(tables->connections_fd, key, ret) < 0 ? -errno : 0;
+    const struct lb_conn *conn = &tables->conn_slots[slot];
+    uint32_t state = __atomic_load_n(&conn->state, __ATOMIC_ACQUIRE);
+
+    if (state == LB_CONN_NONE || state >= LB_CONN_DEAD)
+        return false;
+    memcpy(ret, conn, sizeof(*ret));
+    return ret->state != LB_CONN_NONE && ret->state < LB_CONN_DEAD && ret->server < tables->sizes.n_servers && ret->service < tables->sizes.n_services;
 }
 
-int lb_take_connection(struct lb_tables *tables, const struct lb_conn_key *key, const struct lb_conn *conn)
+int lb_take_connection(struct lb_tables *tables, const struct lb_conn *conn)
 {
-    struct lb_taken taken = {.key = *key, .conn = *conn};
-    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &taken, .data_size_in = sizeof(taken), .repeat = 1);
+    struct lb_conn told = *conn;
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &told, .data_size_in = sizeof(told), .repeat = 1);
 
     if (bpf_prog_test_run_opts(bpf_program__fd(tables->skeleton->progs.take_connection), &run) < 0)
         return -errno;

@@ -5,6 +5,7 @@
 #ifndef WEFT_DIRECTOR_LOAD_H
 #define WEFT_DIRECTOR_LOAD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "weft/base/cleanup.h"
@@ -16,7 +17,7 @@ struct lb_sizes {
     uint32_t n_blocks;  /* Of rows. */
     uint32_t n_members; /* Positions. */
     uint32_t n_marks;   /* Of rules that give marks, in all lists. */
-    uint32_t n_connections; /* Remembered ones, each with its server's view; rounded up to a power of two.  0: LB_CONNECTIONS. */
+    uint32_t n_connections; /* Entries; rounded up to a power of two.  0: LB_CONNECTIONS. */
 };
 
 struct lb_tables {
@@ -33,8 +34,9 @@ struct lb_tables {
     struct lb_service_load *service_load_copied;
     struct lb_counters *service_before, *server_before;
     struct lb_settings *settings;
-    struct lb_slot *conn_slots;         /* Two for each connection. */
-    int keys_fd, mark_places_fd, interfaces_fd, unresolved_fd, server_use_fd, service_use_fd, drops_fd, connections_fd, conn_slots_fd, sweeper_fd;
+    struct lb_conn *conn_slots;         /* See lb_slots. */
+    struct lb_heads *conn_heads;
+    int keys_fd, mark_places_fd, interfaces_fd, unresolved_fd, server_use_fd, service_use_fd, drops_fd, sweeper_fd;
     int program_fd;
     int n_cpus;               /* Possible ones: the size of per-CPU values. */
     struct director_bpf *skeleton;
@@ -58,7 +60,7 @@ DEFINE_CLEANUP(struct lb_tables *, lb_tables_close);
 /* How many slots there are: see tables.h. */
 static inline uint32_t lb_slots(const struct lb_tables *tables)
 {
-    return 2 * tables->sizes.n_connections;
+    return LB_SLOTS_FOR(tables->sizes.n_connections);
 }
 
 /* load-connections.c, for load.c: the copy, and the counts of servers and services anew.  Returns 0 or -errno. */
@@ -91,10 +93,11 @@ int lb_put_interface(struct lb_tables *tables, uint32_t ifindex, const uint8_t m
 /* The sums over all CPUs.  0 or -errno. */
 int lb_read_service(const struct lb_tables *tables, uint32_t number, struct lb_service_use *ret);
 int lb_read_server(const struct lb_tables *tables, uint32_t number, struct lb_counters *ret);
-int lb_read_connection(const struct lb_tables *tables, const struct lb_conn_key *key, struct lb_conn *ret); /* -ENOENT: none such. */
+/* What is in that slot: true with a copy, if it is a connection, or a template, that is alive and names a service and a server that the tables have room for. */
+bool lb_read_connection(const struct lb_tables *tables, uint32_t slot, struct lb_conn *ret);
 /* Puts a connection there that another director has had, with its reverse if it is translated, and counts it; or what is known of one that is there: it was heard
  * of, its state.  0; -EBUSY: the tables do not take it (no room, its server is not there, another connection is in its place); or -errno. */
-int lb_take_connection(struct lb_tables *tables, const struct lb_conn_key *key, const struct lb_conn *conn);
+int lb_take_connection(struct lb_tables *tables, const struct lb_conn *conn);
 /* How many connections there are. */
 uint32_t lb_read_connections(const struct lb_tables *tables);
 /* Takes one of the clients whose next hop is to be asked for.  0; -ENOENT: there is none; or -errno. */

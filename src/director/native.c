@@ -24,7 +24,7 @@ struct native_director {
 
 static uint32_t size_of(enum native_lb_map map, uint32_t n)
 {
-    return map == NATIVE_LB_conn_slots || map == NATIVE_LB_connections ? LB_SLOTS : map == NATIVE_LB_locals ? LB_LOCALS : n;
+    return map == NATIVE_LB_conn_slots ? NATIVE_LB_SLOTS : map == NATIVE_LB_conn_heads ? NATIVE_LB_CONNECTIONS / 2 : map == NATIVE_LB_locals ? LB_LOCALS : n;
 }
 
 struct native_director *native_director_new(uint32_t n)
@@ -104,15 +104,36 @@ struct native_verdict native_director_run(struct native_director *world, const v
     return verdict;
 }
 
-bool native_director_take(struct native_director *world, const struct lb_taken *taken)
+bool native_director_take(struct native_director *world, const struct lb_conn *told)
 {
     free(world->frame.bytes);
-    world->frame = (struct native_frame){.bytes = malloc(sizeof(*taken)), .size = sizeof(*taken), .headroom = 0};
+    world->frame = (struct native_frame){.bytes = malloc(sizeof(*told)), .size = sizeof(*told), .headroom = 0};
     if (!world->frame.bytes)
         abort();
-    memcpy(world->frame.bytes, taken, sizeof(*taken));
+    memcpy(world->frame.bytes, told, sizeof(*told));
     director_world = world;
     return take_connection(&world->frame.ctx) == XDP_PASS;
+}
+
+struct lb_conn *native_director_find(struct native_director *world, const struct lb_conn_key *key)
+{
+    director_world = world;
+    return conn_at(conn_find(key));
+}
+
+bool native_director_put(struct native_director *world, const struct lb_conn *conn)
+{
+    struct lb_conn *place;
+    __u32 index;
+
+    director_world = world;
+    index = conn_claim();
+    place = conn_at(index);
+    if (!place)
+        return false;
+    *place = *conn;
+    place->state = LB_CONN_CLAIMED;
+    return conn_put(index, conn->state) == 0;
 }
 
 /* ---- the kernel's helpers -------------------------------------------------------------------------------------------------- */

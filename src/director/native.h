@@ -30,10 +30,15 @@
     MAP(unresolved, RECENT, struct lb_address, __u32)                                                        \
     MAP(localities, RECENT, struct lb_locality_key, struct lb_locality)                                      \
     MAP(settings, ARRAY, __u32, struct lb_settings)                                                          \
-    MAP(connections, HASH, struct lb_conn_key, struct lb_conn)                                               \
-    MAP(conn_slots, ARRAY, __u32, struct lb_slot)                                                            \
+    MAP(conn_slots, ARRAY, __u32, struct lb_conn)                                                            \
+    MAP(conn_heads, ARRAY, __u32, struct lb_heads)                                                           \
     MAP(sweeper, ARRAY, __u32, struct lb_sweeper)                                                            \
     MAP(icmp_budgets, ARRAY, __u32, struct native_icmp_budget)
+
+/* Fewer than the kernel's have, since tests walk over all of them. */
+#define NATIVE_LB_CONNECTIONS 131072
+#define NATIVE_LB_SLOTS LB_SLOTS_FOR(NATIVE_LB_CONNECTIONS)
+#define NATIVE_SWEEPS (NATIVE_LB_SLOTS / 2048) /* Of native_director_sweep: a round. */
 
 struct native_icmp_budget { /* bpf/maps.h, struct icmp_budget. */
     __u64 second;
@@ -81,7 +86,12 @@ struct native_verdict {
 struct native_verdict native_director_run(struct native_director *world, const void *frame, size_t size, uint32_t ifindex);
 
 /* As lb_take_connection (load.h): is it taken? */
-bool native_director_take(struct native_director *world, const struct lb_taken *taken);
+bool native_director_take(struct native_director *world, const struct lb_conn *told);
+
+/* The entry of that key, dead ones too, or NULL. */
+struct lb_conn *native_director_find(struct native_director *world, const struct lb_conn_key *key);
+/* Puts such an entry there.  False: there is one of its key, or no room. */
+bool native_director_put(struct native_director *world, const struct lb_conn *conn);
 
 const char *lb_drop_text(enum lb_drop_reason reason); /* The sentence of drop-reasons.def. */
 

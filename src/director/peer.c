@@ -150,12 +150,13 @@ static bool can_be_told(const struct lb_tables *tables, const struct lb_conn *co
     const struct lb_service *service = service_record(tables, conn->service);
     const struct lb_server *server = server_record(tables, conn->server);
 
-    return conn->state >= LB_CONN_ESTABLISHED && conn->state <= LB_CONN_TEMPLATE && conn->local < LB_LOCALS && service && service->schedule != LB_SCHEDULE_NONE &&
+    return conn->state >= LB_CONN_ESTABLISHED && conn->state <= LB_CONN_TEMPLATE && (conn->key.is_template || conn->local < LB_LOCALS) && service && service->schedule != LB_SCHEDULE_NONE &&
            server && server->method != LB_METHOD_NONE && server->incarnation == conn->incarnation;
 }
 
-static void tell(struct peer *peer, const struct lb_conn_key *key, const struct lb_conn *conn)
+static void tell(struct peer *peer, const struct lb_conn *conn)
 {
+    const struct lb_conn_key *key = &conn->key;
     const struct lb_tables *tables = peer->director->tables;
     const struct lb_server *server = server_record(tables, conn->server);
     uint32_t now = ticks_now();
@@ -164,9 +165,9 @@ static void tell(struct peer *peer, const struct lb_conn_key *key, const struct 
     *to = (struct peer_connection){.service = service_record(tables, conn->service)->key, .server_id_port = server->port, .server_port = conn->server_port,
                                    .key = *key, .state = (uint8_t)conn->state, .is_proven = key->is_template && conn->is_proven,
                                    .silence = (int32_t)(now - conn->last_seen) > 0 ? now - conn->last_seen : 0,
-                                   .held = (int32_t)(now - conn->held) > 0 && key->is_template ? now - conn->held : 0};
+                                   .held = key->is_template && (int32_t)(now - conn->held) > 0 ? now - conn->held : 0};
     memcpy(to->server_address, server->address, sizeof(to->server_address));
-    if (conn->local_port) {
+    if (!key->is_template && conn->local_port) {
         memcpy(to->local_address, tables->locals[conn->local].address, sizeof(to->local_address));
         to->local_port = conn->local_port;
     }
@@ -176,25 +177,22 @@ static void tell(struct peer *peer, const struct lb_conn_key *key, const struct 
 static bool look_at(struct peer *peer, uint32_t position)
 {
     const struct lb_tables *tables = peer->director->tables;
-    const struct lb_slot *slot = &tables->conn_slots[position];
     struct told *told = &peer->told[position];
-    struct lb_conn_key key;
     struct lb_conn conn;
     uint32_t mark;
 
-    if (*(const volatile __u32 *)&slot->state != LB_SLOT_USED) {
+    if (!lb_read_connection(tables, position, &conn)) {
         told->mark = 0;
         return true;
     }
-    key = slot->key;
-    mark = mark_of(&key);
-    if (key.of_server || (told->mark == mark && told->times >= 2 && (peer->round + position) % QUIET_ROUNDS))
+    mark = mark_of(&conn.key);
+    if (told->mark == mark && told->times >= 2 && (peer->round + position) % QUIET_ROUNDS)
         return true;
-    if (lb_read_connection(tables, &key, &conn) < 0 || !can_be_told(tables, &conn) || !is_news(tables->settings, told, mark, &conn))
+    if (!can_be_told(tables, &conn) || !is_news(tables->settings, told, mark, &conn))
         return true;
     if (peer->out.n_connections == PEER_RECORDS_MAX && (!flush(peer) || peer->n_datagrams >= DATAGRAMS_A_TICK))
         return false;
-    tell(peer, &key, &conn);
+    tell(peer, &conn);
     if (told->mark != mark || told->state != told_state(&conn))
         told->times = 0;
     *told = (struct told){mark, conn.last_seen, told_state(&conn), (uint8_t)MIN(told->times + 1, 2)};
@@ -269,8 +267,8 @@ static bool take(struct peer *peer, const struct peer_connection *told)
     const struct applied_service *service;
     const struct applied_server *server;
     uint32_t now = ticks_now();
-    struct lb_conn conn = {.state = told->state, .last_seen = now - told->silence, .server_port = told->server_port, .held = now - told->held,
-                           .is_proven = told->is_proven};
+    struct lb_conn conn = {.key = told->key, .state = told->state, .last_seen = now - told->silence, .server_port = told->server_port,
+                           .held = told->key.is_template ? now - told->held : 0, .is_proven = told->is_proven};
 
     peer->is_lacking |= !node;
     if (!node)
@@ -296,7 +294,7 @@ static bool take(struct peer *peer, const struct peer_connection *told)
         conn.local = (uint16_t)position;
         conn.local_port = told->local_port;
     }
-    return lb_take_connection(director->tables, &told->key, &conn) == 0;
+    return lb_take_connection(director->tables, &conn) == 0;
 }
 
 static void heard(struct peer *peer, const struct peer_message *message, bool is_new, bool lost)

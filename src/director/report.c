@@ -171,10 +171,10 @@ static uint32_t seconds_left(const struct lb_tables *tables, const struct lb_con
     return silence_ns / 1000000000 < seconds ? (uint32_t)(seconds - silence_ns / 1000000000) : 0;
 }
 
-static void connection_said(const struct lb_tables *tables, const struct lb_conn_key *key, const struct lb_conn *conn,
-                            struct director_connection *ret)
+static void connection_said(const struct lb_tables *tables, const struct lb_conn *conn, struct director_connection *ret)
 {
     const struct lb_server_record *server = &tables->servers[conn->server];
+    const struct lb_conn_key *key = &conn->key;
 
     *ret = (struct director_connection){.protocol = key->protocol, .expires_s = seconds_left(tables, conn), .is_persistence = key->is_template,
                                         .client_port = ntohs(key->client_port), .service_port = ntohs(key->port),
@@ -183,12 +183,6 @@ static void connection_said(const struct lb_tables *tables, const struct lb_conn
     memcpy(ret->client.bytes, key->client, 16);
     memcpy(ret->service.bytes, key->address, 16);
     memcpy(ret->server.bytes, server->copy[server->active & 1].address, 16);
-}
-
-static bool read_connection(const struct lb_tables *tables, const struct lb_conn_key *key, struct lb_conn *ret)
-{
-    return lb_read_connection(tables, key, ret) == 0 && ret->state != LB_CONN_NONE && ret->state < LB_CONN_DEAD &&
-           ret->server < tables->sizes.n_servers && ret->service < tables->sizes.n_services;
 }
 
 static int gather_connections(struct director *director, struct inquiry *inquiry)
@@ -200,19 +194,15 @@ static int gather_connections(struct director *director, struct inquiry *inquiry
     if (!all->connections && !(all->connections = calloc(inquiry->most, sizeof(*all->connections))))
         return -ENOMEM;
     for (size_t n = 0; tables && inquiry->slot < end && n < STRETCH_CONNECTIONS; inquiry->slot++) {
-        const struct lb_slot *slot = &tables->conn_slots[inquiry->slot];
-        struct lb_conn_key key = slot->key;
         struct lb_conn conn;
 
-        if (slot->state != LB_SLOT_USED || key.of_server)
+        if (!lb_read_connection(tables, inquiry->slot, &conn))
             continue;
         n++;
-        if (!read_connection(tables, &key, &conn))
-            continue;
         all->is_cut = all->n_connections == inquiry->most;
         if (all->is_cut)
             return 0;
-        connection_said(tables, &key, &conn, &all->connections[all->n_connections++]);
+        connection_said(tables, &conn, &all->connections[all->n_connections++]);
     }
     return inquiry->slot < n_slots;
 }

@@ -19,8 +19,8 @@
  *   server_before array, mmap   server -> struct lb_counters                   number of servers: user space's own, what a place had counted
  *   service_before array, mmap  service -> struct lb_counters                  number of services    when its count began
  *   locals        array, mmap   position -> struct lb_local                    LB_LOCALS
- *   connections   hash          struct lb_conn_key -> struct lb_conn           two for each connection, LB_SLOTS unless configured
- *   conn_slots    array         index -> struct lb_slot                        as many, a power of two
+ *   conn_slots    array, mmap   slot -> struct lb_conn                         LB_SLOTS unless configured
+ *   conn_heads    array, mmap   half of a hash -> struct lb_heads              half of LB_CONNECTIONS unless configured
  *   sweeper       array         0 -> struct lb_sweeper                         1
  *   localities    LRU hash      struct lb_locality_key -> struct lb_locality  LB_LOCALITIES
  *   drops         per-CPU array 0 -> struct lb_drops                           1
@@ -266,9 +266,14 @@ struct lb_local {
 
 /* ---- connections ---------------------------------------------------------------------------------------------------------- */
 
-/* Two entries for each that is translated: as the client sees it, and as the server does (its address in the place of the virtual one),
+/* A table of our own, since a hash of the kernel takes 192 bytes for what fits into 72: slots, and chains of slots that begin in 'conn_heads' by a
+ * keyed hash (hash.h).  An entry has a slot of its own from a claim (one compare-and-swap of its state) on; it is linked as the first of its chain by another
+ * one, which fails if any other was linked since the chain was searched for its key, so a key is there once.  Only the sweeper, of which one runs, takes entries
+ * out of chains; who is still reading one goes on to where it led, for it is not claimed again for LB_CONN_GRACE_S.
+ *
+ * Two entries for each connection that is translated: as the client sees it, and as the server does (its address in the place of the virtual one),
  * which leads to the first. */
-#define LB_CONNECTIONS 262144 /* Unless configured.  A power of two, */
+#define LB_CONNECTIONS 524288 /* Entries, unless configured.  A power of two, */
 #define LB_CONNECTIONS_MIN 1024
 #define LB_CONNECTIONS_MAX 8388608
 
@@ -278,44 +283,60 @@ struct lb_conn_key {
     __u8 protocol;    /* Zero for a template of a service by mark. */
     __u8 of_server;   /* As the server sees it. */
     __u16 is_template; /* Not a connection: what holds a client to its server. */
-};
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct lb_conn_key) == 40, "no holes: it is hashed, and compared as words");
 
-/* As IPVS names them, and what may follow.  A dead one is as good as none; it is taken out a moment later, when nobody can hold it. */
+/* As IPVS names them, and what may follow.  A dead one is as good as none; it is taken out a moment later, when nobody can hold it.  What is not
+ * alive, dead or a view is nobody's entry. */
 enum lb_conn_state {
-    LB_CONN_NONE, LB_CONN_SYN_RECV, LB_CONN_ESTABLISHED, LB_CONN_FIN_WAIT, LB_CONN_CLOSE, LB_CONN_UDP, LB_CONN_TEMPLATE, LB_CONN_DEAD, LB_CONN_GONE
+    LB_CONN_NONE, LB_CONN_SYN_RECV, LB_CONN_ESTABLISHED, LB_CONN_FIN_WAIT, LB_CONN_CLOSE, LB_CONN_UDP, LB_CONN_TEMPLATE, LB_CONN_DEAD,
+    LB_CONN_GONE,    /* About to be taken out of its chain, */
+    LB_CONN_OUT,     /* and out of it, since 'last_seen'. */
+    LB_CONN_CLAIMED, /* Not yet in a chain. */
+    LB_CONN_VIEW     /* The server's of a connection. */
 };
 
 struct lb_conn {
+    struct lb_conn_key key;
+    __u32 state;        /* enum lb_conn_state */
+    __u32 next;         /* One more than the slot of the next in the chain; 0: it is the last. */
+    __u32 last_seen;    /* In units of 2^LB_TIME_SHIFT ns. */
     union {
         struct {
-            __u32 state;        /* enum lb_conn_state */
-            __u32 last_seen;    /* In units of 2^LB_TIME_SHIFT ns. */
             __u32 server;
             __u32 incarnation;
             __u32 service;
             __u16 server_port;
-            __u16 is_translated;
-            __u32 held;         /* Of a template: when one of its connections was last seen to be there, as last_seen. */
-            __u16 local;        /* Full NAT: the position of the local address, */
-            __u16 local_port;   /* and its port; else zero. */
-            __u32 is_proven;    /* Of a template: one of its connections got beyond its SYN. */
-            __u32 pad;
+            __u8 is_translated;
+            __u8 is_proven;  /* Of a template: one of its connections got beyond its SYN. */
+            union {
+                struct {
+                    __u16 local;      /* Full NAT: the position of the local address, */
+                    __u16 local_port; /* and its port; else zero. */
+                };
+                __u32 held;  /* Of a template: when one of its connections was last seen to be there, as last_seen. */
+            };
         };
-        struct lb_conn_key forward; /* With of_server. */
+        struct { /* Of a view. */
+            __u32 forward;    /* The slot of its connection. */
+            __u32 is_suspect; /* The sweeper met it without its connection. */
+        };
     };
 };
-_Static_assert(sizeof(struct lb_conn_key) == 40 && sizeof(struct lb_conn) == 40, "with 48 bytes of the kernel's an entry is 128");
+_Static_assert(sizeof(struct lb_conn) == 72, "no holes; with its head an entry is 76 bytes, with the slots to spare less than 86");
+
+/* As many heads as there may be entries; arrays of the kernel have elements of eight bytes' multiples. */
+struct lb_heads {
+    __u32 head[2]; /* One more than the slot of the first in the chain; 0: there is none. */
+};
 
 #define LB_TIME_SHIFT 24 /* 17 ms. */
+#define LB_CONN_GRACE_S 1
 
-/* User space loads the program for as many as the file wants.  One timer walks over the slots, a stretch each tick; every entry has its key in one. */
-#define LB_SLOTS (2 * LB_CONNECTIONS)
-enum lb_slot_state { LB_SLOT_FREE, LB_SLOT_CLAIMED, LB_SLOT_USED };
-struct lb_slot {
-    struct lb_conn_key key;
-    __u32 state; /* enum lb_slot_state */
-    __u32 is_suspect; /* The sweeper met it without its connection. */
-};
+/* User space loads the program for as many entries as the file wants.  An eighth is to spare: who looks for a free slot tries a few only, and those that are out
+ * rest.  One timer walks over the slots, a stretch each tick. */
+#define LB_SLOTS_FOR(n_connections) ((n_connections) + (n_connections) / 8)
+#define LB_SLOTS LB_SLOTS_FOR(LB_CONNECTIONS)
 struct lb_sweeper {
     __u64 timer[2]; /* struct bpf_timer */
     __u32 next;     /* Where a free slot is looked for. */
@@ -324,11 +345,8 @@ struct lb_sweeper {
     __u32 n_connections;
 };
 
-/* What user space gives the program 'take_connection' in the place of a frame: a connection that another director has had. */
-struct lb_taken {
-    struct lb_conn_key key;
-    struct lb_conn conn;
-};
+/* A connection that another director has had is given to the program 'take_connection' in the place of a frame, as a struct lb_conn; its state of the table
+ * means nothing. */
 
 /* ---- localities -------------------------------------------------------------------------------------------------------------- */
 

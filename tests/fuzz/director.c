@@ -19,6 +19,7 @@
 #include <linux/bpf.h>
 
 #include "weft/base/util.h"
+#include "weft/director/hash.h"
 #include "world.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -158,11 +159,16 @@ static void run_frame(const uint8_t *bytes, size_t size, uint32_t device)
 static struct lb_server_load found[WORLD_SIZE];
 static uint32_t half_open[WORLD_SIZE];
 
-static void count_connection(void *key, void *value, void *context)
+static uint32_t slots_used(void)
 {
-    const struct lb_conn *conn = value;
+    const struct lb_sweeper *sweeper = world_place(&world, NATIVE_LB_sweeper, 0);
 
-    if (((struct lb_conn_key *)key)->of_server || conn->state == LB_CONN_NONE || conn->state >= LB_CONN_DEAD)
+    return MIN(sweeper->next, (uint32_t)NATIVE_LB_SLOTS); /* They are given out from the first on. */
+}
+
+static void count_connection(const struct lb_conn *conn)
+{
+    if (conn->state == LB_CONN_NONE || conn->state >= LB_CONN_DEAD)
         return;
     REQUIRE(conn->server < WORLD_SIZE && conn->service < WORLD_SIZE);
     half_open[conn->service] += conn->state == LB_CONN_SYN_RECV;
@@ -178,7 +184,8 @@ static void check_counts(void)
 {
     memset(found, 0, sizeof(found));
     memset(half_open, 0, sizeof(half_open));
-    native_map_visit(native_director_map(world.native, NATIVE_LB_connections), count_connection, NULL);
+    for (uint32_t i = 0; i < slots_used(); i++)
+        count_connection(world_place(&world, NATIVE_LB_conn_slots, i));
     for (uint32_t i = 0; i < WORLD_SIZE; i++) {
         const struct lb_server_load *load = world_load(&world, i);
 
@@ -187,16 +194,18 @@ static void check_counts(void)
     }
 }
 
-/* As new.  Slots are given out from the first on, so those behind were never touched, which spares 25 MB. */
+/* As new.  Slots that were never given out were never touched, which spares 11 MB. */
 static void clear_world(void)
 {
-    struct lb_sweeper *sweeper = world_place(&world, NATIVE_LB_sweeper, 0);
-    size_t n_slots = MIN(sweeper->next, (uint32_t)LB_SLOTS);
+    for (uint32_t i = 0; i < slots_used(); i++) {
+        struct lb_conn *conn = world_place(&world, NATIVE_LB_conn_slots, i);
+        uint32_t bucket = (uint32_t)conn_hash(&conn->key, world_settings(&world)->secret) & (NATIVE_LB_CONNECTIONS - 1);
 
-    if (n_slots)
-        memset(world_place(&world, NATIVE_LB_conn_slots, 0), 0, n_slots * sizeof(struct lb_slot));
+        ((struct lb_heads *)world_place(&world, NATIVE_LB_conn_heads, bucket >> 1))->head[bucket & 1] = 0;
+        memset(conn, 0, sizeof(*conn));
+    }
     for (enum native_lb_map map = 0; map < N_NATIVE_LB_MAPS; map++)
-        if (map != NATIVE_LB_conn_slots)
+        if (map != NATIVE_LB_conn_slots && map != NATIVE_LB_conn_heads)
             native_map_clear(native_director_map(world.native, map));
 }
 

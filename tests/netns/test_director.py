@@ -370,12 +370,13 @@ def test_connections_move_to_a_table_of_another_size(lab):
     for name in SERVERS:
         lab.namespaces[name].ip("route", "add", address(100), "via", address(2))
     try:
-        lab.write([])
-        wait_for(lambda: not lab.ask()["services"], "the director to have no services")  # Nor connections of those before.
         set_services(lab, services)
         for port in (80, 8001):
             wait_for(lambda: lab.answers(port=port), f"an answer; the director dropped {lab.ask('director-drops')}")
-        wait_for(lambda: active() == [[0, 0], [0, 0]], "the director to see them close")
+        lab.write([])
+        wait_for(lambda: not lab.ask()["services"], "the director to have no services")  # Nor connections, half open ones either.
+        set_services(lab, services)
+        assert active() == [[0, 0], [0, 0]]
         with contextlib.ExitStack() as stack:
             connections = [stack.enter_context(lab.connection(port=port)) for port in (80, 8001) for _ in range(8)]
             names = [request(connection)[0] for connection in connections]

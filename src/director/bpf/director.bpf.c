@@ -233,7 +233,7 @@ static __always_inline bool conn_replace(struct lb_conn *present, const struct l
 {
     __u32 state = *(volatile __u32 *)&present->state;
 
-    if (state == LB_CONN_GONE || !conn_change(present, state, told->state))
+    if (state > LB_CONN_DEAD || !conn_change(present, state, told->state))
         return false;
     if (state != LB_CONN_DEAD)
         conn_uncount(present, state);
@@ -242,8 +242,6 @@ static __always_inline bool conn_replace(struct lb_conn *present, const struct l
     present->service = told->service;
     present->server_port = told->server_port;
     present->is_translated = told->is_translated;
-    present->local = told->local;
-    present->local_port = told->local_port;
     present->is_proven = told->is_proven;
     present->held = told->held;
     present->last_seen = told->last_seen;
@@ -251,51 +249,81 @@ static __always_inline bool conn_replace(struct lb_conn *present, const struct l
     return true;
 }
 
-/* Run by user space: a connection that another director has had, which the frame is (struct lb_taken).  One that is here keeps its server, and
- * hears that it is alive, or closing.  XDP_PASS: taken; else there is no place for it. */
+/* What is told of one that is here: it keeps its server, and hears that it is alive, or closing. */
+static __always_inline bool conn_hear(struct lb_conn *present, const struct lb_conn *told)
+{
+    __u32 state = *(volatile __u32 *)&present->state;
+
+    if (!conn_is_alive(present) || present->server != told->server || present->incarnation != told->incarnation)
+        return false;
+    if (!told->key.is_template && (present->local != told->local || present->local_port != told->local_port))
+        return false;
+    if ((__s32)(told->last_seen - present->last_seen) > 0)
+        present->last_seen = told->last_seen;
+    if (told->key.is_template && told->is_proven)
+        present->is_proven = 1;
+    if (state < told->state && told->state < LB_CONN_UDP) /* It goes one way: SYN, established, closing, closed. */
+        conn_moves(present, state, told->state);
+    return true;
+}
+
+static __always_inline __u32 take_view(const struct lb_conn *told, __u32 index)
+{
+    struct conn_names names ON_STACK = {.number = told->server, .server_port = told->server_port, .local = told->local, .local_port = told->local_port};
+
+    return told->is_translated ? conn_put_view(&told->key, &names, index) : 0;
+}
+
+static __always_inline bool take_new(const struct lb_conn *told)
+{
+    __u32 index = conn_claim(), state = told->state;
+    struct lb_conn *conn = conn_at(index);
+
+    if (!conn)
+        return false;
+    conn->key = told->key;
+    conn->server = told->server;
+    conn->incarnation = told->incarnation;
+    conn->service = told->service;
+    conn->server_port = told->server_port;
+    conn->is_translated = told->is_translated;
+    conn->is_proven = told->is_proven;
+    conn->held = told->held;
+    conn->last_seen = told->last_seen;
+    if (take_view(told, index)) {
+        conn_release(conn);
+        return false;
+    }
+    if (conn_put(index, state))
+        return false;
+    conn_count(told->server, COUNTED_NOT, state_counted(state));
+    return true;
+}
+
+/* Run by user space: a connection that another director has had, which the frame is.  XDP_PASS: taken; else there is no place for it. */
 PROGRAM int take_connection(struct xdp_md *ctx)
 {
-    struct lb_conn_key key ON_STACK;
-    struct lb_conn conn ON_STACK;
-    const unsigned char *frame = frame_at(ctx, 0, sizeof(struct lb_taken));
+    struct lb_conn told ON_STACK;
+    const unsigned char *frame = frame_at(ctx, 0, sizeof(told));
     const struct lb_server *server;
     struct lb_conn *present;
+    __u32 index;
 
     if (!frame)
         return XDP_DROP;
-    __builtin_memcpy(&key, frame, sizeof(key));
-    __builtin_memcpy(&conn, frame + sizeof(key), sizeof(conn));
-    server = server_get(conn.server);
-    if (!server || server->method == LB_METHOD_NONE || server->incarnation != conn.incarnation || key.of_server)
+    __builtin_memcpy(&told, frame, sizeof(told));
+    server = server_get(told.server);
+    if (!server || server->method == LB_METHOD_NONE || server->incarnation != told.incarnation || told.key.of_server)
         return XDP_DROP;
-    if ((conn.local_port != 0) != (server->method == LB_METHOD_FULL_NAT && !key.is_template))
+    if (!told.key.is_template && (told.local_port != 0) != (server->method == LB_METHOD_FULL_NAT))
         return XDP_DROP;
-    present = map_lookup(connections, &key);
-    if (present && is_replaced_by(present, &conn)) {
-        if (conn.is_translated && conn_put_reverse(&key, server, conn.server_port, conn.local, conn.local_port))
-            return XDP_DROP;
-        return conn_replace(present, &conn) ? XDP_PASS : XDP_DROP;
-    }
-    if (present) {
-        __u32 state = *(volatile __u32 *)&present->state;
-
-        if (!conn_is_alive(present) || present->server != conn.server || present->incarnation != conn.incarnation ||
-            present->local != conn.local || present->local_port != conn.local_port)
-            return XDP_DROP;
-        if ((__s32)(conn.last_seen - present->last_seen) > 0)
-            present->last_seen = conn.last_seen;
-        if (key.is_template && conn.is_proven)
-            present->is_proven = 1;
-        if (state < conn.state && conn.state < LB_CONN_UDP) /* It goes one way: SYN, established, closing, closed. */
-            conn_moves(present, state, conn.state);
-        return XDP_PASS;
-    }
-    if (conn.is_translated && conn_put_reverse(&key, server, conn.server_port, conn.local, conn.local_port))
-        return XDP_DROP;
-    if (conn_insert(&key, &conn))
-        return XDP_DROP;
-    conn_count(conn.server, COUNTED_NOT, state_counted(conn.state));
-    return XDP_PASS;
+    index = conn_find(&told.key);
+    present = conn_at(index);
+    if (!present)
+        return take_new(&told) ? XDP_PASS : XDP_DROP;
+    if (!is_replaced_by(present, &told))
+        return conn_hear(present, &told) ? XDP_PASS : XDP_DROP;
+    return !take_view(&told, index) && conn_replace(present, &told) ? XDP_PASS : XDP_DROP;
 }
 
 #ifdef __bpf__

@@ -5,11 +5,10 @@
 #ifndef WEFT_DIRECTOR_BPF_EXPIRY_H
 #define WEFT_DIRECTOR_BPF_EXPIRY_H
 
-#include "weft/director/bpf/packet.h"
+#include "weft/director/bpf/connections.h"
 
-#define SWEEP_TICK_NS 50000000ull
+#define SWEEP_TICK_NS 45000000ull
 #define SWEEP_STRETCH 2048
-#define SLOT_TRIES 64
 #define LARGE_ROUND_NS 25600000000ull
 
 /* More slots have more ticks, not longer ones: nothing else goes on meanwhile on that CPU. */
@@ -121,11 +120,6 @@ static __always_inline void half_open_count(__u32 service, __u32 difference)
         __sync_fetch_and_add(&load->half_open, difference);
 }
 
-static __always_inline bool conn_change(struct lb_conn *conn, __u32 from, __u32 to)
-{
-    return __sync_val_compare_and_swap(&conn->state, from, to) == from;
-}
-
 static __always_inline bool conn_has_server(const struct lb_conn *conn)
 {
     __u32 number = conn->server;
@@ -141,16 +135,6 @@ static __always_inline void conn_uncount(struct lb_conn *conn, __u32 state)
         conn_count(conn->server, state_counted(state), COUNTED_NOT);
     if (state == LB_CONN_SYN_RECV)
         half_open_count(conn->service, (__u32)-1);
-}
-
-static __always_inline void slot_free(struct lb_slot *slot)
-{
-    __u32 zero = 0;
-    struct sweeper_record *record = map_lookup(sweeper, &zero);
-
-    if (record && !slot->key.of_server)
-        __sync_fetch_and_add(&record->n_connections, -1);
-    *(volatile __u32 *)&slot->state = LB_SLOT_FREE;
 }
 
 /* The key of the template that is for this client. */
@@ -174,13 +158,6 @@ static __always_inline void template_key_of(const struct lb_service *service, co
     key->is_template = 1;
 }
 
-static __always_inline bool conn_is_alive(const struct lb_conn *conn)
-{
-    __u32 state = *(volatile const __u32 *)&conn->state;
-
-    return state != LB_CONN_NONE && state < LB_CONN_DEAD;
-}
-
 /* A template lasts as long as its connections do: each is seen once a round. */
 static __always_inline void sweep_hold(const struct lb_conn_key *key, const struct lb_conn *conn, __u32 state, __u32 now)
 {
@@ -191,7 +168,7 @@ static __always_inline void sweep_hold(const struct lb_conn_key *key, const stru
     if (!service || !(service->flags & LB_PERSISTENT))
         return;
     template_key_of(service, key->client, key->address, key->protocol, &template);
-    held = map_lookup(connections, &template);
+    held = conn_at(conn_find(&template));
     if (!held || held->server != conn->server || held->incarnation != conn->incarnation)
         return;
     if (state == LB_CONN_SYN_RECV && !held->is_proven) /* A SYN is not to hold it longer than itself. */
@@ -208,52 +185,64 @@ static __always_inline bool conn_is_over(const struct lb_conn *conn, __u32 state
     return state != LB_CONN_TEMPLATE || conn_age(now, conn->held) >= conn_ticks(LB_HELD_S) || !conn_has_server(conn);
 }
 
-/* The server's view goes with the connection that it leads to. */
-static __always_inline void sweep_reverse(struct lb_slot *slot, const struct lb_conn *reverse)
+/* Nobody's entry any more, it leaves its chain, and its slot a while later.  Where the chain is too long for that it is tried again. */
+static __always_inline void sweep_out(__u32 index, struct lb_conn *conn, __u32 now)
 {
-    struct lb_conn_key key ON_STACK = reverse->forward;
-    const struct lb_conn *conn = map_lookup(connections, &key);
-
-    if (conn && conn_is_alive(conn) && (!conn->local_port || conn->local_port == slot->key.client_port)) {
-        slot->is_suspect = 0;
+    if (!conn_unlink(index, conn))
         return;
-    }
-    if (!slot->is_suspect) { /* Its connection may be about to be put: that is seen a round later. */
-        slot->is_suspect = 1;
-        return;
-    }
-    map_delete(connections, &slot->key);
-    slot_free(slot);
+    conn->last_seen = now;
+    *(volatile __u32 *)&conn->state = LB_CONN_OUT;
 }
 
-static __always_inline void sweep_slot(struct lb_slot *slot, __u32 now)
+/* The server's view goes with the connection that it leads to. */
+static __always_inline void sweep_view(__u32 index, struct lb_conn *view, __u32 now)
 {
-    struct lb_conn_key key ON_STACK = slot->key;
-    struct lb_conn *conn = map_lookup(connections, &key);
+    const struct lb_conn *conn = conn_at(view->forward);
 
-    if (!conn) {
-        slot_free(slot);
-        return;
-    }
-    if (key.of_server) {
-        sweep_reverse(slot, conn);
-        return;
-    }
-    __u32 state = *(volatile __u32 *)&conn->state, age = conn_age(now, *(volatile __u32 *)&conn->last_seen);
-    if (state == LB_CONN_DEAD) {
-        if (age && conn_change(conn, LB_CONN_DEAD, LB_CONN_GONE)) {
-            map_delete(connections, &key);
-            slot_free(slot);
-        }
-    } else if (state == LB_CONN_GONE) {
-        return;
-    } else if (!conn_is_over(conn, state, now, age)) {
+    if (conn && conn_is_alive(conn) && is_view_of(&view->key, conn))
+        view->is_suspect = 0;
+    else if (!view->is_suspect) /* Its connection may be about to be put: that is seen a round later. */
+        view->is_suspect = 1;
+    else if (conn_change(view, LB_CONN_VIEW, LB_CONN_GONE))
+        sweep_out(index, view, now);
+}
+
+static __always_inline void sweep_alive(struct lb_conn *conn, __u32 state, __u32 now, __u32 age)
+{
+    if (!conn_is_over(conn, state, now, age)) {
         if (state != LB_CONN_TEMPLATE)
-            sweep_hold(&key, conn, state, now);
+            sweep_hold(&conn->key, conn, state, now);
     } else if (conn_change(conn, state, LB_CONN_DEAD)) {
         conn->last_seen = now;
         conn_uncount(conn, state);
     }
+}
+
+static __always_inline void sweep_dead(__u32 index, struct lb_conn *conn, __u32 now)
+{
+    __u32 zero = 0;
+    struct sweeper_record *record = map_lookup(sweeper, &zero);
+
+    if (!record || !conn_change(conn, LB_CONN_DEAD, LB_CONN_GONE))
+        return;
+    __sync_fetch_and_add(&record->n_connections, -1);
+    sweep_out(index, conn, now);
+}
+
+static __always_inline void sweep_slot(__u32 index, struct lb_conn *conn, __u32 now)
+{
+    __u32 state = *(volatile __u32 *)&conn->state, age = conn_age(now, *(volatile __u32 *)&conn->last_seen);
+
+    if (state == LB_CONN_VIEW)
+        sweep_view(index, conn, now);
+    else if (state == LB_CONN_GONE)
+        sweep_out(index, conn, now);
+    else if (state == LB_CONN_OUT && age >= conn_ticks(LB_CONN_GRACE_S))
+        *(volatile __u32 *)&conn->state = LB_CONN_NONE;
+    else if (state == LB_CONN_DEAD && age)
+        sweep_dead(index, conn, now);
+    else if (state < LB_CONN_DEAD)
+        sweep_alive(conn, state, now, age);
 }
 
 struct sweep_state {
@@ -263,11 +252,14 @@ struct sweep_state {
 static long sweep_step(__u32 index, void *context)
 {
     const struct sweep_state *state = context;
-    __u32 position = (state->first + index) & (lb_n_slots - 1);
-    struct lb_slot *slot = map_lookup(conn_slots, &position);
+    __u32 position = state->first + index;
+    struct lb_conn *conn;
 
-    if (slot && *(volatile __u32 *)&slot->state == LB_SLOT_USED)
-        sweep_slot(slot, state->now);
+    if (position >= lb_n_slots)
+        position -= lb_n_slots;
+    conn = map_lookup(conn_slots, &position);
+    if (conn && *(volatile __u32 *)&conn->state != LB_CONN_NONE)
+        sweep_slot(position, conn, state->now);
     return 0;
 }
 
@@ -275,9 +267,10 @@ static long sweep_step(__u32 index, void *context)
 static int sweep(void *map, __u32 *key, struct sweeper_record *record)
 {
     struct sweep_state state = {.now = conn_now(), .first = record->hand};
+    __u32 n = lb_n_slots < SWEEP_STRETCH ? lb_n_slots : SWEEP_STRETCH;
 
-    frame_loop(SWEEP_STRETCH, sweep_step, &state);
-    record->hand = (state.first + SWEEP_STRETCH) & (lb_n_slots - 1);
+    frame_loop(n, sweep_step, &state);
+    record->hand = state.first + n < lb_n_slots ? state.first + n : state.first + n - lb_n_slots;
     (void)sweep_timer_start(record, sweep_tick_ns());
     return 0;
 }
@@ -291,54 +284,24 @@ static __always_inline void sweep_begin(struct sweeper_record *record)
         record->is_running = 0;
 }
 
-struct slot_search {
-    __u32 position;
-    __u32 is_found;
-};
-
-static long slot_try(__u32 index, void *context)
+/* Links the entry in that slot, which is claimed and has all but its state, if none has its key.  0, CONN_EEXIST, or another error: the chain has no room; then
+ * the slot is free again. */
+CHECKED_ALONE int conn_put(__u32 index, __u32 state)
 {
-    struct slot_search *search = context;
     __u32 zero = 0;
     struct sweeper_record *record = map_lookup(sweeper, &zero);
+    struct lb_conn *conn = conn_at(index);
+    int result;
 
-    if (!record)
-        return 1;
-    __u32 position = __sync_fetch_and_add(&record->next, 1) & (lb_n_slots - 1);
-    struct lb_slot *slot = map_lookup(conn_slots, &position);
-    if (!slot || *(volatile __u32 *)&slot->state != LB_SLOT_FREE ||
-        __sync_val_compare_and_swap(&slot->state, LB_SLOT_FREE, LB_SLOT_CLAIMED) != LB_SLOT_FREE)
-        return 0;
-    search->position = position;
-    search->is_found = 1;
-    return 1;
-}
-
-/* Puts an entry where there is none, and its key where the sweeper will find it.  0, -EEXIST, or another error: there is no room.  Not
- * checked alone: Linux 6.1 takes keys and values for its maps from the stack, but not from arguments of which it knows no more than
- * that they are memory. */
-static __noinline int conn_insert(const struct lb_conn_key *key, const struct lb_conn *conn)
-{
-    struct slot_search search = {.position = frame_unknown(0), .is_found = frame_unknown(0)};
-    __u32 zero = 0;
-    struct sweeper_record *record = map_lookup(sweeper, &zero);
-    struct lb_slot *slot;
-    long result;
-
-    if (!record)
+    if (!record || !conn)
         return -1;
-    frame_loop(SLOT_TRIES, slot_try, &search);
-    slot = map_lookup(conn_slots, &search.position);
-    if (!slot || !search.is_found)
-        return -1;
-    slot->key = *key;
-    slot->is_suspect = 0;
-    result = map_insert(connections, key, conn);
-    *(volatile __u32 *)&slot->state = result ? LB_SLOT_FREE : LB_SLOT_USED;
-    if (!result && !key->of_server)
+    result = conn_link(index, conn, state);
+    if (result)
+        conn_release(conn);
+    else if (state != LB_CONN_VIEW)
         __sync_fetch_and_add(&record->n_connections, 1);
     sweep_begin(record);
-    return (int)result;
+    return result;
 }
 
 #endif

@@ -28,10 +28,17 @@ static __always_inline const struct lb_local *local_given(__u32 n, __u32 n_local
     return map_lookup(locals, ret_position);
 }
 
-static __always_inline bool is_view_of(const struct lb_conn_key *forward, const struct packet *packet)
+/* Is it the view of the packet's connection, which has its place, alive or dead? */
+static __always_inline bool is_own_view(const struct lb_conn *view, const struct packet *packet)
 {
-    return address_equal(forward->client, packet->source) && address_equal(forward->address, packet->destination) &&
-           forward->client_port == packet->source_port && forward->port == packet->destination_port && forward->protocol == packet->protocol;
+    const struct lb_conn *conn = conn_at(view->forward);
+    const struct lb_conn_key *key;
+
+    if (!conn || *(volatile const __u32 *)&conn->state > LB_CONN_DEAD || conn->state == LB_CONN_NONE)
+        return false;
+    key = &conn->key;
+    return address_equal(key->client, packet->source) && address_equal(key->address, packet->destination) &&
+           key->client_port == packet->source_port && key->port == packet->destination_port && key->protocol == packet->protocol && !key->is_template;
 }
 
 static long local_try(__u32 index, void *context)
@@ -55,8 +62,8 @@ static long local_try(__u32 index, void *context)
     view.protocol = packet->protocol;
     view.of_server = 1;
     view.is_template = 0;
-    present = map_lookup(connections, &view);
-    if (present && !is_view_of(&present->forward, packet))
+    present = conn_at(conn_find(&view));
+    if (present && !is_own_view(present, packet))
         return 0;
     search->local = position;
     search->port = port;

@@ -12,7 +12,14 @@ struct icmp_budget {
     __u32 left, left_too_big; /* Who makes the others used up does not keep path MTU discovery from working. */
 };
 
-const volatile __u32 lb_n_slots = LB_SLOTS; /* Set before loading, as the sizes of the two maps. */
+/* Set before loading, as the sizes of the two maps. */
+#ifdef __bpf__
+const volatile __u32 lb_n_slots = LB_SLOTS;
+const volatile __u32 lb_n_heads = LB_CONNECTIONS;
+#else
+#define lb_n_slots NATIVE_LB_SLOTS
+#define lb_n_heads NATIVE_LB_CONNECTIONS
+#endif
 
 #ifdef __bpf__
 #define TABLE_ARRAY(name, map_type, flags, value_type)                                                       \
@@ -63,19 +70,19 @@ struct {
     __type(value, struct lb_locality);
 } localities SEC(".maps");
 struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, LB_SLOTS);
-    __type(key, struct lb_conn_key);
-    __type(value, struct lb_conn);
-} connections SEC(".maps");
-struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(map_flags, BPF_F_MMAPABLE);
     __uint(max_entries, LB_SLOTS);
     __type(key, __u32);
-    __type(value, struct lb_slot);
+    __type(value, struct lb_conn);
 } conn_slots SEC(".maps");
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, LB_CONNECTIONS / 2);
+    __type(key, __u32);
+    __type(value, struct lb_heads);
+} conn_heads SEC(".maps");
 struct sweeper_record { /* As struct lb_sweeper. */
     struct bpf_timer timer;
     __u32 next, hand, is_running, n_connections;

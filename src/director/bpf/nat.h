@@ -64,14 +64,14 @@ CHECKED_ALONE int is_answer(const struct packet *packet)
     if (!packet)
         return false;
     answer_key(packet, &key);
-    return map_lookup(connections, &key) != NULL;
+    return conn_find(&key) != LB_NONE;
 }
 
 /* What came for no service may be a server's answer. */
 CHECKED_ALONE __u32 from_server(struct xdp_md *ctx, struct packet *packet)
 {
     struct lb_conn_key key ON_STACK;
-    const struct lb_conn *reverse;
+    const struct lb_conn *view;
     struct lb_conn *conn;
     __u32 state, step, service, server;
     unsigned char *ip;
@@ -79,20 +79,12 @@ CHECKED_ALONE __u32 from_server(struct xdp_md *ctx, struct packet *packet)
     if (!packet)
         return NOT_OURS;
     answer_key(packet, &key);
-    reverse = map_lookup(connections, &key);
-    if (!reverse)
+    view = conn_at(conn_find(&key));
+    if (!view)
         return NOT_OURS;
-    struct lb_conn_key forward ON_STACK = reverse->forward;
-    /* An entry that is being taken out may be another's by now. */
-    if (forward.protocol != key.protocol || forward.of_server)
-        return LB_DROP_no_connection;
-    conn = map_lookup(connections, &forward);
-    if (!conn || !conn_is_alive(conn) || (!conn->local_port && !address_equal(forward.client, key.client)))
-        return LB_DROP_no_connection;
+    conn = conn_at(view->forward);
     /* The client may have begun anew, with another server, or its server has left: what the one before still says is none of it. */
-    const struct lb_server *owner = server_get(conn->server);
-    if (!owner || owner->incarnation != conn->incarnation || !address_equal(owner->address, key.address) || conn->server_port != key.port ||
-        key.client_port != (conn->local_port ? conn->local_port : forward.client_port))
+    if (!conn || !conn_is_alive(conn) || !is_view_of(&key, conn))
         return LB_DROP_no_connection;
     if (!(packet->flags & PACKET_QUOTE))
         conn->last_seen = conn_now();
@@ -125,10 +117,10 @@ CHECKED_ALONE __u32 from_server(struct xdp_md *ctx, struct packet *packet)
         ip[8]--;
         store16(ip + 10, checksum_replace(load16(ip + 10), before, load16(ip + 8)));
     }
-    address_copy(packet->to.source, forward.address);
-    address_copy(packet->to.destination, forward.client);
-    packet->to.source_port = forward.port;
-    packet->to.destination_port = forward.client_port;
+    address_copy(packet->to.source, conn->key.address);
+    address_copy(packet->to.destination, conn->key.client);
+    packet->to.source_port = conn->key.port;
+    packet->to.destination_port = conn->key.client_port;
     packet->to.is_full = 1;
     step = translate(ctx, packet);
     return step == STEP_CONTINUE ? send_to_client(ctx, packet) : step;

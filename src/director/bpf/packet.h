@@ -4,6 +4,7 @@
 #define WEFT_DIRECTOR_BPF_PACKET_H
 
 #include "weft/director/bpf/maps.h"
+#include "weft/director/hash.h"
 
 #define PACKET_LATER_FRAGMENT (1u << 0) /* No L4 header in this one. */
 #define PACKET_FRAGMENT (1u << 1)       /* First or later. */
@@ -96,17 +97,6 @@ static __always_inline bool address_is_ipv4(const void *address)
 static __always_inline __u32 address_ipv4(const void *address)
 {
     return load32((const __u8 *)address + 12);
-}
-
-/* Spreads what is in 'value' over all its bits: the finisher of MurmurHash3, by Austin Appleby. */
-static __always_inline __u64 mix(__u64 value)
-{
-    value ^= value >> 33;
-    value *= 0xff51afd7ed558ccdull;
-    value ^= value >> 33;
-    value *= 0xc4ceb9fe1a85ec53ull;
-    value ^= value >> 33;
-    return value;
 }
 
 /* ---- the Internet checksum (RFC 1071, RFC 1624) --------------------------------------------------------------------------- */

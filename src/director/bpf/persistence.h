@@ -8,7 +8,6 @@
 #include "weft/director/bpf/expiry.h"
 #include "weft/director/bpf/locality.h"
 
-#define CONN_EEXIST (-17)
 #define NO_ROOM (LB_NONE - 1) /* In the place of a server: there is none for its template. */
 
 /* Puts the template of that key to 'chosen'.  Returns the server that the template names then (another CPU may have been quicker), or
@@ -16,14 +15,14 @@
 static __always_inline __u32 template_put(const struct lb_conn_key *key, __u32 number, __u32 chosen,
                                            const struct lb_server *server, __u32 is_proven)
 {
-    struct lb_conn fresh ON_STACK = {};
-    struct lb_conn *present = map_lookup(connections, key);
+    struct lb_conn *present = conn_at(conn_find(key)), *fresh;
+    __u32 index;
     int result;
 
     if (present) { /* Its server is gone, or it was over and is not yet taken out. */
         __u32 state = *(volatile __u32 *)&present->state;
 
-        if (state == LB_CONN_GONE || !conn_change(present, state, LB_CONN_TEMPLATE))
+        if (state > LB_CONN_DEAD || !conn_change(present, state, LB_CONN_TEMPLATE))
             return chosen;
         present->server = chosen;
         present->incarnation = server->incarnation;
@@ -34,19 +33,24 @@ static __always_inline __u32 template_put(const struct lb_conn_key *key, __u32 n
         conn_count(chosen, COUNTED_NOT, COUNTED_PERSISTENT); /* The server before is gone, with its count, or the template was dead. */
         return chosen;
     }
-    fresh.state = LB_CONN_TEMPLATE;
-    fresh.server = chosen;
-    fresh.incarnation = server->incarnation;
-    fresh.server_port = key->port ? server->port : 0;
-    fresh.service = number;
-    fresh.is_proven = is_proven;
-    fresh.last_seen = fresh.held = conn_now();
-    result = conn_insert(key, &fresh);
+    index = conn_claim();
+    fresh = conn_at(index);
+    if (!fresh)
+        return NO_ROOM;
+    fresh->key = *key;
+    fresh->server = chosen;
+    fresh->incarnation = server->incarnation;
+    fresh->server_port = key->port ? server->port : 0;
+    fresh->is_translated = 0;
+    fresh->service = number;
+    fresh->is_proven = is_proven;
+    fresh->last_seen = fresh->held = conn_now();
+    result = conn_put(index, LB_CONN_TEMPLATE);
     if (!result)
         conn_count(chosen, COUNTED_NOT, COUNTED_PERSISTENT);
     if (result != CONN_EEXIST)
         return result ? NO_ROOM : chosen;
-    present = map_lookup(connections, key);
+    present = conn_at(conn_find(key));
     return present ? present->server : chosen;
 }
 
@@ -62,7 +66,7 @@ CHECKED_ALONE __u32 template_server(const struct packet *packet, __u32 number)
     if (!packet || !service)
         return LB_NONE;
     template_key_of(service, packet->source, packet->destination, packet->protocol, &key);
-    present = map_lookup(connections, &key);
+    present = conn_at(conn_find(&key));
     if (present && *(volatile __u32 *)&present->state == LB_CONN_TEMPLATE && conn_has_server(present)) {
         present->last_seen = conn_now();
         return present->server;

@@ -66,132 +66,149 @@ static __always_inline bool is_translated(const struct lb_server *server)
     return server->method == LB_METHOD_NAT || server->method == LB_METHOD_FULL_NAT;
 }
 
-static __always_inline bool conn_key_equal(const struct lb_conn_key *a, const struct lb_conn_key *b)
-{
-    return address_equal(a->client, b->client) && address_equal(a->address, b->address) && a->client_port == b->client_port && a->port == b->port &&
-           a->protocol == b->protocol && a->of_server == b->of_server;
-}
+/* What a client's connection is at the server 'number', of 'server_port' and, with full NAT, of what local_find has found. */
+struct conn_names {
+    __u32 number;
+    __u16 server_port, local, local_port;
+    __u16 pad;
+};
 
-/* The server's view, by which its answers find the connection; of full NAT with what local_find has found.  0, or a drop reason. */
-static __always_inline __u32 conn_put_reverse(const struct lb_conn_key *key, const struct lb_server *server, __u16 server_port, __u32 position,
-                                              __u16 local_port)
+/* Links a view of that key, of the connection in the slot 'forward'.  0, or a drop reason. */
+static __always_inline __u32 view_put(const struct lb_conn_key *key, __u32 forward)
 {
-    struct lb_conn_key reverse ON_STACK;
-    struct lb_conn value ON_STACK = {};
-    struct lb_conn *present;
+    __u32 index = conn_claim();
+    struct lb_conn *view = conn_at(index);
     int result;
 
-    if (local_port) {
+    if (!view)
+        return LB_DROP_table_full;
+    view->key = *key;
+    view->forward = forward;
+    view->is_suspect = 0;
+    result = conn_put(index, LB_CONN_VIEW);
+    return !result ? 0 : result == CONN_EEXIST ? LB_DROP_no_port : LB_DROP_table_full;
+}
+
+/* The server's view, by which its answers find the connection in the slot 'forward'.  0, or a drop reason. */
+CHECKED_ALONE __u32 conn_put_view(const struct lb_conn_key *key, const struct conn_names *names, __u32 forward)
+{
+    struct lb_conn_key view ON_STACK;
+    const struct lb_server *server = names ? server_get(names->number) : NULL;
+    struct lb_conn *present;
+    const struct lb_conn *owner;
+
+    if (!key || !names || !server)
+        return LB_DROP_no_server;
+    if (names->local_port) {
+        __u32 position = names->local;
         const struct lb_local *local = map_lookup(locals, &position);
 
         if (!local)
             return LB_DROP_no_port;
-        address_copy(reverse.client, local->address);
-        reverse.client_port = local_port;
+        address_copy(view.client, local->address);
+        view.client_port = names->local_port;
     } else {
-        address_copy(reverse.client, key->client);
-        reverse.client_port = key->client_port;
+        address_copy(view.client, key->client);
+        view.client_port = key->client_port;
     }
-    address_copy(reverse.address, server->address);
-    reverse.port = server_port;
-    reverse.protocol = key->protocol;
-    reverse.of_server = 1;
-    reverse.is_template = 0;
-    value.forward = *key;
-    result = conn_insert(&reverse, &value);
-    if (!result)
-        return 0;
-    if (result != CONN_EEXIST)
-        return LB_DROP_table_full;
-    present = map_lookup(connections, &reverse);
+    address_copy(view.address, server->address);
+    view.port = names->server_port;
+    view.protocol = key->protocol;
+    view.of_server = 1;
+    view.is_template = 0;
+    present = conn_at(conn_find(&view));
     if (!present)
-        return LB_DROP_table_full;
-    struct lb_conn_key other ON_STACK = present->forward;
-    if (conn_key_equal(&other, key)) /* And not another client's: with full NAT the name does not tell. */
+        return view_put(&view, forward);
+    if (present->forward == forward) /* And not another client's: with full NAT the name does not tell. */
         return 0;
-    const struct lb_conn *owner = map_lookup(connections, &other);
-    if (local_port || (owner && conn_is_alive(owner)))
+    owner = conn_at(present->forward);
+    if (names->local_port || (owner && conn_is_alive(owner) && is_view_of(&view, owner)))
         return LB_DROP_no_port; /* The same client's port, to the same server, by another service; or another CPU was quicker. */
-    present->forward = *key;
+    present->forward = forward;
+    present->is_suspect = 0;
     return 0;
+}
+
+static __always_inline void conn_name(struct lb_conn *conn, const struct conn_names *names, const struct lb_server *server, __u32 service)
+{
+    conn->server = names->number;
+    conn->incarnation = server->incarnation;
+    conn->service = service;
+    conn->server_port = names->server_port;
+    conn->is_translated = is_translated(server);
+    conn->is_proven = 0;
+    conn->local = names->local;
+    conn->local_port = names->local_port;
 }
 
 /* Begins a connection with the server 'chosen'.  0, or a drop reason. */
 CHECKED_ALONE __u32 conn_begin(struct packet *packet, __u32 number, __u32 chosen)
 {
-    struct lb_conn_key key ON_STACK;
-    struct lb_conn fresh ON_STACK = {};
     const struct lb_service *service = service_get(number);
     const struct lb_server *server = server_get(chosen);
+    __u32 index, state, reason;
+    struct lb_conn *conn;
     int result;
 
     if (!packet || !service || !server || server->method == LB_METHOD_NONE)
         return LB_DROP_no_server;
-    conn_key_of(packet, &key);
-    fresh.state = state_after(packet, LB_CONN_NONE);
-    fresh.last_seen = conn_now();
-    fresh.server = chosen;
-    fresh.incarnation = server->incarnation;
-    fresh.service = number;
-    fresh.server_port = server_port_for(packet, service, server);
-    fresh.is_translated = is_translated(server);
-    fresh.local = packet->local;
-    fresh.local_port = packet->local_port;
-    if (fresh.is_translated) {
-        __u32 reason = conn_put_reverse(&key, server, fresh.server_port, packet->local, packet->local_port);
-
-        if (reason)
-            return reason;
+    struct conn_names names ON_STACK = {.number = chosen, .server_port = server_port_for(packet, service, server), .local = packet->local,
+                                        .local_port = packet->local_port};
+    index = conn_claim();
+    conn = conn_at(index);
+    if (!conn)
+        return LB_DROP_table_full;
+    conn_key_of(packet, &conn->key);
+    conn_name(conn, &names, server, number);
+    conn->last_seen = conn_now();
+    state = state_after(packet, LB_CONN_NONE);
+    reason = is_translated(server) ? conn_put_view(&conn->key, &names, index) : 0;
+    if (reason) {
+        conn_release(conn);
+        return reason;
     }
-    result = conn_insert(&key, &fresh);
+    result = conn_put(index, state);
     if (result)
         return result == CONN_EEXIST ? LB_DROP_no_connection : LB_DROP_table_full;
-    conn_count(chosen, COUNTED_NOT, state_counted(fresh.state)); /* A SYN with FIN closes at once. */
-    if (fresh.state == LB_CONN_SYN_RECV)
+    conn_count(chosen, COUNTED_NOT, state_counted(state)); /* A SYN with FIN closes at once. */
+    if (state == LB_CONN_SYN_RECV)
         half_open_count(number, 1);
-    packet->server_port = fresh.server_port;
+    packet->server_port = names.server_port;
     return 0;
 }
 
-/* A connection that is over, or has lost its server, begins anew in its old place. */
-CHECKED_ALONE __u32 conn_renew(struct packet *packet, __u32 number, __u32 chosen)
+/* A connection that is over, or has lost its server, begins anew in its old place, 'index'. */
+CHECKED_ALONE __u32 conn_renew(struct packet *packet, __u32 number, __u32 chosen, __u32 index)
 {
-    struct lb_conn_key key ON_STACK;
     const struct lb_service *service = service_get(number);
     const struct lb_server *server = server_get(chosen);
+    struct lb_conn *conn = conn_at(index);
     __u32 state, fresh;
-    struct lb_conn *conn;
 
     if (!packet || !service || !server || server->method == LB_METHOD_NONE)
         return LB_DROP_no_server;
-    conn_key_of(packet, &key);
+    if (!conn)
+        return LB_DROP_no_connection;
+    struct conn_names names ON_STACK = {.number = chosen, .server_port = server_port_for(packet, service, server), .local = packet->local,
+                                        .local_port = packet->local_port};
     if (is_translated(server)) {
-        __u32 reason = conn_put_reverse(&key, server, server_port_for(packet, service, server), packet->local, packet->local_port);
+        __u32 reason = conn_put_view(&conn->key, &names, index);
 
         if (reason)
             return reason;
     }
-    conn = map_lookup(connections, &key);
-    if (!conn)
-        return LB_DROP_no_connection;
     state = *(volatile __u32 *)&conn->state;
     fresh = state_after(packet, LB_CONN_NONE);
-    if (state == LB_CONN_GONE || !conn_change(conn, state, fresh))
+    if (state > LB_CONN_DEAD || !conn_change(conn, state, fresh))
         return LB_DROP_no_connection;
     if (state != LB_CONN_DEAD)
         conn_uncount(conn, state);
-    conn->server = chosen;
-    conn->incarnation = server->incarnation;
-    conn->service = number;
-    conn->server_port = server_port_for(packet, service, server);
-    conn->is_translated = is_translated(server);
-    conn->local = packet->local;
-    conn->local_port = packet->local_port;
+    conn_name(conn, &names, server, number);
     conn->last_seen = conn_now();
     conn_count(chosen, COUNTED_NOT, state_counted(fresh));
     if (fresh == LB_CONN_SYN_RECV)
         half_open_count(number, 1);
-    packet->server_port = conn->server_port;
+    packet->server_port = names.server_port;
     return 0;
 }
 
@@ -223,10 +240,11 @@ static __always_inline __u32 conn_server(struct packet *packet, __u32 number, __
 {
     struct lb_conn_key key ON_STACK;
     struct lb_conn *conn;
-    __u32 now = conn_now(), state, reason;
+    __u32 now = conn_now(), index, state, reason;
 
     conn_key_of(packet, &key);
-    conn = map_lookup(connections, &key);
+    index = conn_find(&key);
+    conn = conn_at(index);
     if (!conn) {
         if (packet->flags & (PACKET_QUOTE | PACKET_LATER_FRAGMENT) || !packet_opens(packet))
             return LB_DROP_no_connection;
@@ -239,14 +257,14 @@ static __always_inline __u32 conn_server(struct packet *packet, __u32 number, __
         return reason;
     }
     state = *(volatile __u32 *)&conn->state;
-    if (state == LB_CONN_GONE)
+    if (state > LB_CONN_DEAD)
         return LB_DROP_no_connection; /* For a moment. */
     if (state == LB_CONN_DEAD || !conn_has_server(conn) || (state_is_inactive(state) && packet_opens(packet))) {
         if (!packet_opens(packet))
             return state == LB_CONN_DEAD ? LB_DROP_no_connection : LB_DROP_server_gone;
         reason = choose_names(packet, number, ret_server);
         if (!reason)
-            reason = conn_renew(packet, number, *ret_server);
+            reason = conn_renew(packet, number, *ret_server, index);
         packet->flags |= reason ? 0 : PACKET_BEGINS;
         return reason;
     }

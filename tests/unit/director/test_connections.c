@@ -45,19 +45,19 @@ static unsigned send_from(struct world *world, unsigned port, const char *rest)
 /* A round of the timer. */
 static void sweep_all(struct world *world)
 {
-    for (unsigned i = 0; i < LB_SLOTS / 2048; i++)
+    for (unsigned i = 0; i < NATIVE_SWEEPS; i++)
         native_director_sweep(world->native);
 }
 
 /* What another director tells of the client's port 1000. */
 static bool take(struct world *world, uint32_t server, enum lb_conn_state state)
 {
-    struct lb_taken taken = {.key = {.client_port = htons(1000), .port = htons(80), .protocol = IPPROTO_TCP},
-                             .conn = {.state = state, .server = server, .incarnation = server + 1}};
+    struct lb_conn taken = {.key = {.client_port = htons(1000), .port = htons(80), .protocol = IPPROTO_TCP},
+                            .state = state, .server = server, .incarnation = server + 1};
 
     frame_address("203.0.113.7", taken.key.client);
     frame_address("192.0.2.1", taken.key.address);
-    taken.conn.last_seen = (uint32_t)(native_director_now(world->native) >> LB_TIME_SHIFT);
+    taken.last_seen = (uint32_t)(native_director_now(world->native) >> LB_TIME_SHIFT);
     return native_director_take(world->native, &taken);
 }
 

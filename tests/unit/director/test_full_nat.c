@@ -133,16 +133,15 @@ static void no_name_is_given_twice(void **state)
 static void without_a_port_it_is_dropped(void **state)
 {
     struct world *world = *state;
-    struct lb_conn_key view = {.port = htons(8080), .protocol = IPPROTO_TCP, .of_server = 1};
-    struct lb_conn other = {.forward = {.protocol = IPPROTO_TCP}};
+    struct lb_conn view = {.key = {.port = htons(8080), .protocol = IPPROTO_TCP, .of_server = 1}, .state = LB_CONN_VIEW, .forward = NATIVE_LB_SLOTS - 1};
     unsigned address;
 
     one_server(world, false, IPPROTO_TCP, 1);
-    frame_address("10.0.0.200", view.client);
-    frame_address("10.0.0.1", view.address);
+    frame_address("10.0.0.200", view.key.client);
+    frame_address("10.0.0.1", view.key.address);
     for (unsigned port = 1024; port < 65536; port++) {
-        view.client_port = htons((uint16_t)port);
-        assert_int_equal(0, native_map_update(native_director_map(world->native, NATIVE_LB_connections), &view, &other, false));
+        view.key.client_port = htons((uint16_t)port);
+        assert_true(native_director_put(world->native, &view));
     }
     assert_int_equal(0, local_of(world, 4000, &address));
     assert_int_equal(1, world_drops(world, LB_DROP_no_port));
@@ -190,7 +189,7 @@ static void a_name_lasts_as_long_as_its_connection(void **state)
     world_send(world, "C>D ip 203.0.113.7>192.0.2.1 tcp 4000>80 R");
     for (unsigned round = 0; round < 4; round++) {
         native_director_advance(world->native, 20 * SECOND);
-        for (unsigned i = 0; i < LB_SLOTS / 2048; i++)
+        for (unsigned i = 0; i < NATIVE_SWEEPS; i++)
             native_director_sweep(world->native);
     }
     assert_int_equal(0, world_connections(world));
@@ -212,7 +211,7 @@ static void what_was_left_at_another_server_goes(void **state)
     assert_int_equal(3, world_connections(world));
     for (unsigned round = 0; round < 3; round++) {
         native_director_advance(world->native, SECOND);
-        for (unsigned i = 0; i < LB_SLOTS / 2048; i++)
+        for (unsigned i = 0; i < NATIVE_SWEEPS; i++)
             native_director_sweep(world->native);
     }
     assert_int_equal(2, world_connections(world));
@@ -222,13 +221,13 @@ static void what_was_left_at_another_server_goes(void **state)
 /* What another director tells of the client's connection from that port, which comes to the server of a local one. */
 static bool take(struct world *world, uint16_t client_port, uint16_t local_port, uint32_t position)
 {
-    struct lb_taken taken = {.key = {.client_port = htons(client_port), .port = htons(80), .protocol = IPPROTO_TCP},
-                             .conn = {.state = LB_CONN_ESTABLISHED, .incarnation = 1, .server_port = htons(8080), .is_translated = 1,
-                                      .local = (uint16_t)position, .local_port = htons(local_port)}};
+    struct lb_conn taken = {.key = {.client_port = htons(client_port), .port = htons(80), .protocol = IPPROTO_TCP},
+                            .state = LB_CONN_ESTABLISHED, .incarnation = 1, .server_port = htons(8080), .is_translated = 1,
+                            .local = (uint16_t)position, .local_port = htons(local_port)};
 
     frame_address("203.0.113.7", taken.key.client);
     frame_address("192.0.2.1", taken.key.address);
-    taken.conn.last_seen = (uint32_t)(native_director_now(world->native) >> LB_TIME_SHIFT);
+    taken.last_seen = (uint32_t)(native_director_now(world->native) >> LB_TIME_SHIFT);
     return native_director_take(world->native, &taken);
 }
 

@@ -140,7 +140,7 @@ static void a_client_stays_at_its_server_whatever_the_port(void **state)
     struct lb_conn_key key = {.is_template = 1};
     frame_address("203.0.113.7", key.client);
     frame_address("0.0.0.5", key.address); /* As IPVS names it. */
-    assert_non_null(native_map_lookup(native_director_map(world->native, NATIVE_LB_connections), &key));
+    assert_non_null(native_director_find(world->native, &key));
 }
 
 /* The rule that marks what clients send marks what servers send, too. */

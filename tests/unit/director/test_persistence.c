@@ -48,7 +48,7 @@ static unsigned send_from(struct world *world, unsigned client, unsigned port, c
 
 static void sweep_all(struct world *world)
 {
-    for (unsigned i = 0; i < LB_SLOTS / 2048; i++)
+    for (unsigned i = 0; i < NATIVE_SWEEPS; i++)
         native_director_sweep(world->native);
 }
 
@@ -143,21 +143,21 @@ static void a_template_that_only_syns_made_is_short_lived(void **state)
 }
 
 /* What another director tells. */
-static struct lb_taken told_template(struct world *world, unsigned is_proven)
+static struct lb_conn told_template(struct world *world, unsigned is_proven)
 {
-    struct lb_taken taken = {.key = {.port = htons(80), .protocol = IPPROTO_TCP, .is_template = 1},
-                             .conn = {.state = LB_CONN_TEMPLATE, .incarnation = 1, .is_proven = is_proven}};
+    struct lb_conn taken = {.key = {.port = htons(80), .protocol = IPPROTO_TCP, .is_template = 1},
+                            .state = LB_CONN_TEMPLATE, .incarnation = 1, .is_proven = is_proven != 0};
 
     frame_address("203.0.113.7", taken.key.client);
     frame_address("192.0.2.1", taken.key.address);
-    taken.conn.last_seen = taken.conn.held = (uint32_t)(native_director_now(world->native) >> LB_TIME_SHIFT);
+    taken.last_seen = taken.held = (uint32_t)(native_director_now(world->native) >> LB_TIME_SHIFT);
     return taken;
 }
 
 static void a_template_that_only_syns_made_is_short_lived_at_the_other_director_too(void **state)
 {
     struct world *world = *state;
-    struct lb_taken taken;
+    struct lb_conn taken;
 
     persistent(world, "192.0.2.1", 80, IPPROTO_TCP, 3);
     send_from(world, 9, 1000, "80 S"); /* Begins the timer. */
@@ -231,7 +231,12 @@ static void a_client_for_whose_template_there_is_no_room_is_dropped(void **state
     struct lb_service *service = persistent(world, "192.0.2.1", 80, IPPROTO_TCP, 2);
 
     assert_int_equal(1, send_from(world, 7, 1000, "80 S"));
-    native_director_map(world->native, NATIVE_LB_connections)->n_max = 2;
+    for (uint32_t i = 0; i < NATIVE_LB_SLOTS; i++) {
+        struct lb_conn *conn = world_place(world, NATIVE_LB_conn_slots, i);
+
+        if (conn->state == LB_CONN_NONE)
+            conn->state = LB_CONN_CLAIMED;
+    }
     assert_int_equal(XDP_DROP, world_send(world, "C>D ip 203.0.113.8>192.0.2.1 tcp 1000>80 S").action);
     assert_int_equal(1, world_drops(world, LB_DROP_table_full));
     service->flags |= LB_ONE_PACKET;

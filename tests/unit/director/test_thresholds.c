@@ -45,7 +45,7 @@ static void end_connection(struct world *world, unsigned port)
     send_from(world, port, "A");
     send_from(world, port, "R");
     native_director_advance(world->native, 11000000000ull);
-    for (unsigned i = 0; i < LB_SLOTS / 2048; i++)
+    for (unsigned i = 0; i < NATIVE_SWEEPS; i++)
         native_director_sweep(world->native);
 }
 

@@ -140,7 +140,7 @@ static void errors_do_not_keep_a_connection(void **state)
     for (unsigned minute = 0; minute < 8; minute++) {
         native_director_run(world->native, in.bytes, in.size, SERVER_DEVICE);
         native_director_advance(world->native, 60000000000ull);
-        for (unsigned i = 0; i < LB_SLOTS / 2048; i++)
+        for (unsigned i = 0; i < NATIVE_SWEEPS; i++)
             native_director_sweep(world->native);
     }
     assert_int_equal(0, world_load(world, 0)->active);

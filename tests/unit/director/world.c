@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "weft/base/util.h"
+
 int world_setup(void **state)
 {
     struct world *world = calloc(1, sizeof(*world));
@@ -122,7 +124,13 @@ struct lb_settings *world_settings(struct world *world)
 
 size_t world_connections(struct world *world)
 {
-    return native_director_map(world->native, NATIVE_LB_connections)->entries.n_nodes;
+    const struct lb_sweeper *sweeper = world_place(world, NATIVE_LB_sweeper, 0);
+    const struct lb_conn *conns = world_place(world, NATIVE_LB_conn_slots, 0);
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < MIN(sweeper->next, NATIVE_LB_SLOTS); i++) /* They are given out from the first on. */
+        n += conns[i].state != LB_CONN_NONE && conns[i].state != LB_CONN_OUT;
+    return n;
 }
 
 struct native_verdict world_run(struct world *world, const struct frame *frame)

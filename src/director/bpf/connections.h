@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The table of connections: finding an entry by its key, and putting one in and taking it out while all CPUs read (tables.h says why that works). */
+#ifndef WEFT_DIRECTOR_BPF_CONNECTIONS_H
+#define WEFT_DIRECTOR_BPF_CONNECTIONS_H
+
+#include "weft/director/bpf/packet.h"
+
+#define CONN_EEXIST (-17)
+#define CHAIN_MAX 32   /* With a head for each entry no chain gets there. */
+#define CHAIN_FULL (LB_NONE - 1)
+#define LINK_TRIES 4   /* Each is lost to somebody who was quicker at the same chain. */
+#define SLOT_TRIES 64
+
+/* NULL for LB_NONE, too. */
+static __always_inline struct lb_conn *conn_at(__u32 index)
+{
+    return map_lookup(conn_slots, &index);
+}
+
+static __always_inline bool conn_change(struct lb_conn *conn, __u32 from, __u32 to)
+{
+    return __sync_val_compare_and_swap(&conn->state, from, to) == from;
+}
+
+static __always_inline bool conn_is_alive(const struct lb_conn *conn)
+{
+    __u32 state = *(volatile const __u32 *)&conn->state;
+
+    return state != LB_CONN_NONE && state < LB_CONN_DEAD;
+}
+
+static __always_inline bool conn_key_equal(const struct lb_conn_key *a, const struct lb_conn_key *b)
+{
+    return address_equal(a->client, b->client) && address_equal(a->address, b->address) && load64(&a->client_port) == load64(&b->client_port);
+}
+
+/* Is that the server's view of the connection, as it is now? */
+static __always_inline bool is_view_of(const struct lb_conn_key *view, const struct lb_conn *conn)
+{
+    const struct lb_server *server = server_get(conn->server);
+    const struct lb_local *local;
+    __u32 position = conn->local;
+
+    if (!server || server->incarnation != conn->incarnation || !address_equal(server->address, view->address) || conn->server_port != view->port ||
+        conn->key.protocol != view->protocol || conn->key.is_template)
+        return false;
+    if (!conn->local_port)
+        return conn->key.client_port == view->client_port && address_equal(conn->key.client, view->client);
+    local = map_lookup(locals, &position);
+    return local && conn->local_port == view->client_port && address_equal(local->address, view->client);
+}
+
+static __always_inline __u32 *chain_of(const struct lb_conn_key *key)
+{
+    __u32 zero = 0, bucket, place;
+    const struct lb_settings *facts = map_lookup(settings, &zero);
+    struct lb_heads *heads;
+
+    if (!facts)
+        return NULL;
+    bucket = (__u32)conn_hash(key, facts->secret) & (lb_n_heads - 1);
+    place = bucket >> 1;
+    heads = map_lookup(conn_heads, &place);
+    if (!heads)
+        return NULL;
+    return bucket & 1 ? &heads->head[1] : &heads->head[0];
+}
+
+/* The slot of the entry of that key in the chain from 'link' on; LB_NONE; or CHAIN_FULL: it is too long to tell. */
+static __always_inline __u32 chain_find(const struct lb_conn_key *key, __u32 link)
+{
+    for (__u32 i = 0; i < CHAIN_MAX; i++) {
+        const struct lb_conn *conn = conn_at(link - 1);
+        __u32 state;
+
+        if (!conn)
+            return LB_NONE;
+        state = *(volatile const __u32 *)&conn->state;
+        if (conn_key_equal(&conn->key, key) && (state <= LB_CONN_DEAD || state == LB_CONN_VIEW) && state != LB_CONN_NONE)
+            return link - 1;
+        link = *(volatile const __u32 *)&conn->next;
+    }
+    return CHAIN_FULL;
+}
+
+/* The slot of the entry of that key, dead ones too, or LB_NONE.  It is no other entry's for LB_CONN_GRACE_S. */
+CHECKED_ALONE __u32 conn_find(const struct lb_conn_key *key)
+{
+    const __u32 *head = key ? chain_of(key) : NULL;
+    __u32 found = head ? chain_find(key, *(volatile const __u32 *)head) : LB_NONE;
+
+    return found == CHAIN_FULL ? LB_NONE : found;
+}
+
+struct slot_search {
+    __u32 found;
+};
+
+static long slot_try(__u32 index, void *context)
+{
+    struct slot_search *search = context;
+    __u32 zero = 0, position;
+    struct sweeper_record *record = map_lookup(sweeper, &zero);
+    struct lb_conn *conn;
+
+    if (!record)
+        return 1;
+    position = __sync_fetch_and_add(&record->next, 1) % lb_n_slots;
+    conn = map_lookup(conn_slots, &position);
+    if (!conn || *(volatile __u32 *)&conn->state != LB_CONN_NONE || !conn_change(conn, LB_CONN_NONE, LB_CONN_CLAIMED))
+        return 0;
+    search->found = position;
+    return 1;
+}
+
+/* A slot of one's own, until conn_put or conn_release; LB_NONE: there is none. */
+CHECKED_ALONE __u32 conn_claim(void)
+{
+    struct slot_search search = {.found = frame_unknown(LB_NONE)};
+
+    frame_loop(SLOT_TRIES, slot_try, &search);
+    return search.found;
+}
+
+static __always_inline void conn_release(struct lb_conn *conn)
+{
+    *(volatile __u32 *)&conn->state = LB_CONN_NONE;
+}
+
+/* See conn_put (expiry.h). */
+static __always_inline int conn_link(__u32 index, struct lb_conn *conn, __u32 state)
+{
+    __u32 *head = chain_of(&conn->key);
+
+    for (__u32 i = 0; head && i < LINK_TRIES; i++) {
+        __u32 first = *(volatile __u32 *)head, found = chain_find(&conn->key, first);
+
+        if (found != LB_NONE)
+            return found == CHAIN_FULL ? -1 : CONN_EEXIST;
+        conn->next = first;
+        *(volatile __u32 *)&conn->state = state;
+        if (__sync_val_compare_and_swap(head, first, index + 1) == first)
+            return 0;
+        *(volatile __u32 *)&conn->state = LB_CONN_CLAIMED;
+    }
+    return -1;
+}
+
+/* The sweeper's.  False: it was not found in the part of the chain that was looked at, and may still be in it. */
+static __always_inline bool conn_unlink(__u32 index, const struct lb_conn *conn)
+{
+    __u32 *head = chain_of(&conn->key), link;
+
+    if (!head)
+        return false;
+    if (*(volatile __u32 *)head == index + 1 && __sync_val_compare_and_swap(head, index + 1, conn->next) == index + 1)
+        return true;
+    link = *(volatile __u32 *)head;
+    for (__u32 i = 0; i < 2 * CHAIN_MAX; i++) { /* It has become longer since. */
+        struct lb_conn *before = conn_at(link - 1);
+
+        if (!before)
+            return true;
+        link = *(volatile __u32 *)&before->next;
+        if (link != index + 1)
+            continue;
+        *(volatile __u32 *)&before->next = conn->next;
+        return true;
+    }
+    return false;
+}
+
+#endif
