@@ -35,7 +35,7 @@ int balance_table_grow(struct balance_table *table, uint32_t factor, struct erro
     larger.rows = malloc(n_rows * sizeof *larger.rows);
     larger.lost_ms = malloc(n_rows * sizeof *larger.lost_ms);
     larger.owners = malloc(n_rows * sizeof *larger.owners);
-    larger.movable = malloc(n_rows * sizeof *larger.movable);
+    larger.movable = malloc(MOVABLE_LISTS * n_rows * sizeof *larger.movable);
     larger.changes = malloc(n_rows * sizeof *larger.changes);
     if (!larger.rows || !larger.lost_ms || !larger.owners || !larger.movable || !larger.changes)
         return -ENOMEM;

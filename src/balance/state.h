@@ -2,6 +2,8 @@
 #ifndef WEFT_BALANCE_STATE_H
 #define WEFT_BALANCE_STATE_H
 
+#include <stdbool.h>
+
 #include "weft/balance/shares.h"
 #include "weft/balance/table.h"
 #include "weft/base/hashmap.h"
@@ -23,16 +25,19 @@ struct members {
 
 struct balance_table {
     uint32_t n_rows;
-    uint64_t history_ms, next_ms;
+    uint64_t history_ms;
+    uint64_t next_ms; /* Nothing is over before. */
     struct balance_row *rows;
     uint64_t (*lost_ms)[BALANCE_PREVIOUS]; /* When each previous owner lost the row. */
     uint16_t *owners;                      /* While a change is made: who is to own each row. */
-    uint32_t *movable;                     /* And which rows may get another. */
+    uint32_t *movable;                     /* And which rows may get another: MOVABLE_LISTS of up to n_rows. */
     struct balance_change *changes;
     struct balance_delta delta;
     struct members members;
     struct hashmap by_id;
+    bool is_judged_anew[UINT16_MAX + 1]; /* By index, BALANCE_NOBODY too: a row may remember it for another time than before the change. */
 };
+#define MOVABLE_LISTS (BALANCE_PREVIOUS + 1) /* By how many previous owners a row has. */
 
 /* As balance_table_new, also of a number of rows that is no prime; it says why not for -EINVAL. */
 int table_allocate(uint32_t n_rows, uint64_t lineage, uint64_t history_ms, struct balance_table **ret_table, struct error *error);
@@ -42,7 +47,7 @@ int table_allocate(uint32_t n_rows, uint64_t lineage, uint64_t history_ms, struc
 void change_plan(struct balance_table *table, const struct members *members, const uint16_t *successors,
                  int32_t *surplus);
 
-/* Makes 'table->owners' the owners, forgets who left or whose time is over, and fills the delta. */
+/* Makes 'table->owners' the owners, forgets who left or whose time is over, and fills the delta.  'table->members' are those before, or 'members'. */
 void change_apply(struct balance_table *table, const struct members *members, uint64_t now_ms);
 
 #endif

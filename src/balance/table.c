@@ -56,7 +56,7 @@ int table_allocate(uint32_t n_rows, uint64_t lineage, uint64_t history_ms, struc
     table->rows = malloc(n_rows * sizeof *table->rows);
     table->lost_ms = calloc(n_rows, sizeof *table->lost_ms);
     table->owners = malloc(n_rows * sizeof *table->owners);
-    table->movable = malloc(n_rows * sizeof *table->movable);
+    table->movable = malloc(MOVABLE_LISTS * n_rows * sizeof *table->movable);
     table->changes = malloc(n_rows * sizeof *table->changes);
     if (!table->rows || !table->lost_ms || !table->owners || !table->movable || !table->changes)
         return -ENOMEM;

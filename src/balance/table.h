@@ -104,8 +104,8 @@ int balance_table_set(struct balance_table *table, const struct balance_server *
 int balance_table_grow(struct balance_table *table, uint32_t factor, struct error *error);
 
 /* Forgets previous owners whose time is over: 'history_ms' after they lost the row, or at its deadline if the server
- * drains.  The sequence goes up by one if a row changed.  It costs nothing before balance_table_next_ms, when the first
- * of them is over (BALANCE_NEVER: none). */
+ * drains.  The sequence goes up by one if a row changed.  It costs nothing before balance_table_next_ms, before which
+ * none of them is over (BALANCE_NEVER: none ever is); what changed since may make it later than that. */
 void balance_table_age(struct balance_table *table, uint64_t now_ms);
 uint64_t balance_table_next_ms(const struct balance_table *table);
 

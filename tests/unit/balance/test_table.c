@@ -136,6 +136,10 @@ static void history_ends_at_its_time_or_the_deadline_of_who_drains(void **state)
     world_drain(&world, 0, 5000);
     world.now_ms = 200;
     world_set(&world);
+    assert_int_equal(balance_table_next_ms(world.table), 1100); /* Not before. */
+    world.now_ms = 1100;
+    balance_table_age(world.table, world.now_ms);
+    assert_int_equal(balance_table_delta(world.table)->n_changes, 0);
     assert_int_equal(balance_table_next_ms(world.table), 5000);
 
     world.now_ms = 4999;
