@@ -1,5 +1,5 @@
 /* The director's program in the kernel and its native build agree: random packets over one and the same tables, by BPF_PROG_TEST_RUN and in
- * memory; what becomes of each, byte for byte, and afterwards drops, counters and connections.
+ * memory; what becomes of each, byte for byte, and afterwards drops, counters and connections.  In the end two CPUs work on one table (director-race.h).
  *
  * director [N [SEED]]: N packets.  Works in a network namespace of its own. */
 #include <arpa/inet.h>
@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "director-race.h"
 #include "weft/base/util.h"
 #include "weft/director/load.h"
 #include "world.h"
@@ -343,5 +344,6 @@ int main(int argc, char **argv)
     compare_tables();
     lb_tables_close(tables);
     native_director_free(world.native);
+    director_race(ifindex);
     return 0;
 }
