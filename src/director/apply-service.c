@@ -121,6 +121,24 @@ int service_put_keys(struct lb_tables *tables, const struct applied_service *ser
     return result < 0 ? result : lb_put_key(tables, &service->key, service->number);
 }
 
+/* With full NAT SYNs that nobody follows up leave half of the ports that there are for one server to others, all of them being at it. */
+static uint32_t half_open_limit(const struct task *task, const struct planned_service *planned)
+{
+    const struct virtual_service *service = planned->service;
+    uint32_t limit = LB_HALF_OPEN_DEFAULT;
+
+    if (service->half_open_limit)
+        return service->half_open_limit;
+    for (size_t i = 0; i < planned->n_servers; i++) {
+        const struct real_server *server = planned->servers[i].server;
+        uint32_t n = task->applied->tables->settings->n_locals[!ip_is_v4(&server->address)];
+
+        if (server->forwarding == FORWARD_FULL_NAT && n)
+            limit = MIN(limit, n * (LB_LOCAL_PORTS / 2));
+    }
+    return limit;
+}
+
 int service_write(const struct task *task, struct applied_service *service, const struct planned_service *planned, uint32_t n_rows,
                          uint32_t n_members)
 {
@@ -129,7 +147,7 @@ int service_write(const struct task *task, struct applied_service *service, cons
         .generation = service->content.generation,
         .flags = flags_of(planned),
         .schedule = (uint8_t)schedule_of(planned->service),
-        .half_open_limit = planned->service->half_open_limit ? planned->service->half_open_limit : LB_HALF_OPEN_DEFAULT,
+        .half_open_limit = half_open_limit(task, planned),
         .rows = service->first_block,
         .n_rows = n_rows,
         .members = service->first_member,

@@ -262,6 +262,7 @@ struct lb_local {
     __u32 pad;
 };
 #define LB_LOCAL_PORT_MIN 1024
+#define LB_LOCAL_PORTS (65536 - LB_LOCAL_PORT_MIN) /* Of an address, for each server. */
 #define LB_LOCAL_TRIES 64 /* Ports that a new connection tries. */
 
 /* ---- connections ---------------------------------------------------------------------------------------------------------- */

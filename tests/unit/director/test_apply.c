@@ -719,6 +719,32 @@ static void a_local_address_keeps_its_position(void **state)
     config.local_addresses = NULL;
 }
 
+/* So that SYNs without a client do not take all ports of the local addresses; what is configured counts whatever it is. */
+static void half_open_connections_leave_ports_with_full_nat(void **state)
+{
+    struct lb_tables tables = memory((struct lb_sizes){.n_services = 2, .n_servers = 8, .n_blocks = 64, .n_members = 64});
+    _cleanup_(applied_freep) struct applied *applied = applied_new(&tables);
+    struct ip_address wanted[] = {ip_from_v4(1), {.bytes = {0x20, 1, [15] = 7}}, ip_from_v4(2), ip_from_v4(3)};
+    static const uint32_t expected[] = {65536, 32256, 32256, 64512, 65536}; /* By how many addresses there are. */
+
+    set_services(2, 1);
+    virtuals[0].scheduler = virtuals[1].scheduler = SCHEDULER_WRR;
+    reals[0][1].forwarding = FORWARD_FULL_NAT;
+    config.local_addresses = wanted;
+    for (size_t n = 0; n < ARRAY_SIZE(expected); n++) {
+        config.n_local_addresses = n;
+        assert_int_equal(0, apply_now(applied));
+        assert_int_equal(expected[n], applied_find(applied, &virtuals[0])->content.half_open_limit);
+        assert_int_equal(65536, applied_find(applied, &virtuals[1])->content.half_open_limit);
+    }
+    config.n_local_addresses = 1;
+    virtuals[0].half_open_limit = 60000;
+    assert_int_equal(0, apply_now(applied));
+    assert_int_equal(60000, applied_find(applied, &virtuals[0])->content.half_open_limit);
+    config.n_local_addresses = 0;
+    config.local_addresses = NULL;
+}
+
 /* With which IPVS begins: all servers, the last one first; then by weight. */
 static void turns_begin_where_ipvs_begins(void **state)
 {
@@ -743,6 +769,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(turns_begin_where_ipvs_begins),
         cmocka_unit_test(a_local_address_keeps_its_position),
+        cmocka_unit_test(half_open_connections_leave_ports_with_full_nat),
         cmocka_unit_test(rules_are_in_the_lists_of_all_prefixes_they_cover),
         cmocka_unit_test(a_service_without_room_does_not_stop_the_others),
         cmocka_unit_test(a_key_that_could_not_be_put_is_put_later),
