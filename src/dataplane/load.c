@@ -110,14 +110,16 @@ static uint32_t wanted_size(const struct maps *maps, const char *name)
 
 /* A host is upgraded a port after the other, so programs of two releases work side by side for a while.  A map whose key, value and meaning did
  * not change is shared by them, with all that it holds.  One that did change is another map, pinned with its layout behind its name: this agent
- * fills it before it attaches programs that read it, and those of the earlier release go on with theirs.  So is one that has another size, which a map
- * that is there would keep.  What only programs write (connections)
+ * fills it before it attaches programs that read it, and those of the earlier release go on with theirs.  What only programs write (connections)
  * would have to be read by the new ones in both.  When no program of the earlier release is left, the pins of what was replaced are removed;
- * should that release come back, it makes its maps again. */
+ * should that release come back, it makes its maps again.
+ *
+ * Another size is no such change: a map that is there keeps its size until the host starts again.  And what is named by another table, as rule sets by
+ * policies, changes only together with that one: programs of the earlier release would look for the names in theirs. */
 static const struct {
     const char *name, *layout; /* The first layout has none behind its name. */
 } changed_maps[] = {{"connections", "-2"}, {"flow_slots", "-2"}, {"sweeper", "-2"}, {"networks", "-2"}, {"flood", "-2"}, {"projects", "-2"}, {"settings", "-2"},
-                    {"fragments", "-2"}, {"rules", "-2"}, {"firewall_rules", "-2"}, {"member_prefixes", "-2"}, {"forwarded", "-2"}};
+                    {"fragments", "-2"}};
 static const char *const former_maps[] = {"forwardings"}; /* Replaced by one of another name. */
 
 static void pin_file(const struct maps *maps, const char *map, char path[600])

@@ -31,7 +31,7 @@ DEFINE_CLEANUP(struct maps *, maps_close);
 struct maps_sizes maps_sizes(const struct maps *maps);
 
 /* How many rows the table may be wanted to have: of rule sets half of what the map holds, because one that is replaced stays until no program can be
- * in the middle of it. */
+ * in the middle of it.  Maps that an earlier release made keep their sizes: policies and router ports name sets in them for its programs, too. */
 uint32_t maps_room(const struct maps *maps, enum desired_table table);
 
 int maps_program(const struct maps *maps, enum program program); /* A descriptor, borrowed. */

@@ -435,7 +435,7 @@ def make_small_tables(host, **sizes):
     run("mkdir", "-p", f"{host.pin_path}/v1")
     for name, size in sizes.items():
         kind, key, value = shapes[name]
-        run("bpftool", "map", "create", f"{host.pin_path}/v1/{name}-2", "type", kind, "key", key, "value", value, "entries", size, "name", name, "flags", 1)
+        run("bpftool", "map", "create", f"{host.pin_path}/v1/{name}", "type", kind, "key", key, "value", value, "entries", size, "name", name, "flags", 1)
     host.start()
 
 
