@@ -3,7 +3,7 @@ the wire).  Every service has an address or a port of its own, so that all are t
 
 import random
 
-from scapy.all import ICMP, IP, TCP, UDP, Ether, IPv6, Raw
+from scapy.all import IP, TCP, UDP, Ether, Raw
 
 ROUTER, DIRECTOR = "02:00:00:00:00:01", "02:00:00:00:00:02"
 HOSTS = "127.0.0.1 localhost\n192.0.2.1 shop.example\n2001:db8:5::1 six.shop.example\n10.0.0.1 a-server-with-a-long-name.example\n"

@@ -2,7 +2,8 @@
 
     guest (QEMU, emulated, Linux 6.1)                   this machine
     Debian's ipvsadm, ip_vs  -- guest/wire.py           weft-ipvsadm, weft-agent -- guest/wire.py
-    the same commands, tables and frames (ipvs_cases.py) to both; what came of them is compared
+    keepalived                                          weft lb import
+    the same commands, tables and frames (ipvs_cases.py, ipvs_packets.py) to both; what came of them is compared
 
 One boot for all tests of this file.  What differs on purpose has its reason here, and in docs/director.md ("Differences from IPVS")."""
 
@@ -16,13 +17,14 @@ import tempfile
 import pytest
 
 import ipvs_cases
+import ipvs_packets
 import ours
 import second_kernel
 
 HERE = pathlib.Path(__file__).resolve().parent
 UNIT = second_kernel.ROOT / "tests" / "unit" / "director"
 MODULES = ["veth", "ip_vs", *(f"ip_vs_{name}" for name in ipvs_cases.SCHEDULERS)]
-PROGRAMS = ["ip", "nsenter", "ipvsadm"]
+PROGRAMS = ["ip", "nsenter", "ipvsadm", "keepalived"]
 
 
 def load(path):
@@ -42,11 +44,14 @@ def typed():
 
 def exchanged():
     orders = ipvs_cases.orders()
-    return {"lines": [line for _, lines, _ in orders for line in lines], "exchanges": [[name, True, frames] for name, _, frames in orders],
-            "listings": ["-L -n", "-L -n --stats --exact", "-L -n --thresholds", "-L -n --persistent-conn"]}
+    return {"lines": [*(line for _, lines, _ in orders for line in lines), *ipvs_packets.lines()],
+            "exchanges": [*([name, True, frames] for name, _, frames in orders), *ipvs_packets.exchanges()], "listings": [STATS]}
 
 
-ASKED = {"typed": typed(), "listed": {"table": ipvs_cases.TABLE, "listings": ipvs_cases.LISTINGS}, "exchanged": exchanged()}
+STATS = "-L -n --stats --exact"
+KEEPALIVED = HERE / "keepalived.conf"
+ASKED = {"typed": typed(), "listed": {"table": ipvs_cases.TABLE, "listings": ipvs_cases.LISTINGS}, "exchanged": exchanged(),
+         "imported": {"file": KEEPALIVED.read_text(), "last": "10.0.0.250:1 "}}
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +140,50 @@ def test_the_order_is_that_of_ipvs(real, director, name):
     got, expected = director["exchanges"][name], part(real, "exchanged")["exchanges"][name]
     assert got == expected
     assert bool(got) == (name not in ipvs_cases.NOBODY)
+
+
+# ---- packets ------------------------------------------------------------------------------------------------------------------------
+
+def reasons(case, field):
+    return {number for number, (cases, fields, _) in enumerate(ipvs_packets.DIFFERENCES) if re.fullmatch(cases, case) and re.fullmatch(fields, field)}
+
+
+def differing(real, director, way):
+    theirs = part(real, "exchanged")["exchanges"]
+    return {(case, field): values for case, frames in director["exchanges"].items() if case.startswith(f"{way}: ")
+            for field, values in ipvs_packets.differences(frames, theirs[case]).items()}
+
+
+@pytest.mark.parametrize("way", ipvs_packets.WAYS)
+def test_packets_are_those_of_ipvs(real, director, way):
+    """Each field of all that the director sends, (ours, IPVS's)."""
+    assert not {where: values for where, values in differing(real, director, way).items() if not reasons(*where)}
+
+
+def test_every_difference_that_is_allowed_is_there(real, director):
+    seen = set()
+    for way in ipvs_packets.WAYS:
+        for where in differing(real, director, way):
+            seen |= reasons(*where)
+    assert [text for number, (*_, text) in enumerate(ipvs_packets.DIFFERENCES) if number not in seen] == []
+
+
+def counted(listing):
+    """Services and servers with what came in: connections, packets, bytes.  IPVS counts the errors that it sends itself as the servers' answers."""
+    return [[*words[:-3], words[-2]] for words in map(str.split, listing.splitlines()[3:])]
+
+
+def test_counters_are_those_of_ipvs(real, director):
+    assert counted(director["listings"][STATS]) == counted(part(real, "exchanged")["listings"][STATS])
+
+
+# ---- keepalived ---------------------------------------------------------------------------------------------------------------------
+
+def test_an_import_is_what_keepalived_makes_of_its_file(real, tmp_path):
+    config = tmp_path / "lb.conf"
+    subprocess.run([ours.BUILD / "src/cli/weft", "lb", "import", KEEPALIVED, "--to", config], check=True, stderr=subprocess.PIPE, timeout=60)
+    saved = subprocess.run([ours.BUILD / "src/cli/weft-ipvsadm", "--config", config, "-S", "-n"], check=True, stdout=subprocess.PIPE, text=True,
+                           timeout=60).stdout
+    theirs = part(real, "imported")
+    assert comparable("-S", [saved, "", 0]) == comparable("-S", [theirs["table"], "", 0]), theirs["said"]
+    assert len(saved.splitlines()) > 40

@@ -10,6 +10,7 @@ import traceback
 
 sys.path.insert(0, "/guest")
 import wire  # noqa: E402
+from namespaces import wait_for  # noqa: E402
 
 WEFT = ["/guest/weft-ipvsadm", "--config", "/tmp/lb.conf", "--socket", "/nonexistent", "--unchecked"]
 
@@ -62,7 +63,26 @@ def exchanged(asked):
         return {"exchanges": answers, "listings": {listing: run([*inside, "ipvsadm", *listing.split()])[0] for listing in asked.get("listings", [])}}
 
 
-PARTS = {"typed": typed, "listed": listed, "exchanged": exchanged}
+def imported(asked):
+    """The table that keepalived makes of its file, and what it said; it has come to the end when the table has 'last'."""
+    with open("/tmp/keepalived.conf", "w") as file:
+        file.write(asked["file"])
+    run(["ipvsadm", "-C"])
+    with open("/tmp/keepalived.log", "w+") as log:
+        keepalived = subprocess.Popen(["keepalived", "--dont-fork", "--log-console", "--check", "--use-file", "/tmp/keepalived.conf"], stdout=log,
+                                      stderr=log)
+        try:
+            table = wait_for(lambda: asked["last"] in (now := run(["ipvsadm", "-S", "-n"])[0]) and now or keepalived.poll() is not None and "ended",
+                             "keepalived to make its table", timeout=200, interval=0.3)
+        finally:
+            keepalived.terminate()
+            keepalived.wait()
+            log.seek(0)
+            said = log.read()[-20000:]
+    return {"table": table, "said": said}
+
+
+PARTS = {"typed": typed, "listed": listed, "exchanged": exchanged, "imported": imported}
 
 
 def main():
