@@ -146,12 +146,19 @@ static bool is_judged_anew(const struct members *before, const struct members *m
 /* Is anybody? */
 static bool judge(struct balance_table *table, const struct members *members)
 {
+    struct judgement *judgement = &table->judgement;
     bool result = false;
 
     for (size_t i = 0; i < table->members.n; i++) {
-        table->is_judged_anew[i] = is_judged_anew(&table->members, members, i);
-        result |= table->is_judged_anew[i];
+        bool drains = i >= members->n || !members->shares[i].weight;
+
+        judgement->is_anew[i] = is_judged_anew(&table->members, members, i);
+        judgement->drains[i] = drains ? UINT64_MAX : 0;
+        judgement->drain_until_ms[i] = !drains ? BALANCE_NEVER : i < members->n ? members->drain_until_ms[i] : 0;
+        result |= judgement->is_anew[i];
     }
+    judgement->drains[BALANCE_NOBODY] = UINT64_MAX;
+    judgement->drain_until_ms[BALANCE_NOBODY] = BALANCE_NEVER;
     return result;
 }
 
@@ -167,7 +174,7 @@ static void apply_all(struct balance_table *table, const struct members *members
 /* The rows that get another owner, and with 'is_judged' those that remember somebody who is judged anew.  Without a branch, as above. */
 static uint32_t find_touched(const struct balance_table *table, bool is_judged)
 {
-    const bool *anew = table->is_judged_anew;
+    const bool *anew = table->judgement.is_anew;
     const struct balance_row *rows = table->rows;
     const uint16_t *owners = table->owners;
     uint32_t *touched = table->movable, n = 0, n_rows = table->n_rows;
@@ -186,6 +193,23 @@ static uint32_t find_touched(const struct balance_table *table, bool is_judged)
 }
 _Static_assert(BALANCE_PREVIOUS == 3, "find_touched looks at each");
 
+/* As all_remembered finds it, but without a branch: which previous owners drain cannot be predicted either. */
+static uint64_t first_over(const struct balance_table *table, uint32_t number)
+{
+    const struct judgement *judgement = &table->judgement;
+    const struct balance_row *row = &table->rows[number];
+    uint64_t lost_ms = UINT64_MAX, drained_ms = BALANCE_NEVER;
+
+    for (unsigned i = 0; i < BALANCE_PREVIOUS; i++) {
+        uint16_t index = row->previous[i];
+
+        lost_ms = MIN(lost_ms, table->lost_ms[number][i] | judgement->drains[index]);
+        drained_ms = MIN(drained_ms, judgement->drain_until_ms[index]);
+    }
+    return MIN(drained_ms, lost_ms > BALANCE_NEVER - table->history_ms ? BALANCE_NEVER : lost_ms + table->history_ms);
+}
+_Static_assert(BALANCE_NEVER == UINT64_MAX, "all bits are never");
+
 /* Nothing is over, so only those rows may change. */
 static void apply_some(struct balance_table *table, const struct members *members, uint64_t now_ms)
 {
@@ -193,9 +217,12 @@ static void apply_some(struct balance_table *table, const struct members *member
 
     for (uint32_t i = 0; i < n; i++) {
         uint32_t row = table->movable[i];
+        uint64_t first = table->owners[row] == table->rows[row].owner ? first_over(table, row) : now_ms;
 
-        if (table->owners[row] != table->rows[row].owner || !all_remembered(table, members, row, now_ms))
+        if (first <= now_ms)
             change_row(table, members, row, now_ms);
+        else
+            table->next_ms = MIN(table->next_ms, first);
     }
 }
 

@@ -35,7 +35,11 @@ struct balance_table {
     struct balance_delta delta;
     struct members members;
     struct hashmap by_id;
-    bool is_judged_anew[UINT16_MAX + 1]; /* By index, BALANCE_NOBODY too: a row may remember it for another time than before the change. */
+    struct judgement { /* By index, BALANCE_NOBODY too, during a change. */
+        bool is_anew[UINT16_MAX + 1];           /* A row may remember it for another time than before the change. */
+        uint64_t drains[UINT16_MAX + 1];        /* All bits: it drains, or is nobody; */
+        uint64_t drain_until_ms[UINT16_MAX + 1]; /* and until when, else BALANCE_NEVER. */
+    } judgement;
 };
 #define MOVABLE_LISTS (BALANCE_PREVIOUS + 1) /* By how many previous owners a row has. */
 
