@@ -317,6 +317,7 @@ static void heard(struct peer *peer, const struct peer_message *message, bool is
             director_schedule_apply(peer->director);
         return;
     }
+    peer->is_lacking |= message->n_connections && !peer->director->applied; /* It waits for rows: what was told is asked for again. */
     for (size_t i = 0; peer->director->applied && i < message->n_connections; i++)
         *(take(peer, &message->connections[i]) ? &peer->state.n_taken : &peer->state.n_left) += 1;
 }

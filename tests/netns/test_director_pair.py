@@ -162,10 +162,13 @@ def test_rows_of_hash_services_are_in_common(pair):
         wait_for(lambda: "the other director has other rows of tcp [2001:db8:5::1]:80" in pair.agents[name].text(), "both to say that they differ")
     listing = subprocess.run([BUILD / "src/cli/weft", "lb", "list", "--socket", pair.folder / "director"], capture_output=True, text=True, timeout=60)
     assert "tcp [2001:db8:5::1]:80: the other director has other rows" in listing.stderr and listing.returncode == 0
-    begin_anew()
-    wait_for(lambda: pair.same_rows("director2") and pair.same_rows("director"), "the two to have the same rows")
-    wait_for(lambda: pair.answers(version=6), "an answer")
+    wait_for(lambda: pair.answers(version=6) and pair.answers(), "answers")
     with contextlib.ExitStack() as stack:
+        known = stack.enter_context(pair.connection())
+        request(known)
+        begin_anew()
+        wait_for(lambda: pair.same_rows("director2") and pair.same_rows("director"), "the two to have the same rows")
+        wait_for(lambda: pair.knows("director2", known), "the second director to know a connection that it was told before it had rows")
         connections = [stack.enter_context(pair.connection(version=6)) for _ in range(30)]
         names = [request(connection)[0] for connection in connections]
         assert set(names) == set(SERVERS)
