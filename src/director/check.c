@@ -205,7 +205,8 @@ static int check_servers(const struct virtual_service *service, struct error *er
         }
     }
     if (service->has_sorry_server) {
-        int result = service->sorry_server.n_checks ? error_set(error, -EINVAL, "checks", "a sorry server has none")
+        int result = service->sorry_server.notify_up || service->sorry_server.notify_down ? error_set(error, -EINVAL, "notify_up", "a sorry server has none")
+                     : service->sorry_server.n_checks ? error_set(error, -EINVAL, "checks", "a sorry server has none")
                                                     : real_server_check(service, &service->sorry_server, error);
 
         if (result < 0) {

@@ -86,6 +86,8 @@ static const struct member server_members[] = {
     {"lower_threshold", MEMBER_U32, .offset = offsetof(struct real_server, lower_threshold),
      .maximum = SERVER_THRESHOLD_MAX},
     {"inhibit_on_failure", MEMBER_BOOL, .offset = offsetof(struct real_server, inhibit_on_failure)},
+    {"notify_up", MEMBER_STRING, .offset = offsetof(struct real_server, notify_up), .maximum = 4096},
+    {"notify_down", MEMBER_STRING, .offset = offsetof(struct real_server, notify_down), .maximum = 4096},
     {"checks", MEMBER_CUSTOM, .decode = checks_decode, .encode = checks_encode},
     {0},
 };
@@ -273,6 +275,8 @@ static const struct member service_members[] = {
     {"persistence", MEMBER_CUSTOM, .decode = persistence_decode, .encode = persistence_encode},
     {"quorum", MEMBER_U32, .offset = offsetof(struct virtual_service, quorum), .minimum = 1},
     {"hysteresis", MEMBER_U32, .offset = offsetof(struct virtual_service, hysteresis)},
+    {"quorum_up", MEMBER_STRING, .offset = offsetof(struct virtual_service, quorum_up), .maximum = 4096},
+    {"quorum_down", MEMBER_STRING, .offset = offsetof(struct virtual_service, quorum_down), .maximum = 4096},
     {"sorry_server", MEMBER_CUSTOM, .decode = sorry_decode, .encode = sorry_encode},
     {"servers", MEMBER_CUSTOM, .decode = servers_decode, .encode = servers_encode},
     {0},

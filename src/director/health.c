@@ -10,6 +10,7 @@
 #include "weft/base/hashmap.h"
 #include "weft/base/log.h"
 #include "weft/base/util.h"
+#include "weft/director/notices.h"
 #include "weft/director/question.h"
 #include "weft/health/set.h"
 
@@ -48,6 +49,7 @@ struct followed {
 
 struct director_health {
     struct health_set *set;
+    struct notices *notices;
     struct followed *followed; /* Never NULL. */
     void (*changed)(void *context), *context;
     void (*closed)(void *context), *closed_context;
@@ -92,6 +94,25 @@ static void set_weight(const struct checked *checked, struct judged_server *serv
     server->chosen_weight = checked->weight;
 }
 
+static void tell_quorum(const struct director_health *health, const struct virtual_service *service, const struct followed_service *followed)
+{
+    const char *command = followed->judged.has_quorum ? service->quorum_up : service->quorum_down;
+
+    if (command)
+        notices_add(health->notices, &(struct notice){command, followed->judged.has_quorum ? "quorum_up" : "quorum_down", followed->name, NULL});
+}
+
+static void tell_server(const struct checked *checked, bool is_up)
+{
+    const struct real_server *server = server_of(checked);
+    const char *command = is_up ? server->notify_up : server->notify_down;
+    char text[SERVICE_TEXT_SIZE];
+
+    if (command)
+        notices_add(checked->health->notices, &(struct notice){command, is_up ? "notify_up" : "notify_down",
+                                                               checked->health->followed->services[checked->service].name, real_server_format(server, text)});
+}
+
 static void judge_again(struct director_health *health, size_t index)
 {
     const struct virtual_service *service = &health->followed->config->services[index];
@@ -103,6 +124,8 @@ static void judge_again(struct director_health *health, size_t index)
     if (had_quorum != followed->judged.has_quorum)
         log_warning("%s: quorum %s%s", followed->name, had_quorum ? "lost" : "gained",
                     !service->has_sorry_server ? "" : had_quorum ? ", the sorry server answers" : ", the sorry server has leave");
+    if (had_quorum != followed->judged.has_quorum)
+        tell_quorum(health, service, followed);
     health->changed(health->context);
 }
 
@@ -119,6 +142,8 @@ static void probed(struct health_watch *monitor, const struct health_event *even
         bool is_up = event->status == HEALTH_UP;
 
         service->n_failed[checked->server] = (uint16_t)(service->n_failed[checked->server] + (is_up ? -1 : 1));
+        if (server->is_up != (service->n_failed[checked->server] == 0))
+            tell_server(checked, !server->is_up);
         server->is_up = service->n_failed[checked->server] == 0;
         say_turn(checked, is_up, event->result->reason);
     }
@@ -332,13 +357,17 @@ static void judge_all(struct director_health *health, struct followed *next)
     }
     for (size_t i = 0; i < next->n_services; i++) {
         struct followed_service *service = &next->services[i];
+        bool had_quorum;
         struct hashmap_node *node = hashmap_find(&health->followed->services_by_name, service->name, strlen(service->name));
 
         for (size_t j = 0; j < next->config->services[i].n_servers; j++)
             service->judged.servers[j].is_up = service->n_failed[j] == 0;
         if (node) /* As it was, so that hysteresis outlives a new file. */
             service->judged.has_quorum = CONTAINER_OF(node, struct followed_service, by_name)->judged.has_quorum;
+        had_quorum = service->judged.has_quorum;
         service_judge(&next->config->services[i], &service->judged, !node);
+        if (node ? had_quorum != service->judged.has_quorum : service->judged.has_quorum)
+            tell_quorum(health, &next->config->services[i], service);
     }
 }
 
@@ -379,6 +408,11 @@ int director_health_new(uv_loop_t *loop, void (*changed)(void *context), void *c
     health->context = context;
     health->followed = calloc(1, sizeof(*health->followed));
     r = health->followed ? health_set_new(loop, &(struct health_set_options){.probed = probed}, &health->set) : -ENOMEM;
+    if (r == 0) {
+        r = notices_new(loop, NOTICE_LIMIT_MS, &health->notices);
+        if (r < 0)
+            health_set_close(health->set, NULL, NULL);
+    }
     if (r < 0) {
         free(health->followed);
         free(health);
@@ -401,13 +435,20 @@ void director_health_set_paths(struct director_health *health, const struct chec
     health->paths = *paths;
 }
 
-static void set_closed(void *context)
+static void notices_closed(void *context)
 {
     struct director_health *health = context;
 
     if (health->closed)
         health->closed(health->closed_context);
     free(health);
+}
+
+static void set_closed(void *context)
+{
+    struct director_health *health = context;
+
+    notices_close(health->notices, notices_closed, health);
 }
 
 void director_health_close(struct director_health *health, void (*closed)(void *context), void *context)

@@ -148,6 +148,9 @@ void real_server_clear(struct real_server *server)
     free(server->checks);
     server->checks = NULL;
     server->n_checks = 0;
+    free(server->notify_up);
+    free(server->notify_down);
+    server->notify_up = server->notify_down = NULL;
 }
 
 void virtual_service_clear(struct virtual_service *service)
@@ -158,6 +161,9 @@ void virtual_service_clear(struct virtual_service *service)
     service->servers = NULL;
     service->n_servers = 0;
     real_server_clear(&service->sorry_server);
+    free(service->quorum_up);
+    free(service->quorum_down);
+    service->quorum_up = service->quorum_down = NULL;
 }
 
 bool virtual_service_same_key(const struct virtual_service *a, const struct virtual_service *b)

@@ -151,6 +151,7 @@ struct real_server {
                                  end. */
     struct health_check *checks; /* All must pass. */
     size_t n_checks;
+    char *notify_up, *notify_down; /* Command lines that are run when its checks have passed, or one has failed; NULL: none. */
 };
 
 struct virtual_service {
@@ -176,6 +177,7 @@ struct virtual_service {
      * answers. */
     uint32_t quorum;     /* At least 1. */
     uint32_t hysteresis; /* Less than the quorum. */
+    char *quorum_up, *quorum_down; /* Command lines that are run when it is gained, also at first, and lost; NULL: none. */
     bool has_sorry_server;
     struct real_server sorry_server; /* Its checks are none, its weight 1. */
 

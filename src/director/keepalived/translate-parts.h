@@ -32,6 +32,7 @@ bool take_bool(const struct translation *t, const struct statement *statement, b
 /* Has it one word that can be kept?  Else it is noted. */
 bool is_text(const struct translation *t, const struct statement *statement);
 bool take_text(const struct translation *t, const struct statement *statement, char **ret); /* Replaces '*ret'. */
+void take_command(const struct translation *t, const struct statement *statement, char **ret);
 bool take_address(const struct translation *t, const struct statement *statement, size_t word, struct ip_address *ret);
 bool take_port(const struct translation *t, const struct statement *statement, size_t word, uint16_t *ret);
 /* "NAT", "DR", "TUN type gue port 6080 csum". */

@@ -22,6 +22,10 @@ static void take_member(const struct translation *t, const struct statement *mem
         take_method(t, member, server);
     else if (streq(name, "inhibit_on_failure"))
         take_bool(t, member, &server->inhibit_on_failure);
+    else if (streq(name, "notify_up"))
+        take_command(t, member, &server->notify_up);
+    else if (streq(name, "notify_down"))
+        take_command(t, member, &server->notify_down);
     else if (!take_check_value(t, member, values))
         note(t, member,
              streq(name, "BFD_CHECK") || streq(name, "FILE_CHECK")

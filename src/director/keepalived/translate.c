@@ -112,6 +112,10 @@ static void take_value(struct translation *t, const struct statement *statement,
         take_number(t, statement, 1, UINT32_MAX, &service->quorum);
     else if (streq(name, "hysteresis"))
         take_number(t, statement, 0, UINT32_MAX, &service->hysteresis);
+    else if (streq(name, "quorum_up"))
+        take_command(t, statement, &service->quorum_up);
+    else if (streq(name, "quorum_down"))
+        take_command(t, statement, &service->quorum_down);
     else if (streq(name, "inhibit_on_failure"))
         take_bool(t, statement, &t->server.inhibit_on_failure);
     else if (!streq(name, "ip_family") && !take_flag(statement, service) && !take_check_value(t, statement, &t->values))

@@ -113,6 +113,18 @@ bool take_text(const struct translation *t, const struct statement *statement, c
     return true;
 }
 
+/* keepalived's may say whose program it is to be, which this one's are not. */
+void take_command(const struct translation *t, const struct statement *statement, char **ret)
+{
+    struct statement command = *statement;
+
+    if (command.n_words > 2) {
+        note(t, statement, "'%s' and what follows is not supported: it runs as weft-agent", command.words[2]);
+        command.n_words = 2;
+    }
+    take_text(t, &command, ret);
+}
+
 bool take_address(const struct translation *t, const struct statement *statement, size_t word, struct ip_address *ret)
 {
     if (statement->n_words > word && ip_parse(statement->words[word], ret) == 0)

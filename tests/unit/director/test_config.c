@@ -167,6 +167,8 @@ static const struct {
      "services[0].address: '224.0.0.1' is not the address of a host", 0},
     {"{\"services\": [{\"mark\": 1}, {\"mark\": 1, \"family\": \"ipv6\"}, {\"mark\": 1}]}",
      "services[2]: mark 1 is there twice", -EEXIST},
+    {SERVICE(", \"sorry_server\": {\"address\": \"10.0.0.1\", \"notify_up\": \"/bin/x\"}"),
+     "services[0].sorry_server.notify_up: a sorry server has none", 0},
     {SERVICE(", \"sorry_server\": {\"address\": \"10.0.0.1\", \"checks\": [{\"type\": \"tcp\"}]}"),
      "services[0].sorry_server.checks: a sorry server has none", 0},
     {SERVER(", \"port\": 81"), "services[0].servers[0].port: 81 is not the service's, 80, which direct keeps", 0},

@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "servers.h"
 #include "weft/base/log.h"
 #include "weft/base/util.h"
 #include "weft/director/health.h"
+#include "weft/director/notices.h"
 #include "weft/director/question.h"
 
 static uv_loop_t loop;
@@ -98,6 +101,94 @@ static void a_dead_server_is_out_and_comes_back(void **state)
     director_config_free(config);
     server_stop(&a);
     server_stop(&b);
+}
+
+/* ---- programs that are told ------------------------------------------------------------------------------------------------ */
+
+static bool file_has(const char *path, const char *text)
+{
+    char content[4096] = "";
+    FILE *file = fopen(path, "r");
+
+    if (file) {
+        content[fread(content, 1, sizeof(content) - 1, file)] = '\0';
+        fclose(file);
+    }
+    return strstr(content, text);
+}
+
+static void do_nothing(uv_timer_t *timer)
+{
+}
+
+static void wait_for_text(const char *path, const char *text)
+{
+    uv_timer_t tick;
+
+    uv_timer_init(&loop, &tick);
+    while (!file_has(path, text)) {
+        uv_timer_start(&tick, do_nothing, 5, 0);
+        uv_run(&loop, UV_RUN_ONCE);
+    }
+    uv_close((uv_handle_t *)&tick, NULL);
+    uv_run(&loop, UV_RUN_NOWAIT);
+}
+
+/* One after the other, in the order of what happened, though each takes its time. */
+static void programs_are_told_of_servers_and_quorum(void **state)
+{
+    char path[] = "/tmp/weft-notices-XXXXXX", command[256], text[2048], expected[1024];
+    struct director_health *health = NULL;
+    struct director_config *config;
+    struct server a;
+    uint16_t port;
+
+    close(mkstemp(path));
+    server_start_tcp(&a, &loop, "127.0.0.1");
+    port = a.port;
+    snprintf(command, sizeof(command), "/bin/sh -c 'echo [$WEFT_EVENT $WEFT_SERVICE $WEFT_SERVER >> %s; /bin/true; echo $0 $1] >> %s' said", path, path);
+    snprintf(text, sizeof(text),
+             "{\"interfaces\":[\"lo\"],\"services\":[{\"protocol\":\"tcp\",\"address\":\"192.0.2.1\",\"port\":80,\"quorum_up\":\"%s qu\",\"quorum_down\":\"%s qd\","
+             "\"servers\":[{\"address\":\"127.0.0.1\",\"port\":%u,\"forwarding\":\"nat\",\"notify_up\":\"%s up\",\"notify_down\":\"%s down\",\"checks\":[%s]}]}]}",
+             command, command, port, command, command, TCP_CHECK);
+    config = config_of(text);
+    assert_int_equal(director_health_new(&loop, changed, NULL, &health), 0);
+    assert_int_equal(director_health_set(health, config, NULL), 0);
+    wait_for_text(path, "said qu]");
+    server_stop(&a);
+    wait_for_text(path, "said qd]");
+    server_start_tcp_at(&a, &loop, "127.0.0.1", port);
+    snprintf(expected, sizeof(expected),
+             "[quorum_up tcp 192.0.2.1:80\nsaid qu]\n"
+             "[notify_down tcp 192.0.2.1:80 127.0.0.1:%u\nsaid down]\n[quorum_down tcp 192.0.2.1:80\nsaid qd]\n"
+             "[notify_up tcp 192.0.2.1:80 127.0.0.1:%u\nsaid up]\n[quorum_up tcp 192.0.2.1:80\nsaid qu]\n",
+             port, port);
+    wait_for_text(path, expected);
+    close_health(health);
+    director_config_free(config);
+    server_stop(&a);
+    unlink(path);
+}
+
+static void a_program_that_does_not_end_is_killed(void **state)
+{
+    char path[] = "/tmp/weft-notices-XXXXXX", command[128];
+    struct notices *notices = NULL;
+    bool is_closed = false;
+
+    close(mkstemp(path));
+    snprintf(command, sizeof(command), "/bin/sh -c 'echo $WEFT_EVENT >> %s'", path);
+    assert_int_equal(notices_new(&loop, 300, &notices), 0);
+    notices_add(notices, &(struct notice){"/bin/sleep 10000", "quorum_up", "first", NULL});
+    notices_add(notices, &(struct notice){"/nowhere/is/it", "quorum_up", "second", NULL});
+    notices_add(notices, &(struct notice){"/bin/sh 'open", "quorum_up", "third", NULL});
+    for (int i = 0; i < NOTICES_MAX; i++) /* The last ones do not fit.  Any of them may be late, too. */
+        notices_add(notices, &(struct notice){command, "quorum_down", "fourth", NULL});
+    wait_for_text(path, "quorum_down");
+    notices_close(notices, note_closed, &is_closed); /* Perhaps while one runs. */
+    while (!is_closed)
+        uv_run(&loop, UV_RUN_ONCE);
+    unlink(path);
 }
 
 static void alpha_is_down_until_it_answers(void **state)
@@ -231,6 +322,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_dead_server_is_out_and_comes_back),
+        cmocka_unit_test(programs_are_told_of_servers_and_quorum),
+        cmocka_unit_test(a_program_that_does_not_end_is_killed),
         cmocka_unit_test(alpha_is_down_until_it_answers),
         cmocka_unit_test(a_new_file_keeps_what_is_known),
         cmocka_unit_test(a_program_sets_the_weight),

@@ -98,19 +98,18 @@ static void services_and_servers_are_taken_over(void **state)
                        "{\"services\":[{\"protocol\":\"udp\",\"address\":\"192.0.2.1\",\"port\":80,\"servers\":[]}]}\n"
                        "k:1: virtual_server: no protocol is said: it is UDP, as keepalived has it\n");
     keepalived_becomes(VS("lvs_sched mh\nmh-port\nflag-1\npersistence_timeout\npersistence_granularity "
-                          "255.255.255.0\nquorum 3\nhysteresis 1\n"
+                          "255.255.255.0\nquorum 3\nhysteresis 1\nquorum_up \"/bin/up x\"\nquorum_down /bin/down\n"
                           "sorry_server 10.0.0.9 81\nalpha\nops_is_not_here\n"),
                        "{\"services\":[" SERVICE
                        ",\"scheduler\":\"mh\",\"scheduler_flags\":[\"fallback\",\"port\"],\"persistence\":{\"netmask\":"
-                       "\"255.255.255.0\"},\"quorum\":3,\"hysteresis\":1,\"sorry_server\":{\"address\":\"10.0.0.9\","
+                       "\"255.255.255.0\"},\"quorum\":3,\"hysteresis\":1,\"quorum_up\":\"/bin/up x\",\"quorum_down\":\"/bin/down\",\"sorry_server\":{\"address\":\"10.0.0.9\","
                        "\"port\":81,\"forwarding\":\"nat\"},"
-                       "\"servers\":[]}]}\nk:12: ops_is_not_here: it is not supported\n");
+                       "\"servers\":[]}]}\nk:14: ops_is_not_here: it is not supported\n");
     keepalived_becomes(
-        RS("weight 0\nuthreshold 10\nlthreshold 5\ninhibit_on_failure\nnotify_up \"/bin/x\"\n"),
+        RS("weight 0\nuthreshold 10\nlthreshold 5\ninhibit_on_failure\nnotify_up \"/bin/x\"\nnotify_down \"/bin/y 'a b'\" root\n"),
         CHECKED(
-            ",\"weight\":0,\"upper_threshold\":10,\"lower_threshold\":5,\"inhibit_on_failure\":true") "k:8: notify_up: "
-                                                                                                      "it is not "
-                                                                                                      "supported\n");
+            ",\"weight\":0,\"upper_threshold\":10,\"lower_threshold\":5,\"inhibit_on_failure\":true,\"notify_up\":\"/bin/x\",\"notify_down\":\"/bin/y 'a b'\"")
+            "k:9: notify_down: 'root' and what follows is not supported: it runs as weft-agent\n");
     keepalived_becomes(
         VS("lvs_method TUN type gue port 6080 csum\nreal_server 10.0.0.1 80 { }\nreal_server 2001:db8::1 80 "
            "{\nlvs_method TUN\n}\n"
