@@ -156,7 +156,8 @@ static void forget_neighbors(struct underlay *underlay)
     hashmap_clear(&underlay->neighbors);
 }
 
-/* All of them.  If they cannot be listed what was known stays.  Routes are asked for when they are needed. */
+/* All of them.  If they cannot be listed what was known stays; the socket is one of its own, since what is left of a list that failed would be taken
+ * for the answer to the next question.  Routes are asked for when they are needed. */
 static int list_neighbors(void *context)
 {
     struct underlay *underlay = context, fresh = {0};
@@ -167,7 +168,7 @@ static int list_neighbors(void *context)
     message->nlmsg_type = RTM_GETNEIGH;
     message->nlmsg_flags = NLM_F_DUMP;
     mnl_nlmsg_put_extra_header(message, sizeof(struct ndmsg));
-    result = netlink_request(underlay->requests, message, take_message, &fresh);
+    result = netlink_request(NULL, message, take_message, &fresh);
     if (result < 0) {
         forget_neighbors(&fresh);
         return result;

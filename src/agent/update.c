@@ -437,6 +437,7 @@ static void timer_fired(uv_timer_t *timer)
 
 static void start_timer(struct agent *agent, uint64_t in_ms)
 {
+    uv_update_time(&agent->loop); /* An update takes a while, and the loop's time is that of its beginning. */
     if (uv_is_active((uv_handle_t *)&agent->update_timer) && uv_timer_get_due_in(&agent->update_timer) <= in_ms)
         return;
     uv_timer_start(&agent->update_timer, timer_fired, in_ms, 0);
@@ -447,6 +448,5 @@ void agent_schedule_update(struct agent *agent)
 {
     uint64_t next_ms = agent->updated_ms + MIN(agent->update_took_ms, UPDATE_PAUSE_MAX_MS), now_ms = clock_monotonic_ms();
 
-    uv_update_time(&agent->loop);
     start_timer(agent, next_ms > now_ms ? next_ms - now_ms : 0);
 }

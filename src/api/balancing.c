@@ -236,6 +236,16 @@ bool balancing_is_guest(const struct replica *replica, const struct pool_member 
     return !network || !streq(network->project_id, member->object.project_id);
 }
 
+static void forget_health(struct plan *plan, const struct pool_member *member)
+{
+    char key[BALANCING_KEY_SIZE];
+
+    if (member->health == MEMBER_HEALTH_UNKNOWN)
+        return;
+    snprintf(key, sizeof(key), "status/member/%s", member->object.id);
+    plan_remove(plan, key);
+}
+
 void balancing_delete_member(struct plan *plan, const struct pool_member *member)
 {
     char key[BALANCING_KEY_SIZE];
@@ -244,17 +254,19 @@ void balancing_delete_member(struct plan *plan, const struct pool_member *member
         plan_remove(plan, balancing_part_key(member->at_network_id, member->object.id, key));
     plan_remove(plan, balancing_part_key(member->pool_id, member->object.id, key));
     plan_remove(plan, balancing_member_key(member, key));
-    if (member->health != MEMBER_HEALTH_UNKNOWN) {
-        snprintf(key, sizeof(key), "status/member/%s", member->object.id);
-        plan_remove(plan, key);
-    }
+    forget_health(plan, member);
     plan_delete(plan, &member->object);
 }
 
+/* What it found of members that stay is forgotten with it: the next one is to find out for itself. */
 void balancing_delete_monitor(struct plan *plan, const struct health_monitor *monitor)
 {
+    const struct replica_member *members = replica_find(request_api(plan_request(plan))->replica, REPLICA_MEMBERS_BY_POOL, monitor->pool_id);
     char key[BALANCING_KEY_SIZE];
 
+    REPLICA_FOREACH (member, members)
+        if (plan_current(plan, member->object))
+            forget_health(plan, (const struct pool_member *)member->object);
     plan_remove(plan, balancing_part_key(monitor->pool_id, monitor->object.id, key));
     plan_remove(plan, balancing_monitor_key(monitor->pool_id, key));
     plan_delete(plan, &monitor->object);

@@ -36,7 +36,6 @@ static int write_subnets(const struct request *request, const struct object *obj
     return bad || buffer_append(buffer, "]", 1) ? -ENOMEM : 0;
 }
 
-/* Zones are not scheduled by: every host serves every network. */
 static const struct computed computed[] = {
     {.name = "status", .filter = true, .write = write_status},
     {.name = "subnets", .write = write_subnets},
@@ -44,6 +43,7 @@ static const struct computed computed[] = {
     {.name = "ipv6_address_scope", .write = network_write_ipv6_scope},
     {.name = "provider:segmentation_id", .admin_read = true, .filter = true, .write = provider_write_segmentation_id,
      .flags = ATTRIBUTE_POST | ATTRIBUTE_ADMIN_WRITE},
+    /* Zones are not scheduled by: every host serves every network. */
     {.name = "availability_zone_hints", .write = write_empty_list},
     {.name = "availability_zones", .write = write_empty_list},
     {.name = NULL},

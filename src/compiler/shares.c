@@ -10,6 +10,7 @@
 struct account {
     size_t first, n;
     size_t n_wanted, share; /* Rows. */
+    size_t next;            /* Of its claims, in the second round. */
 };
 
 int claims_add(struct claims *claims, struct claim claim)
@@ -110,22 +111,61 @@ static void divide(struct account *accounts, size_t n, size_t room)
     }
 }
 
-static int give(const struct claims *claims, const struct account *account, enum desired_table table, struct desired *desired)
+/* Of its own share, what is older first.  Returns how many rows the table has more by that: what others have as well is there once. */
+static size_t give(const struct claims *claims, const struct account *account)
 {
-    struct shortage shortage = {.share = (uint32_t)account->share, .n_wanted = (uint32_t)account->n_wanted};
-    struct shortage_key key = {.table = (uint32_t)table};
-    size_t left = account->share;
+    size_t left = account->share, n_used = 0;
 
     for (size_t i = 0; i < account->n; i++) {
         struct claim *claim = &claims->claims[account->first + i];
 
-        if (claim->n_rows > left) {
-            shortage.n_left_out++;
+        if (claim->n_rows > left)
             continue;
-        }
         left -= claim->n_rows;
+        n_used += *claim->ret_fits ? 0 : claim->n_rows;
         *claim->ret_fits = true;
     }
+    return n_used;
+}
+
+/* The oldest of an account's things that have no place yet and fit into 'room', or NULL.  What does not fit never will: the room only shrinks. */
+static struct claim *next_that_fits(const struct claims *claims, struct account *account, size_t room)
+{
+    for (; account->next < account->n; account->next++) {
+        struct claim *claim = &claims->claims[account->first + account->next];
+
+        if (!*claim->ret_fits && claim->n_rows <= room)
+            return claim;
+    }
+    return NULL;
+}
+
+/* Things fit whole or not at all, and several projects may have one in common, so shares leave room: one thing for each project in turn, in the
+ * order of what they want, until nothing more fits. */
+static void give_what_is_left(const struct claims *claims, struct account *accounts, size_t n, size_t room)
+{
+    bool has_given;
+
+    do {
+        has_given = false;
+        for (size_t i = 0; i < n; i++) {
+            struct claim *claim = next_that_fits(claims, &accounts[i], room);
+
+            if (!claim)
+                continue;
+            *claim->ret_fits = has_given = true;
+            room -= claim->n_rows;
+        }
+    } while (has_given);
+}
+
+static int tell(const struct claims *claims, const struct account *account, enum desired_table table, struct desired *desired)
+{
+    struct shortage shortage = {.share = (uint32_t)account->share, .n_wanted = (uint32_t)account->n_wanted};
+    struct shortage_key key = {.table = (uint32_t)table};
+
+    for (size_t i = 0; i < account->n; i++)
+        shortage.n_left_out += !*claims->claims[account->first + i].ret_fits;
     string_copy(key.project_id, sizeof(key.project_id), claims->claims[account->first].project_id);
     return shortage.n_left_out ? rows_add(&desired->shortages, &key, &shortage) : 0;
 }
@@ -133,7 +173,7 @@ static int give(const struct claims *claims, const struct account *account, enum
 int claims_divide(struct claims *claims, enum desired_table table, size_t room, struct desired *desired)
 {
     struct account *accounts = calloc(claims->n + 1, sizeof(*accounts));
-    size_t n;
+    size_t n, n_used = 0;
     int error = 0;
 
     if (!accounts)
@@ -145,8 +185,11 @@ int claims_divide(struct claims *claims, enum desired_table table, size_t room, 
     n = find_accounts(claims, accounts);
     if (n)
         divide(accounts, n, room);
+    for (size_t i = 0; i < n; i++)
+        n_used += give(claims, &accounts[i]);
+    give_what_is_left(claims, accounts, n, room - n_used);
     for (size_t i = 0; i < n && error == 0; i++)
-        error = give(claims, &accounts[i], table, desired);
+        error = tell(claims, &accounts[i], table, desired);
     free(accounts);
     return error;
 }

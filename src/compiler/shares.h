@@ -2,7 +2,8 @@
  *
  * Each project has the same share at most, and what a project leaves of its share is for the others: the share is the largest that fits (max-min
  * fairness).  So who wants no more than the room divided by the number of projects always gets it, and those that want most are those that lose,
- * whoever came first.  Within a project what is older comes first.  Things find room whole or not at all. */
+ * whoever came first.  Within a project what is older comes first.  Things find room whole or not at all; what shares leave by that, or because
+ * projects have things in common, goes to one thing of each project in turn, so nothing is left out that would fit. */
 #ifndef WEFT_COMPILER_SHARES_H
 #define WEFT_COMPILER_SHARES_H
 

@@ -164,7 +164,8 @@ uint32_t maps_room(const struct maps *maps, enum desired_table table)
 {
     uint32_t size = maps_size(maps, desired_table_name(table));
 
-    return table == TABLE_RULES || table == TABLE_FIREWALL_RULES ? size / 2 : size;
+    /* A map of an earlier release is used whole, as that release did: half of it may be less than what is there. */
+    return table == TABLE_RULES || table == TABLE_FIREWALL_RULES ? MAX(size / 2, MIN(size, RULE_BLOCKS_MAX / 2)) : size;
 }
 
 /* ---- mapping and finding ------------------------------------------------------------------------------------------------- */

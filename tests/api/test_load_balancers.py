@@ -678,6 +678,10 @@ def test_what_hosts_report_decides(tenant, admin):
     until({members[0]["id"]: "DOWN", members[1]["id"]: "DRAINS"})
     tenant.delete(f"healthmonitors/{monitor['id']}")
     assert (status(path, members[0]), status(path, members[1])) == ("NO_MONITOR", "DRAINING")
+    tenant.monitor(pool)
+    assert status(path, members[0]) == "OFFLINE"  # What the one before it found is forgotten.
+    hosts[0].status(members={members[0]["id"]: "DOWN"})
+    assert status(path, members[0]) == "ERROR"
     tenant.delete(f"pools/{pool['id']}")
     wait_until(lambda: rows() == {} and "balance_rows" not in [kind for _, kind in told], "the rows go with the pool")
     assert not [kind for _, kind in told if kind in ("pool", "member", "balance_rows")]

@@ -70,7 +70,7 @@ class Director:
 
 
 def answers(asked):
-    """What the director does with {"lines": for ipvsadm, "exchanges": as exchange_all() has them}, and how it lists the table afterwards."""
+    """What the director does with {"lines": for ipvsadm, "exchanges": as exchange_all() has them}."""
     sweep(PREFIX, [tempfile.gettempdir()])
     folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
     try:
@@ -78,8 +78,7 @@ def answers(asked):
             director = Director(on, folder, asked["lines"])
             try:
                 exchanged = wire.exchange_all(on, asked["exchanges"])
-                return {"exchanges": exchanged, "listings": {listing: director.ipvsadm(*listing.split()) for listing in asked.get("listings", [])},
-                        "drops": director.ask("director-drops")["drops"]}
+                return {"exchanges": exchanged}
             finally:
                 director.close()
     finally:

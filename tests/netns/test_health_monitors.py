@@ -377,7 +377,7 @@ def test_a_member_moves_to_another_host(world):
             wait_for(lambda: seen.append((world.statuses(world.pool)[12], *health(host)[:1])) or health(host) == bad, f"{host.name} to ask it", 60)
         assert set(caller.said[begin:]) == {"one"}
     assert {status for status, *_ in seen} == {"ERROR"}, seen
-    assert {known[0][0] for _, *known in seen if known} == {"DOWN"}, seen
+    assert {known[0][0] for _, *known in seen if known} <= {"DOWN"}, seen
     world.servers["two"].status = 200
     world.wait(world.pool, m11="ONLINE", m12="ONLINE", m13="ONLINE")
     assert watchers() == ["h1"]

@@ -53,14 +53,13 @@ def listed(asked):
 
 
 def exchanged(asked):
-    """What IPVS does with {"lines": for ipvsadm, "exchanges": as exchange_all() has them}, and how ipvsadm lists the table afterwards."""
+    """What IPVS does with {"lines": for ipvsadm, "exchanges": as exchange_all() has them}."""
     with wire.Wire("ipvs") as on:
         inside = ["nsenter", "--net=/run/netns/ipvs"]
         restored = run([*inside, "ipvsadm", "-R"], "\n".join(asked["lines"]) + "\n")
         if restored != ["", "", 0]:
             raise RuntimeError(restored)
-        answers = wire.exchange_all(on, asked["exchanges"])
-        return {"exchanges": answers, "listings": {listing: run([*inside, "ipvsadm", *listing.split()])[0] for listing in asked.get("listings", [])}}
+        return {"exchanges": wire.exchange_all(on, asked["exchanges"])}
 
 
 def imported(asked):

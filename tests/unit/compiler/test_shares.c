@@ -82,15 +82,14 @@ static const struct shortage *shortage_of(const struct desired *desired, unsigne
     return rows_find(&desired->shortages, &key);
 }
 
-/* Of a project's things, the oldest first: each that still fits into its share. */
+/* Of a project's things, the oldest first: each that still fits into its share; of the others some may fit into what shares leave. */
 static void check_project(const struct thing *things, unsigned project, size_t wanted, size_t given, const struct desired *desired)
 {
     const void *row = shortage_of(desired, project);
     size_t left, n_left_out = 0;
     struct shortage shortage;
 
-    if (!row) { /* All fits. */
-        assert_in_range(wanted, given, given + 1); /* What is left of a division is somebody's. */
+    if (!row) {
         for (unsigned i = 0; i < N_OBJECTS; i++)
             assert_true(things[i].project != project || things[i].fits);
         return;
@@ -103,8 +102,10 @@ static void check_project(const struct thing *things, unsigned project, size_t w
     for (unsigned i = 0; i < N_OBJECTS; i++) { /* By age. */
         if (things[i].project != project)
             continue;
-        assert_int_equal(things[i].n_rows <= left, things[i].fits);
-        left -= things[i].fits ? things[i].n_rows : 0;
+        if (things[i].n_rows <= left) {
+            assert_true(things[i].fits);
+            left -= things[i].n_rows;
+        }
         n_left_out += !things[i].fits;
     }
     assert_int_equal(n_left_out, shortage.n_left_out);
@@ -130,6 +131,8 @@ static void shares_are_those_of_a_division_row_by_row(void **state)
         for (unsigned i = 0; i < N_OBJECTS; i++)
             placed += things[i].fits ? things[i].n_rows : 0;
         assert_true(placed <= room);
+        for (unsigned i = 0; i < N_OBJECTS; i++)
+            assert_true(things[i].fits || things[i].n_rows > room - placed);
     }
     desired_clear(&desired);
 }
@@ -173,12 +176,53 @@ static void what_two_claim_is_each_ones(void **state)
     desired_clear(&desired);
 }
 
+/* Each wants one thing that is larger than its share: as many are there as fit. */
+static void no_room_is_left_where_something_fits(void **state)
+{
+    struct thing things[N_PROJECTS];
+    unsigned n_there = 0;
+    struct desired desired;
+
+    desired_init(&desired);
+    for (unsigned i = 0; i < N_PROJECTS; i++)
+        make_thing(&things[i], i, i, 30);
+    divide(things, N_PROJECTS, 100, &desired);
+    for (unsigned i = 0; i < N_PROJECTS; i++)
+        n_there += things[i].fits;
+    assert_int_equal(3, n_there);
+    assert_int_equal(N_PROJECTS - 3, desired.shortages.n);
+    desired_clear(&desired);
+}
+
+/* It is there once, so it is no obstacle that it is larger than any share, and that one of them wants all. */
+static void what_all_have_is_there_although_it_is_large(void **state)
+{
+    struct object large = {.id = "large"}, objects[N_PROJECTS] = {{.id = "a"}, {.id = "b"}, {.id = "c"}, {.id = "d"}, {.id = "e"}, {.id = "f"}};
+    static const char *const names[N_PROJECTS] = {"pa", "pb", "pc", "pd", "pe", "pf"};
+    bool common = false, greedy = false;
+    struct claims claims = {0};
+    struct desired desired;
+
+    desired_init(&desired);
+    for (unsigned i = 0; i < N_PROJECTS; i++)
+        assert_int_equal(0, claims_add(&claims, (struct claim){names[i], &objects[i], &common, 40, 0}));
+    assert_int_equal(0, claims_add(&claims, (struct claim){"loud", &large, &greedy, 90, 0}));
+    assert_int_equal(0, claims_divide(&claims, TABLE_RULES, 100, &desired));
+    assert_true(common);
+    assert_false(greedy);
+    assert_int_equal(1, desired.shortages.n);
+    claims_clear(&claims);
+    desired_clear(&desired);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shares_are_those_of_a_division_row_by_row),
         cmocka_unit_test(who_wants_its_part_gets_it),
         cmocka_unit_test(what_two_claim_is_each_ones),
+        cmocka_unit_test(no_room_is_left_where_something_fits),
+        cmocka_unit_test(what_all_have_is_there_although_it_is_large),
     };
     unsigned seed = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 0) : (unsigned)time(NULL);
 
