@@ -1251,7 +1251,7 @@ static void random_networks_deliver_whatever_happens(void **state)
     unsigned seed = test_seed("random_networks");
 
     srand(seed);
-    for (unsigned round = 0; round < 40; round++) {
+    for (unsigned round = 0; round < 16; round++) {
         struct sim_switch *switches[RANDOM_SWITCHES];
         struct sim_host *hosts[RANDOM_HOSTS];
         struct world *world;
