@@ -334,8 +334,8 @@ struct lb_heads {
 #define LB_TIME_SHIFT 24 /* 17 ms. */
 #define LB_CONN_GRACE_S 1
 
-/* User space loads the program for as many entries as the file wants.  An eighth is to spare: who looks for a free slot tries a few only, and those that are out
- * rest.  One timer walks over the slots, a stretch each tick. */
+/* User space loads the program for as many entries as the file wants.  An eighth is to spare: who looks for a free slot tries some only, most of them
+ * anywhere, and those that are out rest.  One timer walks over the slots, a stretch each tick. */
 #define LB_SLOTS_FOR(n_connections) ((n_connections) + (n_connections) / 8)
 #define LB_SLOTS LB_SLOTS_FOR(LB_CONNECTIONS)
 struct lb_sweeper {

@@ -9,7 +9,8 @@
 #define CHAIN_MAX 32   /* With a head for each entry no chain gets there. */
 #define CHAIN_FULL (LB_NONE - 1)
 #define LINK_TRIES 4   /* Each is lost to somebody who was quicker at the same chain. */
-#define SLOT_TRIES 64
+#define SLOT_TRIES 128
+#define SLOTS_IN_TURN 16
 
 /* NULL for LB_NONE, too. */
 static __always_inline struct lb_conn *conn_at(__u32 index)
@@ -96,16 +97,18 @@ struct slot_search {
     __u32 found;
 };
 
+/* In turn, as those are that lie next to each other in memory; then anywhere: what began together ends together, and is in the way as one run. */
 static long slot_try(__u32 index, void *context)
 {
     struct slot_search *search = context;
-    __u32 zero = 0, position;
+    __u32 zero = 0, position, turn;
     struct sweeper_record *record = map_lookup(sweeper, &zero);
     struct lb_conn *conn;
 
     if (!record)
         return 1;
-    position = __sync_fetch_and_add(&record->next, 1) % lb_n_slots;
+    turn = __sync_fetch_and_add(&record->next, 1);
+    position = (index < SLOTS_IN_TURN ? turn : (__u32)mix(turn)) % lb_n_slots;
     conn = map_lookup(conn_slots, &position);
     if (!conn || *(volatile __u32 *)&conn->state != LB_CONN_NONE || !conn_change(conn, LB_CONN_NONE, LB_CONN_CLAIMED))
         return 0;

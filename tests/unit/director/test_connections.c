@@ -540,6 +540,19 @@ static void what_a_server_could_not_tell_apart_is_refused(void **state)
     assert_int_equal(XDP_REDIRECT, world_send(world, "C>D ip 203.0.113.7>192.0.2.2 tcp 4000>80 S").action);
 }
 
+/* A burst of clients that have come to stay: the half of all slots, which lies in the way of whoever looks for one in turn. */
+static void a_run_of_slots_that_are_used_is_in_nobodys_way(void **state)
+{
+    struct world *world = *state;
+    struct lb_conn *slots = world_place(world, NATIVE_LB_conn_slots, 0);
+
+    servers(world, LB_SCHEDULE_TURN, LB_METHOD_IPIP, 2, IPPROTO_TCP)->half_open_limit = UINT32_MAX;
+    for (uint32_t i = 0; i < NATIVE_LB_SLOTS / 2; i++)
+        slots[i].state = LB_CONN_CLAIMED;
+    for (unsigned i = 0; i < 3000; i++)
+        assert_int_not_equal(0, send_from(world, 1000 + i, "S"));
+}
+
 static void everything_ends(void **state)
 {
     struct world *world = *state;
@@ -584,6 +597,7 @@ int main(void)
         TEST(translation_there_and_back),
         TEST(translation_of_ipv6),
         TEST(what_a_server_could_not_tell_apart_is_refused),
+        TEST(a_run_of_slots_that_are_used_is_in_nobodys_way),
         TEST(everything_ends),
     };
 

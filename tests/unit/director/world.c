@@ -124,11 +124,10 @@ struct lb_settings *world_settings(struct world *world)
 
 size_t world_connections(struct world *world)
 {
-    const struct lb_sweeper *sweeper = world_place(world, NATIVE_LB_sweeper, 0);
     const struct lb_conn *conns = world_place(world, NATIVE_LB_conn_slots, 0);
     size_t n = 0;
 
-    for (uint32_t i = 0; i < MIN(sweeper->next, NATIVE_LB_SLOTS); i++) /* They are given out from the first on. */
+    for (uint32_t i = 0; i < NATIVE_LB_SLOTS; i++)
         n += conns[i].state != LB_CONN_NONE && conns[i].state != LB_CONN_OUT;
     return n;
 }
