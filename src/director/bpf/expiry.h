@@ -203,8 +203,12 @@ static __always_inline void sweep_view(__u32 index, struct lb_conn *view, __u32 
         view->is_suspect = 0;
     else if (!view->is_suspect) /* Its connection may be about to be put: that is seen a round later. */
         view->is_suspect = 1;
-    else if (conn_change(view, LB_CONN_VIEW, LB_CONN_GONE))
-        sweep_out(index, view, now);
+    else if (conn_change(view, LB_CONN_VIEW, LB_CONN_GONE)) {
+        if (*(volatile __u32 *)&view->is_suspect)
+            sweep_out(index, view, now);
+        else /* A connection has begun with it just now, or was refused for what it saw of this: both have written before they look. */
+            *(volatile __u32 *)&view->state = LB_CONN_VIEW;
+    }
 }
 
 static __always_inline void sweep_alive(struct lb_conn *conn, __u32 state, __u32 now, __u32 age)

@@ -89,13 +89,31 @@ static __always_inline __u32 view_put(const struct lb_conn_key *key, __u32 forwa
     return !result ? 0 : result == CONN_EEXIST ? LB_DROP_no_port : LB_DROP_table_full;
 }
 
+/* Leads a view that is there to the connection of 'key' in the slot 'forward'.  0, or a drop reason: it is another one's, or somebody was quicker. */
+static __always_inline __u32 view_take(struct lb_conn *view, const struct lb_conn_key *key, bool is_full, __u32 forward)
+{
+    __u32 before = *(volatile __u32 *)&view->forward;
+    const struct lb_conn *owner = conn_at(before);
+
+    if (before != forward) {
+        /* Another CPU is about to put the very connection: this packet comes too early. */
+        if (owner && *(volatile const __u32 *)&owner->state == LB_CONN_CLAIMED && conn_key_equal(&owner->key, key))
+            return LB_DROP_no_connection;
+        if (is_full || (owner && conn_is_alive(owner) && is_view_of(&view->key, owner)))
+            return LB_DROP_no_port; /* The same client's port, to the same server, by another service; or another CPU was quicker. */
+        if (__sync_val_compare_and_swap(&view->forward, before, forward) != before)
+            return LB_DROP_no_connection;
+    }
+    (void)__sync_val_compare_and_swap(&view->is_suspect, 1, 0); /* See sweep_view. */
+    return *(volatile __u32 *)&view->state == LB_CONN_VIEW ? 0 : LB_DROP_no_connection;
+}
+
 /* The server's view, by which its answers find the connection in the slot 'forward'.  0, or a drop reason. */
 CHECKED_ALONE __u32 conn_put_view(const struct lb_conn_key *key, const struct conn_names *names, __u32 forward)
 {
     struct lb_conn_key view ON_STACK;
     const struct lb_server *server = names ? server_get(names->number) : NULL;
     struct lb_conn *present;
-    const struct lb_conn *owner;
 
     if (!key || !names || !server)
         return LB_DROP_no_server;
@@ -117,16 +135,7 @@ CHECKED_ALONE __u32 conn_put_view(const struct lb_conn_key *key, const struct co
     view.of_server = 1;
     view.is_template = 0;
     present = conn_at(conn_find(&view));
-    if (!present)
-        return view_put(&view, forward);
-    if (present->forward == forward) /* And not another client's: with full NAT the name does not tell. */
-        return 0;
-    owner = conn_at(present->forward);
-    if (names->local_port || (owner && conn_is_alive(owner) && is_view_of(&view, owner)))
-        return LB_DROP_no_port; /* The same client's port, to the same server, by another service; or another CPU was quicker. */
-    present->forward = forward;
-    present->is_suspect = 0;
-    return 0;
+    return present ? view_take(present, key, names->local_port != 0, forward) : view_put(&view, forward);
 }
 
 static __always_inline void conn_name(struct lb_conn *conn, const struct conn_names *names, const struct lb_server *server, __u32 service)

@@ -540,6 +540,59 @@ static void what_a_server_could_not_tell_apart_is_refused(void **state)
     assert_int_equal(XDP_REDIRECT, world_send(world, "C>D ip 203.0.113.7>192.0.2.2 tcp 4000>80 S").action);
 }
 
+/* As the only server's port 80 sees the client's port 4000. */
+static struct lb_conn_key view_key(void)
+{
+    struct lb_conn_key key = {.client_port = htons(4000), .port = htons(80), .protocol = IPPROTO_TCP, .of_server = 1};
+
+    frame_address("203.0.113.7", key.client);
+    frame_address("10.0.0.1", key.address);
+    return key;
+}
+
+static struct lb_conn *find_view(struct world *world)
+{
+    struct lb_conn_key key = view_key();
+
+    return native_director_find(world->native, &key);
+}
+
+/* Two packets of a flow that begins, on two CPUs: the first one's has put the server's view, and the connection not yet. */
+static void the_view_of_a_connection_that_another_cpu_begins_stays_its_own(void **state)
+{
+    struct world *world = *state;
+    const uint32_t elsewhere = 5000;
+    struct lb_conn *begun = world_place(world, NATIVE_LB_conn_slots, elsewhere);
+    struct lb_conn view = {.key = view_key(), .state = LB_CONN_VIEW, .forward = elsewhere};
+
+    servers(world, LB_SCHEDULE_TURN, LB_METHOD_NAT, 1, IPPROTO_TCP);
+    *begun = (struct lb_conn){.key = view.key, .state = LB_CONN_CLAIMED, .incarnation = 1, .server_port = htons(80), .is_translated = 1};
+    begun->key.of_server = 0;
+    frame_address("192.0.2.1", begun->key.address);
+    assert_true(native_director_put(world->native, &view));
+    assert_int_equal(0, send_from(world, 4000, "S"));
+    assert_int_equal(1, world_drops(world, LB_DROP_no_connection));
+    assert_int_equal(elsewhere, find_view(world)->forward);
+    assert_int_equal(0, world_load(world, 0)->active);
+    begun->key.client_port = htons(4001); /* But one whose connection was never put is anybody's. */
+    assert_int_equal(1, send_from(world, 4000, "S"));
+    assert_int_not_equal(elsewhere, find_view(world)->forward);
+    assert_int_equal(1, world_load(world, 0)->active);
+}
+
+/* Its connection was over when the sweeper met the view first, and has begun anew since. */
+static void a_view_is_not_suspect_any_more_when_its_connection_begins_anew(void **state)
+{
+    struct world *world = *state;
+
+    servers(world, LB_SCHEDULE_TURN, LB_METHOD_NAT, 1, IPPROTO_TCP);
+    assert_int_equal(1, send_from(world, 4000, "S"));
+    send_from(world, 4000, "FA");
+    find_view(world)->is_suspect = 1;
+    assert_int_equal(1, send_from(world, 4000, "S"));
+    assert_int_equal(0, find_view(world)->is_suspect);
+}
+
 /* A burst of clients that have come to stay: the half of all slots, which lies in the way of whoever looks for one in turn. */
 static void a_run_of_slots_that_are_used_is_in_nobodys_way(void **state)
 {
@@ -597,6 +650,8 @@ int main(void)
         TEST(translation_there_and_back),
         TEST(translation_of_ipv6),
         TEST(what_a_server_could_not_tell_apart_is_refused),
+        TEST(the_view_of_a_connection_that_another_cpu_begins_stays_its_own),
+        TEST(a_view_is_not_suspect_any_more_when_its_connection_begins_anew),
         TEST(a_run_of_slots_that_are_used_is_in_nobodys_way),
         TEST(everything_ends),
     };
