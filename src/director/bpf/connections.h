@@ -12,6 +12,22 @@
 #define SLOT_TRIES 128
 #define SLOTS_IN_TURN 16
 
+static __always_inline __u32 conn_now(void)
+{
+    return (__u32)(time_ns() >> LB_TIME_SHIFT);
+}
+
+/* What another CPU wrote just now counts as now. */
+static __always_inline __u32 conn_age(__u32 now, __u32 then)
+{
+    return (__s32)(now - then) > 0 ? now - then : 0;
+}
+
+static __always_inline __u32 conn_ticks(__u32 seconds)
+{
+    return (__u32)((__u64)seconds * 1000000000ull >> LB_TIME_SHIFT);
+}
+
 /* NULL for LB_NONE, too. */
 static __always_inline struct lb_conn *conn_at(__u32 index)
 {
@@ -21,6 +37,12 @@ static __always_inline struct lb_conn *conn_at(__u32 index)
 static __always_inline bool conn_change(struct lb_conn *conn, __u32 from, __u32 to)
 {
     return __sync_val_compare_and_swap(&conn->state, from, to) == from;
+}
+
+/* One that is out: whoever may have found it before has done with it. */
+static __always_inline bool conn_is_rested(const struct lb_conn *conn)
+{
+    return conn_age(conn_now(), *(volatile const __u32 *)&conn->last_seen) >= conn_ticks(LB_CONN_GRACE_S);
 }
 
 static __always_inline bool conn_is_alive(const struct lb_conn *conn)
@@ -97,6 +119,21 @@ struct slot_search {
     __u32 found;
 };
 
+/* An entry that is out and has rested is as good as free, whenever the sweeper comes by. */
+static __always_inline bool slot_take(struct lb_conn *conn)
+{
+    __u32 state = *(volatile __u32 *)&conn->state;
+
+    if (state == LB_CONN_NONE)
+        return conn_change(conn, state, LB_CONN_CLAIMED);
+    if (state != LB_CONN_OUT || !conn_is_rested(conn) || !conn_change(conn, state, LB_CONN_CLAIMED))
+        return false;
+    if (conn_is_rested(conn)) /* Before the exchange another CPU may have seen an older time with the new state. */
+        return true;
+    *(volatile __u32 *)&conn->state = LB_CONN_OUT;
+    return false;
+}
+
 /* In turn, as those are that lie next to each other in memory; then anywhere: what began together ends together, and is in the way as one run. */
 static long slot_try(__u32 index, void *context)
 {
@@ -110,7 +147,7 @@ static long slot_try(__u32 index, void *context)
     turn = __sync_fetch_and_add(&record->next, 1);
     position = (index < SLOTS_IN_TURN ? turn : (__u32)mix(turn)) % lb_n_slots;
     conn = map_lookup(conn_slots, &position);
-    if (!conn || *(volatile __u32 *)&conn->state != LB_CONN_NONE || !conn_change(conn, LB_CONN_NONE, LB_CONN_CLAIMED))
+    if (!conn || !slot_take(conn))
         return 0;
     search->found = position;
     return 1;

@@ -17,22 +17,6 @@ static __always_inline __u64 sweep_tick_ns(void)
     return lb_n_slots > LB_SLOTS ? LARGE_ROUND_NS / (lb_n_slots / SWEEP_STRETCH) : SWEEP_TICK_NS;
 }
 
-static __always_inline __u32 conn_now(void)
-{
-    return (__u32)(time_ns() >> LB_TIME_SHIFT);
-}
-
-/* What another CPU wrote just now counts as now. */
-static __always_inline __u32 conn_age(__u32 now, __u32 then)
-{
-    return (__s32)(now - then) > 0 ? now - then : 0;
-}
-
-static __always_inline __u32 conn_ticks(__u32 seconds)
-{
-    return (__u32)((__u64)seconds * 1000000000ull >> LB_TIME_SHIFT);
-}
-
 static __always_inline __u32 conn_timeout(const struct lb_conn *conn, __u32 state)
 {
     __u32 zero = 0, seconds = LB_CLOSE_S;
@@ -191,7 +175,7 @@ static __always_inline void sweep_out(__u32 index, struct lb_conn *conn, __u32 n
     if (!conn_unlink(index, conn))
         return;
     conn->last_seen = now;
-    *(volatile __u32 *)&conn->state = LB_CONN_OUT;
+    conn_change(conn, LB_CONN_GONE, LB_CONN_OUT);
 }
 
 /* The server's view goes with the connection that it leads to. */
@@ -242,7 +226,7 @@ static __always_inline void sweep_slot(__u32 index, struct lb_conn *conn, __u32 
     else if (state == LB_CONN_GONE)
         sweep_out(index, conn, now);
     else if (state == LB_CONN_OUT && age >= conn_ticks(LB_CONN_GRACE_S))
-        *(volatile __u32 *)&conn->state = LB_CONN_NONE;
+        conn_change(conn, LB_CONN_OUT, LB_CONN_NONE); /* Unless it is claimed by now: see conn_claim. */
     else if (state == LB_CONN_DEAD && age)
         sweep_dead(index, conn, now);
     else if (state < LB_CONN_DEAD)

@@ -606,6 +606,27 @@ static void a_run_of_slots_that_are_used_is_in_nobodys_way(void **state)
         assert_int_not_equal(0, send_from(world, 1000 + i, "S"));
 }
 
+/* All are taken but one, which is out of its chain: it is free once it has rested, and does not wait for the sweeper. */
+static void the_slot_of_what_has_ended_is_free_after_its_rest(void **state)
+{
+    struct world *world = *state;
+    struct lb_conn *slots = world_place(world, NATIVE_LB_conn_slots, 0);
+    struct lb_sweeper *sweeper = world_place(world, NATIVE_LB_sweeper, 0);
+
+    servers(world, LB_SCHEDULE_TURN, LB_METHOD_IPIP, 1, IPPROTO_TCP);
+    for (uint32_t i = 0; i < NATIVE_LB_SLOTS; i++)
+        slots[i].state = LB_CONN_CLAIMED;
+    slots[7].state = LB_CONN_OUT;
+    slots[7].last_seen = (uint32_t)(native_director_now(world->native) >> LB_TIME_SHIFT);
+    assert_int_equal(0, send_from(world, 1000, "S"));
+    assert_int_equal(1, world_drops(world, LB_DROP_table_full));
+    assert_int_equal(LB_CONN_OUT, slots[7].state);
+    native_director_advance(world->native, (LB_CONN_GRACE_S + 1) * SECOND);
+    sweeper->next = 0;
+    assert_int_equal(1, send_from(world, 1000, "S"));
+    assert_int_equal(LB_CONN_SYN_RECV, slots[7].state);
+}
+
 static void everything_ends(void **state)
 {
     struct world *world = *state;
@@ -653,6 +674,7 @@ int main(void)
         TEST(the_view_of_a_connection_that_another_cpu_begins_stays_its_own),
         TEST(a_view_is_not_suspect_any_more_when_its_connection_begins_anew),
         TEST(a_run_of_slots_that_are_used_is_in_nobodys_way),
+        TEST(the_slot_of_what_has_ended_is_free_after_its_rest),
         TEST(everything_ends),
     };
 
