@@ -49,6 +49,22 @@ static void put(struct lb_tables *tables, struct lb_sweeper *sweeper, const stru
     *head = slot + 1;
 }
 
+/* Is that the server's view of the connection, as it is now, and not one that it had before?  As is_view_of of the program (bpf/connections.h). */
+static bool is_view_of(const struct lb_tables *tables, const struct lb_conn_key *view, const struct lb_conn *conn)
+{
+    const struct lb_server *server = server_of(tables, conn);
+    const uint8_t *client = conn->key.client;
+
+    if (!server || memcmp(server->address, view->address, 16) != 0 || conn->server_port != view->port || conn->key.protocol != view->protocol ||
+        conn->key.is_template)
+        return false;
+    if (conn->local_port && conn->local >= LB_LOCALS)
+        return false;
+    if (conn->local_port)
+        client = tables->locals[conn->local].address;
+    return view->client_port == (conn->local_port ? conn->local_port : conn->key.client_port) && memcmp(client, view->client, 16) == 0;
+}
+
 /* Of each slot the one with its connection's view, and one more; 0: there is none.  NULL without memory. */
 static uint32_t *find_views(const struct lb_tables *before)
 {
@@ -56,12 +72,10 @@ static uint32_t *find_views(const struct lb_tables *before)
 
     for (uint32_t i = 0; views && i < n; i++) {
         struct lb_conn view = before->conn_slots[i], conn;
-        const struct lb_server *server;
 
         if (view.state != LB_CONN_VIEW || view.forward >= n || !lb_read_connection(before, view.forward, &conn))
             continue;
-        server = server_of(before, &conn); /* And not of another one, which it had before. */
-        if (server && conn.is_translated && memcmp(server->address, view.key.address, 16) == 0 && conn.server_port == view.key.port)
+        if (conn.is_translated && is_view_of(before, &view.key, &conn))
             views[view.forward] = i + 1;
     }
     return views;
