@@ -8,6 +8,7 @@
 #include <linux/ethtool.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/net_namespace.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <linux/veth.h>
@@ -38,6 +39,7 @@
 struct check_device {
     struct check_bpf *skeleton;
     int host, inside; /* Network namespaces. */
+    uint32_t id;      /* What the host's calls the other one. */
     struct ip_address sources[SOURCES_MAX];
     size_t n_sources;
     uint32_t heard[HEARD_MAX]; /* Interfaces. */
@@ -77,6 +79,42 @@ static int make_namespace(struct check_device *device)
     device->inside = open_own();
     leave(device);
     return MIN(device->inside, 0);
+}
+
+static struct nlmsghdr *id_message(const struct check_device *device, char *buffer, uint16_t type)
+{
+    struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+
+    message->nlmsg_type = type;
+    ((struct rtgenmsg *)mnl_nlmsg_put_extra_header(message, sizeof(struct rtgenmsg)))->rtgen_family = AF_UNSPEC;
+    mnl_attr_put_u32(message, NETNSA_FD, (uint32_t)device->inside);
+    return message;
+}
+
+static int take_id(const struct nlmsghdr *message, void *context)
+{
+    const struct nlattr *attribute;
+
+    mnl_attr_for_each(attribute, message, sizeof(struct rtgenmsg))
+        if (mnl_attr_get_type(attribute) == NETNSA_NSID)
+            *(int32_t *)context = (int32_t)mnl_attr_get_u32(attribute);
+    return MNL_CB_OK;
+}
+
+/* By which programs of the host's find the sockets inside. */
+static int give_id(struct check_device *device)
+{
+    char buffer[256];
+    struct nlmsghdr *message = id_message(device, buffer, RTM_NEWNSID);
+    int32_t id = NETNSA_NSID_NOT_ASSIGNED;
+    int result;
+
+    mnl_attr_put_u32(message, NETNSA_NSID, (uint32_t)NETNSA_NSID_NOT_ASSIGNED); /* Any. */
+    result = netlink_request(NULL, message, NULL, NULL);
+    if (result == 0 || result == -EEXIST)
+        result = netlink_request(NULL, id_message(device, buffer, RTM_GETNSID), take_id, &id);
+    device->id = (uint32_t)id;
+    return result < 0 ? result : id < 0 ? -ENOENT : 0;
 }
 
 /* ---- devices ------------------------------------------------------------------------------------------------------------------- */
@@ -201,9 +239,11 @@ static bool detach(uint32_t ifindex)
 void check_device_clean(void)
 {
     struct if_nameindex *all = if_nameindex();
+    libbpf_print_fn_t print = libbpf_set_print(NULL); /* It complains of each interface that has nothing to remove. */
 
     for (const struct if_nameindex *one = all; one && one->if_index; one++)
         detach(one->if_index);
+    libbpf_set_print(print);
     if (all)
         if_freenameindex(all);
 }
@@ -234,7 +274,7 @@ static int set_up_inside(const struct check_device *device)
 /* Of all that maps.h has, what these programs look at. */
 static bool is_needed(const char *map)
 {
-    static const char *const needed[] = {"check_ways", "check_answers", "check_hop", "interfaces", "packets"};
+    static const char *const needed[] = {"check_ways", "check_hop", "interfaces", "packets"};
 
     for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
         if (streq(map, needed[i]))
@@ -253,6 +293,7 @@ static int load(struct check_device *device, struct error *error)
     bpf_object__for_each_map(map, device->skeleton->obj)
         bpf_map__set_autocreate(map, is_needed(bpf_map__name(map)));
     device->skeleton->rodata->outside_ifindex = if_nametoindex(OUTSIDE);
+    device->skeleton->rodata->inside_netns = device->id;
     result = check_bpf__load(device->skeleton);
     return result < 0 ? error_set(error, result, NULL, "cannot load the programs that lead checks: %s", strerror(-result)) : 0;
 }
@@ -277,6 +318,8 @@ static int build(struct check_device *device, struct error *error)
     check_device_clean();
     remove_outside();
     result = make_namespace(device);
+    if (result == 0)
+        result = give_id(device);
     if (result < 0)
         return error_set(error, result, NULL, "no network namespace: %s", strerror(-result));
     result = make_pair(device);

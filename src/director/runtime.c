@@ -472,9 +472,9 @@ int director_run(const struct director_options *options, struct error *error)
 
     if (claim < 0)
         return claim;
-
     if (!director)
         return error_set(error, -ENOMEM, NULL, "out of memory");
+    check_device_clean(); /* What a process before left has nobody to lead answers to. */
     director->options = *options;
     init_handles(director);
     result = director_health_new(&director->loop, health_changed, director, &director->health);

@@ -106,9 +106,47 @@ def test_checks_go_on_with_the_next_agent_and_leave_nothing_behind(lab):
     assert lab.ask()["services"][0]["servers"][0]["reason"].endswith(f"{VIP4}:9: connection refused")
     assert "not the way of the traffic" not in lab.agent.text()
     lab.agent.stop(signal.SIGKILL)
+    assert listens()
+    lab.write([])  # The next one has no checks, and takes away what it finds.
+    lab.start()
+    assert not listens()
+    set_services(lab, [service(both(4, checks=[check]))])
+    wait_for(are_used, "checks to pass again")
+    assert listens()
+    lab.agent.stop(signal.SIGKILL)
     lab.detach()
     assert not listens()
     lab.start()
+
+
+def tcp_of_checks(frame):
+    """Port and flags of what the director's host sends to the virtual address; else None."""
+    if frame[12:14] != b"\x08\x00" or frame[23] != socket.IPPROTO_TCP or frame[26:34] != socket.inet_aton(address(2)) + socket.inet_aton(VIP4):
+        return None
+    offset = 14 + (frame[14] & 15) * 4
+    return struct.unpack_from("!H", frame, offset)[0], frame[offset + 13]
+
+
+def test_the_host_may_use_the_port_of_a_check_that_is_over(lab):
+    """Its own connection to the virtual address, which is elsewhere, is none of the checks'."""
+    director, check = lab.namespaces["director"], {"type": "tcp", "alpha": True, "interval_ms": 100, "retry_delay_ms": 100}
+    with lab.namespaces["s1"].inside():
+        sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        sniffer.bind(("eth0", 0))
+    with contextlib.closing(sniffer):
+        sniffer.settimeout(20)
+        set_services(lab, [service([server(11, checks=[check])])])
+        seen = None
+        while not seen or not seen[1] & 5:  # FIN or RST.
+            seen = tcp_of_checks(sniffer.recv(2000))
+    set_services(lab, [service([server(11)])])
+    director.ip("route", "add", f"{VIP4}/32", "via", address(11))
+    try:
+        with director.inside():
+            own = socket.create_connection((VIP4, 80), timeout=20, source_address=(address(2), seen[0]))
+        own.close()
+    finally:
+        director.ip("route", "del", f"{VIP4}/32")
 
 
 def test_what_is_too_big_for_the_tunnel_comes_through_smaller(lab):

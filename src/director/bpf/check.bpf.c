@@ -5,7 +5,7 @@
  *     -> number_check, tc egress of the namespace's only device: the number becomes the frame's destination MAC
  *     -> lead_check, XDP on that device's other end: way -> server -> next hop -> method -> to the server, as director.bpf.c does it
  *   the server answers the host's address in the name of the virtual one
- *     -> take_answer, tc ingress where servers are: a conversation of a check? -> into the namespace
+ *     -> take_answer, tc ingress where servers are: is there a check's socket for it? -> into the namespace
  *
  * The namespace is why the host may have the virtual address itself: its own stack would neither send to it nor take packets from it. */
 #include "weft/director/bpf/world.h"
@@ -28,16 +28,18 @@ struct {
     __type(key, __u32);
     __type(value, struct lb_server);
 } check_ways SEC(".maps");
-struct {
-    __uint(type, BPF_MAP_TYPE_LRU_HASH);
-    __uint(max_entries, LB_CHECK_ANSWERS);
-    __type(key, struct lb_check_key);
-    __type(value, __u32);
-} check_answers SEC(".maps");
 /* Not on the stack, where the verifier minds how MACs are aligned. */
 TABLE_ARRAY(check_hop, BPF_MAP_TYPE_PERCPU_ARRAY, 0, struct lb_hop);
 
 volatile const __u32 outside_ifindex; /* The end of the pair that is on the host. */
+volatile const __u32 inside_netns;    /* What the host's network namespace calls that of the checks. */
+
+/* As its check sees it. */
+struct conversation {
+    __u8 own[16], address[16];
+    __u16 own_port, port;
+    __u8 protocol;
+};
 
 SEC("tc")
 int number_check(struct __sk_buff *skb)
@@ -53,10 +55,9 @@ int number_check(struct __sk_buff *skb)
 
 static __always_inline __u32 lead(struct xdp_md *ctx, struct packet *packet)
 {
-    struct lb_check_key key ON_STACK = {};
     const struct lb_server *server;
     const unsigned char *ethernet = frame_at(ctx, 0, ETH_HLEN);
-    __u32 number, zero = 0, one = 1, step;
+    __u32 number, zero = 0, step;
     struct lb_hop *hop = map_lookup(check_hop, &zero);
 
     if (!ethernet || !hop)
@@ -67,12 +68,6 @@ static __always_inline __u32 lead(struct xdp_md *ctx, struct packet *packet)
     server = map_lookup(check_ways, &number);
     if (!server)
         return LB_DROP_no_server;
-    address_copy(key.own, packet->source);
-    address_copy(key.address, packet->destination);
-    key.own_port = packet->source_port;
-    key.port = packet->destination_port;
-    key.protocol = packet->protocol;
-    map_put(check_answers, &key, &one);
     hop_ask(ctx, server, hop);
     if (!hop->ifindex)
         return hop->reason;
@@ -95,7 +90,7 @@ PROGRAM int lead_check(struct xdp_md *ctx)
 }
 
 /* The ports behind an IP header; ICMP errors have none.  'sent': it was sent by the check, and is quoted. */
-static __always_inline bool take_ports(struct __sk_buff *skb, __u32 offset, bool sent, struct lb_check_key *key)
+static __always_inline bool take_ports(struct __sk_buff *skb, __u32 offset, bool sent, struct conversation *key)
 {
     __u16 ports[2];
 
@@ -107,7 +102,7 @@ static __always_inline bool take_ports(struct __sk_buff *skb, __u32 offset, bool
 }
 
 /* Addresses, protocol, and where the payload begins; 0: not understood, or a fragment. */
-static __always_inline __u32 take_ipv4(struct __sk_buff *skb, __u32 offset, bool sent, struct lb_check_key *key)
+static __always_inline __u32 take_ipv4(struct __sk_buff *skb, __u32 offset, bool sent, struct conversation *key)
 {
     __u8 ip[20] ON_STACK;
 
@@ -119,7 +114,7 @@ static __always_inline __u32 take_ipv4(struct __sk_buff *skb, __u32 offset, bool
     return offset + (ip[0] & 15) * 4u;
 }
 
-static __always_inline __u32 take_ipv6(struct __sk_buff *skb, __u32 offset, bool sent, struct lb_check_key *key)
+static __always_inline __u32 take_ipv6(struct __sk_buff *skb, __u32 offset, bool sent, struct conversation *key)
 {
     __u8 ip[40] ON_STACK;
 
@@ -131,7 +126,7 @@ static __always_inline __u32 take_ipv6(struct __sk_buff *skb, __u32 offset, bool
     return offset + 40;
 }
 
-static __always_inline bool take_key(struct __sk_buff *skb, bool ipv6, struct lb_check_key *key)
+static __always_inline bool take_key(struct __sk_buff *skb, bool ipv6, struct conversation *key)
 {
     __u32 offset = ipv6 ? take_ipv6(skb, ETH_HLEN, false, key) : take_ipv4(skb, ETH_HLEN, false, key);
     __u8 type;
@@ -146,14 +141,57 @@ static __always_inline bool take_key(struct __sk_buff *skb, bool ipv6, struct lb
     return offset && take_ports(skb, offset, true, key);
 }
 
+/* One that only waits for what may still be under way has no use for it, and its port may be the host's again. */
+static __always_inline bool is_of_tcp(struct __sk_buff *skb, struct bpf_sock_tuple *tuple, __u32 size)
+{
+    struct bpf_sock *found = bpf_skc_lookup_tcp(skb, tuple, size, inside_netns, 0);
+    bool waits;
+
+    if (!found)
+        return false;
+    waits = found->state == BPF_TCP_TIME_WAIT;
+    bpf_sk_release(found);
+    return !waits;
+}
+
+static __always_inline bool is_of_udp(struct __sk_buff *skb, struct bpf_sock_tuple *tuple, __u32 size)
+{
+    struct bpf_sock *found = bpf_sk_lookup_udp(skb, tuple, size, inside_netns, 0);
+
+    if (!found)
+        return false;
+    bpf_sk_release(found);
+    return true;
+}
+
+/* Has a check a socket for that?  The host may talk to the address itself, from a port that a check had before. */
+static __always_inline bool is_of_check(struct __sk_buff *skb, bool ipv6, const struct conversation *key)
+{
+    struct bpf_sock_tuple tuple ON_STACK = {};
+    __u32 size = ipv6 ? sizeof(tuple.ipv6) : sizeof(tuple.ipv4);
+
+    if (ipv6) {
+        address_copy((__u8 *)tuple.ipv6.saddr, key->address);
+        address_copy((__u8 *)tuple.ipv6.daddr, key->own);
+        tuple.ipv6.sport = key->port;
+        tuple.ipv6.dport = key->own_port;
+    } else {
+        tuple.ipv4.saddr = address_ipv4(key->address);
+        tuple.ipv4.daddr = address_ipv4(key->own);
+        tuple.ipv4.sport = key->port;
+        tuple.ipv4.dport = key->own_port;
+    }
+    return key->protocol == IPPROTO_TCP ? is_of_tcp(skb, &tuple, size) : is_of_udp(skb, &tuple, size);
+}
+
 SEC("tc")
 int take_answer(struct __sk_buff *skb)
 {
     const __u8 mac[6] = LB_CHECK_MAC;
-    struct lb_check_key key ON_STACK = {};
+    struct conversation key ON_STACK = {};
     bool ipv6 = skb->protocol == bpf_htons(ETH_P_IPV6);
 
-    if ((!ipv6 && skb->protocol != bpf_htons(ETH_P_IP)) || !take_key(skb, ipv6, &key) || !map_lookup(check_answers, &key))
+    if ((!ipv6 && skb->protocol != bpf_htons(ETH_P_IP)) || !take_key(skb, ipv6, &key) || !is_of_check(skb, ipv6, &key))
         return TC_ACT_UNSPEC; /* Other programs', and the host's. */
     if (bpf_skb_store_bytes(skb, 0, mac, sizeof(mac), 0))
         return TC_ACT_SHOT;
