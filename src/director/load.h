@@ -57,6 +57,12 @@ int lb_tables_find(struct lb_tables **ret_tables, struct error *error);
 void lb_tables_close(struct lb_tables *tables);
 DEFINE_CLEANUP(struct lb_tables *, lb_tables_close);
 
+/* What a count of connections says: as the program's count_of (bpf/expiry.h), none where it is below zero. */
+static inline uint32_t lb_count(uint32_t count)
+{
+    return (int32_t)count > 0 ? count : 0;
+}
+
 /* How many slots there are: see tables.h. */
 static inline uint32_t lb_slots(const struct lb_tables *tables)
 {

@@ -114,7 +114,7 @@ static void write_weight(const struct director *director, const struct applied_s
 static void write_active(const struct director *director, const struct applied_server *server, bool is_up, size_t counter, const char *service,
                          const char *id, struct buffer *text)
 {
-    prometheus_sample(text, "weft_director_server_active", server ? director->tables->server_load[server->number].active : 0, "service", service,
+    prometheus_sample(text, "weft_director_server_active", server ? lb_count(director->tables->server_load[server->number].active) : 0, "service", service,
                       "server", id, NULL);
 }
 

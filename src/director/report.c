@@ -39,9 +39,9 @@ static void server_said(const struct director *director, const struct applied_se
     total = applied_server_total(director->applied, server);
     ret->total = traffic(&total);
     ret->rate = traffic(&server->rate);
-    ret->active = director->tables->server_load[server->number].active;
-    ret->inactive = director->tables->server_load[server->number].inactive;
-    ret->persistent = director->tables->server_load[server->number].persistent;
+    ret->active = lb_count(director->tables->server_load[server->number].active);
+    ret->inactive = lb_count(director->tables->server_load[server->number].inactive);
+    ret->persistent = lb_count(director->tables->server_load[server->number].persistent);
 }
 
 /* The servers from inquiry->server on, up to 'end'; behind them all comes the sorry server. */
