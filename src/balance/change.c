@@ -45,7 +45,7 @@ static void take_successors(struct balance_table *table, const uint16_t *success
 }
 
 void change_plan(struct balance_table *table, const struct members *members, const uint16_t *successors,
-                 int32_t *surplus)
+                 int32_t *surplus, struct scratch *scratch)
 {
     uint32_t *lists[MOVABLE_LISTS], n_movable[MOVABLE_LISTS] = {};
     size_t receiver = 0;
@@ -56,7 +56,7 @@ void change_plan(struct balance_table *table, const struct members *members, con
         n_left += surplus[i] > 0 ? (uint32_t)surplus[i] : 0;
     }
     for (unsigned i = 0; i < MOVABLE_LISTS; i++)
-        lists[i] = table->movable + (size_t)i * table->n_rows;
+        lists[i] = scratch->movable + (size_t)i * table->n_rows;
     if (!n_left) {
         take_successors(table, successors);
         return;
@@ -144,21 +144,21 @@ static bool is_judged_anew(const struct members *before, const struct members *m
 }
 
 /* Is anybody? */
-static bool judge(struct balance_table *table, const struct members *members)
+static bool judge(const struct balance_table *table, const struct members *members, struct scratch *scratch)
 {
-    struct judgement *judgement = &table->judgement;
     bool result = false;
 
     for (size_t i = 0; i < table->members.n; i++) {
         bool drains = i >= members->n || !members->shares[i].weight;
 
-        judgement->is_anew[i] = is_judged_anew(&table->members, members, i);
-        judgement->drains[i] = drains ? UINT64_MAX : 0;
-        judgement->drain_until_ms[i] = !drains ? BALANCE_NEVER : i < members->n ? members->drain_until_ms[i] : 0;
-        result |= judgement->is_anew[i];
+        scratch->is_anew[i] = is_judged_anew(&table->members, members, i);
+        scratch->drains[i] = drains ? UINT64_MAX : 0;
+        scratch->drain_until_ms[i] = !drains ? BALANCE_NEVER : i < members->n ? members->drain_until_ms[i] : 0;
+        result |= scratch->is_anew[i];
     }
-    judgement->drains[BALANCE_NOBODY] = UINT64_MAX;
-    judgement->drain_until_ms[BALANCE_NOBODY] = BALANCE_NEVER;
+    scratch->is_anew[BALANCE_NOBODY] = false;
+    scratch->drains[BALANCE_NOBODY] = UINT64_MAX;
+    scratch->drain_until_ms[BALANCE_NOBODY] = BALANCE_NEVER;
     return result;
 }
 
@@ -172,12 +172,12 @@ static void apply_all(struct balance_table *table, const struct members *members
 }
 
 /* The rows that get another owner, and with 'is_judged' those that remember somebody who is judged anew.  Without a branch, as above. */
-static uint32_t find_touched(const struct balance_table *table, bool is_judged)
+static uint32_t find_touched(const struct balance_table *table, bool is_judged, struct scratch *scratch)
 {
-    const bool *anew = table->judgement.is_anew;
+    const bool *anew = scratch->is_anew;
     const struct balance_row *rows = table->rows;
     const uint16_t *owners = table->owners;
-    uint32_t *touched = table->movable, n = 0, n_rows = table->n_rows;
+    uint32_t *touched = scratch->movable, n = 0, n_rows = table->n_rows;
 
     if (is_judged)
         for (uint32_t row = 0; row < n_rows; row++) {
@@ -194,30 +194,30 @@ static uint32_t find_touched(const struct balance_table *table, bool is_judged)
 _Static_assert(BALANCE_PREVIOUS == 3, "find_touched looks at each");
 
 /* As all_remembered finds it, but without a branch: which previous owners drain cannot be predicted either. */
-static uint64_t first_over(const struct balance_table *table, uint32_t number)
+static uint64_t first_over(const struct balance_table *table, uint32_t number, const struct scratch *scratch)
 {
-    const struct judgement *judgement = &table->judgement;
     const struct balance_row *row = &table->rows[number];
     uint64_t lost_ms = UINT64_MAX, drained_ms = BALANCE_NEVER;
 
     for (unsigned i = 0; i < BALANCE_PREVIOUS; i++) {
         uint16_t index = row->previous[i];
 
-        lost_ms = MIN(lost_ms, table->lost_ms[number][i] | judgement->drains[index]);
-        drained_ms = MIN(drained_ms, judgement->drain_until_ms[index]);
+        lost_ms = MIN(lost_ms, table->lost_ms[number][i] | scratch->drains[index]);
+        drained_ms = MIN(drained_ms, scratch->drain_until_ms[index]);
     }
     return MIN(drained_ms, lost_ms > BALANCE_NEVER - table->history_ms ? BALANCE_NEVER : lost_ms + table->history_ms);
 }
 _Static_assert(BALANCE_NEVER == UINT64_MAX, "all bits are never");
 
 /* Nothing is over, so only those rows may change. */
-static void apply_some(struct balance_table *table, const struct members *members, uint64_t now_ms)
+static void apply_some(struct balance_table *table, const struct members *members, uint64_t now_ms, struct scratch *scratch)
 {
-    uint32_t n = find_touched(table, judge(table, members));
+    bool is_judged = judge(table, members, scratch);
+    uint32_t n = find_touched(table, is_judged, scratch);
 
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t row = table->movable[i];
-        uint64_t first = table->owners[row] == table->rows[row].owner ? first_over(table, row) : now_ms;
+        uint32_t row = scratch->movable[i];
+        uint64_t first = table->owners[row] == table->rows[row].owner ? first_over(table, row, scratch) : now_ms;
 
         if (first <= now_ms)
             change_row(table, members, row, now_ms);
@@ -226,11 +226,11 @@ static void apply_some(struct balance_table *table, const struct members *member
     }
 }
 
-void change_apply(struct balance_table *table, const struct members *members, uint64_t now_ms)
+void change_apply(struct balance_table *table, const struct members *members, uint64_t now_ms, struct scratch *scratch)
 {
     table->delta.n_changes = table->delta.n_moved = 0;
     if (now_ms < table->next_ms)
-        apply_some(table, members, now_ms);
+        apply_some(table, members, now_ms, scratch);
     else
         apply_all(table, members, now_ms);
     if (table->delta.n_changes > 0)

@@ -9,7 +9,6 @@ struct larger {
     struct balance_row *rows;
     uint64_t (*lost_ms)[BALANCE_PREVIOUS];
     uint16_t *owners;
-    uint32_t *movable;
     struct balance_change *changes;
 };
 
@@ -18,7 +17,6 @@ static void larger_clear(struct larger *larger)
     free(larger->rows);
     free(larger->lost_ms);
     free(larger->owners);
-    free(larger->movable);
     free(larger->changes);
 }
 
@@ -35,9 +33,8 @@ int balance_table_grow(struct balance_table *table, uint32_t factor, struct erro
     larger.rows = malloc(n_rows * sizeof *larger.rows);
     larger.lost_ms = malloc(n_rows * sizeof *larger.lost_ms);
     larger.owners = malloc(n_rows * sizeof *larger.owners);
-    larger.movable = malloc(MOVABLE_LISTS * n_rows * sizeof *larger.movable);
     larger.changes = malloc(n_rows * sizeof *larger.changes);
-    if (!larger.rows || !larger.lost_ms || !larger.owners || !larger.movable || !larger.changes)
+    if (!larger.rows || !larger.lost_ms || !larger.owners || !larger.changes)
         return -ENOMEM;
     for (uint32_t row = 0; row < n_rows; row++) {
         larger.rows[row] = table->rows[row / factor];
@@ -46,11 +43,10 @@ int balance_table_grow(struct balance_table *table, uint32_t factor, struct erro
     for (size_t i = 0; i < table->members.n; i++)
         table->members.shares[i].target *= factor; /* What it holds. */
 
-    struct larger former = {table->rows, table->lost_ms, table->owners, table->movable, table->changes};
+    struct larger former = {table->rows, table->lost_ms, table->owners, table->changes};
     table->rows = larger.rows;
     table->lost_ms = larger.lost_ms;
     table->owners = larger.owners;
-    table->movable = larger.movable;
     table->changes = larger.changes;
     larger = former;
     table->n_rows = (uint32_t)n_rows;

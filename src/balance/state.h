@@ -30,16 +30,18 @@ struct balance_table {
     struct balance_row *rows;
     uint64_t (*lost_ms)[BALANCE_PREVIOUS]; /* When each previous owner lost the row. */
     uint16_t *owners;                      /* While a change is made: who is to own each row. */
-    uint32_t *movable;                     /* And which rows may get another: MOVABLE_LISTS of up to n_rows. */
     struct balance_change *changes;
     struct balance_delta delta;
     struct members members;
     struct hashmap by_id;
-    struct judgement { /* By index, BALANCE_NOBODY too, during a change. */
-        bool is_anew[UINT16_MAX + 1];           /* A row may remember it for another time than before the change. */
-        uint64_t drains[UINT16_MAX + 1];        /* All bits: it drains, or is nobody; */
-        uint64_t drain_until_ms[UINT16_MAX + 1]; /* and until when, else BALANCE_NEVER. */
-    } judgement;
+};
+
+/* What a change needs beside the table while it is made; ten thousand tables have none of it at rest.  Nothing in it is cleared. */
+struct scratch {
+    bool is_anew[UINT16_MAX + 1];            /* By index, BALANCE_NOBODY too: a row may remember it for another time than before the change. */
+    uint64_t drains[UINT16_MAX + 1];         /* All bits: it drains, or is nobody; */
+    uint64_t drain_until_ms[UINT16_MAX + 1]; /* and until when, else BALANCE_NEVER. */
+    uint32_t movable[];                      /* Rows that may get another owner: MOVABLE_LISTS of up to n_rows. */
 };
 #define MOVABLE_LISTS (BALANCE_PREVIOUS + 1) /* By how many previous owners a row has. */
 
@@ -49,9 +51,10 @@ int table_allocate(uint32_t n_rows, uint64_t lineage, uint64_t history_ms, struc
 /* Chooses 'table->owners': by 'successors' (for each index the one that takes over its rows, mostly itself), and from
  * who holds more than its target to who holds less.  'surplus' is scratch by index. */
 void change_plan(struct balance_table *table, const struct members *members, const uint16_t *successors,
-                 int32_t *surplus);
+                 int32_t *surplus, struct scratch *scratch);
 
-/* Makes 'table->owners' the owners, forgets who left or whose time is over, and fills the delta.  'table->members' are those before, or 'members'. */
-void change_apply(struct balance_table *table, const struct members *members, uint64_t now_ms);
+/* Makes 'table->owners' the owners, forgets who left or whose time is over, and fills the delta.  'table->members' are those before, or 'members'.
+ * 'scratch' may be NULL from 'table->next_ms' on. */
+void change_apply(struct balance_table *table, const struct members *members, uint64_t now_ms, struct scratch *scratch);
 
 #endif

@@ -18,7 +18,8 @@ struct request {
     struct members members;
     bool *wanted;         /* By index: is among 'servers'. */
     uint16_t *successors; /* By index. */
-    uint64_t *scratch;    /* By index. */
+    uint64_t *numbers;    /* By index: scratch. */
+    struct scratch *scratch;
     struct maglev_walk *walks;
     uint16_t *turns;
     uint32_t *starts;
@@ -56,9 +57,8 @@ int table_allocate(uint32_t n_rows, uint64_t lineage, uint64_t history_ms, struc
     table->rows = malloc(n_rows * sizeof *table->rows);
     table->lost_ms = calloc(n_rows, sizeof *table->lost_ms);
     table->owners = malloc(n_rows * sizeof *table->owners);
-    table->movable = malloc(MOVABLE_LISTS * n_rows * sizeof *table->movable);
     table->changes = malloc(n_rows * sizeof *table->changes);
-    if (!table->rows || !table->lost_ms || !table->owners || !table->movable || !table->changes)
+    if (!table->rows || !table->lost_ms || !table->owners || !table->changes)
         return -ENOMEM;
     memset(table->rows, 0xff, n_rows * sizeof *table->rows);
     table->delta = (struct balance_delta){.lineage = lineage, .changes = table->changes};
@@ -84,7 +84,6 @@ void balance_table_free(struct balance_table *table)
     free(table->rows);
     free(table->lost_ms);
     free(table->owners);
-    free(table->movable);
     free(table->changes);
     free(table);
 }
@@ -95,6 +94,7 @@ static void request_clear(struct request *request)
     free(request->indices);
     free(request->wanted);
     free(request->successors);
+    free(request->numbers);
     free(request->scratch);
     free(request->walks);
     free(request->turns);
@@ -119,9 +119,10 @@ static int request_prepare(const struct balance_table *table, struct request *re
     request->indices = calloc(request->n_servers, sizeof *request->indices);
     request->wanted = calloc(request->n_slots, sizeof *request->wanted);
     request->successors = calloc(request->n_slots, sizeof *request->successors);
-    request->scratch = calloc(request->n_slots, sizeof *request->scratch);
+    request->numbers = calloc(request->n_slots, sizeof *request->numbers);
+    request->scratch = malloc(sizeof *request->scratch + MOVABLE_LISTS * (size_t)table->n_rows * sizeof request->scratch->movable[0]);
     if (!next->servers || !next->shares || !next->drain_until_ms || !request->indices || !request->wanted ||
-        !request->successors || !request->scratch)
+        !request->successors || !request->numbers || !request->scratch)
         return -ENOMEM;
     if (is_empty(table)) {
         request->walks = calloc(request->n_slots, sizeof *request->walks);
@@ -271,9 +272,9 @@ static void choose_owners(struct balance_table *table, struct request *request)
 {
     struct members *members = &request->members;
 
-    shares_divide(members->shares, members->n, table->n_rows, request->scratch);
+    shares_divide(members->shares, members->n, table->n_rows, request->numbers);
     if (!is_empty(table)) {
-        change_plan(table, members, request->successors, (int32_t *)request->scratch);
+        change_plan(table, members, request->successors, (int32_t *)request->numbers, request->scratch);
         return;
     }
     for (size_t i = 0; i < members->n; i++)
@@ -304,7 +305,7 @@ int balance_table_set(struct balance_table *table, const struct balance_server *
         return r;
     }
     choose_owners(table, &request);
-    change_apply(table, &request.members, now_ms);
+    change_apply(table, &request.members, now_ms, request.scratch);
     drop_servers(table, &request.members, &request, false);
     members_clear(&table->members);
     table->members = request.members;
@@ -319,7 +320,7 @@ void balance_table_age(struct balance_table *table, uint64_t now_ms)
         return;
     for (uint32_t row = 0; row < table->n_rows; row++)
         table->owners[row] = table->rows[row].owner;
-    change_apply(table, &table->members, now_ms);
+    change_apply(table, &table->members, now_ms, NULL); /* It is that late. */
 }
 
 uint64_t balance_table_next_ms(const struct balance_table *table)
