@@ -196,26 +196,77 @@ static uint32_t count_moved(const struct applied_service *service, const struct 
     return n_moved;
 }
 
-static int take_base(const struct task *task, struct applied_service *service, const struct applied_base *base)
+/* By index: who may get rows here; and who gets one at least, whatever others hold. */
+struct planned_owner {
+    bool is_planned, has_share;
+};
+
+/* 0 or -ENOMEM. */
+static int find_planned(const struct known *known, const struct balance_server *servers, size_t n, uint32_t n_rows, struct planned_owner *ret)
+{
+    _cleanup_(freep) struct hashmap_node *nodes = calloc(known->n + 1, sizeof(*nodes));
+    _cleanup_(hashmap_clear) struct hashmap by_id = {0};
+    uint64_t sum = 0;
+    int result = nodes ? 0 : -ENOMEM;
+
+    for (size_t i = 0; result == 0 && i < known->n; i++)
+        result = hashmap_insert(&by_id, &nodes[i], known->ids[i], strlen(known->ids[i]));
+    for (size_t i = 0; i < n; i++)
+        sum += servers[i].weight;
+    for (size_t i = 0; result == 0 && i < n; i++) {
+        const struct hashmap_node *node = hashmap_find(&by_id, servers[i].id, strlen(servers[i].id));
+
+        if (node && servers[i].weight)
+            ret[known->servers[node - nodes].index] = (struct planned_owner){true, (uint64_t)servers[i].weight * n_rows >= sum};
+    }
+    return result;
+}
+
+/* Where the two are not of one mind about servers, rows stay as they are: those of a server that the other one lacks or finds down, and those that
+ * it gives to one which is out here. */
+static void keep_own(const struct applied_service *service, const bool *is_of_base, const struct planned_owner *planned, struct balance_row *rows, uint32_t n_rows)
+{
+    const struct balance_row *own;
+    uint32_t n_own = 0;
+
+    if (!service->rows)
+        return;
+    own = balance_table_rows(service->rows, &n_own);
+    for (uint32_t row = 0; n_own == n_rows && row < n_rows; row++) {
+        uint16_t owner = own[row].owner;
+
+        if ((planned[owner].has_share && !is_of_base[owner]) || (planned[owner].is_planned && !planned[rows[row].owner].is_planned))
+            rows[row].owner = owner;
+    }
+}
+
+static int take_base(const struct task *task, struct applied_service *service, const struct applied_base *base, const struct balance_server *planned, size_t n_planned)
 {
     uint32_t n_rows = get(base->bytes, 4), n_moved;
     size_t most = (service->rows ? service->n_members : 0) + get(base->bytes + 4, 4) + 1;
     _cleanup_(freep) struct balance_restored_server *servers = calloc(most, sizeof(*servers));
     _cleanup_(freep) char(*ids)[SERVICE_TEXT_SIZE] = calloc(most, sizeof(*ids));
-    _cleanup_(freep) bool *is_taken = calloc(UINT16_MAX + 1, sizeof(*is_taken));
+    _cleanup_(freep) bool *is_taken = calloc(UINT16_MAX + 1, sizeof(*is_taken)), *is_of_base = calloc(UINT16_MAX + 1, sizeof(*is_of_base));
+    _cleanup_(freep) struct planned_owner *owners = calloc(UINT16_MAX + 1, sizeof(*owners));
     _cleanup_(freep) uint16_t *indices = calloc(most, sizeof(*indices));
     _cleanup_(freep) struct balance_row *rows = calloc(n_rows, sizeof(*rows));
     struct known known = {.servers = servers, .ids = ids, .is_taken = is_taken};
     struct balance_table *table = NULL;
     int result;
 
-    if (!servers || !ids || !is_taken || !indices || !rows)
+    if (!servers || !ids || !is_taken || !is_of_base || !owners || !indices || !rows)
         return -ENOMEM;
     result = know_owners(service, base, &known, indices, task->now_ms);
     if (result == 0)
         result = read_rows(base, indices, rows);
     if (result == 0)
-        result = balance_table_restore(rows, n_rows, ++task->applied->lineage, 1, HISTORY_MS, servers, known.n, task->now_ms, &table, NULL);
+        result = find_planned(&known, planned, n_planned, n_rows, owners);
+    if (result < 0)
+        return result;
+    for (uint32_t i = 0; i < get(base->bytes + 4, 4); i++)
+        is_of_base[indices[i]] = true;
+    keep_own(service, is_of_base, owners, rows, n_rows);
+    result = balance_table_restore(rows, n_rows, ++task->applied->lineage, 1, HISTORY_MS, servers, known.n, task->now_ms, &table, NULL);
     if (result < 0)
         return result;
     n_moved = count_moved(service, rows, n_rows);
@@ -256,7 +307,7 @@ int rows_rebase(const struct task *task, struct applied_service *service, const 
     plan = plan_of(servers, n);
     if (service->rows && service->base == base.digest && service->base_plan == plan)
         return 0;
-    result = take_base(task, service, &base);
+    result = take_base(task, service, &base, servers, n);
     if (result == -ENOMEM)
         return result;
     service->base = base.digest;

@@ -541,6 +541,65 @@ static void rows_of_the_other_director_are_taken_by_who_their_servers_are(void *
     applied_free(b);
 }
 
+/* A server that the other one finds down is well here, and one that is well there is out here: that is no reason for any row to move. */
+static void rows_that_the_other_director_cannot_know_stay(void **state)
+{
+    struct lb_tables tables = memory(pair_sizes), other = memory_beside(pair_sizes);
+    static uint8_t before[1021][16], after[1021][16];
+    struct given given = {.digest = 1};
+    struct applied *a, *b;
+
+    forget_tables();
+    set_services(12, 0);
+    a = applied_new(&tables);
+    b = applied_new(&other);
+    for (unsigned i = 0; i < 12; i++) /* Rows that depend on what happened. */
+        for (unsigned j = 0; j < 2; j++) {
+            reals[0][i].weight = j;
+            assert_int_equal(0, apply_now(a));
+        }
+    encode(a, 0, &given.bytes, &given.size);
+    applied_follow(b, give, &given);
+    assert_int_equal(0, apply_now(b));
+    reals[0][5].weight = 0;
+    assert_int_equal(0, apply_now(b));
+    reals[0][5].weight = 1;
+    free(given.bytes);
+    reals[0][3].weight = 0;
+    assert_int_equal(0, apply_now(a));
+    encode(a, 0, &given.bytes, &given.size);
+    reals[0][3].weight = 1;
+    reals[0][5].weight = 0;
+    owners(&other, 1021, before);
+    given.digest++;
+    assert_int_equal(0, apply_now(b));
+    owners(&other, 1021, after);
+    assert_int_equal(0, n_different(before, after, 1021));
+    free(given.bytes);
+
+    reals[0][5].weight = 1; /* They come to be of one mind. */
+    assert_int_equal(0, apply_now(a));
+    encode(a, 0, &given.bytes, &given.size);
+    given.digest++;
+    assert_int_equal(0, apply_now(b));
+    assert_true(same_rows(a, b, 0));
+    free(given.bytes);
+
+    given.bytes = NULL; /* A server with less than a row's share, that has kept one there, is no reason for a difference. */
+    reals[0][7].weight = 0;
+    assert_int_equal(0, apply_now(b));
+    for (unsigned i = 0; i < 12; i++)
+        reals[0][i].weight = i == 7 ? 1 : 1000;
+    assert_int_equal(0, apply_now(a));
+    encode(a, 0, &given.bytes, &given.size);
+    given.digest++;
+    assert_int_equal(0, apply_now(b));
+    assert_true(same_rows(a, b, 0));
+    free(given.bytes);
+    applied_free(a);
+    applied_free(b);
+}
+
 struct half { /* Of a pair. */
     struct applied *applied;
     struct peer_rows *rows;
@@ -777,6 +836,7 @@ int main(void)
         cmocka_unit_test(what_is_half_written_is_made_anew),
         cmocka_unit_test(a_service_that_shrank_keeps_its_rows_and_has_room_for_them),
         cmocka_unit_test(rows_of_the_other_director_are_taken_by_who_their_servers_are),
+        cmocka_unit_test(rows_that_the_other_director_cannot_know_stay),
         cmocka_unit_test(a_pair_comes_to_have_the_same_rows),
         cmocka_unit_test(rows_are_awaited_no_longer_than_said),
     };
