@@ -7,11 +7,12 @@
 
 #include "weft/base/util.h"
 
-#define MAGIC "WDP2"
+#define MAGIC "WDP3"
 #define MAGIC_SIZE 4
 #define NONCE_SIZE crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
 #define TAG_SIZE crypto_aead_xchacha20poly1305_ietf_ABYTES
-#define HEAD_SIZE 32
+#define VERSION_SIZE 1 /* Of the magic's, the last. */
+#define HEAD_SIZE 48
 #define RECORD_SIZE 112
 #define KEY_SIZE 24
 #define SERVICES_HEAD_SIZE 4
@@ -203,9 +204,12 @@ size_t peer_seal(const struct peer_message *message, const uint8_t key[PEER_KEY_
     put(plain, message->session, 8);
     put(plain + 8, message->number, 8);
     put(plain + 16, message->now_ms, 8);
-    put(plain + 24, message->kind, 2);
+    plain[24] = (uint8_t)message->kind;
+    plain[25] = message->is_older;
     put(plain + 26, message->kind == PEER_ROWS ? 0 : n, 2);
     put(plain + 28, message->asked, 4);
+    put(plain + 32, message->ran_ms, 8);
+    put(plain + 40, message->heard_session, 8);
     if (message->kind == PEER_SERVICES)
         size += put_services(message, plain + HEAD_SIZE);
     else if (message->kind == PEER_ROWS)
@@ -222,13 +226,14 @@ size_t peer_seal(const struct peer_message *message, const uint8_t key[PEER_KEY_
 
 static int parse(const uint8_t *plain, size_t size, struct peer_message *ret)
 {
-    uint64_t kind = get(plain + 24, 2), n = get(plain + 26, 2);
+    uint64_t kind = plain[24], n = get(plain + 26, 2);
     int result = 0;
 
-    if (kind > PEER_ROWS || ((kind == PEER_HELLO || kind == PEER_ROWS) && n))
+    if (kind > PEER_ROWS || plain[25] > 1 || ((kind == PEER_HELLO || kind == PEER_ROWS) && n))
         return -EBADMSG;
     *ret = (struct peer_message){.session = get(plain, 8), .number = get(plain + 8, 8), .now_ms = get(plain + 16, 8),
-                                 .asked = (uint32_t)get(plain + 28, 4), .kind = (enum peer_kind)kind,
+                                 .is_older = plain[25], .asked = (uint32_t)get(plain + 28, 4), .ran_ms = get(plain + 32, 8),
+                                 .heard_session = get(plain + 40, 8), .kind = (enum peer_kind)kind,
                                  .n_connections = kind == PEER_SERVICES ? 0 : n, .n_services = kind == PEER_SERVICES ? n : 0};
     if (kind == PEER_SERVICES)
         return get_services(plain + HEAD_SIZE, size - HEAD_SIZE, ret);
@@ -250,6 +255,8 @@ int peer_open(const uint8_t *datagram, size_t size, const uint8_t key[PEER_KEY_S
     bool is_new;
     int result;
 
+    if (size >= MAGIC_SIZE && memcmp(datagram, MAGIC, MAGIC_SIZE - VERSION_SIZE) == 0 && datagram[MAGIC_SIZE - 1] != MAGIC[MAGIC_SIZE - 1])
+        return -EPROTONOSUPPORT;
     if (size < MAGIC_SIZE + NONCE_SIZE + HEAD_SIZE + TAG_SIZE || size > MAGIC_SIZE + NONCE_SIZE + sizeof(plain) + TAG_SIZE ||
         memcmp(datagram, MAGIC, MAGIC_SIZE) != 0)
         return -EBADMSG;

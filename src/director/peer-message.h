@@ -1,14 +1,17 @@
 /* What two directors of a pair tell each other: datagrams, encrypted and authenticated with a key for each direction, which follows from
  * their common one and from where they send from and to: what one has said is not heard by itself, whoever sends it back.
  *
- *   "WDP2" | nonce, 24 bytes | XChaCha20-Poly1305 of: session, number, now (8 bytes each) | kind, count (2 each), asked (4) | records
+ *   "WDP3" | nonce, 24 bytes | XChaCha20-Poly1305 of: session, number, now (8 bytes each) | kind, is older (1 each), count (2), asked (4) |
+ *                                                     ran, heard session (8 each) | records
  *
- * A session is one run of a sender: when it began, in nanoseconds since 1970.  Within it numbers go up, and 'now' does not go down.  A receiver takes no
+ * The digit is the version of all that follows.  A session is one run of a sender: when it began, in nanoseconds since 1970.  Within it numbers go up, and 'now' does not go down.  A receiver takes no
  * number of a session twice and none below, another session only with a later 'now' than the last that it has heard, and nothing that its own clock finds
  * more than PEER_CLOCK_MS off: so what a stranger has recorded cannot be sent again, and a clock that was ahead once does no harm for longer than that.  A
  * datagram that is overtaken is lost.
  *
  * 'asked' is how often the sender has lacked something that it was told, or not: another number than before asks for all to be told again.
+ *
+ * For how long the sender has run, the other's session that it has heard, and whether it is the older one: peer-order.h.
  *
  * Services: what each has of the rows of its hash services (peer-rows.h).  Rows: a piece of one service's.
  *
@@ -67,6 +70,8 @@ struct peer_piece {
 
 struct peer_message {
     uint64_t session, number, now_ms;
+    uint64_t ran_ms, heard_session; /* As in struct peer_order_word, and so is */
+    bool is_older;
     uint32_t asked;
     enum peer_kind kind;
     size_t n_connections;
@@ -100,8 +105,9 @@ void peer_key_of_direction(const uint8_t common[PEER_KEY_SIZE], const struct pee
 /* The datagram's size. */
 size_t peer_seal(const struct peer_message *message, const uint8_t key[PEER_KEY_SIZE], uint8_t ret[PEER_DATAGRAM_MAX]);
 
-/* 0 with '*ret_message', and the window moves, '*ret_lost' says whether datagrams of the session before it were not heard; -EBADMSG: it is none of this key, or not well-formed; -ESTALE: it was there before, or is too old, or the
- * clocks disagree.  '*ret_is_new': a session begins.  Both are untouched on failure. */
+/* 0 with '*ret_message', and the window moves, '*ret_lost' says whether datagrams of the session before it were not heard; -EBADMSG: it is none of this key,
+ * or not well-formed; -EPROTONOSUPPORT: of another version, if whoever sent it says the truth; -ESTALE: it was there before, or is too old, or the clocks
+ * disagree.  '*ret_is_new': a session begins.  Both are untouched on failure. */
 int peer_open(const uint8_t *datagram, size_t size, const uint8_t key[PEER_KEY_SIZE], uint64_t now_ms, struct peer_window *window,
               struct peer_message *ret_message, bool *ret_is_new, bool *ret_lost);
 

@@ -1,6 +1,6 @@
 /* Rows of hash services that a pair of directors has in common.
  *
- * Of two that hear each other the one whose agent has run longer says how rows are; the other one lays out its own on those (applied_follow).  Each
+ * Of two that hear each other the one whose agent has run longer (peer-order.h) says how rows are; the other one lays out its own on those (applied_follow).  Each
  * tells the other once a second, and when something has changed, which rows each of its services has, by a digest, and which of the other's it has
  * heard whole.  From that the one sends what the other lacks, in pieces, again until it has them all: what gets lost is sent again, what comes twice
  * is no matter.  When the one falls silent the other goes on from the rows that it has, by itself.

@@ -16,6 +16,7 @@
 #include "weft/base/clock.h"
 #include "weft/base/log.h"
 #include "weft/director/peer-message.h"
+#include "weft/director/peer-order.h"
 #include "weft/director/peer-rows.h"
 #include "weft/director/runtime-state.h"
 
@@ -54,9 +55,11 @@ struct peer {
     uint32_t hand, round;
     unsigned n_datagrams; /* In this tick. */
     uint64_t hello_ms, heard_ms, again_ms;
-    bool was_heard;
+    bool was_heard, is_version_said;
     uint32_t asked; /* By the other one, the last time that it was heard. */
     bool tell_all;  /* It has asked, and was not yet told. */
+    uint64_t began_ms;       /* As far as the other one is to know. */
+    struct peer_order order; /* Who says how rows are. */
     struct peer_rows *rows;
     struct peer_message aside; /* Of kinds that are not gathered. */
     bool is_lacking; /* Something that was told has no service or server here. */
@@ -80,6 +83,9 @@ static bool send_message(struct peer *peer, struct peer_message *message)
     message->session = peer->out.session;
     message->number = ++peer->out.number;
     message->now_ms = peer->out.now_ms;
+    message->ran_ms = clock_monotonic_ms() - peer->began_ms;
+    message->heard_session = peer->window.session;
+    message->is_older = peer->order.is_older;
     message->asked = peer->out.asked;
     sent = send(peer->fd, datagram, peer_seal(message, peer->send_key, datagram), MSG_DONTWAIT | MSG_NOSIGNAL);
     peer->n_datagrams++;
@@ -222,7 +228,7 @@ static void tell_all(struct peer *peer, uint64_t now_ms)
 /* With or without a way to the other one: somebody may wait for its rows. */
 static void look_at_rows(struct peer *peer, uint64_t now_ms)
 {
-    if (peer_rows_tick(peer->rows, peer->state.is_heard, peer->out.session < peer->window.session, now_ms))
+    if (peer_rows_tick(peer->rows, peer->state.is_heard, peer_order_is_first(&peer->order), now_ms))
         director_schedule_apply(peer->director);
 }
 
@@ -299,11 +305,15 @@ static bool take(struct peer *peer, const struct peer_connection *told)
 
 static void heard(struct peer *peer, const struct peer_message *message, bool is_new, bool lost)
 {
+    const struct peer_order_word word = {message->session, message->ran_ms, message->heard_session, message->is_older};
+
     peer->heard_ms = clock_monotonic_ms();
+    peer_order_hear(&peer->order, peer->heard_ms - peer->began_ms, &word);
     peer->out.asked += lost;
     peer->tell_all |= message->asked != peer->asked;
     peer->asked = message->asked;
     if (is_new) { /* It knows nothing yet. */
+        peer->is_version_said = false;
         peer->tell_all = true;
         peer->again_ms = peer->hello_ms = 0;
         peer_rows_changed(peer->rows);
@@ -322,6 +332,16 @@ static void heard(struct peer *peer, const struct peer_message *message, bool is
         *(take(peer, &message->connections[i]) ? &peer->state.n_taken : &peer->state.n_left) += 1;
 }
 
+/* Once until it is heard: whoever can send in the other one's name could else have it said as often as it likes. */
+static void refused(struct peer *peer, int error)
+{
+    peer->state.n_refused++;
+    if (error == -EPROTONOSUPPORT && !peer->is_version_said) {
+        log_warning("the other director speaks another version of the protocol: it must be upgraded, too");
+        peer->is_version_said = true;
+    }
+}
+
 static void take_datagrams(struct peer *peer)
 {
     uint8_t datagram[PEER_DATAGRAM_MAX + 1];
@@ -330,13 +350,15 @@ static void take_datagrams(struct peer *peer)
         ssize_t size = recv(peer->fd, datagram, sizeof(datagram), MSG_DONTWAIT);
         struct peer_message message;
         bool is_new = false, lost = false;
+        int result;
 
         if (size < 0 && errno == ECONNREFUSED)
             continue;
         if (size < 0)
             return;
-        if (peer_open(datagram, (size_t)size, peer->receive_key, clock_realtime_ms(), &peer->window, &message, &is_new, &lost) < 0)
-            peer->state.n_refused++;
+        result = peer_open(datagram, (size_t)size, peer->receive_key, clock_realtime_ms(), &peer->window, &message, &is_new, &lost);
+        if (result < 0)
+            refused(peer, result);
         else
             heard(peer, &message, is_new, lost);
     }
@@ -549,7 +571,8 @@ int peer_new(struct director *director, const struct peer_options *options, stru
         return error_set(error, -ENOMEM, NULL, "out of memory");
     peer->director = director;
     peer->fd = -1;
-    peer->out.session = clock_realtime_ms() * 1000000 + clock_monotonic_ns() % 1000000;
+    peer->out.session = peer->order.session = clock_realtime_ms() * 1000000 + clock_monotonic_ns() % 1000000;
+    peer->began_ms = clock_monotonic_ms() - PEER_ORDER_TABLES_MS;
     result = set_up(peer, options, error);
     if (result < 0) {
         free_peer(peer);
@@ -591,7 +614,8 @@ void peer_tables_changed(struct peer *peer)
 
 void peer_wait(struct peer *peer)
 {
-    peer_rows_wait(peer->rows, clock_monotonic_ms());
+    peer->began_ms = clock_monotonic_ms(); /* Whoever has tables is older. */
+    peer_rows_wait(peer->rows, peer->began_ms);
 }
 
 struct peer_rows *peer_rows_of(struct peer *peer)

@@ -14,6 +14,7 @@
 #include <sodium.h>
 
 #include "weft/director/peer-message.h"
+#include "weft/director/peer-order.h"
 #include "weft/director/peer.h"
 #include "weft/director/runtime-state.h"
 
@@ -67,11 +68,16 @@ static void what_is_said_is_heard(void **state)
         struct peer_message message = message_of(5, 1 + n, n), heard;
         struct peer_window window = {0};
         uint8_t datagram[PEER_DATAGRAM_MAX];
-        size_t size = peer_seal(&message, key, datagram);
+        size_t size;
         bool is_new = false, lost = false;
 
+        message.ran_ms = 0x0102030405060708 + n;
+        message.heard_session = 0x1112131415161718 + n;
+        message.is_older = n & 1;
+        size = peer_seal(&message, key, datagram);
         assert_int_equal(0, peer_open(datagram, size, key, NOW_MS + 1000, &window, &heard, &is_new, &lost));
         assert_true(is_new);
+        assert_true(heard.ran_ms == message.ran_ms && heard.heard_session == message.heard_session && heard.is_older == message.is_older);
         assert_int_equal(message.kind, heard.kind);
         assert_int_equal(n, heard.n_connections);
         for (size_t i = 0; i < n; i++) {
@@ -136,7 +142,7 @@ static void who_has_not_the_key_is_not_heard(void **state)
 
     for (size_t i = 0; i < size; i++) {
         datagram[i] ^= 1;
-        assert_int_equal(-EBADMSG, hear(datagram, size, &window, &heard));
+        assert_int_equal(i == 3 ? -EPROTONOSUPPORT : -EBADMSG, hear(datagram, size, &window, &heard));
         datagram[i] ^= 1;
         assert_int_equal(-EBADMSG, hear(datagram, i, &window, &heard));
     }
@@ -249,6 +255,68 @@ static void half_open_connections_are_nobodys_business(void **state)
     }
 }
 
+struct run { /* A director's, by a clock of its own. */
+    uint64_t began_ms;
+    struct peer_order order;
+};
+
+/* A word of 'from', that was on its way for 'late_ms'. */
+static void say(const struct run *from, struct run *to, uint64_t now_ms, uint64_t late_ms)
+{
+    const struct peer_order_word word = {from->order.session, now_ms - from->began_ms, from->order.other_session, from->order.is_older};
+
+    peer_order_hear(&to->order, now_ms + late_ms - to->began_ms, &word);
+}
+
+/* Whatever the clocks were at which they began. */
+static void who_has_run_longer_is_first(void **state)
+{
+    struct run old = {.began_ms = 1000, .order.session = 900}, young = {.began_ms = 61000, .order.session = 5};
+
+    assert_false(peer_order_is_first(&old.order) || peer_order_is_first(&young.order));
+    say(&old, &young, 61100, 3); /* The first that is heard counts: who is first does not wait for rows. */
+    assert_false(peer_order_is_first(&young.order));
+    say(&young, &old, 61100, 3);
+    assert_true(peer_order_is_first(&old.order));
+    say(&old, &young, 61200, 3);
+    assert_true(peer_order_is_first(&old.order) && !peer_order_is_first(&young.order));
+    old = (struct run){.began_ms = 70000, .order.session = 1}; /* It begins anew. */
+    say(&young, &old, 70100, 3);
+    say(&old, &young, 70100, 3);
+    say(&young, &old, 70200, 3);
+    assert_true(!peer_order_is_first(&old.order) && peer_order_is_first(&young.order));
+}
+
+/* Words are late, by more than there is between the two, and clocks may have stood still. */
+static void there_is_one_that_is_first(void **state)
+{
+    unsigned seed = (unsigned)time(NULL);
+
+    print_message("seed %u\n", seed);
+    srand(seed);
+    for (unsigned i = 0; i < 10000; i++) {
+        uint64_t now_ms = 20000, before = (uint64_t)rand() % 2000;
+        struct run runs[] = {{.began_ms = 10000, .order.session = 1 + (uint64_t)(rand() & 1)}, {.began_ms = 10000 + before, .order.session = 3 - (uint64_t)(rand() & 1)}};
+
+        if (runs[0].order.session == runs[1].order.session)
+            continue;
+        for (unsigned n = 2 + (unsigned)rand() % 8; n; n--) {
+            unsigned to = (unsigned)rand() & 1;
+            uint64_t late_ms = (uint64_t)rand() % 3000;
+
+            say(&runs[!to], &runs[to], now_ms, late_ms);
+            if (rand() % 8 == 0)
+                runs[rand() & 1].began_ms += 500;
+        }
+        for (unsigned n = 0; n < 2; n++) {
+            say(&runs[1], &runs[0], now_ms, 0);
+            say(&runs[0], &runs[1], now_ms, 0);
+        }
+        say(&runs[1], &runs[0], now_ms, 0);
+        assert_true(peer_order_is_first(&runs[0].order) != peer_order_is_first(&runs[1].order));
+    }
+}
+
 struct end { /* A director that has nothing to tell. */
     struct director director;
     struct peer *peer;
@@ -280,6 +348,49 @@ static int place(char ret[32])
     assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&own, size) == 0 && getsockname(fd, (struct sockaddr *)&own, &size) == 0);
     snprintf(ret, 32, "127.0.0.1:%u", ntohs(own.sin_port));
     return fd;
+}
+
+static unsigned n_lines_with(const char *path, const char *text)
+{
+    char line[512];
+    unsigned n = 0;
+    FILE *file = fopen(path, "r");
+
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file))
+        n += strstr(line, text) != NULL;
+    fclose(file);
+    return n;
+}
+
+/* A pair of which one is upgraded already. */
+static void another_version_is_said_once(void **state)
+{
+    static struct end first;
+    char key_file[] = "/tmp/weft-peer-XXXXXX", log_file[] = "/tmp/weft-peer-log-XXXXXX", here[32], there[32];
+    int key_fd = mkstemp(key_file), log_fd = mkstemp(log_file), here_fd = place(here), there_fd = place(there), error_fd = dup(STDERR_FILENO);
+    struct sockaddr_in to;
+    socklen_t size = sizeof(to);
+
+    assert_int_equal(write(key_fd, "sixteen bytes or more", 21), 21);
+    assert_int_equal(getsockname(here_fd, (struct sockaddr *)&to, &size), 0);
+    close(here_fd);
+    dup2(log_fd, STDERR_FILENO);
+    begin(&first, here, there, key_file);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(sendto(there_fd, "WDP2 and what follows", 21, 0, (struct sockaddr *)&to, size), 21);
+    for (time_t end = time(NULL) + 30; peer_state(first.peer).n_refused < 3 && time(NULL) < end;)
+        uv_run(&first.director.loop, UV_RUN_ONCE);
+    dup2(error_fd, STDERR_FILENO);
+    assert_int_equal(peer_state(first.peer).n_refused, 3);
+    assert_int_equal(n_lines_with(log_file, "the other director speaks another version of the protocol"), 1);
+    finish(&first);
+    unlink(key_file);
+    unlink(log_file);
+    close(key_fd);
+    close(log_fd);
+    close(there_fd);
+    close(error_fd);
 }
 
 /* What is sent to nobody is refused; that is an error of the socket, after which it must hear all the same. */
@@ -320,6 +431,9 @@ int main(void)
         cmocka_unit_test(what_gets_lost_is_missed),
         cmocka_unit_test(what_is_old_is_not_heard),
         cmocka_unit_test(half_open_connections_are_nobodys_business),
+        cmocka_unit_test(who_has_run_longer_is_first),
+        cmocka_unit_test(there_is_one_that_is_first),
+        cmocka_unit_test(another_version_is_said_once),
         cmocka_unit_test(who_was_not_there_is_heard_later),
     };
 
