@@ -366,7 +366,7 @@ static void judge_all(struct director_health *health, struct followed *next)
             service->judged.has_quorum = CONTAINER_OF(node, struct followed_service, by_name)->judged.has_quorum;
         had_quorum = service->judged.has_quorum;
         service_judge(&next->config->services[i], &service->judged, !node);
-        if (node ? had_quorum != service->judged.has_quorum : service->judged.has_quorum)
+        if (!node || had_quorum != service->judged.has_quorum) /* At first also that there is none: who was to hear it may not have. */
             tell_quorum(health, &next->config->services[i], service);
     }
 }

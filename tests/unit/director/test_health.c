@@ -139,7 +139,7 @@ static void programs_are_told_of_servers_and_quorum(void **state)
 {
     char path[] = "/tmp/weft-notices-XXXXXX", command[256], text[2048], expected[1024];
     struct director_health *health = NULL;
-    struct director_config *config;
+    struct director_config *config, *config_again;
     struct server a;
     uint16_t port;
 
@@ -152,9 +152,11 @@ static void programs_are_told_of_servers_and_quorum(void **state)
              "\"servers\":[{\"address\":\"127.0.0.1\",\"port\":%u,\"forwarding\":\"nat\",\"notify_up\":\"%s up\",\"notify_down\":\"%s down\",\"checks\":[%s]}]}]}",
              command, command, port, command, command, TCP_CHECK);
     config = config_of(text);
+    config_again = config_of(text);
     assert_int_equal(director_health_new(&loop, changed, NULL, &health), 0);
     assert_int_equal(director_health_set(health, config, NULL), 0);
     wait_for_text(path, "said qu]");
+    assert_int_equal(director_health_set(health, config_again, NULL), 0); /* Nothing has changed. */
     server_stop(&a);
     wait_for_text(path, "said qd]");
     server_start_tcp_at(&a, &loop, "127.0.0.1", port);
@@ -166,7 +168,37 @@ static void programs_are_told_of_servers_and_quorum(void **state)
     wait_for_text(path, expected);
     close_health(health);
     director_config_free(config);
+    director_config_free(config_again);
     server_stop(&a);
+    unlink(path);
+}
+
+static bool was_down(const struct virtual_service *service, const struct real_server *server, void *context)
+{
+    return true;
+}
+
+/* The process before was to tell it, and was killed. */
+static void a_quorum_that_was_lost_before_is_told_at_first(void **state)
+{
+    char path[] = "/tmp/weft-notices-XXXXXX", text[2048];
+    struct director_health *health = NULL;
+    struct director_config *config;
+
+    close(mkstemp(path));
+    snprintf(text, sizeof(text),
+             "{\"interfaces\":[\"lo\"],\"services\":[{\"protocol\":\"tcp\",\"address\":\"192.0.2.1\",\"port\":80,"
+             "\"quorum_up\":\"/bin/sh -c 'echo up >> %s'\",\"quorum_down\":\"/bin/sh -c 'echo down >> %s'\","
+             "\"servers\":[{\"address\":\"127.0.0.1\",\"port\":9,\"forwarding\":\"nat\",\"checks\":[{\"type\":\"tcp\"}]}]}]}",
+             path, path);
+    config = config_of(text);
+    assert_int_equal(director_health_new(&loop, changed, NULL, &health), 0);
+    director_health_recall(health, was_down, NULL);
+    assert_int_equal(director_health_set(health, config, NULL), 0);
+    wait_for_text(path, "down");
+    assert_false(file_has(path, "up"));
+    close_health(health);
+    director_config_free(config);
     unlink(path);
 }
 
@@ -323,6 +355,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_dead_server_is_out_and_comes_back),
         cmocka_unit_test(programs_are_told_of_servers_and_quorum),
+        cmocka_unit_test(a_quorum_that_was_lost_before_is_told_at_first),
         cmocka_unit_test(a_program_that_does_not_end_is_killed),
         cmocka_unit_test(alpha_is_down_until_it_answers),
         cmocka_unit_test(a_new_file_keeps_what_is_known),
