@@ -16,12 +16,14 @@
 #define SERVICES_MAX 65536
 #define BYTES_MAX (256u << 20) /* Of all rows that are held. */
 #define DIFFERENT_ROUNDS 3  /* Checks are not of the same moment at both. */
+#define UNTOLD_ROUNDS 4     /* A datagram may be lost. */
 
 struct pair_service {
     struct hashmap_node by_key;
     struct lb_key key;
     uint64_t digest, lineage, sequence; /* Of the rows here; for which state of them that was reckoned. */
-    uint64_t other_digest, other_taken; /* As told. */
+    uint64_t other_digest, other_taken; /* As told, */
+    uint8_t n_untold;                   /* before so many rounds of the other one's. */
     uint64_t pushed, pushed_ms;         /* The digest of what was sent last, and when that was done. */
     bool is_wanted;
     uint64_t base_digest; /* The other one's rows, whole, */
@@ -378,6 +380,25 @@ bool peer_rows_next(struct peer_rows *rows, struct peer_message *ret, uint64_t n
 
 /* ---- hearing -------------------------------------------------------------------------------------------------------------------------- */
 
+/* A round of the other one's is over: what was not in it for a while, it has no more. */
+static void forget_untold(struct peer_rows *rows)
+{
+    HASHMAP_FOREACH(node, &rows->services) {
+        struct pair_service *service = CONTAINER_OF(node, struct pair_service, by_key);
+
+        if (service->n_untold < UNTOLD_ROUNDS && ++service->n_untold < UNTOLD_ROUNDS)
+            continue;
+        service->other_digest = service->other_taken = 0;
+        drop_coming(rows, service);
+        drop_base(rows, service);
+        if (own_digest(rows, service))
+            continue;
+        rows->n_wanted -= service->is_wanted;
+        hashmap_remove(&rows->services, node);
+        free(service);
+    }
+}
+
 static void hear_services(struct peer_rows *rows, const struct peer_message *message, uint64_t now_ms)
 {
     for (size_t i = 0; i < message->n_services; i++) {
@@ -389,9 +410,12 @@ static void hear_services(struct peer_rows *rows, const struct peer_message *mes
             continue;
         service->other_digest = told->digest;
         service->other_taken = told->taken;
+        service->n_untold = 0;
         if (rows->is_first && told->digest != digest && told->taken != digest)
             want(rows, service, now_ms);
     }
+    if ((message->flags & PEER_ROUND_ENDS) && !(message->flags & PEER_LACKS_ALL))
+        forget_untold(rows);
     rows->has_other_round |= (message->flags & PEER_ROUND_ENDS) && !(message->flags & PEER_LACKS_ALL);
     if (!(message->flags & PEER_LACKS_ALL) || !rows->is_first || !*rows->applied)
         return;

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include <cmocka.h>
+#include <sodium.h>
 
 #include "weft/base/util.h"
 #include "weft/director/apply.h"
@@ -709,6 +710,53 @@ static void a_pair_comes_to_have_the_same_rows(void **state)
     applied_free(b.applied);
 }
 
+/* All of a round: the services whose ports these are, of which the first has rows of one byte. */
+static void hear_round(struct peer_rows *pair, const uint16_t *ports, size_t n)
+{
+    static struct peer_message message;
+    uint8_t byte = 7, hash[crypto_generichash_BYTES_MIN];
+    uint64_t digest;
+
+    crypto_generichash(hash, sizeof(hash), &byte, 1, NULL, 0);
+    memcpy(&digest, hash, sizeof(digest));
+    message = (struct peer_message){.kind = PEER_SERVICES, .n_services = n, .flags = PEER_ROUND_ENDS};
+    for (size_t i = 0; i < n; i++)
+        message.services[i] = (struct peer_service){.service.port = ports[i], .digest = digest};
+    assert_false(peer_rows_heard(pair, &message, 1000));
+    message = (struct peer_message){.kind = PEER_ROWS, .piece = {.service.port = n ? ports[0] : 0, .digest = digest, .size = 1, .bytes = {byte}}};
+    if (n)
+        peer_rows_heard(pair, &message, 1000);
+}
+
+/* Not as soon as a datagram gets lost. */
+static void what_the_other_director_has_no_more_is_forgotten(void **state)
+{
+    static uint16_t ports[2][20];
+    struct applied *nothing = NULL;
+    struct peer_rows *pair = peer_rows_new(&nothing);
+    struct lb_key key = {.port = 1};
+    struct applied_base base;
+
+    for (uint16_t i = 0; i < 20; i++)
+        ports[0][i] = ports[1][i] = (uint16_t)(1 + i);
+    ports[1][0] = 100;
+    peer_rows_tick(pair, true, false, 1000);
+    for (unsigned i = 0; i < 10; i++) {
+        hear_round(pair, ports[0], 20);
+        hear_round(pair, ports[1], 20);
+        assert_true(peer_rows_base(&key, &base, pair));
+    }
+    for (unsigned i = 0; i < 10; i++)
+        hear_round(pair, ports[1], 20);
+    assert_false(peer_rows_base(&key, &base, pair));
+    key.port = 100;
+    assert_true(peer_rows_base(&key, &base, pair));
+    for (unsigned i = 0; i < 10; i++)
+        hear_round(pair, NULL, 0);
+    assert_false(peer_rows_base(&key, &base, pair));
+    peer_rows_free(pair);
+}
+
 /* A director that starts does not wait for ever. */
 static void rows_are_awaited_no_longer_than_said(void **state)
 {
@@ -838,6 +886,7 @@ int main(void)
         cmocka_unit_test(rows_of_the_other_director_are_taken_by_who_their_servers_are),
         cmocka_unit_test(rows_that_the_other_director_cannot_know_stay),
         cmocka_unit_test(a_pair_comes_to_have_the_same_rows),
+        cmocka_unit_test(what_the_other_director_has_no_more_is_forgotten),
         cmocka_unit_test(rows_are_awaited_no_longer_than_said),
     };
 
