@@ -140,6 +140,8 @@ int real_server_check(const struct virtual_service *service, const struct real_s
         result = health_check_check(&server->checks[i], error);
         if (result == 0 && server->checks[i].path == CHECK_PATH_TRAFFIC && !has_traffic_path(service, server))
             result = error_set(error, -EINVAL, "path", service->mark ? "a service by mark has no address that traffic goes to" : "translated traffic goes to the server's address anyway");
+        else if (result == 0 && server->checks[i].path == CHECK_PATH_TRAFFIC && !service->port && !server->checks[i].port)
+            result = error_set(error, -EINVAL, "path", "the service is for every port: the check needs one");
         if (result < 0) {
             error_prefix_field(error, "checks[%zu]", i);
             return result;

@@ -223,6 +223,9 @@ static const struct {
      "services[0].servers[0].checks[0].path: a check of type ping does not go the way of the traffic", 0},
     {CHECK("\"type\": \"tcp\", \"path\": \"traffic\", \"mark\": 7"),
      "services[0].servers[0].checks[0].path: a check with a mark does not go the way of the traffic", 0},
+    {"{\"services\": [{\"protocol\": \"tcp\", \"address\": \"192.0.2.1\", \"port\": 0, \"persistence\": {\"timeout_s\": 60}, \"servers\": [{\"address\": \"10.0.0.1\", \"checks\": ["
+     "{\"type\": \"tcp\", \"path\": \"traffic\", \"port\": 80}, {\"type\": \"tcp\", \"path\": \"traffic\"}]}]}]}",
+     "services[0].servers[0].checks[1].path: the service is for every port: the check needs one", 0},
     {SERVER(", \"forwarding\": \"nat\", \"checks\": [{\"type\": \"tcp\", \"path\": \"traffic\"}]"),
      "services[0].servers[0].checks[0].path: translated traffic goes to the server's address anyway", 0},
     {CHECK("\"type\": \"misc\", \"command\": \"\""),
