@@ -276,7 +276,7 @@ static int take_base(const struct task *task, struct applied_service *service, c
     }
     balance_table_free(service->rows);
     service->rows = table;
-    service->sequence = UINT64_MAX - 1; /* All rows are to be written. */
+    service->sequence = SEQUENCE_REBASED;
     return 0;
 }
 

@@ -79,6 +79,8 @@ int rows_apply(const struct task *task, struct applied_service *service, const s
 
 /* ---- apply-pair.c ------------------------------------------------------------------------------------------------------------------ */
 
+#define SEQUENCE_REBASED (UINT64_MAX - 1) /* Of a service whose table began anew with such rows: all are to be written. */
+
 /* The service's table begins anew with the other director's rows if there are such that it was not laid out on, for servers as the balancer is to
  * get them.  0 or -ENOMEM. */
 int rows_rebase(const struct task *task, struct applied_service *service, const struct balance_server *servers, size_t n);

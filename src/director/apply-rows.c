@@ -125,7 +125,9 @@ static void write_rows(const struct task *task, struct applied_service *service,
         for (size_t i = 0; i < delta->n_changes; i++)
             lb_write_row(tables, service->first_block, delta->changes[i].row, row_of(&delta->changes[i].content));
     if (delta->sequence != service->sequence && delta->n_moved) {
-        service->n_moved = (uint32_t)delta->n_moved;
+        bool was_rebased = service->sequence == SEQUENCE_REBASED && service->moved_ms == task->now_ms; /* Rows moved by that, too. */
+
+        service->n_moved = MIN((was_rebased ? service->n_moved : 0) + (uint32_t)delta->n_moved, n_rows); /* One may have moved twice. */
         service->moved_ms = task->now_ms;
     }
     service->sequence = delta->sequence;

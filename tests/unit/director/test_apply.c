@@ -601,6 +601,39 @@ static void rows_that_the_other_director_cannot_know_stay(void **state)
     applied_free(b);
 }
 
+/* By the other one's rows, and by servers that it has and this one has not. */
+static void all_rows_that_moved_are_counted(void **state)
+{
+    struct lb_tables tables = memory(pair_sizes), other = memory_beside(pair_sizes);
+    static uint8_t before[1021][16], after[1021][16];
+    struct given given = {.digest = 1};
+    struct applied *a, *b;
+
+    forget_tables();
+    set_services(12, 0);
+    a = applied_new(&tables);
+    b = applied_new(&other);
+    for (unsigned i = 0; i < 12; i++)
+        for (unsigned j = 0; j < 2; j++) {
+            reals[0][i].weight = j;
+            assert_int_equal(0, apply_now(a));
+        }
+    encode(a, 0, &given.bytes, &given.size);
+    set_services(10, 0);
+    assert_int_equal(0, apply_now(b));
+    set_services(11, 0);
+    assert_int_equal(0, apply_now(b));
+    set_services(10, 0);
+    owners(&other, 1021, before);
+    applied_follow(b, give, &given);
+    assert_int_equal(0, apply_now(b));
+    owners(&other, 1021, after);
+    assert_in_range(applied_find(b, &virtuals[0])->n_moved, n_different(before, after, 1021), 1021);
+    free(given.bytes);
+    applied_free(a);
+    applied_free(b);
+}
+
 struct half { /* Of a pair. */
     struct applied *applied;
     struct peer_rows *rows;
@@ -885,6 +918,7 @@ int main(void)
         cmocka_unit_test(a_service_that_shrank_keeps_its_rows_and_has_room_for_them),
         cmocka_unit_test(rows_of_the_other_director_are_taken_by_who_their_servers_are),
         cmocka_unit_test(rows_that_the_other_director_cannot_know_stay),
+        cmocka_unit_test(all_rows_that_moved_are_counted),
         cmocka_unit_test(a_pair_comes_to_have_the_same_rows),
         cmocka_unit_test(what_the_other_director_has_no_more_is_forgotten),
         cmocka_unit_test(rows_are_awaited_no_longer_than_said),
