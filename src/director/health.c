@@ -242,7 +242,7 @@ static enum health_status initial_status(const struct checked *checked, const st
 }
 
 /* The target becomes what the way leads to.  Where there is none the check goes to the server: better than not at all, but a broken way looks well. */
-static void take_way(struct checked *checked, const struct virtual_service *service, const struct real_server *server, struct health_target *target)
+static bool take_way(struct checked *checked, const struct virtual_service *service, const struct real_server *server, bool is_known, struct health_target *target)
 {
     const struct check_paths *paths = &checked->health->paths;
     char name[SERVICE_TEXT_SIZE], text[SERVICE_TEXT_SIZE];
@@ -251,11 +251,13 @@ static void take_way(struct checked *checked, const struct virtual_service *serv
     if (paths->begin(service, server, target, paths->context, &checked->way, &error) == 0) {
         target->open = paths->open;
         target->open_context = checked->way;
-        return;
+        return true;
     }
-    log_warning("%s: server %s: its %s check goes to the server, not the way of the traffic: %s", virtual_service_format(service, name),
-                real_server_format(server, text), check_type_name(checked->check->type), error.message);
+    if (!is_known)
+        log_warning("%s: server %s: its %s check goes to the server, not the way of the traffic: %s", virtual_service_format(service, name),
+                    real_server_format(server, text), check_type_name(checked->check->type), error.message);
     *target = check_target(service, server, checked->check);
+    return false;
 }
 
 static bool goes_by_traffic(const struct director_health *health, const struct virtual_service *service, const struct real_server *server,
@@ -285,7 +287,7 @@ static int take_check(struct director_health *health, struct followed *next, siz
     struct checked *checked = calloc(1, sizeof(*checked)), *before;
     const struct real_server *real = &virtual->servers[server];
     struct health_target target;
-    bool by_traffic;
+    bool by_traffic, is_same, has_way = false;
     int r;
 
     if (!checked)
@@ -305,12 +307,13 @@ static int take_check(struct director_health *health, struct followed *next, siz
     if (!describe(checked->check, &target, by_traffic ? real : NULL, &checked->content))
         return -ENOMEM;
     before = find_check(health->followed, checked->place);
-    if (before && before->content.size == checked->content.size && memcmp(before->content.data, checked->content.data, before->content.size) == 0) {
+    is_same = before && before->content.size == checked->content.size && memcmp(before->content.data, checked->content.data, before->content.size) == 0;
+    if (by_traffic && !(is_same && before->way)) /* One that had no way may get one now. */
+        has_way = take_way(checked, virtual, real, is_same, &target);
+    if (is_same && !has_way) {
         checked->goes_on = before;
         return 0;
     }
-    if (by_traffic)
-        take_way(checked, virtual, real, &target);
     r = start_monitor(checked, before, virtual, &target, error);
     if (r < 0)
         error_prefix_field(error, "services[%zu].servers[%zu].checks[%zu]", service, server, number);

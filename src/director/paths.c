@@ -15,7 +15,8 @@
 struct paths {
     struct director *director;
     struct check_device *device; /* NULL: not needed yet, */
-    struct error error;          /* or it cannot be: why. */
+    struct error error;          /* or it could not be: why, */
+    uint64_t tried;              /* when that was tried last: with which configuration. */
     uint32_t last;               /* Number given to a way. */
 };
 
@@ -101,8 +102,12 @@ static int make_device(struct paths *paths, struct error *error)
 {
     if (paths->device)
         return 0;
-    if (!paths->error.message[0] && check_device_new(&paths->device, &paths->error) == 0)
-        return 0;
+    if (!paths->error.message[0] || paths->tried != paths->director->config_number) { /* What was missing may have been memory. */
+        paths->tried = paths->director->config_number;
+        paths->error = (struct error){0};
+        if (check_device_new(&paths->device, &paths->error) == 0)
+            return 0;
+    }
     return error_set(error, -EOPNOTSUPP, NULL, "%s", paths->error.message);
 }
 

@@ -276,6 +276,58 @@ static void a_new_file_keeps_what_is_known(void **state)
     server_stop(&a);
 }
 
+/* ---- ways --------------------------------------------------------------------------------------------------------------------- */
+
+static struct {
+    bool is_there;
+    unsigned n_begun, n_ended;
+} ways;
+
+static int begin_way(const struct virtual_service *service, const struct real_server *server, const struct health_target *target, void *context,
+                     struct check_way **ret, struct error *error)
+{
+    if (!ways.is_there)
+        return error_set(error, -ENOMEM, NULL, "out of memory");
+    ways.n_begun++;
+    *ret = (struct check_way *)&ways;
+    return 0;
+}
+
+static void end_way(struct check_way *way)
+{
+    ways.n_ended++;
+}
+
+static int open_way(const struct health_target *target, int type, void *way)
+{
+    assert_ptr_equal(way, &ways);
+    return -ENETUNREACH;
+}
+
+/* What failed once is tried again with the next file, though that says the same of the check; one that has its way goes on by it. */
+static void a_check_that_had_no_way_gets_one_later(void **state)
+{
+    static const char text[] = "{\"interfaces\":[\"lo\"],\"services\":[{\"protocol\":\"tcp\",\"address\":\"192.0.2.1\",\"port\":80,"
+                               "\"servers\":[{\"address\":\"127.0.0.1\",\"checks\":[" TCP_CHECK "]}]}]}";
+    const struct check_paths paths = {.begin = begin_way, .end = end_way, .open = open_way};
+    struct director_config *configs[4];
+    struct director_health *health = NULL;
+
+    assert_int_equal(director_health_new(&loop, changed, NULL, &health), 0);
+    director_health_set_paths(health, &paths);
+    for (unsigned i = 0; i < ARRAY_SIZE(configs); i++) {
+        ways.is_there = i >= 2;
+        configs[i] = config_of(text);
+        assert_int_equal(director_health_set(health, configs[i], NULL), 0);
+        assert_int_equal(ways.n_begun, i >= 2);
+        assert_int_equal(ways.n_ended, 0);
+    }
+    close_health(health);
+    assert_int_equal(ways.n_ended, 1);
+    for (unsigned i = 0; i < ARRAY_SIZE(configs); i++)
+        director_config_free(configs[i]);
+}
+
 static void a_program_sets_the_weight(void **state)
 {
     struct director_health *health = NULL;
@@ -359,6 +411,7 @@ int main(void)
         cmocka_unit_test(a_program_that_does_not_end_is_killed),
         cmocka_unit_test(alpha_is_down_until_it_answers),
         cmocka_unit_test(a_new_file_keeps_what_is_known),
+        cmocka_unit_test(a_check_that_had_no_way_gets_one_later),
         cmocka_unit_test(a_program_sets_the_weight),
         cmocka_unit_test(a_file_that_cannot_be_followed_changes_nothing),
         cmocka_unit_test(command_lines_are_split_as_a_shell_does),
