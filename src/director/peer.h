@@ -1,6 +1,6 @@
 /* The other director of a pair: each tells the other its connections, so that either can go on with both's.
  *
- * Every entry of the table of connections that got beyond its SYN is told within about a second, once more in the next, when its state changes, and
+ * Every entry of the table of connections that got beyond its SYN is told within a round (a second, 16 in the largest table), once more in the next, when its state changes, and
  * when it was heard of again and a quarter of its time has passed since it was last told.  Taken is what fits: a service and a server that this
  * director has, too.  What nobody tells any more ends by itself.  Rows of hash services: peer-rows.h. */
 #ifndef WEFT_DIRECTOR_PEER_H
