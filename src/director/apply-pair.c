@@ -5,23 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weft/director/little-endian.h"
+
 #define HEAD_SIZE 8
 #define SERVER_SIZE 18
-
-static void put(uint8_t *to, uint32_t value, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        to[i] = (uint8_t)(value >> 8 * i);
-}
-
-static uint32_t get(const uint8_t *from, size_t size)
-{
-    uint32_t value = 0;
-
-    for (size_t i = size; i-- > 0;)
-        value = value << 8 | from[i];
-    return value;
-}
 
 /* ---- rows as bytes ------------------------------------------------------------------------------------------------------------------- */
 
@@ -95,14 +82,14 @@ int applied_rows_encode(const struct applied_service *service, uint8_t **ret, ui
     bytes = malloc(*ret_size);
     if (!bytes)
         return -ENOMEM;
-    put(bytes, n_rows, 4);
-    put(bytes + 4, (uint32_t)n, 4);
+    put_le(bytes, n_rows, 4);
+    put_le(bytes + 4, (uint32_t)n, 4);
     for (ssize_t i = 0; i < n; i++) {
         memcpy(bytes + HEAD_SIZE + i * SERVER_SIZE, owners[i]->id.address.bytes, 16);
-        put(bytes + HEAD_SIZE + i * SERVER_SIZE + 16, owners[i]->id.port, 2);
+        put_le(bytes + HEAD_SIZE + i * SERVER_SIZE + 16, owners[i]->id.port, 2);
     }
     for (uint32_t row = 0; row < n_rows; row++)
-        put(bytes + HEAD_SIZE + (uint32_t)n * SERVER_SIZE + row * 2, places[rows[row].owner], 2);
+        put_le(bytes + HEAD_SIZE + (uint32_t)n * SERVER_SIZE + row * 2, places[rows[row].owner], 2);
     *ret = TAKE_PTR(bytes);
     return 0;
 }
@@ -131,8 +118,8 @@ static bool is_sound(const struct applied_base *base)
 
     if (base->size < HEAD_SIZE)
         return false;
-    n_rows = get(base->bytes, 4);
-    n_servers = get(base->bytes + 4, 4);
+    n_rows = (uint32_t)get_le(base->bytes, 4);
+    n_servers = (uint32_t)get_le(base->bytes + 4, 4);
     return rows_is_count(n_rows) && n_servers && n_servers < BALANCE_SERVERS_MAX &&
            base->size == HEAD_SIZE + n_servers * SERVER_SIZE + n_rows * 2;
 }
@@ -141,7 +128,7 @@ static bool is_sound(const struct applied_base *base)
  * nobody has.  'indices' gets each by its place in the base.  0 or -EINVAL. */
 static int know_owners(const struct applied_service *service, const struct applied_base *base, struct known *known, uint16_t *indices, uint64_t now_ms)
 {
-    uint32_t n_servers = get(base->bytes + 4, 4);
+    uint32_t n_servers = (uint32_t)get_le(base->bytes + 4, 4);
 
     for (uint32_t i = 0; service->rows && i < service->n_members && i < BALANCE_NOBODY; i++)
         if (balance_table_id(service->rows, (uint16_t)i))
@@ -152,7 +139,7 @@ static int know_owners(const struct applied_service *service, const struct appli
         char id[SERVICE_TEXT_SIZE];
 
         memcpy(address.bytes, bytes, 16);
-        text_of(&address, (uint16_t)get(bytes + 16, 2), id);
+        text_of(&address, (uint16_t)get_le(bytes + 16, 2), id);
         indices[i] = service->rows ? balance_table_index(service->rows, id) : BALANCE_NOBODY;
         if (indices[i] != BALANCE_NOBODY && known->is_taken[indices[i]])
             continue;
@@ -168,11 +155,11 @@ static int know_owners(const struct applied_service *service, const struct appli
 
 static int read_rows(const struct applied_base *base, const uint16_t *indices, struct balance_row *ret)
 {
-    uint32_t n_rows = get(base->bytes, 4), n_servers = get(base->bytes + 4, 4);
+    uint32_t n_rows = (uint32_t)get_le(base->bytes, 4), n_servers = (uint32_t)get_le(base->bytes + 4, 4);
     const uint8_t *places = base->bytes + HEAD_SIZE + n_servers * SERVER_SIZE;
 
     for (uint32_t row = 0; row < n_rows; row++) {
-        uint32_t place = get(places + row * 2, 2);
+        uint32_t place = (uint32_t)get_le(places + row * 2, 2);
 
         if (place >= n_servers)
             return -EINVAL;
@@ -242,8 +229,8 @@ static void keep_own(const struct applied_service *service, const bool *is_of_ba
 
 static int take_base(const struct task *task, struct applied_service *service, const struct applied_base *base, const struct balance_server *planned, size_t n_planned)
 {
-    uint32_t n_rows = get(base->bytes, 4), n_moved;
-    size_t most = (service->rows ? service->n_members : 0) + get(base->bytes + 4, 4) + 1;
+    uint32_t n_rows = (uint32_t)get_le(base->bytes, 4), n_moved;
+    size_t most = (service->rows ? service->n_members : 0) + (uint32_t)get_le(base->bytes + 4, 4) + 1;
     _cleanup_(freep) struct balance_restored_server *servers = calloc(most, sizeof(*servers));
     _cleanup_(freep) char(*ids)[SERVICE_TEXT_SIZE] = calloc(most, sizeof(*ids));
     _cleanup_(freep) bool *is_taken = calloc(UINT16_MAX + 1, sizeof(*is_taken)), *is_of_base = calloc(UINT16_MAX + 1, sizeof(*is_of_base));
@@ -263,7 +250,7 @@ static int take_base(const struct task *task, struct applied_service *service, c
         result = find_planned(&known, planned, n_planned, n_rows, owners);
     if (result < 0)
         return result;
-    for (uint32_t i = 0; i < get(base->bytes + 4, 4); i++)
+    for (uint32_t i = 0; i < (uint32_t)get_le(base->bytes + 4, 4); i++)
         is_of_base[indices[i]] = true;
     keep_own(service, is_of_base, owners, rows, n_rows);
     result = balance_table_restore(rows, n_rows, ++task->applied->lineage, 1, HISTORY_MS, servers, known.n, task->now_ms, &table, NULL);

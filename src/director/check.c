@@ -139,7 +139,8 @@ int real_server_check(const struct virtual_service *service, const struct real_s
     for (size_t i = 0; i < server->n_checks; i++) {
         result = health_check_check(&server->checks[i], error);
         if (result == 0 && server->checks[i].path == CHECK_PATH_TRAFFIC && !has_traffic_path(service, server))
-            result = error_set(error, -EINVAL, "path", service->mark ? "a service by mark has no address that traffic goes to" : "translated traffic goes to the server's address anyway");
+            result = error_set(error, -EINVAL, "path", service->mark ? "a service by mark has no address that traffic goes to"
+                                                                     : "translated traffic goes to the server's address anyway");
         else if (result == 0 && server->checks[i].path == CHECK_PATH_TRAFFIC && !service->port && !server->checks[i].port)
             result = error_set(error, -EINVAL, "path", "the service is for every port: the check needs one");
         if (result < 0) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "weft/base/util.h"
+#include "weft/director/little-endian.h"
 
 #define MAGIC "WDP3"
 #define MAGIC_SIZE 4
@@ -47,21 +48,6 @@ void peer_key_of_direction(const uint8_t common[PEER_KEY_SIZE], const struct pee
 
 /* ---- numbers ------------------------------------------------------------------------------------------------------------------------- */
 
-static void put(uint8_t *to, uint64_t value, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        to[i] = (uint8_t)(value >> 8 * i);
-}
-
-static uint64_t get(const uint8_t *from, size_t size)
-{
-    uint64_t value = 0;
-
-    for (size_t i = size; i-- > 0;)
-        value = value << 8 | from[i];
-    return value;
-}
-
 /*  0 address   16 port   18 protocol   19 family   20 mark */
 static void put_key(const struct lb_key *key, uint8_t *to)
 {
@@ -69,7 +55,7 @@ static void put_key(const struct lb_key *key, uint8_t *to)
     memcpy(to + 16, &key->port, 2);
     to[18] = key->protocol;
     to[19] = key->ipv6;
-    put(to + 20, key->mark, 4);
+    put_le(to + 20, key->mark, 4);
 }
 
 static void get_key(const uint8_t *from, struct lb_key *ret)
@@ -78,7 +64,7 @@ static void get_key(const uint8_t *from, struct lb_key *ret)
     memcpy(&ret->port, from + 16, 2);
     ret->protocol = from[18];
     ret->ipv6 = from[19];
-    ret->mark = (uint32_t)get(from + 20, 4);
+    ret->mark = (uint32_t)get_le(from + 20, 4);
 }
 
 /* ---- records ------------------------------------------------------------------------------------------------------------------------- */
@@ -101,8 +87,8 @@ static void put_connection(const struct peer_connection *connection, uint8_t rec
     memcpy(record + 64, connection->key.address, 16);
     memcpy(record + 80, &connection->key.client_port, 2);
     memcpy(record + 82, &connection->key.port, 2);
-    put(record + 84, connection->silence, 4);
-    put(record + 88, connection->held, 4);
+    put_le(record + 84, connection->silence, 4);
+    put_le(record + 88, connection->held, 4);
     memcpy(record + 92, &connection->local_port, 2);
     memcpy(record + 96, connection->local_address, 16);
 }
@@ -122,12 +108,13 @@ static int get_connection(const uint8_t record[RECORD_SIZE], struct peer_connect
     memcpy(ret->key.address, record + 64, 16);
     memcpy(&ret->key.client_port, record + 80, 2);
     memcpy(&ret->key.port, record + 82, 2);
-    ret->silence = (uint32_t)get(record + 84, 4);
-    ret->held = (uint32_t)get(record + 88, 4);
+    ret->silence = (uint32_t)get_le(record + 84, 4);
+    ret->held = (uint32_t)get_le(record + 88, 4);
     memcpy(&ret->local_port, record + 92, 2);
     memcpy(ret->local_address, record + 96, 16);
     return ret->state < LB_CONN_ESTABLISHED || ret->state > LB_CONN_TEMPLATE || ret->key.is_template > 1 || ret->service.ipv6 > 1 ||
-                   (ret->state == LB_CONN_TEMPLATE) != ret->key.is_template || ret->is_proven > ret->key.is_template || get(record + 94, 2) || (ret->local_port && ret->key.is_template)
+                   (ret->state == LB_CONN_TEMPLATE) != ret->key.is_template || ret->is_proven > ret->key.is_template || get_le(record + 94, 2) ||
+                   (ret->local_port && ret->key.is_template)
                ? -EBADMSG
                : 0;
 }
@@ -142,13 +129,13 @@ size_t peer_piece_size(const struct peer_piece *piece)
 /*  0 flags   4 services: 0 key   24 digest   32 taken */
 static size_t put_services(const struct peer_message *message, uint8_t *body)
 {
-    put(body, message->flags, SERVICES_HEAD_SIZE);
+    put_le(body, message->flags, SERVICES_HEAD_SIZE);
     for (size_t i = 0; i < message->n_services; i++) {
         uint8_t *record = body + SERVICES_HEAD_SIZE + i * SERVICE_SIZE;
 
         put_key(&message->services[i].service, record);
-        put(record + KEY_SIZE, message->services[i].digest, 8);
-        put(record + KEY_SIZE + 8, message->services[i].taken, 8);
+        put_le(record + KEY_SIZE, message->services[i].digest, 8);
+        put_le(record + KEY_SIZE + 8, message->services[i].taken, 8);
     }
     return SERVICES_HEAD_SIZE + message->n_services * SERVICE_SIZE;
 }
@@ -157,13 +144,13 @@ static int get_services(const uint8_t *body, size_t size, struct peer_message *r
 {
     if (ret->n_services > PEER_SERVICES_MAX || size != SERVICES_HEAD_SIZE + ret->n_services * SERVICE_SIZE)
         return -EBADMSG;
-    ret->flags = (uint32_t)get(body, SERVICES_HEAD_SIZE);
+    ret->flags = (uint32_t)get_le(body, SERVICES_HEAD_SIZE);
     for (size_t i = 0; i < ret->n_services; i++) {
         const uint8_t *record = body + SERVICES_HEAD_SIZE + i * SERVICE_SIZE;
 
         get_key(record, &ret->services[i].service);
-        ret->services[i].digest = get(record + KEY_SIZE, 8);
-        ret->services[i].taken = get(record + KEY_SIZE + 8, 8);
+        ret->services[i].digest = get_le(record + KEY_SIZE, 8);
+        ret->services[i].taken = get_le(record + KEY_SIZE + 8, 8);
     }
     return 0;
 }
@@ -172,9 +159,9 @@ static int get_services(const uint8_t *body, size_t size, struct peer_message *r
 static size_t put_piece(const struct peer_piece *piece, uint8_t *body)
 {
     put_key(&piece->service, body);
-    put(body + KEY_SIZE, piece->digest, 8);
-    put(body + KEY_SIZE + 8, piece->size, 4);
-    put(body + KEY_SIZE + 12, piece->offset, 4);
+    put_le(body + KEY_SIZE, piece->digest, 8);
+    put_le(body + KEY_SIZE + 8, piece->size, 4);
+    put_le(body + KEY_SIZE + 12, piece->offset, 4);
     memcpy(body + PIECE_HEAD_SIZE, piece->bytes, peer_piece_size(piece));
     return PIECE_HEAD_SIZE + peer_piece_size(piece);
 }
@@ -184,9 +171,9 @@ static int get_piece(const uint8_t *body, size_t size, struct peer_piece *ret)
     if (size < PIECE_HEAD_SIZE)
         return -EBADMSG;
     get_key(body, &ret->service);
-    ret->digest = get(body + KEY_SIZE, 8);
-    ret->size = (uint32_t)get(body + KEY_SIZE + 8, 4);
-    ret->offset = (uint32_t)get(body + KEY_SIZE + 12, 4);
+    ret->digest = get_le(body + KEY_SIZE, 8);
+    ret->size = (uint32_t)get_le(body + KEY_SIZE + 8, 4);
+    ret->offset = (uint32_t)get_le(body + KEY_SIZE + 12, 4);
     if (ret->offset % PEER_PIECE || ret->offset >= ret->size || size != PIECE_HEAD_SIZE + peer_piece_size(ret))
         return -EBADMSG;
     memcpy(ret->bytes, body + PIECE_HEAD_SIZE, size - PIECE_HEAD_SIZE);
@@ -201,15 +188,15 @@ size_t peer_seal(const struct peer_message *message, const uint8_t key[PEER_KEY_
     size_t n = message->kind == PEER_SERVICES ? message->n_services : message->n_connections, size = HEAD_SIZE;
     unsigned long long sealed = 0;
 
-    put(plain, message->session, 8);
-    put(plain + 8, message->number, 8);
-    put(plain + 16, message->now_ms, 8);
+    put_le(plain, message->session, 8);
+    put_le(plain + 8, message->number, 8);
+    put_le(plain + 16, message->now_ms, 8);
     plain[24] = (uint8_t)message->kind;
     plain[25] = message->is_older;
-    put(plain + 26, message->kind == PEER_ROWS ? 0 : n, 2);
-    put(plain + 28, message->asked, 4);
-    put(plain + 32, message->ran_ms, 8);
-    put(plain + 40, message->heard_session, 8);
+    put_le(plain + 26, message->kind == PEER_ROWS ? 0 : n, 2);
+    put_le(plain + 28, message->asked, 4);
+    put_le(plain + 32, message->ran_ms, 8);
+    put_le(plain + 40, message->heard_session, 8);
     if (message->kind == PEER_SERVICES)
         size += put_services(message, plain + HEAD_SIZE);
     else if (message->kind == PEER_ROWS)
@@ -226,14 +213,14 @@ size_t peer_seal(const struct peer_message *message, const uint8_t key[PEER_KEY_
 
 static int parse(const uint8_t *plain, size_t size, struct peer_message *ret)
 {
-    uint64_t kind = plain[24], n = get(plain + 26, 2);
+    uint64_t kind = plain[24], n = get_le(plain + 26, 2);
     int result = 0;
 
     if (kind > PEER_ROWS || plain[25] > 1 || ((kind == PEER_HELLO || kind == PEER_ROWS) && n))
         return -EBADMSG;
-    *ret = (struct peer_message){.session = get(plain, 8), .number = get(plain + 8, 8), .now_ms = get(plain + 16, 8),
-                                 .is_older = plain[25], .asked = (uint32_t)get(plain + 28, 4), .ran_ms = get(plain + 32, 8),
-                                 .heard_session = get(plain + 40, 8), .kind = (enum peer_kind)kind,
+    *ret = (struct peer_message){.session = get_le(plain, 8), .number = get_le(plain + 8, 8), .now_ms = get_le(plain + 16, 8),
+                                 .is_older = plain[25], .asked = (uint32_t)get_le(plain + 28, 4), .ran_ms = get_le(plain + 32, 8),
+                                 .heard_session = get_le(plain + 40, 8), .kind = (enum peer_kind)kind,
                                  .n_connections = kind == PEER_SERVICES ? 0 : n, .n_services = kind == PEER_SERVICES ? n : 0};
     if (kind == PEER_SERVICES)
         return get_services(plain + HEAD_SIZE, size - HEAD_SIZE, ret);

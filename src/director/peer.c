@@ -21,8 +21,8 @@
 #include "weft/director/runtime-state.h"
 
 #define TICK_MS 20
-#define TICKS_A_ROUND 50           /* All slots within a second. */
-#define STRETCH_MAX (LB_SLOTS / TICKS_A_ROUND + 1) /* Larger tables take longer. */
+#define TICKS_A_ROUND 50           /* All slots within a second, */
+#define STRETCH_MAX (LB_SLOTS / TICKS_A_ROUND + 1) /* or, in larger tables than the default's, as many as there are in those. */
 #define QUIET_ROUNDS 16            /* Those that were told twice are looked at each so many rounds. */
 #define DATAGRAMS_A_TICK 64        /* To send, and to take at once. */
 #define ROWS_A_TICK 16             /* Datagrams of those. */
@@ -156,8 +156,8 @@ static bool can_be_told(const struct lb_tables *tables, const struct lb_conn *co
     const struct lb_service *service = service_record(tables, conn->service);
     const struct lb_server *server = server_record(tables, conn->server);
 
-    return conn->state >= LB_CONN_ESTABLISHED && conn->state <= LB_CONN_TEMPLATE && (conn->key.is_template || conn->local < LB_LOCALS) && service && service->schedule != LB_SCHEDULE_NONE &&
-           server && server->method != LB_METHOD_NONE && server->incarnation == conn->incarnation;
+    return conn->state >= LB_CONN_ESTABLISHED && conn->state <= LB_CONN_TEMPLATE && (conn->key.is_template || conn->local < LB_LOCALS) && service &&
+           service->schedule != LB_SCHEDULE_NONE && server && server->method != LB_METHOD_NONE && server->incarnation == conn->incarnation;
 }
 
 static void tell(struct peer *peer, const struct lb_conn *conn)
