@@ -194,7 +194,7 @@ def run_qemu(kernel, initrd, options, command_line, deadline_s, memory_mb=1024, 
     if not shutil.which("qemu-system-x86_64"):
         raise Unavailable("qemu-system-x86 is not installed")
     vmlinuz = next((kernel / "boot").glob("vmlinuz-*"))
-    qemu = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", str(cpus), "-m", str(memory_mb), "-nographic",
+    qemu = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "qemu64,+rdrand", "-smp", str(cpus), "-m", str(memory_mb), "-nographic",
             "-nodefaults", "-serial", "stdio", "-kernel", str(vmlinuz), "-initrd", str(initrd), *options, "-append",
             f"console=ttyS0 quiet mitigations=off random.trust_cpu=on oops=panic {command_line}"]
     process = subprocess.Popen(qemu, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
