@@ -117,9 +117,9 @@ class World:
         self.namespace.delete()
 
 
-def fetch(namespace, address):
+def fetch(namespace, address, port=80):
     """What the server at the address says who asked it; empty when nobody answers."""
-    return namespace.run("curl", "-s", "-m", "3", f"http://{address}/", check=False).strip()
+    return namespace.run("curl", "-s", "-m", "3", f"http://{address}:{port}/", check=False).strip()
 
 
 @pytest.fixture(scope="module")
@@ -252,6 +252,7 @@ def balancer(world):
     made.floating = world.floating(vip)
     made.outside = made.floating["floating_ip_address"]
     wait_for(lambda: len(callers(world.namespace, made.outside, patience=3)) == 3, "all members to answer outside")
+    wait_for(lambda: fetch(world.namespace, made.outside, 81).startswith("c3"), "the second listener to answer outside")
     return made
 
 
@@ -298,6 +299,7 @@ def test_a_load_balancer_has_an_address_outside(world, balancer):
     made.listener("TCP", 80, [(balancer.subnet, inside, 8080) for inside in balancer.at.values()])
     made.listener("TCP", 81, [(balancer.subnet, balancer.at["c3"], 8080)])
     wait_for(lambda: len(callers(outside, address, patience=3)) == 3, "all members to answer outside")
+    wait_for(lambda: fetch(outside, address, 81).startswith("c3"), "the second listener to answer outside")
     assert callers(outside, address) == dict.fromkeys(balancer.at, "203.0.113.1")
     assert callers(outside, address, FAR) == dict.fromkeys(balancer.at, FAR)
     for port in (80, 81):
