@@ -235,8 +235,11 @@ CHECKED_ALONE __u32 balance_arrive(struct __sk_buff *skb, struct packet *packet)
     bool is_outside = packet->flags & PACKET_CALLS_SERVICE;
     const __u8 *vip = balance_vip(to, packet, member);
     const struct service_value *service = vip ? service_find(to, member->vip_vni, vip, to->value.vip_port, to->name.protocol) : NULL;
-    if (!service || service->balancer != member->balancer)
+    if (!service || service->balancer != member->balancer) {
+        if (packet->flags & PACKET_FROM_TUNNEL) /* The gateway has it: this host has not heard of it yet, and tells no client that it is closed. */
+            to->back = OUTPUT_NONE;
         return DROP_service_no_listener;
+    }
     to->value.vni = member->vip_vni;
     to->value.client_vni = packet->vni;
     to->value.name = member->name;

@@ -9,6 +9,8 @@
  *
  * So the member's host alone knows a connection.  When rows have moved since it began, the new owner knows nothing of it: then each who had the row is asked
  * in order, the packet going from host to host, and in the end the owner takes it after all.  What begins a connection for certain (SYN) goes there at once.
+ * Hosts hear of a moved row at different times.  So who is next is who had the row before him who was asked last, by name: he may be the owner still, further
+ * back in the row, or, where his host has not yet heard that he has it, before all others.
  *
  * Firewalls of routers are asked about each packet, by the gateway, as if it began the connection that it is of: by who calls load balancers it always was. */
 #ifndef WEFT_BPF_BALANCE_OUTSIDE_H
@@ -138,7 +140,7 @@ static __always_inline __u32 balance_outside_owner(const struct service_row *row
     return row->owner;
 }
 
-/* To the first owner of the row, from to->owner on, that serves. */
+/* To the next owner of the row that serves: to->owner were asked before, the last of them was to->value.member. */
 CHECKED_ALONE __u32 balance_outside_send(struct __sk_buff *skb, struct packet *packet)
 {
     struct scratch *scratch = scratch_get();
@@ -151,7 +153,7 @@ CHECKED_ALONE __u32 balance_outside_send(struct __sk_buff *skb, struct packet *p
     if (!service || !outer)
         return DROP_service_no_listener;
     mac_copy(packet->source, outer->mac);
-    __u32 listener = service->listener, balancer = service->balancer, number = 0, index = to->owner;
+    __u32 listener = service->listener, balancer = service->balancer, asked = to->owner ? to->value.member : 0, number = 0, first = 0, index = to->owner;
     __u64 hash = balance_hash(to->value.client, to->value.client_port, to->value.vip_port, service);
     const struct service_row *found = service->pool && service->n_rows ? balance_row(service, hash) : NULL;
     struct service_row row = {};
@@ -161,16 +163,21 @@ CHECKED_ALONE __u32 balance_outside_send(struct __sk_buff *skb, struct packet *p
         row.previous[1] = found->previous[1];
         row.previous[2] = found->previous[2];
     }
-    if (balance_outside_begins(packet) || !(row.previous[0] | row.previous[1] | row.previous[2]))
-        index = OWNER_LAST;
+#pragma GCC unroll 1
+    for (__u32 i = 0; i < OWNER_LAST; i++)
+        if (asked && !first && balance_outside_owner(&row, i) == asked)
+            first = i + 1;
+    if (balance_outside_begins(packet) || index >= OWNER_LAST || (!asked && !(row.previous[0] | row.previous[1] | row.previous[2])))
+        first = OWNER_LAST;
     const struct service_member *member = NULL;
 #pragma GCC unroll 1
     for (__u32 i = 0; i <= OWNER_LAST; i++) {
-        if (i < index)
+        if (i < first)
             continue;
+        if (i == OWNER_LAST)
+            index = OWNER_LAST;
         number = balance_outside_owner(&row, i);
         member = number ? service_member_find(number) : NULL;
-        index = i;
         if (member && service_member_serves(member, member->name.first, balancer) && member->vip_vni == to->vip_vni)
             break;
         member = NULL;
@@ -281,8 +288,10 @@ static __always_inline __u32 balance_outside_from_tunnel(struct packet *packet, 
     to->owner = index;
     to->vip_vni = 0; /* Not known before the member is. */
     const __u32 *number = map_lookup(service_names, name);
-    if (!number)
+    if (!number) { /* Gone, or this host has not heard of it yet: the client tries again, and is not told that nobody is there. */
+        to->back = OUTPUT_NONE;
         return DROP_member_gone;
+    }
     balance_comes_from(to, *number, OUTPUT_ROUTER | gateway, 0);
     return STEP_TO_MEMBER;
 }

@@ -207,6 +207,32 @@ static void who_had_the_row_goes_on(void **state)
     all_ends();
 }
 
+/* Hosts hear of moved rows at different times.  This one's row is member 1's, before member 2's and 3's. */
+static void hosts_that_lag_pass_on(void **state)
+{
+    fixture_service(pipeline, "10.0.0.200", IPPROTO_TCP, 81)->pool = 2;
+    fixture_row_history(pipeline, 2, 2, 3, 0);
+    /* By now it is member 4's, which the gateway knew and this host does not: who is owner here is asked first. */
+    fixture_member(pipeline, 1)->output = OUTPUT_REMOTE | 1;
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 20 2/1/0 g>02:ab:70:00:00:04 ip 192.0.2.200>203.0.113.222 ttl=63 tcp 4000>81 A +7");
+    expect_owner(1, 1, "g>02:ab:70:00:00:01 ip 192.0.2.200>203.0.113.222 ttl=63 tcp 4000>81 A +7");
+    /* The gateway lags: it sends to who was the last but one; nobody is left out after him, and the owner, who is before him, comes last. */
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 20 2/1/0 g>02:ab:70:00:00:03 ip 192.0.2.200>203.0.113.222 ttl=63 tcp 4000>81 A +7");
+    expect_owner(1, 4, "g>02:ab:70:00:00:01 ip 192.0.2.200>203.0.113.222 ttl=63 tcp 4000>81 A +7");
+    /* The row has never moved here. */
+    fixture_row_history(pipeline, 2, 0, 0, 0);
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 20 2/3/0 g>02:ab:70:00:00:04 ip 192.0.2.200>203.0.113.222 ttl=63 tcp 4000>81 A +7");
+    expect_owner(1, 3, "g>02:ab:70:00:00:01 ip 192.0.2.200>203.0.113.222 ttl=63 tcp 4000>81 A +7");
+    /* A member or a listener of which this host has not heard: no client is told that nobody is there. */
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 20 2/1/0 g>02:ab:70:00:00:77 ip 192.0.2.200>203.0.113.222 ttl=63 tcp 4000>81 S");
+    expect_drop(DROP_member_gone);
+    assert_int_equal(result.n_outputs, 0);
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 20 2/1/0 g>02:ab:70:00:00:04 ip 192.0.2.200>203.0.113.222 ttl=63 tcp 4000>99 S");
+    expect_drop(DROP_service_no_listener);
+    assert_int_equal(result.n_outputs, 0);
+    all_ends();
+}
+
 static void what_nobody_knows_is_the_owners(void **state)
 {
     fixture_row_history(pipeline, 2, 4, 3, 0);
@@ -685,6 +711,7 @@ int main(void)
         CASE(a_workload_calls_by_the_floating_ip),
         CASE(others_on_the_network_call),
         CASE(who_had_the_row_goes_on),
+        CASE(hosts_that_lag_pass_on),
         CASE(what_nobody_knows_is_the_owners),
         CASE(nobody_is_asked_for_ever),
         CASE(draining_members_keep_theirs),
