@@ -17,6 +17,7 @@ clears away what a killed run left.  Programs under test are those of $WEFT_BUIL
 """
 
 import atexit
+import contextlib
 import json
 import os
 import pathlib
@@ -28,6 +29,7 @@ import tempfile
 
 import requests
 
+import stutter
 from namespaces import Namespace, run, sweep, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -47,15 +49,31 @@ class Process:
         self.log = pathlib.Path(log)
         with open(self.log, "ab") as out:
             self.process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        self.stutter = None
+
+    def may_stutter(self):
+        """From now on: programs are not loaded while signals come."""
+        if stutter.WANTED and not self.stutter:
+            self.stutter = stutter.Stutter(self.process)
 
     @property
     def pid(self):
         return self.process.pid
 
+    def paused(self):
+        """A context in which it stands still."""
+        stack = contextlib.ExitStack()
+        if self.stutter:
+            stack.enter_context(self.stutter.lock)
+        stack.enter_context(stutter.stopped(self.process))
+        return stack
+
     def running(self):
         return self.process.poll() is None
 
     def stop(self, number=signal.SIGTERM, timeout=10):
+        if self.stutter:
+            self.stutter.end()
         if self.running():
             self.process.send_signal(number)
             try:
@@ -99,6 +117,7 @@ class Api:
             "--public-url", self.url, "--bootstrap-file", self.lab.folder / "password", *self.options),
             self.lab.folder / "api.log")
         wait_for(self._answers, f"weft-api to answer\n{self.process.text()}")
+        self.process.may_stutter()
 
     def _answers(self):
         if not self.process.running():
@@ -227,7 +246,9 @@ class Host:
             except OSError:
                 return False
             return not synced or (status["synced"] and status["applied_revision"] and status)
-        return wait_for(ready, f"the agent of {self.name} to be ready")
+        status = wait_for(ready, f"the agent of {self.name} to be ready")
+        self.agent.may_stutter()
+        return status
 
     def stop(self, number=signal.SIGTERM):
         return self.agent.stop(number)
@@ -306,7 +327,7 @@ class Workload:
                        check=False)
         return int(out.split(" received")[0].rsplit(" ", 1)[-1]) if " received" in out else 0
 
-    def wait_ping(self, target, timeout=10):
+    def wait_ping(self, target, timeout=30):
         wait_for(lambda: self.ping(target), f"{self.namespace.name} to reach {getattr(target, 'address', target)}", timeout, 0)
 
     def unplug(self):

@@ -5,7 +5,6 @@
 
 import contextlib
 import json
-import signal
 import socket
 import time
 
@@ -175,12 +174,9 @@ def test_an_interface_that_was_away_for_an_instant_gets_its_program_again(lab):
     elsewhere = Namespace(lab.name("elsewhere"))  # An empty one: each index is free there.
     try:
         for _ in range(5):  # The agent reads both messages at once.
-            b.host.agent.process.send_signal(signal.SIGSTOP)
-            try:
+            with b.host.agent.paused():
                 leave_and_return(b, elsewhere)
                 assert not has_program()
-            finally:
-                b.host.agent.process.send_signal(signal.SIGCONT)
             wait_for(has_program, "the program to be there again")
             b.wait_ping(a)
         for _ in range(40):  # And whenever it reads them.

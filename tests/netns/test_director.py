@@ -740,11 +740,8 @@ def test_the_host_is_followed_after_more_happened_than_could_be_read(lab):
     set_services(lab, [service(both(4))], interfaces=["eth0", "later"])
     batch = lab.folder / "routes"
     batch.write_text("".join(f"route add 198.18.{i // 250}.{i % 250}/32 dev eth0\n" for i in range(2000)))
-    lab.agent.process.send_signal(signal.SIGSTOP)
-    try:
+    with lab.agent.paused():
         director.ip("-batch", batch)
-    finally:
-        lab.agent.process.send_signal(signal.SIGCONT)
     lab.wait_for_text("routes and interfaces changed faster than they could be read")
     lab.ask()  # It has gone through what there was.
     director.ip("link", "add", "later", "type", "veth", "peer", "name", "later-end")

@@ -189,7 +189,7 @@ def test_hosts_in_different_subnets_reach_each_other_through_a_router():
         h2.start()
         a.wait_ping(b)
         assert a.ping(b, 5) == 5
-        assert "next-hop 192.0.2.254" in h1.ask("tables")["tables"]
+        wait_for(lambda: "next-hop 192.0.2.254" in h1.ask("tables")["tables"], "the way over the router to be in the tables")
 
         # The route goes, and comes back another way.
         h1.namespace.ip("route", "del", "203.0.113.0/24")

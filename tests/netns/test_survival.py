@@ -178,12 +178,9 @@ def test_a_silent_api_is_left_and_found_again():
     with Lab(1) as lab:
         a, b = lab.pair()
         host = lab.hosts[0]
-        lab.api.process.process.send_signal(signal.SIGSTOP)
-        try:
+        with lab.api.process.paused():
             wait_for(lambda: host.ask("status")["api"] == "disconnected", "the agent to notice the silence", 25)
             assert a.ping(b, 3) == 3
-        finally:
-            lab.api.process.process.send_signal(signal.SIGCONT)
         wait_for(lambda: host.ask("status")["api"] == "connected", "the agent to be back", 15)
 
 

@@ -129,12 +129,9 @@ def test_the_hosts_own_devices_are_refused(lab, weft, network, peer):
         weft("port", "plug", "own", "dev8", *(["--force"] if forced else []))
         workload.delete()
         lab.api.wait_active(port, status="DOWN")
-        host.agent.process.send_signal(signal.SIGSTOP)
-        try:
+        with host.agent.paused():
             workload = lab.workload(port, host, interface="dev8")
             host.namespace.ip("addr", "add", "10.99.0.1/24", "dev", "dev8")
-        finally:
-            host.agent.process.send_signal(signal.SIGCONT)
         if forced:
             workload.wait_ping(peer)
         else:
