@@ -6,12 +6,48 @@
 #include "weft/base/util.h"
 #include "weft/http/prometheus.h"
 
-static const enum desired_table shared_tables[] = {TABLE_RULES, TABLE_FIREWALL_RULES, TABLE_MEMBERS, TABLE_MEMBER_PREFIXES, TABLE_FORWARDINGS};
+/* And what is left out of each. */
+static const struct {
+    enum desired_table table;
+    const char *things;
+} shared[] = {
+    {TABLE_RULES, "rule sets, whose ports let nothing pass,"},
+    {TABLE_FIREWALL_RULES, "rule sets, whose ports let nothing pass,"},
+    {TABLE_MEMBERS, "groups' members"},
+    {TABLE_MEMBER_PREFIXES, "groups' members"},
+    {TABLE_FORWARDINGS, "port forwardings"},
+    {TABLE_NETWORKS, "networks"},
+    {TABLE_FLOOD, "networks"},
+    {TABLE_SOURCES, "ports"},
+    {TABLE_MOVABLE, "ports"},
+    {TABLE_FDB, "ports, routers and load balancers"},
+    {TABLE_NEIGHBORS, "ports, routers, floating IPs and load balancers"},
+    {TABLE_ROUTES, "routers and load balancers"},
+    {TABLE_NEXT_HOPS, "routers"},
+    {TABLE_SNAT, "routers"},
+    {TABLE_SNAT_OWNERS, "routers"},
+    {TABLE_FLOATING, "floating IPs"},
+    {TABLE_EXTERNAL, "floating IPs, routers and load balancers"},
+    {TABLE_SERVICES, "load balancers"},
+    {TABLE_SERVICE_SOURCES, "load balancers"},
+    {TABLE_SERVICE_ROWS, "load balancers"},
+    {TABLE_SERVICE_MEMBERS, "load balancers"},
+    {TABLE_SERVICE_NAMES, "load balancers"},
+    {TABLE_PROBE_TARGETS, "load balancers"},
+};
+
+static const char *things_of(uint32_t table)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(shared); i++)
+        if (shared[i].table == table)
+            return shared[i].things;
+    return "objects";
+}
 
 void shortages_room(const struct agent *agent, struct snapshot *snapshot)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(shared_tables); i++)
-        snapshot->room[shared_tables[i]] = maps_room(agent->maps, shared_tables[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(shared); i++)
+        snapshot->room[shared[i].table] = maps_room(agent->maps, shared[i].table);
 }
 
 /* Once when it begins and once when it ends: the numbers may change with each update, and are metrics. */
@@ -30,9 +66,7 @@ static int say(const void *key, const void *old_value, const void *new_value, vo
     memcpy(&shortage, new_value, sizeof(shortage));
     log_warning("table '%s' has no room for all of project %s: it wants %u rows and may have %u, so %u of its %s are left out", desired_table_name(of.table),
                 of.project_id, shortage.n_wanted, shortage.share, shortage.n_left_out,
-                of.table == TABLE_FORWARDINGS                               ? "port forwardings"
-                : of.table == TABLE_RULES || of.table == TABLE_FIREWALL_RULES ? "rule sets, whose ports let nothing pass,"
-                                                                            : "groups' members");
+                things_of(of.table));
     return 0;
 }
 
@@ -48,9 +82,12 @@ void shortages_update(struct agent *agent)
 
 bool shortages_close(const struct agent *agent, const struct agent_port *port)
 {
+    const struct rows *ports = &agent->desired.tables[TABLE_PORTS];
     const void *row = agent->desired.shortages.n ? rows_find(&agent->desired.tables[TABLE_POLICIES], &port->slot) : NULL;
     struct port_policy policy = {{0}};
 
+    if (agent->desired.shortages.n && !rows_find(ports, &port->slot))
+        return true; /* Left out as a whole. */
     if (row)
         memcpy(&policy, row, sizeof(policy));
     return policy.rule_set[POLICY_EGRESS] == RULE_SET_NO_ROOM || policy.rule_set[POLICY_INGRESS] == RULE_SET_NO_ROOM;
@@ -61,9 +98,9 @@ void shortages_write_metrics(const struct agent *agent, struct buffer *text)
     const struct rows *shortages = &agent->desired.shortages;
 
     prometheus_begin(text, "weft_agent_table_room", "gauge", "Rows that projects may have together in a table that they share.");
-    for (size_t i = 0; i < ARRAY_SIZE(shared_tables); i++)
-        prometheus_sample(text, "weft_agent_table_room", maps_room(agent->maps, shared_tables[i]), "table", desired_table_name(shared_tables[i]), NULL);
-    prometheus_begin(text, "weft_agent_left_out", "gauge", "Rule sets, forwardings and members of groups of a project that find no room in a table.");
+    for (size_t i = 0; i < ARRAY_SIZE(shared); i++)
+        prometheus_sample(text, "weft_agent_table_room", maps_room(agent->maps, shared[i].table), "table", desired_table_name(shared[i].table), NULL);
+    prometheus_begin(text, "weft_agent_left_out", "gauge", "Objects of a project, rule sets, and members of groups that find no room in a table.");
     for (size_t i = 0; i < shortages->n; i++) {
         struct shortage_key key;
         struct shortage shortage;

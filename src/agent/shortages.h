@@ -12,7 +12,7 @@ void shortages_room(const struct agent *agent, struct snapshot *snapshot);
 /* After a compilation: says in the log of which project, in which table, something is left out from now on, or no more. */
 void shortages_update(struct agent *agent);
 
-/* Is the port closed, because a set of its security groups' rules finds no room? */
+/* Is the port closed, because it or a set of its security groups' rules finds no room? */
 bool shortages_close(const struct agent *agent, const struct agent_port *port);
 
 void shortages_write_metrics(const struct agent *agent, struct buffer *text);

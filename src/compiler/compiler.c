@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "weft/compiler/admission.h"
 #include "weft/compiler/layers.h"
 
 static int compile_projects(const struct snapshot *snapshot, struct desired *desired)
@@ -13,7 +14,7 @@ static int compile_projects(const struct snapshot *snapshot, struct desired *des
     return 0;
 }
 
-int compile(const struct snapshot *snapshot, struct desired *ret)
+static int compile_all(const struct snapshot *snapshot, struct desired *ret)
 {
     struct compile_index index;
     int error;
@@ -53,4 +54,43 @@ int compile(const struct snapshot *snapshot, struct desired *ret)
     if (error < 0)
         desired_clear(ret);
     return error;
+}
+
+/* Without what finds no room.  Where something is left out another row may come in its place (of a gateway's address the virtual server's), so this
+ * is looked at again, a few times. */
+static int compile_what_fits(const struct snapshot *snapshot, struct desired *ret)
+{
+    struct narrowed narrowed = {.snapshot = *snapshot};
+    struct rows shortages;
+    int error = 0;
+
+    rows_init(&shortages, sizeof(struct shortage_key), sizeof(struct shortage));
+    for (int round = 0; round < 4 && error == 0 && admission_is_over(snapshot, ret); round++) {
+        struct narrowed next;
+
+        error = admission_narrow(&narrowed.snapshot, ret, &shortages, &next);
+        if (error < 0)
+            break;
+        narrowed_clear(&narrowed);
+        narrowed = next;
+        if (!narrowed.n_left_out)
+            break;
+        error = compile_all(&narrowed.snapshot, ret);
+    }
+    for (size_t i = 0; i < shortages.n && error == 0; i++)
+        error = rows_add(&ret->shortages, rows_key(&shortages, i), rows_value(&shortages, i));
+    if (error == 0)
+        error = rows_sort(&ret->shortages);
+    if (error < 0)
+        desired_clear(ret);
+    rows_clear(&shortages);
+    narrowed_clear(&narrowed);
+    return error;
+}
+
+int compile(const struct snapshot *snapshot, struct desired *ret)
+{
+    int error = compile_all(snapshot, ret);
+
+    return error == 0 && admission_is_over(snapshot, ret) ? compile_what_fits(snapshot, ret) : error;
 }

@@ -135,8 +135,8 @@ struct snapshot {
     const struct compile_outside_neighbor *outside_neighbors;
     size_t n_outside_neighbors;
     struct ip_address tunnel_address; /* This host's. */
-    uint32_t room[N_DESIRED_TABLES]; /* How many rows of 'rules', 'firewall_rules', 'members', 'member_prefixes' and 'forwarded' there may be: who has it
-                                      * where there would be more is in shares.h.  0: there is enough. */
+    uint32_t room[N_DESIRED_TABLES]; /* How many rows there may be of the tables that projects share: who has it where there would be more is in shares.h,
+                                      * and admission.h for most.  0: there is enough. */
     uint64_t secret; /* Known to nobody else: what sets and groups are named by depends on it, so that tenants cannot make two of one name. */
 };
 

@@ -296,7 +296,7 @@ static int divide_room(struct firewall *firewall, struct desired *desired)
                 error = claims_add(&claims, (struct claim){object->project_id, object, &set->has_room, (uint32_t)n_blocks(set), (uint32_t)direction});
         }
     if (error == 0)
-        error = claims_divide(&claims, TABLE_FIREWALL_RULES, snapshot->room[TABLE_FIREWALL_RULES] - 1, desired);
+        error = claims_divide(&claims, TABLE_FIREWALL_RULES, snapshot->room[TABLE_FIREWALL_RULES] - 1, &desired->shortages);
     claims_clear(&claims);
     return error;
 }

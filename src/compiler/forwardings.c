@@ -57,7 +57,7 @@ int compile_forwardings_room(const struct snapshot *snapshot, struct desired *de
         error = claims_add(&claims, (struct claim){model->object.project_id, &model->object, &has_room[i], count_prefixes(model), 0});
     }
     if (error == 0)
-        error = claims_divide(&claims, TABLE_FORWARDINGS, snapshot->room[TABLE_FORWARDINGS], desired);
+        error = claims_divide(&claims, TABLE_FORWARDINGS, snapshot->room[TABLE_FORWARDINGS], &desired->shortages);
     claims_clear(&claims);
     return error;
 }

@@ -318,7 +318,7 @@ static int divide_rules(struct security *security, struct desired *desired)
         }
     }
     if (error == 0)
-        error = claims_divide(&claims, TABLE_RULES, snapshot->room[TABLE_RULES], desired);
+        error = claims_divide(&claims, TABLE_RULES, snapshot->room[TABLE_RULES], &desired->shortages);
     claims_clear(&claims);
     return error;
 }
@@ -501,7 +501,7 @@ static int divide_members(struct security *security, struct desired *desired)
         bool is_over = compile_is_over(snapshot, member_tables[t], desired->tables[member_tables[t]].n);
 
         if (error == 0)
-            error = claims_divide(&division.claims[t], member_tables[t], is_over ? snapshot->room[member_tables[t]] : SIZE_MAX, desired);
+            error = claims_divide(&division.claims[t], member_tables[t], is_over ? snapshot->room[member_tables[t]] : SIZE_MAX, &desired->shortages);
         rows_reset(&desired->tables[member_tables[t]]);
         claims_clear(&division.claims[t]);
     }

@@ -159,18 +159,18 @@ static void give_what_is_left(const struct claims *claims, struct account *accou
     } while (has_given);
 }
 
-static int tell(const struct claims *claims, const struct account *account, enum desired_table table, struct desired *desired)
+static int tell(const struct claims *claims, const struct account *account, uint32_t table, struct rows *shortages)
 {
     struct shortage shortage = {.share = (uint32_t)account->share, .n_wanted = (uint32_t)account->n_wanted};
-    struct shortage_key key = {.table = (uint32_t)table};
+    struct shortage_key key = {.table = table};
 
     for (size_t i = 0; i < account->n; i++)
         shortage.n_left_out += !*claims->claims[account->first + i].ret_fits;
     string_copy(key.project_id, sizeof(key.project_id), claims->claims[account->first].project_id);
-    return shortage.n_left_out ? rows_add(&desired->shortages, &key, &shortage) : 0;
+    return shortage.n_left_out ? rows_add(shortages, &key, &shortage) : 0;
 }
 
-int claims_divide(struct claims *claims, enum desired_table table, size_t room, struct desired *desired)
+int claims_divide(struct claims *claims, uint32_t table, size_t room, struct rows *shortages)
 {
     struct account *accounts = calloc(claims->n + 1, sizeof(*accounts));
     size_t n, n_used = 0;
@@ -189,7 +189,7 @@ int claims_divide(struct claims *claims, enum desired_table table, size_t room, 
         n_used += give(claims, &accounts[i]);
     give_what_is_left(claims, accounts, n, room - n_used);
     for (size_t i = 0; i < n && error == 0; i++)
-        error = tell(claims, &accounts[i], table, desired);
+        error = tell(claims, &accounts[i], table, shortages);
     free(accounts);
     return error;
 }

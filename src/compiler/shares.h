@@ -27,9 +27,9 @@ struct claims { /* Zeroed: none. */
 int claims_add(struct claims *claims, struct claim claim); /* 0 or -ENOMEM. */
 void claims_clear(struct claims *claims);
 
-/* Divides 'room' rows of the table: sets '*ret_fits' of the claims that find room, and adds to desired->shortages the projects that have any that
+/* Divides 'room' rows of the table: sets '*ret_fits' of the claims that find room, and adds to 'shortages' (shortage_key -> shortage) the projects that have any that
  * do not.  What several projects claim counts for each, and is there if it fits for one of them.  The claims end in another order.  Returns 0 or
  * -ENOMEM. */
-int claims_divide(struct claims *claims, enum desired_table table, size_t room, struct desired *desired);
+int claims_divide(struct claims *claims, uint32_t table, size_t room, struct rows *shortages);
 
 #endif

@@ -68,7 +68,7 @@ struct shortage_key {
 };
 struct shortage {
     uint32_t share, n_wanted; /* Rows that the project may have, and would have. */
-    uint32_t n_left_out; /* Rule sets, forwardings, members of groups. */
+    uint32_t n_left_out; /* Objects, rule sets, members of groups. */
 };
 
 struct desired {

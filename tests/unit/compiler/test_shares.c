@@ -52,7 +52,7 @@ static void divide(struct thing *things, size_t n, size_t room, struct desired *
         }
     }
     desired_reset(desired);
-    assert_int_equal(0, claims_divide(&claims, TABLE_RULES, room, desired));
+    assert_int_equal(0, claims_divide(&claims, TABLE_RULES, room, &desired->shortages));
     assert_int_equal(0, rows_sort(&desired->shortages));
     claims_clear(&claims);
 }
@@ -169,7 +169,7 @@ static void what_two_claim_is_each_ones(void **state)
     assert_int_equal(0, claims_add(&claims, (struct claim){"loud", &object[0], &large, 9, 0}));
     assert_int_equal(0, claims_add(&claims, (struct claim){"loud", &object[1], &common, 3, 0}));
     assert_int_equal(0, claims_add(&claims, (struct claim){"quiet", &object[2], &common, 3, 0}));
-    assert_int_equal(0, claims_divide(&claims, TABLE_RULES, 12, &desired)); /* 'loud' has 9, all for what is first. */
+    assert_int_equal(0, claims_divide(&claims, TABLE_RULES, 12, &desired.shortages)); /* 'loud' has 9, all for what is first. */
     assert_true(large);
     assert_true(common);
     claims_clear(&claims);
@@ -207,7 +207,7 @@ static void what_all_have_is_there_although_it_is_large(void **state)
     for (unsigned i = 0; i < N_PROJECTS; i++)
         assert_int_equal(0, claims_add(&claims, (struct claim){names[i], &objects[i], &common, 40, 0}));
     assert_int_equal(0, claims_add(&claims, (struct claim){"loud", &large, &greedy, 90, 0}));
-    assert_int_equal(0, claims_divide(&claims, TABLE_RULES, 100, &desired));
+    assert_int_equal(0, claims_divide(&claims, TABLE_RULES, 100, &desired.shortages));
     assert_true(common);
     assert_false(greedy);
     assert_int_equal(1, desired.shortages.n);
