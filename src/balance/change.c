@@ -16,23 +16,34 @@ static unsigned n_previous(const struct balance_row *row)
 }
 _Static_assert(offsetof(struct balance_row, previous) == 2 && sizeof(struct balance_row) == 8, "the last is the last");
 
-/* Lists the rows of owners that have too many, in a list for each number of previous owners.  Without a branch, since which rows these are cannot be predicted. */
-static void find_movable(struct balance_table *table, const uint16_t *successors, const int32_t *surplus, uint32_t *const lists[MOVABLE_LISTS],
-                         uint32_t ret_n[MOVABLE_LISTS])
+/* Lists the rows of owners that have too many.  Without a branch, since which rows these are cannot be predicted. */
+static uint32_t find_movable(struct balance_table *table, const uint16_t *successors, const int32_t *surplus, uint32_t *movable)
 {
     const struct balance_row *rows = table->rows;
-    uint32_t n[MOVABLE_LISTS] = {}, n_rows = table->n_rows;
     uint16_t *owners = table->owners;
+    uint32_t n = 0, n_rows = table->n_rows;
 
     for (uint32_t row = 0; row < n_rows; row++) {
         uint16_t owner = successors[rows[row].owner];
-        unsigned history = n_previous(&rows[row]);
 
         owners[row] = owner;
-        lists[history][n[history]] = row;
-        n[history] += surplus[owner] > 0;
+        movable[n] = row;
+        n += surplus[owner] > 0;
     }
-    memcpy(ret_n, n, sizeof n);
+    return n;
+}
+
+/* Rows with the shortest history first, else in their order: a counting sort. */
+static void sort_movable(const struct balance_table *table, const uint32_t *movable, uint32_t n, uint32_t *sorted)
+{
+    uint32_t starts[BALANCE_PREVIOUS + 2] = {};
+
+    for (uint32_t i = 0; i < n; i++)
+        starts[n_previous(&table->rows[movable[i]]) + 1]++;
+    for (unsigned history = 0; history < BALANCE_PREVIOUS; history++)
+        starts[history + 1] += starts[history];
+    for (uint32_t i = 0; i < n; i++)
+        sorted[starts[n_previous(&table->rows[movable[i]])]++] = movable[i];
 }
 
 static void take_successors(struct balance_table *table, const uint16_t *successors)
@@ -47,35 +58,32 @@ static void take_successors(struct balance_table *table, const uint16_t *success
 void change_plan(struct balance_table *table, const struct members *members, const uint16_t *successors,
                  int32_t *surplus, struct scratch *scratch)
 {
-    uint32_t *lists[MOVABLE_LISTS], n_movable[MOVABLE_LISTS] = {};
+    uint32_t *sorted = scratch->rows + table->n_rows, n_movable, n_left = 0;
     size_t receiver = 0;
-    uint32_t n_left = 0;
 
     for (size_t i = 0; i < members->n; i++) {
         surplus[i] = (int32_t)members->shares[i].held - (int32_t)members->shares[i].target;
         n_left += surplus[i] > 0 ? (uint32_t)surplus[i] : 0;
     }
-    for (unsigned i = 0; i < MOVABLE_LISTS; i++)
-        lists[i] = scratch->movable + (size_t)i * table->n_rows;
     if (!n_left) {
         take_successors(table, successors);
         return;
     }
-    find_movable(table, successors, surplus, lists, n_movable);
+    n_movable = find_movable(table, successors, surplus, scratch->rows);
+    sort_movable(table, scratch->rows, n_movable, sorted);
     /* As many rows are missing as are to be given away.  Who received has no surplus, so that no row moves twice. */
-    for (unsigned history = 0; history < MOVABLE_LISTS; history++)
-        for (uint32_t i = 0; n_left > 0 && i < n_movable[history]; i++) {
-            uint16_t *owner = &table->owners[lists[history][i]];
+    for (uint32_t i = 0; n_left > 0 && i < n_movable; i++) {
+        uint16_t *owner = &table->owners[sorted[i]];
 
-            if (surplus[*owner] <= 0)
-                continue;
-            while (surplus[receiver] >= 0)
-                receiver++;
-            surplus[receiver]++;
-            surplus[*owner]--;
-            *owner = (uint16_t)receiver;
-            n_left--;
-        }
+        if (surplus[*owner] <= 0)
+            continue;
+        while (surplus[receiver] >= 0)
+            receiver++;
+        surplus[receiver]++;
+        surplus[*owner]--;
+        *owner = (uint16_t)receiver;
+        n_left--;
+    }
 }
 
 static uint64_t remembered_until(const struct balance_table *table, const struct members *members, uint16_t index,
@@ -143,8 +151,9 @@ static bool is_judged_anew(const struct members *before, const struct members *m
     return !members->shares[index].weight && before->drain_until_ms[index] != members->drain_until_ms[index];
 }
 
-/* Is anybody? */
-static bool judge(const struct balance_table *table, const struct members *members, struct scratch *scratch)
+/* Whether rows may have to forget somebody.  Nobody's time is over that was not judged anew: nothing is before 'table->next_ms'; and of who begins to
+ * drain it is known when, for all rows that remember it at once. */
+static bool judge(struct balance_table *table, const struct members *members, uint64_t now_ms, struct scratch *scratch)
 {
     bool result = false;
 
@@ -154,7 +163,12 @@ static bool judge(const struct balance_table *table, const struct members *membe
         scratch->is_anew[i] = is_judged_anew(&table->members, members, i);
         scratch->drains[i] = drains ? UINT64_MAX : 0;
         scratch->drain_until_ms[i] = !drains ? BALANCE_NEVER : i < members->n ? members->drain_until_ms[i] : 0;
-        result |= scratch->is_anew[i];
+        if (!scratch->is_anew[i])
+            continue;
+        if (drains && scratch->drain_until_ms[i] > now_ms)
+            table->next_ms = MIN(table->next_ms, scratch->drain_until_ms[i]);
+        else
+            result = true;
     }
     scratch->is_anew[BALANCE_NOBODY] = false;
     scratch->drains[BALANCE_NOBODY] = UINT64_MAX;
@@ -177,7 +191,7 @@ static uint32_t find_touched(const struct balance_table *table, bool is_judged, 
     const bool *anew = scratch->is_anew;
     const struct balance_row *rows = table->rows;
     const uint16_t *owners = table->owners;
-    uint32_t *touched = scratch->movable, n = 0, n_rows = table->n_rows;
+    uint32_t *touched = scratch->rows, n = 0, n_rows = table->n_rows;
 
     if (is_judged)
         for (uint32_t row = 0; row < n_rows; row++) {
@@ -209,14 +223,50 @@ static uint64_t first_over(const struct balance_table *table, uint32_t number, c
 }
 _Static_assert(BALANCE_NEVER == UINT64_MAX, "all bits are never");
 
-/* Nothing is over, so only those rows may change. */
-static void apply_some(struct balance_table *table, const struct members *members, uint64_t now_ms, struct scratch *scratch)
+/* As change_row, of a row that goes to another owner, whose former one will be remembered until 'until_ms', and of whose history nothing is over: that
+ * one goes in front, and the new owner, if it is there, or the last one comes out.  Without a branch: which of both it is cannot be predicted. */
+static void move_row(struct balance_table *table, uint32_t number, uint64_t until_ms, uint64_t now_ms)
 {
-    bool is_judged = judge(table, members, scratch);
-    uint32_t n = find_touched(table, is_judged, scratch);
+    uint64_t *lost = table->lost_ms[number], first = lost[0], second = lost[1];
+    const uint16_t *previous = table->rows[number].previous;
+    uint16_t owner = table->owners[number];
+    bool is_first = previous[0] == owner, is_either = is_first | (previous[1] == owner);
+    struct balance_row row = {owner, {table->rows[number].owner, is_first ? previous[1] : previous[0], is_either ? previous[2] : previous[1]}};
+
+    lost[0] = now_ms;
+    lost[1] = is_first ? second : first;
+    lost[2] = is_either ? lost[2] : second;
+    table->next_ms = MIN(table->next_ms, until_ms);
+    table->rows[number] = row;
+    table->changes[table->delta.n_changes++] = (struct balance_change){number, row};
+    table->delta.n_moved++;
+}
+_Static_assert(BALANCE_PREVIOUS == 3, "move_row moves each");
+
+/* Nothing is over, so only rows that move may change, */
+static void apply_moves(struct balance_table *table, const struct members *members, uint64_t now_ms, struct scratch *scratch)
+{
+    uint32_t n = find_touched(table, false, scratch);
 
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t row = scratch->movable[i];
+        uint32_t row = scratch->rows[i];
+        uint16_t former = table->rows[row].owner;
+        uint64_t until_ms = former == BALANCE_NOBODY ? 0 : remembered_until(table, members, former, now_ms);
+
+        if (until_ms > now_ms)
+            move_row(table, row, until_ms, now_ms);
+        else
+            change_row(table, members, row, now_ms);
+    }
+}
+
+/* or that remember who is judged anew. */
+static void apply_some(struct balance_table *table, const struct members *members, uint64_t now_ms, struct scratch *scratch)
+{
+    uint32_t n = find_touched(table, true, scratch);
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t row = scratch->rows[i];
         uint64_t first = table->owners[row] == table->rows[row].owner ? first_over(table, row, scratch) : now_ms;
 
         if (first <= now_ms)
@@ -229,10 +279,12 @@ static void apply_some(struct balance_table *table, const struct members *member
 void change_apply(struct balance_table *table, const struct members *members, uint64_t now_ms, struct scratch *scratch)
 {
     table->delta.n_changes = table->delta.n_moved = 0;
-    if (now_ms < table->next_ms)
+    if (now_ms >= table->next_ms)
+        apply_all(table, members, now_ms);
+    else if (judge(table, members, now_ms, scratch))
         apply_some(table, members, now_ms, scratch);
     else
-        apply_all(table, members, now_ms);
+        apply_moves(table, members, now_ms, scratch);
     if (table->delta.n_changes > 0)
         table->delta.sequence++;
 }

@@ -41,9 +41,9 @@ struct scratch {
     bool is_anew[UINT16_MAX + 1];            /* By index, BALANCE_NOBODY too: a row may remember it for another time than before the change. */
     uint64_t drains[UINT16_MAX + 1];         /* All bits: it drains, or is nobody; */
     uint64_t drain_until_ms[UINT16_MAX + 1]; /* and until when, else BALANCE_NEVER. */
-    uint32_t movable[];                      /* Rows that may get another owner: MOVABLE_LISTS of up to n_rows. */
+    uint32_t rows[];                         /* SCRATCH_LISTS of up to n_rows. */
 };
-#define MOVABLE_LISTS (BALANCE_PREVIOUS + 1) /* By how many previous owners a row has. */
+#define SCRATCH_LISTS 2
 
 /* As balance_table_new, also of a number of rows that is no prime; it says why not for -EINVAL. */
 int table_allocate(uint32_t n_rows, uint64_t lineage, uint64_t history_ms, struct balance_table **ret_table, struct error *error);

@@ -120,7 +120,7 @@ static int request_prepare(const struct balance_table *table, struct request *re
     request->wanted = calloc(request->n_slots, sizeof *request->wanted);
     request->successors = calloc(request->n_slots, sizeof *request->successors);
     request->numbers = calloc(request->n_slots, sizeof *request->numbers);
-    request->scratch = malloc(sizeof *request->scratch + MOVABLE_LISTS * (size_t)table->n_rows * sizeof request->scratch->movable[0]);
+    request->scratch = malloc(sizeof *request->scratch + SCRATCH_LISTS * (size_t)table->n_rows * sizeof request->scratch->rows[0]);
     if (!next->servers || !next->shares || !next->drain_until_ms || !request->indices || !request->wanted ||
         !request->successors || !request->numbers || !request->scratch)
         return -ENOMEM;
