@@ -552,12 +552,13 @@ int lb_read_server(const struct lb_tables *tables, uint32_t number, struct lb_co
 bool lb_read_connection(const struct lb_tables *tables, uint32_t slot, struct lb_conn *ret)
 {
     const struct lb_conn *conn = &tables->conn_slots[slot];
-    uint32_t state = __atomic_load_n(&conn->state, __ATOMIC_ACQUIRE);
+    uint16_t turn = __atomic_load_n(&conn->turn, __ATOMIC_ACQUIRE), state = __atomic_load_n(&conn->state, __ATOMIC_ACQUIRE);
 
     if (state == LB_CONN_NONE || state >= LB_CONN_DEAD)
         return false;
     memcpy(ret, conn, sizeof(*ret));
-    return ret->state != LB_CONN_NONE && ret->state < LB_CONN_DEAD && ret->server < tables->sizes.n_servers && ret->service < tables->sizes.n_services;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return __atomic_load_n(&conn->turn, __ATOMIC_RELAXED) == turn && ret->state != LB_CONN_NONE && ret->state < LB_CONN_DEAD && ret->server < tables->sizes.n_servers && ret->service < tables->sizes.n_services;
 }
 
 int lb_take_connection(struct lb_tables *tables, const struct lb_conn *conn)

@@ -2,6 +2,7 @@
 #include "weft/director/native.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,9 @@ struct native_director {
     struct native_route routes[NATIVE_ROUTES_MAX];
     size_t n_routes;
     uint64_t now_ns;
+    uint64_t *now; /* Atomic: all CPUs' is the first one's. */
+    bool is_cpu;   /* The maps are another one's. */
+    uint64_t stumbles;
     struct native_frame frame;
     director_timer_callback sweep;
 };
@@ -34,6 +38,7 @@ struct native_director *native_director_new(uint32_t n)
     if (!world)
         return NULL;
     world->now_ns = 1000000000000ull;
+    world->now = &world->now_ns;
 #define INIT_MAP(name, kind, key, value)                                                                     \
     if (native_map_init(&world->maps[NATIVE_LB_##name], NATIVE_##kind, sizeof(key), sizeof(value), size_of(NATIVE_LB_##name, n)) < 0) \
         return NULL;
@@ -48,25 +53,54 @@ void native_director_free(struct native_director *world)
 {
     if (!world)
         return;
-    for (size_t i = 0; i < N_NATIVE_LB_MAPS; i++)
+    for (size_t i = 0; i < N_NATIVE_LB_MAPS && !world->is_cpu; i++)
         native_map_destroy(&world->maps[i]);
     free(world->frame.bytes);
     free(world);
 }
 
+struct native_director *native_director_cpu(struct native_director *world, uint64_t seed)
+{
+    struct native_director *cpu = malloc(sizeof(*cpu));
+
+    if (!cpu)
+        return NULL;
+    *cpu = *world;
+    cpu->is_cpu = true;
+    cpu->stumbles = seed;
+    cpu->frame = (struct native_frame){0};
+    return cpu;
+}
+
+static void stumble(uint64_t *seed)
+{
+    volatile unsigned pause;
+
+    *seed ^= *seed << 13; /* xorshift64 */
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    if (*seed % 512 == 0)
+        sched_yield();
+    else if (*seed % 16 == 0)
+        for (pause = 0; pause < (*seed >> 32) % 256; pause++)
+            ;
+}
+
 struct native_map *native_director_map(struct native_director *world, enum native_lb_map map)
 {
+    if (world->stumbles)
+        stumble(&world->stumbles);
     return &world->maps[map];
 }
 
 void native_director_advance(struct native_director *world, uint64_t ns)
 {
-    world->now_ns += ns;
+    __atomic_add_fetch(world->now, ns, __ATOMIC_RELAXED);
 }
 
 uint64_t native_director_now(const struct native_director *world)
 {
-    return world->now_ns;
+    return __atomic_load_n(world->now, __ATOMIC_RELAXED);
 }
 
 static struct native_route *find_route(struct native_director *world, const void *address)
@@ -140,7 +174,7 @@ bool native_director_put(struct native_director *world, const struct lb_conn *co
 
 static __u64 time_ns(void)
 {
-    return director_world->now_ns;
+    return __atomic_load_n(director_world->now, __ATOMIC_RELAXED);
 }
 
 static __u32 random32(void)

@@ -1,4 +1,4 @@
-/* The director's program over memory, for tests: the very text of bpf/, compiled natively.  Single-threaded. */
+/* The director's program over memory, for tests: the very text of bpf/, compiled natively.  Single-threaded, but for native_director_cpu(). */
 #ifndef WEFT_DIRECTOR_NATIVE_H
 #define WEFT_DIRECTOR_NATIVE_H
 
@@ -69,6 +69,11 @@ struct native_director;
 struct native_director *native_director_new(uint32_t n);
 void native_director_free(struct native_director *world);
 DEFINE_CLEANUP(struct native_director *, native_director_free);
+
+/* Another CPU of the same director, for one more thread: it has the same maps and time.  What is no array must not change while there are several, and
+ * 'world' outlives it.  With a 'seed' other than 0 it stumbles: before some looks into a map it lets others go first, so that what only nanoseconds keep apart
+ * meets.  NULL without memory. */
+struct native_director *native_director_cpu(struct native_director *world, uint64_t seed);
 
 struct native_map *native_director_map(struct native_director *world, enum native_lb_map map);
 void native_director_route(struct native_director *world, const struct native_route *route); /* Another one for its address. */

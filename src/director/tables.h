@@ -288,18 +288,28 @@ struct lb_conn_key {
 _Static_assert(sizeof(struct lb_conn_key) == 40, "no holes: it is hashed, and compared as words");
 
 /* As IPVS names them, and what may follow.  A dead one is as good as none; it is taken out a moment later, when nobody can hold it.  What is not
- * alive, dead or a view is nobody's entry. */
+ * alive, dead, a view or changing is nobody's entry.
+ *
+ * Who changes what an entry names (its server, service, ports) has it for itself meanwhile, as LB_CONN_CHANGING: all others leave it alone, and drop a packet
+ * for it.  Nobody is to take it out of that: only programs of the kernel bring it there, which always come to their end. */
 enum lb_conn_state {
     LB_CONN_NONE, LB_CONN_SYN_RECV, LB_CONN_ESTABLISHED, LB_CONN_FIN_WAIT, LB_CONN_CLOSE, LB_CONN_UDP, LB_CONN_TEMPLATE, LB_CONN_DEAD,
     LB_CONN_GONE,    /* About to be taken out of its chain, */
     LB_CONN_OUT,     /* and out of it, since 'last_seen'. */
     LB_CONN_CLAIMED, /* Not yet in a chain. */
-    LB_CONN_VIEW     /* The server's of a connection. */
+    LB_CONN_VIEW,    /* The server's of a connection. */
+    LB_CONN_CHANGING /* About to be there, or to begin anew. */
 };
 
 struct lb_conn {
     struct lb_conn_key key;
-    __u32 state;        /* enum lb_conn_state */
+    union {
+        struct {
+            __u16 state; /* enum lb_conn_state */
+            __u16 turn;  /* Another one whenever the entry names something else: what was read together with it is still so. */
+        };
+        __u32 word;      /* Both, which are changed at once. */
+    };
     __u32 next;         /* One more than the slot of the next in the chain; 0: it is the last. */
     __u32 last_seen;    /* In units of 2^LB_TIME_SHIFT ns. */
     union {

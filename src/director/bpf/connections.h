@@ -34,9 +34,73 @@ static __always_inline struct lb_conn *conn_at(__u32 index)
     return map_lookup(conn_slots, &index);
 }
 
-static __always_inline bool conn_change(struct lb_conn *conn, __u32 from, __u32 to)
+union conn_word {
+    struct {
+        __u16 state, turn;
+    };
+    __u32 word;
+};
+
+static __always_inline __u32 conn_word(const struct lb_conn *conn)
 {
-    return __sync_val_compare_and_swap(&conn->state, from, to) == from;
+    return *(volatile const __u32 *)&conn->word;
+}
+
+static __always_inline __u32 state_of(__u32 word)
+{
+    return ((union conn_word){.word = word}).state;
+}
+
+static __always_inline __u32 conn_state(const struct lb_conn *conn)
+{
+    return *(volatile const __u16 *)&conn->state;
+}
+
+/* By who has the entry for himself. */
+static __always_inline void conn_settle(struct lb_conn *conn, __u32 state)
+{
+    *(volatile __u16 *)&conn->state = (__u16)state;
+}
+
+/* From the state and turn that were read to another state.  False: somebody was quicker. */
+static __always_inline bool conn_change(struct lb_conn *conn, __u32 word, __u32 to)
+{
+    union conn_word after = {.word = word};
+
+    after.state = (__u16)to;
+    return __sync_val_compare_and_swap(&conn->word, word, after.word) == word;
+}
+
+/* To have it for oneself, until conn_settle.  Until then it names what it named, with a turn of its own. */
+static __always_inline bool conn_seize(struct lb_conn *conn, __u32 word)
+{
+    union conn_word after = {.word = word};
+
+    after.state = LB_CONN_CHANGING;
+    after.turn++;
+    return __sync_val_compare_and_swap(&conn->word, word, after.word) == word;
+}
+
+/* Is it still what 'word' was read of?  If so, all that was read between belongs together. */
+static __always_inline bool conn_is_same(const struct lb_conn *conn, __u32 word)
+{
+    return *(volatile const __u16 *)&conn->turn == ((union conn_word){.word = word}).turn;
+}
+
+/* Where an entry counts. */
+struct conn_place {
+    __u32 server, incarnation, service;
+};
+
+/* That of 'word', if a change from that word succeeds afterwards.  False: it is another word by now. */
+static __always_inline bool conn_place_of(struct lb_conn *conn, __u32 word, struct conn_place *ret)
+{
+    if (__sync_fetch_and_add(&conn->word, 0) != word) /* Not a load: what follows must not be read before. */
+        return false;
+    ret->server = *(volatile __u32 *)&conn->server;
+    ret->incarnation = *(volatile __u32 *)&conn->incarnation;
+    ret->service = *(volatile __u32 *)&conn->service;
+    return true;
 }
 
 /* One that is out: whoever may have found it before has done with it. */
@@ -45,11 +109,14 @@ static __always_inline bool conn_is_rested(const struct lb_conn *conn)
     return conn_age(conn_now(), *(volatile const __u32 *)&conn->last_seen) >= conn_ticks(LB_CONN_GRACE_S);
 }
 
+static __always_inline bool state_is_alive(__u32 state)
+{
+    return state != LB_CONN_NONE && state < LB_CONN_DEAD;
+}
+
 static __always_inline bool conn_is_alive(const struct lb_conn *conn)
 {
-    __u32 state = *(volatile const __u32 *)&conn->state;
-
-    return state != LB_CONN_NONE && state < LB_CONN_DEAD;
+    return state_is_alive(conn_state(conn));
 }
 
 static __always_inline bool conn_key_equal(const struct lb_conn_key *a, const struct lb_conn_key *b)
@@ -98,8 +165,8 @@ static __always_inline __u32 chain_find(const struct lb_conn_key *key, __u32 lin
 
         if (!conn)
             return LB_NONE;
-        state = *(volatile const __u32 *)&conn->state;
-        if (conn_key_equal(&conn->key, key) && (state <= LB_CONN_DEAD || state == LB_CONN_VIEW) && state != LB_CONN_NONE)
+        state = conn_state(conn);
+        if (conn_key_equal(&conn->key, key) && (state <= LB_CONN_DEAD || state >= LB_CONN_VIEW) && state != LB_CONN_NONE)
             return link - 1;
         link = *(volatile const __u32 *)&conn->next;
     }
@@ -122,15 +189,15 @@ struct slot_search {
 /* An entry that is out and has rested is as good as free, whenever the sweeper comes by. */
 static __always_inline bool slot_take(struct lb_conn *conn)
 {
-    __u32 state = *(volatile __u32 *)&conn->state;
+    __u32 word = conn_word(conn);
 
-    if (state == LB_CONN_NONE)
-        return conn_change(conn, state, LB_CONN_CLAIMED);
-    if (state != LB_CONN_OUT || !conn_is_rested(conn) || !conn_change(conn, state, LB_CONN_CLAIMED))
+    if (state_of(word) == LB_CONN_NONE)
+        return conn_change(conn, word, LB_CONN_CLAIMED);
+    if (state_of(word) != LB_CONN_OUT || !conn_is_rested(conn) || !conn_change(conn, word, LB_CONN_CLAIMED))
         return false;
     if (conn_is_rested(conn)) /* Before the exchange another CPU may have seen an older time with the new state. */
         return true;
-    *(volatile __u32 *)&conn->state = LB_CONN_OUT;
+    conn_settle(conn, LB_CONN_OUT);
     return false;
 }
 
@@ -164,7 +231,7 @@ CHECKED_ALONE __u32 conn_claim(void)
 
 static __always_inline void conn_release(struct lb_conn *conn)
 {
-    *(volatile __u32 *)&conn->state = LB_CONN_NONE;
+    conn_settle(conn, LB_CONN_NONE);
 }
 
 /* See conn_put (expiry.h). */
@@ -172,16 +239,17 @@ static __always_inline int conn_link(__u32 index, struct lb_conn *conn, __u32 st
 {
     __u32 *head = chain_of(&conn->key);
 
+    conn_settle(conn, LB_CONN_CHANGING); /* Who finds it knows that it is there, and nobody counts it until it is. */
     for (__u32 i = 0; head && i < LINK_TRIES; i++) {
         __u32 first = *(volatile __u32 *)head, found = chain_find(&conn->key, first);
 
         if (found != LB_NONE)
             return found == CHAIN_FULL ? -1 : CONN_EEXIST;
         conn->next = first;
-        *(volatile __u32 *)&conn->state = state;
-        if (__sync_val_compare_and_swap(head, first, index + 1) == first)
+        if (__sync_val_compare_and_swap(head, first, index + 1) == first) {
+            conn_settle(conn, state);
             return 0;
-        *(volatile __u32 *)&conn->state = LB_CONN_CLAIMED;
+        }
     }
     return -1;
 }

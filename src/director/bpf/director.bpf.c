@@ -143,8 +143,8 @@ static __always_inline __u32 to_server(struct xdp_md *ctx, struct packet *packet
             packet->flags |= PACKET_BEGINS;
     } else if (service->flags & LB_ONE_PACKET) {
         number = choose_server(packet, service_number);
-        if (number == NO_ROOM)
-            return LB_DROP_table_full;
+        if (no_choice(number))
+            return no_choice(number);
         packet->flags |= PACKET_BEGINS;
     } else {
         step = conn_server(packet, service_number, &number);
@@ -223,20 +223,30 @@ PROGRAM int director(struct xdp_md *ctx)
 /* A connection that is closing or over here, and alive there later than that, is another one: the client uses its port again. */
 static __always_inline bool is_replaced_by(const struct lb_conn *present, const struct lb_conn *told)
 {
-    __u32 state = *(volatile const __u32 *)&present->state;
+    __u32 state = conn_state(present);
 
     return (state == LB_CONN_DEAD || (state_is_inactive(state) && !state_is_inactive(told->state))) && (__s32)(told->last_seen - present->last_seen) > 0;
 }
 
-/* As conn_renew. */
-static __always_inline bool conn_replace(struct lb_conn *present, const struct lb_conn *told)
+static __always_inline __u32 take_view(const struct lb_conn *told, __u32 index)
 {
-    __u32 state = *(volatile __u32 *)&present->state;
+    struct conn_names names ON_STACK = {.number = told->server, .server_port = told->server_port, .local = told->local, .local_port = told->local_port};
 
-    if (state > LB_CONN_DEAD || !conn_change(present, state, told->state))
+    return told->is_translated ? conn_put_view(&told->key, &names, index) : 0;
+}
+
+/* As conn_renew. */
+static __always_inline bool conn_replace(struct lb_conn *present, const struct lb_conn *told, __u32 index)
+{
+    __u32 word = conn_word(present), state = state_of(word);
+
+    if (state > LB_CONN_DEAD || !conn_seize(present, word))
         return false;
-    if (state != LB_CONN_DEAD)
-        conn_uncount(present, state);
+    if ((state != LB_CONN_DEAD && !state_is_inactive(state)) || take_view(told, index)) {
+        conn_settle(present, state);
+        return false;
+    }
+    conn_uncount(present, state);
     present->server = told->server;
     present->incarnation = told->incarnation;
     present->service = told->service;
@@ -245,6 +255,7 @@ static __always_inline bool conn_replace(struct lb_conn *present, const struct l
     present->is_proven = told->is_proven;
     present->held = told->held;
     present->last_seen = told->last_seen;
+    conn_settle(present, told->state);
     conn_count(told->server, COUNTED_NOT, state_counted(told->state));
     return true;
 }
@@ -252,9 +263,9 @@ static __always_inline bool conn_replace(struct lb_conn *present, const struct l
 /* What is told of one that is here: it keeps its server, and hears that it is alive, or closing. */
 static __always_inline bool conn_hear(struct lb_conn *present, const struct lb_conn *told)
 {
-    __u32 state = *(volatile __u32 *)&present->state;
+    __u32 word = conn_word(present), state = state_of(word);
 
-    if (!conn_is_alive(present) || present->server != told->server || present->incarnation != told->incarnation)
+    if (!state_is_alive(state) || present->server != told->server || present->incarnation != told->incarnation)
         return false;
     if (!told->key.is_template && (present->local != told->local || present->local_port != told->local_port))
         return false;
@@ -263,15 +274,8 @@ static __always_inline bool conn_hear(struct lb_conn *present, const struct lb_c
     if (told->key.is_template && told->is_proven)
         present->is_proven = 1;
     if (state < told->state && told->state < LB_CONN_UDP) /* It goes one way: SYN, established, closing, closed. */
-        conn_moves(present, state, told->state);
+        conn_moves(present, word, told->state);
     return true;
-}
-
-static __always_inline __u32 take_view(const struct lb_conn *told, __u32 index)
-{
-    struct conn_names names ON_STACK = {.number = told->server, .server_port = told->server_port, .local = told->local, .local_port = told->local_port};
-
-    return told->is_translated ? conn_put_view(&told->key, &names, index) : 0;
 }
 
 static __always_inline bool take_new(const struct lb_conn *told)
@@ -323,7 +327,7 @@ PROGRAM int take_connection(struct xdp_md *ctx)
         return take_new(&told) ? XDP_PASS : XDP_DROP;
     if (!is_replaced_by(present, &told))
         return conn_hear(present, &told) ? XDP_PASS : XDP_DROP;
-    return !take_view(&told, index) && conn_replace(present, &told) ? XDP_PASS : XDP_DROP;
+    return conn_replace(present, &told, index) ? XDP_PASS : XDP_DROP;
 }
 
 #ifdef __bpf__

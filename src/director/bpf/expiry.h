@@ -68,18 +68,25 @@ static __always_inline __u32 count_of(__u32 value)
     return (__s32)value > 0 ? value : 0;
 }
 
-/* As IPVS: with 'upper' connections a server is overloaded, until it has fewer than 'lower', which is three quarters unless it is given. */
+/* Does the load say another thing than 'is_full', of a server that may have 'upper' connections, and is full until it has fewer than 'lower'? */
+static __always_inline bool load_denies(const struct lb_server_load *load, __u32 upper, __u32 is_full)
+{
+    __u32 lower = *(volatile const __u32 *)&load->lower;
+    __u32 total = count_of(*(volatile const __u32 *)&load->active + *(volatile const __u32 *)&load->inactive);
+
+    return !is_full ? total >= upper : lower ? total < lower : (__u64)total * 4 < (__u64)upper * 3;
+}
+
+/* As IPVS: with 'upper' connections a server is overloaded, until it has fewer than 'lower', which is three quarters unless it is given.  Who has
+ * written looks again: another CPU may have counted, and written, in between, and a server that is full by mistake gets nothing that would mend it. */
 static __always_inline void load_judge(struct lb_server_load *load, bool has_grown)
 {
-    __u32 total, upper = *(volatile __u32 *)&load->upper, lower = *(volatile __u32 *)&load->lower;
+    __u32 upper = *(volatile __u32 *)&load->upper, is_full = !has_grown;
 
-    if (!upper)
-        return;
-    total = count_of(*(volatile __u32 *)&load->active + *(volatile __u32 *)&load->inactive);
-    if (has_grown && total >= upper)
-        load->is_overloaded = 1;
-    else if (!has_grown && (lower ? total < lower : (__u64)total * 4 < (__u64)upper * 3))
-        load->is_overloaded = 0;
+    for (int i = 0; upper && i < 4 && load_denies(load, upper, is_full); i++) {
+        is_full = !is_full;
+        (void)__sync_lock_test_and_set(&load->is_overloaded, is_full);
+    }
 }
 
 /* Moves a connection's count at its server. */
@@ -104,21 +111,34 @@ static __always_inline void half_open_count(__u32 service, __u32 difference)
         __sync_fetch_and_add(&load->half_open, difference);
 }
 
-static __always_inline bool conn_has_server(const struct lb_conn *conn)
+static __always_inline bool is_server_there(__u32 number, __u32 incarnation)
 {
-    __u32 number = conn->server;
     const struct lb_server_record *record = map_lookup(servers, &number);
 
-    return record && record->copy[record->active & 1].incarnation == conn->incarnation;
+    return record && record->copy[record->active & 1].incarnation == incarnation;
 }
 
-/* It counts no more. */
-static __always_inline void conn_uncount(struct lb_conn *conn, __u32 state)
+static __always_inline bool conn_has_server(const struct lb_conn *conn)
 {
-    if (conn_has_server(conn)) /* Else the count in that place is another server's. */
-        conn_count(conn->server, state_counted(state), COUNTED_NOT);
+    return is_server_there(conn->server, conn->incarnation);
+}
+
+/* What was there in that state counts no more. */
+static __always_inline void place_uncount(const struct conn_place *place, __u32 state)
+{
+    if (is_server_there(place->server, place->incarnation)) /* Else the count in that place is another server's. */
+        conn_count(place->server, state_counted(state), COUNTED_NOT);
     if (state == LB_CONN_SYN_RECV)
-        half_open_count(conn->service, (__u32)-1);
+        half_open_count(place->service, (__u32)-1);
+}
+
+/* An entry that one has for oneself, and that was in that state, counts no more. */
+static __always_inline void conn_uncount(const struct lb_conn *conn, __u32 state)
+{
+    struct conn_place place ON_STACK = {conn->server, conn->incarnation, conn->service};
+
+    if (state != LB_CONN_DEAD)
+        place_uncount(&place, state);
 }
 
 /* The key of the template that is for this client. */
@@ -175,43 +195,48 @@ static __always_inline void sweep_out(__u32 index, struct lb_conn *conn, __u32 n
     if (!conn_unlink(index, conn))
         return;
     conn->last_seen = now;
-    conn_change(conn, LB_CONN_GONE, LB_CONN_OUT);
+    conn_settle(conn, LB_CONN_OUT);
 }
 
 /* The server's view goes with the connection that it leads to. */
 static __always_inline void sweep_view(__u32 index, struct lb_conn *view, __u32 now)
 {
     const struct lb_conn *conn = conn_at(view->forward);
+    __u32 word = conn_word(view);
 
+    if (conn && conn_state(conn) == LB_CONN_CHANGING) /* Perhaps to what this is the view of. */
+        return;
     if (conn && conn_is_alive(conn) && is_view_of(&view->key, conn))
         view->is_suspect = 0;
     else if (!view->is_suspect) /* Its connection may be about to be put: that is seen a round later. */
         view->is_suspect = 1;
-    else if (conn_change(view, LB_CONN_VIEW, LB_CONN_GONE)) {
+    else if (conn_change(view, word, LB_CONN_GONE)) {
         if (*(volatile __u32 *)&view->is_suspect)
             sweep_out(index, view, now);
         else /* A connection has begun with it just now, or was refused for what it saw of this: both have written before they look. */
-            *(volatile __u32 *)&view->state = LB_CONN_VIEW;
+            conn_settle(view, LB_CONN_VIEW);
     }
 }
 
-static __always_inline void sweep_alive(struct lb_conn *conn, __u32 state, __u32 now, __u32 age)
+static __always_inline void sweep_alive(struct lb_conn *conn, __u32 word, __u32 now, __u32 age)
 {
-    if (!conn_is_over(conn, state, now, age)) {
-        if (state != LB_CONN_TEMPLATE)
-            sweep_hold(&conn->key, conn, state, now);
-    } else if (conn_change(conn, state, LB_CONN_DEAD)) {
+    struct conn_place place ON_STACK;
+
+    if (!conn_is_over(conn, state_of(word), now, age)) {
+        if (state_of(word) != LB_CONN_TEMPLATE)
+            sweep_hold(&conn->key, conn, state_of(word), now);
+    } else if (conn_place_of(conn, word, &place) && conn_change(conn, word, LB_CONN_DEAD)) {
         conn->last_seen = now;
-        conn_uncount(conn, state);
+        place_uncount(&place, state_of(word));
     }
 }
 
-static __always_inline void sweep_dead(__u32 index, struct lb_conn *conn, __u32 now)
+static __always_inline void sweep_dead(__u32 index, struct lb_conn *conn, __u32 word, __u32 now)
 {
     __u32 zero = 0;
     struct sweeper_record *record = map_lookup(sweeper, &zero);
 
-    if (!record || !conn_change(conn, LB_CONN_DEAD, LB_CONN_GONE))
+    if (!record || !conn_change(conn, word, LB_CONN_GONE))
         return;
     __sync_fetch_and_add(&record->n_connections, -1);
     sweep_out(index, conn, now);
@@ -219,18 +244,18 @@ static __always_inline void sweep_dead(__u32 index, struct lb_conn *conn, __u32 
 
 static __always_inline void sweep_slot(__u32 index, struct lb_conn *conn, __u32 now)
 {
-    __u32 state = *(volatile __u32 *)&conn->state, age = conn_age(now, *(volatile __u32 *)&conn->last_seen);
+    __u32 word = conn_word(conn), state = state_of(word), age = conn_age(now, *(volatile __u32 *)&conn->last_seen);
 
     if (state == LB_CONN_VIEW)
         sweep_view(index, conn, now);
     else if (state == LB_CONN_GONE)
         sweep_out(index, conn, now);
     else if (state == LB_CONN_OUT && age >= conn_ticks(LB_CONN_GRACE_S))
-        conn_change(conn, LB_CONN_OUT, LB_CONN_NONE); /* Unless it is claimed by now: see conn_claim. */
+        conn_change(conn, word, LB_CONN_NONE); /* Unless it is claimed by now: see conn_claim. */
     else if (state == LB_CONN_DEAD && age)
-        sweep_dead(index, conn, now);
-    else if (state < LB_CONN_DEAD)
-        sweep_alive(conn, state, now, age);
+        sweep_dead(index, conn, word, now);
+    else if (state_is_alive(state))
+        sweep_alive(conn, word, now, age);
 }
 
 struct sweep_state {
@@ -246,7 +271,7 @@ static long sweep_step(__u32 index, void *context)
     if (position >= lb_n_slots)
         position -= lb_n_slots;
     conn = map_lookup(conn_slots, &position);
-    if (conn && *(volatile __u32 *)&conn->state != LB_CONN_NONE)
+    if (conn && conn_state(conn) != LB_CONN_NONE)
         sweep_slot(position, conn, state->now);
     return 0;
 }

@@ -34,7 +34,7 @@ static __always_inline bool is_own_view(const struct lb_conn *view, const struct
     const struct lb_conn *conn = conn_at(view->forward);
     const struct lb_conn_key *key;
 
-    if (!conn || *(volatile const __u32 *)&conn->state > LB_CONN_DEAD || conn->state == LB_CONN_NONE)
+    if (!conn || (!conn_is_alive(conn) && conn_state(conn) != LB_CONN_DEAD))
         return false;
     key = &conn->key;
     return address_equal(key->client, packet->source) && address_equal(key->address, packet->destination) &&

@@ -73,7 +73,7 @@ CHECKED_ALONE __u32 from_server(struct xdp_md *ctx, struct packet *packet)
     struct lb_conn_key key ON_STACK;
     const struct lb_conn *view;
     struct lb_conn *conn;
-    __u32 state, step, service, server;
+    __u32 word, step, service, server;
     unsigned char *ip;
 
     if (!packet)
@@ -83,17 +83,19 @@ CHECKED_ALONE __u32 from_server(struct xdp_md *ctx, struct packet *packet)
     if (!view)
         return NOT_OURS;
     conn = conn_at(view->forward);
+    if (!conn)
+        return LB_DROP_no_connection;
     /* The client may have begun anew, with another server, or its server has left: what the one before still says is none of it. */
-    if (!conn || !conn_is_alive(conn) || !is_view_of(&key, conn))
+    word = conn_word(conn);
+    if (!state_is_alive(state_of(word)) || !is_view_of(&key, conn))
         return LB_DROP_no_connection;
     if (!(packet->flags & PACKET_QUOTE))
         conn->last_seen = conn_now();
-    state = *(volatile __u32 *)&conn->state;
     /* An ICMP error about what the client sent has no flags. */
     if (packet->protocol == IPPROTO_TCP && packet->tcp_flags & TCP_RST)
-        conn_moves(conn, state, LB_CONN_CLOSE);
+        conn_moves(conn, word, LB_CONN_CLOSE);
     else if (packet->protocol == IPPROTO_TCP && packet->tcp_flags & TCP_FIN)
-        conn_moves(conn, state, LB_CONN_FIN_WAIT);
+        conn_moves(conn, word, LB_CONN_FIN_WAIT);
     service = conn->service;
     server = conn->server;
     struct lb_service_use *used = map_lookup(service_use, &service);

@@ -8,10 +8,47 @@
 #include "weft/director/bpf/expiry.h"
 #include "weft/director/bpf/locality.h"
 
-#define NO_ROOM (LB_NONE - 1) /* In the place of a server: there is none for its template. */
+/* In the place of a server: */
+#define NO_ROOM (LB_NONE - 1)   /* there is none for its template; */
+#define TOO_EARLY (LB_NONE - 2) /* another CPU is about to say who it is. */
 
-/* Puts the template of that key to 'chosen'.  Returns the server that the template names then (another CPU may have been quicker), or
- * NO_ROOM. */
+/* The drop reason where no server could be chosen, else 0. */
+static __always_inline __u32 no_choice(__u32 chosen)
+{
+    return chosen == NO_ROOM ? LB_DROP_table_full : chosen == TOO_EARLY ? LB_DROP_no_connection : 0;
+}
+
+/* Whom a template names that another CPU puts or renews, if it has come so far. */
+static __always_inline __u32 template_named(const struct lb_conn *present)
+{
+    return present && conn_state(present) == LB_CONN_TEMPLATE ? *(volatile const __u32 *)&present->server : TOO_EARLY;
+}
+
+/* Gives a template another server: its own is gone, or it was over and is not yet taken out.  Returns as template_put. */
+static __always_inline __u32 template_renew(struct lb_conn *present, __u32 number, __u32 chosen, const struct lb_server *server, __u32 is_proven)
+{
+    __u32 word = conn_word(present), state = state_of(word);
+
+    if (state > LB_CONN_DEAD || !conn_seize(present, word))
+        return template_named(present);
+    if (state == LB_CONN_TEMPLATE && conn_has_server(present)) { /* Another CPU has done it. */
+        chosen = present->server;
+        conn_settle(present, state);
+        return chosen;
+    }
+    present->server = chosen; /* The one before is gone, with its count, or the template was dead. */
+    present->incarnation = server->incarnation;
+    present->server_port = present->key.port ? server->port : 0;
+    present->service = number;
+    present->is_proven = is_proven;
+    present->last_seen = present->held = conn_now();
+    conn_settle(present, LB_CONN_TEMPLATE);
+    conn_count(chosen, COUNTED_NOT, COUNTED_PERSISTENT);
+    return chosen;
+}
+
+/* Puts the template of that key to 'chosen'.  Returns the server that the template names then (another CPU may have been quicker),
+ * NO_ROOM or TOO_EARLY. */
 static __always_inline __u32 template_put(const struct lb_conn_key *key, __u32 number, __u32 chosen,
                                            const struct lb_server *server, __u32 is_proven)
 {
@@ -19,20 +56,8 @@ static __always_inline __u32 template_put(const struct lb_conn_key *key, __u32 n
     __u32 index;
     int result;
 
-    if (present) { /* Its server is gone, or it was over and is not yet taken out. */
-        __u32 state = *(volatile __u32 *)&present->state;
-
-        if (state > LB_CONN_DEAD || !conn_change(present, state, LB_CONN_TEMPLATE))
-            return chosen;
-        present->server = chosen;
-        present->incarnation = server->incarnation;
-        present->server_port = key->port ? server->port : 0;
-        present->service = number;
-        present->is_proven = is_proven;
-        present->last_seen = present->held = conn_now();
-        conn_count(chosen, COUNTED_NOT, COUNTED_PERSISTENT); /* The server before is gone, with its count, or the template was dead. */
-        return chosen;
-    }
+    if (present)
+        return template_renew(present, number, chosen, server, is_proven);
     index = conn_claim();
     fresh = conn_at(index);
     if (!fresh)
@@ -48,13 +73,10 @@ static __always_inline __u32 template_put(const struct lb_conn_key *key, __u32 n
     result = conn_put(index, LB_CONN_TEMPLATE);
     if (!result)
         conn_count(chosen, COUNTED_NOT, COUNTED_PERSISTENT);
-    if (result != CONN_EEXIST)
-        return result ? NO_ROOM : chosen;
-    present = conn_at(conn_find(key));
-    return present ? present->server : chosen;
+    return result == CONN_EEXIST ? template_named(conn_at(conn_find(key))) : result ? NO_ROOM : chosen;
 }
 
-/* The server's number, LB_NONE or NO_ROOM. */
+/* The server's number, LB_NONE, NO_ROOM or TOO_EARLY. */
 CHECKED_ALONE __u32 template_server(const struct packet *packet, __u32 number)
 {
     const struct lb_service *service = service_get(number);
@@ -67,7 +89,7 @@ CHECKED_ALONE __u32 template_server(const struct packet *packet, __u32 number)
         return LB_NONE;
     template_key_of(service, packet->source, packet->destination, packet->protocol, &key);
     present = conn_at(conn_find(&key));
-    if (present && *(volatile __u32 *)&present->state == LB_CONN_TEMPLATE && conn_has_server(present)) {
+    if (present && conn_state(present) == LB_CONN_TEMPLATE && conn_has_server(present)) {
         present->last_seen = conn_now();
         return present->server;
     }

@@ -41,16 +41,20 @@ static __always_inline __u32 state_after(const struct packet *packet, __u32 stat
     return state == LB_CONN_SYN_RECV || state == LB_CONN_NONE ? LB_CONN_ESTABLISHED : state;
 }
 
-static __always_inline void conn_moves(struct lb_conn *conn, __u32 from, __u32 to)
+/* From the state that 'word' was read with. */
+static __always_inline void conn_moves(struct lb_conn *conn, __u32 word, __u32 to)
 {
-    if (from == to || !conn_change(conn, from, to))
+    __u32 from = state_of(word);
+    struct conn_place place ON_STACK;
+
+    if (from == to || !conn_place_of(conn, word, &place) || !conn_change(conn, word, to))
         return;
-    if (state_is_inactive(from) != state_is_inactive(to))
-        conn_count(conn->server, state_counted(from), state_counted(to));
+    if (state_is_inactive(from) != state_is_inactive(to) && is_server_there(place.server, place.incarnation))
+        conn_count(place.server, state_counted(from), state_counted(to));
     if (from == LB_CONN_SYN_RECV)
-        half_open_count(conn->service, (__u32)-1);
+        half_open_count(place.service, (__u32)-1);
     if (to == LB_CONN_SYN_RECV)
-        half_open_count(conn->service, 1);
+        half_open_count(place.service, 1);
 }
 
 /* A persistent service leaves ports that are not its own as they are (it may be one for every port), as IPVS does. */
@@ -96,8 +100,8 @@ static __always_inline __u32 view_take(struct lb_conn *view, const struct lb_con
     const struct lb_conn *owner = conn_at(before);
 
     if (before != forward) {
-        /* Another CPU is about to put the very connection: this packet comes too early. */
-        if (owner && *(volatile const __u32 *)&owner->state == LB_CONN_CLAIMED && conn_key_equal(&owner->key, key))
+        /* Another CPU is about to put the very connection, or to make it what this is the view of: this packet comes too early. */
+        if (owner && (conn_state(owner) == LB_CONN_CHANGING || (conn_state(owner) == LB_CONN_CLAIMED && conn_key_equal(&owner->key, key))))
             return LB_DROP_no_connection;
         if (is_full || (owner && conn_is_alive(owner) && is_view_of(&view->key, owner)))
             return LB_DROP_no_port; /* The same client's port, to the same server, by another service; or another CPU was quicker. */
@@ -105,7 +109,7 @@ static __always_inline __u32 view_take(struct lb_conn *view, const struct lb_con
             return LB_DROP_no_connection;
     }
     (void)__sync_val_compare_and_swap(&view->is_suspect, 1, 0); /* See sweep_view. */
-    return *(volatile __u32 *)&view->state == LB_CONN_VIEW ? 0 : LB_DROP_no_connection;
+    return conn_state(view) == LB_CONN_VIEW ? 0 : LB_DROP_no_connection;
 }
 
 /* The server's view, by which its answers find the connection in the slot 'forward'.  0, or a drop reason. */
@@ -186,13 +190,19 @@ CHECKED_ALONE __u32 conn_begin(struct packet *packet, __u32 number, __u32 chosen
     return 0;
 }
 
+/* Is a packet that opens one the beginning of another connection? */
+static __always_inline bool conn_is_past(const struct lb_conn *conn, __u32 state)
+{
+    return state == LB_CONN_DEAD || state_is_inactive(state) || !conn_has_server(conn);
+}
+
 /* A connection that is over, or has lost its server, begins anew in its old place, 'index'. */
 CHECKED_ALONE __u32 conn_renew(struct packet *packet, __u32 number, __u32 chosen, __u32 index)
 {
     const struct lb_service *service = service_get(number);
     const struct lb_server *server = server_get(chosen);
     struct lb_conn *conn = conn_at(index);
-    __u32 state, fresh;
+    __u32 word, state, fresh, reason = 0;
 
     if (!packet || !service || !server || server->method == LB_METHOD_NONE)
         return LB_DROP_no_server;
@@ -200,20 +210,23 @@ CHECKED_ALONE __u32 conn_renew(struct packet *packet, __u32 number, __u32 chosen
         return LB_DROP_no_connection;
     struct conn_names names ON_STACK = {.number = chosen, .server_port = server_port_for(packet, service, server), .local = packet->local,
                                         .local_port = packet->local_port};
-    if (is_translated(server)) {
-        __u32 reason = conn_put_view(&conn->key, &names, index);
-
-        if (reason)
-            return reason;
-    }
-    state = *(volatile __u32 *)&conn->state;
+    word = conn_word(conn);
+    state = state_of(word);
     fresh = state_after(packet, LB_CONN_NONE);
-    if (state > LB_CONN_DEAD || !conn_change(conn, state, fresh))
+    if (state > LB_CONN_DEAD || !conn_seize(conn, word))
         return LB_DROP_no_connection;
-    if (state != LB_CONN_DEAD)
-        conn_uncount(conn, state);
+    if (!conn_is_past(conn, state)) /* Another CPU has begun it anew. */
+        reason = LB_DROP_no_connection;
+    else if (is_translated(server))
+        reason = conn_put_view(&conn->key, &names, index);
+    if (reason) {
+        conn_settle(conn, state);
+        return reason;
+    }
+    conn_uncount(conn, state);
     conn_name(conn, &names, server, number);
     conn->last_seen = conn_now();
+    conn_settle(conn, fresh);
     conn_count(chosen, COUNTED_NOT, state_counted(fresh));
     if (fresh == LB_CONN_SYN_RECV)
         half_open_count(number, 1);
@@ -237,8 +250,8 @@ static __always_inline __u32 choose_names(struct packet *packet, __u32 number, _
     const struct lb_service *service = service_get(number);
 
     *ret_server = chosen;
-    if (chosen == NO_ROOM)
-        return LB_DROP_table_full;
+    if (no_choice(chosen))
+        return no_choice(chosen);
     if (!server || !service || server->method != LB_METHOD_FULL_NAT)
         return 0;
     return local_find(packet, chosen, server_port_for(packet, service, server));
@@ -249,7 +262,7 @@ static __always_inline __u32 conn_server(struct packet *packet, __u32 number, __
 {
     struct lb_conn_key key ON_STACK;
     struct lb_conn *conn;
-    __u32 now = conn_now(), index, state, reason;
+    __u32 now = conn_now(), index, word, state, reason;
 
     conn_key_of(packet, &key);
     index = conn_find(&key);
@@ -265,7 +278,8 @@ static __always_inline __u32 conn_server(struct packet *packet, __u32 number, __
         packet->flags |= reason ? 0 : PACKET_BEGINS;
         return reason;
     }
-    state = *(volatile __u32 *)&conn->state;
+    word = conn_word(conn);
+    state = state_of(word);
     if (state > LB_CONN_DEAD)
         return LB_DROP_no_connection; /* For a moment. */
     if (state == LB_CONN_DEAD || !conn_has_server(conn) || (state_is_inactive(state) && packet_opens(packet))) {
@@ -279,12 +293,12 @@ static __always_inline __u32 conn_server(struct packet *packet, __u32 number, __
     }
     if (!(packet->flags & PACKET_QUOTE)) /* Which anybody may send. */
         conn->last_seen = now;
-    conn_moves(conn, state, state_after(packet, state));
-    *ret_server = conn->server;
-    packet->server_port = conn->server_port;
-    packet->local = conn->local;
-    packet->local_port = conn->local_port;
-    return 0;
+    conn_moves(conn, word, state_after(packet, state));
+    *ret_server = *(volatile __u32 *)&conn->server;
+    packet->server_port = *(volatile __u16 *)&conn->server_port;
+    packet->local = *(volatile __u16 *)&conn->local;
+    packet->local_port = *(volatile __u16 *)&conn->local_port;
+    return conn_is_same(conn, word) ? 0 : LB_DROP_no_connection;
 }
 
 #endif
