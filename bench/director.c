@@ -72,7 +72,7 @@ static void make_tables(void)
     for (uint32_t i = 0; i < N_SERVERS; i++)
         tables->members[i].server = i;
     for (uint32_t row = 0; row < N_ROWS; row++)
-        lb_write_row(tables, 0, row, (struct lb_row){(uint16_t)(row % N_SERVERS), LB_NOBODY});
+        lb_write_row(tables, 0, row, LB_ROW_OF(row % N_SERVERS));
 }
 
 /* Everything goes to the servers of that method. */

@@ -120,7 +120,7 @@ int order_apply(const struct task *task, struct applied_service *service, const 
         service->first_block = first;
         service->n_blocks = blocks_for(n_turns);
         for (uint32_t turn = 0; turn < n_turns; turn++)
-            lb_write_row(tables, first, turn, (struct lb_row){turns[turn], LB_NOBODY});
+            lb_write_row(tables, first, turn, LB_ROW_OF(turns[turn]));
     }
     return service_write(task, service, planned, n_turns, n);
 }

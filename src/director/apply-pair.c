@@ -104,10 +104,10 @@ struct known { /* Servers that the table is to begin with. */
     uint32_t next;  /* Where a free one is looked for. */
 };
 
-static void know(struct known *known, const char *id, uint16_t index, uint64_t now_ms)
+static void know(struct known *known, const char *id, uint16_t index)
 {
     string_copy(known->ids[known->n], SERVICE_TEXT_SIZE, id);
-    known->servers[known->n] = (struct balance_restored_server){.id = known->ids[known->n], .index = index, .weight = 1, .drain_until_ms = now_ms + HISTORY_MS};
+    known->servers[known->n] = (struct balance_restored_server){.id = known->ids[known->n], .index = index, .weight = 1, .drain_until_ms = HISTORY_MS};
     known->is_taken[index] = true;
     known->n++;
 }
@@ -126,13 +126,13 @@ static bool is_sound(const struct applied_base *base)
 
 /* Servers keep the index that they have here, so that rows which are read meanwhile never lead to another; those that are new here get one that
  * nobody has.  'indices' gets each by its place in the base.  0 or -EINVAL. */
-static int know_owners(const struct applied_service *service, const struct applied_base *base, struct known *known, uint16_t *indices, uint64_t now_ms)
+static int know_owners(const struct applied_service *service, const struct applied_base *base, struct known *known, uint16_t *indices)
 {
     uint32_t n_servers = (uint32_t)get_le(base->bytes + 4, 4);
 
     for (uint32_t i = 0; service->rows && i < service->n_members && i < BALANCE_NOBODY; i++)
         if (balance_table_id(service->rows, (uint16_t)i))
-            know(known, balance_table_id(service->rows, (uint16_t)i), (uint16_t)i, now_ms);
+            know(known, balance_table_id(service->rows, (uint16_t)i), (uint16_t)i);
     for (uint32_t i = 0; i < n_servers; i++) {
         const uint8_t *bytes = base->bytes + HEAD_SIZE + i * SERVER_SIZE;
         struct ip_address address;
@@ -148,7 +148,7 @@ static int know_owners(const struct applied_service *service, const struct appli
         if (known->next == BALANCE_NOBODY)
             return -EINVAL;
         indices[i] = (uint16_t)known->next;
-        know(known, id, indices[i], now_ms);
+        know(known, id, indices[i]);
     }
     return 0;
 }
@@ -227,6 +227,26 @@ static void keep_own(const struct applied_service *service, const bool *is_of_ba
     }
 }
 
+/* Those who had a row until now have had it before: connections that began there may still be.  How the rows were before the first base is nothing
+ * that the other director ever did. */
+static void keep_history(const struct applied_service *service, struct balance_row *rows, uint32_t n_rows)
+{
+    const struct balance_row *own;
+    uint32_t n_own = 0;
+
+    if (!service->rows || !service->base)
+        return;
+    own = balance_table_rows(service->rows, &n_own);
+    for (uint32_t row = 0; n_own == n_rows && row < n_rows; row++) {
+        uint16_t before[BALANCE_PREVIOUS + 1] = {own[row].owner, own[row].previous[0], own[row].previous[1], own[row].previous[2]};
+        size_t n = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(before) && n < BALANCE_PREVIOUS; i++)
+            if (before[i] != BALANCE_NOBODY && before[i] != rows[row].owner)
+                rows[row].previous[n++] = before[i];
+    }
+}
+
 static int take_base(const struct task *task, struct applied_service *service, const struct applied_base *base, const struct balance_server *planned, size_t n_planned)
 {
     uint32_t n_rows = (uint32_t)get_le(base->bytes, 4), n_moved;
@@ -243,7 +263,7 @@ static int take_base(const struct task *task, struct applied_service *service, c
 
     if (!servers || !ids || !is_taken || !is_of_base || !owners || !indices || !rows)
         return -ENOMEM;
-    result = know_owners(service, base, &known, indices, task->now_ms);
+    result = know_owners(service, base, &known, indices);
     if (result == 0)
         result = read_rows(base, indices, rows);
     if (result == 0)
@@ -253,6 +273,7 @@ static int take_base(const struct task *task, struct applied_service *service, c
     for (uint32_t i = 0; i < (uint32_t)get_le(base->bytes + 4, 4); i++)
         is_of_base[indices[i]] = true;
     keep_own(service, is_of_base, owners, rows, n_rows);
+    keep_history(service, rows, n_rows);
     result = balance_table_restore(rows, n_rows, ++task->applied->lineage, 1, HISTORY_MS, servers, known.n, task->now_ms, &table, NULL);
     if (result < 0)
         return result;

@@ -76,7 +76,7 @@ static int64_t set_rows(const struct task *task, struct applied_service *service
         if (heaviest > UINT16_MAX && weight)
             weight = MAX(weight * UINT16_MAX / heaviest, 1);
         balance_id(planned->servers[i].server, ids[n]);
-        servers[n] = (struct balance_server){.id = ids[n], .weight = (uint16_t)weight, .drain_until_ms = task->now_ms + HISTORY_MS};
+        servers[n] = (struct balance_server){.id = ids[n], .weight = (uint16_t)weight, .drain_until_ms = HISTORY_MS};
         n++;
     }
     result = rows_rebase(task, service, servers, n);
@@ -92,7 +92,7 @@ static int64_t set_rows(const struct task *task, struct applied_service *service
 
 static struct lb_row row_of(const struct balance_row *row)
 {
-    return (struct lb_row){row->owner, row->previous[0]};
+    return (struct lb_row){row->owner, {row->previous[0], row->previous[1], row->previous[2]}};
 }
 
 /* The rows' own blocks.  Returns 1 if they are new ones, in which nobody reads yet, 0 or -errno. */
@@ -240,7 +240,7 @@ struct member_ids {
     size_t n;
 };
 
-static void find_members(const struct applied *applied, const struct applied_service *service, uint64_t now_ms, struct member_ids *ret)
+static void find_members(const struct applied *applied, const struct applied_service *service, struct member_ids *ret)
 {
     for (uint32_t position = 0; position < service->n_members; position++) {
         const struct applied_server *server = applied_member(applied, service, position);
@@ -252,11 +252,29 @@ static void find_members(const struct applied *applied, const struct applied_ser
         real.port = server->id.port;
         balance_id(&real, ret->ids[ret->n]);
         ret->servers[ret->n] = (struct balance_restored_server){
-            .id = ret->ids[ret->n], .index = (uint16_t)position, .drain_until_ms = now_ms + HISTORY_MS,
+            .id = ret->ids[ret->n], .index = (uint16_t)position, .drain_until_ms = HISTORY_MS,
             .weight = (uint16_t)MIN(applied->tables->members[service->first_member + position].weight, UINT16_MAX)};
         ret->is_member[position] = true;
         ret->n++;
     }
+}
+
+/* Of previous owners only those who still are members, none twice. */
+static struct balance_row restored_row(const struct lb_row *row, const bool *is_member, uint32_t n_members)
+{
+    struct balance_row restored = {row->owner, {BALANCE_NOBODY, BALANCE_NOBODY, BALANCE_NOBODY}};
+    size_t n = 0;
+
+    for (size_t i = 0; i < LB_PREVIOUS; i++) {
+        uint16_t previous = row->previous[i];
+        bool is_known = previous >= n_members || !is_member[previous] || previous == row->owner;
+
+        for (size_t j = 0; j < n; j++)
+            is_known |= restored.previous[j] == previous;
+        if (!is_known)
+            restored.previous[n++] = previous;
+    }
+    return restored;
 }
 
 int rows_restore(struct applied *applied, struct applied_service *service, uint64_t now_ms)
@@ -271,12 +289,11 @@ int rows_restore(struct applied *applied, struct applied_service *service, uint6
 
     if (!rows || !servers || !ids || !is_member)
         return -ENOMEM;
-    find_members(applied, service, now_ms, &members);
+    find_members(applied, service, &members);
     for (uint32_t i = 0; i < n_rows; i++) {
         struct lb_row row = applied->tables->rows[service->first_block + (i >> LB_ROWS_SHIFT)].row[i & (LB_ROWS_BLOCK - 1)];
-        uint16_t previous = row.previous != row.owner && row.previous < service->n_members && is_member[row.previous] ? row.previous : BALANCE_NOBODY;
 
-        rows[i] = (struct balance_row){row.owner, {previous, BALANCE_NOBODY, BALANCE_NOBODY}};
+        rows[i] = restored_row(&row, is_member, service->n_members);
     }
     result = balance_table_restore(rows, n_rows, ++applied->lineage, 1, HISTORY_MS, servers, members.n, now_ms, &service->rows, NULL);
     service->sequence = result == 0;

@@ -442,12 +442,11 @@ void lb_write_server(struct lb_tables *tables, uint32_t number, const struct lb_
 void lb_write_row(struct lb_tables *tables, uint32_t first_block, uint32_t row, struct lb_row content)
 {
     struct lb_row *place = &tables->rows[first_block + (row >> LB_ROWS_SHIFT)].row[row & (LB_ROWS_BLOCK - 1)];
-    uint32_t word;
+    uint64_t word;
 
     memcpy(&word, &content, sizeof(word));
-    __atomic_store_n((uint32_t *)(void *)place, word, __ATOMIC_RELEASE);
+    __atomic_store_n((uint64_t *)(void *)place, word, __ATOMIC_RELEASE);
 }
-_Static_assert(sizeof(struct lb_row) == sizeof(uint32_t), "a row is one store");
 
 int lb_put_key(struct lb_tables *tables, const struct lb_key *key, uint32_t service)
 {

@@ -151,14 +151,17 @@ struct lb_service_record {
     struct lb_service copy[2];
 };
 
-/* A row names its owner by the position among the service's members. */
+/* A row names its owners by their positions among the service's members. */
 #define LB_ROWS_SHIFT 8
 #define LB_ROWS_BLOCK (1u << LB_ROWS_SHIFT)
+#define LB_PREVIOUS 3
 struct lb_row {
     __u16 owner;
-    __u16 previous; /* Who had it before, while that matters; LB_NOBODY: nobody. */
+    __u16 previous[LB_PREVIOUS]; /* Who had it before, while that matters, the latest first; then LB_NOBODY. */
 };
+_Static_assert(sizeof(struct lb_row) == 8, "a row is one store, and one load");
 #define LB_NOBODY 0xffff
+#define LB_ROW_OF(owner) ((struct lb_row){(__u16)(owner), {LB_NOBODY, LB_NOBODY, LB_NOBODY}})
 struct lb_rows {
     struct lb_row row[LB_ROWS_BLOCK];
 };
@@ -184,10 +187,11 @@ enum lb_method {
 };
 #define LB_SERVER_CHECKSUM (1u << 0) /* GUE, VXLAN, GRE: with an outer checksum. */
 #define LB_SERVER_REMOTE_CHECKSUM (1u << 1) /* GUE, with the one before: the server computes the inner one. */
+#define LB_SERVER_SECOND_CHANCE (1u << 2) /* It takes packets with a chain of previous owners (bpf/chain.h), and hands them on. */
 
 struct lb_server {
     __u8 address[16];
-    __u8 source[16];    /* Of tunnels: this host's address. */
+    __u8 source[16];    /* Of tunnels and chains: this host's address. */
     __u32 generation;   /* Of the server in this place. */
     __u32 service;
     __u32 vni;
@@ -407,6 +411,8 @@ struct lb_settings {
     __u32 has_marks;    /* There are rules that give marks. */
     __u32 n_locals[2];  /* Of IPv4 and of IPv6: how many local addresses are given out. */
     __u32 secret;       /* Which local port a connection tries first is nobody's to foresee (RFC 6056). */
+    __u16 chain_port;   /* Where servers' agents take chains; as on the wire. */
+    __u16 pad;
 };
 #define LB_SYN_RECV_S 60
 #define LB_CLOSE_S 10

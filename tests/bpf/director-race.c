@@ -57,7 +57,7 @@ static void make_service(void)
 
     for (uint32_t i = 0; i < N_SERVERS; i++) {
         tables->members[i] = (struct lb_member){.server = i, .weight = 1};
-        lb_write_row(tables, 0, i, (struct lb_row){(uint16_t)i, LB_NOBODY});
+        lb_write_row(tables, 0, i, LB_ROW_OF(i));
     }
     frame_address("192.0.2.1", service.key.address);
     lb_write_service(tables, 0, &service);

@@ -115,7 +115,7 @@ static void a_packet_does_not_cost_a_walk_over_all_rows(void **state)
         service->n_rows = 10 * LB_ROWS_BLOCK;
         for (uint32_t block = 0; block < 10; block++)
             for (uint32_t row = 0; row < LB_ROWS_BLOCK; row++)
-                ((struct lb_rows *)world_place(world, NATIVE_LB_rows, service->rows + block))->row[row] = (struct lb_row){0, LB_NOBODY};
+                ((struct lb_rows *)world_place(world, NATIVE_LB_rows, service->rows + block))->row[row] = LB_ROW_OF(0);
         world_load(world, 0)->is_overloaded = world_load(world, 0)->upper = 1;
         for (unsigned i = 0; i < 20; i++)
             assert_int_equal(2, send_from(world, 5000 + 100 * pass + i, "S"));

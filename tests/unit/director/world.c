@@ -99,7 +99,7 @@ void world_members(struct world *world, uint32_t number, uint32_t first, uint32_
     for (uint32_t i = 0; i < n; i++)
         *(struct lb_member *)world_place(world, NATIVE_LB_members, service->members + i) = (struct lb_member){first + i, 1};
     for (uint32_t row = 0; row < service->n_rows; row++)
-        rows->row[row] = (struct lb_row){(uint16_t)(row % n), LB_NOBODY};
+        rows->row[row] = LB_ROW_OF(row % n);
 }
 
 struct lb_member *world_member(struct world *world, uint32_t position)
