@@ -11,6 +11,8 @@
 #include "weft/base/util.h"
 #include "weft/director/config.h"
 #include "weft/director/runtime.h"
+#include "weft/director/server-config.h"
+#include "weft/director/server.h"
 #include "weft/director/socket.h"
 
 static const char *config_of(int argc, char **argv)
@@ -59,6 +61,41 @@ static int take_config(int *argc, char **argv)
     return kept;
 }
 
+/* The file is a physical server's: what there is to do with it. */
+static int server_main(const struct server_options *options, char **arguments, int n_arguments, struct error *error)
+{
+    unsigned n_interfaces = 0;
+    int result;
+
+    if (n_arguments == 1 && streq(arguments[0], "detach")) {
+        result = server_detach(&n_interfaces, error);
+        if (result == 0)
+            log_info("detached: %u interfaces give no second chances any more", n_interfaces);
+        return result;
+    }
+    if (n_arguments == 1 && streq(arguments[0], "counters"))
+        return server_print_counters(error);
+    if (n_arguments)
+        return error_set(error, -1, NULL, "'%s' is not a command of a real server's agent: detach, counters", arguments[0]);
+    return server_run(options, error);
+}
+
+static int command_of_director(const struct director_options *options, char **arguments, int n_arguments, struct error *error)
+{
+    unsigned n_interfaces = 0;
+    int result;
+
+    if (n_arguments == 1 && streq(arguments[0], "detach")) {
+        result = director_detach(options, &n_interfaces, error);
+        if (result == 0)
+            log_info("detached: %u interfaces balance no more", n_interfaces);
+        return result;
+    }
+    if (n_arguments)
+        return error_set(error, -1, NULL, "'%s' is not a command of weft-agent", arguments[0]);
+    return director_run(options, error);
+}
+
 int director_main(int argc, char **argv)
 {
     static char *socket_path, *level_name, *metrics_listen, *peer, *peer_listen, *peer_key_file;
@@ -75,7 +112,6 @@ int director_main(int argc, char **argv)
     char **arguments = NULL;
     struct error error = {0};
     enum log_level level;
-    unsigned n_interfaces = 0;
     int n_arguments = 0, result;
 
     argc = take_config(&argc, argv);
@@ -90,14 +126,13 @@ int director_main(int argc, char **argv)
         result = error_set(&error, -1, "log-level", "log-level: '%s' is not error, warning, info or debug", level_name);
     else if (result == 0 && level_name)
         log_set_level(level);
-    if (result == 0 && n_arguments == 1 && streq(arguments[0], "detach")) {
-        result = director_detach(&director, &n_interfaces, &error);
-        if (result == 0)
-            log_info("detached: %u interfaces balance no more", n_interfaces);
-    } else if (result == 0 && n_arguments) {
-        result = error_set(&error, -1, NULL, "'%s' is not a command of weft-agent", arguments[0]);
+    if (result == 0 && server_config_is(director.config_path)) {
+        if (peer || socket_path)
+            result = error_set(&error, -1, peer ? "peer" : "socket", "%s: it is for directors, and the file is a real server's", peer ? "peer" : "socket");
+        else
+            result = server_main(&(struct server_options){director.config_path, metrics_listen}, arguments, n_arguments, &error);
     } else if (result == 0) {
-        result = director_run(&director, &error);
+        result = command_of_director(&director, arguments, n_arguments, &error);
     }
     if (result < 0)
         log_error("%s%s%s", error.field[0] && !strstr(error.message, error.field) ? error.field : "",

@@ -59,15 +59,20 @@ struct lb_server server_way(const struct real_server *server, const struct ip_ad
     return content;
 }
 
-static struct lb_server content_of(const struct task *task, const struct applied_service *service, const struct real_server *server,
+static struct lb_server content_of(const struct task *task, const struct applied_service *service, const struct planned_server *planned,
                                    uint32_t incarnation)
 {
+    const struct real_server *server = planned->server;
     struct ip_address source = {0};
     struct lb_server content;
 
-    if (server->forwarding == FORWARD_TUNNEL)
+    if (server->forwarding == FORWARD_TUNNEL || server->second_chance)
         source = task->source(&server->address, task->context);
     content = server_way(server, &source);
+    if (server->second_chance && !planned->is_down) { /* What is handed on to one that is down is lost, for those behind it, too. */
+        content.flags |= LB_SERVER_SECOND_CHANCE;
+        memcpy(content.source, source.bytes, sizeof(content.source));
+    }
     content.service = service->number;
     content.incarnation = incarnation;
     return content;
@@ -133,7 +138,7 @@ int server_apply(const struct task *task, struct applied_service *service, const
     if (result < 0)
         return result;
     set_thresholds(&task->applied->tables->server_load[server->number], planned->server);
-    content = content_of(task, service, planned->server, server->incarnation);
+    content = content_of(task, service, planned, server->incarnation);
     content.generation = server->content.generation;
     if (memcmp(&content, &server->content, sizeof(content)) != 0) {
         content.generation = ++task->applied->generation;

@@ -1,5 +1,6 @@
 #include "weft/director/apply-parts.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
@@ -80,6 +81,7 @@ static void set_settings(struct lb_tables *tables, const struct plan *plan)
     tables->settings->udp_s = timeouts->udp_s;
     tables->settings->has_translation = translation;
     tables->settings->has_any_port = any_port;
+    tables->settings->chain_port = htons(plan->config->second_chance_port);
 }
 
 int apply(struct applied *applied, const struct plan *plan, source_of source, void *context, uint64_t now_ms, struct error *error)

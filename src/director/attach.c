@@ -17,30 +17,38 @@
 #include "weft/base/cleanup.h"
 #include "weft/base/util.h"
 
-#define PROGRAM_NAME "director"
-#define MAP_NAME "conn_slots" /* One that nobody else's program of that name has. */
 #define MAPS_MAX 64
 
-static bool has_our_map(int program_fd)
+const struct lb_identity lb_director = {"director", "conn_slots"}, lb_second_chance = {"second_chance", "chain_counters"};
+
+/* A descriptor, or -errno. */
+static int find_map(int program_fd, const char *name)
 {
     uint32_t ids[MAPS_MAX], size = sizeof(struct bpf_prog_info);
     struct bpf_prog_info info = {.nr_map_ids = MAPS_MAX, .map_ids = (uintptr_t)ids};
-    bool found = false;
 
     if (bpf_obj_get_info_by_fd(program_fd, &info, &size) < 0)
-        return false;
-    for (uint32_t i = 0; i < MIN(info.nr_map_ids, MAPS_MAX) && !found; i++) {
+        return -errno;
+    for (uint32_t i = 0; i < MIN(info.nr_map_ids, MAPS_MAX); i++) {
         struct bpf_map_info map = {0};
         _cleanup_(closep) int fd = bpf_map_get_fd_by_id(ids[i]);
 
         size = sizeof(map);
-        found = fd >= 0 && bpf_obj_get_info_by_fd(fd, &map, &size) == 0 && streq(map.name, MAP_NAME);
+        if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &map, &size) == 0 && streq(map.name, name))
+            return TAKE_FD(fd);
     }
-    return found;
+    return -ENOENT;
 }
 
-/* Is the program with that number a director's?  Then '*ret_fd' is it, to be closed. */
-static bool is_ours(uint32_t id, int *ret_fd)
+static bool has_map(int program_fd, const char *name)
+{
+    _cleanup_(closep) int fd = find_map(program_fd, name);
+
+    return fd >= 0;
+}
+
+/* Is the program with that number of the identity?  Then '*ret_fd' is it, to be closed. */
+static bool is_ours(const struct lb_identity *identity, uint32_t id, int *ret_fd)
 {
     struct bpf_prog_info info = {0};
     uint32_t size = sizeof(info);
@@ -48,7 +56,7 @@ static bool is_ours(uint32_t id, int *ret_fd)
 
     if (fd < 0)
         return false;
-    if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || !streq(info.name, PROGRAM_NAME) || !has_our_map(fd)) {
+    if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || !streq(info.name, identity->program) || !has_map(fd, identity->map)) {
         close(fd);
         return false;
     }
@@ -58,10 +66,10 @@ static bool is_ours(uint32_t id, int *ret_fd)
 
 struct present {
     uint32_t id, flags; /* Of the program that is there, and how it is there; id 0: none. */
-    int fd;             /* If it is a director's; else -1. */
+    int fd;             /* If it is of the identity; else -1. */
 };
 
-static int look(uint32_t ifindex, struct present *present)
+static int look(const struct lb_identity *identity, uint32_t ifindex, struct present *present)
 {
     LIBBPF_OPTS(bpf_xdp_query_opts, answer);
     int result = bpf_xdp_query((int)ifindex, 0, &answer);
@@ -73,7 +81,7 @@ static int look(uint32_t ifindex, struct present *present)
     present->flags = answer.attach_mode == XDP_ATTACHED_DRV   ? XDP_FLAGS_DRV_MODE
                      : answer.attach_mode == XDP_ATTACHED_SKB ? XDP_FLAGS_SKB_MODE
                                                               : 0;
-    if (present->id && !is_ours(present->id, &present->fd))
+    if (present->id && !is_ours(identity, present->id, &present->fd))
         return -EBUSY;
     return 0;
 }
@@ -94,10 +102,10 @@ static uint32_t id_of(int program_fd)
     return bpf_obj_get_info_by_fd(program_fd, &info, &size) < 0 ? 0 : info.id;
 }
 
-int lb_attach(uint32_t ifindex, int program_fd, enum lb_attachment *ret)
+int lb_attach(const struct lb_identity *identity, uint32_t ifindex, int program_fd, enum lb_attachment *ret)
 {
     struct present present;
-    int result = look(ifindex, &present);
+    int result = look(identity, ifindex, &present);
 
     if (result < 0)
         return result;
@@ -116,10 +124,10 @@ int lb_attach(uint32_t ifindex, int program_fd, enum lb_attachment *ret)
     return put(ifindex, program_fd, XDP_FLAGS_SKB_MODE, &present);
 }
 
-int lb_detach(uint32_t ifindex)
+int lb_detach(const struct lb_identity *identity, uint32_t ifindex)
 {
     struct present present;
-    int result = look(ifindex, &present);
+    int result = look(identity, ifindex, &present);
 
     if (result == -EBUSY)
         return 0;
@@ -129,6 +137,18 @@ int lb_detach(uint32_t ifindex)
     result = bpf_xdp_detach((int)ifindex, present.flags | XDP_FLAGS_REPLACE, &options);
     close(present.fd);
     return result < 0 ? result : 1;
+}
+
+int lb_attached_map(const struct lb_identity *identity, uint32_t ifindex)
+{
+    struct present present;
+    int result = look(identity, ifindex, &present);
+
+    if (result < 0 || !present.id)
+        return -ENOENT;
+    result = find_map(present.fd, identity->map);
+    close(present.fd);
+    return result;
 }
 
 int lb_mac(const char *interface, uint8_t ret_mac[6])

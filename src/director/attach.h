@@ -1,18 +1,27 @@
-/* The director's program on interfaces: XDP in the driver where it can, else in the kernel's generic way, which is slower and needs GRO off. */
+/* The director's program on interfaces, and the second chance's of physical servers: XDP in the driver where it can, else in the kernel's generic way, which is slower and needs GRO off. */
 #ifndef WEFT_DIRECTOR_ATTACH_H
 #define WEFT_DIRECTOR_ATTACH_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Whose program is it?  Of that name, with a map that nobody else's program of that name has. */
+struct lb_identity {
+    const char *program, *map;
+};
+extern const struct lb_identity lb_director, lb_second_chance;
+
 enum lb_attachment { LB_ATTACH_NONE, LB_ATTACH_NATIVE, LB_ATTACH_GENERIC };
 
-/* Puts the program onto the interface, in the place of an earlier one of ours ("director") in one step.  0 with '*ret'; -EBUSY: somebody
+/* Puts the program onto the interface, in the place of an earlier one of the same identity in one step.  0 with '*ret'; -EBUSY: somebody
  * else's program is there; or -errno. */
-int lb_attach(uint32_t ifindex, int program_fd, enum lb_attachment *ret);
+int lb_attach(const struct lb_identity *identity, uint32_t ifindex, int program_fd, enum lb_attachment *ret);
 
-/* Takes a director's program off.  1; 0: there was none; or -errno. */
-int lb_detach(uint32_t ifindex);
+/* Takes a program of that identity off.  1; 0: there was none; or -errno. */
+int lb_detach(const struct lb_identity *identity, uint32_t ifindex);
+
+/* A descriptor of the identity's map, of the program that is there; -ENOENT, or -errno. */
+int lb_attached_map(const struct lb_identity *identity, uint32_t ifindex);
 
 /* The interface's MAC.  0 or -errno. */
 int lb_mac(const char *interface, uint8_t ret_mac[6]);

@@ -125,6 +125,8 @@ int real_server_check(const struct virtual_service *service, const struct real_s
     result = check_forwarding(service, server, error);
     if (result < 0)
         return result;
+    if (server->second_chance && !keeps_port(server->forwarding))
+        return error_set(error, -EINVAL, "second_chance", "true is not for %s, whose connections the director remembers", forwarding_name(server->forwarding));
     if (server->weight > SERVER_WEIGHT_MAX)
         return error_set(error, -EINVAL, "weight", "%u is more than %u", server->weight, SERVER_WEIGHT_MAX);
     if (server->upper_threshold > SERVER_THRESHOLD_MAX)

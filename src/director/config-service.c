@@ -85,6 +85,7 @@ static const struct member server_members[] = {
      .maximum = SERVER_THRESHOLD_MAX},
     {"lower_threshold", MEMBER_U32, .offset = offsetof(struct real_server, lower_threshold),
      .maximum = SERVER_THRESHOLD_MAX},
+    {"second_chance", MEMBER_BOOL, .offset = offsetof(struct real_server, second_chance)},
     {"inhibit_on_failure", MEMBER_BOOL, .offset = offsetof(struct real_server, inhibit_on_failure)},
     {"notify_up", MEMBER_STRING, .offset = offsetof(struct real_server, notify_up), .maximum = 4096},
     {"notify_down", MEMBER_STRING, .offset = offsetof(struct real_server, notify_down), .maximum = 4096},

@@ -30,6 +30,7 @@ struct director_config *director_config_new(void)
     if (config) {
         config->timeouts = CONNECTION_TIMEOUTS_DEFAULT;
         config->connections = DIRECTOR_CONNECTIONS_DEFAULT;
+        config->second_chance_port = SECOND_CHANCE_PORT_DEFAULT;
     }
     return config;
 }
@@ -181,6 +182,7 @@ static const struct member config_members[] = {
     {"timeouts", MEMBER_CUSTOM, .decode = timeouts_decode, .encode = timeouts_encode},
     {"connections", MEMBER_U32, .offset = offsetof(struct director_config, connections), .minimum = DIRECTOR_CONNECTIONS_MIN,
      .maximum = DIRECTOR_CONNECTIONS_MAX},
+    {"second_chance_port", MEMBER_U16, .offset = offsetof(struct director_config, second_chance_port), .minimum = 1},
     {"mark_rules", MEMBER_CUSTOM, .decode = rules_decode, .encode = rules_encode},
     {"services", MEMBER_CUSTOM, .decode = services_decode, .encode = services_encode},
     {0},

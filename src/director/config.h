@@ -27,6 +27,7 @@ struct director_config {
     struct ip_address *local_addresses; /* Full NAT: the director's own, of which connections to servers come. */
     size_t n_local_addresses;
     struct connection_timeouts timeouts;
+    uint16_t second_chance_port; /* UDP: where servers' agents take chains. */
     uint32_t connections; /* How many can be remembered; the tables round it up to a power of two. */
     struct mark_rule *mark_rules;
     size_t n_mark_rules;

@@ -72,7 +72,7 @@ static void attach_one(struct director *director, struct attached *attached)
     if (result == 0)
         result = lb_put_interface(director->tables, ifindex, mac);
     if (result == 0)
-        result = lb_attach(ifindex, director->tables->program_fd, &how);
+        result = lb_attach(&lb_director, ifindex, director->tables->program_fd, &how);
 
     if (result == -ENODEV) {
         failed(attached, result, "does not exist yet");
@@ -107,7 +107,7 @@ unsigned interfaces_clean(const struct director_config *config)
     unsigned n = 0;
 
     for (const struct if_nameindex *one = all; one && one->if_index; one++) {
-        int result = is_wanted(config, one->if_name) ? 0 : lb_detach(one->if_index);
+        int result = is_wanted(config, one->if_name) ? 0 : lb_detach(&lb_director, one->if_index);
 
         if (result < 0)
             log_error("interface %s: cannot take off the program of a director before: %s", one->if_name, strerror(-result));
@@ -146,7 +146,7 @@ void interfaces_apply(struct director *director)
 
         if (attached->seen)
             continue;
-        if (attached->how != LB_ATTACH_NONE && lb_detach(attached->ifindex) > 0)
+        if (attached->how != LB_ATTACH_NONE && lb_detach(&lb_director, attached->ifindex) > 0)
             log_info("interface %s: balances no more", attached->name);
         *attached = director->attached[--director->n_attached];
     }

@@ -9,6 +9,7 @@
 
 #include "weft/base/util.h"
 #include "weft/director/bpf/director.bpf.c"
+#include "weft/director/bpf/server.bpf.c"
 
 _Static_assert(sizeof(struct native_icmp_budget) == sizeof(struct icmp_budget), "as maps.h says");
 
@@ -18,6 +19,8 @@ struct native_director {
     struct native_map maps[N_NATIVE_LB_MAPS];
     struct native_route routes[NATIVE_ROUTES_MAX];
     size_t n_routes;
+    struct native_socket sockets[NATIVE_SOCKETS_MAX];
+    size_t n_sockets;
     uint64_t now_ns;
     uint64_t *now; /* Atomic: all CPUs' is the first one's. */
     bool is_cpu;   /* The maps are another one's. */
@@ -121,7 +124,7 @@ void native_director_route(struct native_director *world, const struct native_ro
         *place = *route;
 }
 
-struct native_verdict native_director_run(struct native_director *world, const void *frame, size_t size, uint32_t ifindex)
+static struct native_verdict run(struct native_director *world, int (*program)(struct xdp_md *ctx), const void *frame, size_t size, uint32_t ifindex)
 {
     struct native_verdict verdict;
 
@@ -131,11 +134,27 @@ struct native_verdict native_director_run(struct native_director *world, const v
         abort();
     memcpy(world->frame.bytes, frame, size);
     director_world = world;
-    verdict.action = director(&world->frame.ctx);
+    verdict.action = program(&world->frame.ctx);
     verdict.redirected_to = world->frame.redirected_to;
     verdict.frame = world->frame.bytes;
     verdict.size = world->frame.size;
     return verdict;
+}
+
+struct native_verdict native_director_run(struct native_director *world, const void *frame, size_t size, uint32_t ifindex)
+{
+    return run(world, director, frame, size, ifindex);
+}
+
+struct native_verdict native_server_run(struct native_director *world, const void *frame, size_t size, uint32_t ifindex)
+{
+    return run(world, second_chance, frame, size, ifindex);
+}
+
+void native_server_socket(struct native_director *world, const struct native_socket *socket)
+{
+    if (world->n_sockets < NATIVE_SOCKETS_MAX)
+        world->sockets[world->n_sockets++] = *socket;
 }
 
 bool native_director_take(struct native_director *world, const struct lb_conn *told)
@@ -271,6 +290,44 @@ static __s64 bpf_csum_diff(const void *from, __u32 from_size, const void *to, __
         sum += (__u32)~load32((const __u8 *)from + i);
     sum = (sum & 0xffffffff) + (sum >> 32);
     return (__s64)((sum & 0xffffffff) + (sum >> 32));
+}
+
+/* What is established comes before who listens. */
+static struct bpf_sock *bpf_skc_lookup_tcp(void *ctx, struct bpf_sock_tuple *tuple, __u32 size, __u64 netns, __u64 flags)
+{
+    static __thread struct bpf_sock found;
+    bool v6 = size == sizeof(tuple->ipv6);
+    __u16 sport = v6 ? tuple->ipv6.sport : tuple->ipv4.sport, dport = v6 ? tuple->ipv6.dport : tuple->ipv4.dport;
+    __u8 source[16], destination[16];
+
+    if (v6) {
+        memcpy(source, tuple->ipv6.saddr, 16);
+        memcpy(destination, tuple->ipv6.daddr, 16);
+    } else {
+        address_map_ipv4(source, tuple->ipv4.saddr);
+        address_map_ipv4(destination, tuple->ipv4.daddr);
+    }
+    for (int listening = 0; listening < 2; listening++)
+        for (size_t i = 0; i < director_world->n_sockets; i++) {
+            const struct native_socket *socket = &director_world->sockets[i];
+
+            if (memcmp(socket->address, destination, 16) || socket->port != dport || (socket->state == BPF_TCP_LISTEN) != listening ||
+                (!listening && (memcmp(socket->client, source, 16) || socket->client_port != sport)))
+                continue;
+            found = (struct bpf_sock){.state = socket->state, .mark = socket->takes_cookies};
+            return &found;
+        }
+    return NULL;
+}
+
+static long bpf_sk_release(void *socket)
+{
+    return 0;
+}
+
+static long bpf_tcp_check_syncookie(void *socket, void *ip, __u32 ip_size, void *tcp, __u32 tcp_size)
+{
+    return ((struct bpf_sock *)socket)->mark ? 0 : -ENOENT;
 }
 
 const char *lb_drop_text(enum lb_drop_reason reason)

@@ -8,6 +8,7 @@
 
 #include "weft/base/cleanup.h"
 #include "weft/dataplane/native-maps.h"
+#include "weft/director/chain-tables.h"
 #include "weft/director/tables.h"
 
 /* Every map of tables.h: MAP(name, kind, key type, value type). */
@@ -33,7 +34,12 @@
     MAP(conn_slots, ARRAY, __u32, struct lb_conn)                                                            \
     MAP(conn_heads, ARRAY, __u32, struct lb_heads)                                                           \
     MAP(sweeper, ARRAY, __u32, struct lb_sweeper)                                                            \
-    MAP(icmp_budgets, ARRAY, __u32, struct native_icmp_budget)
+    MAP(icmp_budgets, ARRAY, __u32, struct native_icmp_budget)                                               \
+    MAP(chain_peers, PREFIX, struct lb_mark_key, __u32)                                                      \
+    MAP(chain_addresses, HASH, struct lb_address, __u32)                                                     \
+    MAP(chain_settings, ARRAY, __u32, struct chain_settings)                                                 \
+    MAP(chain_counters, ARRAY, __u32, struct chain_counters)                                                 \
+    MAP(chain_next, ARRAY, __u32, struct lb_server)
 
 /* Fewer than the kernel's have, since tests walk over all of them. */
 #define NATIVE_LB_CONNECTIONS 131072
@@ -89,6 +95,19 @@ struct native_verdict {
     size_t size;
 };
 struct native_verdict native_director_run(struct native_director *world, const void *frame, size_t size, uint32_t ifindex);
+
+/* The second chance's program of a physical server (bpf/server.bpf.c), over the maps chain_*: XDP_PASS is to the host's stack, or to pass_on. */
+struct native_verdict native_server_run(struct native_director *world, const void *frame, size_t size, uint32_t ifindex);
+
+/* A socket of TCP at that server.  A listener has no client, and takes acknowledgments of SYN cookies or not. */
+struct native_socket {
+    uint8_t client[16], address[16];
+    uint16_t client_port, port; /* As on the wire. */
+    uint32_t state;             /* BPF_TCP_* */
+    bool takes_cookies;
+};
+#define NATIVE_SOCKETS_MAX 8
+void native_server_socket(struct native_director *world, const struct native_socket *socket); /* One more. */
 
 /* As lb_take_connection (load.h): is it taken? */
 bool native_director_take(struct native_director *world, const struct lb_conn *told);

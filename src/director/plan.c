@@ -27,9 +27,9 @@ struct plan *plan_new(const struct director_config *config)
         if (!planned->servers)
             return NULL;
         for (size_t j = 0; j < service->n_servers; j++)
-            planned->servers[planned->n_servers++] = (struct planned_server){&service->servers[j], service->servers[j].weight, true};
+            planned->servers[planned->n_servers++] = (struct planned_server){&service->servers[j], service->servers[j].weight, true, false};
         if (service->has_sorry_server)
-            planned->servers[planned->n_servers++] = (struct planned_server){&service->sorry_server, service->sorry_server.weight, false};
+            planned->servers[planned->n_servers++] = (struct planned_server){&service->sorry_server, service->sorry_server.weight, false, false};
     }
     return TAKE_PTR(plan);
 }

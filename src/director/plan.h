@@ -9,6 +9,7 @@ struct planned_server {
     const struct real_server *server; /* The configuration's. */
     uint32_t weight;
     bool is_used;                     /* False: not in the tables, its connections end. */
+    bool is_down;                     /* It may be used all the same, with weight 0. */
 };
 
 struct planned_service {

@@ -182,6 +182,7 @@ static void plan_by_health(struct plan *plan, const struct director_health *heal
         for (size_t j = 0; j < plan->services[i].n_servers; j++) { /* The sorry server is the last in both. */
             plan->services[i].servers[j].is_used = judged->servers[j].is_used;
             plan->services[i].servers[j].weight = judged->servers[j].weight;
+            plan->services[i].servers[j].is_down = !judged->servers[j].is_up;
         }
     }
 }

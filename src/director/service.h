@@ -29,6 +29,7 @@
 #define PERSISTENCE_TIMEOUT_MAX_S (31 * 24 * 3600)
 #define TIMEOUT_MAX_S (31 * 24 * 3600)
 #define VXLAN_VNI_MAX 0xffffffu
+#define SECOND_CHANCE_PORT_DEFAULT 6080 /* GUE's (IANA). */
 
 enum scheduler {
     SCHEDULER_RR,
@@ -147,6 +148,7 @@ struct real_server {
     uint32_t weight;          /* 0: no new connections, those that are there go on. */
     uint32_t upper_threshold; /* Connections from which on it gets no new ones; 0: no limit. */
     uint32_t lower_threshold; /* And below which it does again; 0: three quarters of the upper one. */
+    bool second_chance;       /* It has an agent that takes packets with the chain of who had their row before; hash services that remember nothing. */
     bool inhibit_on_failure;  /* While it is down its weight is 0 (running connections go on); else it is out, and they
                                  end. */
     struct health_check *checks; /* All must pass. */

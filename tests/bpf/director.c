@@ -88,6 +88,22 @@ static void make_marks(void)
     world_settings(&world)->has_marks = 1;
 }
 
+/* Some of the hash service's servers have agents, some of its rows had other owners. */
+static void make_history(uint32_t number)
+{
+    struct lb_rows *rows = world_place(&world, NATIVE_LB_rows, number);
+
+    for (uint32_t i = 0; i < N_SERVERS; i++) {
+        struct lb_server_record *record = world_place(&world, NATIVE_LB_servers, number * 8 + i);
+
+        record->copy[record->active].flags |= rand() % 4 ? LB_SERVER_SECOND_CHANCE : 0;
+    }
+    for (uint32_t row = 0; row < LB_ROWS_BLOCK; row++)
+        for (int i = 0, n = rand() % (LB_PREVIOUS + 1); i < n; i++)
+            rows->row[row].previous[i] = (uint16_t)((unsigned)rand() % (N_SERVERS + 1)); /* A position may be nobody's. */
+    world_settings(&world)->chain_port = htons(6080);
+}
+
 /* Services 0 to 3: hash of TCP, IPv4 and IPv6; turns and load of TCP, IPv4; 4: persistent, for every port, by locality; 6: SCTP, by a locality's set; each with servers of every method
  * that comes by chance. */
 static void make_world(void)
@@ -124,6 +140,8 @@ static void make_world(void)
             service->flags |= LB_CLAMP_MSS;
         world_members(&world, s, s * 8, N_SERVERS);
         service->n_members = N_SERVERS;
+        if (s < 2)
+            make_history(s);
         if (s == 4) {
             service->flags |= LB_TRACK | LB_PERSISTENT;
             service->persistence_s = 300;

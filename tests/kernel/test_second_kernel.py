@@ -38,7 +38,7 @@ def guest():
                         "tests/bpf/differential", "tests/bpf/maps"):
             image.program(BUILD / program, f"guest/build/{program}")
         image.file(BUILD / "src" / "dataplane" / "weft.bpf.o", "guest/weft.bpf.o")
-        for part in ("director", "check"):
+        for part in ("director", "check", "server"):
             image.file(BUILD / "src" / "director" / f"{part}.bpf.o", f"guest/{part}.bpf.o")
         status, results, text = second_kernel.boot(kernel, image, "BUILD=/guest/build python3 /guest/run.py", work, log=console)
     assert status == 0, text[-6000:]

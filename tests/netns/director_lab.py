@@ -102,6 +102,34 @@ class DirectorLab:
         server = Process(host.command("/usr/bin/python3", pathlib.Path(__file__).with_name("director_server.py"), name), log)
         self.processes.append(server)
 
+    def add_servers(self, **numbers):
+        """Servers beside the first two; those that are there already are left as they are."""
+        n_before = len(self.processes)
+        for name, number in numbers.items():
+            if name not in self.namespaces:
+                self._server(name, number)
+        for server in self.processes[n_before:]:
+            wait_for(lambda: "ready" in server.text() or not server.running(), "the servers to listen")
+            assert server.running(), server.text()
+
+    def give_second_chances(self, *names):
+        """The servers' own agents, by name, which end with the lab if not before."""
+        agents = {}
+        for name in names:
+            config = self.folder / f"{name}.json"
+            config.write_text(json.dumps({"real_server": {"interfaces": ["eth0"], "addresses": [VIP4, VIP6], "directors": [address(2), address(2, 6)],
+                                                          "servers": ["10.1.0.0/27", "2001:db8:1::/123"]}}))
+            command = self.namespaces[name].command(BUILD / "src/agent/weft-agent", "--config", config)
+            agents[name] = Process(command, self.folder / f"{name}-agent.log")
+            self.processes.append(agents[name])
+        for agent in agents.values():
+            wait_for(lambda: "second chances for" in agent.text() or not agent.running(), "an agent of a server")
+            assert agent.running(), agent.text()
+        return agents
+
+    def server_command(self, name, command):
+        return self.namespaces[name].run(BUILD / "src/agent/weft-agent", "--config", self.folder / f"{name}.json", command)
+
     def close(self):
         for process in [self.agent, *self.processes]:
             if process:

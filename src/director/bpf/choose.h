@@ -74,17 +74,20 @@ static __always_inline __u64 flow_hash(const struct packet *packet, __u32 flags)
     return mix(value);
 }
 
-/* The server of that row. */
-static __always_inline __u32 server_of(const struct lb_service *service, __u32 row)
+/* NULL: there is none. */
+static __always_inline const struct lb_row *row_at(const struct lb_service *service, __u32 row)
 {
     __u32 block = service->rows + (row >> LB_ROWS_SHIFT);
     const struct lb_rows *part = map_lookup(rows, &block);
-    const struct lb_member *member;
-    __u32 position;
 
-    if (!part || !service->n_rows)
-        return LB_NONE;
-    position = *(volatile const __u16 *)&part->row[row & (LB_ROWS_BLOCK - 1)].owner;
+    return part && service->n_rows ? &part->row[row & (LB_ROWS_BLOCK - 1)] : NULL;
+}
+
+/* The server of the member in that position. */
+static __always_inline __u32 server_at(const struct lb_service *service, __u32 position)
+{
+    const struct lb_member *member;
+
     if (position >= service->n_members)
         return LB_NONE;
     position += service->members;
@@ -92,14 +95,18 @@ static __always_inline __u32 server_of(const struct lb_service *service, __u32 r
     return member ? *(volatile const __u32 *)&member->server : LB_NONE;
 }
 
+/* The server of that row. */
+static __always_inline __u32 server_of(const struct lb_service *service, __u32 row)
+{
+    const struct lb_row *place = row_at(service, row);
+
+    return place ? server_at(service, *(volatile const __u16 *)&place->owner) : LB_NONE;
+}
+
 static __always_inline __u32 row_by_hash(const struct lb_service *service, __u64 hash)
 {
     return (__u32)((hash >> 32) * service->n_rows >> 32);
 }
 
-static __always_inline __u32 server_by_hash(const struct lb_service *service, __u64 hash)
-{
-    return server_of(service, row_by_hash(service, hash));
-}
 
 #endif

@@ -2,7 +2,8 @@
 /* The director's program: a packet's story in order.
  *
  *   director, XDP on each interface where clients' packets come in:
- *   parse -> service -> server, by a row or by its connection -> time to live -> next hop -> does it fit -> method -> to the server
+ *   parse -> service -> server, by a row or by its connection -> time to live -> next hop -> does it fit -> method -> to the server,
+ *   or, if others had the row before, with the chain of those
  *   a server's answer, where it comes back by the director: connection -> translated back -> to the client
  *
  * What is no service's goes on to the host's stack untouched; what is one's ends in a redirect, in an ICMP error to the client, or in a
@@ -20,6 +21,7 @@
 #include "weft/director/bpf/tunnel.h"
 #include "weft/director/bpf/l3dsr.h"
 #include "weft/director/bpf/forward.h"
+#include "weft/director/bpf/previous.h"
 #include "weft/director/bpf/nat.h"
 /* clang-format on */
 
@@ -79,12 +81,19 @@ static __always_inline __u32 decrement_ttl(struct xdp_md *ctx, struct packet *pa
     return STEP_CONTINUE;
 }
 
-static __always_inline __u32 fits(struct xdp_md *ctx, const struct packet *packet, const struct lb_server *server, const struct lb_hop *hop)
+static __always_inline __u32 fits(struct xdp_md *ctx, struct packet *packet, const struct lb_server *server, const struct lb_hop *hop)
 {
-    __u32 mtu = hop->mtu - server->overhead;
+    __u32 overhead = packet->n_chain ? chain_overhead(!address_is_ipv4(server->address), packet->n_chain) : server->overhead;
+    __u32 mtu = hop->mtu - overhead;
 
-    if (!hop->mtu || packet->size + server->overhead <= hop->mtu)
+    if (!hop->mtu || packet->size + overhead <= hop->mtu)
         return STEP_CONTINUE;
+    if (packet->n_chain && !(packet->flags & PACKET_DONT_FRAGMENT)) { /* Nobody could be told.  Most likely it is the owner's. */
+        packet->n_chain = 0;
+        overhead = server->overhead;
+        if (packet->size + overhead <= hop->mtu)
+            return STEP_CONTINUE;
+    }
     if (!(packet->flags & PACKET_DONT_FRAGMENT))
         return LB_DROP_too_big;
     if (packet->ipv6 && mtu < 1280) /* RFC 2473, 7.1 */
@@ -108,8 +117,10 @@ static __always_inline bool name_for_server(struct packet *packet, const struct 
     return true;
 }
 
-static __always_inline __u32 forward(struct xdp_md *ctx, struct packet *packet, const struct lb_server *server)
+static __always_inline __u32 forward(struct xdp_md *ctx, struct packet *packet, const struct lb_server *server, __u16 chain_port)
 {
+    if (packet->n_chain)
+        return chain_put_any(ctx, packet, server, chain_port);
     switch (server->method) {
     case LB_METHOD_NAT:
     case LB_METHOD_FULL_NAT:
@@ -130,7 +141,7 @@ static __always_inline void clamp(struct xdp_md *ctx, const struct packet *packe
 }
 
 static __always_inline __u32 to_server(struct xdp_md *ctx, struct packet *packet, const struct lb_service *service, __u32 service_number,
-                                       struct lb_service_use *service_use_now)
+                                       struct lb_service_use *service_use_now, const struct lb_settings *facts)
 {
     const struct lb_server *server;
     struct lb_server_use *use;
@@ -138,7 +149,7 @@ static __always_inline __u32 to_server(struct xdp_md *ctx, struct packet *packet
 
     packet->hash = flow_hash(packet, service->flags);
     if (service->schedule == LB_SCHEDULE_HASH && !(service->flags & LB_TRACK)) {
-        number = server_by_hash(service, packet->hash);
+        number = server_by_row(packet, service, service_number);
         if ((packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
             packet->flags |= PACKET_BEGINS;
     } else if (service->flags & LB_ONE_PACKET) {
@@ -167,7 +178,7 @@ static __always_inline __u32 to_server(struct xdp_md *ctx, struct packet *packet
     if (step == STEP_CONTINUE && service->flags & LB_CLAMP_MSS && server->overhead)
         clamp(ctx, packet, server, &use->hop);
     if (step == STEP_CONTINUE)
-        step = forward(ctx, packet, server);
+        step = forward(ctx, packet, server, facts->chain_port);
     return step == STEP_CONTINUE ? send_frame(ctx, &use->hop) : step;
 }
 
@@ -202,7 +213,7 @@ static __always_inline __u32 balance(struct xdp_md *ctx, struct packet *packet)
     use = map_lookup(service_use, &number);
     if (!use)
         return NOT_OURS;
-    return to_server(ctx, packet, service, number, use);
+    return to_server(ctx, packet, service, number, use, facts);
 }
 
 PROGRAM int director(struct xdp_md *ctx)

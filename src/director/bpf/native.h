@@ -99,6 +99,9 @@ static long bpf_xdp_adjust_head(struct xdp_md *ctx, int delta);
 static long bpf_xdp_adjust_tail(struct xdp_md *ctx, int delta);
 static long bpf_redirect(__u32 ifindex, __u64 flags);
 static long bpf_fib_lookup(void *ctx, struct bpf_fib_lookup *question, int size, __u32 flags);
+static struct bpf_sock *bpf_skc_lookup_tcp(void *ctx, struct bpf_sock_tuple *tuple, __u32 size, __u64 netns, __u64 flags);
+static long bpf_sk_release(void *socket);
+static long bpf_tcp_check_syncookie(void *socket, void *ip, __u32 ip_size, void *tcp, __u32 tcp_size);
 static __s64 bpf_csum_diff(const void *from, __u32 from_size, const void *to, __u32 to_size, __u32 seed);
 
 #endif

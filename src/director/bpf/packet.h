@@ -35,9 +35,13 @@ struct packet {
     __u16 quoted_l4;                     /* and what follows it. */
     __u16 server_port;                   /* Of its connection, */
     __u16 local, local_port;             /* and with full NAT what it comes of: the address's position, the port; else zero. */
-    __u32 pad;
+    __u16 n_chain;                       /* How many previous owners go with it: see chain.h. */
+    __u16 pad;
     __u64 hash;                          /* Of what the scheduler goes by. */
-    struct tuple to;                     /* What translation makes of it; else not even zero. */
+    union {                              /* Not even zero but for what needs it: */
+        struct tuple to;                 /* what translation makes of it; */
+        __u8 chain[LB_PREVIOUS][16];     /* the previous owners' addresses. */
+    };
 };
 #define PACKET_CLEARED offsetof(struct packet, to)
 

@@ -91,10 +91,10 @@ static __always_inline void outer_ipv6(unsigned char *ip, const struct packet *p
     address_copy(ip + 24, server->address);
 }
 
-static __always_inline void put_udp(unsigned char *udp, const struct packet *packet, const struct lb_server *server, __u32 following)
+static __always_inline void put_udp(unsigned char *udp, const struct packet *packet, __u16 port, __u32 following)
 {
     store16(udp, entropy_port(packet));
-    store16(udp + 2, server->tunnel_port);
+    store16(udp + 2, port);
     store16(udp + 4, bpf_htons((__u16)(8 + following)));
     store16(udp + 6, 0);
 }
@@ -139,7 +139,7 @@ static __always_inline __u32 tunnel_put(struct xdp_md *ctx, const struct packet 
     if (method == LB_METHOD_GUE) {
         if (header + 12 > end)
             return LB_DROP_malformed;
-        put_udp(header, packet, server, between - 8 + packet->size);
+        put_udp(header, packet, server->tunnel_port, between - 8 + packet->size);
         store32(header + 8, bpf_htonl(packet->ipv6 ? IPPROTO_IPV6 << 16 : IPPROTO_IPIP << 16));
         if (remote) {
             __u32 start = packet->l4 - ETH_HLEN;
@@ -165,7 +165,7 @@ static __always_inline __u32 tunnel_put(struct xdp_md *ctx, const struct packet 
     } else if (method == LB_METHOD_VXLAN) {
         if (header + 30 > end)
             return LB_DROP_malformed;
-        put_udp(header, packet, server, 22 + packet->size);
+        put_udp(header, packet, server->tunnel_port, 22 + packet->size);
         store32(header + 8, bpf_htonl(0x08000000));
         store32(header + 12, bpf_htonl(server->vni << 8));
         mac_copy(header + 16, vxlan_mac);

@@ -64,6 +64,8 @@ def the_directors_program_loads():
     os.unlink("/sys/fs/bpf/director")
     command("/bin/bpftool", "prog", "loadall", "/guest/check.bpf.o", "/sys/fs/bpf/check", timeout=200)
     shutil.rmtree("/sys/fs/bpf/check")
+    command("/bin/bpftool", "prog", "loadall", "/guest/server.bpf.o", "/sys/fs/bpf/check", timeout=200)
+    shutil.rmtree("/sys/fs/bpf/check")
 
 
 def native_and_kernel_build_agree():

@@ -1,0 +1,41 @@
+/* The contract between the second chance's programs on a physical server and user space; as tables.h is the director's.
+ *
+ *   chain_peers      LPM trie       struct lb_mark_key -> __u32, CHAIN_PEER_*     CHAIN_PEERS
+ *   chain_addresses  hash           address -> __u32, CHAIN_ADDRESS_*             CHAIN_ADDRESSES
+ *   chain_settings   array          0 -> struct chain_settings                    1
+ *   chain_counters   per-CPU array  0 -> struct chain_counters                    1
+ *
+ * Addresses and ports are as on the wire; IPv4 addresses are ::ffff:a.b.c.d. */
+#ifndef WEFT_DIRECTOR_CHAIN_TABLES_H
+#define WEFT_DIRECTOR_CHAIN_TABLES_H
+
+#include "weft/director/tables.h"
+
+/* What became of a packet that came with a chain, or without one from a director. */
+enum chain_outcome {
+#define CHAIN_OUTCOME(name, is_drop, text) CHAIN_##name,
+#include "weft/director/chain-outcomes.def"
+#undef CHAIN_OUTCOME
+    N_CHAIN_OUTCOMES
+};
+#define CHAIN_MAX_OUTCOMES 32
+_Static_assert(N_CHAIN_OUTCOMES <= CHAIN_MAX_OUTCOMES, "each has a counter");
+
+#define CHAIN_PEERS 4096
+#define CHAIN_PEER_SENDS (1u << 0) /* A director, or a fellow server: its packets are taken. */
+#define CHAIN_PEER_TAKES (1u << 1) /* A fellow server: it is handed packets. */
+
+#define CHAIN_ADDRESSES 8192
+#define CHAIN_ADDRESS_VIRTUAL (1u << 0) /* What clients send to. */
+#define CHAIN_ADDRESS_OWN (1u << 1)     /* The host's. */
+
+struct chain_settings {
+    __u16 port;
+    __u16 pad[3];
+};
+
+struct chain_counters {
+    __u64 packets[CHAIN_MAX_OUTCOMES];
+};
+
+#endif

@@ -1,0 +1,325 @@
+/* See server-program.h. */
+#include "weft/director/server-program.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server.skel.h" /* Generated. */
+#include "weft/base/cleanup.h"
+#include "weft/base/util.h"
+
+#define FILTER_HANDLE 0x77656674 /* "weft" */
+#define FILTER_PRIORITY 49155 /* Behind those of check-device.c. */
+
+struct server_program {
+    struct server_bpf *skeleton;
+};
+
+static const struct {
+    const char *name, *text;
+    bool is_drop;
+} outcomes[] = {
+#define CHAIN_OUTCOME(name, is_drop, text) {#name, text, is_drop},
+#include "weft/director/chain-outcomes.def"
+#undef CHAIN_OUTCOME
+};
+
+const char *chain_outcome_name(enum chain_outcome outcome)
+{
+    return outcomes[outcome].name;
+}
+
+const char *chain_outcome_text(enum chain_outcome outcome)
+{
+    return outcomes[outcome].text;
+}
+
+bool chain_outcome_is_drop(enum chain_outcome outcome)
+{
+    return outcomes[outcome].is_drop;
+}
+
+/* ---- loading --------------------------------------------------------------------------------------------------------------------------- */
+
+static char libbpf_said[4096];
+
+static int keep_message(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+    size_t size = strlen(libbpf_said);
+
+    if (level != LIBBPF_WARN)
+        return 0;
+    if (size > sizeof(libbpf_said) / 2)
+        size = 0;
+    vsnprintf(libbpf_said + size, sizeof(libbpf_said) - size, format, arguments);
+    return 0;
+}
+
+/* The program's headers name the director's tables, too. */
+static bool is_needed(const char *map)
+{
+    static const char *const needed[] = {"chain_peers", "chain_addresses", "chain_settings", "chain_counters", "chain_next", "fragments", "interfaces", "packets"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
+        if (streq(map, needed[i]))
+            return true;
+    return strchr(map, '.'); /* Of the compiler. */
+}
+
+/* A descriptor of the counters that some interface's program has, or -ENOENT. */
+static int find_counters(void)
+{
+    struct if_nameindex *all = if_nameindex();
+    int fd = -ENOENT;
+
+    for (const struct if_nameindex *one = all; one && one->if_index && fd < 0; one++)
+        fd = lb_attached_map(&lb_second_chance, one->if_index);
+    if (all)
+        if_freenameindex(all);
+    return fd;
+}
+
+int server_program_new(struct server_program **ret, struct error *error)
+{
+    _cleanup_(server_program_freep) struct server_program *program = calloc(1, sizeof(*program));
+    _cleanup_(closep) int counters = find_counters();
+    struct bpf_map *map;
+    int result = 0;
+
+    if (!program)
+        return error_set(error, -ENOMEM, NULL, "out of memory");
+    libbpf_set_print(keep_message);
+    libbpf_said[0] = 0;
+    program->skeleton = server_bpf__open();
+    if (!program->skeleton)
+        return error_set(error, -errno, NULL, "cannot open the second chance's program: %s", strerror(errno));
+    bpf_object__for_each_map(map, program->skeleton->obj)
+        bpf_map__set_autocreate(map, is_needed(bpf_map__name(map)));
+    if (counters >= 0)
+        result = bpf_map__reuse_fd(program->skeleton->maps.chain_counters, counters);
+    if (result == 0)
+        result = server_bpf__load(program->skeleton);
+    if (result < 0)
+        return error_set(error, result, NULL, "cannot load the second chance's program: %s: %.300s", strerror(-result), libbpf_said);
+    *ret = TAKE_PTR(program);
+    return 0;
+}
+
+void server_program_free(struct server_program *program)
+{
+    if (!program)
+        return;
+    server_bpf__destroy(program->skeleton);
+    free(program);
+}
+
+/* ---- what they go by --------------------------------------------------------------------------------------------------------------------- */
+
+/* What a map is to hold: keys of one size, a word for each. */
+struct wanted {
+    uint8_t *keys;
+    uint32_t *values;
+    size_t n, room, key_size;
+};
+
+static void wanted_clear(struct wanted *wanted)
+{
+    free(wanted->keys);
+    free(wanted->values);
+}
+
+static uint32_t *wanted_find(const struct wanted *wanted, const void *key)
+{
+    for (size_t i = 0; i < wanted->n; i++)
+        if (memcmp(wanted->keys + i * wanted->key_size, key, wanted->key_size) == 0)
+            return &wanted->values[i];
+    return NULL;
+}
+
+/* 0 or -ENOMEM. */
+static int want(struct wanted *wanted, const void *key, uint32_t value)
+{
+    uint32_t *there = wanted_find(wanted, key);
+
+    if (there) {
+        *there |= value;
+        return 0;
+    }
+    if (wanted->n == wanted->room) {
+        size_t room = wanted->room * 2 + 64;
+        uint8_t *keys = realloc(wanted->keys, room * wanted->key_size);
+        uint32_t *values;
+
+        if (!keys)
+            return -ENOMEM;
+        wanted->keys = keys;
+        values = realloc(wanted->values, room * sizeof(*values));
+        if (!values)
+            return -ENOMEM;
+        wanted->values = values;
+        wanted->room = room;
+    }
+    memcpy(wanted->keys + wanted->n * wanted->key_size, key, wanted->key_size);
+    wanted->values[wanted->n++] = value;
+    return 0;
+}
+
+static int want_address(struct wanted *wanted, const struct ip_address *address, uint32_t kind)
+{
+    return want(wanted, address->bytes, kind);
+}
+
+static int want_own(struct wanted *wanted, const struct sockaddr *address)
+{
+    struct ip_address own;
+
+    if (address->sa_family == AF_INET) {
+        own = ip_from_v4(ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr));
+    } else if (address->sa_family == AF_INET6) {
+        memcpy(own.bytes, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, sizeof(own.bytes));
+    } else {
+        return 0;
+    }
+    return want_address(wanted, &own, CHAIN_ADDRESS_OWN);
+}
+
+static int want_addresses(struct wanted *wanted, const struct server_config *config)
+{
+    struct ifaddrs *all = NULL;
+    int result = getifaddrs(&all) < 0 ? -errno : 0;
+
+    for (const struct ifaddrs *one = all; one && result == 0; one = one->ifa_next)
+        if (one->ifa_addr)
+            result = want_own(wanted, one->ifa_addr);
+    for (size_t i = 0; i < config->n_addresses && result == 0; i++)
+        result = want_address(wanted, &config->addresses[i], CHAIN_ADDRESS_VIRTUAL);
+    if (all)
+        freeifaddrs(all);
+    return result;
+}
+
+/* The longest prefix counts in the kernel, so each is told what those say that cover it. */
+static uint32_t kind_of(const struct server_config *config, const struct ip_prefix *prefix)
+{
+    uint32_t kind = 0;
+
+    for (size_t i = 0; i < config->n_directors; i++)
+        if (prefix_bits(&config->directors[i]) <= prefix_bits(prefix) && prefix_contains(&config->directors[i], &prefix->address))
+            kind |= CHAIN_PEER_SENDS;
+    for (size_t i = 0; i < config->n_servers; i++)
+        if (prefix_bits(&config->servers[i]) <= prefix_bits(prefix) && prefix_contains(&config->servers[i], &prefix->address))
+            kind |= CHAIN_PEER_SENDS | CHAIN_PEER_TAKES;
+    return kind;
+}
+
+static int want_peers(struct wanted *wanted, const struct server_config *config, const struct ip_prefix *prefixes, size_t n)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < n && result == 0; i++) {
+        struct lb_mark_key key = {.length = (uint32_t)prefix_bits(&prefixes[i])};
+
+        memcpy(key.destination, prefixes[i].address.bytes, sizeof(key.destination));
+        result = want(wanted, &key, kind_of(config, &prefixes[i]));
+    }
+    return result;
+}
+
+/* New ones first, so that what stays is there all the time. */
+static int bring(const struct bpf_map *map, const struct wanted *wanted)
+{
+    int fd = bpf_map__fd(map);
+    _cleanup_(freep) uint8_t *key = malloc(wanted->key_size), *next = malloc(wanted->key_size);
+    bool has_next;
+
+    if (!key || !next)
+        return -ENOMEM;
+    for (size_t i = 0; i < wanted->n; i++)
+        if (bpf_map_update_elem(fd, wanted->keys + i * wanted->key_size, &wanted->values[i], BPF_ANY) < 0)
+            return -errno;
+    has_next = bpf_map_get_next_key(fd, NULL, next) == 0;
+    while (has_next) {
+        memcpy(key, next, wanted->key_size);
+        has_next = bpf_map_get_next_key(fd, key, next) == 0;
+        if (!wanted_find(wanted, key) && bpf_map_delete_elem(fd, key) < 0 && errno != ENOENT)
+            return -errno;
+    }
+    return 0;
+}
+
+int server_program_write(struct server_program *program, const struct server_config *config)
+{
+    _cleanup_(wanted_clear) struct wanted addresses = {.key_size = sizeof(struct lb_address)}, peers = {.key_size = sizeof(struct lb_mark_key)};
+    struct chain_settings settings = {.port = htons(config->port)};
+    uint32_t zero = 0;
+    int result = want_addresses(&addresses, config);
+
+    if (result == 0)
+        result = want_peers(&peers, config, config->directors, config->n_directors);
+    if (result == 0)
+        result = want_peers(&peers, config, config->servers, config->n_servers);
+    if (result == 0)
+        result = bring(program->skeleton->maps.chain_addresses, &addresses);
+    if (result == 0)
+        result = bring(program->skeleton->maps.chain_peers, &peers);
+    if (result == 0 && bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.chain_settings), &zero, &settings, BPF_ANY) < 0)
+        result = -errno;
+    return result;
+}
+
+/* ---- where they are ------------------------------------------------------------------------------------------------------------------------ */
+
+int server_program_attach(const struct server_program *program, uint32_t ifindex, enum lb_attachment *ret)
+{
+    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS);
+    LIBBPF_OPTS(bpf_tc_opts, options, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY,
+                .prog_fd = bpf_program__fd(program->skeleton->progs.pass_on), .flags = BPF_TC_F_REPLACE);
+    int result = bpf_tc_hook_create(&hook);
+
+    if (result == 0 || result == -EEXIST)
+        result = bpf_tc_attach(&hook, &options);
+    return result < 0 ? result : lb_attach(&lb_second_chance, ifindex, bpf_program__fd(program->skeleton->progs.second_chance), ret);
+}
+
+int server_program_detach(uint32_t ifindex)
+{
+    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS);
+    LIBBPF_OPTS(bpf_tc_opts, options, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
+    int result = lb_detach(&lb_second_chance, ifindex);
+
+    if (bpf_tc_query(&hook, &options) < 0)
+        return result;
+    options.prog_fd = 0;
+    options.prog_id = options.flags = 0;
+    return bpf_tc_detach(&hook, &options) < 0 ? result : 1;
+}
+
+int server_program_counters(struct chain_counters *ret)
+{
+    _cleanup_(closep) int fd = find_counters();
+    int n_cpus = libbpf_num_possible_cpus();
+    _cleanup_(freep) struct chain_counters *values = NULL;
+    uint32_t zero = 0;
+
+    if (fd < 0 || n_cpus < 0)
+        return MIN(fd, n_cpus);
+    values = calloc((size_t)n_cpus, sizeof(*values));
+    if (!values)
+        return -ENOMEM;
+    if (bpf_map_lookup_elem(fd, &zero, values) < 0)
+        return -errno;
+    *ret = (struct chain_counters){0};
+    for (int cpu = 0; cpu < n_cpus; cpu++)
+        for (unsigned i = 0; i < CHAIN_MAX_OUTCOMES; i++)
+            ret->packets[i] += values[cpu].packets[i];
+    return 0;
+}

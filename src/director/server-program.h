@@ -1,0 +1,33 @@
+/* The second chance's programs of a physical server in the kernel: loading, what they go by, and where they are.  Needs CAP_BPF, CAP_NET_ADMIN and
+ * CAP_PERFMON.  They go on where they are when the process is gone.  Not thread-safe. */
+#ifndef WEFT_DIRECTOR_SERVER_PROGRAM_H
+#define WEFT_DIRECTOR_SERVER_PROGRAM_H
+
+#include "weft/director/attach.h"
+#include "weft/director/chain-tables.h"
+#include "weft/director/server-config.h"
+
+struct server_program;
+
+/* Loads them; counters are those of a program that is on some interface already.  0, or -errno with '*error', which quotes the verifier. */
+int server_program_new(struct server_program **ret, struct error *error);
+void server_program_free(struct server_program *program); /* NULL is fine. */
+DEFINE_CLEANUP(struct server_program *, server_program_free);
+
+/* What they go by becomes the configuration's, with the host's own addresses as they are now.  0 or -errno. */
+int server_program_write(struct server_program *program, const struct server_config *config);
+
+/* Onto the interface, in the place of earlier ones.  0 with '*ret'; -EBUSY: another XDP program is there; or -errno. */
+int server_program_attach(const struct server_program *program, uint32_t ifindex, enum lb_attachment *ret);
+
+/* Takes them off.  1; 0: there were none; or -errno. */
+int server_program_detach(uint32_t ifindex);
+
+/* The sums over all CPUs of what is on the interfaces of the network namespace, whoever put it there.  0; -ENOENT: it is on none; or -errno. */
+int server_program_counters(struct chain_counters *ret);
+
+const char *chain_outcome_name(enum chain_outcome outcome); /* "handed_on" */
+const char *chain_outcome_text(enum chain_outcome outcome);
+bool chain_outcome_is_drop(enum chain_outcome outcome);
+
+#endif

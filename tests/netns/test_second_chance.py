@@ -1,0 +1,121 @@
+"""Connections that outlive the move of their rows: physical servers whose agents hand packets on to who had the row before (director_lab.py)."""
+
+import contextlib
+import http.client
+import json
+import socket
+
+import pytest
+
+from director_lab import DirectorLab, address, request, server, service
+from namespaces import Failed, wait_for
+from test_director import METHODS, set_services, traffic
+
+NUMBERS = {"s1": 11, "s2": 12, "s3": 13, "s4": 14}
+CASES = [("direct", 4, 4), ("ipip", 4, 6), ("l3dsr", 6, 6)]  # Inside, outside.
+N_CONNECTIONS = 16
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with DirectorLab() as lab:
+        lab.add_servers(s3=13, s4=14)
+        lab.write([])
+        lab.start()
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def agents(lab):
+    return lab.give_second_chances(*NUMBERS)
+
+
+def outcomes(lab, name):
+    return {line.split()[0]: int(line.split()[1]) for line in lab.server_command(name, "counters").splitlines()}
+
+
+@contextlib.contextmanager
+def all_replaced(lab, inside, outside, after=lambda connections, names: None, **more):
+    """Connections at s1 and s2, each of which is then replaced by another server, with who answered; 'after' is called after each step."""
+    def step(**weights):
+        set_services(lab, [service([server(NUMBERS[name], outside, weight=weight, **more) for name, weight in weights.items()], inside)])
+    step(s1=1, s2=1)
+    traffic(lab, inside)
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(lab.connection(inside)) for _ in range(N_CONNECTIONS)]
+        names = [request(connection)[0] for connection in connections]
+        assert set(names) == {"s1", "s2"}
+        for weights in ({"s1": 2, "s2": 2, "s3": 2},            # One is added,
+                        {"s1": 0, "s2": 2, "s3": 2},            # one is drained,
+                        {"s1": 0, "s2": 0, "s3": 2, "s4": 2}):  # and the other one is replaced.
+            step(**weights)
+            after(connections, names)
+        yield connections, names
+
+
+@pytest.mark.parametrize("method, inside, outside", CASES, ids=[f"{method} {a} over {b}" for method, a, b in CASES])
+def test_no_connection_breaks_when_all_servers_are_replaced(lab, agents, method, inside, outside):
+    def all_are_there(connections, names):
+        assert [request(connection, b"x" * 4000) for connection in connections] == [(name, 4000) for name in names]
+
+    with all_replaced(lab, inside, outside, all_are_there, second_chance=True, **METHODS[method]):
+        pass
+    assert {lab.get(inside)[0] for _ in range(20)} == {"s3", "s4"}
+    handed_on = outcomes(lab, "s3")["handed_on"] + outcomes(lab, "s4")["handed_on"]
+    assert handed_on and outcomes(lab, "s1")["last"]
+
+
+def test_without_it_they_break(lab, agents):
+    with all_replaced(lab, 4, 4) as (connections, _):
+        for connection in connections:
+            with pytest.raises((OSError, http.client.HTTPException)):
+                request(connection)
+
+
+def test_it_goes_on_without_the_agents(lab, agents):
+    """Programs stay where they are, and counters are the next agent's."""
+    def handed_on():
+        return sum(outcomes(lab, name)["handed_on"] for name in ("s3", "s4"))
+
+    with all_replaced(lab, 4, 4, second_chance=True) as (connections, names):
+        agents["s3"].stop()
+        agents["s4"].stop()
+        counted = handed_on()
+        assert [request(connection)[0] for connection in connections] == names
+        assert handed_on() > counted
+        counted = handed_on()
+        agents.update(lab.give_second_chances("s3", "s4"))
+        assert handed_on() >= counted
+        assert [request(connection)[0] for connection in connections] == names
+
+
+def test_a_stranger_is_not_believed(lab, agents):
+    """Who is no director of the server's file has nothing opened by it, though the packet inside is for a virtual address."""
+    before = outcomes(lab, "s1")["unknown_source"]
+    with lab.namespaces["client"].inside():
+        stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with stranger:
+        stranger.sendto(bytes.fromhex("00040000") + bytes(40), (address(11), 6080))
+    wait_for(lambda: outcomes(lab, "s1")["unknown_source"] == before + 1, "the datagram to be dropped")
+
+
+def test_a_file_that_cannot_be_used_changes_nothing(lab, agents):
+    config = lab.folder / "s1.json"
+    good = config.read_text()
+
+    def replace(text):
+        config.with_suffix(".new").write_text(text)
+        config.with_suffix(".new").rename(config)
+    replace(good.replace("10.1.0.2", "10.1.0.2/24"))
+    wait_for(lambda: "real_server.directors[0]: '10.1.0.2/24' is not a prefix" in agents["s1"].text(), "the agent to refuse the file")
+    assert lab.get()[0] in ("s3", "s4")
+    replace(good)
+    wait_for(lambda: "virtual addresses, UDP port 6080" in agents["s1"].text(), "the agent to take the file again")
+    assert "prog" in lab.namespaces["s1"].ip("-details", "link", "show", "eth0")
+    with pytest.raises(Failed, match="agent runs in this network namespace"):
+        lab.server_command("s1", "detach")
+    agents["s1"].stop()
+    lab.server_command("s1", "detach")
+    assert "prog" not in lab.namespaces["s1"].ip("-details", "link", "show", "eth0")
+    with pytest.raises(Failed, match="no interface of this network namespace gives second chances"):
+        lab.server_command("s1", "counters")
