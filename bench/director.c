@@ -71,12 +71,10 @@ static void make_tables(void)
     }
     for (uint32_t i = 0; i < N_SERVERS; i++)
         tables->members[i].server = i;
-    for (uint32_t row = 0; row < N_ROWS; row++)
-        lb_write_row(tables, 0, row, LB_ROW_OF(row % N_SERVERS));
 }
 
 /* Everything goes to the servers of that method. */
-static void set_method(enum lb_method method, uint32_t flags, bool outer6, const char *vip, uint8_t protocol)
+static void set_method(enum lb_method method, uint32_t flags, bool outer6, const char *vip, uint8_t protocol, bool has_chain)
 {
     static uint32_t generation;
     struct lb_service service = {.key = {.port = htons(80), .protocol = protocol}, .generation = ++generation,
@@ -91,8 +89,14 @@ static void set_method(enum lb_method method, uint32_t flags, bool outer6, const
         snprintf(text, sizeof(text), outer6 ? "2001:db8::%u" : "10.0.0.%u", i + 1);
         frame_address(text, server.address);
         frame_address(outer6 ? "2001:db8::c8" : "10.0.0.200", server.source);
+        server.flags = has_chain ? LB_SERVER_SECOND_CHANCE : 0;
         lb_write_server(tables, i, &server);
     }
+    for (uint32_t row = 0; row < N_ROWS; row++)
+        lb_write_row(tables, 0, row, has_chain ? (struct lb_row){(uint16_t)(row % N_SERVERS), {(uint16_t)((row + 1) % N_SERVERS), (uint16_t)((row + 2) % N_SERVERS),
+                                                                                               (uint16_t)((row + 3) % N_SERVERS)}}
+                                               : LB_ROW_OF(row % N_SERVERS));
+    tables->settings->chain_port = htons(6080);
     frame_address(vip, service.key.address);
     lb_write_service(tables, 0, &service);
     if (lb_put_key(tables, &service.key, 0) < 0)
@@ -125,14 +129,15 @@ static double run(int program, const struct frame *frame, const struct plan *pla
     return best;
 }
 
-static void measure(const char *name, bool first, const char *text, enum lb_method method, uint32_t flags, bool outer6, uint32_t n_flows, uint32_t growth)
+static void measure(const char *name, bool first, const char *text, enum lb_method method, uint32_t flags, bool outer6, uint32_t n_flows, uint32_t growth,
+                    bool has_chain)
 {
     struct frame frame;
     struct plan plan = {.n_flows = n_flows, .growth = growth};
     double still, grown, whole;
 
     frame_parse(text, &frame);
-    set_method(method, flags, outer6, strchr(text, ':') ? "2001:db8:5::1" : "192.0.2.1", IPPROTO_UDP);
+    set_method(method, flags, outer6, strchr(text, ':') ? "2001:db8:5::1" : "192.0.2.1", strstr(text, "tcp") ? IPPROTO_TCP : IPPROTO_UDP, has_chain);
     plan.size = frame.size;
     memcpy(plan.bytes, frame.bytes, RESTORED);
     still = run(bpf_program__fd(bench->progs.empty), &frame, &plan, XDP_DROP);
@@ -145,27 +150,30 @@ static void measure(const char *name, bool first, const char *text, enum lb_meth
 static void measure_all(void)
 {
     static const char in4[] = "C>D ip 203.0.113.7>192.0.2.1 udp 4000>80 +22";
+    static const char tcp4[] = "C>D ip 203.0.113.7>192.0.2.1 tcp 4000>80 A +10";
     static const char in6[] = "C>D ip6 2001:db8:c::7>2001:db8:5::1 udp 4000>80 +22";
     static const struct {
         const char *name, *in;
         enum lb_method method;
         bool outer6;
         uint32_t growth, flags;
+        bool has_chain;
     } cases[] = {
         {"direct", in4, LB_METHOD_DIRECT, false, 0}, {"l3dsr", in4, LB_METHOD_L3DSR, false, 0},
         {"ipip", in4, LB_METHOD_IPIP, false, 20},    {"gue", in4, LB_METHOD_GUE, false, 32},
         {"gre", in4, LB_METHOD_GRE, false, 24},      {"vxlan", in4, LB_METHOD_VXLAN, false, 50},
         {"ipip, IPv6 in IPv6", in6, LB_METHOD_IPIP, true, 40},
         {"direct, remembered", in4, LB_METHOD_DIRECT, false, 0, LB_TRACK},
+        {"a chain of three owners before", tcp4, LB_METHOD_DIRECT, false, 48, 0, true},
     };
     bool first = true;
 
     printf("{");
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        measure(cases[i].name, first, cases[i].in, cases[i].method, cases[i].flags, cases[i].outer6, 1, cases[i].growth);
+        measure(cases[i].name, first, cases[i].in, cases[i].method, cases[i].flags, cases[i].outer6, 1, cases[i].growth, cases[i].has_chain);
         first = false;
-        if (cases[i].in == in4)
-            measure(cases[i].name, false, cases[i].in, cases[i].method, cases[i].flags, cases[i].outer6, 100000, cases[i].growth);
+        if (cases[i].in != in6)
+            measure(cases[i].name, false, cases[i].in, cases[i].method, cases[i].flags, cases[i].outer6, 100000, cases[i].growth, cases[i].has_chain);
     }
     printf("}");
 }

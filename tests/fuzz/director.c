@@ -1,11 +1,13 @@
 /* Frames from hostile clients, servers and networks, through the director's program, over services of every schedule and method.  An input is
  * a list of records:
  *
- *   1 byte   what happens before: bit 0 it comes from the servers' side, bit 1 a minute passes, bit 2 the sweeper goes round once
+ *   1 byte   what happens before: bit 0 it comes from the servers' side, bit 1 a minute passes, bit 2 the sweeper goes round once; bit 3 it comes
+ *            to a server that gives second chances, not to the director
  *   1 byte   the frame's size, in units of 8 bytes less the three highest bits; then the frame
  *
  * Beyond memory errors it must hold that: what is the host's is left as it was; each drop is counted, and nothing that is sent on; what is
- * sent on is an IP packet that fits its frame; servers' and services' counts are those of the connections that are there. */
+ * sent on is an IP packet that fits its frame; servers' and services' counts are those of the connections that are there; what a server hands on
+ * is smaller than it was, so that it ends. */
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -60,6 +62,65 @@ static void put(enum native_lb_map map, const void *key, const void *value)
     REQUIRE(native_map_update(native_director_map(world.native, map), key, value, false) == 0);
 }
 
+/* All but one have agents, and each row had three owners before. */
+static void make_history(uint32_t number, uint32_t n)
+{
+    struct lb_rows *rows = world_place(&world, NATIVE_LB_rows, number);
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct lb_server_record *record = world_place(&world, NATIVE_LB_servers, number * 8 + i);
+
+        record->copy[record->active].flags |= i == 3 ? 0 : LB_SERVER_SECOND_CHANCE;
+    }
+    for (uint32_t row = 0; row < LB_ROWS_BLOCK; row += 2)
+        for (uint32_t i = 0; i < LB_PREVIOUS; i++)
+            rows->row[row].previous[i] = (uint16_t)((row + i + 1) % n);
+}
+
+static void put_address(const char *text, uint32_t kind)
+{
+    struct lb_address key;
+
+    frame_address(text, key.bytes);
+    put(NATIVE_LB_chain_addresses, &key, &kind);
+}
+
+static void put_peer(const char *text, uint32_t length, uint32_t kind)
+{
+    struct lb_mark_key key = {.length = length};
+
+    frame_address(text, key.destination);
+    put(NATIVE_LB_chain_peers, &key, &kind);
+}
+
+/* The server that gives second chances: 10.0.0.1 and 2001:db8::1, with a connection of each family and a listener of IPv6 that takes cookies. */
+static void make_server(void)
+{
+    static bool has_sockets;
+    struct native_socket sockets[3] = {{.client_port = htons(4000), .port = htons(80), .state = BPF_TCP_ESTABLISHED},
+                                       {.client_port = htons(4000), .port = htons(80), .state = BPF_TCP_ESTABLISHED},
+                                       {.port = htons(80), .state = BPF_TCP_LISTEN, .takes_cookies = true}};
+
+    put_address("10.0.0.1", CHAIN_ADDRESS_OWN);
+    put_address("2001:db8::1", CHAIN_ADDRESS_OWN);
+    put_address("192.0.2.1", CHAIN_ADDRESS_OWN | CHAIN_ADDRESS_VIRTUAL);
+    put_address("2001:db8:5::1", CHAIN_ADDRESS_OWN | CHAIN_ADDRESS_VIRTUAL);
+    put_peer("198.51.100.9", 128, CHAIN_PEER_SENDS);
+    put_peer("2001:db8::", 64, CHAIN_PEER_SENDS | CHAIN_PEER_TAKES);
+    put_peer("10.0.0.0", 96 + 28, CHAIN_PEER_SENDS | CHAIN_PEER_TAKES);
+    ((struct chain_settings *)world_place(&world, NATIVE_LB_chain_settings, 0))->port = htons(6080);
+    if (has_sockets) /* They are not of the tables. */
+        return;
+    frame_address("203.0.113.7", sockets[0].client);
+    frame_address("192.0.2.1", sockets[0].address);
+    frame_address("2001:db8:c::7", sockets[1].client);
+    frame_address("2001:db8:5::1", sockets[1].address);
+    frame_address("2001:db8:5::1", sockets[2].address);
+    for (size_t i = 0; i < ARRAY_SIZE(sockets); i++)
+        native_server_socket(world.native, &sockets[i]);
+    has_sockets = true;
+}
+
 static void make_service(uint32_t number)
 {
     struct lb_service *service = world_service(&world, number, services[number].address, services[number].port, services[number].protocol);
@@ -80,6 +141,8 @@ static void make_service(uint32_t number)
         world_load(&world, number * 8 + n)->upper = n ? 0 : 2;
     }
     world_members(&world, number, number * 8, n);
+    if (services[number].schedule == LB_SCHEDULE_HASH)
+        make_history(number, n);
     if (services[number].protocol)
         return;
     struct lb_mark_rule rule = {.mark = 9, .source_max = UINT16_MAX, .destination_max = UINT16_MAX};
@@ -110,7 +173,8 @@ static void make_world(void)
     ((struct lb_local *)world_place(&world, NATIVE_LB_locals, 0))->given[0] = 4;
     ((struct lb_local *)world_place(&world, NATIVE_LB_locals, 0))->given[1] = 5;
     *world_settings(&world) = (struct lb_settings){.icmp_rate = 20, .has_translation = 1, .tcp_s = 900, .tcp_fin_s = 120, .udp_s = 300,
-                                                  .has_any_port = 1, .has_marks = 1, .n_locals = {1, 1}, .secret = 7};
+                                                  .has_any_port = 1, .has_marks = 1, .n_locals = {1, 1}, .secret = 7, .chain_port = htons(6080)};
+    make_server();
 }
 
 static uint64_t n_drops(void)
@@ -153,6 +217,27 @@ static void run_frame(const uint8_t *bytes, size_t size, uint32_t device)
     default:
         REQUIRE(out.action == XDP_REDIRECT && !counted);
         check_packet(&out);
+    }
+}
+
+/* What a server makes of a frame, and the next one of what it hands on, until it is at home. */
+static void run_at_server(const uint8_t *bytes, size_t size)
+{
+    const struct chain_counters *counters = world_place(&world, NATIVE_LB_chain_counters, 0);
+    struct chain_counters before = *counters;
+    struct native_verdict out = native_server_run(world.native, bytes, size, CLIENT_DEVICE);
+    uint64_t n = 0, n_dropped = 0;
+
+    for (unsigned i = 0; i < CHAIN_MAX_OUTCOMES; i++) {
+        n += counters->packets[i] - before.packets[i];
+        n_dropped += i > CHAIN_handed_on ? counters->packets[i] - before.packets[i] : 0;
+    }
+    REQUIRE(n <= 1 && n_dropped == (out.action == XDP_DROP) && (out.action == XDP_DROP || out.action == XDP_PASS));
+    if (out.action == XDP_PASS && n) {
+        check_packet(&out);
+        REQUIRE(out.size < size);
+    } else if (out.action == XDP_PASS) {
+        REQUIRE(out.size == size && memcmp(out.frame, bytes, size) == 0);
     }
 }
 
@@ -232,7 +317,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             native_director_advance(world.native, 60000000000ull);
         if (data[0] & 4)
             sweep_round();
-        run_frame(data + 2, length, data[0] & 1 ? SERVER_DEVICE : CLIENT_DEVICE);
+        if (data[0] & 8)
+            run_at_server(data + 2, length);
+        else
+            run_frame(data + 2, length, data[0] & 1 ? SERVER_DEVICE : CLIENT_DEVICE);
         data += 2 + length;
         size -= 2 + length;
     }

@@ -339,9 +339,11 @@ static void a_restart_goes_on_where_the_process_before_was(void **state)
 {
     struct lb_tables tables = memory((struct lb_sizes){.n_services = 8, .n_servers = 64, .n_blocks = 64, .n_members = 128});
     static uint8_t before[1021][16], after[1021][16];
+    static struct lb_rows whole[4];
     unsigned seed = (unsigned)time(NULL);
     struct applied *applied;
     uint64_t now_ms = 0;
+    uint32_t first_block;
 
     print_message("seed %u\n", seed);
     srand(seed);
@@ -359,10 +361,13 @@ static void a_restart_goes_on_where_the_process_before_was(void **state)
         for (size_t j = 0; j < 12; j++)
             incarnations[j] = reals[0][j].weight ? applied_find_server(applied_find(applied, &virtuals[0]), &reals[0][j])->incarnation : 0;
         owners(&tables, 1021, before);
+        first_block = tables.services[0].copy[0].rows;
+        memcpy(whole, &tables.rows[first_block], sizeof(whole));
         applied_free(applied);
         applied = applied_restore(&tables, now_ms += 1000);
         assert_non_null(applied);
-        assert_int_equal(0, apply_now(applied)); /* The same as before: nothing moves, nothing is renamed. */
+        assert_int_equal(0, apply_now(applied)); /* The same as before: nothing moves, nothing is renamed, nobody who had a row is forgotten. */
+        assert_memory_equal(whole, &tables.rows[first_block], sizeof(whole));
         owners(&tables, 1021, after);
         assert_int_equal(0, n_different(before, after, 1021));
         assert_int_equal(numbers[0], applied_find(applied, &virtuals[0])->number);
@@ -743,6 +748,85 @@ static void a_pair_comes_to_have_the_same_rows(void **state)
     applied_free(b.applied);
 }
 
+/* The second one of a pair can ask those who had a row as the first can, when the address moves to it. */
+static void the_second_of_a_pair_knows_who_had_the_rows_before(void **state)
+{
+    struct lb_tables tables = memory(pair_sizes), other = memory_beside(pair_sizes);
+    static struct balance_row before[1021];
+    struct half a = {.n_servers = 12}, b = {.n_servers = 12};
+    const struct balance_row *after;
+    uint64_t now_ms = 1000;
+    unsigned n_moved = 0;
+    uint32_t n_rows;
+
+    srand(1);
+    forget_tables();
+    set_services(12, 3);
+    a.applied = applied_new(&tables);
+    b.applied = applied_new(&other);
+    a.rows = peer_rows_new(&a.applied);
+    b.rows = peer_rows_new(&b.applied);
+    apply_half(&a);
+    peer_rows_wait(b.rows, now_ms);
+    tick_until_they_agree(&a, &b, 0, &now_ms);
+    after = balance_table_rows(applied_find(b.applied, &virtuals[0])->rows, &n_rows);
+    assert_int_equal(ARRAY_SIZE(before), n_rows);
+    memcpy(before, after, sizeof(before));
+    reals[0][3].weight = 0;
+    apply_half(&a);
+    apply_half(&b);
+    tick_until_they_agree(&a, &b, 0, &now_ms);
+    after = balance_table_rows(applied_find(b.applied, &virtuals[0])->rows, &n_rows);
+    for (uint32_t row = 0; row < n_rows; row++) {
+        bool is_known = after[row].owner == before[row].owner;
+
+        n_moved += !is_known;
+        for (size_t i = 0; i < BALANCE_PREVIOUS; i++)
+            is_known |= after[row].previous[i] == before[row].owner;
+        assert_true(is_known);
+    }
+    assert_in_range(n_moved, 1021 / 12, 1021 / 12 + 1);
+    peer_rows_free(a.rows);
+    peer_rows_free(b.rows);
+    applied_free(a.applied);
+    applied_free(b.applied);
+}
+
+static struct lb_server server_in(const struct lb_tables *tables, const struct applied *applied, size_t i)
+{
+    return tables->servers[applied_find_server(applied_find(applied, &virtuals[0]), &reals[0][i])->number].copy[0];
+}
+
+/* Packets are handed on to whoever has an agent and may be there: also drained, but not down. */
+static void second_chances_are_for_who_is_not_down(void **state)
+{
+    struct lb_tables tables = memory((struct lb_sizes){.n_services = 8, .n_servers = 64, .n_blocks = 64, .n_members = 128});
+    struct applied *applied = applied_new(&tables);
+    _cleanup_(plan_freep) struct plan *plan = NULL;
+    struct error error = {0};
+
+    forget_tables();
+    set_services(4, 0);
+    config.second_chance_port = 6081;
+    for (size_t i = 1; i < 4; i++)
+        reals[0][i].second_chance = true;
+    reals[0][2].weight = 0;
+    reals[0][3].inhibit_on_failure = true;
+    assert_int_equal(0, apply_now(applied));
+    assert_int_equal(htons(6081), settings.chain_port);
+    assert_int_equal(0, server_in(&tables, applied, 0).flags);
+    for (size_t i = 1; i < 4; i++)
+        assert_int_equal(LB_SERVER_SECOND_CHANCE, server_in(&tables, applied, i).flags);
+    plan = plan_new(&config);
+    assert_non_null(plan);
+    plan->services[0].servers[3].weight = 0;
+    plan->services[0].servers[3].is_down = true;
+    assert_int_equal(0, apply(applied, plan, none, NULL, 1000000, &error));
+    assert_int_equal(LB_SERVER_SECOND_CHANCE, server_in(&tables, applied, 2).flags);
+    assert_int_equal(0, server_in(&tables, applied, 3).flags);
+    applied_free(applied);
+}
+
 /* All of a round: the services whose ports these are, of which the first has rows of one byte. */
 static void hear_round(struct peer_rows *pair, const uint16_t *ports, size_t n)
 {
@@ -920,6 +1004,8 @@ int main(void)
         cmocka_unit_test(rows_that_the_other_director_cannot_know_stay),
         cmocka_unit_test(all_rows_that_moved_are_counted),
         cmocka_unit_test(a_pair_comes_to_have_the_same_rows),
+        cmocka_unit_test(the_second_of_a_pair_knows_who_had_the_rows_before),
+        cmocka_unit_test(second_chances_are_for_who_is_not_down),
         cmocka_unit_test(what_the_other_director_has_no_more_is_forgotten),
         cmocka_unit_test(rows_are_awaited_no_longer_than_said),
     };

@@ -49,7 +49,7 @@ static const char everything[] =
     "\"checksum\": \"remote\"}},"
     "   {\"address\": \"2001:db8::5\", \"forwarding\": \"tunnel\", \"tunnel\": {\"type\": \"vxlan\", \"port\": 4789, "
     "\"vni\": 9}},"
-    "   {\"address\": \"2001:db8::6\", \"forwarding\": \"l3dsr\", \"dscp\": 63}, {\"address\": \"2001:db8::7\", "
+    "   {\"address\": \"2001:db8::6\", \"forwarding\": \"l3dsr\", \"dscp\": 63, \"second_chance\": true}, {\"address\": \"2001:db8::7\", "
     "\"weight\": 0}]},"
     "  {\"protocol\": \"sctp\", \"address\": \"2001:db8::1\", \"port\": 0, \"persistence\": {}, \"servers\": []}]}";
 
@@ -101,6 +101,7 @@ static void every_member_is_read(void **state)
     assert_int_equal(mark->servers[0].tunnel.checksum, TUNNEL_CHECKSUM_REMOTE);
     assert_int_equal(mark->servers[1].tunnel.vni, 9);
     assert_int_equal(mark->servers[2].dscp, 63);
+    assert_true(mark->servers[2].second_chance && !mark->servers[0].second_chance);
     assert_int_equal(any->persistence_mask, 128);
     assert_int_equal(any->protocol, IPPROTO_SCTP);
 }
@@ -187,6 +188,10 @@ static const struct {
     {SERVER(", \"forwarding\": \"full-nat\""),
      "services[0].servers[0].forwarding: full-nat needs local_addresses of the server's family", 0},
     {SERVER(", \"forwarding\": \"l3dsr\""), "services[0].servers[0].dscp: l3dsr needs one, from 1 to 63", 0},
+    {SERVER(", \"forwarding\": \"nat\", \"second_chance\": true"),
+     "services[0].servers[0].second_chance: true is not for nat, whose connections the director remembers", 0},
+    {SERVER(", \"second_chance\": 1"), "services[0].servers[0].second_chance: '1' is not true or false", 0},
+    {"{\"second_chance_port\": 0}", "second_chance_port: '0' is not a number from 1 to 65535", 0},
     {SERVER(", \"dscp\": 3"), "services[0].servers[0].dscp: it is for l3dsr, and from 1 to 63", 0},
     {SERVER(", \"tunnel\": {\"type\": \"gre\"}"),
      "services[0].servers[0].tunnel: it is for servers whose forwarding is tunnel", 0},
