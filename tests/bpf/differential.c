@@ -1263,8 +1263,8 @@ static void compare_punt(const struct test_frame *test, const struct pipeline_re
     die("punted differently: native %d, kernel %u", native ? 1 : 0, kernel_punt.n);
 }
 
-/* The log's events, of one frame: a port that sends it, and each that is sent it. */
-static struct verdict_event kernel_verdicts[N_SLOTS];
+/* The log's events, of one frame: ports that send it and are sent it, and both sides of each router on a way. */
+static struct verdict_event kernel_verdicts[N_SLOTS * (1 + 2 * ROUTER_HOPS_MAX)];
 static uint32_t n_kernel_verdicts, n_verdicts;
 
 static int take_verdict(void *context, void *data, size_t size)
