@@ -102,15 +102,13 @@ static void tell_quorum(const struct director_health *health, const struct virtu
         notices_add(health->notices, &(struct notice){command, followed->judged.has_quorum ? "quorum_up" : "quorum_down", followed->name, NULL});
 }
 
-static void tell_server(const struct checked *checked, bool is_up)
+static void tell_server(struct director_health *health, const struct followed_service *followed, const struct real_server *server, bool is_up)
 {
-    const struct real_server *server = server_of(checked);
     const char *command = is_up ? server->notify_up : server->notify_down;
     char text[SERVICE_TEXT_SIZE];
 
     if (command)
-        notices_add(checked->health->notices, &(struct notice){command, is_up ? "notify_up" : "notify_down",
-                                                               checked->health->followed->services[checked->service].name, real_server_format(server, text)});
+        notices_add(health->notices, &(struct notice){command, is_up ? "notify_up" : "notify_down", followed->name, real_server_format(server, text)});
 }
 
 static void judge_again(struct director_health *health, size_t index)
@@ -143,7 +141,7 @@ static void probed(struct health_watch *monitor, const struct health_event *even
 
         service->n_failed[checked->server] = (uint16_t)(service->n_failed[checked->server] + (is_up ? -1 : 1));
         if (server->is_up != (service->n_failed[checked->server] == 0))
-            tell_server(checked, !server->is_up);
+            tell_server(health, service, server_of(checked), !server->is_up);
         server->is_up = service->n_failed[checked->server] == 0;
         say_turn(checked, is_up, event->result->reason);
     }
@@ -339,6 +337,20 @@ static int take_service(struct director_health *health, struct followed *next, s
     return r;
 }
 
+/* Which servers a new file makes others than they were, by which checks it has of them. */
+static void tell_servers(struct director_health *health, const struct virtual_service *service, const struct followed_service *followed,
+                         const struct virtual_service *old, const struct followed_service *before)
+{
+    for (size_t i = 0; i < service->n_servers; i++) {
+        const struct real_server *server = &service->servers[i];
+
+        for (size_t j = 0; (server->notify_up || server->notify_down) && j < old->n_servers; j++)
+            if (ip_equal(&server->address, &old->servers[j].address) && server->port == old->servers[j].port &&
+                followed->judged.servers[i].is_up != before->judged.servers[j].is_up)
+                tell_server(health, followed, server, followed->judged.servers[i].is_up);
+    }
+}
+
 /* Nothing can fail any more: monitors that go on change hands, and everything is judged. */
 static void judge_all(struct director_health *health, struct followed *next)
 {
@@ -365,8 +377,12 @@ static void judge_all(struct director_health *health, struct followed *next)
 
         for (size_t j = 0; j < next->config->services[i].n_servers; j++)
             service->judged.servers[j].is_up = service->n_failed[j] == 0;
-        if (node) /* As it was, so that hysteresis outlives a new file. */
-            service->judged.has_quorum = CONTAINER_OF(node, struct followed_service, by_name)->judged.has_quorum;
+        if (node) { /* As it was, so that hysteresis outlives a new file. */
+            const struct followed_service *before = CONTAINER_OF(node, struct followed_service, by_name);
+
+            service->judged.has_quorum = before->judged.has_quorum;
+            tell_servers(health, &next->config->services[i], service, &health->followed->config->services[before - health->followed->services], before);
+        }
         had_quorum = service->judged.has_quorum;
         service_judge(&next->config->services[i], &service->judged, !node);
         if (!node || had_quorum != service->judged.has_quorum) /* At first also that there is none: who was to hear it may not have. */

@@ -178,6 +178,35 @@ static bool was_down(const struct virtual_service *service, const struct real_se
     return true;
 }
 
+/* The check that fails is taken out of the file: the server is up again, and who was told that it is down hears that. */
+static void a_new_file_that_makes_a_server_another_tells_so(void **state)
+{
+    char path[] = "/tmp/weft-notices-XXXXXX", text[1024];
+    struct director_health *health = NULL;
+    struct director_config *configs[2];
+
+    close(mkstemp(path));
+    for (int i = 0; i < 2; i++) {
+        snprintf(text, sizeof(text),
+                 "{\"interfaces\":[\"lo\"],\"services\":[{\"protocol\":\"tcp\",\"address\":\"192.0.2.1\",\"port\":80,\"servers\":["
+                 "{\"address\":\"127.0.0.2\",\"port\":9,\"forwarding\":\"nat\",\"notify_up\":\"/bin/sh -c 'echo other >> %s'\"},"
+                 "{\"address\":\"127.0.0.1\",\"port\":9,\"forwarding\":\"nat\",\"notify_up\":\"/bin/sh -c 'echo up >> %s'\","
+                 "\"notify_down\":\"/bin/sh -c 'echo down >> %s'\",\"checks\":[%s]}]}]}",
+                 path, path, path, i ? "" : "{\"type\":\"tcp\"}");
+        configs[i] = config_of(text);
+    }
+    assert_int_equal(director_health_new(&loop, changed, NULL, &health), 0);
+    director_health_recall(health, was_down, NULL);
+    assert_int_equal(director_health_set(health, configs[0], NULL), 0);
+    assert_int_equal(director_health_set(health, configs[1], NULL), 0);
+    wait_for_text(path, "up");
+    assert_false(file_has(path, "down") || file_has(path, "other"));
+    close_health(health);
+    for (int i = 0; i < 2; i++)
+        director_config_free(configs[i]);
+    unlink(path);
+}
+
 /* The process before was to tell it, and was killed. */
 static void a_quorum_that_was_lost_before_is_told_at_first(void **state)
 {
@@ -407,6 +436,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_dead_server_is_out_and_comes_back),
         cmocka_unit_test(programs_are_told_of_servers_and_quorum),
+        cmocka_unit_test(a_new_file_that_makes_a_server_another_tells_so),
         cmocka_unit_test(a_quorum_that_was_lost_before_is_told_at_first),
         cmocka_unit_test(a_program_that_does_not_end_is_killed),
         cmocka_unit_test(alpha_is_down_until_it_answers),
