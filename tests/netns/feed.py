@@ -128,7 +128,7 @@ class Feed:
                 lines.put({"type": "commit", "revision": self.revision})
             return self.revision
 
-    def wait_active(self, port_id, deadline_s=10):
+    def wait_active(self, port_id, deadline_s=60):
         with self.changed:
             if not self.changed.wait_for(lambda: self.statuses.get(port_id) == "ACTIVE", deadline_s):
                 raise TimeoutError(f"port {port_id} is {self.statuses.get(port_id)} after {deadline_s} s")

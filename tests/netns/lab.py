@@ -60,13 +60,11 @@ class Process:
     def pid(self):
         return self.process.pid
 
+    @contextlib.contextmanager
     def paused(self):
-        """A context in which it stands still."""
-        stack = contextlib.ExitStack()
-        if self.stutter:
-            stack.enter_context(self.stutter.lock)
-        stack.enter_context(stutter.stopped(self.process))
-        return stack
+        """It stands still meanwhile."""
+        with self.stutter.lock if self.stutter else contextlib.nullcontext(), stutter.stopped(self.process):
+            yield
 
     def running(self):
         return self.process.poll() is None

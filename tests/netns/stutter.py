@@ -1,7 +1,8 @@
 """Programs under test that stand still now and then, as on a machine with too much to do: WEFT_STUTTER=1 tests/run netns
 
 Each stops for up to a second, on its own, and goes on for up to a second.  What a test takes for granted right after it waited for something else is
-found so.  Tests of what happens within a second cannot pass: those of losses (tests/run's QUIET) and of probes' times."""
+found so.  Tests of losses (tests/run's QUIET) are left out.  Those of what the agent does with packets within a second cannot pass: fragments that it cuts
+(test_under_load.py), unless they are few."""
 
 import contextlib
 import os

@@ -62,7 +62,7 @@ class World:
 
     def __init__(self, lab):
         self.lab = lab
-        self.processes = []
+        self.processes, self.served = [], []
         self.namespace = Namespace(lab.name("outside"))
         self.namespace.ip("link", "add", "world", "type", "bridge", "mcast_snooping", "0")
         self.namespace.ip("link", "set", "world", "up")
@@ -103,9 +103,15 @@ class World:
         return workload
 
     def serve(self, namespace):
-        self.processes.append(namespace.popen(sys.executable, "-c", SERVER))
+        """It answers, from the first call on."""
+        if namespace not in self.served:
+            self.served.append(namespace)
+            self.processes.append(namespace.popen(sys.executable, "-c", SERVER))
 
     def floating(self, port, prefix="203.0.113"):
+        """The port's floating IP, made when it has none yet."""
+        for floating in self.lab.api.get(f"/v2.0/floatingips?port_id={port['id']}")["floatingips"]:
+            return floating
         subnet = next(s for s in self.lab.api.get("/v2.0/subnets")["subnets"] if s["cidr"] == f"{prefix}.0/24")
         body = {"floating_network_id": subnet["network_id"], "port_id": port["id"]}
         return self.lab.api.post("/v2.0/floatingips", {"floatingip": body})["floatingip"]
@@ -199,8 +205,8 @@ def test_a_floating_ip_is_reached_and_used(world):
 def test_who_sends_from_outside_learns_the_mtu(world):
     """The networks inside have 1450; the errors come back by the gateway, when the workload's host (h3) is none."""
     for workload in (world.workloads[2], world.workloads[3]):
-        floating = next(f for f in world.lab.api.get("/v2.0/floatingips")["floatingips"] if f["port_id"] == workload.port["id"])
-        address = floating["floating_ip_address"]
+        address = world.floating(workload.port)["floating_ip_address"]
+        world.serve(workload.namespace)
         wait_for(lambda: fetch(world.namespace, address), f"{address} to answer outside")
 
         def path_mtu():
