@@ -117,19 +117,27 @@ static uint32_t wanted_size(const struct maps *maps, const char *name)
  * Another size is no such change: a map that is there keeps its size until the host starts again.  And what is named by another table, as rule sets by
  * policies, changes only together with that one: programs of the earlier release would look for the names in theirs. */
 static const struct {
-    const char *name, *layout; /* The first layout has none behind its name. */
-} changed_maps[] = {{"connections", "-2"}, {"flow_slots", "-2"}, {"sweeper", "-2"}, {"networks", "-2"}, {"flood", "-2"}, {"projects", "-2"}, {"settings", "-2"},
-                    {"fragments", "-2"}};
+    const char *name;
+    unsigned layout; /* From 1, which has nothing behind the map's name; "-2" and so on then. */
+} changed_maps[] = {{"connections", 2}, {"flow_slots", 2}, {"sweeper", 2}, {"networks", 2}, {"flood", 2}, {"projects", 2}, {"settings", 2}, {"fragments", 2}};
 static const char *const former_maps[] = {"forwardings"}; /* Replaced by one of another name. */
+
+static void layout_file(const struct maps *maps, const char *map, unsigned layout, char path[600])
+{
+    if (layout == 1)
+        snprintf(path, 600, "%s/%s", maps->path, map);
+    else
+        snprintf(path, 600, "%s/%s-%u", maps->path, map, layout);
+}
 
 static void pin_file(const struct maps *maps, const char *map, char path[600])
 {
-    const char *layout = "";
+    unsigned layout = 1;
 
     for (size_t i = 0; i < ARRAY_SIZE(changed_maps); i++)
         if (streq(map, changed_maps[i].name))
             layout = changed_maps[i].layout;
-    snprintf(path, 600, "%s/%s%s", maps->path, map, layout);
+    layout_file(maps, map, layout, path);
 }
 
 static int set_up_maps(struct maps *maps, struct error *error)
@@ -304,16 +312,15 @@ int maps_open(const char *pin_path, const struct maps_sizes *sizes, struct maps 
 
 void maps_retire_previous(const struct maps *maps)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(changed_maps); i++) {
-        char path[600];
+    char path[600];
 
-        snprintf(path, sizeof(path), "%s/%s", maps->path, changed_maps[i].name);
-        unlink(path);
-    }
+    for (size_t i = 0; i < ARRAY_SIZE(changed_maps); i++)
+        for (unsigned layout = 1; layout < changed_maps[i].layout; layout++) {
+            layout_file(maps, changed_maps[i].name, layout, path);
+            unlink(path);
+        }
     for (size_t i = 0; i < ARRAY_SIZE(former_maps); i++) {
-        char path[600];
-
-        snprintf(path, sizeof(path), "%s/%s", maps->path, former_maps[i]);
+        layout_file(maps, former_maps[i], 1, path);
         unlink(path);
     }
 }

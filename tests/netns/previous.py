@@ -12,7 +12,7 @@ import pytest
 from lab import ROOT
 
 # With the next release this becomes the tag of this one.
-COMMIT = "963086238fe466fc3b84cd9e988cb8fdfc08778d"
+COMMIT = "1f52c99721f4ecba55bbd4e5abeb361992da59e3"
 
 
 def agent():
@@ -33,7 +33,7 @@ def agent():
         archive = subprocess.run(["git", "-C", ROOT, "archive", COMMIT], check=True, capture_output=True).stdout
         subprocess.run(["tar", "-x", "-C", folder / "source"], input=archive, check=True)
         # Without optimization, which makes up most of the time: the programs in the kernel are compiled as always.
-        for command in (["meson", "setup", folder / "build", folder / "source", "--buildtype=plain"],
+        for command in (["meson", "setup", folder / "build", folder / "source", "--buildtype=plain", "-Dwerror=false"],
                         ["ninja", "-C", folder / "build", "src/agent/weft-agent"]):
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             assert done.returncode == 0, done.stdout[-4000:]
