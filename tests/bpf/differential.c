@@ -356,13 +356,6 @@ static void random_external(struct pipeline *pipeline)
     struct uplink_budget stations;
 
     fixture_external(pipeline);
-    for (uint32_t number = 0; number < N_SLOTS; number++) {
-        struct outside_budget *budget = pipeline_lookup(pipeline, "outside_budget", &number);
-        for (int i = 0; i < N_OUTSIDE_BUDGETS; i++) {
-            budget->of[i].time_ns = FAR_FUTURE_NS;
-            budget->of[i].tokens = random_below(60);
-        }
-    }
     for (uint32_t vni = 20; vni <= 21; vni++) {
         for (int i = 0; i < N_UPLINK_BUDGETS; i++) {
             stations.of[i].time_ns = FAR_FUTURE_NS;
@@ -556,6 +549,13 @@ static void random_world(struct pipeline *pipeline)
     }
     if (chance(60))
         random_policies(pipeline);
+    for (uint32_t number = 0; number < N_SLOTS; number++) { /* A router port of chance may be outside, without an external network. */
+        struct outside_budget *budget = pipeline_lookup(pipeline, "outside_budget", &number);
+        for (int i = 0; i < N_OUTSIDE_BUDGETS; i++) {
+            budget->of[i].time_ns = FAR_FUTURE_NS;
+            budget->of[i].tokens = random_below(60);
+        }
+    }
     random_routers(pipeline);
     if (chance(80))
         random_external(pipeline);

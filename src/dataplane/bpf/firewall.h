@@ -208,8 +208,11 @@ CHECKED_ALONE __u32 firewall_log(const struct packet *packet, __u32 step)
         return 0;
     __u32 n = scratch->passage.n;
 #pragma GCC unroll 1
-    for (__u32 i = 0; i < PASSAGE_MAX && i < n; i++)
+    for (__u32 i = 0; i < PASSAGE_MAX; i++) {
+        if (i >= n)
+            break;
         firewall_write(packet, i, 0);
+    }
     return 1;
 }
 
