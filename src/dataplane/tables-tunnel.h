@@ -52,7 +52,8 @@ struct peer_value {      /* Read as one __u64. */
  * DIRECT_RETURN: a balanced connection's packet as its client sent it, for the member that the destination MAC names (tables-balancing.h), its VNI that of
  *              the client's port; or, with TUNNEL_HOPS_BACK, what the member answers; the argument is the slot of the client's port on its host.
  *              With TUNNEL_HOPS_OWNER + n the client is outside: the VNI is the external network's and the source MAC that of the router port which the packet
- *              came to.  n owners of its row were asked before the member, which passes on to the next one what it knows nothing of (bpf/balance-outside.h). */
+ *              came to.  n owners of its row were asked before the member, which passes on to the next one what it knows nothing of (bpf/balance-outside.h).
+ *              With TUNNEL_HOPS_TOO_BIG a member's answer comes back to its host: the argument is the size that its client's network takes. */
 #define TUNNEL_PORT 4790
 #define TUNNEL_VERSION 1
 enum tunnel_kind { TUNNEL_UNICAST, TUNNEL_FLOOD, TUNNEL_DIRECT_RETURN, TUNNEL_MIRROR, TUNNEL_RELAYED };
@@ -64,6 +65,7 @@ enum tunnel_kind { TUNNEL_UNICAST, TUNNEL_FLOOD, TUNNEL_DIRECT_RETURN, TUNNEL_MI
 /* A gateway routed the frame from outside, untranslated: firewalls on the way are for the port's host to ask, which knows its connections. */
 #define TUNNEL_HOPS_OUTSIDE 15u
 #define TUNNEL_HOPS_BACK 15u /* Of DIRECT_RETURN. */
+#define TUNNEL_HOPS_TOO_BIG 14u /* Of DIRECT_RETURN. */
 #define TUNNEL_HOPS_OWNER 1u /* + 0: nobody was asked before, 1..3: so many; 4: to the owner, who takes it now whatever it is. */
 #define TUNNEL_OVERHEAD_IPV4 50 /* Bytes: outer Ethernet is not counted, inner is. */
 #define TUNNEL_OVERHEAD_IPV6 70

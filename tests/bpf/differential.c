@@ -1063,6 +1063,10 @@ static void balanced_frame(struct test_frame *ret)
         add_text(ret->text, "outer 192.0.2.2>192.0.2.1 %u %u/%u/%u M>02:ab:70:00:00:%02x", chance(95) ? 7 : 8, TUNNEL_DIRECT_RETURN, chance(95) ? 0 : random_below(16),
                  random_below(5), 1 + random_below(12));
         balanced_inner(ret->text, ports[5].address[ipv6], vip, client_port, vip_port);
+    } else if (chance(25)) { /* A member's answer comes back. */
+        add_text(ret->text, "outer 192.0.2.2>192.0.2.1 %u %u/%u/1400 X>02:ab:70:00:00:%02x", chance(95) ? 7 : 8, TUNNEL_DIRECT_RETURN, TUNNEL_HOPS_TOO_BIG,
+                 1 + random_below(12));
+        balanced_inner(ret->text, vip, ports[5].address[ipv6], vip_port, client_port);
     } else {
         add_text(ret->text, "outer 192.0.2.2>192.0.2.1 7 %u/%u/%u X>%c", TUNNEL_DIRECT_RETURN, TUNNEL_HOPS_BACK, chance(90) ? ports[i].slot : random_below(20),
                  ports[i].mac);

@@ -3,6 +3,7 @@
        network "red", 10.0.0.0/24 and fd00:1::/64                      network "blue", 10.1.0.0/24
        client (h1)   one (h1)   two (h2)   VIP 10.0.0.200 ... router ... guest (h2)
                                            on no host                  network "green", 10.2.0.0/24, no router: three (h2)
+                                                              router ... network "narrow", 10.3.0.0/24, MTU 1300: thin (h1)
 
 TCP 80 is served by one and two, 81 by one, 82 by three, 83 by nobody; UDP 53 by two."""
 
@@ -122,13 +123,15 @@ class World:
         self.red4 = api.subnet(red, "10.0.0.0/24")
         self.red6 = api.subnet(red, "fd00:1::/64", ipv6_address_mode="dhcpv6-stateful", ipv6_ra_mode="dhcpv6-stateful")
         self.blue4, self.green4 = api.subnet(blue, "10.1.0.0/24"), api.subnet(green, "10.2.0.0/24")
+        narrow = api.network("narrow", mtu=1300)
+        self.narrow4 = api.subnet(narrow, "10.3.0.0/24")
         router = api.post("/v2.0/routers", {"router": {"name": "r"}})["router"]
-        for subnet in (self.red4, self.blue4):
+        for subnet in (self.red4, self.blue4, self.narrow4):
             api.put(f"/v2.0/routers/{router['id']}/add_router_interface", {"subnet_id": subnet["id"]})
 
         def workload(name, network, host, *fixed, gateway):
             port = api.port(network, host, name=name, fixed_ips=[{"subnet_id": subnet["id"], "ip_address": address} for subnet, address in fixed])
-            made = lab.workload(port, host, name=name)
+            made = lab.workload(port, host, name=name, mtu=network["mtu"])
             made.namespace.ip("route", "add", "default", "via", gateway)
             return made
 
@@ -137,10 +140,12 @@ class World:
         self.two = workload("two", red, h2, (self.red4, "10.0.0.12"), (self.red6, "fd00:1::12"), gateway="10.0.0.1")
         self.guest = workload("guest", blue, h2, (self.blue4, "10.1.0.10"), gateway="10.1.0.1")
         self.three = workload("three", green, h2, (self.green4, "10.2.0.13"), gateway="10.2.0.1")
+        self.thin = workload("thin", narrow, h1, (self.narrow4, "10.3.0.10"), gateway="10.3.0.1")
         for name in ("one", "two", "three"):
             serve(getattr(self, name), name, WebServer, ("::", 8080), Web)
-        serve(self.two, "two", EchoServer, ("0.0.0.0", 5353), Echo)
-        api.wait_active(*(w.port for w in (self.client, self.one, self.two, self.guest, self.three)))
+        for name in ("two", "thin"):
+            serve(getattr(self, name), name, EchoServer, ("0.0.0.0", 5353), Echo)
+        api.wait_active(*(w.port for w in (self.client, self.one, self.two, self.guest, self.three, self.thin)))
         api.open_default_groups()
         self.balancer = Balancer(lab, self.red4, "10.0.0.200", [(self.red6, "fd00:1::200")])
         one, two, three = (self.red4, "10.0.0.11", 8080), (self.red4, "10.0.0.12", 8080), (self.green4, "10.2.0.13", 8080)
@@ -233,6 +238,24 @@ def test_datagrams(world):
     assert udp(world.client, b"hello") == b"two hello"
     assert udp(world.guest, b"hello") == b"two hello"
     assert udp(world.client, b"x" * 5000) == b"two " + b"x" * 5000, "in fragments"
+
+
+def test_who_sends_too_much_at_once_learns_the_size(world):
+    """The client's network takes 1300 bytes, and its member's, on another host, 1450: and the other way round."""
+    data = b"x" * 1380
+    world.balancer.listener("UDP", 55, [(world.narrow4, "10.3.0.10", 5353)])
+
+    def echoed(said):
+        with contextlib.suppress(OSError): # Not yet there, or the size is told just now.
+            return udp(world.guest, said, 55) == b"thin " + said
+
+    wait_for(lambda: echoed(b"hello"), "the member in the narrow network to answer")
+    assert udp(world.thin, b"hello") == b"two hello"
+    # Linux forbids to fragment, and fragments by itself what is too large for the way that it has learned.
+    wait_for(lambda: udp(world.thin, data) == b"two " + data, "the member to learn the size for its client's network")
+    assert "mtu 1300" in world.two.run("ip", "route", "get", "10.3.0.10")
+    wait_for(lambda: echoed(data), "the client to learn the size for the member's network")
+    assert "mtu 1300" in world.guest.run("ip", "route", "get", "10.0.0.200")
 
 
 def test_what_is_closed_says_so(world):

@@ -342,6 +342,46 @@ CHECKED_ALONE __u32 balance_deliver(struct __sk_buff *skb, struct packet *packet
     return deliver_frame(skb, packet, port, slot);
 }
 
+/* The frame is what a member of this host has answered, of a connection that scratch memory's 'value' names but for its ends, and its client's network takes
+ * no more than value.slot bytes: the member is told, of the packet as it was sent. */
+CHECKED_ALONE __u32 balance_tell_size(struct __sk_buff *skb, struct packet *packet)
+{
+    struct scratch *scratch = scratch_get();
+    __u32 unused;
+
+    if (!packet || !scratch)
+        return DROP_no_port;
+    struct balancing *to = &scratch->balancing;
+    __u32 number = to->value.member, mtu = to->value.slot;
+    const struct service_member *member = service_member_find(number);
+    if (!member || (member->output & OUTPUT_KIND_MASK) != OUTPUT_LOCAL)
+        return DROP_member_gone;
+    __u32 slot = member->output & OUTPUT_SLOT_MASK;
+    const struct port_config *port = port_config_get(slot, &unused);
+    if (!port || port->vni != member->vni || !port->ifindex || packet->flags & PACKET_LATER_FRAGMENT)
+        return DROP_destination_down;
+    balance_read_ends(to, packet, true);
+    to->value.vni = member->vip_vni;
+    to->value.client_vni = packet->vni;
+    to->value.name = member->name;
+    to->value.flags = to->is_known = to->is_noted = to->is_new_name = 0;
+    __u32 step = balance_connection(packet, number, 0);
+    if (step != STEP_CONTINUE)
+        return step;
+    address_copy(to->quote.source, to->ends.destination);
+    address_copy(to->quote.destination, to->ends.source);
+    to->quote.source_port = to->ends.destination_port;
+    to->quote.destination_port = to->ends.source_port;
+    step = translate_ends(skb, packet, &to->quote);
+    unsigned char *frame = frame_at(skb, 0, ETH_HLEN);
+    if (step != STEP_CONTINUE || !frame)
+        return step != STEP_CONTINUE ? step : DROP_no_buffer;
+    mac_copy(frame + 6, member->mac);
+    packet->slot = packet->drop_slot = slot;
+    packet->decision = (struct decision){}; /* The client's address says so. */
+    return punt_frame(skb, packet, port, PUNT_WORD(PUNT_TOO_BIG, 0, mtu));
+}
+
 /* ---- from the client ------------------------------------------------------------------------------------------------------------------------------ */
 
 /* The member or the listener of a known connection is gone: it ends, and its client is told. */
@@ -385,6 +425,9 @@ CHECKED_ALONE __u32 balance_forward(struct __sk_buff *skb, struct packet *packet
     if (!service || !(service->flags & SERVICE_UP) || !member || !service_member_serves(member, packet->decision.object, service->balancer))
         return balance_end(skb, packet);
     __u32 size = packet_l3_size(skb, packet), mtu = member->mtu, output = member->output;
+    __u32 room = (output & OUTPUT_KIND_MASK) == OUTPUT_REMOTE ? tunnel_room(output & OUTPUT_SLOT_MASK) : mtu;
+    if (mtu > room)
+        mtu = room;
     if (size > mtu) {
         const struct port_config *port = port_config_get(slot, &unused);
         packet->decision.router_port = packet->decision.hops = 0; /* The balancer's address says so. */
@@ -407,9 +450,7 @@ CHECKED_ALONE __u32 balance_forward(struct __sk_buff *skb, struct packet *packet
         balance_comes_from(&scratch->balancing, number, OUTPUT_LOCAL | slot, slot);
         return STEP_TO_MEMBER;
     }
-    packet->destination[0] = SERVICE_NAME_MAC;
-    packet->destination[1] = member->name.second;
-    store32(packet->destination + 2, bpf_htonl(member->name.first));
+    service_member_mac(member, packet->destination);
     return tunnel_send(skb, packet, output & OUTPUT_SLOT_MASK, packet->vni, TUNNEL_WORD(TUNNEL_DIRECT_RETURN, 0, slot)); /* The client's network. */
 }
 
@@ -431,7 +472,8 @@ static __noinline __u32 balance_reset(struct __sk_buff *skb, const struct packet
     return bpf_l4_csum_replace(skb, packet->l4 + 16, before, after, 2) ? DROP_no_buffer : STEP_CONTINUE;
 }
 
-/* Is the member's answer too large for its client, a port of this host or behind a router's port?  Then the member is told. */
+/* Is the member's answer too large for its client, a port of this host or behind a router's port, or for the tunnel to another host, which knows the MTU of its
+ * clients?  Then the member is told. */
 static __noinline bool balance_is_too_big(struct __sk_buff *skb, struct packet *packet, __u32 output, __u32 client)
 {
     __u32 unused, mtu = 0;
@@ -443,6 +485,8 @@ static __noinline bool balance_is_too_big(struct __sk_buff *skb, struct packet *
     } else if ((output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL) {
         const struct port_config *port = port_config_get(client, &unused);
         mtu = port ? port->mtu : 0;
+    } else {
+        mtu = tunnel_room(output & OUTPUT_SLOT_MASK);
     }
     if (!mtu || !own || packet_l3_size(skb, packet) <= mtu)
         return false;

@@ -199,9 +199,7 @@ CHECKED_ALONE __u32 balance_outside_send(struct __sk_buff *skb, struct packet *p
         balance_comes_from(to, number, OUTPUT_ROUTER | to->gateway, listener);
         return STEP_TO_MEMBER;
     }
-    packet->destination[0] = SERVICE_NAME_MAC;
-    packet->destination[1] = member->name.second;
-    store32(packet->destination + 2, bpf_htonl(member->name.first));
+    service_member_mac(member, packet->destination);
     return tunnel_send(skb, packet, output & OUTPUT_SLOT_MASK, packet->vni, TUNNEL_WORD(TUNNEL_DIRECT_RETURN, TUNNEL_HOPS_OWNER + index, 0));
 }
 
@@ -269,6 +267,8 @@ static __always_inline __u32 balance_finish(struct __sk_buff *skb, struct packet
         step = balance_deliver(skb, packet);
     if (step == STEP_TO_CLIENT)
         step = balance_return(skb, packet);
+    if (step == STEP_TOO_BIG)
+        step = balance_tell_size(skb, packet);
     if (step == STEP_OWNERS || step == STEP_TO_MEMBER)
         step = DROP_unknown_translation;
     return packet->flags & PACKET_CALLS_SERVICE && step < STEP_DONE ? balance_outside_refuse(skb, packet, step) : step;
@@ -311,17 +311,17 @@ CHECKED_ALONE __u32 balance_from_tunnel(struct __sk_buff *skb, struct packet *pa
     scratch->balancing.value.slot = slot;
     if (hops == TUNNEL_HOPS_BACK)
         return STEP_TO_CLIENT;
-    if (hops > TUNNEL_HOPS_OWNER + OWNER_LAST || packet->destination[0] != SERVICE_NAME_MAC)
+    if ((hops > TUNNEL_HOPS_OWNER + OWNER_LAST && hops != TUNNEL_HOPS_TOO_BIG) || packet->destination[0] != SERVICE_NAME_MAC)
         return DROP_tunnel_header;
     name.first = bpf_ntohl(load32(packet->destination + 2));
     name.second = packet->destination[1];
-    if (hops)
+    if (hops && hops != TUNNEL_HOPS_TOO_BIG)
         return balance_outside_from_tunnel(packet, &scratch->balancing, &name, host, hops - TUNNEL_HOPS_OWNER);
     const __u32 *number = map_lookup(service_names, &name);
     if (!number)
         return DROP_member_gone;
     balance_comes_from(&scratch->balancing, *number, OUTPUT_REMOTE | host, slot);
-    return STEP_TO_MEMBER;
+    return hops ? STEP_TOO_BIG : STEP_TO_MEMBER;
 }
 
 #endif

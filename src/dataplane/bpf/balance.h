@@ -39,6 +39,14 @@ static __always_inline const struct service_member *service_member_find(__u32 nu
     return member && member->number == number ? member : NULL;
 }
 
+/* What it is called in the tunnel. */
+static __always_inline void service_member_mac(const struct service_member *member, __u8 *ret)
+{
+    ret[0] = SERVICE_NAME_MAC;
+    ret[1] = member->name.second;
+    store32(ret + 2, bpf_htonl(member->name.first));
+}
+
 /* Does the member, as 'name' says, still serve? */
 static __always_inline bool service_member_serves(const struct service_member *member, __u32 name, __u32 balancer)
 {
@@ -300,6 +308,24 @@ CHECKED_ALONE __u32 balance_error(struct __sk_buff *skb, struct packet *packet)
 
 /* ---- answers: at the client's host -------------------------------------------------------------------------------------------------------- */
 
+/* What the member 'number' of another host answers is too large for its client's network: it goes back, for that host to tell the member, which knows its
+ * client by another name.  That costs the client what a packet to the agent costs. */
+CHECKED_ALONE __u32 balance_send_back(struct __sk_buff *skb, struct packet *packet, const struct port_config *port, __u32 number)
+{
+    const struct service_member *member = service_member_find(number);
+
+    if (!packet || !port || !member || (member->output & OUTPUT_KIND_MASK) != OUTPUT_REMOTE || !(packet->flags & PACKET_FROM_TUNNEL) ||
+        packet->flags & PACKET_LATER_FRAGMENT || !punt_spend(packet->drop_slot, port))
+        return DROP_too_big;
+    service_member_mac(member, packet->destination);
+    TRACE(balance, "too large for its client's network, of %u bytes: back to the member's host", port->mtu);
+    __u32 step = tunnel_send(skb, packet, member->output & OUTPUT_SLOT_MASK, port->vni, TUNNEL_WORD(TUNNEL_DIRECT_RETURN, TUNNEL_HOPS_TOO_BIG, port->mtu));
+    if (!(step & STEP_DONE))
+        return DROP_too_big;
+    count_drop(packet->drop_slot, DROP_too_big);
+    return step;
+}
+
 /* What a member answers, translated, for a client's port of this host: it gets it from whom it called. */
 CHECKED_ALONE __u32 balance_return(struct __sk_buff *skb, struct packet *packet)
 {
@@ -311,8 +337,6 @@ CHECKED_ALONE __u32 balance_return(struct __sk_buff *skb, struct packet *packet)
     if (!packet || !port || !slot)
         return DROP_unknown_destination;
     packet->drop_slot = slot;
-    if (packet_l3_size(skb, packet) > port->mtu)
-        return DROP_too_big; /* The member's host knows the MTU of its own clients only (balance_answer). */
     if (packet->flags & PACKET_FROM_TUNNEL && packet->flags & PACKET_LATER_FRAGMENT) {
         __u32 step = fragment_take(packet, NULL, slot, 0);
         if (step != STEP_CONTINUE)
@@ -330,6 +354,8 @@ CHECKED_ALONE __u32 balance_return(struct __sk_buff *skb, struct packet *packet)
     unsigned char *frame = frame_at(skb, 0, ETH_HLEN);
     if (!entry || !output_is_member(entry->output) || entry->generation != port->generation || !frame)
         return DROP_unknown_translation;
+    if (packet_l3_size(skb, packet) > port->mtu)
+        return is_error ? DROP_too_big : balance_send_back(skb, packet, port, entry->output & OUTPUT_MEMBER_MASK);
     mac_copy(packet->source, entry->remote_mac);
     mac_copy(frame, packet->destination);
     mac_copy(frame + 6, packet->source);

@@ -22,6 +22,7 @@
 #define STEP_TO_CLIENT 0x403u /* The client is of this host: balance_return(). */
 #define STEP_SERVICE 0x404u   /* On an external network, for a load balancer's address: balance_outside_take(), */
 #define STEP_OWNERS 0x405u    /* then for an owner of its row: balance_outside_send(). */
+#define STEP_TOO_BIG 0x407u   /* It came back, for the member's client has less room: balance_tell_size(). */
 #define STEP_AWAY 0x406u      /* To a client outside: balance_outside_leave(). */
 
 #define BALANCED_DECIDED 0xffffu

@@ -29,7 +29,7 @@ static __always_inline void punt_router(struct punt_event *event, const struct p
 }
 
 /* Hands the frame over; the budget was the caller's business.  'word' and what is returned as for punt_frame. */
-static __always_inline __u32 punt_write(struct __sk_buff *skb, const struct packet *packet, __u32 word, const __u8 *next_hop)
+static __always_inline __u32 punt_write_of(struct __sk_buff *skb, const struct packet *packet, __u32 ifindex, __u32 word, const __u8 *next_hop)
 {
     __u32 slot = packet->slot, size = packet->size, reason = word & 0xff;
 
@@ -44,7 +44,7 @@ static __always_inline __u32 punt_write(struct __sk_buff *skb, const struct pack
     if (!event)
         return DROP_punt_full;
     event->slot = slot;
-    event->ifindex = skb->ifindex;
+    event->ifindex = ifindex;
     event->vni = packet->vni;
     event->reason = reason;
     event->size = size;
@@ -60,6 +60,11 @@ static __always_inline __u32 punt_write(struct __sk_buff *skb, const struct pack
     map_ring_submit(event);
     TRACE(punt, "to the agent, reason %u", reason);
     return VERDICT(TC_ACT_STOLEN);
+}
+
+static __always_inline __u32 punt_write(struct __sk_buff *skb, const struct packet *packet, __u32 word, const __u8 *next_hop)
+{
+    return punt_write_of(skb, packet, skb->ifindex, word, next_hop);
 }
 
 /* Takes a token of the port's budget. */
@@ -85,7 +90,7 @@ CHECKED_ALONE __u32 punt_frame(struct __sk_buff *skb, const struct packet *packe
 
     if (!punt_spend(packet->slot, port))
         return DROP_punt_budget;
-    return punt_write(skb, packet, word, nowhere);
+    return punt_write_of(skb, packet, port->ifindex, word, nowhere); /* It may have come from elsewhere, and be the port's workload's all the same. */
 }
 
 /* Takes a token of what a router may cost the agent for the outside's sake. */

@@ -78,6 +78,15 @@ static __always_inline __u32 tunnel_to_neighbor(const struct host_config *host)
     return VERDICT(bpf_redirect_neigh(host->ifindex, &hop, sizeof(hop), 0));
 }
 
+/* The largest packet that fits into the tunnel to a host. */
+static __always_inline __u32 tunnel_room(__u32 host_slot)
+{
+    const struct host_config *host = host_config_get(host_slot);
+    __u32 overhead = host && address_is_ipv4(host->remote) ? TUNNEL_OVERHEAD_IPV4 : TUNNEL_OVERHEAD_IPV6;
+
+    return host && host->underlay_mtu > overhead ? host->underlay_mtu - overhead : 0xffff; /* Unknown: tunnel_send() says why not. */
+}
+
 /* Encapsulates the frame for a host and sends it; 'word' is a TUNNEL_WORD.  Works on what parse_frame found. */
 static __noinline __u32 tunnel_send(struct __sk_buff *skb, const struct packet *packet, __u32 host_slot, __u32 vni, __u32 word)
 {

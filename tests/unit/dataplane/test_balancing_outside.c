@@ -257,7 +257,7 @@ static void nobody_is_asked_for_ever(void **state)
     expect_owner(1, 4, "g>02:ab:70:00:00:01 ip 192.0.2.200>203.0.113.222 ttl=63 udp 4000>81 +7");
     say(TUNNEL, "outer 192.0.2.2>192.0.2.1 20 2/5/0 g>02:ab:70:00:00:01 ip 192.0.2.200>203.0.113.222 ttl=63 udp 4000>81 +7");
     expect_drop(DROP_member_gone); /* Not here: the last one passes nothing on. */
-    for (unsigned hops = 6; hops < 15; hops++) {
+    for (unsigned hops = 6; hops < TUNNEL_HOPS_TOO_BIG; hops++) {
         say(TUNNEL, frame_text("outer 192.0.2.2>192.0.2.1 20 2/%u/0 g>02:ab:70:00:00:03 ip 192.0.2.200>203.0.113.222 ttl=63 udp 4000>81 +7", hops));
         expect_drop(DROP_tunnel_header);
     }
