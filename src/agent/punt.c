@@ -195,7 +195,8 @@ static bool send_piece_here(struct punt *punt, const struct punt_event *event, c
 
 static bool send_to_host(struct punt *punt, const struct punt_event *event, const uint8_t *piece, int size)
 {
-    uint32_t mark = TUNNEL_MARK | (event->output & OUTPUT_SLOT_MASK), priority = event->vni;
+    uint32_t mark = TUNNEL_MARK | (event->output & OUTPUT_SLOT_MASK);
+    uint32_t priority = event->reason == PUNT_FRAGMENT ? TUNNEL_PRIORITY(event->vni, event->code) : event->vni;
     if (setsockopt(punt->tunnel_socket, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0 ||
         setsockopt(punt->tunnel_socket, SOL_SOCKET, SO_PRIORITY, &priority, sizeof(priority)) < 0 ||
         !send_from(punt->tunnel_socket, punt->tunnel_ifindex, piece, size)) {

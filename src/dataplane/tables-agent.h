@@ -77,7 +77,7 @@ struct punt_event {
                             * OUTPUT_REMOTE that brought it. */
     __u16 router_port;     /* Who speaks is the router that the frame came to here; 0: none, and errors are in the destination's name. */
     __u16 mtu;             /* Of the router port where it does not fit; 0: of the sender's network. */
-    __u8 code;             /* UNREACHABLE: enum unreachable_code. */
+    __u8 code;             /* UNREACHABLE: enum unreachable_code.  FRAGMENT: kind and hop count of the pieces in the tunnel, as in a TUNNEL_WORD. */
     __u8 hops;             /* Routers before that one: what the TTL had lost by then. */
     __u8 pad[2];
     __u8 next_hop[16];     /* NEIGHBOR. */

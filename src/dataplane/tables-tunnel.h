@@ -59,7 +59,9 @@ struct peer_value {      /* Read as one __u64. */
 enum tunnel_kind { TUNNEL_UNICAST, TUNNEL_FLOOD, TUNNEL_DIRECT_RETURN, TUNNEL_MIRROR, TUNNEL_RELAYED };
 #define TUNNEL_WORD(kind, hops, argument) ((__u32)(argument) << 8 | (__u32)(hops) << 4 | (__u32)(kind)) /* skb->cb[0] of a copy. */
 /* What the tunnel device sends for us has this mark | the host's slot (bits that the stack's own frames there do not have: its multicast
- * listener reports come with arbitrary marks), the VNI as its priority and a TUNNEL_WORD in skb->cb[0], which is 0 for a packet socket's. */
+ * listener reports come with arbitrary marks), the VNI as its priority and a TUNNEL_WORD in skb->cb[0], which is 0 for a packet socket's: of the agent's
+ * pieces of what it has cut, kind and hop count are in the priority, above the VNI. */
+#define TUNNEL_PRIORITY(vni, word) ((__u32)(vni) | ((word) & 0xffu) << 24)
 #define TUNNEL_MARK 0x57e00000u
 #define TUNNEL_MARK_MASK 0xfff00000u
 /* A gateway routed the frame from outside, untranslated: firewalls on the way are for the port's host to ask, which knows its connections. */

@@ -1177,6 +1177,10 @@ static void random_frame(struct test_frame *ret)
         ret->input.control = chance(90) ? TUNNEL_WORD(chance(50) ? TUNNEL_FLOOD : TUNNEL_RELAYED, random_below(16), random_below(FLOOD_KEY_MASK))
                                         : random_below(UINT32_MAX);
         ret->input.priority = chance(95) ? 7 + random_below(3) : random_below(UINT32_MAX);
+        if (chance(30)) { /* A piece of the agent's. */
+            ret->input.control = 0;
+            ret->input.priority = TUNNEL_PRIORITY(7, TUNNEL_WORD(chance(90) ? TUNNEL_DIRECT_RETURN : TUNNEL_FLOOD, chance(40) ? 0 : random_below(16), 0));
+        }
         random_inner(ret->text, 'A');
     }
     frame_parse(ret->text, &ret->frame);

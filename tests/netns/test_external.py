@@ -19,9 +19,10 @@ import pytest
 
 from lab import Lab
 from namespaces import Namespace, run, wait_for
-from test_load_balancing import Balancer
+from test_load_balancing import IP_MTU_DISCOVER, IP_PMTUDISC_INTERFACE, Balancer
 
 FAR = "198.51.100.7"
+IP_PMTUDISC_WANT = 1
 
 SERVER = """
 import http.server, sys
@@ -39,7 +40,7 @@ http.server.ThreadingHTTPServer(("0.0.0.0", 80), Handler).serve_forever()
 
 
 MEMBER = """
-import http.server, socket, sys
+import http.server, socket, sys, threading
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
@@ -53,6 +54,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class Server(http.server.ThreadingHTTPServer):
     address_family = socket.AF_INET6
     request_queue_size = 64
+def echo(one):
+    while True:
+        data, client = one.recvfrom(65536)
+        one.sendto(sys.argv[1].encode() + data, client)
+one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+one.bind(("0.0.0.0", 5353))
+threading.Thread(target=echo, args=(one,), daemon=True).start()
 Server(("::", 8080), Handler).serve_forever()
 """
 
@@ -295,6 +303,30 @@ def test_a_load_balancer_is_called_from_outside(world, balancer):
     # From behind SNAT: a workload without a floating IP, and a member that calls its own load balancer.
     for workload in world.workloads[:2]:
         wait_for(lambda: callers(workload.namespace, address, patience=3) == dict.fromkeys(balancer.at, world.address), "a workload to call by the floating IP")
+
+
+def test_what_is_large_reaches_load_balancers_from_outside(world, balancer):
+    """1460 bytes are too much for the members' network, on their way to h3 for the tunnel, too."""
+    data = b"x" * 1460
+
+    def echoed(port, name, discover):
+        with world.namespace.inside():
+            one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with one:
+            one.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, discover)
+            one.settimeout(2)
+            try:
+                one.connect((balancer.outside, port))
+                one.send(data)
+                return one.recv(65536) == name + data
+            except OSError: # Also when the size is told just now.
+                return False
+    for port, name in ((53, "a1"), (54, "c3")):
+        balancer.listener("UDP", port, [(balancer.subnet, balancer.at[name], 5353)])
+        wait_for(lambda: echoed(port, name.encode(), IP_PMTUDISC_INTERFACE), f"what may be cut to reach {name}")
+        world.namespace.ip("route", "flush", "cache")
+        wait_for(lambda: echoed(port, name.encode(), IP_PMTUDISC_WANT), f"the size on the way to {name} to be told")
+        assert "mtu 1450" in world.namespace.run("ip", "route", "get", balancer.outside)
 
 
 def test_a_load_balancer_has_an_address_outside(world, balancer):

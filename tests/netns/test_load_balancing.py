@@ -71,6 +71,15 @@ class EchoServer(socketserver.UDPServer):
     pass
 
 
+IP_MTU_DISCOVER, IP_PMTUDISC_INTERFACE = 10, 4 # Lets routers fragment, and never learns from them (ip(7)).
+
+
+class CarelessServer(socketserver.UDPServer):
+    def server_bind(self):
+        self.socket.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_INTERFACE)
+        super().server_bind()
+
+
 def serve(workload, who, server, address, handler):
     """A server within the workload, until the end of the process or stop()."""
     ready, made = threading.Event(), []
@@ -145,6 +154,8 @@ class World:
             serve(getattr(self, name), name, WebServer, ("::", 8080), Web)
         for name in ("two", "thin"):
             serve(getattr(self, name), name, EchoServer, ("0.0.0.0", 5353), Echo)
+        for name in ("one", "two"):
+            serve(getattr(self, name), name, CarelessServer, ("0.0.0.0", 5454), Echo)
         api.wait_active(*(w.port for w in (self.client, self.one, self.two, self.guest, self.three, self.thin)))
         api.open_default_groups()
         self.balancer = Balancer(lab, self.red4, "10.0.0.200", [(self.red6, "fd00:1::200")])
@@ -187,11 +198,13 @@ def answers(workload, port, address="10.0.0.200", wanted=2):
     return seen
 
 
-def udp(workload, data, port=53):
+def udp(workload, data, port=53, careless=False):
     """What was answered; None: nothing.  Refusals are raised."""
     with workload.namespace.inside():
         client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with client:
+        if careless:
+            client.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_INTERFACE)
         client.settimeout(2)
         client.connect(("10.0.0.200", port))
         client.send(data)
@@ -245,17 +258,24 @@ def test_who_sends_too_much_at_once_learns_the_size(world):
     data = b"x" * 1380
     world.balancer.listener("UDP", 55, [(world.narrow4, "10.3.0.10", 5353)])
 
-    def echoed(said):
+    def echoed(workload, said, port, name, careless=False):
         with contextlib.suppress(OSError): # Not yet there, or the size is told just now.
-            return udp(world.guest, said, 55) == b"thin " + said
+            return udp(workload, said, port, careless) == name.encode() + b" " + said
 
-    wait_for(lambda: echoed(b"hello"), "the member in the narrow network to answer")
+    wait_for(lambda: echoed(world.guest, b"hello", 55, "thin"), "the member in the narrow network to answer")
     assert udp(world.thin, b"hello") == b"two hello"
     # Linux forbids to fragment, and fragments by itself what is too large for the way that it has learned.
     wait_for(lambda: udp(world.thin, data) == b"two " + data, "the member to learn the size for its client's network")
     assert "mtu 1300" in world.two.run("ip", "route", "get", "10.3.0.10")
-    wait_for(lambda: echoed(data), "the client to learn the size for the member's network")
+    wait_for(lambda: echoed(world.guest, data, 55, "thin"), "the client to learn the size for the member's network")
     assert "mtu 1300" in world.guest.run("ip", "route", "get", "10.0.0.200")
+    # Who lets it be fragmented is not told: it is, on the way to a member and back, on one host and between two.
+    for workload in (world.client, world.guest):
+        wait_for(lambda: echoed(workload, data, 55, "thin", careless=True), "what is cut to arrive at the member")
+    for port, name, address in ((56, "one", "10.0.0.11"), (57, "two", "10.0.0.12")):
+        world.balancer.listener("UDP", port, [(world.red4, address, 5454)])
+        wait_for(lambda: echoed(world.thin, data, port, name), f"what {name} answers to be cut")
+    assert "mtu" not in world.one.run("ip", "route", "get", "10.3.0.10")
 
 
 def test_what_is_closed_says_so(world):

@@ -220,6 +220,10 @@ CHECKED_ALONE __u32 balance_arrive(struct __sk_buff *skb, struct packet *packet)
     packet->drop_slot = slot;
     if (!port || port->vni != member->vni || !port->ifindex || !(port->flags & PORT_ADMIN_UP))
         return DROP_destination_down;
+    if (packet_l3_size(skb, packet) > port->mtu && !punt_may_cut(skb, packet)) {
+        packet->decision.mtu = port->mtu;
+        return DROP_too_big;
+    }
     if (packet->flags & PACKET_FROM_TUNNEL && packet->flags & PACKET_LATER_FRAGMENT) {
         step = fragment_take(packet, NULL, slot, 1);
         if (step != STEP_CONTINUE)
@@ -339,7 +343,12 @@ CHECKED_ALONE __u32 balance_deliver(struct __sk_buff *skb, struct packet *packet
         balance_count_forth(&scratch->balancing, packet);
     if (port->flags & (PORT_INGRESS_POLICY | PORT_ROUTER_FIREWALL) && packet_is_first_fragment(packet))
         fragment_note(packet, port, slot, 1);
-    return deliver_frame(skb, packet, port, slot);
+    balance_cut_here(packet, slot, packet_l3_size(skb, packet), port->mtu);
+    if (!punt_is_fragment(packet))
+        return deliver_frame(skb, packet, port, slot);
+    if (packet->flags & PACKET_CALLS_SERVICE && !(packet->flags & PACKET_FROM_TUNNEL))
+        packet->decision.router_port = scratch->balancing.gateway;
+    return punt_fragment(skb, packet, TUNNEL_UNICAST);
 }
 
 /* The frame is what a member of this host has answered, of a connection that scratch memory's 'value' names but for its ends, and its client's network takes
@@ -424,11 +433,9 @@ CHECKED_ALONE __u32 balance_forward(struct __sk_buff *skb, struct packet *packet
     const struct service_member *member = service_member_find(number);
     if (!service || !(service->flags & SERVICE_UP) || !member || !service_member_serves(member, packet->decision.object, service->balancer))
         return balance_end(skb, packet);
-    __u32 size = packet_l3_size(skb, packet), mtu = member->mtu, output = member->output;
-    __u32 room = (output & OUTPUT_KIND_MASK) == OUTPUT_REMOTE ? tunnel_room(output & OUTPUT_SLOT_MASK) : mtu;
-    if (mtu > room)
-        mtu = room;
-    if (size > mtu) {
+    __u32 size = packet_l3_size(skb, packet), output = member->output, mtu = balance_mtu(member);
+    bool is_cut = (size > mtu || packet->flags & PACKET_FOLLOWS) && punt_may_cut(skb, packet);
+    if (size > mtu && !is_cut) {
         const struct port_config *port = port_config_get(slot, &unused);
         packet->decision.router_port = packet->decision.hops = 0; /* The balancer's address says so. */
         if (port && !(packet->flags & PACKET_LATER_FRAGMENT))
@@ -451,7 +458,8 @@ CHECKED_ALONE __u32 balance_forward(struct __sk_buff *skb, struct packet *packet
         return STEP_TO_MEMBER;
     }
     service_member_mac(member, packet->destination);
-    return tunnel_send(skb, packet, output & OUTPUT_SLOT_MASK, packet->vni, TUNNEL_WORD(TUNNEL_DIRECT_RETURN, 0, slot)); /* The client's network. */
+    __u32 host = output & OUTPUT_SLOT_MASK, word = TUNNEL_WORD(TUNNEL_DIRECT_RETURN, 0, slot);
+    return is_cut ? balance_cut(skb, packet, host, word, mtu) : tunnel_send(skb, packet, host, packet->vni, word); /* The client's network. */
 }
 
 /* ---- from the member ------------------------------------------------------------------------------------------------------------------------------- */
@@ -473,7 +481,7 @@ static __noinline __u32 balance_reset(struct __sk_buff *skb, const struct packet
 }
 
 /* Is the member's answer too large for its client, a port of this host or behind a router's port, or for the tunnel to another host, which knows the MTU of its
- * clients?  Then the member is told. */
+ * clients?  Then the member is told; what may be cut is, but for clients outside. */
 static __noinline bool balance_is_too_big(struct __sk_buff *skb, struct packet *packet, __u32 output, __u32 client)
 {
     __u32 unused, mtu = 0;
@@ -488,7 +496,7 @@ static __noinline bool balance_is_too_big(struct __sk_buff *skb, struct packet *
     } else {
         mtu = tunnel_room(output & OUTPUT_SLOT_MASK);
     }
-    if (!mtu || !own || packet_l3_size(skb, packet) <= mtu)
+    if (!mtu || !own || packet_l3_size(skb, packet) <= mtu || (!balanced_is_outside(output) && punt_may_cut(skb, packet)))
         return false;
     packet->decision.router_port = packet->decision.hops = 0; /* The client's address says so. */
     if (!(packet->flags & PACKET_LATER_FRAGMENT))
@@ -569,7 +577,10 @@ CHECKED_ALONE __u32 balance_answer(struct __sk_buff *skb, struct packet *packet)
         return STEP_TO_CLIENT;
     }
     TRACE(balance, "back to host slot %u, from %s", output & OUTPUT_SLOT_MASK, trace_address(packet->tuple.local));
-    return tunnel_send(skb, packet, output & OUTPUT_SLOT_MASK, vni, TUNNEL_WORD(TUNNEL_DIRECT_RETURN, TUNNEL_HOPS_BACK, slot));
+    __u32 host = output & OUTPUT_SLOT_MASK, word = TUNNEL_WORD(TUNNEL_DIRECT_RETURN, TUNNEL_HOPS_BACK, slot), room = tunnel_room(host);
+    if (packet->flags & PACKET_FOLLOWS || packet_l3_size(skb, packet) > room)
+        return balance_cut(skb, packet, host, word, room);
+    return tunnel_send(skb, packet, host, vni, word);
 }
 
 #endif

@@ -188,11 +188,12 @@ CHECKED_ALONE __u32 balance_outside_send(struct __sk_buff *skb, struct packet *p
         return DROP_service_no_member;
     }
     to->owner = index;
-    if (packet_l3_size(skb, packet) > member->mtu) {
-        packet->decision.mtu = member->mtu;
+    __u32 output = member->output, size = packet_l3_size(skb, packet), mtu = balance_mtu(member);
+    bool is_cut = (size > mtu || packet->flags & PACKET_FOLLOWS) && punt_may_cut(skb, packet);
+    if (size > mtu && !is_cut) {
+        packet->decision.mtu = mtu;
         return DROP_too_big;
     }
-    __u32 output = member->output;
     TRACE(balance, "owner %u of its row: member %u (%08x), %s port %u, output %#x", index, number, member->name.first, trace_address(member->address),
           bpf_ntohs(member->port), output);
     if ((output & OUTPUT_KIND_MASK) == OUTPUT_LOCAL) {
@@ -200,7 +201,8 @@ CHECKED_ALONE __u32 balance_outside_send(struct __sk_buff *skb, struct packet *p
         return STEP_TO_MEMBER;
     }
     service_member_mac(member, packet->destination);
-    return tunnel_send(skb, packet, output & OUTPUT_SLOT_MASK, packet->vni, TUNNEL_WORD(TUNNEL_DIRECT_RETURN, TUNNEL_HOPS_OWNER + index, 0));
+    __u32 host = output & OUTPUT_SLOT_MASK, word = TUNNEL_WORD(TUNNEL_DIRECT_RETURN, TUNNEL_HOPS_OWNER + index, 0);
+    return is_cut ? balance_cut(skb, packet, host, word, mtu) : tunnel_send(skb, packet, host, packet->vni, word);
 }
 
 /* A member of this host was asked, with the result 'step': if it does not know the connection, it is the next one's turn. */

@@ -47,6 +47,14 @@ static __always_inline void service_member_mac(const struct service_member *memb
     store32(ret + 2, bpf_htonl(member->name.first));
 }
 
+/* The largest packet that comes to it. */
+static __always_inline __u32 balance_mtu(const struct service_member *member)
+{
+    __u32 output = member->output, mtu = member->mtu, room = tunnel_room(output & OUTPUT_SLOT_MASK);
+
+    return (output & OUTPUT_KIND_MASK) == OUTPUT_REMOTE && room < mtu ? room : mtu;
+}
+
 /* Does the member, as 'name' says, still serve? */
 static __always_inline bool service_member_serves(const struct service_member *member, __u32 name, __u32 balancer)
 {
@@ -306,6 +314,53 @@ CHECKED_ALONE __u32 balance_error(struct __sk_buff *skb, struct packet *packet)
     return STEP_BALANCE;
 }
 
+/* ---- what is too large ------------------------------------------------------------------------------------------------------------------ */
+
+/* The frame is for another host, as tunnel_send() would send it with 'word', and more than 'mtu' bytes, or a part of what is: the agent cuts it.  Its pieces do not
+ * have the argument: to_tunnel() finds it by the source MAC, which says nothing on the way back. */
+CHECKED_ALONE __u32 balance_cut(struct __sk_buff *skb, struct packet *packet, __u32 host_slot, __u32 word, __u32 mtu)
+{
+    unsigned char *frame = frame_at(skb, 0, ETH_HLEN);
+
+    if (!packet || !frame)
+        return DROP_truncated;
+    if ((word >> 4 & 15) == TUNNEL_HOPS_BACK) {
+        store16(packet->source, bpf_htons(SERVICE_NAME_MAC << 8));
+        store32(packet->source + 2, bpf_htonl(word >> 8));
+    }
+    mac_copy(frame, packet->destination);
+    mac_copy(frame + 6, packet->source);
+    packet->decision.output = OUTPUT_REMOTE | host_slot;
+    packet->decision.mtu = mtu;
+    return punt_fragment(skb, packet, word);
+}
+
+/* Of a piece that the agent has made: with its argument. */
+CHECKED_ALONE __u32 balance_word_of_piece(const struct packet *packet, __u32 vni, __u32 how)
+{
+    __u32 hops = how >> 4 & 15, argument = 0;
+    bool unused;
+
+    if (!packet)
+        return TUNNEL_UNICAST;
+    if (hops == TUNNEL_HOPS_BACK)
+        argument = bpf_ntohl(load32(packet->source + 2)) & FLOOD_KEY_MASK;
+    else if (!hops)
+        argument = switch_lookup(vni, packet->source, &unused) & OUTPUT_SLOT_MASK & FLOOD_KEY_MASK; /* Of the client, which sent it. */
+    return TUNNEL_WORD(how & 15, hops, argument);
+}
+
+/* The packet will be delivered to a port here, and is larger than its network takes, or a part of what is: the agent cuts it. */
+static __always_inline void balance_cut_here(struct packet *packet, __u32 slot, __u32 size, __u32 mtu)
+{
+    if (size > mtu)
+        packet->decision.flags |= DECISION_FRAGMENT;
+    if (!punt_is_fragment(packet))
+        return;
+    packet->decision.output = OUTPUT_LOCAL | slot;
+    packet->decision.mtu = mtu;
+}
+
 /* ---- answers: at the client's host -------------------------------------------------------------------------------------------------------- */
 
 /* What the member 'number' of another host answers is too large for its client's network: it goes back, for that host to tell the member, which knows its
@@ -354,7 +409,8 @@ CHECKED_ALONE __u32 balance_return(struct __sk_buff *skb, struct packet *packet)
     unsigned char *frame = frame_at(skb, 0, ETH_HLEN);
     if (!entry || !output_is_member(entry->output) || entry->generation != port->generation || !frame)
         return DROP_unknown_translation;
-    if (packet_l3_size(skb, packet) > port->mtu)
+    __u32 size = packet_l3_size(skb, packet);
+    if (size > port->mtu && !punt_may_cut(skb, packet))
         return is_error ? DROP_too_big : balance_send_back(skb, packet, port, entry->output & OUTPUT_MEMBER_MASK);
     mac_copy(packet->source, entry->remote_mac);
     mac_copy(frame, packet->destination);
@@ -363,6 +419,7 @@ CHECKED_ALONE __u32 balance_return(struct __sk_buff *skb, struct packet *packet)
         fragment_note(packet, NULL, slot, 0);
     packet->vni = port->vni;
     packet->decision = (struct decision){};
+    balance_cut_here(packet, slot, size, port->mtu);
     __u32 listener = balanced_listener(entry);
     struct service_counters *counters = map_lookup(service_counters, &listener);
     if (counters) {

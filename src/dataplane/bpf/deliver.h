@@ -42,7 +42,7 @@ static __always_inline __u32 deliver_local(struct __sk_buff *skb, struct packet 
             fragment_note(packet, port, slot, 1);
     }
     if (punt_is_fragment(packet))
-        return punt_fragment(skb, packet);
+        return punt_fragment(skb, packet, TUNNEL_UNICAST);
     return deliver_frame(skb, packet, port, slot);
 }
 

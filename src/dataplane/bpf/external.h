@@ -405,7 +405,7 @@ static __noinline __u32 external_to_host(struct __sk_buff *skb, struct packet *p
     if (is_whole)
         return DROP_too_big;
     mac_copy(frame, outside_mac);
-    return punt_fragment(skb, packet);
+    return punt_fragment(skb, packet, TUNNEL_UNICAST);
 }
 
 #define ARRIVAL_ECHO 0x1000u /* A step: the frame became a router's answer, to somebody outside. */

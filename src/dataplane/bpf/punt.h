@@ -107,24 +107,34 @@ static __always_inline bool punt_is_fragment(const struct packet *packet)
     return packet->decision.flags & DECISION_FRAGMENT || packet->flags & PACKET_FOLLOWS;
 }
 
-/* A frame that is ready to leave but for its size: the agent cuts it and sends the pieces. */
-static __noinline __u32 punt_fragment(struct __sk_buff *skb, const struct packet *packet)
+/* May it be cut where it does not fit? */
+static __always_inline bool punt_may_cut(const struct __sk_buff *skb, const struct packet *packet)
+{
+    const unsigned char *header = frame_at(skb, ETH_HLEN, 20);
+
+    return packet->flags & PACKET_IPV4 && header && !(header[6] & 0x40) && !skb->gso_size;
+}
+
+/* A frame that is ready to leave but for its size: the agent cuts it and sends the pieces.  To another host as kind and hop count 'how' say, a TUNNEL_WORD's.
+ * It costs the port that sent it; if that is none of this host's, the router that it comes through, or who is to get it. */
+CHECKED_ALONE __u32 punt_fragment(struct __sk_buff *skb, const struct packet *packet, __u32 how)
 {
     const __u8 nowhere[16] ON_STACK = {};
-    __u32 unused;
-    const struct port_config *port = packet->slot ? port_config_get(packet->slot, &unused) : NULL;
-    __u32 step, mtu = packet->decision.mtu ? packet->decision.mtu : 0xffff; /* One that follows fits as it is. */
+    __u32 unused, step;
 
-    if (port)
-        step = punt_frame(skb, packet, port, PUNT_WORD(PUNT_FRAGMENT, 0, mtu));
-    else if (packet->slot)
+    if (!packet)
+        return DROP_no_port;
+    __u32 word = PUNT_WORD(PUNT_FRAGMENT, how & 0xff, packet->decision.mtu ? packet->decision.mtu : 0xffff); /* One that follows fits as it is. */
+    __u32 slot = packet->slot, router_port = packet->decision.router_port, payer = slot || router_port ? slot : packet->drop_slot;
+    const struct port_config *port = payer ? port_config_get(payer, &unused) : NULL;
+    if (payer && !port)
         step = DROP_no_port;
-    else if (!outside_spend(packet->decision.router_port, BUDGET_ERRORS, OUTSIDE_ERROR_RATE)) /* From outside. */
+    else if (payer ? !punt_spend(payer, port) : !outside_spend(router_port, BUDGET_ERRORS, OUTSIDE_ERROR_RATE))
         step = DROP_punt_budget;
     else
-        step = punt_write(skb, packet, PUNT_WORD(PUNT_FRAGMENT, 0, mtu), nowhere);
+        step = punt_write(skb, packet, word, nowhere);
     if (step & STEP_DONE && packet->fragment_place)
-        fragment_is_at_agent(packet, port, packet->slot ? packet->slot : packet->decision.router_port);
+        fragment_is_at_agent(packet, slot ? port : NULL, payer ? payer : router_port);
     return step;
 }
 

@@ -65,7 +65,7 @@ static __always_inline __u32 output_frame(struct __sk_buff *skb, struct packet *
     if (kind == OUTPUT_LOCAL && (slot != packet->slot || packet->decision.router_port))
         return deliver_local(skb, packet, slot);
     if (kind == OUTPUT_REMOTE && punt_is_fragment(packet))
-        return punt_fragment(skb, packet);
+        return punt_fragment(skb, packet, TUNNEL_UNICAST);
     if (kind == OUTPUT_REMOTE)
         return tunnel_send(skb, packet, slot, packet->vni, TUNNEL_WORD(TUNNEL_UNICAST, 0, 0));
     return DROP_unknown_destination;
@@ -380,17 +380,20 @@ PROGRAM int from_uplink(struct __sk_buff *skb)
     return conclude(packet, step);
 }
 
-/* A copy that switch_flood sent towards a host: its slot is in the mark, the network in the priority, kind, hops and argument in cb. */
+/* A copy that switch_flood sent towards a host: its slot is in the mark, the network in the priority, kind, hops and argument in cb.  Or a piece of
+ * what the agent has cut. */
 PROGRAM int to_tunnel(struct __sk_buff *skb)
 {
     struct packet packet = {};
-    __u32 mark = skb->mark, vni = skb->priority, word = skb->cb[0];
+    __u32 mark = skb->mark, vni = skb->priority & 0xffffff, word = skb->cb[0], how = skb->priority >> 24;
 
-    if ((mark & TUNNEL_MARK_MASK) != TUNNEL_MARK || vni > 0xffffff)
+    if ((mark & TUNNEL_MARK_MASK) != TUNNEL_MARK || (how && (word || (how & 15) != TUNNEL_DIRECT_RETURN)))
         return TC_ACT_SHOT; /* The host's own chatter on the device. */
     skb->mark = 0;
     skb->priority = 0;
     __u32 step = parse_whole(skb, &packet);
+    if (how)
+        word = balance_word_of_piece(&packet, vni, how);
     if (step == STEP_CONTINUE)
         step = tunnel_send(skb, &packet, mark & ~TUNNEL_MARK_MASK, vni, word);
     return conclude(&packet, step);

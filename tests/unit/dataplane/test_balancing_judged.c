@@ -1,4 +1,4 @@
-/* Load balancers, frame by frame: who is refused, what security groups see, and packets that are no plain ones: errors, fragments, too large ones.  See
+/* Load balancers, frame by frame: who is refused, what security groups see, and packets that are no plain ones: errors, fragments.  See
  * balancing.h. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -300,16 +300,6 @@ static void answers_come_in_fragments(void **state)
     expect_port(1, "L>A ip 10.0.0.200>10.0.0.1 frag=5 proto 17 +20");
 }
 
-static void too_large_for_the_members_network(void **state)
-{
-    fixture_member(pipeline, 1)->mtu = 1400;
-    say(1, "A>L ip 10.0.0.1>10.0.0.200 df udp 4000>81 +1373");
-    expect_drop(DROP_too_big);
-    assert_int_equal(expect_punt(PUNT_TOO_BIG)->mtu, 1400);
-    say(1, "A>L ip 10.0.0.1>10.0.0.200 df udp 4000>81 +1372");
-    expect_port(2, NULL);
-}
-
 /* Each frame with every shorter linear part and every shorter frame, of connections that are known and of others. */
 static void what_is_cut_is_safe(void **state)
 {
@@ -350,94 +340,6 @@ static void what_is_cut_is_safe(void **state)
     all_ends();
 }
 
-static void too_large_for_the_clients_network(void **state)
-{
-    say(10, "J>S ip 10.0.1.1>10.0.0.200 udp 4000>81 +9");
-    expect_port(2, NULL);
-    say(2, "B>R ip 10.0.0.2>10.0.1.1 df udp 8080>4000 +1373");
-    expect_drop(DROP_too_big);
-    assert_int_equal(expect_punt(PUNT_TOO_BIG)->mtu, 1400);
-    say(2, "B>R ip 10.0.0.2>10.0.1.1 df udp 8080>4000 +1372");
-    expect_port(10, NULL);
-    say(10, "J>S ip 10.0.1.1>10.0.0.200 udp 4000>82 +9");
-    expect_verdict(PIPELINE_TUNNELLED);
-    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/15/10 X>J ip 10.0.0.200>10.0.1.1 df udp 82>4000 +1373"); /* Its member's host tells. */
-    expect_sent_from(10, TUNNEL_HOPS_TOO_BIG, 1400, "X>02:ab:70:00:00:02 ip 10.0.0.200>10.0.1.1 df udp 82>4000 +1373");
-    assert_int_equal(fixture_counters(pipeline, 10)->drops[DROP_too_big], 1);
-    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/15/10 X>J ip 10.0.0.200>10.0.1.1 udp 82>4000 +1372");
-    expect_port(10, NULL);
-}
-
-/* The agent is given the frame as its workload sent it. */
-static void expect_told(uint32_t slot, uint16_t mtu, const char *text)
-{
-    const struct punt_event *event = expect_punt(PUNT_TOO_BIG);
-
-    assert_int_equal(event->slot, slot);
-    assert_int_equal(event->ifindex, 100 + slot);
-    assert_int_equal(event->mtu, mtu);
-    assert_int_equal(event->router_port, 0);
-    expect_bytes(event->frame, event->size, text);
-}
-
-/* What comes back from the client's host is told to the member, who has its client by another port. */
-static void a_member_is_told_of_clients_of_other_hosts(void **state)
-{
-    static const char *const ends[][6] = {{"ip", "10.0.0.200", "10.0.1.101", "10.0.0.2", "01", "df "},
-                                          {"ip6", "fd01::200", "fd02::101", "fd01::2", "06", ""}};
-
-    for (int i = 0; i < 2; i++) {
-        const char *ip = ends[i][0], *vip = ends[i][1], *client = ends[i][2], *member = ends[i][3], *name = ends[i][4], *df = ends[i][5];
-
-        say(2, frame_text("B>R %s %s>%s udp 8080>4000 +9", ip, member, client)); /* Another one has the name. */
-        say(TUNNEL, frame_text("outer 192.0.2.2>192.0.2.1 10 2/0/5 P>02:ab:70:00:00:%s %s %s>%s udp 4000>81 +9", name, ip, client, vip));
-        expect_port(2, NULL);
-        uint16_t known = (uint16_t)(result.outputs[0].bytes[i ? 54 : 34] << 8 | result.outputs[0].bytes[i ? 55 : 35]);
-        assert_int_not_equal(known, 4000);
-        say(TUNNEL, frame_text("outer 192.0.2.2>192.0.2.1 10 2/14/1400 X>02:ab:70:00:00:%s %s %s>%s %sudp 81>4000 +1380", name, ip, vip, client, df));
-        expect_told(2, 1400, frame_text("B>02:ab:70:00:00:%s %s %s>%s %sudp 8080>%u +1380", name, ip, member, client, df, known));
-        /* Of nothing that is known. */
-        say(TUNNEL, frame_text("outer 192.0.2.2>192.0.2.1 10 2/14/1400 X>02:ab:70:00:00:%s %s %s>%s %sudp 81>4001 +1380", name, ip, vip, client, df));
-        expect_drop(DROP_unknown_translation);
-    }
-    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 10 2/14/1400 X>02:ab:70:00:00:02 ip 10.0.0.200>10.0.1.101 df udp 82>4000 +1380"); /* No member of this host. */
-    expect_drop(DROP_member_gone);
-    all_ends();
-}
-
-static void the_size_costs_the_client_its_budget(void **state)
-{
-    say(10, "J>S ip 10.0.1.1>10.0.0.200 udp 4000>82 +9");
-    fixture_port(pipeline, 10)->punt_burst = 1;
-    for (int i = 0; i < 3; i++) {
-        say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/15/10 X>J ip 10.0.0.200>10.0.1.1 df udp 82>4000 +1373");
-        if (i == 0)
-            expect_verdict(PIPELINE_TUNNELLED);
-        else
-            expect_drop(DROP_too_big);
-    }
-    /* An error is never told of. */
-    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/15/10 X>J ip 10.0.0.200>10.0.1.1 icmp 3 3 quote ip 10.0.1.1>10.0.0.200 udp 4000>82 +1400");
-    expect_drop(DROP_too_big);
-}
-
-static void too_large_for_the_tunnel(void **state)
-{
-    fixture_host(pipeline, 1)->underlay_mtu = 1400; /* 1350 are left. */
-    say(1, "A>L ip 10.0.0.1>10.0.0.200 df udp 4000>82 +1323");
-    expect_drop(DROP_too_big);
-    assert_int_equal(expect_punt(PUNT_TOO_BIG)->mtu, 1350);
-    say(1, "A>L ip 10.0.0.1>10.0.0.200 df udp 4000>82 +1322");
-    expect_verdict(PIPELINE_TUNNELLED);
-    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/0/5 M>02:ab:70:00:00:01 ip 10.0.0.101>10.0.0.200 udp 4000>81 +9");
-    expect_port(2, NULL);
-    say(2, "B>M ip 10.0.0.2>10.0.0.101 df udp 8080>4000 +1323");
-    expect_drop(DROP_too_big);
-    assert_int_equal(expect_punt(PUNT_TOO_BIG)->mtu, 1350);
-    say(2, "B>M ip 10.0.0.2>10.0.0.101 df udp 8080>4000 +1322");
-    expect_verdict(PIPELINE_TUNNELLED);
-}
-
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up_balancing, tear_down)
 
 int main(void)
@@ -459,11 +361,6 @@ int main(void)
         CASE(errors_cross_hosts),
         CASE(fragments_follow_their_first),
         CASE(answers_come_in_fragments),
-        CASE(too_large_for_the_members_network),
-        CASE(too_large_for_the_clients_network),
-        CASE(a_member_is_told_of_clients_of_other_hosts),
-        CASE(the_size_costs_the_client_its_budget),
-        CASE(too_large_for_the_tunnel),
         CASE(what_is_cut_is_safe),
     };
 
