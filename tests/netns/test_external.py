@@ -136,6 +136,11 @@ def fetch(namespace, address, port=80):
     return namespace.run("curl", "-s", "-m", "3", f"http://{address}:{port}/", check=False).strip()
 
 
+def refuses(namespace, address):
+    """A closed port says so."""
+    return namespace.run("sh", "-c", f"curl -s -m 30 http://{address}:99/; echo $?").strip() == "7"
+
+
 @pytest.fixture(scope="module")
 def world():
     with Lab(3, agent_options=("--uplinks", "physnet1:up0")) as lab:
@@ -299,10 +304,11 @@ def test_a_load_balancer_is_called_from_outside(world, balancer):
         assert outside.run("sh", "-c", f"curl -s -m 30 http://{address}:{port}/large | wc -c").strip() == str(4 << 20)
     assert outside.run("ping", "-n", "-c", "1", "-W", "2", address)
     # A closed port says so.
-    assert outside.run("sh", "-c", f"curl -s -m 10 http://{address}:99/; echo $?").strip() == "7"
+    assert refuses(outside, address)
     # From behind SNAT: a workload without a floating IP, and a member that calls its own load balancer.
     for workload in world.workloads[:2]:
         wait_for(lambda: callers(workload.namespace, address, patience=3) == dict.fromkeys(balancer.at, world.address), "a workload to call by the floating IP")
+        assert refuses(workload.namespace, address)
 
 
 def test_what_is_large_reaches_load_balancers_from_outside(world, balancer):
@@ -343,12 +349,13 @@ def test_a_load_balancer_has_an_address_outside(world, balancer):
     for port in (80, 81):
         assert outside.run("sh", "-c", f"curl -s -m 30 http://{address}:{port}/large | wc -c").strip() == str(4 << 20)
     assert outside.run("ping", "-n", "-c", "1", "-W", "2", address)
-    assert outside.run("sh", "-c", f"curl -s -m 10 http://{address}:99/; echo $?").strip() == "7"
+    assert refuses(outside, address)
     # Behind SNAT or with a floating IP of its own, on each host, and members themselves.
     for workload in (world.workloads[0], world.workloads[1], world.workloads[3]):
         known_as = fetch(workload.namespace, FAR)
         assert known_as
         wait_for(lambda: callers(workload.namespace, address, patience=3) == dict.fromkeys(balancer.at, known_as), f"a workload to call as {known_as}")
+        assert refuses(workload.namespace, address)
     world.lab.api.delete(f"/load-balancer/v2.0/lbaas/loadbalancers/{made.id}?cascade=true")
     wait_for(lambda: not callers(outside, address, patience=3), "it to be gone")
 

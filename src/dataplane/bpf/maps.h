@@ -131,7 +131,7 @@ struct balancing {
     __u32 is_noted;              /* 'balanced' has 'value' already. */
     __u32 is_new_name;           /* This packet has taken 'name'. */
     __u32 gateway;               /* Of a client outside, as all that follows: the router port by which it came, or by which answers leave; */
-    __u32 back;                  /* the way back to it: OUTPUT_UPLINK, OUTPUT_REMOTE; OUTPUT_NONE: a workload here sent it; */
+    __u32 back;                  /* the way back to it: OUTPUT_UPLINK, OUTPUT_REMOTE; OUTPUT_NONE: nobody is told; */
     __u32 owner;                 /* which of the row's owners is asked now; */
     __u32 vip_vni;               /* and what it calls, if by another name. */
     __u8 vip[16];

@@ -76,6 +76,8 @@ static __always_inline __u32 output_frame(struct __sk_buff *skb, struct packet *
 static __always_inline __u32 decision_apply(struct __sk_buff *skb, struct packet *packet)
 {
     if (packet->decision.router_port) {
+        if (packet->decision.output == OUTPUT_ARRIVES)
+            reject_note(skb, packet);
         __u32 step = route_apply(skb, packet);
         if (step != STEP_CONTINUE)
             return step;

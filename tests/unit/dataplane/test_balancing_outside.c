@@ -166,6 +166,74 @@ static void a_workload_calls_by_the_floating_ip(void **state)
     all_ends();
 }
 
+/* As if nothing had been translated: an event of the port, with the frame as the workload has sent it. */
+static void expect_refused(uint32_t slot, enum drop_reason reason, enum punt_reason punt, uint8_t code, const char *text)
+{
+    const struct punt_event *event = expect_punt(punt);
+
+    expect_drop(reason);
+    assert_int_equal(event->slot, slot);
+    assert_int_equal(event->ifindex, 100 + slot);
+    assert_int_equal(event->code, code);
+    expect_bytes(event->frame, event->size, text);
+}
+
+/* By SNAT, by a floating IP of its own, on the external network itself, and behind another router. */
+static void a_workload_that_calls_what_is_closed_is_told(void **state)
+{
+    static const struct {
+        uint32_t slot;
+        const char *frame;
+        enum drop_reason reason;
+    } calls[] = {
+        {1, "A>R ip 10.0.0.1>203.0.113.222 tcp 4000>99 S", DROP_service_no_listener},
+        {1, "A>R ip 10.0.0.1>203.0.113.222 options udp 4000>99 +5", DROP_service_no_listener},
+        {1, "A>R ip 10.0.0.1>203.0.113.222 ttl=9 tcp 4000>86 S", DROP_service_no_member},
+        {2, "B>R ip 10.0.0.2>203.0.113.222 tcp 4000>99 S", DROP_service_no_listener},
+        {3, "B>c ip 10.0.0.2>203.0.113.222 udp 4000>99 +5", DROP_service_no_listener},
+        {12, "e>g ip 203.0.113.77>203.0.113.222 tcp 4000>99 S", DROP_service_no_listener},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+        fixture_port(pipeline, calls[i].slot)->punt_burst = 10;
+        say(calls[i].slot, calls[i].frame);
+        expect_refused(calls[i].slot, calls[i].reason, PUNT_UNREACHABLE, UNREACHABLE_PORT, calls[i].frame);
+    }
+    for (int i = 0; i < 10; i++) {
+        say(1, "A>R ip 10.0.0.1>203.0.113.222 tcp 4000>99 S");
+        expect_drop(DROP_service_no_listener);
+    }
+    assert_int_equal(result.n_outputs, 0); /* More than its budget. */
+    all_ends();
+}
+
+static void a_workload_that_calls_by_the_floating_ip_learns_the_size(void **state)
+{
+    static const char large[] = "A>R ip 10.0.0.1>203.0.113.222 df udp 4000>81 +1380";
+
+    for (uint32_t number = 1; number < 3; number++)
+        fixture_member(pipeline, number)->mtu = 1400;
+    say(1, large);
+    expect_refused(1, DROP_too_big, PUNT_TOO_BIG, 0, large);
+    assert_int_equal(expect_punt(PUNT_TOO_BIG)->mtu, 1400);
+    assert_int_equal(expect_punt(PUNT_TOO_BIG)->router_port, 5);
+    say(1, "A>R ip 10.0.0.1>203.0.113.222 df udp 4000>81 +1372");
+    expect_port(2, NULL);
+    all_ends();
+}
+
+static void a_workload_that_a_firewall_rejects_is_told(void **state)
+{
+    static const struct firewall_rule_row rules[] = {{.flags = RULE_IPV4, .verdict = FIREWALL_REJECTS, .number = 1}};
+    static const char call[] = "B>c ip 10.0.0.2>203.0.113.222 tcp 4000>81 S"; /* Of another router, which asks nobody. */
+
+    fixture_firewall(pipeline, 3, rules, ARRAY_SIZE(rules));
+    fixture_router_port(pipeline, 5)->rule_set[POLICY_EGRESS] = 3;
+    say(3, call);
+    expect_refused(3, DROP_firewall_egress, PUNT_UNREACHABLE, UNREACHABLE_PROHIBITED, call);
+    all_ends();
+}
+
 /* Of another router on the same external network, and of a workload there. */
 static void others_on_the_network_call(void **state)
 {
@@ -310,9 +378,6 @@ static void a_closed_port_answers(void **state)
     expect_drop(DROP_service_no_listener);
     assert_int_equal(expect_punt(PUNT_UNREACHABLE)->output, OUTPUT_REMOTE | 1);
     assert_int_equal(counters(7)->n_refused, 1);
-    say(1, "A>R ip 10.0.0.1>203.0.113.222 tcp 4000>99 S"); /* A workload is not told. */
-    expect_drop(DROP_service_no_listener);
-    assert_int_equal(result.n_outputs, 0);
     all_ends();
 }
 
@@ -650,6 +715,17 @@ static void clients_behind_snat_call_a_vip_outside(void **state)
     all_ends();
 }
 
+static void clients_behind_snat_are_told_what_a_vip_outside_refuses(void **state)
+{
+    static const char call[] = "A>R ip 10.0.0.1>203.0.113.230 udp 4000>99 +7", own[] = "B>R ip 10.0.0.2>203.0.113.230 tcp 4000>99 S";
+
+    say(1, call);
+    expect_refused(1, DROP_service_no_listener, PUNT_UNREACHABLE, UNREACHABLE_PORT, call);
+    say(2, own);
+    expect_refused(2, DROP_service_no_listener, PUNT_UNREACHABLE, UNREACHABLE_PORT, own);
+    all_ends();
+}
+
 /* Under their own names workloads are clients of their own host: on the network, and behind a router that does not translate. */
 static void clients_of_ours_call_a_vip_outside(void **state)
 {
@@ -709,6 +785,9 @@ int main(void)
         CASE(ipv6_is_routed),
         CASE(echo_is_answered),
         CASE(a_workload_calls_by_the_floating_ip),
+        CASE(a_workload_that_calls_what_is_closed_is_told),
+        CASE(a_workload_that_calls_by_the_floating_ip_learns_the_size),
+        CASE(a_workload_that_a_firewall_rejects_is_told),
         CASE(others_on_the_network_call),
         CASE(who_had_the_row_goes_on),
         CASE(hosts_that_lag_pass_on),
@@ -733,6 +812,7 @@ int main(void)
         VIP_CASE(a_vip_outside_is_called),
         VIP_CASE(a_vip_outside_answers_for_itself),
         VIP_CASE(clients_behind_snat_call_a_vip_outside),
+        VIP_CASE(clients_behind_snat_are_told_what_a_vip_outside_refuses),
         VIP_CASE(clients_of_ours_call_a_vip_outside),
         VIP_CASE(nobody_feigns_a_vip_outside),
         VIP_CASE(a_vip_outside_goes),
