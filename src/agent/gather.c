@@ -205,12 +205,12 @@ static void number_router_port(struct agent *agent, struct compile_port *entry, 
     entry->router_port_generation = slot->generation;
 }
 
-/* A load balancer's address on an external network leads there as a router's does. */
+/* A load balancer's address on an external or physical network is called from outside: it leads there as a router's does. */
 static bool is_outside_vip(const struct agent *agent, const struct port *model)
 {
-    const struct object *network = port_load_balancer_id(model) ? replica_find(&agent->replica, RESOURCE_NETWORK, model->network_id) : NULL;
+    const struct network *network = port_load_balancer_id(model) ? (const struct network *)replica_find(&agent->replica, RESOURCE_NETWORK, model->network_id) : NULL;
 
-    return network && ((const struct network *)network)->is_external;
+    return network && (network->is_external || network->physical_network);
 }
 
 static void gather_port(struct agent *agent, struct gathered *gathered, const struct port *model)

@@ -18,7 +18,7 @@ struct balancer {
     const struct load_balancer *model;
     const struct compile_port *port;       /* The VIP's; NULL: not known. */
     const struct compile_network *network; /* Its. */
-    bool *behind;                          /* Of a VIP on an external network, by number among all networks: its members are there. */
+    bool *behind;                          /* Of a VIP on an external or physical network, by number among all networks: its members are there. */
 };
 
 struct pool_entry {

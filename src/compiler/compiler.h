@@ -19,7 +19,7 @@ struct compile_port {
     uint32_t project;    /* Index of the port's project; 0 when 'slot' is 0. */
     bool is_veth;
     uint32_t router_port; /* Number of a port of a router (tables.h); 0: it is none. */
-    uint32_t vip_port;    /* In the same series: of a load balancer's address on an external network; 0: it is none. */
+    uint32_t vip_port;    /* In the same series: of a load balancer's address on an external or physical network; 0: it is none. */
     uint32_t router_port_generation;
 };
 

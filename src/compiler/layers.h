@@ -25,7 +25,7 @@ int compile_services(struct compile_index *index, struct desired *desired);
 /* Load balancers: balancing.c.  After compile_switching(). */
 int compile_balancing(struct compile_index *index, struct desired *desired);
 
-/* A load balancer's addresses on an external network, at a port with a number as 'vip_port', as they are seen from outside: vips.c.  'behind' says, by
+/* A load balancer's addresses on an external or physical network, at a port with a number as 'vip_port', as they are seen from outside: vips.c.  'behind' says, by
  * number in the index, in which networks its members are, and then in which others what its members see is inside; NULL: it has none. */
 int compile_vip(const struct compile_index *index, struct desired *desired, const struct compile_port *port, const struct compile_network *network,
                 const struct load_balancer *model, bool *behind);

@@ -1,4 +1,4 @@
-/* Load balancers' addresses that are on an external network themselves, as it sees them.
+/* Load balancers' addresses that are on an external network themselves, or on (a VLAN of) a physical one that is none, as it sees them.
  *
  * Each such port is what a router's gateway port is for what is behind that router: answers leave by it, this host or another gateway answers for its
  * addresses, and it has a table of routes: what is on the network's link, the subnets' gateways for all else, and what is not outside.  Who is called, by addresses

@@ -6,7 +6,7 @@
 
 /* ---- routers ------------------------------------------------------------------------------------------------------------------ */
 
-/* A port of a router, by its number on this host; 0 is never used.  (Or of a load balancer's address on an external network: ROUTER_PORT_SERVICE.)  Its MAC is in 'fdb' as OUTPUT_ROUTER | number on every host that knows the
+/* A port of a router, by its number on this host; 0 is never used.  (Or of a load balancer's address on an external or physical network: ROUTER_PORT_SERVICE.)  Its MAC is in 'fdb' as OUTPUT_ROUTER | number on every host that knows the
  * network: each routes what its own workloads send.  A double record, as 'ports'. */
 #define MAX_ROUTER_PORTS_DEFAULT 16384
 _Static_assert(MAX_ROUTER_PORTS_DEFAULT <= 65536, "flow_entry holds a router port in 16 bits");
@@ -15,7 +15,7 @@ _Static_assert(MAX_ROUTER_PORTS_DEFAULT <= 65536, "flow_entry holds a router por
 #define ROUTER_PORT_EXTERNAL (1u << 1)   /* On an external network: what leaves here is translated (if the router does that) */
 #define ROUTER_PORT_SNAT (1u << 2)       /* to a floating IP or, with this flag, to the router's address. */
 #define ROUTER_PORT_ANNOUNCED (1u << 3)  /* This host answers for its IPv6 addresses on its uplink. */
-#define ROUTER_PORT_SERVICE (1u << 6)    /* It is a load balancer's address on an external network: nothing is routed. */
+#define ROUTER_PORT_SERVICE (1u << 6)    /* It is a load balancer's address there: nothing is routed. */
 #define ROUTER_PORT_LOG_DROP (1u << 4)   /* 'verdicts' gets what this port's firewall policies refuse, */
 #define ROUTER_PORT_LOG_ACCEPT (1u << 5) /* and the first packets of connections that they, and those of all others on the way, let pass. */
 #define ROUTER_PORT_LOGS (ROUTER_PORT_LOG_DROP | ROUTER_PORT_LOG_ACCEPT)

@@ -3,6 +3,8 @@
     outside: bridge 'world' 203.0.113.1/24 (and 198.51.100.7/32, further away)
         |up0 203.0.113.201          |up0
         h1 ------- underlay ------- h2 ---------- h3       physnet1:up0 on h1 and h2
+        |up1                        |up1
+    floor: bridge 'floor' 100.64.60.1/24, 100.64.60.2/24; physnet2:up1, a flat network that is no external one
         a1 (10.0.0.0/24)            b2            c3       router r, SNAT; a2 on h1 has a floating IP
         a1, b2 and c3 are members of a load balancer at 10.0.0.200, which has a floating IP
 
@@ -72,21 +74,27 @@ class World:
         self.lab = lab
         self.processes, self.served = [], []
         self.namespace = Namespace(lab.name("outside"))
-        self.namespace.ip("link", "add", "world", "type", "bridge", "mcast_snooping", "0")
-        self.namespace.ip("link", "set", "world", "up")
-        self.namespace.ip("addr", "add", "203.0.113.1/24", "dev", "world")
-        self.namespace.ip("addr", "add", f"{FAR}/32", "dev", "world")
         self.namespace.ip("link", "set", "lo", "up")
-        for host in lab.hosts[:2]:
-            run("ip", "link", "add", f"to-{host.name}", "netns", self.namespace.name, "type", "veth", "peer", "name", "up0", "netns",
-                host.namespace.name)
-            self.namespace.ip("link", "set", f"to-{host.name}", "master", "world", "up")
-            host.namespace.ip("link", "set", "up0", "up")
+        self.physical("world", "up0", "203.0.113.1/24", f"{FAR}/32")
+        self.physical("floor", "up1", "100.64.60.1/24", "100.64.60.2/24", "2001:db8:60::1/64")
         lab.hosts[0].namespace.ip("addr", "add", "203.0.113.201/24", "dev", "up0")
         self.external = self.external_network("203.0.113", **{"provider:network_type": "flat"})
         self.network, self.address = self.behind(self.external)
         self.workloads = [self.workload(self.network, host) for host in (lab.hosts[0], lab.hosts[1], lab.hosts[0], lab.hosts[2])]
         self.serve(self.namespace)
+        lab.api.open_default_groups()
+
+    def physical(self, bridge, interface, *stations):
+        """A physical network with uplinks of h1 and h2, and stations at these addresses."""
+        self.namespace.ip("link", "add", bridge, "type", "bridge", "mcast_snooping", "0")
+        self.namespace.ip("link", "set", bridge, "up")
+        for station in stations:
+            self.namespace.ip("addr", "add", station, "dev", bridge, *(("nodad",) if ":" in station else ()))
+        for host in self.lab.hosts[:2]:
+            end = f"{bridge}-{host.name}"
+            run("ip", "link", "add", end, "netns", self.namespace.name, "type", "veth", "peer", "name", interface, "netns", host.namespace.name)
+            self.namespace.ip("link", "set", end, "master", bridge, "up")
+            host.namespace.ip("link", "set", interface, "up")
 
     def external_network(self, prefix, **attributes):
         network = self.lab.api.network("ext", **{"router:external": True, "provider:physical_network": "physnet1", **attributes})
@@ -136,6 +144,11 @@ def fetch(namespace, address, port=80):
     return namespace.run("curl", "-s", "-m", "3", f"http://{address}:{port}/", check=False).strip()
 
 
+def answers(host, address):
+    """It tells those outside that the address is here."""
+    return any(line.startswith("external ") and f" {address} " in line and "announced" in line for line in host.ask("tables")["tables"].splitlines())
+
+
 def refuses(namespace, address):
     """A closed port says so."""
     return namespace.run("sh", "-c", f"curl -s -m 30 http://{address}:99/; echo $?").strip() == "7"
@@ -143,7 +156,7 @@ def refuses(namespace, address):
 
 @pytest.fixture(scope="module")
 def world():
-    with Lab(3, agent_options=("--uplinks", "physnet1:up0")) as lab:
+    with Lab(3, agent_options=("--uplinks", "physnet1:up0,physnet2:up1")) as lab:
         world = World(lab)
         try:
             yield world
@@ -360,6 +373,41 @@ def test_a_load_balancer_has_an_address_outside(world, balancer):
     wait_for(lambda: not callers(outside, address, patience=3), "it to be gone")
 
 
+def test_stations_of_a_physical_network_call_a_load_balancer_there(world, balancer):
+    """Which is no external network; its workloads call as they always did."""
+    lab, api, outside, address = world.lab, world.lab.api, world.namespace, "100.64.60.150"
+    network = api.network("floor", **{"provider:network_type": "flat", "provider:physical_network": "physnet2"})
+    subnet, subnet6 = (api.subnet(network, prefix, enable_dhcp=False, gateway_ip=None, allocation_pools=[{"start": first, "end": last}])
+                       for prefix, first, last in (("100.64.60.0/24", "100.64.60.20", "100.64.60.40"), ("2001:db8:60::/64", "2001:db8:60::20", "2001:db8:60::40")))
+    made = Balancer(lab, subnet, address, [(subnet6, "2001:db8:60::150")])
+    made.listener("TCP", 80, [(balancer.subnet, inside, 8080) for inside in balancer.at.values()])
+    wait_for(lambda: len(callers(outside, address, patience=3)) == 3, "all members to answer a station")
+    assert callers(outside, address, "100.64.60.1") == dict.fromkeys(balancer.at, "100.64.60.1")
+    assert callers(outside, address, "100.64.60.2") == dict.fromkeys(balancer.at, "100.64.60.2")
+    assert outside.run("sh", "-c", f"curl -s -m 30 http://{address}/large | wc -c").strip() == str(4 << 20)
+    for target in (address, "2001:db8:60::150"): # One of the hosts says that it is there, and answers.
+        outside.ip("neigh", "flush", "dev", "floor")
+        assert outside.run("ping", "-n", "-c", "1", "-W", "5", target)
+    assert refuses(outside, address) and refuses(outside, "[2001:db8:60::150]")
+    wait_for(lambda: sum(answers(host, address) for host in lab.hosts) == 1, "one host to answer for it")
+    workloads = [lab.workload(api.port(network, host), host) for host in (lab.hosts[0], lab.hosts[2])]
+    api.wait_active(*(workload.port for workload in workloads))
+    for workload in workloads:
+        own = next(fixed["ip_address"] for fixed in workload.port["fixed_ips"] if "." in fixed["ip_address"])
+        wait_for(lambda: callers(workload.namespace, address, patience=3) == dict.fromkeys(balancer.at, own), f"a workload to call as {own}")
+    # A member there, which has its clients on its own link.
+    (member, _), (own, _) = workloads, (next(f["ip_address"] for f in workload.port["fixed_ips"] if "." in f["ip_address"]) for workload in workloads)
+    world.processes.append(member.namespace.popen(sys.executable, "-c", MEMBER, "d1"))
+    made.listener("TCP", 81, [(subnet, own, 8080)])
+    for source in (outside, workloads[1].namespace):
+        wait_for(lambda: fetch(source, address, 81).startswith("d1 100.64.60."), "the member on the network itself to answer")
+    api.delete(f"/load-balancer/v2.0/lbaas/loadbalancers/{made.id}?cascade=true")
+    wait_for(lambda: not callers(outside, address, patience=3), "it to be gone")
+    for workload in workloads:
+        workload.unplug()
+        api.delete(f"/v2.0/ports/{workload.port['id']}")
+
+
 def test_connections_from_outside_outlive_their_rows(world, balancer):
     """Members go and come: rows move, and gateways remember nothing of who is connected to whom."""
     api, pool = world.lab.api, balancer.pool
@@ -410,7 +458,6 @@ def test_workloads_of_a_physical_network_and_stations_are_one_network(world):
     lab, api = world.lab, world.lab.api
     world.namespace.ip("addr", "add", "2001:db8:30::ff/64", "dev", "world", "nodad")
     api.subnet(world.external, "2001:db8:30::/64", enable_dhcp=False, gateway_ip=None)
-    api.open_default_groups()
     members = [lab.workload(api.port(world.external, host), host) for host in lab.hosts]
     api.wait_active(*(member.port for member in members))
     addresses = [sorted((fixed["ip_address"] for fixed in member.port["fixed_ips"]), key=lambda text: ":" in text) for member in members]
@@ -535,11 +582,8 @@ def test_downloads_go_on_when_a_gateway_dies(world, balancer):
         assert download.peer[0] == world.address
         download.receive(1 << 20)
 
-    def answers(host, address=world.address):
-        return any(line.startswith("external ") and f" {address} " in line and "announced" in line
-                   for line in host.ask("tables")["tables"].splitlines())
-    assert sum(map(answers, lab.hosts[:2])) == 1
-    dead, alive = sorted(lab.hosts[:2], key=answers, reverse=True)
+    assert sum(answers(host, world.address) for host in lab.hosts[:2]) == 1
+    dead, alive = sorted(lab.hosts[:2], key=lambda host: answers(host, world.address), reverse=True)
     kept = Kept(world.namespace, balancer.outside, 81)
     assert kept.who == "c3"
     dead.stop(signal.SIGKILL)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Load balancers, for clients on an external network: those outside, and workloads that are called by a name of that network themselves.
+/* Load balancers, for clients on an external network, or on (a VLAN of) a physical one that is none: those outside, and workloads that are called by a
+ * name of that network themselves.
  *
  * What they call is a floating IP of the balancer's address, or that address, where routers do not translate or it is on the external network itself: then
  * its own port is what a router's port is for the others, but that nothing is routed.  Whatever gateway such a packet comes to takes
@@ -242,8 +243,8 @@ CHECKED_ALONE __u32 balance_outside_leave(struct __sk_buff *skb, struct packet *
 
 /* ---- all ways in --------------------------------------------------------------------------------------------------------------------------------- */
 
-/* A workload of this host has called by a name on the external network: what became of its packet there is undone, and its agent tells it, of the packet as it was
- * sent. */
+/* A workload of this host has called by a name on the external network: what became of its packet there is undone, and its agent tells it, of the packet as
+ * it was sent. */
 static __noinline void balance_outside_tell(struct __sk_buff *skb, struct packet *packet, __u32 step)
 {
     __u32 unused, word = packet->flags & PACKET_LATER_FRAGMENT ? 0 : router_error(packet, step);

@@ -316,8 +316,8 @@ CHECKED_ALONE __u32 balance_error(struct __sk_buff *skb, struct packet *packet)
 
 /* ---- what is too large ------------------------------------------------------------------------------------------------------------------ */
 
-/* The frame is for another host, as tunnel_send() would send it with 'word', and more than 'mtu' bytes, or a part of what is: the agent cuts it.  Its pieces do not
- * have the argument: to_tunnel() finds it by the source MAC, which says nothing on the way back. */
+/* The frame is for another host, as tunnel_send() would send it with 'word', and more than 'mtu' bytes, or a part of what is: the agent cuts it.  Its pieces do
+ * not have the argument: to_tunnel() finds it by the source MAC, which says nothing on the way back. */
 CHECKED_ALONE __u32 balance_cut(struct __sk_buff *skb, struct packet *packet, __u32 host_slot, __u32 word, __u32 mtu)
 {
     unsigned char *frame = frame_at(skb, 0, ETH_HLEN);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "conversation.h"
+#include "fixture-balancing.h"
 #include "weft/base/util.h"
 
 #define FROM_HOST_1 "outer 192.0.2.2>192.0.2.1 20 0 "
@@ -243,6 +244,60 @@ static void what_is_not_bridged_is_left_alone(void **state)
     expect_drop(DROP_unknown_destination);
 }
 
+/* ---- load balancers ------------------------------------------------------------------------------------------------------------------------ */
+
+static int set_up_vip(void **state)
+{
+    int error = set_up_bridge(state);
+
+    fixture_balancing(pipeline);
+    fixture_balancing_vip(pipeline);
+    return error;
+}
+
+/* They know its address by the device's MAC, workloads by its own. */
+static void call_a_load_balancer(uint32_t vlan)
+{
+    uint32_t place = OUTSIDE + vlan;
+
+    say(place, "y>* arp request y 203.0.113.200 203.0.113.230");
+    expect_outside(vlan, "u>y arp reply u 203.0.113.230 203.0.113.200 set=32:2 set=37:0x79");
+    for (int round = 0; round < 2; round++) {
+        say(place, frame_text("y>u ip 203.0.113.200>203.0.113.230 tcp 4000>92 %s", round ? "A" : "S"));
+        expect_port(2, frame_text("v>B ip 203.0.113.200>10.0.0.2 ttl=63 tcp 4000>8080 %s", round ? "A" : "S"));
+        say(2, frame_text("B>R ip 10.0.0.2>203.0.113.200 tcp 8080>4000 %s", round ? "A" : "SA"));
+        expect_outside(vlan, frame_text("u>y ip 203.0.113.230>203.0.113.200 ttl=63 tcp 92>4000 %s", round ? "A" : "SA"));
+    }
+    say(place, "y>u ip 203.0.113.200>203.0.113.230 tcp 4000>99 S");
+    expect_drop(DROP_service_no_listener);
+    assert_int_equal(expect_punt(PUNT_UNREACHABLE)->output, OUTPUT_UPLINK);
+}
+
+static void stations_call_a_load_balancer_there(void **state)
+{
+    const struct uplink_key by_vni = {UPLINK_BY_VNI, 20}, tagged = {UPLINK_IFINDEX, 5}, untagged = {UPLINK_IFINDEX, 0};
+    struct uplink_value uplink = *(struct uplink_value *)pipeline_lookup(pipeline, "uplinks", &by_vni);
+
+    fixture_neighbor(pipeline, 20, "203.0.113.200", "y");
+    call_a_load_balancer(0);
+    say(12, "e>v ip 203.0.113.77>203.0.113.230 tcp 4000>92 S");
+    expect_port(2, "v>B ip 203.0.113.77>10.0.0.2 tcp 4000>8080 S");
+    say(OUTSIDE, "y>e ip 203.0.113.230>203.0.113.77 udp 92>4000 +5"); /* Nobody outside has its address, */
+    expect_drop(DROP_reverse_path);
+    say(OUTSIDE, "y>v ip 203.0.113.200>203.0.113.230 tcp 4001>92 S"); /* or sees its MAC. */
+    expect_verdict(PIPELINE_PASSED);
+    fixture_external_find(pipeline, 20, "203.0.113.230")->flags = 0; /* Another host answers. */
+    say(OUTSIDE, "y>* arp request y 203.0.113.200 203.0.113.230");
+    expect_verdict(PIPELINE_PASSED);
+    fixture_external_find(pipeline, 20, "203.0.113.230")->flags = EXTERNAL_ANNOUNCED;
+    pipeline_delete(pipeline, "uplinks", &untagged);
+    uplink.vlan = 5;
+    pipeline_update(pipeline, "uplinks", &by_vni, &uplink);
+    pipeline_update(pipeline, "uplinks", &tagged, &uplink);
+    all_connections_end();
+    call_a_load_balancer(5);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_bridge, tear_down)
@@ -257,6 +312,7 @@ int main(void)
         TEST(groups_hold_for_stations_too),
         TEST(broadcast_from_outside_has_a_budget),
         TEST(what_is_not_bridged_is_left_alone),
+        cmocka_unit_test_setup_teardown(stations_call_a_load_balancer_there, set_up_vip, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
