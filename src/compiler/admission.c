@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "weft/base/util.h"
-#include "weft/compiler/charges.h"
 #include "weft/compiler/layers.h"
 #include "weft/compiler/shares.h"
 
@@ -14,6 +13,12 @@ static const enum desired_table shared[] = {
     TABLE_NETWORKS, TABLE_FLOOD,           TABLE_SOURCES,      TABLE_MOVABLE,         TABLE_FDB,           TABLE_NEIGHBORS,
     TABLE_ROUTES,   TABLE_NEXT_HOPS,       TABLE_SNAT,         TABLE_SNAT_OWNERS,     TABLE_FLOATING,      TABLE_EXTERNAL,
     TABLE_SERVICES, TABLE_SERVICE_SOURCES, TABLE_SERVICE_ROWS, TABLE_SERVICE_MEMBERS, TABLE_SERVICE_NAMES, TABLE_PROBE_TARGETS};
+
+/* Of fewer objects come fewer rows, whose keys may be others. */
+static bool only_shrinks(enum desired_table table)
+{
+    return table == TABLE_NETWORKS || table == TABLE_FLOOD || table == TABLE_MOVABLE || table == TABLE_NEXT_HOPS;
+}
 
 bool admission_is_over(const struct snapshot *snapshot, const struct desired *desired)
 {
@@ -46,7 +51,62 @@ static int divide_table(struct charges *charges, enum desired_table table, struc
     }
     if (error == 0)
         error = claims_divide(&claims, table, room - MIN(room, n_own), shortages);
+    for (size_t i = 0; i < charges->n; i++)
+        if (charges->units[i].n_rows)
+            charges->units[i].table = table;
     claims_clear(&claims);
+    return error;
+}
+
+/* ---- who is told --------------------------------------------------------------------------------------------------------------------- */
+
+struct follower_key {
+    struct shortage_key of;
+    uint32_t unit;
+};
+
+static int find_followers(const struct charges *charges, struct rows *followers)
+{
+    for (size_t i = 0; i < charges->n; i++) {
+        const struct unit *unit = &charges->units[i], *lacks = unit_lacks(charges, unit);
+        struct follower_key key = {.unit = (uint32_t)i};
+
+        if (!lacks || unit->is_part || (lacks == unit && !unit->follows))
+            continue;
+        key.of.table = lacks->table;
+        string_copy(key.of.project_id, sizeof(key.of.project_id), unit->object->project_id);
+        if (rows_add(followers, &key, NULL) < 0)
+            return -ENOMEM;
+    }
+    return rows_sort(followers);
+}
+
+/* What goes because of another object: nobody whose object is left out is not told, whosever the other one is. */
+static int tell_followers(const struct charges *charges, struct rows *shortages)
+{
+    struct rows followers;
+    int error;
+
+    rows_init(&followers, sizeof(struct follower_key), 0);
+    error = find_followers(charges, &followers);
+    if (error == 0)
+        error = rows_sort(shortages);
+    for (size_t i = 0, end, n_told = shortages->n; i < followers.n && error == 0; i = end) {
+        const struct rows told = {shortages->data, n_told, n_told, shortages->key_size, shortages->value_size};
+        void *known = (void *)rows_find(&told, rows_key(&followers, i));
+        struct shortage shortage = {0};
+
+        for (end = i; end < followers.n && memcmp(rows_key(&followers, end), rows_key(&followers, i), sizeof(struct shortage_key)) == 0; end++)
+            ;
+        if (known)
+            memcpy(&shortage, known, sizeof(shortage));
+        shortage.n_left_out += (uint32_t)(end - i);
+        if (known)
+            memcpy(known, &shortage, sizeof(shortage));
+        else
+            error = rows_add(shortages, rows_key(&followers, i), &shortage);
+    }
+    rows_clear(&followers);
     return error;
 }
 
@@ -134,8 +194,6 @@ static void keep(const struct charges *charges, struct narrowed *narrowed)
     kept->pools = narrowed->pools;
     kept->members = narrowed->members;
     kept->balance_rows = narrowed->balance_rows;
-    for (size_t i = 0; i < charges->n; i++)
-        narrowed->n_left_out += !charges->units[i].fits;
 }
 
 void narrowed_clear(struct narrowed *narrowed)
@@ -150,27 +208,95 @@ void narrowed_clear(struct narrowed *narrowed)
     free(narrowed->pools);
     free(narrowed->members);
     free(narrowed->balance_rows);
-    *narrowed = (struct narrowed){0};
+    charges_clear(&narrowed->charges);
 }
 
 int admission_narrow(const struct snapshot *snapshot, const struct desired *desired, struct rows *shortages, struct narrowed *ret)
 {
-    struct narrowed narrowed = {0};
-    struct charges charges;
-    int error = charges_init(&charges, snapshot, desired);
+    struct charges *charges = &ret->charges;
+    int error;
 
+    *ret = (struct narrowed){0};
+    error = charges_init(charges, snapshot, desired);
     for (size_t i = 0; i < ARRAY_SIZE(shared) && error == 0; i++)
         if (compile_is_over(snapshot, shared[i], desired->tables[shared[i]].n))
-            error = divide_table(&charges, shared[i], shortages);
-    if (error == 0 && !make_arrays(&narrowed, snapshot))
+            error = divide_table(charges, shared[i], shortages);
+    if (error == 0 && !make_arrays(ret, snapshot))
         error = -ENOMEM;
-    if (error == 0) {
-        charges_follow(&charges);
-        keep(&charges, &narrowed);
-        *ret = narrowed;
-    } else {
-        narrowed_clear(&narrowed);
-    }
-    charges_clear(&charges);
+    if (error < 0)
+        return error;
+    charges_follow(charges);
+    keep(charges, ret);
+    return tell_followers(charges, shortages);
+}
+
+/* ---- a part of what was wanted -------------------------------------------------------------------------------------------------------------- */
+
+struct restriction {
+    const struct charges *charges;
+    enum desired_table table;
+    struct rows *rows;
+    bool *is_surplus;  /* By their order. */
+    struct rows added;
+};
+
+/* Who is outside may not have an address that is inside, of a network that is left out neither. */
+static bool keeps_out(enum desired_table table, const void *key, const void *value)
+{
+    return table == TABLE_ROUTES && ((const struct route_key *)key)->router & ROUTER_SERVICE && ((const struct route_value *)value)->flags & ROUTE_LOCAL;
+}
+
+static int restrict_row(const void *key, const void *old_value, const void *new_value, void *context)
+{
+    struct restriction *restriction = context;
+    bool stands = old_value && charges_stands(restriction->charges, restriction->table, key, old_value);
+
+    if (new_value && !stands)
+        restriction->is_surplus[(size_t)((const uint8_t *)key - restriction->rows->data) / rows_stride(restriction->rows)] = true;
+    return stands && !new_value && keeps_out(restriction->table, key, old_value) ? rows_add(&restriction->added, key, old_value) : 0;
+}
+
+static int restrict_table(const struct charges *charges, enum desired_table table, struct rows *rows)
+{
+    struct restriction restriction = {.charges = charges, .table = table, .rows = rows, .is_surplus = calloc(rows->n + 1, sizeof(bool))};
+    size_t kept = 0;
+    int error = restriction.is_surplus ? 0 : -ENOMEM;
+
+    rows_init(&restriction.added, rows->key_size, rows->value_size);
+    if (error == 0)
+        error = rows_compare(&charges->desired->tables[table], rows, restrict_row, &restriction);
+    for (size_t i = 0; error == 0 && i < rows->n; i++)
+        if (!restriction.is_surplus[i] && kept++ != i)
+            memcpy(rows_key(rows, kept - 1), rows_key(rows, i), rows_stride(rows));
+    if (error == 0)
+        rows->n = kept;
+    for (size_t i = 0; error == 0 && i < restriction.added.n; i++)
+        error = rows_add(rows, rows_key(&restriction.added, i), rows_value(&restriction.added, i));
+    if (error == 0)
+        error = rows_sort(rows);
+    rows_clear(&restriction.added);
+    free(restriction.is_surplus);
+    return error;
+}
+
+static int keep_firewall(const void *key, const void *old_value, const void *new_value, void *context)
+{
+    struct port_config config;
+
+    if (!old_value || !new_value)
+        return 0;
+    memcpy(&config, old_value, sizeof(config));
+    ((struct port_config *)new_value)->flags |= config.flags & PORT_ROUTER_FIREWALL;
+    return 0;
+}
+
+int admission_restrict(const struct narrowed *narrowed, struct desired *desired)
+{
+    const struct charges *charges = &narrowed->charges;
+    int error = rows_compare(&charges->desired->tables[TABLE_PORTS], &desired->tables[TABLE_PORTS], keep_firewall, NULL);
+
+    for (size_t i = 0; i < ARRAY_SIZE(shared) && error == 0; i++)
+        if (!only_shrinks(shared[i]))
+            error = restrict_table(charges, shared[i], &desired->tables[shared[i]]);
     return error;
 }

@@ -22,18 +22,20 @@ static uint32_t find(const struct rows *rows, const void *key)
     return unit;
 }
 
-static uint32_t find_id(const struct charges *charges, const char *id)
+/* Users name objects in the texts of their ports: whose id it is counts only where it is of the kind that is asked for. */
+static uint32_t find_id(const struct charges *charges, enum unit_kind kind, const char *id)
 {
     struct id_key key = {{0}};
+    uint32_t unit = id && string_copy(key.id, sizeof(key.id), id) == 0 ? find(&charges->ids, &key) : UNIT_NONE;
 
-    return id && string_copy(key.id, sizeof(key.id), id) == 0 ? find(&charges->ids, &key) : UNIT_NONE;
+    return unit != UNIT_NONE && charges->units[unit].kind == kind ? unit : UNIT_NONE;
 }
 
 /* ---- units --------------------------------------------------------------------------------------------------------------------------- */
 
-static uint32_t add_unit(struct charges *charges, const struct object *object, uint32_t base)
+static uint32_t add_unit(struct charges *charges, enum unit_kind kind, const struct object *object, uint32_t base)
 {
-    charges->units[charges->n] = (struct unit){.object = object, .base = base, .fits = true};
+    charges->units[charges->n] = (struct unit){.object = object, .kind = kind, .base = base, .fits = true};
     return (uint32_t)charges->n++;
 }
 
@@ -51,7 +53,7 @@ static int add_networks(struct charges *charges)
     const struct snapshot *snapshot = charges->snapshot;
 
     for (size_t i = 0; i < snapshot->n_networks; i++) {
-        uint32_t unit = add_unit(charges, &snapshot->networks[i]->object, UNIT_NONE);
+        uint32_t unit = add_unit(charges, UNIT_NETWORK, &snapshot->networks[i]->object, UNIT_NONE);
 
         if (add_id(charges, unit) < 0 || rows_add(&charges->vnis, &snapshot->networks[i]->vni, &unit) < 0)
             return -ENOMEM;
@@ -65,7 +67,7 @@ static int add_ports(struct charges *charges)
 
     for (size_t i = 0; i < snapshot->n_ports; i++) {
         const struct compile_port *port = &snapshot->ports[i];
-        uint32_t unit = add_unit(charges, &port->port->object, find_id(charges, port->port->network_id));
+        uint32_t unit = add_unit(charges, UNIT_PORT, &port->port->object, find_id(charges, UNIT_NETWORK, port->port->network_id));
 
         if (port->slot && rows_add(&charges->slots, &port->slot, &unit) < 0)
             return -ENOMEM;
@@ -78,7 +80,7 @@ static int add_routers(struct charges *charges)
     const struct snapshot *snapshot = charges->snapshot;
 
     for (size_t i = 0; i < snapshot->n_routers; i++) {
-        uint32_t unit = add_unit(charges, &snapshot->routers[i].router->object, UNIT_NONE);
+        uint32_t unit = add_unit(charges, UNIT_ROUTER, &snapshot->routers[i].router->object, UNIT_NONE);
 
         if (add_id(charges, unit) < 0 || (snapshot->routers[i].number && rows_add(&charges->routers, &snapshot->routers[i].number, &unit) < 0))
             return -ENOMEM;
@@ -92,10 +94,11 @@ static int add_floating_ips(struct charges *charges)
 
     for (size_t i = 0; i < snapshot->n_floating_ips; i++) {
         const struct floating_ip *model = snapshot->floating_ips[i];
-        uint32_t network = find_id(charges, model->floating_network_id), unit = add_unit(charges, &model->object, find_id(charges, model->router_id));
+        uint32_t network = find_id(charges, UNIT_NETWORK, model->floating_network_id);
+        uint32_t unit = add_unit(charges, UNIT_FLOATING_IP, &model->object, find_id(charges, UNIT_ROUTER, model->router_id));
         struct external_key key = {0};
 
-        if (network == UNIT_NONE || network >= snapshot->n_networks)
+        if (network == UNIT_NONE)
             continue;
         key.vni = snapshot->networks[network]->vni;
         memcpy(&key.address, model->floating_address.bytes + 12, sizeof(key.address));
@@ -111,17 +114,17 @@ static int add_numbers(struct charges *charges)
     int error = 0;
 
     for (size_t i = 0; i < snapshot->n_listeners && error == 0; i++) {
-        uint32_t unit = find_id(charges, snapshot->listeners[i].listener->load_balancer_id);
+        uint32_t unit = find_id(charges, UNIT_BALANCER, snapshot->listeners[i].listener->load_balancer_id);
 
         error = rows_add(&charges->listeners, &snapshot->listeners[i].number, &unit);
     }
     for (size_t i = 0; i < snapshot->n_pools && error == 0; i++) {
-        uint32_t unit = find_id(charges, snapshot->pools[i].pool->load_balancer_id);
+        uint32_t unit = find_id(charges, UNIT_BALANCER, snapshot->pools[i].pool->load_balancer_id);
 
         error = rows_add(&charges->pools, &snapshot->pools[i].number, &unit);
     }
     for (size_t i = 0; i < snapshot->n_members && error == 0; i++) {
-        uint32_t unit = find_id(charges, snapshot->members[i].member->load_balancer_id);
+        uint32_t unit = find_id(charges, UNIT_BALANCER, snapshot->members[i].member->load_balancer_id);
 
         error = rows_add(&charges->members, &snapshot->members[i].number, &unit);
     }
@@ -134,12 +137,25 @@ static int add_balancers(struct charges *charges)
 
     for (size_t i = 0; i < snapshot->n_load_balancers; i++) {
         const struct load_balancer *model = snapshot->load_balancers[i];
-        uint32_t unit = add_unit(charges, &model->object, find_id(charges, model->vip_network_id));
+        uint32_t unit = add_unit(charges, UNIT_BALANCER, &model->object, find_id(charges, UNIT_NETWORK, model->vip_network_id));
 
         if (add_id(charges, unit) < 0)
             return -ENOMEM;
     }
     return rows_sort(&charges->ids) < 0 ? -ENOMEM : add_numbers(charges);
+}
+
+static uint32_t router_of(const struct charges *charges, const struct port *port)
+{
+    return router_port_kind(port) == ROUTER_PORT_NONE ? UNIT_NONE : find_id(charges, UNIT_ROUTER, port->device_id);
+}
+
+/* The load balancer whose address the port has: that says the load balancer. */
+static uint32_t balancer_of(const struct charges *charges, const struct port *port)
+{
+    uint32_t unit = find_id(charges, UNIT_BALANCER, port_load_balancer_id(port));
+
+    return unit != UNIT_NONE && streq(((const struct load_balancer *)charges->units[unit].object)->vip_port_id, port->object.id) ? unit : UNIT_NONE;
 }
 
 /* Whose the port's rows are: its router's, its load balancer's, or its own. */
@@ -149,12 +165,12 @@ static int add_owners_of_ports(struct charges *charges)
 
     for (size_t i = 0; i < snapshot->n_ports; i++) {
         const struct compile_port *port = &snapshot->ports[i];
-        const char *balancer = port_load_balancer_id(port->port);
-        uint32_t unit = (uint32_t)(charges->first[UNIT_PORT] + i), owner = UNIT_NONE, network = charges->units[unit].base;
+        uint32_t unit = (uint32_t)(charges->first[UNIT_PORT] + i), network = charges->units[unit].base;
         uint32_t number = port->router_port ? port->router_port : port->vip_port;
+        uint32_t owner = port->router_port ? router_of(charges, port->port) : balancer_of(charges, port->port);
         struct fdb_key key = {0};
 
-        owner = find_id(charges, port->router_port ? port->port->device_id : balancer);
+        charges->units[unit].is_part = owner != UNIT_NONE;
         unit = owner == UNIT_NONE ? unit : owner;
         if (number && rows_add(&charges->router_ports, &number, &unit) < 0)
             return -ENOMEM;
@@ -275,6 +291,8 @@ static uint32_t owner_of(const struct charges *charges, enum desired_table table
         return owner_of_neighbor(charges, key, value);
     case TABLE_ROUTES:
         return owner_of_route(charges, key, value);
+    case TABLE_NEXT_HOPS:
+        return find(&charges->router_ports, &((const struct next_hop_value *)value)->port);
     case TABLE_SNAT:
         return find(&charges->router_ports, key);
     case TABLE_SNAT_OWNERS:
@@ -314,20 +332,6 @@ static void count_movable(struct charges *charges)
     }
 }
 
-/* A group of next hops is as many rows as it has buckets; which it is stands in the route that leads there. */
-static void count_next_hops(struct charges *charges)
-{
-    const struct rows *routes = &charges->desired->tables[TABLE_ROUTES];
-
-    for (size_t i = 0; i < routes->n; i++) {
-        const struct route_value *route = (const struct route_value *)rows_value(routes, i);
-        uint32_t unit = route->flags & ROUTE_MANY ? owner_of(charges, TABLE_ROUTES, rows_key(routes, i), route) : UNIT_NONE;
-
-        if (unit != UNIT_NONE)
-            charges->units[unit].n_rows += NEXT_HOP_BUCKETS;
-    }
-}
-
 void charges_count(struct charges *charges, enum desired_table table, size_t *ret_n_own)
 {
     const struct rows *rows = &charges->desired->tables[table];
@@ -335,8 +339,8 @@ void charges_count(struct charges *charges, enum desired_table table, size_t *re
     *ret_n_own = 0;
     for (size_t i = 0; i < charges->n; i++)
         charges->units[i].n_rows = 0;
-    if (table == TABLE_MOVABLE || table == TABLE_NEXT_HOPS) {
-        table == TABLE_MOVABLE ? count_movable(charges) : count_next_hops(charges);
+    if (table == TABLE_MOVABLE) {
+        count_movable(charges);
         return;
     }
     for (size_t i = 0; i < rows->n; i++) {
@@ -351,11 +355,18 @@ void charges_count(struct charges *charges, enum desired_table table, size_t *re
 
 /* ---- who stays -------------------------------------------------------------------------------------------------------------------------- */
 
-bool unit_stands(const struct charges *charges, const struct unit *unit)
+const struct unit *unit_lacks(const struct charges *charges, const struct unit *unit)
 {
     while (unit->fits && unit->base != UNIT_NONE)
         unit = &charges->units[unit->base];
-    return unit->fits;
+    return unit->fits ? NULL : unit;
+}
+
+bool charges_stands(const struct charges *charges, enum desired_table table, const void *key, const void *value)
+{
+    uint32_t unit = owner_of(charges, table, key, value);
+
+    return unit == UNIT_NONE || unit_stands(charges, &charges->units[unit]);
 }
 
 bool charges_keep(const struct charges *charges, enum unit_kind kind, size_t index)
@@ -363,35 +374,31 @@ bool charges_keep(const struct charges *charges, enum unit_kind kind, size_t ind
     return unit_stands(charges, &charges->units[charges->first[kind] + index]);
 }
 
-static bool keep_id(const struct charges *charges, const char *id)
+bool charges_keep_balancer(const struct charges *charges, const char *id)
 {
-    uint32_t unit = find_id(charges, id);
+    uint32_t unit = find_id(charges, UNIT_BALANCER, id);
 
     return unit == UNIT_NONE || unit_stands(charges, &charges->units[unit]);
 }
 
-bool charges_keep_balancer(const struct charges *charges, const char *id)
-{
-    return keep_id(charges, id);
-}
-
 bool charges_keep_port_of_router(const struct charges *charges, const struct port *port)
 {
-    bool is_routers = port->device_owner && (streq(port->device_owner, DEVICE_ROUTER_INTERFACE) || compile_is_gateway(port));
+    uint32_t unit = router_of(charges, port);
 
-    return !is_routers || keep_id(charges, port->device_id);
+    return unit == UNIT_NONE || unit_stands(charges, &charges->units[unit]);
 }
 
 void charges_follow(struct charges *charges)
 {
     for (size_t i = 0; i < charges->snapshot->n_ports; i++) {
         const struct compile_port *port = &charges->snapshot->ports[i];
-        uint32_t network = charges->units[charges->first[UNIT_PORT] + i].base, router;
+        uint32_t network = charges->units[charges->first[UNIT_PORT] + i].base;
+        uint32_t router = network == UNIT_NONE || charges->units[network].fits ? UNIT_NONE : router_of(charges, port->port);
 
-        if (!port->router_port || network == UNIT_NONE || charges->units[network].fits)
-            continue;
-        router = find_id(charges, port->port->device_id);
-        if (router != UNIT_NONE)
+        if (router != UNIT_NONE && charges->units[router].fits) {
             charges->units[router].fits = false;
+            charges->units[router].follows = true;
+            charges->units[router].table = charges->units[network].table;
+        }
     }
 }

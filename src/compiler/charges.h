@@ -11,9 +11,13 @@ enum unit_kind { UNIT_NETWORK, UNIT_PORT, UNIT_ROUTER, UNIT_FLOATING_IP, UNIT_BA
 /* An object that has room or not. */
 struct unit {
     const struct object *object;
+    enum unit_kind kind;
     uint32_t base;   /* Index of the unit without which it is nothing, or UNIT_NONE. */
     uint32_t n_rows; /* Of the table in hand. */
+    uint32_t table;  /* Of one that does not fit: where there was no room; */
     bool fits;
+    bool follows;    /* and whether that was another's, without which it does not stand. */
+    bool is_part;    /* A port of a router or load balancer, which stands for it. */
 };
 #define UNIT_NONE UINT32_MAX
 
@@ -38,7 +42,13 @@ void charges_clear(struct charges *charges);
 void charges_count(struct charges *charges, enum desired_table table, size_t *ret_n_own); /* Fills 'n_rows'; 'ret_n_own': rows of no unit. */
 
 void charges_follow(struct charges *charges); /* A router does not stand without one of its networks. */
-bool unit_stands(const struct charges *charges, const struct unit *unit); /* It fits, and so does what it is nothing without. */
+/* The unit that does not fit, of this one and those that it is nothing without; NULL: it stands. */
+const struct unit *unit_lacks(const struct charges *charges, const struct unit *unit);
+static inline bool unit_stands(const struct charges *charges, const struct unit *unit)
+{
+    return !unit_lacks(charges, unit);
+}
+bool charges_stands(const struct charges *charges, enum desired_table table, const void *key, const void *value); /* Whose the row is; true for nobody's. */
 bool charges_keep(const struct charges *charges, enum unit_kind kind, size_t index);
 bool charges_keep_balancer(const struct charges *charges, const char *id);       /* True for one that is not known. */
 bool charges_keep_port_of_router(const struct charges *charges, const struct port *port); /* True for what is no known router's. */

@@ -56,27 +56,19 @@ static int compile_all(const struct snapshot *snapshot, struct desired *ret)
     return error;
 }
 
-/* Without what finds no room.  Where something is left out another row may come in its place (of a gateway's address the virtual server's), so this
- * is looked at again, a few times. */
-static int compile_what_fits(const struct snapshot *snapshot, struct desired *ret)
+/* What 'all' is without what finds no room. */
+static int compile_what_fits(const struct snapshot *snapshot, const struct desired *all, struct desired *ret)
 {
-    struct narrowed narrowed = {.snapshot = *snapshot};
+    struct narrowed narrowed;
     struct rows shortages;
-    int error = 0;
+    int error;
 
     rows_init(&shortages, sizeof(struct shortage_key), sizeof(struct shortage));
-    for (int round = 0; round < 4 && error == 0 && admission_is_over(snapshot, ret); round++) {
-        struct narrowed next;
-
-        error = admission_narrow(&narrowed.snapshot, ret, &shortages, &next);
-        if (error < 0)
-            break;
-        narrowed_clear(&narrowed);
-        narrowed = next;
-        if (!narrowed.n_left_out)
-            break;
+    error = admission_narrow(snapshot, all, &shortages, &narrowed);
+    if (error == 0)
         error = compile_all(&narrowed.snapshot, ret);
-    }
+    if (error == 0)
+        error = admission_restrict(&narrowed, ret);
     for (size_t i = 0; i < shortages.n && error == 0; i++)
         error = rows_add(&ret->shortages, rows_key(&shortages, i), rows_value(&shortages, i));
     if (error == 0)
@@ -92,5 +84,12 @@ int compile(const struct snapshot *snapshot, struct desired *ret)
 {
     int error = compile_all(snapshot, ret);
 
-    return error == 0 && admission_is_over(snapshot, ret) ? compile_what_fits(snapshot, ret) : error;
+    if (error == 0 && admission_is_over(snapshot, ret)) {
+        struct desired all = *ret;
+
+        desired_init(ret);
+        error = compile_what_fits(snapshot, &all, ret);
+        desired_clear(&all);
+    }
+    return error;
 }
