@@ -8,6 +8,7 @@
 
 #include "weft/agent/shortages.h"
 #include "weft/base/log.h"
+#include "weft/compiler/numbers.h"
 
 #define PORT_HALF_OPEN_MIN 16 /* Of each port, however many its project has here. */
 
@@ -166,6 +167,8 @@ void gathered_clear(struct gathered *gathered)
     free(gathered->members);
     free(gathered->balance_rows);
     free(gathered->health_monitors);
+    rows_clear(&gathered->shortages);
+    rows_clear(&gathered->left_out);
 }
 
 static uint32_t project_index(struct agent *agent, const struct object *object)
@@ -183,34 +186,16 @@ static void gather_network(struct agent *agent, struct gathered *gathered, const
     gathered->network_projects[i] = project_index(agent, &model->object);
 }
 
-static bool is_router_port(const struct port *model)
-{
-    return model->device_owner && (streq(model->device_owner, DEVICE_ROUTER_INTERFACE) || streq(model->device_owner, DEVICE_ROUTER_GATEWAY));
-}
-
-/* Connection entries remember the number, and tell by the generation that it is another port's by now. */
-static void number_router_port(struct agent *agent, struct compile_port *entry, uint32_t *ret_number)
-{
-    struct slot *slot = local_slot(&agent->local, SLOT_ROUTER_PORT, entry->port->object.id);
-
-    if (!slot) {
-        log_error("port %s of a router or load balancer gets no number: all %u are in use (max-router-ports)", entry->port->object.id,
-                  maps_sizes(agent->maps).n_router_ports - 1);
-        return;
-    }
-    if (!slot->generation)
-        slot->generation = maps_router_port_generation(agent->maps, slot->number) + (slot->is_new ? 1 : 0);
-    slot->is_new = false;
-    *ret_number = slot->number;
-    entry->router_port_generation = slot->generation;
-}
-
-/* A load balancer's address on an external or physical network is called from outside: it leads there as a router's does. */
+/* A load balancer's address on an external or physical network is called from outside: it leads there as a router's does.  Any port may say that it has one:
+ * the load balancer says which. */
 static bool is_outside_vip(const struct agent *agent, const struct port *model)
 {
-    const struct network *network = port_load_balancer_id(model) ? (const struct network *)replica_find(&agent->replica, RESOURCE_NETWORK, model->network_id) : NULL;
+    const char *id = port_load_balancer_id(model);
+    const struct network *network = id ? (const struct network *)replica_find(&agent->replica, RESOURCE_NETWORK, model->network_id) : NULL;
+    bool is_outside = network && (network->is_external || network->physical_network);
+    const struct load_balancer *balancer = is_outside ? (const struct load_balancer *)replica_find(&agent->replica, RESOURCE_LOAD_BALANCER, id) : NULL;
 
-    return network && (network->is_external || network->physical_network);
+    return balancer && streq(balancer->vip_port_id, model->object.id);
 }
 
 static void gather_port(struct agent *agent, struct gathered *gathered, const struct port *model)
@@ -228,10 +213,11 @@ static void gather_port(struct agent *agent, struct gathered *gathered, const st
             entry.is_veth = port->is_veth;
         }
     }
-    if (is_router_port(model))
-        number_router_port(agent, &entry, &entry.router_port);
+    entry.is_routers = router_port_kind(model) != ROUTER_PORT_NONE;
+    if (entry.is_routers)
+        entry.router_port = NUMBER_WANTED;
     else if (is_outside_vip(agent, model))
-        number_router_port(agent, &entry, &entry.vip_port);
+        entry.vip_port = NUMBER_WANTED;
     gathered->ports[gathered->snapshot.n_ports++] = entry;
 }
 
@@ -250,42 +236,6 @@ static void gather_host(struct agent *agent, struct gathered *gathered, const st
         }
     }
     gathered->hosts[gathered->snapshot.n_hosts++] = entry;
-}
-
-/* Security groups and address groups share one series of numbers; 0 when all are taken: then rules cannot name the group. */
-static uint32_t group_number(struct agent *agent, const struct object *object)
-{
-    const struct slot *slot = local_slot(&agent->local, SLOT_GROUP, object->id);
-
-    if (!slot)
-        log_error("group %s gets no number: all %d are in use", object->id, MAX_GROUPS - 1);
-    return slot ? slot->number : 0;
-}
-
-/* 0 when all are taken: then it does nothing here. */
-static uint32_t router_number(struct agent *agent, const struct object *object)
-{
-    const struct slot *slot = local_slot(&agent->local, SLOT_ROUTER, object->id);
-
-    if (!slot)
-        log_error("router %s gets no number: all %d are in use", object->id, MAX_ROUTERS - 1);
-    return slot ? slot->number : 0;
-}
-
-/* Of a listener, pool or member; 0 when all are taken: then it does nothing here. */
-static uint32_t service_number(struct agent *agent, enum slot_kind kind, const struct object *object)
-{
-    struct slot *slot = local_slot(&agent->local, kind, object->id);
-
-    if (slot && slot->is_new && kind == SLOT_LISTENER)
-        maps_service_counters_reset(agent->maps, slot->number); /* How many connections are there is no matter of who has the number. */
-    if (slot)
-        slot->is_new = false;
-
-    if (!slot)
-        log_error("%s %s of a load balancer gets no number: all are in use", kind == SLOT_LISTENER ? "listener" : kind == SLOT_POOL ? "pool" : "member",
-                  object->id);
-    return slot ? slot->number : 0;
 }
 
 static void gather_object(struct agent *agent, struct gathered *gathered, const struct object *object)
@@ -307,13 +257,13 @@ static void gather_object(struct agent *agent, struct gathered *gathered, const 
         break;
     case RESOURCE_SECURITY_GROUP:
         gathered->security_groups[snapshot->n_security_groups++] =
-            (struct compile_security_group){(const struct security_group *)object, group_number(agent, object)};
+            (struct compile_security_group){.group = (const struct security_group *)object};
         break;
     case RESOURCE_SECURITY_GROUP_RULE:
         gathered->security_group_rules[snapshot->n_security_group_rules++] = (const struct security_group_rule *)object;
         break;
     case RESOURCE_ROUTER:
-        gathered->routers[snapshot->n_routers++] = (struct compile_router){(const struct router *)object, router_number(agent, object)};
+        gathered->routers[snapshot->n_routers++] = (struct compile_router){.router = (const struct router *)object};
         break;
     case RESOURCE_FLOATING_IP:
         gathered->floating_ips[snapshot->n_floating_ips++] = (const struct floating_ip *)object;
@@ -340,15 +290,13 @@ static void gather_object(struct agent *agent, struct gathered *gathered, const 
         gathered->load_balancers[snapshot->n_load_balancers++] = (const struct load_balancer *)object;
         break;
     case RESOURCE_LISTENER:
-        gathered->listeners[snapshot->n_listeners++] =
-            (struct compile_listener){(const struct listener *)object, service_number(agent, SLOT_LISTENER, object)};
+        gathered->listeners[snapshot->n_listeners++] = (struct compile_listener){.listener = (const struct listener *)object};
         break;
     case RESOURCE_POOL:
-        gathered->pools[snapshot->n_pools++] = (struct compile_pool){(const struct pool *)object, service_number(agent, SLOT_POOL, object)};
+        gathered->pools[snapshot->n_pools++] = (struct compile_pool){.pool = (const struct pool *)object};
         break;
     case RESOURCE_POOL_MEMBER:
-        gathered->members[snapshot->n_members++] =
-            (struct compile_member){(const struct pool_member *)object, service_number(agent, SLOT_MEMBER, object)};
+        gathered->members[snapshot->n_members++] = (struct compile_member){.member = (const struct pool_member *)object};
         break;
     case RESOURCE_BALANCE_ROWS:
         gathered->balance_rows[snapshot->n_balance_rows++] = (const struct balance_rows *)object;
@@ -358,11 +306,65 @@ static void gather_object(struct agent *agent, struct gathered *gathered, const 
         break;
     case RESOURCE_ADDRESS_GROUP:
         gathered->address_groups[snapshot->n_address_groups++] =
-            (struct compile_address_group){(const struct address_group *)object, group_number(agent, object)};
+            (struct compile_address_group){.group = (const struct address_group *)object};
         break;
     default:
         break;
     }
+}
+
+/* ---- numbers ------------------------------------------------------------------------------------------------------------------------ */
+
+/* Connection entries remember the number of a router's port, and tell by the generation that it is another's by now. */
+static void renew(struct agent *agent, enum slot_kind kind, struct slot *slot)
+{
+    if (kind == SLOT_LISTENER && slot->is_new)
+        maps_service_counters_reset(agent->maps, slot->number); /* How many connections are there is no matter of who has the number. */
+    if (kind == SLOT_ROUTER_PORT && !slot->generation)
+        slot->generation = maps_router_port_generation(agent->maps, slot->number) + (slot->is_new ? 1 : 0);
+    slot->is_new = false;
+}
+
+static uint32_t give_number(enum number_space space, const struct object *object, void *context)
+{
+    struct agent *agent = context;
+    struct slot *slot = local_slot(&agent->local, shortages_slots(space), object->id);
+
+    if (slot)
+        renew(agent, shortages_slots(space), slot);
+    return slot ? slot->number : 0;
+}
+
+static int give_numbers(struct agent *agent, struct gathered *gathered)
+{
+    struct numbering numbering = {
+        .snapshot = &gathered->snapshot,
+        .ports = gathered->ports,
+        .security_groups = gathered->security_groups,
+        .address_groups = gathered->address_groups,
+        .routers = gathered->routers,
+        .load_balancers = gathered->load_balancers,
+        .listeners = gathered->listeners,
+        .pools = gathered->pools,
+        .members = gathered->members,
+        .give = give_number,
+        .context = agent,
+        .shortages = &gathered->shortages,
+        .left_out = &gathered->left_out,
+    };
+
+    for (int space = 0; space < N_NUMBER_SPACES; space++)
+        numbering.room[space] = shortages_numbers(agent, space);
+    if (numbers_give(&numbering) < 0)
+        return -ENOMEM;
+    for (size_t i = 0; i < gathered->snapshot.n_ports; i++) {
+        struct compile_port *entry = &gathered->ports[i];
+
+        if (entry->router_port || entry->vip_port)
+            entry->router_port_generation = local_find(&agent->local, SLOT_ROUTER_PORT, entry->port->object.id)->generation;
+    }
+    gathered->waits = numbering.waits;
+    return 0;
 }
 
 /* Index 0 is for projects beyond the table: they share its limits. */
@@ -405,6 +407,8 @@ int agent_gather(struct agent *agent, struct gathered *gathered)
     struct snapshot *snapshot = &gathered->snapshot;
 
     *gathered = (struct gathered){0};
+    rows_init(&gathered->shortages, sizeof(struct shortage_key), sizeof(struct shortage));
+    rows_init(&gathered->left_out, sizeof(struct left_out_key), sizeof(uint32_t));
     if (!make_array(replica, RESOURCE_NETWORK, sizeof(*gathered->networks), &gathered->networks) ||
         !make_array(replica, RESOURCE_NETWORK, sizeof(*gathered->network_projects), &gathered->network_projects) ||
         !make_array(replica, RESOURCE_SUBNET, sizeof(*gathered->subnets), &gathered->subnets) ||
@@ -457,6 +461,10 @@ int agent_gather(struct agent *agent, struct gathered *gathered)
     snapshot->members = gathered->members;
     snapshot->balance_rows = gathered->balance_rows;
     snapshot->health_monitors = gathered->health_monitors;
+    snapshot->shortages = &gathered->shortages;
+    snapshot->left_out = &gathered->left_out;
+    if (give_numbers(agent, gathered) < 0)
+        return -ENOMEM;
     shortages_room(agent, snapshot);
     snapshot->probe_ifindex = agent->metadata_ifindex;
     snapshot->probe_mac = agent->metadata_mac;

@@ -31,6 +31,8 @@ struct gathered {
     struct compile_member *members;
     const struct balance_rows **balance_rows;
     const struct health_monitor **health_monitors;
+    struct rows shortages, left_out; /* For want of numbers. */
+    bool waits;                      /* Somebody gets a number as soon as others are swept (local.h). */
 };
 
 /* Fills '*gathered', gives numbers to what has none and marks those in use, brings agent->ports and agent->hosts up to date.  Returns 0 or

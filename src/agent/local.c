@@ -16,6 +16,8 @@
 #include "weft/base/cleanup.h"
 #include "weft/base/file.h"
 
+#define USE_ASKED_MAX 64 /* Numbers that something counts under: each is a system call. */
+
 static const char *const kind_names[N_SLOT_KINDS] = {"port", "host", "project", "group", "router-port", "router", "listener", "pool", "member"};
 
 /* ---- the journal ------------------------------------------------------------------------------------------------------- */
@@ -123,16 +125,29 @@ struct slot *local_find(const struct local *local, enum slot_kind kind, const ch
     return node ? CONTAINER_OF(node, struct slot, by_name) : NULL;
 }
 
+/* Whoever leaves connections behind under as many numbers as he likes keeps nobody from having one: of a few that are free the one with the fewest is as good. */
 static uint32_t free_number(const struct local *local, enum slot_kind kind, struct slots *slots)
 {
-    for (uint32_t tried = slots->first; tried < slots->limit; tried++) {
+    uint32_t best = UINT32_MAX;
+    uint64_t least = UINT64_MAX;
+
+    if (slots->by_name.n_nodes >= slots->limit - slots->first)
+        return UINT32_MAX;
+    for (uint32_t tried = slots->first, n_asked = 0; tried < slots->limit && n_asked < USE_ASKED_MAX && least; tried++) {
         uint32_t number = slots->next;
+        uint64_t use;
 
         slots->next = number + 1 < slots->limit ? number + 1 : slots->first;
-        if (!slots->by_number[number] && !(local->is_busy && local->is_busy(kind, number, local->busy_context)))
-            return number;
+        if (slots->by_number[number])
+            continue;
+        use = local->use ? local->use(kind, number, local->use_context) : 0;
+        n_asked += use != 0;
+        if (use < least) {
+            best = number;
+            least = use;
+        }
     }
-    return UINT32_MAX;
+    return best;
 }
 
 struct slot *local_slot(struct local *local, enum slot_kind kind, const char *name)

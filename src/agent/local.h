@@ -43,8 +43,9 @@ struct local {
     struct slots slots[N_SLOT_KINDS];
     struct hashmap plugs, plugs_by_port; /* By interface; the same by port. */
     uint64_t secret;     /* This host's own: nobody who writes rules can choose the names of their sets (compiler.h). */
-    bool (*is_busy)(enum slot_kind kind, uint32_t number, void *context); /* Something still counts under a free number: it is not given out yet. */
-    void *busy_context;  /* NULL 'is_busy': nothing does.  Both are set after local_open. */
+    /* How much still counts under a free number: one with nothing is given out before others.  NULL: nothing ever does.  Both are set after local_open. */
+    uint64_t (*use)(enum slot_kind kind, uint32_t number, void *context);
+    void *use_context;
     int journal_fd;
     char *path;
     size_t n_lines;

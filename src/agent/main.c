@@ -347,9 +347,9 @@ static int open_data_plane(struct error *error)
 }
 
 /* Connections of a listener or member that is gone count under its number until their entries end. */
-static bool is_number_busy(enum slot_kind kind, uint32_t number, void *context)
+static uint64_t use_of_number(enum slot_kind kind, uint32_t number, void *context)
 {
-    return (kind == SLOT_LISTENER && maps_listener_connections(agent.maps, number)) || (kind == SLOT_MEMBER && maps_member_connections(agent.maps, number));
+    return kind == SLOT_LISTENER ? maps_listener_connections(agent.maps, number) : kind == SLOT_MEMBER ? maps_member_connections(agent.maps, number) : 0;
 }
 
 static int open_state(struct error *error)
@@ -363,7 +363,7 @@ static int open_state(struct error *error)
     result = local_open(&agent.local, path, limits, error);
     if (result < 0)
         return result;
-    agent.local.is_busy = is_number_busy;
+    agent.local.use = use_of_number;
     snprintf(path, sizeof(path), "%s/replica", agent.options.state_dir);
     return replica_open(&agent.replica, path, error);
 }

@@ -33,6 +33,9 @@ static void write_tables(const struct agent *agent, struct buffer *text)
     prometheus_begin(text, "weft_agent_table_rows", "gauge", "Rows of the data plane's tables that the agent writes.");
     for (int table = 0; table < N_DESIRED_TABLES; table++)
         prometheus_sample(text, "weft_agent_table_rows", (double)actual->tables[table].n, "table", desired_table_name(table), NULL);
+    for (int space = 0; space < N_NUMBER_SPACES; space++)
+        prometheus_sample(text, "weft_agent_table_rows", (double)agent->local.slots[shortages_slots(space)].by_name.n_nodes, "table",
+                          shortage_table_name(SHORTAGE_OF_NUMBERS + (uint32_t)space), NULL);
 }
 
 static void write_ports(const struct agent *agent, struct buffer *text)

@@ -36,8 +36,34 @@ static const struct {
     {TABLE_PROBE_TARGETS, "load balancers"},
 };
 
+static const struct {
+    enum slot_kind slots;
+    const char *things;
+} numbered[N_NUMBER_SPACES] = {
+    [NUMBERS_GROUPS] = {SLOT_GROUP, "security groups and address groups"},
+    [NUMBERS_ROUTERS] = {SLOT_ROUTER, "routers"},
+    [NUMBERS_ROUTER_PORTS] = {SLOT_ROUTER_PORT, "routers and load balancers"},
+    [NUMBERS_LISTENERS] = {SLOT_LISTENER, "load balancers"},
+    [NUMBERS_POOLS] = {SLOT_POOL, "load balancers"},
+    [NUMBERS_MEMBERS] = {SLOT_MEMBER, "load balancers"},
+};
+
+enum slot_kind shortages_slots(enum number_space space)
+{
+    return numbered[space].slots;
+}
+
+uint32_t shortages_numbers(const struct agent *agent, enum number_space space)
+{
+    const struct slots *slots = &agent->local.slots[numbered[space].slots];
+
+    return slots->limit - slots->first;
+}
+
 static const char *things_of(uint32_t table)
 {
+    if (table >= SHORTAGE_OF_NUMBERS)
+        return numbered[table - SHORTAGE_OF_NUMBERS].things;
     for (size_t i = 0; i < ARRAY_SIZE(shared); i++)
         if (shared[i].table == table)
             return shared[i].things;
@@ -60,13 +86,16 @@ static int say(const void *key, const void *old_value, const void *new_value, vo
     if (old_value && new_value)
         return 0;
     if (!new_value) {
-        log_info("table '%s': all of project %s has room again", desired_table_name(of.table), of.project_id);
+        log_info("table '%s': all of project %s has room again", shortage_table_name(of.table), of.project_id);
         return 0;
     }
     memcpy(&shortage, new_value, sizeof(shortage));
-    log_warning("table '%s' has no room for all of project %s: it wants %u rows and may have %u, so %u of its %s are left out", desired_table_name(of.table),
-                of.project_id, shortage.n_wanted, shortage.share, shortage.n_left_out,
-                things_of(of.table));
+    if (shortage.n_wanted)
+        log_warning("table '%s' has no room for all of project %s: it wants %u rows and may have %u, so %u of its %s are left out",
+                    shortage_table_name(of.table), of.project_id, shortage.n_wanted, shortage.share, shortage.n_left_out, things_of(of.table));
+    else
+        log_warning("table '%s' has no room for what %u objects of project %s hang on, which are left out", shortage_table_name(of.table), shortage.n_left_out,
+                    of.project_id);
     return 0;
 }
 
@@ -100,6 +129,9 @@ void shortages_write_metrics(const struct agent *agent, struct buffer *text)
     prometheus_begin(text, "weft_agent_table_room", "gauge", "Rows that projects may have together in a table that they share.");
     for (size_t i = 0; i < ARRAY_SIZE(shared); i++)
         prometheus_sample(text, "weft_agent_table_room", maps_room(agent->maps, shared[i].table), "table", desired_table_name(shared[i].table), NULL);
+    for (int space = 0; space < N_NUMBER_SPACES; space++)
+        prometheus_sample(text, "weft_agent_table_room", shortages_numbers(agent, space), "table", shortage_table_name(SHORTAGE_OF_NUMBERS + (uint32_t)space),
+                          NULL);
     prometheus_begin(text, "weft_agent_left_out", "gauge", "Objects of a project, rule sets, and members of groups that find no room in a table.");
     for (size_t i = 0; i < shortages->n; i++) {
         struct shortage_key key;
@@ -107,6 +139,6 @@ void shortages_write_metrics(const struct agent *agent, struct buffer *text)
 
         memcpy(&key, rows_key(shortages, i), sizeof(key));
         memcpy(&shortage, rows_value(shortages, i), sizeof(shortage));
-        prometheus_sample(text, "weft_agent_left_out", shortage.n_left_out, "table", desired_table_name(key.table), "project", key.project_id, NULL);
+        prometheus_sample(text, "weft_agent_left_out", shortage.n_left_out, "table", shortage_table_name(key.table), "project", key.project_id, NULL);
     }
 }

@@ -9,6 +9,10 @@
 /* Fills snapshot->room: what the maps hold. */
 void shortages_room(const struct agent *agent, struct snapshot *snapshot);
 
+/* The series of numbers, and how many of it there are. */
+enum slot_kind shortages_slots(enum number_space space);
+uint32_t shortages_numbers(const struct agent *agent, enum number_space space);
+
 /* After a compilation: says in the log of which project, in which table, something is left out from now on, or no more. */
 void shortages_update(struct agent *agent);
 

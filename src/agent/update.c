@@ -20,6 +20,7 @@
 #include "weft/dataplane/attach.h"
 
 #define ATTACH_RETRY_MS 1000
+#define NUMBERS_RETRY_MS 100
 #define UPDATE_PAUSE_MAX_MS 50
 
 struct agent_port *agent_find_port(const struct agent *agent, const char *port_id)
@@ -395,6 +396,7 @@ static void update(struct agent *agent)
     shortages_update(agent);
     result = maps_apply(agent->maps, &agent->desired, agent->replica.synced, clock_monotonic_ms(), &changes);
     log_changes(agent, &changes, result, (clock_monotonic_ns() - start_ns) / 1000);
+    bool waits = gathered.waits && agent->replica.synced;
     member_health_update(agent, &gathered.snapshot);
     member_gone_update(agent);
     gathered_clear(&gathered);
@@ -414,6 +416,8 @@ static void update(struct agent *agent)
             again_ms = again_ms ? MIN(again_ms, ATTACH_RETRY_MS) : ATTACH_RETRY_MS;
     }
     remove_unseen(agent);
+    if (waits) /* For numbers that are free now. */
+        again_ms = again_ms ? MIN(again_ms, NUMBERS_RETRY_MS) : NUMBERS_RETRY_MS;
     if (agent->replica.synced && !agent->swept_interfaces) {
         sweep_interfaces(agent);
         attach_remove_other_layouts(agent->options.pin_path, TABLES_LAYOUT);

@@ -298,5 +298,10 @@ int admission_restrict(const struct narrowed *narrowed, struct desired *desired)
     for (size_t i = 0; i < ARRAY_SIZE(shared) && error == 0; i++)
         if (!only_shrinks(shared[i]))
             error = restrict_table(charges, shared[i], &desired->tables[shared[i]]);
-    return error;
+    for (size_t i = 0; i < charges->n && error == 0; i++) {
+        const struct unit *lacks = charges->units[i].is_part ? NULL : unit_lacks(charges, &charges->units[i]);
+
+        error = lacks ? left_out_add(&desired->left_out, charges->units[i].object->id, lacks->table) : 0;
+    }
+    return error == 0 ? rows_sort(&desired->left_out) : error;
 }

@@ -14,6 +14,19 @@ static int compile_projects(const struct snapshot *snapshot, struct desired *des
     return 0;
 }
 
+static int append(const struct rows *from, struct rows *to)
+{
+    for (size_t i = 0; from && i < from->n; i++)
+        if (rows_add(to, rows_key(from, i), rows_value(from, i)) < 0)
+            return -ENOMEM;
+    return 0;
+}
+
+static int add_what_has_no_number(const struct snapshot *snapshot, struct desired *desired)
+{
+    return append(snapshot->shortages, &desired->shortages) < 0 ? -ENOMEM : append(snapshot->left_out, &desired->left_out);
+}
+
 static int compile_all(const struct snapshot *snapshot, struct desired *ret)
 {
     struct compile_index index;
@@ -48,7 +61,11 @@ static int compile_all(const struct snapshot *snapshot, struct desired *ret)
     for (int i = 0; error == 0 && i < N_DESIRED_TABLES; i++)
         error = rows_sort(&ret->tables[i]);
     if (error == 0)
+        error = add_what_has_no_number(snapshot, ret);
+    if (error == 0)
         error = rows_sort(&ret->shortages);
+    if (error == 0)
+        error = rows_sort(&ret->left_out);
 
     compile_index_clear(&index);
     if (error < 0)
@@ -69,8 +86,8 @@ static int compile_what_fits(const struct snapshot *snapshot, const struct desir
         error = compile_all(&narrowed.snapshot, ret);
     if (error == 0)
         error = admission_restrict(&narrowed, ret);
-    for (size_t i = 0; i < shortages.n && error == 0; i++)
-        error = rows_add(&ret->shortages, rows_key(&shortages, i), rows_value(&shortages, i));
+    if (error == 0)
+        error = append(&shortages, &ret->shortages);
     if (error == 0)
         error = rows_sort(&ret->shortages);
     if (error < 0)

@@ -18,7 +18,8 @@ struct compile_port {
     uint32_t ifindex;    /* Of the host's end; 0 while not plugged. */
     uint32_t project;    /* Index of the port's project; 0 when 'slot' is 0. */
     bool is_veth;
-    uint32_t router_port; /* Number of a port of a router (tables.h); 0: it is none. */
+    uint32_t router_port; /* Number of a port of a router (tables.h); 0: it is none, */
+    bool is_routers;      /* unless this says that it is, and has no number. */
     uint32_t vip_port;    /* In the same series: of a load balancer's address on an external or physical network; 0: it is none. */
     uint32_t router_port_generation;
 };
@@ -137,6 +138,7 @@ struct snapshot {
     struct ip_address tunnel_address; /* This host's. */
     uint32_t room[N_DESIRED_TABLES]; /* How many rows there may be of the tables that projects share: who has it where there would be more is in shares.h,
                                       * and admission.h for most.  0: there is enough. */
+    const struct rows *shortages, *left_out; /* As in struct desired: of what finds no number (numbers.h).  NULL: none. */
     uint64_t secret; /* Known to nobody else: what sets and groups are named by depends on it, so that tenants cannot make two of one name. */
 };
 

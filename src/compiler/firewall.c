@@ -189,7 +189,7 @@ static bool holds(const struct firewall_group *group)
 
 static int hold(struct firewall *firewall, size_t i, const struct firewall_group *group)
 {
-    bool is_up = group->object.admin_state_up;
+    bool is_up = group->object.admin_state_up && firewall->index->snapshot->ports[i].router_port; /* Nothing passes a router without numbers. */
 
     firewall->groups[i] = group;
     firewall->logs[i] = compile_router_port_logs(firewall->index, group, firewall->index->snapshot->ports[i].port->object.id);
@@ -222,7 +222,7 @@ static int find_sets(struct firewall *firewall)
         const char *id = snapshot->ports[i].port->object.id;
         size_t low = 0, high = n;
 
-        if (!snapshot->ports[i].router_port)
+        if (!snapshot->ports[i].router_port && !snapshot->ports[i].is_routers)
             continue;
         while (low < high) {
             size_t middle = (low + high) / 2;

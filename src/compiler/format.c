@@ -228,7 +228,7 @@ int format_shortages(const struct desired *desired, struct buffer *buffer)
         LOAD(struct shortage_key, key, rows_key(&desired->shortages, i));
         LOAD(struct shortage, shortage, rows_value(&desired->shortages, i));
 
-        error = buffer_printf(buffer, "shortage %s %s = wants %u, may have %u, %u left out\n", desired_table_name(key.table), key.project_id,
+        error = buffer_printf(buffer, "shortage %s %s = wants %u, may have %u, %u left out\n", shortage_table_name(key.table), key.project_id,
                               shortage.n_wanted, shortage.share, shortage.n_left_out);
     }
     return error;

@@ -65,7 +65,7 @@ static int find_places(struct compile_index *index)
         return -ENOMEM;
     for (size_t i = 0; i < snapshot->n_ports; i++) {
         const struct compile_port *port = &snapshot->ports[i];
-        bool has_router = port->router_port && port->port->device_id;
+        bool has_router = (port->router_port || port->is_routers) && port->port->device_id;
 
         index->places[i] = (struct compile_place){
             .network = compile_find_network(index, port->port->network_id),

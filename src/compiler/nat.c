@@ -104,7 +104,7 @@ static const struct compile_port *find_gateway(const struct nat *nat, const char
 {
     const struct compile_router_entry *router = router_id[0] ? compile_find_router(nat->index, router_id) : NULL;
 
-    for (size_t i = 0; router && i < router->n_ports; i++) {
+    for (size_t i = 0; router && router->router->number && i < router->n_ports; i++) {
         const struct compile_port *port = nat->index->ports_by_router[router->first_port + i];
 
         if (compile_is_gateway(port->port) && streq(port->port->network_id, network_id))
@@ -419,7 +419,7 @@ static int add_routed_prefixes(struct nat *nat)
         struct route_key key = {.router = ROUTER_OUTSIDE | network->network->vni};
         struct route_value value = {.router = key.router, .port = routed->router_port};
 
-        if (routed->overruled)
+        if (routed->overruled || !routed->router_port)
             continue;
         key.prefix_length = 32 + (uint32_t)prefix_bits(&routed->prefix);
         memcpy(key.address, routed->prefix.address.bytes, sizeof(key.address));
@@ -440,6 +440,10 @@ static int add_router(struct nat *nat, const struct compile_router_entry *entry,
 
         if (!compile_is_gateway(gateway->port) || !network)
             continue;
+        if (note_routed_prefixes(nat, entry, gateway, network) < 0)
+            return -ENOMEM;
+        if (!entry->router->number) /* It does nothing here; but nobody gets its prefixes. */
+            continue;
         for (size_t k = 0; k < gateway->port->n_fixed_ips; k++) {
             struct external_value value = {.kind = EXTERNAL_ROUTER, .router_port = gateway->router_port,
                                            .object = compile_object_number(&router->object)};
@@ -454,8 +458,6 @@ static int add_router(struct nat *nat, const struct compile_router_entry *entry,
                 add_external(nat, network->network, &gateway->port->fixed_ips[k].address, value, NULL) < 0)
                 return -ENOMEM;
         }
-        if (note_routed_prefixes(nat, entry, gateway, network) < 0)
-            return -ENOMEM;
         if (address && router->enable_snat && add_blocks(nat, router, gateway, network->network, address, blocks, n_blocks) < 0)
             return -ENOMEM;
     }
@@ -520,8 +522,7 @@ static int add_routers(struct nat *nat)
         const struct compile_router_entry *router = sorted[i].entry;
         const struct router_blocks *blocks = &of_routers[router - nat->index->router_array];
 
-        if (router->router->number)
-            error = add_router(nat, router, nat->blocks + blocks->first, blocks->n);
+        error = add_router(nat, router, nat->blocks + blocks->first, blocks->n);
     }
     free(owners);
     free(of_routers);

@@ -61,9 +61,26 @@ enum desired_table {
         N_DESIRED_TABLES
 };
 
+/* Series of numbers that tables name things by (agent/local.h), which projects share as they do tables. */
+#define NUMBER_SPACES(X) \
+    X(GROUPS, group_numbers) \
+    X(ROUTERS, router_numbers) \
+    X(ROUTER_PORTS, router_port_numbers) /* Load balancers' addresses on external networks too. */ \
+    X(LISTENERS, listener_numbers) \
+    X(POOLS, pool_numbers) \
+    X(MEMBERS, member_numbers)
+
+enum number_space {
+#define X(id, name) NUMBERS_##id,
+    NUMBER_SPACES(X)
+#undef X
+        N_NUMBER_SPACES
+};
+
 /* A project whose rows of a table do not all find room (compiler/shares.h): what is left out is not in the table. */
+#define SHORTAGE_OF_NUMBERS N_DESIRED_TABLES
 struct shortage_key {
-    uint32_t table;      /* enum desired_table */
+    uint32_t table;      /* enum desired_table, or SHORTAGE_OF_NUMBERS + enum number_space: then rows are numbers. */
     char project_id[64];
 };
 struct shortage {
@@ -71,9 +88,15 @@ struct shortage {
     uint32_t n_left_out; /* Objects, rule sets, members of groups. */
 };
 
+/* An object's id. */
+struct left_out_key {
+    char id[40];
+};
+
 struct desired {
     struct rows tables[N_DESIRED_TABLES];
-    struct rows shortages; /* Of the compiler's output: shortage_key -> shortage. */
+    struct rows shortages; /* Of the compiler's output: shortage_key -> shortage; */
+    struct rows left_out;  /* and which objects are not there as a whole: left_out_key -> __u32, the table, as in shortage_key. */
 };
 
 static inline void desired_init(struct desired *desired)
@@ -82,6 +105,7 @@ static inline void desired_init(struct desired *desired)
     DESIRED_TABLES(X)
 #undef X
     rows_init(&desired->shortages, sizeof(struct shortage_key), sizeof(struct shortage));
+    rows_init(&desired->left_out, sizeof(struct left_out_key), sizeof(uint32_t));
 }
 
 static inline void desired_clear(struct desired *desired)
@@ -89,6 +113,7 @@ static inline void desired_clear(struct desired *desired)
     for (int i = 0; i < N_DESIRED_TABLES; i++)
         rows_clear(&desired->tables[i]);
     rows_clear(&desired->shortages);
+    rows_clear(&desired->left_out);
 }
 
 static inline void desired_reset(struct desired *desired) /* As rows_reset(). */
@@ -96,6 +121,7 @@ static inline void desired_reset(struct desired *desired) /* As rows_reset(). */
     for (int i = 0; i < N_DESIRED_TABLES; i++)
         rows_reset(&desired->tables[i]);
     rows_reset(&desired->shortages);
+    rows_reset(&desired->left_out);
 }
 
 static inline const char *desired_table_name(enum desired_table table)
@@ -106,6 +132,25 @@ static inline const char *desired_table_name(enum desired_table table)
 #undef X
     };
     return names[table];
+}
+
+static inline const char *shortage_table_name(uint32_t table)
+{
+    static const char *const names[] = {
+#define X(id, name) #name,
+        NUMBER_SPACES(X)
+#undef X
+    };
+    return table < SHORTAGE_OF_NUMBERS ? desired_table_name((enum desired_table)table) : names[table - SHORTAGE_OF_NUMBERS];
+}
+
+static inline int left_out_add(struct rows *left_out, const char *id, uint32_t table)
+{
+    struct left_out_key key = {{0}};
+
+    for (size_t i = 0; i < sizeof(key.id) - 1 && id[i]; i++)
+        key.id[i] = id[i];
+    return rows_add(left_out, &key, &table);
 }
 
 static inline bool desired_table_is_array(enum desired_table table)

@@ -120,30 +120,33 @@ static void a_forced_plug_is_remembered_as_such(void **state)
     local_close(&local);
 }
 
-static bool is_busy(enum slot_kind kind, uint32_t number, void *context)
+static uint64_t use(enum slot_kind kind, uint32_t number, void *context)
 {
-    return kind == SLOT_LISTENER && number == *(const uint32_t *)context;
+    return kind == SLOT_LISTENER ? ((const uint32_t *)context)[number] : 0;
 }
 
-static void a_number_that_something_counts_under_is_not_given_out(void **state)
+static void a_number_that_something_counts_under_is_given_out_last(void **state)
 {
     static const uint32_t few[N_SLOT_KINDS] = {4, 4, 4, 4, 4, 4, 4, 4, 4};
     struct error error = {0};
     struct local local;
-    uint32_t busy, free;
+    uint32_t counts[5] = {0, 0, 7, 0, 0};
 
     assert_int_equal(local_open(&local, path, few, &error), 0);
-    local.is_busy = is_busy;
-    local.busy_context = &busy;
-    busy = 2;
+    local.use = use;
+    local.use_context = counts;
     assert_int_equal(local_slot(&local, SLOT_LISTENER, "a")->number, 1);
-    free = local_slot(&local, SLOT_LISTENER, "b")->number;
-    assert_int_equal(free, 3);
-    assert_null(local_slot(&local, SLOT_LISTENER, "c"));
+    assert_int_equal(local_slot(&local, SLOT_LISTENER, "b")->number, 3);
     assert_int_equal(local_slot(&local, SLOT_POOL, "p")->number, 1);
     assert_int_equal(local_slot(&local, SLOT_POOL, "q")->number, 2); /* Only listeners count. */
-    busy = 0;
-    assert_int_equal(local_slot(&local, SLOT_LISTENER, "c")->number, 2);
+    assert_int_equal(local_slot(&local, SLOT_LISTENER, "c")->number, 2); /* Nobody keeps a number from others by connections of what is gone. */
+    assert_null(local_slot(&local, SLOT_LISTENER, "d"));
+    counts[1] = 9;
+    counts[2] = 3;
+    counts[3] = 5;
+    local_unmark(&local, SLOT_LISTENER);
+    local_sweep(&local, SLOT_LISTENER);
+    assert_int_equal(local_slot(&local, SLOT_LISTENER, "d")->number, 2); /* The one with the fewest. */
     local_close(&local);
 }
 
@@ -251,7 +254,7 @@ int main(void)
         cmocka_unit_test_setup(a_slot_is_the_same_after_a_restart, fresh),
         cmocka_unit_test_setup(the_secret_is_this_hosts_own_and_stays, fresh),
         cmocka_unit_test_setup(a_freed_slot_is_the_last_to_be_given_out, fresh),
-        cmocka_unit_test_setup(a_number_that_something_counts_under_is_not_given_out, fresh),
+        cmocka_unit_test_setup(a_number_that_something_counts_under_is_given_out_last, fresh),
         cmocka_unit_test_setup(a_plug_is_of_one_port_and_one_interface, fresh),
         cmocka_unit_test_setup(a_forced_plug_is_remembered_as_such, fresh),
         cmocka_unit_test_setup(a_damaged_journal_is_read_as_far_as_it_makes_sense, fresh),

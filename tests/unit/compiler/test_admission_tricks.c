@@ -45,6 +45,17 @@ static struct {
 
 static struct desired all, some;
 
+/* As compiler/numbers.h leaves it. */
+static void take_numbers(struct compile_router *router)
+{
+    router->number = 0;
+    for (size_t i = 0; i < world.snapshot.n_ports; i++)
+        if (world.ports[i].device_id && streq(world.ports[i].device_id, router->router->object.id)) {
+            world.port_array[i].router_port = 0;
+            world.port_array[i].is_routers = true;
+        }
+}
+
 static void name(struct object *object, const char *project)
 {
     snprintf(object->id, sizeof(object->id), "%08x-0000-4000-8000-000000000000", ++world.n_objects);
@@ -356,6 +367,12 @@ static void a_prefix_is_not_taken_while_its_router_is_left_out(void **state)
     assert_true(n_routes(&some, 2) > 0);
     for (size_t i = 0; i < some.tables[TABLE_ROUTES].n; i++)
         assert_false(((const struct route_key *)rows_key(&some.tables[TABLE_ROUTES], i))->router & ROUTER_OUTSIDE);
+    take_numbers(&world.router_array[0]);
+    world.snapshot.room[TABLE_ROUTES] = 0;
+    assert_int_equal(0, compile(&world.snapshot, &some));
+    assert_true(n_routes(&some, 2) > 0);
+    for (size_t i = 0; i < some.tables[TABLE_ROUTES].n; i++)
+        assert_false(((const struct route_key *)rows_key(&some.tables[TABLE_ROUTES], i))->router & ROUTER_OUTSIDE);
 }
 
 /* ---- what keeps something out ------------------------------------------------------------------------------------------------------------------ */
@@ -385,6 +402,13 @@ static void ports_stay_behind_firewalls(void **state)
     assert_true(config.flags & PORT_ROUTER_FIREWALL);
     memcpy(&config, rows_find(&some.tables[TABLE_PORTS], &slot), sizeof(config));
     assert_true(config.flags & PORT_ROUTER_FIREWALL);
+    take_numbers(&world.router_array[0]);
+    world.snapshot.room[TABLE_ROUTES] = 0;
+    assert_int_equal(0, compile(&world.snapshot, &some));
+    assert_int_equal(0, some.tables[TABLE_ROUTER_PORTS].n);
+    assert_int_equal(0, some.tables[TABLE_ROUTES].n);
+    memcpy(&config, rows_find(&some.tables[TABLE_PORTS], &slot), sizeof(config));
+    assert_true(config.flags & PORT_ROUTER_FIREWALL);
 }
 
 /* Nobody outside calls a load balancer by an address of a network behind it, though no router leads there here. */
@@ -406,6 +430,11 @@ static void load_balancers_know_who_is_inside(void **state)
     found = rows_find(&some.tables[TABLE_ROUTES], &key);
     assert_non_null(found);
     assert_true(((const struct route_value *)found)->flags & ROUTE_LOCAL);
+    take_numbers(&world.router_array[0]);
+    world.snapshot.room[TABLE_ROUTES] = 0;
+    assert_int_equal(0, compile(&world.snapshot, &some));
+    assert_int_equal(0, n_routes(&some, 1));
+    assert_non_null(rows_find(&some.tables[TABLE_ROUTES], &key));
 }
 
 /* ---- who is told ---------------------------------------------------------------------------------------------------------------------------------- */
