@@ -76,6 +76,8 @@ struct agent {
     struct maps *maps;
     struct desired desired;
     struct rows shortages_said;        /* desired.shortages that the log knows of. */
+    struct rows left_out_reported;     /* desired.left_out that the API knows of, */
+    bool left_out_is_lost;             /* unless this says that it may not. */
     struct api *api;
     struct server *server;
     struct punt *punt;

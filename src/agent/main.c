@@ -342,6 +342,7 @@ static int open_data_plane(struct error *error)
     sizes = maps_sizes(agent.maps);
     agent.port_by_slot = calloc(sizes.n_ports, sizeof(*agent.port_by_slot));
     desired_init(&agent.desired);
+    rows_init(&agent.left_out_reported, sizeof(struct left_out_key), sizeof(uint32_t));
     rows_init(&agent.shortages_said, sizeof(struct shortage_key), sizeof(struct shortage));
     return agent.port_by_slot ? 0 : error_set(error, -ENOMEM, NULL, "out of memory");
 }
@@ -482,6 +483,7 @@ static void end(void)
     free(agent.port_by_slot);
     desired_clear(&agent.desired);
     rows_clear(&agent.shortages_said);
+    rows_clear(&agent.left_out_reported);
     maps_close(agent.maps);
 }
 

@@ -5,6 +5,7 @@
 #include "weft/agent/agent.h"
 #include "weft/agent/balancing.h"
 #include "weft/agent/member-health.h"
+#include "weft/agent/shortages.h"
 #include "weft/agent/uplinks.h"
 #include "weft/base/log.h"
 
@@ -39,6 +40,7 @@ static void reported(int status, void *context)
     HASHMAP_FOREACH(node, &agent->ports) /* Nobody knows what arrived: everything again. */
         CONTAINER_OF(node, struct agent_port, by_id)->reported = false;
     member_health_report_lost(agent);
+    shortages_report_lost(agent);
     if (status)
         log_warning("the API answered a report with HTTP %d", status);
     if (api_is_connected(agent->api))
@@ -64,7 +66,7 @@ static json_t *changed_ports(struct agent *agent)
 void agent_report(struct agent *agent, bool all)
 {
     char path[400], address[IP_TEXT_SIZE];
-    json_t *ports, *physical_networks, *members, *body;
+    json_t *ports, *physical_networks, *members, *left_out, *body;
 
     if (!agent->api || !api_is_connected(agent->api) || !agent->replica.synced)
         return;
@@ -73,12 +75,13 @@ void agent_report(struct agent *agent, bool all)
         return;
     }
     agent->report_again = false;
+    left_out = shortages_report(agent, agent->greeting);
     all = all || agent->greeting;
     agent->greeting = false;
     ports = changed_ports(agent);
     physical_networks = uplinks_report(agent->uplinks);
     members = member_health_report(agent, all);
-    if (!all && !members && json_object_size(ports) == 0 && json_equal(physical_networks, agent->reported_physical_networks)) {
+    if (!all && !members && !left_out && json_object_size(ports) == 0 && json_equal(physical_networks, agent->reported_physical_networks)) {
         json_decref(ports);
         json_decref(physical_networks);
         return;
@@ -93,6 +96,8 @@ void agent_report(struct agent *agent, bool all)
         json_object_set_new(body, "members", members);
         json_object_set_new(body, "all_members", json_boolean(all ? 1 : 0));
     }
+    if (left_out)
+        json_object_set_new(body, "left_out", left_out);
     json_object_set_new(body, "listeners", balancing_report(agent));
     json_decref(agent->reported_physical_networks);
     agent->reported_physical_networks = physical_networks;

@@ -6,6 +6,8 @@
 #include "weft/base/util.h"
 #include "weft/http/prometheus.h"
 
+#define LEFT_OUT_MAX 65536 /* In a report. */
+
 /* And what is left out of each. */
 static const struct {
     enum desired_table table;
@@ -107,6 +109,33 @@ void shortages_update(struct agent *agent)
     rows_clear(said);
     if (rows_copy(&agent->desired.shortages, said) < 0)
         log_error("out of memory: shortages of room will be said again");
+}
+
+static bool is_known(const struct agent *agent)
+{
+    const struct rows *now = &agent->desired.left_out, *known = &agent->left_out_reported;
+
+    return now->n == known->n && (!now->n || memcmp(now->data, known->data, now->n * rows_stride(now)) == 0);
+}
+
+json_t *shortages_report(struct agent *agent, bool all)
+{
+    const struct rows *rows = &agent->desired.left_out;
+    json_t *ids;
+
+    if (!all && !agent->left_out_is_lost && is_known(agent))
+        return NULL;
+    ids = json_array();
+    for (size_t i = 0; i < rows->n && i < LEFT_OUT_MAX; i++)
+        json_array_append_new(ids, json_string(((const struct left_out_key *)rows_key(rows, i))->id));
+    rows_clear(&agent->left_out_reported);
+    agent->left_out_is_lost = rows_copy(rows, &agent->left_out_reported) < 0;
+    return ids;
+}
+
+void shortages_report_lost(struct agent *agent)
+{
+    agent->left_out_is_lost = true;
 }
 
 bool shortages_close(const struct agent *agent, const struct agent_port *port)

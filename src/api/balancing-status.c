@@ -4,13 +4,14 @@
  *                   ERROR, ONLINE: as its host says.
  *     pool          OFFLINE: switched off, or of no listener.  ERROR: all its members are.  DEGRADED: some are.  ONLINE.
  *     listener      OFFLINE: switched off, it or its load balancer.  Else as its pool, if that is not well; ONLINE.
- *     load balancer OFFLINE: switched off.  ERROR: a pool is.  DEGRADED: one is degraded.  ONLINE. */
+ *     load balancer OFFLINE: switched off.  ERROR: a pool is.  DEGRADED: one is degraded, or some host has no room for it.  ONLINE. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "weft/api/balance-rows.h"
 #include "weft/api/balancing.h"
+#include "weft/api/hosts.h"
 #include "weft/base/hashmap.h"
 #include "weft/base/log.h"
 #include "weft/base/util.h"
@@ -63,14 +64,14 @@ enum operating_status listener_status(const struct replica *replica, const struc
     return status == OPERATING_ERROR || status == OPERATING_DEGRADED ? OPERATING_DEGRADED : OPERATING_ONLINE;
 }
 
-enum operating_status load_balancer_status(const struct replica *replica, const struct load_balancer *load_balancer)
+enum operating_status load_balancer_status(const struct api *api, const struct load_balancer *load_balancer)
 {
-    enum operating_status worst = OPERATING_ONLINE;
+    enum operating_status worst = hosts_leave_out(api->hosts, load_balancer->object.id) ? OPERATING_DEGRADED : OPERATING_ONLINE;
 
     if (!load_balancer->object.admin_state_up)
         return OPERATING_OFFLINE;
-    REPLICA_FOREACH (item, replica_by_load_balancer(replica, RESOURCE_POOL, load_balancer->object.id)) {
-        enum operating_status status = pool_status(replica, (const struct pool *)item->object);
+    REPLICA_FOREACH (item, replica_by_load_balancer(api->replica, RESOURCE_POOL, load_balancer->object.id)) {
+        enum operating_status status = pool_status(api->replica, (const struct pool *)item->object);
 
         if (status == OPERATING_ERROR || (status == OPERATING_DEGRADED && worst != OPERATING_ERROR))
             worst = status;
@@ -138,7 +139,7 @@ void load_balancer_show_status(struct request *request)
         json_decref(pools);
         return;
     }
-    json = node(object, load_balancer_status(replica, (const struct load_balancer *)object));
+    json = node(object, load_balancer_status(request_api(request), (const struct load_balancer *)object));
     REPLICA_FOREACH (item, replica_by_load_balancer(replica, RESOURCE_LISTENER, object->id))
         json_array_append_new(listeners, listener_node(replica, (const struct listener *)item->object));
     REPLICA_FOREACH (item, replica_by_load_balancer(replica, RESOURCE_POOL, object->id))

@@ -104,7 +104,7 @@ int members_check_number(struct change *change, size_t n); /* May a pool have so
 enum operating_status member_status(const struct replica *replica, const struct pool_member *member);
 enum operating_status pool_status(const struct replica *replica, const struct pool *pool);
 enum operating_status listener_status(const struct replica *replica, const struct listener *listener);
-enum operating_status load_balancer_status(const struct replica *replica, const struct load_balancer *load_balancer);
+enum operating_status load_balancer_status(const struct api *api, const struct load_balancer *load_balancer);
 const char *operating_status_name(enum operating_status status);
 void load_balancer_show_status(struct request *request);
 void load_balancer_show_statistics(struct request *request);

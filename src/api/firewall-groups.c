@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "weft/api/firewall.h"
+#include "weft/api/hosts.h"
 #include "weft/api/logging.h"
 #include "weft/base/util.h"
 #include "weft/model/resources.h"
@@ -21,7 +22,7 @@ static const struct firewall_group *of(const struct object *object)
 
 static int write_status(const struct request *request, const struct object *object, struct buffer *buffer)
 {
-    return json_write_string(buffer, firewall_group_status(of(object)));
+    return json_write_string(buffer, hosts_leave_out(request_api(request)->hosts, object->id) ? "ERROR" : firewall_group_status(of(object)));
 }
 
 static const struct computed computed[] = {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weft/api/hosts.h"
 #include "weft/api/nat.h"
 #include "weft/api/ports.h"
 #include "weft/base/util.h"
@@ -17,6 +18,11 @@
 
 static int write_status(const struct request *request, const struct object *object, struct buffer *buffer)
 {
+    const struct hosts *hosts = request_api(request)->hosts;
+
+    /* A part of it, too: a port forwarding that leads nowhere on some host. */
+    if (hosts_leave_out(hosts, object->id))
+        return buffer_append_string(buffer, "\"ERROR\"");
     return buffer_append_string(buffer, ((const struct floating_ip *)object)->router_id[0] ? "\"ACTIVE\"" : "\"DOWN\"");
 }
 

@@ -1,4 +1,4 @@
-/* Inside hosts.c, status.c, watch.c, questions.c, askers.c and connections.c only. */
+/* Inside hosts.c, left-out.c, status.c, watch.c, questions.c, askers.c and connections.c only. */
 #ifndef WEFT_API_HOSTS_STATE_H
 #define WEFT_API_HOSTS_STATE_H
 
@@ -14,6 +14,11 @@
 struct watcher;
 struct question;
 
+struct left_out_ids {
+    char (*ids)[UUID_TEXT_SIZE];
+    size_t n;
+};
+
 /* What is known of a host beside its object. */
 struct agent {
     struct hashmap_node node;
@@ -26,6 +31,7 @@ struct agent {
     uint64_t applied_revision;
     bool is_writing_state;     /* A transaction that changes up or down is under way. */
     struct watcher *watchers;  /* Usually one. */
+    struct left_out_ids left_out;
 };
 
 struct balance_histories;
@@ -42,6 +48,7 @@ struct hosts {
     struct watcher *dirty;         /* Watchers with something to send since the last commit. */
     struct lines *lines;
     struct balance_histories *histories; /* What watchers need not be told of the rows of pools. */
+    struct hashmap left_out;       /* left-out.c */
     struct hosts_counters counters;
 };
 
@@ -64,6 +71,12 @@ int host_take_report(struct host *host, const json_t *report, struct error *erro
 int host_check_address(const struct hosts *hosts, const struct host *host, struct error *error);
 void status_put(struct request *request);
 void status_check_silent(struct hosts *hosts, uint64_t now_ms);
+
+/* left-out.c */
+#define LEFT_OUT_MAX 65536
+int left_out_check(const json_t *list, struct error *error);                          /* 0 or -EINVAL. */
+int left_out_take(struct hosts *hosts, struct agent *agent, const json_t *list); /* Checked; in place of what the host said before.  0 or -ENOMEM: that stays. */
+void left_out_forget(struct hosts *hosts, struct agent *agent);
 
 /* watch.c */
 int watch_init(struct hosts *hosts);

@@ -514,8 +514,11 @@ static void host_changed(const struct replica_change *change, void *context)
 {
     struct hosts *hosts = context;
 
-    if (change->kind == RESOURCE_HOST && change->after)
-        agent_get(hosts, change->after->id);
+    const struct object *host = change->kind != RESOURCE_HOST ? NULL : change->after ? change->after : change->before;
+    struct agent *agent = host ? agent_get(hosts, host->id) : NULL;
+
+    if (agent && !change->after)
+        left_out_forget(hosts, agent);
     watch_change(change, context);
 }
 
@@ -582,8 +585,11 @@ void hosts_free(struct hosts *hosts)
         return;
     questions_clear(hosts);
     watch_clear(hosts);
-    HASHMAP_FOREACH(node, &hosts->agents)
+    HASHMAP_FOREACH(node, &hosts->agents) {
+        left_out_forget(hosts, CONTAINER_OF(node, struct agent, node));
         free(CONTAINER_OF(node, struct agent, node));
+    }
     hashmap_clear(&hosts->agents);
+    hashmap_clear(&hosts->left_out);
     uv_close((uv_handle_t *)&hosts->timer, closed);
 }

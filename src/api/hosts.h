@@ -2,6 +2,7 @@
  *
  *     hosts.c       the resource, join tokens, credentials
  *     status.c      reports -> host state, port status
+ *     left-out.c    what hosts have no room for
  *     watch.c       what a host needs, as a stream of differences
  *     questions.c   a user's question down the stream, the agent's answer back; traces joined over hosts
  *
@@ -28,6 +29,8 @@ int hosts_authenticate(struct hosts *hosts, const char *name, const char *author
 /* The lowest revision that any host may still be forwarding by, up or silent for less than HOST_GONE_MS; UINT64_MAX when there is
  * none.  An identifier (VNI, slot) freed at revision R may be used again once this is at least R. */
 uint64_t hosts_applied_revision(const struct hosts *hosts);
+
+bool hosts_leave_out(const struct hosts *hosts, const char *id); /* Does some host have no room for the object? */
 
 struct hosts_counters {
     size_t n_up, n_down, n_new, n_watchers;

@@ -24,7 +24,7 @@ static int write_pools(const struct request *request, const struct object *objec
 
 static int write_status(const struct request *request, const struct object *object, struct buffer *buffer)
 {
-    return json_write_string(buffer, operating_status_name(load_balancer_status(request_api(request)->replica, of(object))));
+    return json_write_string(buffer, operating_status_name(load_balancer_status(request_api(request), of(object))));
 }
 
 static const struct computed computed[] = {

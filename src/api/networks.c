@@ -9,6 +9,7 @@
 
 #include "weft/api/balancing.h"
 #include "weft/api/floating-ips.h"
+#include "weft/api/hosts.h"
 #include "weft/api/ipam.h"
 #include "weft/api/ports.h"
 #include "weft/api/provider.h"
@@ -22,7 +23,7 @@
 
 static int write_status(const struct request *request, const struct object *object, struct buffer *buffer)
 {
-    return buffer_append_string(buffer, "\"ACTIVE\"");
+    return buffer_append_string(buffer, hosts_leave_out(request_api(request)->hosts, object->id) ? "\"ERROR\"" : "\"ACTIVE\"");
 }
 
 static int write_subnets(const struct request *request, const struct object *object, struct buffer *buffer)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weft/api/hosts.h"
 #include "weft/api/ports.h"
 #include "weft/api/routed-prefixes.h"
 #include "weft/base/util.h"
@@ -14,7 +15,7 @@
 
 static int write_status(const struct request *request, const struct object *object, struct buffer *buffer)
 {
-    return buffer_append_string(buffer, "\"ACTIVE\"");
+    return buffer_append_string(buffer, hosts_leave_out(request_api(request)->hosts, object->id) ? "\"ERROR\"" : "\"ACTIVE\"");
 }
 
 static int write_null(const struct request *request, const struct object *object, struct buffer *buffer)

@@ -203,6 +203,7 @@ void status_put(struct request *request)
     struct agent *agent = host ? agent_get(hosts, host->object.id) : NULL;
     const json_t *applied = json_object_get(request->body, "applied_revision"), *snat_usage = json_object_get(request->body, "snat_usage");
     const json_t *members = json_object_get(request->body, "members"), *listeners = json_object_get(request->body, "listeners");
+    const json_t *left_out = json_object_get(request->body, "left_out");
     _cleanup_(object_freep) struct object *object = host ? object_copy(&host->object) : NULL;
     _cleanup_(store_transaction_freep) struct store_transaction *transaction = NULL;
     struct host *after = (struct host *)object;
@@ -226,6 +227,8 @@ void status_put(struct request *request)
         r = snat_usages_check(snat_usage, &error);
     if (r == 0)
         r = balancing_check_report(members, listeners, &error);
+    if (r == 0 && left_out)
+        r = left_out_check(left_out, &error);
     if (r == 0)
         r = put_ports(hosts, host, json_object_get(request->body, "ports"), json_is_true(json_object_get(request->body, "all_ports")), transaction,
                       &n_ports, &error);
@@ -233,6 +236,8 @@ void status_put(struct request *request)
         (r = balancing_put_health(hosts->api->balancing, host, members, json_is_true(json_object_get(request->body, "all_members")), transaction,
                                   &n_ports)) < 0)
         error_set(&error, r, NULL, "cannot be stored: %s", strerror(-r));
+    if (r == 0 && left_out && (r = left_out_take(hosts, agent, left_out)) < 0)
+        error_set(&error, r, NULL, "out of memory");
     if (r < 0) {
         request_fail_error(request, &error);
         return;

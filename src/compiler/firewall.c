@@ -297,6 +297,9 @@ static int divide_room(struct firewall *firewall, struct desired *desired)
         }
     if (error == 0)
         error = claims_divide(&claims, TABLE_FIREWALL_RULES, snapshot->room[TABLE_FIREWALL_RULES] - 1, &desired->shortages);
+    for (size_t i = 0; i < claims.n && error == 0; i++)
+        if (!*claims.claims[i].ret_fits)
+            error = left_out_add(&desired->left_out, claims.claims[i].object->id, TABLE_FIREWALL_RULES);
     claims_clear(&claims);
     return error;
 }

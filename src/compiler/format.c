@@ -231,6 +231,12 @@ int format_shortages(const struct desired *desired, struct buffer *buffer)
         error = buffer_printf(buffer, "shortage %s %s = wants %u, may have %u, %u left out\n", shortage_table_name(key.table), key.project_id,
                               shortage.n_wanted, shortage.share, shortage.n_left_out);
     }
+    for (size_t i = 0; i < desired->left_out.n && error == 0; i++) {
+        LOAD(struct left_out_key, key, rows_key(&desired->left_out, i));
+        LOAD(uint32_t, table, rows_value(&desired->left_out, i));
+
+        error = buffer_printf(buffer, "left_out %s = %s\n", key.id, shortage_table_name(table));
+    }
     return error;
 }
 

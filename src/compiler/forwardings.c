@@ -58,6 +58,9 @@ int compile_forwardings_room(const struct snapshot *snapshot, struct desired *de
     }
     if (error == 0)
         error = claims_divide(&claims, TABLE_FORWARDINGS, snapshot->room[TABLE_FORWARDINGS], &desired->shortages);
+    for (size_t i = 0; i < snapshot->n_port_forwardings && error == 0; i++)
+        if (!has_room[i]) /* Its address is not there as a whole. */
+            error = left_out_add(&desired->left_out, snapshot->port_forwardings[i]->floating_ip_id, TABLE_FORWARDINGS);
     claims_clear(&claims);
     return error;
 }

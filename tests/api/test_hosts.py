@@ -303,6 +303,51 @@ def test_port_becomes_active_when_its_host_says_so(admin, network):
     assert status() == "DOWN", "the new host has not said anything"
 
 
+def test_what_some_host_has_no_room_for_is_shown(admin):
+    one, two = Agent(admin, name()), Agent(admin, name())
+    network, outside = admin.network(), admin.network(**{"router:external": True})
+    subnet = admin.subnet(network, "10.0.0.0/24")
+    admin.subnet(outside, "203.0.113.0/24")
+    shown = {}
+    for path, kind, member, body in (
+            ("/v2.0/networks", "network", "status", None),
+            ("/v2.0/routers", "router", "status", {}),
+            ("/v2.0/floatingips", "floatingip", "status", {"floating_network_id": outside["id"]}),
+            ("/v2.0/fwaas/firewall_groups", "firewall_group", "status", {}),
+            ("/load-balancer/v2/lbaas/loadbalancers", "loadbalancer", "operating_status", {"vip_subnet_id": subnet["id"]})):
+        thing = network if body is None else admin("POST", path, {kind: body}, 201)[kind]
+        shown[thing["id"]] = f"{path}/{thing['id']}", kind, member
+
+    def statuses():
+        return [admin("GET", path, status=200)[kind][member] for path, kind, member in shown.values()]
+
+    well, ill = ["ACTIVE", "ACTIVE", "DOWN", "INACTIVE", "ONLINE"], ["ERROR", "ERROR", "ERROR", "ERROR", "DEGRADED"]
+    try:
+        assert statuses() == well
+        one.status(left_out=list(shown))
+        assert statuses() == ill
+        router = list(shown)[1]
+        assert [r["id"] for r in admin("GET", f"/v2.0/routers?status=ERROR&id={router}", status=200)["routers"]] == [router]
+        tree, kind, _ = list(shown.values())[4]
+        assert admin("GET", f"{tree}/status", status=200)["statuses"][kind]["operating_status"] == "DEGRADED"
+        one.status(applied_revision=5)
+        assert statuses() == ill, "a report that does not name it changes nothing"
+        two.status(left_out=[router])
+        one.status(left_out=[])
+        assert statuses() == [*well[:1], "ERROR", *well[2:]], "another host has none, still"
+        two.status(left_out=[])
+        assert statuses() == well
+        two.status(left_out=list(shown))
+        admin("DELETE", f"/weft/v1/hosts/{two.name}", status=204)
+        assert statuses() == well, "the host is gone"
+        for wrong in ({}, ["router"], [7], None):
+            assert one.status(400, left_out=wrong)["NeutronError"]["message"].startswith("left_out")
+    finally:
+        for path, _, _ in reversed(shown.values()):
+            admin("DELETE", path, status=204)
+        admin("DELETE", f"/v2.0/networks/{outside['id']}", status=204)
+
+
 def test_report_makes_the_host_up_and_says_its_revision(admin):
     agent = Agent(admin, name())
     assert admin("GET", f"/weft/v1/hosts/{agent.name}", status=200)["host"]["state"] == "new"

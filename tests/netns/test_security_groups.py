@@ -429,7 +429,7 @@ def test_a_port_is_followed_by_its_project_only(lab, groups, log_file):
 
 def make_small_tables(host, **sizes):
     """The host's agent starts with maps of these sizes: it keeps those that it finds."""
-    shapes = {"rules": ("hash", 8, 512), "member_prefixes": ("lpm_trie", 24, 8)}
+    shapes = {"rules": ("hash", 8, 512), "member_prefixes": ("lpm_trie", 24, 8), "next_hops": ("hash", 8, 24)}
     host.stop()
     host.detach()
     run("mkdir", "-p", f"{host.pin_path}/v1")
@@ -452,7 +452,7 @@ def test_a_projects_many_rules_take_no_room_from_anothers(lab, groups):
         lines = host.ask("tables")["tables"].splitlines()
         return {line.split()[1]: line for line in lines if line.startswith("shortage ") and line.split()[2] == project}
 
-    make_small_tables(host, rules=12, member_prefixes=8)
+    make_small_tables(host, rules=12, member_prefixes=8, next_hops=100)
     network = lab.api.network("loud", token=token)
     prefixes = post("address-group", name="many", addresses=[f"192.168.{i}.0/24" for i in range(20)])
     made, ports = [post("security-group", name=f"loud {i}") for i in range(8)], []
@@ -462,6 +462,24 @@ def test_a_projects_many_rules_take_no_room_from_anothers(lab, groups):
     for pair in list(itertools.combinations(made, 2))[:15]:  # Each has a set of its own for what it receives, and all have one for what they send.
         ports.append(lab.api.port(network, host, token=token, security_groups=[group["id"] for group in pair]))
     wait_for(lambda: set(shortages()) == {"rules", "member_prefixes"}, "the tables to be full")
+
+    # A router that wants 64 next hops twice is not there, and its owner sees that.
+    def router_is(status):
+        return lab.api.get(f"/v2.0/routers/{router['id']}")["router"]["status"] == status
+
+    subnet = lab.api.subnet(network, "10.5.0.0/24", token=token)
+    routes = [{"destination": f"192.168.{i}.0/24", "nexthop": f"10.5.0.{200 + k}"} for i in (1, 2) for k in (1, 2)]
+    router = post("router", name="loud")
+    lab.api.put(f"/v2.0/routers/{router['id']}/add_router_interface", {"subnet_id": subnet["id"]}, token=token)
+    lab.api.put(f"/v2.0/routers/{router['id']}", {"router": {"routes": routes[:2]}}, token=token)
+    wait_for(lambda: "\nnext_hops " in host.ask("tables")["tables"] and router_is("ACTIVE"), "the router to be there")
+    lab.api.put(f"/v2.0/routers/{router['id']}", {"router": {"routes": routes}}, token=token)
+    wait_for(lambda: "next_hops" in shortages() and router_is("ERROR"), "the router to be left out, and shown so")
+    lab.api.put(f"/v2.0/routers/{router['id']}", {"router": {"routes": []}}, token=token)
+    wait_for(lambda: "next_hops" not in shortages() and router_is("ACTIVE"), "the router to be there again")
+    lab.api.put(f"/v2.0/routers/{router['id']}/remove_router_interface", {"subnet_id": subnet["id"]}, token=token)
+    lab.api.delete(f"/v2.0/routers/{router['id']}")
+    lab.api.delete(f"/v2.0/subnets/{subnet['id']}")
     slots = {line.split()[1] for line in host.ask("tables")["tables"].splitlines() if line.startswith("policies ") and "without room" in line}
     closed = next(one["id"] for one in host.ask("status")["ports"] if str(one["slot"]) in slots)
     left_out = lab.workload(next(port for port in ports if port["id"] == closed), host, address=False)

@@ -457,6 +457,15 @@ static void whose_router_goes_with_anothers_network_is_told(void **state)
     assert_int_equal(2, left_out(TABLE_NETWORKS, "owner"));
     assert_int_equal(2, left_out(TABLE_NETWORKS, "user"));
     assert_int_equal(2, left_out(TABLE_NETWORKS, "guest"));
+    assert_int_equal(6, some.left_out.n);
+    for (size_t i = 1; i < 3; i++) {
+        struct left_out_key key = {{0}};
+
+        string_copy(key.id, sizeof(key.id), world.routers[i].object.id);
+        assert_non_null(rows_find(&some.left_out, &key));
+        string_copy(key.id, sizeof(key.id), world.networks[i + 1].object.id);
+        assert_non_null(rows_find(&some.left_out, &key));
+    }
 }
 
 static int start(void **state)
