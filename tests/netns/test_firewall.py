@@ -276,7 +276,7 @@ def test_from_outside_and_to_it(world):
 
 
 def test_who_is_rejected_outside_hears_of_it(world):
-    """A reset, or an ICMP error of the router, whether the workload is behind the uplink or on another host."""
+    """A reset, or an ICMP error, whether the workload is behind the uplink or on another host."""
     near = world.api.post("/v2.0/floatingips", {"floatingip": {"floating_network_id": world.floating["floating_network_id"],
                                                                "port_id": world.a1.port["id"]}})["floatingip"]
     world.group(world.interface("x", "outside"), ingress=world.everything(),
@@ -288,6 +288,9 @@ def test_who_is_rejected_outside_hears_of_it(world):
         wait_for(lambda: outside("tcp", address, 80) == "ConnectionRefusedError", f"a reset comes of {address}")
         assert outside("udp", address, 9) == "OSError", "an ICMP error comes: no route to host"
     assert outside("tcp", far, 7) == "open"
+    for caller in (world.a1, world.b2): # Workloads that call by a floating IP, on its host and on another.
+        assert world.knock(caller, "tcp", near["floating_ip_address"], 80) == "ConnectionRefusedError"
+        assert world.knock(caller, "udp", near["floating_ip_address"], 9) == "OSError"
     world.api.delete(f"/v2.0/floatingips/{near['id']}")
 
 

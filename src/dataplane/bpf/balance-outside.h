@@ -243,17 +243,6 @@ CHECKED_ALONE __u32 balance_outside_leave(struct __sk_buff *skb, struct packet *
 
 /* ---- all ways in --------------------------------------------------------------------------------------------------------------------------------- */
 
-/* A workload of this host has called by a name on the external network: what became of its packet there is undone, and its agent tells it, of the packet as
- * it was sent. */
-static __noinline void balance_outside_tell(struct __sk_buff *skb, struct packet *packet, __u32 step)
-{
-    __u32 unused, word = packet->flags & PACKET_LATER_FRAGMENT ? 0 : router_error(packet, step);
-    const struct port_config *port = port_config_get(packet->slot, &unused);
-
-    if (word && port && reject_undo(skb, packet, 1) == STEP_CONTINUE)
-        punt_frame(skb, packet, port, word);
-}
-
 /* The packet ends here: its sender may be told, if it is of this host, or the packet is from outside and as it came. */
 CHECKED_ALONE __u32 balance_outside_refuse(struct __sk_buff *skb, struct packet *packet, __u32 step)
 {
@@ -261,10 +250,8 @@ CHECKED_ALONE __u32 balance_outside_refuse(struct __sk_buff *skb, struct packet 
 
     if (!packet || !scratch)
         return step;
-    if (packet->slot) {
-        balance_outside_tell(skb, packet, step);
-        return step;
-    }
+    if (packet->slot)
+        return outside_tell(skb, packet, step);
     if (scratch->balancing.back == OUTPUT_NONE)
         return step;
     return uplink_error(skb, packet, step, scratch->balancing.back);

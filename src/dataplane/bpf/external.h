@@ -339,7 +339,8 @@ static __always_inline __u32 external_to_port(struct __sk_buff *skb, struct pack
     packet->flags |= PACKET_FROM_OUTSIDE;
     packet->decision.router_port = arrival->gateway;
     packet->decision.output = OUTPUT_LOCAL | slot;
-    reject_note(skb, packet);
+    if (!packet->slot) /* Of a workload it was noted as that sent it. */
+        reject_note(skb, packet);
     step = external_passes(skb, packet, port);
     if (entry && entry->flags & FLOW_ROUTED) { /* As the workload knows it. */
         mac_copy(mac, entry->remote_mac);

@@ -217,6 +217,21 @@ static __noinline __u32 outside_echo_back(struct __sk_buff *skb, const struct pa
     return VERDICT(bpf_redirect(skb->ifindex, 0));
 }
 
+/* What the workload in packet->slot has sent to an address of ours on an external network ends there, for this reason, which is returned: what became of it is
+ * undone, and its agent tells the workload, of the packet as it was sent. */
+CHECKED_ALONE __u32 outside_tell(struct __sk_buff *skb, struct packet *packet, __u32 reason)
+{
+    __u32 unused;
+
+    if (!packet)
+        return DROP_no_port;
+    __u32 word = packet->flags & PACKET_LATER_FRAGMENT ? 0 : router_error(packet, reason);
+    const struct port_config *port = port_config_get(packet->slot, &unused);
+    if (word && port && reject_undo(skb, packet, 1) == STEP_CONTINUE)
+        punt_frame(skb, packet, port, word);
+    return reason;
+}
+
 /* A workload's packet to an address of ours on an external network, as that network sees it. */
 static __always_inline __u32 outside_to_ours(struct __sk_buff *skb, struct packet *packet)
 {
@@ -224,7 +239,9 @@ static __always_inline __u32 outside_to_ours(struct __sk_buff *skb, struct packe
 
     if (step == ARRIVAL_ECHO)
         return outside_echo_back(skb, packet);
-    return step == STEP_CONTINUE ? DROP_unknown_translation : step;
+    if (step == STEP_CONTINUE)
+        return DROP_unknown_translation;
+    return step & STEP_DONE || step == STEP_SERVICE ? step : outside_tell(skb, packet, step);
 }
 
 #endif

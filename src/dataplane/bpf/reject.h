@@ -3,7 +3,7 @@
  *
  * Who asks the policies is the host of the port, when the packet has passed its routers, so it is not what it was: before that the host notes how it
  * came, and turns it back.  So it does with what a workload sends to an address of ours on an external network, before it becomes what that network sees
- * (balance-outside.h).  What another gateway brought untranslated has only lost some of its TTL, which does no harm. */
+ * (outside.h).  What another gateway brought untranslated has only lost some of its TTL, which does no harm. */
 #ifndef WEFT_BPF_REJECT_H
 #define WEFT_BPF_REJECT_H
 

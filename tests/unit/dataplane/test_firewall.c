@@ -434,6 +434,31 @@ static void who_is_outside_hears_of_it(void **state)
     expect_port(2, "R>B ip 192.0.2.200>10.0.0.2 ttl=63 tcp 4000>22 S");
 }
 
+/* A workload of this host that calls by a floating IP is told of the packet as it sent it. */
+static void who_calls_by_a_floating_ip_hears_of_it(void **state)
+{
+    static const char *const texts[] = {"A>R ip 10.0.0.1>203.0.113.12 tcp 4000>22 S", "A>R ip 10.0.0.1>203.0.113.12 ttl=9 udp 4000>23 +9"};
+    struct firewall_rule_row reject[] = {rule(FIREWALL_REJECTS, "203.0.113.10", 32, NULL, 0, 0, 0, 0xbad)}; /* As it is called outside. */
+
+    fixture_port(pipeline, 1)->punt_burst = 10;
+    fixture_firewall(pipeline, 1, reject, 1);
+    firewall(5, POLICY_EGRESS, 1);
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        say(1, texts[i]);
+        expect_drop(DROP_firewall_egress);
+        const struct punt_event *event = expect_punt(PUNT_UNREACHABLE);
+        assert_int_equal(event->slot, 1);
+        assert_int_equal(event->code, UNREACHABLE_PROHIBITED);
+        expect_bytes(event->frame, event->size, texts[i]);
+    }
+    firewall(5, POLICY_EGRESS, 0);
+    fixture_port(pipeline, 2)->mtu = 1400; /* So it is with a size. */
+    say(1, "A>R ip 10.0.0.1>203.0.113.12 df udp 4001>23 +1400");
+    expect_drop(DROP_too_big);
+    assert_int_equal(expect_punt(PUNT_TOO_BIG)->mtu, 1400);
+    expect_bytes(expect_punt(PUNT_TOO_BIG)->frame, expect_punt(PUNT_TOO_BIG)->size, "A>R ip 10.0.0.1>203.0.113.12 df udp 4001>23 +1400");
+}
+
 static void who_is_outside_hears_of_it_untranslated(void **state)
 {
     static const char from_outside[] = "x>u ip6 2001:db8:99::1>fd01::1 udp 4000>80 +4";
@@ -625,6 +650,7 @@ int main(void)
         CASE(to_the_outside_and_back),
         CASE(untranslated_from_outside),
         CASE(who_is_outside_hears_of_it),
+        CASE(who_calls_by_a_floating_ip_hears_of_it),
         CASE(who_is_outside_hears_of_it_untranslated),
         CASE(discovery_is_no_way_through),
         CASE(what_firewalls_decide_is_logged),
