@@ -243,6 +243,22 @@ static void calls_from_outside_are_cut(void **state)
     all_ends();
 }
 
+/* A workload behind a floating IP of its own pays for its calls by another name, too; the later fragment follows. */
+static void calls_by_the_floating_ip_are_cut(void **state)
+{
+    fixture_member(pipeline, 2)->mtu = 1300;
+    say(2, "B>R ip 10.0.0.2>203.0.113.222 more udp 4000>82 +1400");
+    expect_cut(2, OUTPUT_REMOTE | 1, 20, 1300, TUNNEL_HOPS_OWNER + 4, "g>02:ab:70:00:00:02 ip 203.0.113.12>203.0.113.222 ttl=62 more udp 4000>82 +1400");
+    say(2, "B>R ip 10.0.0.2>203.0.113.222 frag=176 proto 17 +20");
+    expect_cut(2, OUTPUT_REMOTE | 1, 20, 1300, TUNNEL_HOPS_OWNER + 4, "g>02:ab:70:00:00:02 ip 203.0.113.12>203.0.113.222 ttl=62 frag=176 proto 17 +20");
+    fixture_port(pipeline, 2)->mtu = 1300;
+    say(1, "A>R ip 10.0.0.1>203.0.113.222 udp 4000>81 +1350");
+    expect_verdict(PIPELINE_PUNTED);
+    assert_int_equal(expect_punt(PUNT_FRAGMENT)->slot, 1);
+    assert_int_equal(expect_punt(PUNT_FRAGMENT)->output, OUTPUT_LOCAL | 2);
+    all_ends();
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up_sizes, tear_down)
 
 int main(void)
@@ -259,6 +275,7 @@ int main(void)
         CASE(answers_from_elsewhere_are_cut),
         CASE(answers_are_cut_for_the_tunnel),
         cmocka_unit_test_setup_teardown(calls_from_outside_are_cut, set_up_outside, tear_down),
+        cmocka_unit_test_setup_teardown(calls_by_the_floating_ip_are_cut, set_up_outside, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
