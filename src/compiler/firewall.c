@@ -329,41 +329,22 @@ static int name_sets(struct firewall *firewall, struct desired *desired)
 
 /* ---- who is behind ------------------------------------------------------------------------------------------------------------- */
 
-/* Networks that routers join, not through external networks, are one: union-find over the indexes of networks. */
-static size_t root_of(size_t *parents, size_t i)
-{
-    while (parents[i] != i)
-        i = parents[i] = parents[parents[i]];
-    return i;
-}
-
-static size_t network_number(const struct firewall *firewall, const struct compile_port *port)
-{
-    const struct compile_network *network = compile_place_of(firewall->index, port)->network;
-
-    return network ? (size_t)(network - firewall->index->network_array) : SIZE_MAX;
-}
-
-/* Visits a router's ports: joins their networks, and notes if firewalls hold at one. */
-static void join(struct firewall *firewall, const struct compile_router_entry *router, size_t *parents, bool *is_guarded)
+/* Do firewalls hold at a port of the router?  Then the networks that are joined with its own are guarded. */
+static void guard(const struct firewall *firewall, const struct compile_router_entry *router, bool *is_guarded)
 {
     const struct compile_index *index = firewall->index;
-    size_t first = SIZE_MAX;
+    const struct compile_network *inside = NULL;
     bool guarded = false;
 
     for (size_t i = 0; i < router->n_ports; i++) {
         const struct compile_port *port = index->ports_by_router[router->first_port + i];
-        size_t number = compile_is_gateway(port->port) ? SIZE_MAX : network_number(firewall, port);
 
         guarded |= firewall->of_ports[POLICY_EGRESS][port - index->snapshot->ports] != NULL;
-        if (number == SIZE_MAX)
-            continue;
-        if (first == SIZE_MAX)
-            first = number;
-        parents[root_of(parents, number)] = root_of(parents, first);
+        if (!compile_is_gateway(port->port) && compile_place_of(index, port)->network)
+            inside = compile_place_of(index, port)->network;
     }
-    if (guarded && first != SIZE_MAX)
-        is_guarded[first] = true;
+    if (guarded && inside)
+        is_guarded[index->joined[inside - index->network_array]] = true;
 }
 
 /* Workloads in the network of a router's gateway reach what is behind that router, but not each other's. */
@@ -391,26 +372,16 @@ static int find_guarded(struct firewall *firewall)
 {
     const struct compile_index *index = firewall->index;
     size_t n = index->snapshot->n_networks;
-    size_t *parents = calloc(n + 1, sizeof(*parents));
-    bool *is_guarded = calloc(2 * n + 1, sizeof(*is_guarded)); /* What was noted, and of roots. */
+    bool *is_guarded = calloc(n + 1, sizeof(*is_guarded));
 
-    if (!parents || !is_guarded) {
-        free(parents);
-        free(is_guarded);
+    if (!is_guarded)
         return -ENOMEM;
-    }
-    for (size_t i = 0; i < n; i++)
-        parents[i] = i;
     for (size_t i = 0; i < index->snapshot->n_routers; i++)
-        join(firewall, &index->router_array[i], parents, is_guarded);
+        guard(firewall, &index->router_array[i], is_guarded);
     for (size_t i = 0; i < n; i++)
-        if (is_guarded[i])
-            is_guarded[n + root_of(parents, i)] = true;
-    for (size_t i = 0; i < n; i++)
-        index->network_array[i].has_firewall = is_guarded[n + root_of(parents, i)];
+        index->network_array[i].has_firewall = is_guarded[index->joined[i]];
     for (size_t i = 0; i < index->snapshot->n_routers; i++)
         guard_gateways(firewall, &index->router_array[i]);
-    free(parents);
     free(is_guarded);
     return 0;
 }

@@ -118,6 +118,47 @@ static int gather_router_ports(struct compile_index *index)
     return 0;
 }
 
+/* Union-find over the networks' numbers. */
+static uint32_t root_of(uint32_t *parents, uint32_t i)
+{
+    while (parents[i] != i)
+        i = parents[i] = parents[parents[i]];
+    return i;
+}
+
+static void join(struct compile_index *index, const struct compile_router_entry *router)
+{
+    uint32_t first = UINT32_MAX;
+
+    for (size_t i = 0; i < router->n_ports; i++) {
+        const struct compile_port *port = index->ports_by_router[router->first_port + i];
+        const struct compile_network *network = compile_is_gateway(port->port) ? NULL : compile_place_of(index, port)->network;
+        uint32_t number = network ? (uint32_t)(network - index->network_array) : 0;
+
+        if (!network)
+            continue;
+        if (first == UINT32_MAX)
+            first = number;
+        index->joined[root_of(index->joined, number)] = root_of(index->joined, first);
+    }
+}
+
+static int join_networks(struct compile_index *index)
+{
+    uint32_t n = (uint32_t)index->snapshot->n_networks;
+
+    index->joined = calloc(n + 1, sizeof(*index->joined));
+    if (!index->joined)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < n; i++)
+        index->joined[i] = i;
+    for (size_t i = 0; i < index->snapshot->n_routers; i++)
+        join(index, &index->router_array[i]);
+    for (uint32_t i = 0; i < n; i++)
+        index->joined[i] = root_of(index->joined, i);
+    return 0;
+}
+
 int compile_index_build(const struct snapshot *snapshot, struct compile_index *ret)
 {
     *ret = (struct compile_index){.snapshot = snapshot};
@@ -166,7 +207,7 @@ int compile_index_build(const struct snapshot *snapshot, struct compile_index *r
     }
     if (find_places(ret) < 0 || (snapshot->n_routers && gather_router_ports(ret) < 0))
         goto no_memory;
-    if (compile_find_physicals(ret) < 0 || compile_index_logs(ret) < 0)
+    if (join_networks(ret) < 0 || compile_find_physicals(ret) < 0 || compile_index_logs(ret) < 0)
         goto no_memory;
     return 0;
 
@@ -189,6 +230,7 @@ void compile_index_clear(struct compile_index *index)
     free(index->subnets_by_network);
     free(index->router_array);
     free(index->ports_by_router);
+    free(index->joined);
     free(index->places);
     free(index->ring_distances);
     free(index->host_nodes);

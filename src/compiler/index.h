@@ -61,6 +61,7 @@ struct compile_index {
     struct compile_subnet *subnet_array;
     const struct subnet **subnets_by_network; /* Those of a network together. */
     struct compile_router_entry *router_array;
+    uint32_t *joined;                /* By number of the network: one of those that routers join with it, not through external networks, the same for all. */
     struct compile_place *places;    /* Parallel to snapshot->ports. */
     const struct compile_port **ports_by_router; /* Those of a router together, by id. */
     struct compile_physical *physicals; /* One for each name that some network has. */

@@ -44,42 +44,19 @@ static int add_routes(const struct vips *vips, const struct compile_port *entry,
     return 0;
 }
 
-/* A router joins what is behind it. */
-static bool join(const struct vips *vips, const struct compile_router_entry *router, bool *behind)
-{
-    bool touches = false, grows = false;
-
-    for (int round = 0; round < 2; round++)
-        for (size_t i = 0; i < router->n_ports && (round == 0 || touches); i++) {
-            const struct compile_port *port = vips->index->ports_by_router[router->first_port + i];
-            const struct compile_network *network = compile_place_of(vips->index, port)->network;
-
-            if (!network || compile_is_gateway(port->port))
-                continue;
-            bool *is_behind = &behind[network - vips->index->network_array];
-            if (round == 0)
-                touches |= *is_behind;
-            else if (!*is_behind)
-                *is_behind = grows = true;
-        }
-    return grows;
-}
-
 /* Members know clients by their addresses, and so do rules that name a group of ports.  So nobody outside has an address of the members' networks, or of those
  * that routers join with them: as at a router (bpf/reverse-path.h), which has them on its other side. */
 static int add_inside(const struct vips *vips, const struct compile_port *entry, const struct compile_network *network, bool *behind)
 {
     const struct snapshot *snapshot = vips->index->snapshot;
+    const uint32_t *joined = vips->index->joined;
 
-    for (bool grows = true; grows;) {
-        grows = false;
-        for (size_t i = 0; i < snapshot->n_routers; i++)
-            grows |= join(vips, &vips->index->router_array[i], behind);
-    }
+    for (size_t i = 0; i < snapshot->n_networks; i++) /* Of those that are one, the one that stands for them says it for all. */
+        behind[joined[i]] |= behind[i];
     for (size_t i = 0; i < snapshot->n_networks; i++) {
         const struct compile_network *inside = &vips->index->network_array[i];
 
-        for (size_t k = 0; behind[i] && inside != network && k < inside->n_subnets; k++)
+        for (size_t k = 0; behind[joined[i]] && inside != network && k < inside->n_subnets; k++)
             if (add_route(vips, entry->vip_port, &vips->index->subnets_by_network[inside->first_subnet + k]->cidr, ROUTE_LOCAL, NULL) < 0)
                 return -ENOMEM;
     }
