@@ -335,6 +335,14 @@ static uint32_t give_number(enum number_space space, const struct object *object
     return slot ? slot->number : 0;
 }
 
+static bool had_number(enum number_space space, const struct object *object, void *context)
+{
+    const struct agent *agent = context;
+    const struct slot *slot = local_find(&agent->local, shortages_slots(space), object->id);
+
+    return slot && !slot->is_of_round;
+}
+
 static int give_numbers(struct agent *agent, struct gathered *gathered)
 {
     struct numbering numbering = {
@@ -348,6 +356,7 @@ static int give_numbers(struct agent *agent, struct gathered *gathered)
         .pools = gathered->pools,
         .members = gathered->members,
         .give = give_number,
+        .had = had_number,
         .context = agent,
         .shortages = &gathered->shortages,
         .left_out = &gathered->left_out,

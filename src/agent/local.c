@@ -161,7 +161,7 @@ struct slot *local_slot(struct local *local, enum slot_kind kind, const char *na
         slot = number == UINT32_MAX ? NULL : add_slot(slots, name, number);
         if (!slot)
             return NULL;
-        slot->is_new = true;
+        slot->is_new = slot->is_of_round = true;
         write_slot(local, kind, slot);
     }
     slot->in_use = true;
@@ -189,7 +189,7 @@ void local_sweep(struct local *local, enum slot_kind kind)
 void local_unmark(struct local *local, enum slot_kind kind)
 {
     HASHMAP_FOREACH(node, &local->slots[kind].by_name)
-        CONTAINER_OF(node, struct slot, by_name)->in_use = false;
+        CONTAINER_OF(node, struct slot, by_name)->in_use = CONTAINER_OF(node, struct slot, by_name)->is_of_round = false;
 }
 
 /* ---- plugs ------------------------------------------------------------------------------------------------------------------ */

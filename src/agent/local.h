@@ -24,6 +24,7 @@ struct slot {
     uint32_t generation; /* Of router ports; 0: not known yet. */
     bool in_use;         /* Seen in the present round of marking. */
     bool is_new;         /* Given out since the journal was read: its generation is to be raised. */
+    bool is_of_round;    /* Given out in the present round of marking. */
 };
 
 struct plug {

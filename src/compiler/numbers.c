@@ -17,6 +17,7 @@ struct owner {
     enum owner_kind kind;
     uint32_t n[N_NUMBER_SPACES];
     bool fits;
+    bool waits, runs; /* Some number is not free yet; some was its own before. */
 };
 
 struct numbers {
@@ -225,16 +226,20 @@ static void visit_to_give(struct numbers *numbers, const struct want *want)
 
 static void visit_to_wait(struct numbers *numbers, const struct want *want)
 {
-    struct owner *owner = *want->number == NUMBER_WANTED ? find_owner(numbers, want) : NULL;
+    struct owner *owner = *want->number ? find_owner(numbers, want) : NULL;
 
-    if (owner)
-        owner->fits = false;
+    if (owner && *want->number == NUMBER_WANTED)
+        owner->waits = true;
+    else if (owner)
+        owner->runs = owner->runs || numbers->numbering->had(want->space, want->object, numbers->numbering->context);
 }
 
 static void visit_to_take_back(struct numbers *numbers, const struct want *want)
 {
-    const struct owner *owner = find_owner(numbers, want);
+    struct owner *owner = find_owner(numbers, want);
 
+    if (owner)
+        owner->fits = owner->fits && (owner->runs || !owner->waits);
     if (*want->number == NUMBER_WANTED || (owner && !owner->fits))
         *want->number = 0;
 }

@@ -3,7 +3,10 @@
  * They are divided before anything is compiled, by the same shares as the tables (shares.h), and whole: a load balancer has numbers for all of its listeners,
  * pools, members and its address outside, or is left out; a router for itself and all of its ports, or is there without any, so that firewalls go on to
  * guard what is behind it (compiler/firewall.c) and nothing passes it; a group has one, or no rule can name it.  What hangs on a router or load balancer that is
- * not known does nothing, and has no claim to a number that somebody needs. */
+ * not known does nothing, and has no claim to a number that somebody needs.
+ *
+ * A number is free only when the tables are without who had it.  What is new waits for its numbers as a whole; what is there goes on, and what it is
+ * to have besides comes later, as if it had been made later. */
 #ifndef WEFT_COMPILER_NUMBERS_H
 #define WEFT_COMPILER_NUMBERS_H
 
@@ -25,6 +28,7 @@ struct numbering {
     uint32_t room[N_NUMBER_SPACES];
     /* The object's number, that it has or gets now; 0: what is free is not yet free. */
     uint32_t (*give)(enum number_space space, const struct object *object, void *context);
+    bool (*had)(enum number_space space, const struct object *object, void *context); /* Had it one before? */
     void *context;
     struct rows *shortages, *left_out; /* Added to, as in struct desired. */
     bool waits;                        /* Set: somebody has room and gets numbers when others have given back theirs. */

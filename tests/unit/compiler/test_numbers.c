@@ -28,7 +28,7 @@ struct owner {
 /* As the agent's: who has a number keeps it while he asks for it each time; others get one of those that are free. */
 static struct {
     char ids[N_NUMBER_SPACES][N_MAX * 8][UUID_TEXT_SIZE];
-    bool asked[N_NUMBER_SPACES][N_MAX * 8];
+    bool asked[N_NUMBER_SPACES][N_MAX * 8], was_there[N_NUMBER_SPACES][N_MAX * 8];
 } given;
 
 static struct {
@@ -186,6 +186,14 @@ static uint32_t give(enum number_space space, const struct object *object, void 
     return number;
 }
 
+static bool had(enum number_space space, const struct object *object, void *context)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(given.ids[space]); i++)
+        if (streq(given.ids[space][i], object->id))
+            return given.was_there[space][i];
+    return false;
+}
+
 /* As after an update: what was not asked for is free. */
 static void sweep(void)
 {
@@ -193,6 +201,7 @@ static void sweep(void)
         for (size_t i = 0; i < ARRAY_SIZE(given.ids[space]); i++) {
             if (!given.asked[space][i])
                 given.ids[space][i][0] = '\0';
+            given.was_there[space][i] = given.ids[space][i][0] != '\0';
             given.asked[space][i] = false;
         }
 }
@@ -264,6 +273,7 @@ static void update(void)
     numbering->pools = world.pool_array;
     numbering->members = world.member_array;
     numbering->give = give;
+    numbering->had = had;
     numbering->shortages = &world.shortages;
     numbering->left_out = &world.left_out;
     numbering->waits = false;
@@ -483,6 +493,36 @@ static void the_greedy_one_leaves_members(void **state)
     expect_the_small_one_is_whole(NUMBERS_MEMBERS, 100);
 }
 
+/* A load balancer that is there goes on as it is until the number of its new listener is free. */
+static void what_runs_waits_for_no_number(void **state)
+{
+    struct owner *small;
+    struct listener *listener;
+
+    begin();
+    add_balancer(1, false, 1, 1, 1);
+    for (unsigned i = 0; i < 33; i++)
+        add_balancer(0, false, 3, 1, 1);
+    set_room(PLENTY);
+    world.numbering.room[NUMBERS_LISTENERS] = 100;
+    update();
+    small = &world.owners[0];
+    assert_true(has_all(small));
+    listener = &world.listeners[world.whole.n_listeners];
+    name(&listener->object, 1);
+    copy_id(listener->load_balancer_id, small->object);
+    world.listener_array[world.whole.n_listeners++].listener = listener;
+    small->n[NUMBERS_LISTENERS]++;
+    update();
+    assert_true(world.numbering.waits);
+    assert_int_equal(1, small->n_got[NUMBERS_LISTENERS]);
+    assert_int_equal(1, small->n_got[NUMBERS_MEMBERS]);
+    update();
+    assert_false(world.numbering.waits);
+    assert_true(has_all(small));
+    expect_whole();
+}
+
 /* Ports that say that they are a router's which is not there have no number that others want. */
 static void what_hangs_on_nothing_takes_none(void **state)
 {
@@ -507,6 +547,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_greedy_one_leaves_listeners),
         cmocka_unit_test(the_greedy_one_leaves_pools),
         cmocka_unit_test(the_greedy_one_leaves_members),
+        cmocka_unit_test(what_runs_waits_for_no_number),
         cmocka_unit_test(what_hangs_on_nothing_takes_none),
     };
     unsigned seed = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 0) : (unsigned)time(NULL);
