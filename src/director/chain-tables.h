@@ -31,7 +31,7 @@ _Static_assert(N_CHAIN_OUTCOMES <= CHAIN_MAX_OUTCOMES, "each has a counter");
 
 struct chain_settings {
     __u16 port;
-    __u16 pad[3];
+    __u8 mark[6]; /* The source MAC by which pass_on knows what second_chance closed: a number that nobody outside of the host can know. */
 };
 
 struct chain_counters {

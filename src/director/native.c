@@ -148,7 +148,17 @@ struct native_verdict native_director_run(struct native_director *world, const v
 
 struct native_verdict native_server_run(struct native_director *world, const void *frame, size_t size, uint32_t ifindex)
 {
-    return run(world, second_chance, frame, size, ifindex);
+    struct native_verdict verdict = run(world, second_chance, frame, size, ifindex);
+    struct __sk_buff skb = {.ifindex = ifindex};
+    int action;
+
+    if (verdict.action != XDP_PASS)
+        return verdict;
+    skb.protocol = load16(verdict.frame + 12);
+    action = pass_on(&skb);
+    verdict.action = action == TC_ACT_REDIRECT ? XDP_REDIRECT : action == TC_ACT_SHOT ? XDP_DROP : XDP_PASS;
+    verdict.redirected_to = world->frame.redirected_to;
+    return verdict;
 }
 
 void native_server_socket(struct native_director *world, const struct native_socket *socket)
@@ -253,6 +263,22 @@ static long bpf_redirect(__u32 ifindex, __u64 flags)
 {
     director_world->frame.redirected_to = ifindex;
     return XDP_REDIRECT;
+}
+
+static long bpf_redirect_neigh(__u32 ifindex, void *next, int size, __u64 flags)
+{
+    director_world->frame.redirected_to = ifindex;
+    return TC_ACT_REDIRECT;
+}
+
+static long bpf_skb_load_bytes(const void *skb, __u32 offset, void *to, __u32 size)
+{
+    const struct native_frame *frame = &director_world->frame;
+
+    if (offset > frame->size || size > frame->size - offset)
+        return -EFAULT;
+    memcpy(to, frame->bytes + offset, size);
+    return 0;
 }
 
 static long bpf_fib_lookup(void *ctx, struct bpf_fib_lookup *question, int size, __u32 flags)

@@ -96,7 +96,8 @@ struct native_verdict {
 };
 struct native_verdict native_director_run(struct native_director *world, const void *frame, size_t size, uint32_t ifindex);
 
-/* The second chance's program of a physical server (bpf/server.bpf.c), over the maps chain_*: XDP_PASS is to the host's stack, or to pass_on. */
+/* The second chance's programs of a physical server (bpf/server.bpf.c), one after the other, over the maps chain_*: XDP_PASS is to the host's stack,
+ * XDP_REDIRECT sent on. */
 struct native_verdict native_server_run(struct native_director *world, const void *frame, size_t size, uint32_t ifindex);
 
 /* A socket of TCP at that server.  A listener has no client, and takes acknowledgments of SYN cookies or not. */

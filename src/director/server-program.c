@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "server.skel.h" /* Generated. */
 #include "weft/base/cleanup.h"
@@ -22,6 +23,7 @@
 
 struct server_program {
     struct server_bpf *skeleton;
+    uint8_t mark[6];
 };
 
 static const struct {
@@ -75,28 +77,50 @@ static bool is_needed(const char *map)
     return strchr(map, '.'); /* Of the compiler. */
 }
 
-/* A descriptor of the counters that some interface's program has, or -ENOENT. */
-static int find_counters(void)
+/* A descriptor of that map of the program that some interface has, or -ENOENT. */
+static int find_running(const char *map)
 {
     struct if_nameindex *all = if_nameindex();
+    const struct lb_identity identity = {lb_second_chance.program, map};
     int fd = -ENOENT;
 
     for (const struct if_nameindex *one = all; one && one->if_index && fd < 0; one++)
-        fd = lb_attached_map(&lb_second_chance, one->if_index);
+        fd = lb_attached_map(&identity, one->if_index);
     if (all)
         if_freenameindex(all);
     return fd;
 }
 
+/* That of the programs that run, since an interface gets the two one after the other; else a new one, a MAC of a station (IEEE 802, 8.2). */
+static int choose_mark(uint8_t mark[6])
+{
+    _cleanup_(closep) int fd = find_running("chain_settings");
+    struct chain_settings settings = {0};
+    uint32_t zero = 0;
+    static const uint8_t none[6];
+
+    if (fd >= 0 && bpf_map_lookup_elem(fd, &zero, &settings) == 0 && memcmp(settings.mark, none, sizeof(none)) != 0) {
+        memcpy(mark, settings.mark, sizeof(settings.mark));
+        return 0;
+    }
+    if (getrandom(mark, 6, 0) != 6)
+        return -errno;
+    mark[0] = (uint8_t)((mark[0] & 0xfc) | 2);
+    return 0;
+}
+
 int server_program_new(struct server_program **ret, struct error *error)
 {
     _cleanup_(server_program_freep) struct server_program *program = calloc(1, sizeof(*program));
-    _cleanup_(closep) int counters = find_counters();
+    _cleanup_(closep) int counters = find_running("chain_counters");
     struct bpf_map *map;
-    int result = 0;
+    int result;
 
     if (!program)
         return error_set(error, -ENOMEM, NULL, "out of memory");
+    result = choose_mark(program->mark);
+    if (result < 0)
+        return error_set(error, result, NULL, "no random number: %s", strerror(-result));
     libbpf_set_print(keep_message);
     libbpf_said[0] = 0;
     program->skeleton = server_bpf__open();
@@ -263,6 +287,7 @@ int server_program_write(struct server_program *program, const struct server_con
     uint32_t zero = 0;
     int result = want_addresses(&addresses, config);
 
+    memcpy(settings.mark, program->mark, sizeof(settings.mark));
     if (result == 0)
         result = want_peers(&peers, config, config->directors, config->n_directors);
     if (result == 0)
@@ -278,6 +303,19 @@ int server_program_write(struct server_program *program, const struct server_con
 
 /* ---- where they are ------------------------------------------------------------------------------------------------------------------------ */
 
+static int take_pass_on_off(uint32_t ifindex)
+{
+    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS);
+    LIBBPF_OPTS(bpf_tc_opts, options, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
+
+    if (bpf_tc_query(&hook, &options) < 0)
+        return 0;
+    options.prog_fd = 0;
+    options.prog_id = options.flags = 0;
+    return bpf_tc_detach(&hook, &options) < 0 ? 0 : 1;
+}
+
+/* Nobody marks packets for pass_on before it is there. */
 int server_program_attach(const struct server_program *program, uint32_t ifindex, enum lb_attachment *ret)
 {
     LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS);
@@ -287,25 +325,27 @@ int server_program_attach(const struct server_program *program, uint32_t ifindex
 
     if (result == 0 || result == -EEXIST)
         result = bpf_tc_attach(&hook, &options);
-    return result < 0 ? result : lb_attach(&lb_second_chance, ifindex, bpf_program__fd(program->skeleton->progs.second_chance), ret);
+    if (result == 0)
+        result = lb_attach(&lb_second_chance, ifindex, bpf_program__fd(program->skeleton->progs.second_chance), ret);
+    if (result < 0) {
+        _cleanup_(closep) int before = lb_attached_map(&lb_second_chance, ifindex);
+
+        if (before < 0) /* One before has the same mark. */
+            take_pass_on_off(ifindex);
+    }
+    return result;
 }
 
 int server_program_detach(uint32_t ifindex)
 {
-    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS);
-    LIBBPF_OPTS(bpf_tc_opts, options, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
     int result = lb_detach(&lb_second_chance, ifindex);
 
-    if (bpf_tc_query(&hook, &options) < 0)
-        return result;
-    options.prog_fd = 0;
-    options.prog_id = options.flags = 0;
-    return bpf_tc_detach(&hook, &options) < 0 ? result : 1;
+    return take_pass_on_off(ifindex) ? 1 : result;
 }
 
 int server_program_counters(struct chain_counters *ret)
 {
-    _cleanup_(closep) int fd = find_counters();
+    _cleanup_(closep) int fd = find_running("chain_counters");
     int n_cpus = libbpf_num_possible_cpus();
     _cleanup_(freep) struct chain_counters *values = NULL;
     uint32_t zero = 0;

@@ -80,6 +80,18 @@ static bool is_wanted(const struct server_config *config, const char *name)
     return false;
 }
 
+/* See find_way in bpf/server.bpf.c. */
+static void let_lo_forward(void)
+{
+    for (int ipv6 = 0; ipv6 < 2; ipv6++) {
+        int result = lb_enable_forwarding("lo", ipv6);
+
+        if (result < 0 && result != -ENOENT) /* The kernel may be without IPv6. */
+            log_warning("interface lo: cannot turn IPv%d forwarding on, without which what is handed on and has no route is not counted: %s", ipv6 ? 6 : 4,
+                        strerror(-result));
+    }
+}
+
 /* Off all interfaces that the configuration does not name; NULL: off all.  Returns off how many. */
 static unsigned clean(const struct server_config *config)
 {
@@ -345,6 +357,7 @@ int server_run(const struct server_options *options, struct error *error)
     if (result == 0 && options->metrics_listen)
         result = serve_metrics(server, error);
     if (result == 0) {
+        let_lo_forward();
         clean(config);
         apply(server);
         log_info("second chances for %zu virtual addresses at UDP port %u", config->n_addresses, config->port);

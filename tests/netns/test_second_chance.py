@@ -2,7 +2,7 @@
 
 import contextlib
 import http.client
-import json
+import itertools
 import socket
 
 import pytest
@@ -63,6 +63,22 @@ def test_no_connection_breaks_when_all_servers_are_replaced(lab, agents, method,
     assert {lab.get(inside)[0] for _ in range(20)} == {"s3", "s4"}
     handed_on = outcomes(lab, "s3")["handed_on"] + outcomes(lab, "s4")["handed_on"]
     assert handed_on and outcomes(lab, "s1")["last"]
+
+
+def test_what_cannot_be_handed_on_is_counted(lab, agents):
+    """The host's routes lead nowhere for a while; the connections wait for it."""
+    def no_route():
+        return sum(outcomes(lab, name)["no_route"] for name in ("s3", "s4"))
+
+    with all_replaced(lab, 4, 4, second_chance=True) as (connections, names):
+        before = no_route()
+        for name, old in itertools.product(("s3", "s4"), ("s1", "s2")):
+            lab.namespaces[name].ip("route", "add", "blackhole", f"{address(NUMBERS[old])}/32")
+        connections[0].request("GET", "/")
+        wait_for(lambda: no_route() > before, "a packet without a route to the owner before")
+        for name, old in itertools.product(("s3", "s4"), ("s1", "s2")):
+            lab.namespaces[name].ip("route", "del", "blackhole", f"{address(NUMBERS[old])}/32")
+        assert connections[0].getresponse().read().decode().split()[0] == names[0]
 
 
 def test_without_it_they_break(lab, agents):

@@ -4,15 +4,13 @@
  *   second_chance, XDP where the director's packets come in:
  *   is it ours to open -> open -> begins a connection, or has a socket here, or nobody is left? -> to the host's stack as it was
  *                                 else -> closed again, for the next in the chain -> to pass_on
- *   pass_on, tc ingress behind it: what this host made is sent to the next, by the host's routes and neighbors
+ *   pass_on, tc ingress behind it: what second_chance closed is sent to the next, by the host's routes and neighbors
  *
  * Two programs, since only XDP is before everything that could be confused by the packet inside, and only tc sends by the host's routes without making
  * a router of the host.  What is not on that port, or is GUE of a kind that says more, is the host's and left as it is. */
 #include "weft/director/bpf/world.h"
 /* clang-format off */
-#ifdef __bpf__
 #include <linux/pkt_cls.h>
-#endif
 
 #include "weft/director/chain-tables.h"
 #include "weft/director/bpf/packet.h"
@@ -45,6 +43,8 @@ TABLE_ARRAY(chain_counters, BPF_MAP_TYPE_PERCPU_ARRAY, 0, struct chain_counters)
 TABLE_ARRAY(chain_next, BPF_MAP_TYPE_PERCPU_ARRAY, 0, struct lb_server); /* Who gets the packet in hand. */
 #endif
 
+#define LO_IFINDEX 1 /* In every network namespace. */
+
 /* Steps say STEP_CONTINUE, NOT_OURS, or what becomes of the packet. */
 #define BECOMES(outcome) (STEP_BECOMES | CHAIN_##outcome)
 #define STEP_BECOMES 0x200u
@@ -66,6 +66,12 @@ static __always_inline __u32 address_kind(const __u8 *address)
     address_copy(key.bytes, address);
     kind = map_lookup(chain_addresses, &key);
     return kind ? *kind : 0;
+}
+
+/* Nobody else's: a virtual address is on every server, and on directors. */
+static __always_inline bool is_own_alone(const __u8 *address)
+{
+    return (address_kind(address) & (CHAIN_ADDRESS_OWN | CHAIN_ADDRESS_VIRTUAL)) == CHAIN_ADDRESS_OWN;
 }
 
 static __always_inline __u32 peer_kind(const __u8 *address)
@@ -150,7 +156,7 @@ static __always_inline __u32 read_outer(struct xdp_md *ctx, struct packet *packe
 
     if (!facts || packet->protocol != IPPROTO_UDP || packet->flags & PACKET_FRAGMENT || packet->destination_port != facts->port)
         return NOT_OURS;
-    if (address_kind(packet->source) & CHAIN_ADDRESS_OWN) /* pass_on must not take it for one that was made here. */
+    if (is_own_alone(packet->source))
         return BECOMES(own_source);
     kind = address_kind(packet->destination);
     if (!(kind & CHAIN_ADDRESS_OWN))
@@ -162,8 +168,8 @@ static __always_inline __u32 read_outer(struct xdp_md *ctx, struct packet *packe
     size = bpf_ntohs(load16(udp + 4));
     if (size < 8 || offset + size > ETH_HLEN + packet->size)
         return BECOMES(malformed);
-    if (!(peer_kind(packet->source) & CHAIN_PEER_SENDS))
-        return BECOMES(unknown_source);
+    if (!(peer_kind(packet->source) & CHAIN_PEER_SENDS)) /* To a virtual address it is a service of that port's. */
+        return kind & CHAIN_ADDRESS_VIRTUAL ? NOT_OURS : BECOMES(unknown_source);
     address_copy(outer->own, packet->destination);
     __builtin_memcpy(outer->macs, ethernet, sizeof(outer->macs));
     outer->ttl = packet->ttl;
@@ -189,7 +195,7 @@ static __always_inline __u32 open_outer(struct xdp_md *ctx, struct packet *packe
     packet->n_chain = (__u16)outer->n_chain;
     if (!(address_kind(packet->destination) & CHAIN_ADDRESS_VIRTUAL))
         return BECOMES(not_virtual);
-    return address_kind(packet->source) ? BECOMES(own_source) : STEP_CONTINUE;
+    return is_own_alone(packet->source) ? BECOMES(own_source) : STEP_CONTINUE;
 }
 
 /* RFC 6040, 4.2: what the outer header met on its way. */
@@ -264,7 +270,8 @@ static __always_inline __u32 hand_on(struct xdp_md *ctx, struct packet *packet, 
     frame = frame_at(ctx, 0, ETH_HLEN);
     if (!frame)
         return BECOMES(malformed);
-    __builtin_memcpy(frame, outer->macs, sizeof(outer->macs));
+    mac_copy(frame, outer->macs);
+    mac_copy(frame + 6, facts->mark);
     return BECOMES(handed_on);
 }
 
@@ -287,7 +294,12 @@ static __always_inline __u32 take(struct xdp_md *ctx, struct packet *packet)
 
 static __always_inline bool outcome_is_drop(__u32 outcome)
 {
-    return outcome > CHAIN_handed_on; /* Their order in the list. */
+    const __u32 drops = 0
+#define CHAIN_OUTCOME(name, is_drop, text) | (__u32)(is_drop) << CHAIN_##name
+#include "weft/director/chain-outcomes.def"
+#undef CHAIN_OUTCOME
+        ;
+    return drops >> (outcome & (CHAIN_MAX_OUTCOMES - 1)) & 1;
 }
 
 PROGRAM int second_chance(struct xdp_md *ctx)
@@ -303,33 +315,57 @@ PROGRAM int second_chance(struct xdp_md *ctx)
         return (int)(step & 0xff);
     step &= CHAIN_MAX_OUTCOMES - 1;
     TRACE("%u", step);
-    count_outcome(step);
+    if (step != CHAIN_handed_on) /* Of which pass_on says what becomes. */
+        count_outcome(step);
     return outcome_is_drop(step) ? XDP_DROP : XDP_PASS;
 }
 
-#ifdef __bpf__
-/* Nothing but second_chance makes such packets: those of others that claim to come from this host are dropped there. */
-SEC("tc")
-int pass_on(struct __sk_buff *skb)
+/* Of what was handed on: the way to the next one by the host's routes, as for what the host itself sends.  The kernel answers that for an interface that
+ * forwards, for which lo does, where nothing comes in that could be forwarded. */
+static __always_inline __u32 find_way(struct __sk_buff *skb, __u32 *ret_ifindex)
 {
-    __u8 ip[24] ON_STACK;
-    struct lb_address source ON_STACK;
-    __u32 zero = 0;
-    const struct chain_settings *facts = map_lookup(chain_settings, &zero);
-    bool ipv6 = skb->protocol == bpf_htons(ETH_P_IPV6);
-    __u16 port;
+    struct bpf_fib_lookup question ON_STACK = {.ifindex = LO_IFINDEX};
+    long failed;
 
-    if (!facts || (!ipv6 && skb->protocol != bpf_htons(ETH_P_IP)) || bpf_skb_load_bytes(skb, ETH_HLEN, ip, sizeof(ip)))
-        return TC_ACT_UNSPEC;
-    if ((ipv6 ? ip[6] != IPPROTO_UDP : ip[0] != 0x45 || ip[9] != IPPROTO_UDP) ||
-        bpf_skb_load_bytes(skb, ETH_HLEN + (ipv6 ? 42 : 22), &port, sizeof(port)) || port != facts->port)
-        return TC_ACT_UNSPEC;
-    if (ipv6)
-        address_copy(source.bytes, ip + 8);
-    else
-        address_map_ipv4(source.bytes, load32(ip + 12));
-    if (!(address_kind(source.bytes) & CHAIN_ADDRESS_OWN))
-        return TC_ACT_UNSPEC;
-    return (int)bpf_redirect_neigh(skb->ifindex, NULL, 0, 0);
+    *ret_ifindex = skb->ifindex;
+    if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
+        question.family = AF_INET6;
+        failed = bpf_skb_load_bytes(skb, ETH_HLEN + 8, question.ipv6_src, 16);
+        failed |= bpf_skb_load_bytes(skb, ETH_HLEN + 24, question.ipv6_dst, 16);
+    } else {
+        question.family = AF_INET;
+        failed = bpf_skb_load_bytes(skb, ETH_HLEN + 12, &question.ipv4_src, 4);
+        failed |= bpf_skb_load_bytes(skb, ETH_HLEN + 16, &question.ipv4_dst, 4);
+    }
+    if (failed)
+        return CHAIN_malformed;
+    switch (bpf_fib_lookup(skb, &question, sizeof(question), 0)) {
+    case BPF_FIB_LKUP_RET_SUCCESS:
+        *ret_ifindex = question.ifindex;
+        return CHAIN_handed_on;
+    case BPF_FIB_LKUP_RET_NO_NEIGH:
+        *ret_ifindex = question.ifindex;
+        return CHAIN_next_unresolved;
+    case BPF_FIB_LKUP_RET_FWD_DISABLED: /* Nobody could let lo forward: then it is not known before whether there is a way. */
+    case BPF_FIB_LKUP_RET_UNSUPP_LWT:
+        return CHAIN_handed_on;
+    case BPF_FIB_LKUP_RET_FRAG_NEEDED:
+        return CHAIN_too_big;
+    default:
+        return CHAIN_no_route;
+    }
 }
-#endif
+
+/* Nothing but second_chance knows the mark, so nobody else's packet is sent on. */
+TC_PROGRAM int pass_on(struct __sk_buff *skb)
+{
+    __u8 macs[12] ON_STACK;
+    __u32 zero = 0, ifindex, outcome;
+    const struct chain_settings *facts = map_lookup(chain_settings, &zero);
+
+    if (!facts || bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)) || load16(macs + 6) != load16(facts->mark) || load32(macs + 8) != load32(facts->mark + 2))
+        return TC_ACT_UNSPEC;
+    outcome = find_way(skb, &ifindex);
+    count_outcome(outcome);
+    return outcome_is_drop(outcome) ? TC_ACT_SHOT : (int)bpf_redirect_neigh(ifindex, NULL, 0, 0);
+}

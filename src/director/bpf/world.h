@@ -54,6 +54,7 @@
 #define map_delete(map, key) bpf_map_delete_elem(&map, key)
 
 #define PROGRAM SEC("xdp")
+#define TC_PROGRAM SEC("tc")
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define time_ns() bpf_ktime_get_coarse_ns()
 #define random32() bpf_get_prandom_u32()

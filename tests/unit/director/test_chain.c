@@ -165,6 +165,7 @@ static void what_does_not_fit_is_said(void **state)
 
 #define OWN4 "10.0.0.1"
 #define OWN6 "2001:db8::1"
+#define MARK {2, 3, 4, 5, 6, 7}
 
 static void put_address(struct world *world, const char *text, uint32_t kind)
 {
@@ -195,7 +196,7 @@ static int server_setup(void **state)
     put_peer(world, "2001:db8::d", 128, CHAIN_PEER_SENDS);
     put_peer(world, "10.0.0.0", 96 + 29, CHAIN_PEER_SENDS | CHAIN_PEER_TAKES);
     put_peer(world, "2001:db8::", 125, CHAIN_PEER_SENDS | CHAIN_PEER_TAKES);
-    ((struct chain_settings *)world_place(world, NATIVE_LB_chain_settings, 0))->port = htons(6080);
+    *(struct chain_settings *)world_place(world, NATIVE_LB_chain_settings, 0) = (struct chain_settings){htons(6080), MARK};
     return result;
 }
 
@@ -278,18 +279,21 @@ static void each_stays_or_goes_on(void **state)
             have_socket(world, v6 ? CLIENT6 : CLIENT4, v6 ? VIP6 : VIP4, taken[i].state, taken[i].takes_cookies);
         for (uint32_t left = taken[i].n;; left--) {
             out = native_server_run(world->native, frame.bytes, frame.size, CLIENT_DEVICE);
-            assert_int_equal(XDP_PASS, out.action);
-            if (taken[i].outcome != CHAIN_handed_on || !left)
+            assert_int_equal(taken[i].outcome == CHAIN_handed_on && left ? XDP_REDIRECT : XDP_PASS, out.action);
+            if (out.action == XDP_PASS)
                 break;
+            assert_int_equal(SERVER_DEVICE, out.redirected_to);
             assert_int_equal(taken[i].n - left + 1, n_outcomes(world, CHAIN_handed_on));
-            assert_memory_equal(out.frame, frame.bytes, 14);
+            assert_memory_equal(out.frame, frame.bytes, 6);
+            assert_memory_equal(out.frame + 6, ((const uint8_t[])MARK), 6);
+            assert_memory_equal(out.frame + 12, frame.bytes + 12, 2);
             assert_checksums(out.frame, out.size, 14);
             assert_int_equal(frame.bytes[taken[i].outer6 ? 21 : 22] - 1, out.frame[taken[i].outer6 ? 21 : 22]); /* The outer TTL. */
             assert_int_equal(frame.size - (taken[i].outer6 ? 16 : 4) - (left == 1 ? 4 : 0), out.size);
             assert_memory_equal(out.frame + (taken[i].outer6 ? 22 : 26), frame.bytes + (taken[i].outer6 ? 38 : 30), taken[i].outer6 ? 16 : 4); /* From here, */
             assert_memory_equal(out.frame + (taken[i].outer6 ? 38 : 30), frame.bytes + (taken[i].outer6 ? 70 : 50), taken[i].outer6 ? 16 : 4); /* to the next. */
             frame.size = (uint32_t)out.size;
-            memcpy(frame.bytes, out.frame, out.size);
+            memcpy(frame.bytes + 12, out.frame + 12, out.size - 12); /* MACs are the wire's. */
             /* There it is the next one's own. */
             put_address(world, taken[i].outer6 ? servers6[taken[i].n - left] : servers4[taken[i].n - left], 0);
             put_address(world, taken[i].outer6 ? servers6[taken[i].n - left + 1] : servers4[taken[i].n - left + 1], CHAIN_ADDRESS_OWN);
@@ -359,6 +363,52 @@ static void each_drop_has_its_reason(void **state)
     assert_int_equal(2, n_outcomes(world, CHAIN_own_source));
 }
 
+static const struct {
+    int answer;
+    enum chain_outcome outcome;
+} ways[] = {
+    {BPF_FIB_LKUP_RET_SUCCESS, CHAIN_handed_on},     {BPF_FIB_LKUP_RET_NO_NEIGH, CHAIN_next_unresolved}, {BPF_FIB_LKUP_RET_FWD_DISABLED, CHAIN_handed_on},
+    {BPF_FIB_LKUP_RET_UNREACHABLE, CHAIN_no_route}, {BPF_FIB_LKUP_RET_BLACKHOLE, CHAIN_no_route},      {BPF_FIB_LKUP_RET_NOT_FWDED, CHAIN_no_route},
+    {BPF_FIB_LKUP_RET_FRAG_NEEDED, CHAIN_too_big},
+};
+
+/* What the host's routes say of the next one counts, and each packet once. */
+static void what_cannot_go_on_is_counted(void **state)
+{
+    for (size_t i = 0; i < 2 * ARRAY_SIZE(ways); i++) {
+        const bool outer6 = i % 2, is_drop = ways[i / 2].outcome == CHAIN_no_route || ways[i / 2].outcome == CHAIN_too_big;
+        struct native_route route = world_route(outer6 ? servers6[1] : servers4[1]);
+        struct world *world;
+        struct frame frame;
+        uint64_t n = 0;
+
+        server_setup(state);
+        world = *state;
+        frame = by_director(world, PACKET, outer6, 2, 0);
+        route.answer = ways[i / 2].answer;
+        native_director_route(world->native, &route);
+        assert_int_equal(is_drop ? XDP_DROP : XDP_REDIRECT, native_server_run(world->native, frame.bytes, frame.size, CLIENT_DEVICE).action);
+        assert_int_equal(1, n_outcomes(world, ways[i / 2].outcome));
+        for (unsigned outcome = 0; outcome < N_CHAIN_OUTCOMES; outcome++)
+            n += n_outcomes(world, outcome);
+        assert_int_equal(1, n);
+        world_teardown(state);
+    }
+    server_setup(state);
+}
+
+/* GUE from this host's own address to a fellow server's, as second_chance closes it, in a frame that it does not look at. */
+static void what_was_not_closed_here_is_not_sent_on(void **state)
+{
+    struct world *world = *state;
+    struct frame frame = by_director(world, PACKET, false, 1, 0);
+
+    memset(frame.bytes, 0xff, 6);
+    memcpy(frame.bytes + 26, (const uint8_t[]){10, 0, 0, 1, 10, 0, 0, 2}, 8);
+    assert_int_equal(XDP_PASS, native_server_run(world->native, frame.bytes, frame.size, CLIENT_DEVICE).action);
+    assert_int_equal(0, n_outcomes(world, CHAIN_handed_on));
+}
+
 /* Every length that a frame can be cut to. */
 static void a_cut_frame_is_not_read_beyond(void **state)
 {
@@ -376,6 +426,7 @@ static void what_is_the_hosts_is_left_alone(void **state)
     static const char *const texts[] = {
         "D>C ip 198.51.100.9>" OWN4 " udp 1>6081 +40", /* Another port, */
         "D>C ip 198.51.100.9>10.0.0.77 udp 1>6080 +40", /* another host, */
+        "C>S ip " CLIENT4 ">" VIP4 " udp 1>6080 +40",   /* a client's to a service of that port, */
         "D>C ip 198.51.100.9>" OWN4 " frag=5 udp 1>6080 +40", "D>C ip " CLIENT4 ">" VIP4 " tcp 4000>80 S",
         "D>C ip 198.51.100.9>" OWN4 " udp 1>6080 +40 set=42:0x40",  /* another variant, a control message, */
         "D>C ip 198.51.100.9>" OWN4 " udp 1>6080 +40 set=42:0x20 set=43:4",
@@ -411,6 +462,20 @@ static void congestion_goes_inward(void **state)
     assert_checksums(out.frame, out.size, 14);
 }
 
+/* A virtual address is the host's, and others'. */
+static void a_virtual_address_is_nobodys_own(void **state)
+{
+    struct world *world = *state;
+    struct frame frame = by_director(world, PACKET, false, 0, 0);
+
+    memcpy(frame.bytes + 14 + 20 + 12 + 12, (const uint8_t[]){192, 0, 2, 1}, 4); /* Inside, and outside. */
+    assert_int_equal(XDP_PASS, native_server_run(world->native, frame.bytes, frame.size, CLIENT_DEVICE).action);
+    put_peer(world, VIP4, 128, CHAIN_PEER_SENDS);
+    memcpy(frame.bytes + 14 + 12, (const uint8_t[]){192, 0, 2, 1}, 4);
+    assert_int_equal(XDP_PASS, native_server_run(world->native, frame.bytes, frame.size, CLIENT_DEVICE).action);
+    assert_int_equal(2, n_outcomes(world, CHAIN_last));
+}
+
 static void later_fragments_follow_their_first(void **state)
 {
     struct world *world = *state;
@@ -442,9 +507,12 @@ int main(void)
         cmocka_unit_test_teardown(each_stays_or_goes_on, world_teardown),
         SERVER(what_begins_stays),
         SERVER(each_drop_has_its_reason),
+        cmocka_unit_test_teardown(what_cannot_go_on_is_counted, world_teardown),
+        SERVER(what_was_not_closed_here_is_not_sent_on),
         SERVER(a_cut_frame_is_not_read_beyond),
         SERVER(what_is_the_hosts_is_left_alone),
         SERVER(congestion_goes_inward),
+        SERVER(a_virtual_address_is_nobodys_own),
         SERVER(later_fragments_follow_their_first),
     };
 
