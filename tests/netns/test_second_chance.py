@@ -42,9 +42,11 @@ def all_replaced(lab, inside, outside, after=lambda connections, names: None, **
     step(s1=1, s2=1)
     traffic(lab, inside)
     with contextlib.ExitStack() as stack:
-        connections = [stack.enter_context(lab.connection(inside)) for _ in range(N_CONNECTIONS)]
-        names = [request(connection)[0] for connection in connections]
-        assert set(names) == {"s1", "s2"}
+        connections, names = [], []
+        while len(connections) < N_CONNECTIONS or set(names) != {"s1", "s2"}:
+            assert len(connections) < 40 * N_CONNECTIONS, f"all connections are {names[0]}'s"
+            connections.append(stack.enter_context(lab.connection(inside)))
+            names.append(request(connections[-1])[0])
         for weights in ({"s1": 2, "s2": 2, "s3": 2},            # One is added,
                         {"s1": 0, "s2": 2, "s3": 2},            # one is drained,
                         {"s1": 0, "s2": 0, "s3": 2, "s4": 2}):  # and the other one is replaced.
@@ -112,7 +114,7 @@ def test_a_stranger_is_not_believed(lab, agents):
         stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with stranger:
         stranger.sendto(bytes.fromhex("00040000") + bytes(40), (address(11), 6080))
-    wait_for(lambda: outcomes(lab, "s1")["unknown_source"] == before + 1, "the datagram to be dropped")
+    wait_for(lambda: outcomes(lab, "s1")["unknown_source"] > before, "the datagram to be dropped")
 
 
 def test_a_file_that_cannot_be_used_changes_nothing(lab, agents):
@@ -135,3 +137,4 @@ def test_a_file_that_cannot_be_used_changes_nothing(lab, agents):
     assert "prog" not in lab.namespaces["s1"].ip("-details", "link", "show", "eth0")
     with pytest.raises(Failed, match="no interface of this network namespace gives second chances"):
         lab.server_command("s1", "counters")
+    agents.update(lab.give_second_chances("s1"))
