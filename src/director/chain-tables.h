@@ -2,6 +2,8 @@
  *
  *   chain_peers      LPM trie       struct lb_mark_key -> __u32, CHAIN_PEER_*     CHAIN_PEERS
  *   chain_addresses  hash           address -> __u32, CHAIN_ADDRESS_*             CHAIN_ADDRESSES
+ *   chain_sockets    hash           struct chain_port -> __u32                    CHAIN_SOCKETS; the programs' own
+ *   chain_budgets    per-CPU array  0 -> when the next may be handed on           1; the programs' own
  *   chain_settings   array          0 -> struct chain_settings                    1
  *   chain_counters   per-CPU array  0 -> struct chain_counters                    1
  *
@@ -29,10 +31,21 @@ _Static_assert(N_CHAIN_OUTCOMES <= CHAIN_MAX_OUTCOMES, "each has a counter");
 #define CHAIN_ADDRESS_VIRTUAL (1u << 0) /* What clients send to. */
 #define CHAIN_ADDRESS_OWN (1u << 1)     /* The host's. */
 
+/* Where this host was seen to have a socket, be it a listener. */
+struct chain_port {
+    __u8 address[16];
+    __u16 port;
+    __u16 pad[3];
+};
+_Static_assert(sizeof(struct chain_port) == 24, "a key has no holes");
+#define CHAIN_SOCKETS 16384
+
 struct chain_settings {
     __u16 port;
     __u8 mark[6]; /* The source MAC by which pass_on knows what second_chance closed: a number that nobody outside of the host can know. */
+    __u64 hand_on_ns; /* A CPU hands one on in so many nanoseconds, in the mean. */
 };
+#define CHAIN_BURST_NS 100000000ull /* What it did not hand on in that time it may at once. */
 
 struct chain_counters {
     __u64 packets[CHAIN_MAX_OUTCOMES];

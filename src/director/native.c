@@ -167,6 +167,11 @@ void native_server_socket(struct native_director *world, const struct native_soc
         world->sockets[world->n_sockets++] = *socket;
 }
 
+void native_server_close(struct native_director *world)
+{
+    world->n_sockets = 0;
+}
+
 bool native_director_take(struct native_director *world, const struct lb_conn *told)
 {
     free(world->frame.bytes);

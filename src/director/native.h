@@ -37,6 +37,8 @@
     MAP(icmp_budgets, ARRAY, __u32, struct native_icmp_budget)                                               \
     MAP(chain_peers, PREFIX, struct lb_mark_key, __u32)                                                      \
     MAP(chain_addresses, HASH, struct lb_address, __u32)                                                     \
+    MAP(chain_sockets, HASH, struct chain_port, __u32)                                                       \
+    MAP(chain_budgets, ARRAY, __u32, __u64)                                                                  \
     MAP(chain_settings, ARRAY, __u32, struct chain_settings)                                                 \
     MAP(chain_counters, ARRAY, __u32, struct chain_counters)                                                 \
     MAP(chain_next, ARRAY, __u32, struct lb_server)
@@ -109,6 +111,7 @@ struct native_socket {
 };
 #define NATIVE_SOCKETS_MAX 8
 void native_server_socket(struct native_director *world, const struct native_socket *socket); /* One more. */
+void native_server_close(struct native_director *world); /* None any more. */
 
 /* As lb_take_connection (load.h): is it taken? */
 bool native_director_take(struct native_director *world, const struct lb_conn *told);

@@ -106,6 +106,7 @@ static const struct member server_members[] = {
     {"directors", MEMBER_CUSTOM, .is_required = true, .decode = directors_decode},
     {"servers", MEMBER_CUSTOM, .is_required = true, .decode = servers_decode},
     {"port", MEMBER_U16, .offset = offsetof(struct server_config, port), .minimum = 1},
+    {"hand_on_rate", MEMBER_U32, .offset = offsetof(struct server_config, hand_on_rate), .minimum = 1, .maximum = SERVER_HAND_ON_RATE_MAX},
     {0},
 };
 
@@ -155,6 +156,7 @@ static int decode(const json_t *json, const json_error_t *where, struct server_c
     if (!json)
         return error_set(error, -EINVAL, NULL, "line %d, column %d: %s", where->line, where->column, where->text);
     config->port = SECOND_CHANCE_PORT_DEFAULT;
+    config->hand_on_rate = SERVER_HAND_ON_RATE;
     result = members_decode(file_members, json, config, error);
     if (result < 0)
         put_field_into_message(error);

@@ -11,6 +11,8 @@
 
 #define SERVER_ADDRESSES_MAX 4096
 #define SERVER_PEERS_MAX 1024 /* Of each list. */
+#define SERVER_HAND_ON_RATE 100000
+#define SERVER_HAND_ON_RATE_MAX 10000000
 
 struct server_config {
     char (*interfaces)[IFNAMSIZ]; /* Where packets of directors and fellow servers come in. */
@@ -22,6 +24,7 @@ struct server_config {
     struct ip_prefix *servers;    /* Theirs, too, and they are handed packets. */
     size_t n_servers;
     uint16_t port;                /* UDP. */
+    uint32_t hand_on_rate;        /* Packets a second that a CPU hands on. */
 };
 
 /* 'length' bytes of JSON.  0 with '*ret', the caller's; or -EINVAL, -E2BIG or -ENOMEM with '*error', whose message begins with the member's path. */

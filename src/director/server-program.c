@@ -18,6 +18,7 @@
 #include "weft/base/cleanup.h"
 #include "weft/base/util.h"
 
+#define NS_PER_S 1000000000u
 #define FILTER_HANDLE 0x77656674 /* "weft" */
 #define FILTER_PRIORITY 49155 /* Behind those of check-device.c. */
 
@@ -69,7 +70,8 @@ static int keep_message(enum libbpf_print_level level, const char *format, va_li
 /* The program's headers name the director's tables, too. */
 static bool is_needed(const char *map)
 {
-    static const char *const needed[] = {"chain_peers", "chain_addresses", "chain_settings", "chain_counters", "chain_next", "fragments", "interfaces", "packets"};
+    static const char *const needed[] = {"chain_peers",    "chain_addresses", "chain_sockets", "chain_budgets", "chain_settings",
+                                         "chain_counters", "chain_next",      "fragments",     "interfaces",    "packets"};
 
     for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
         if (streq(map, needed[i]))
@@ -109,10 +111,21 @@ static int choose_mark(uint8_t mark[6])
     return 0;
 }
 
+/* What the programs that run know is these ones' too, if it is laid out like theirs.  0 or -errno. */
+static int take_over(struct bpf_map *map)
+{
+    _cleanup_(closep) int fd = find_running(bpf_map__name(map));
+    struct bpf_map_info info = {0};
+    uint32_t size = sizeof(info);
+
+    if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || info.key_size != bpf_map__key_size(map) || info.value_size != bpf_map__value_size(map))
+        return 0;
+    return bpf_map__reuse_fd(map, fd);
+}
+
 int server_program_new(struct server_program **ret, struct error *error)
 {
     _cleanup_(server_program_freep) struct server_program *program = calloc(1, sizeof(*program));
-    _cleanup_(closep) int counters = find_running("chain_counters");
     struct bpf_map *map;
     int result;
 
@@ -128,8 +141,9 @@ int server_program_new(struct server_program **ret, struct error *error)
         return error_set(error, -errno, NULL, "cannot open the second chance's program: %s", strerror(errno));
     bpf_object__for_each_map(map, program->skeleton->obj)
         bpf_map__set_autocreate(map, is_needed(bpf_map__name(map)));
-    if (counters >= 0)
-        result = bpf_map__reuse_fd(program->skeleton->maps.chain_counters, counters);
+    result = take_over(program->skeleton->maps.chain_counters);
+    if (result == 0)
+        result = take_over(program->skeleton->maps.chain_sockets);
     if (result == 0)
         result = server_bpf__load(program->skeleton);
     if (result < 0)
@@ -283,7 +297,7 @@ static int bring(const struct bpf_map *map, const struct wanted *wanted)
 int server_program_write(struct server_program *program, const struct server_config *config)
 {
     _cleanup_(wanted_clear) struct wanted addresses = {.key_size = sizeof(struct lb_address)}, peers = {.key_size = sizeof(struct lb_mark_key)};
-    struct chain_settings settings = {.port = htons(config->port)};
+    struct chain_settings settings = {.port = htons(config->port), .hand_on_ns = NS_PER_S / config->hand_on_rate};
     uint32_t zero = 0;
     int result = want_addresses(&addresses, config);
 

@@ -1,5 +1,5 @@
-/* The second chance's programs of a physical server in the kernel: loading, what they go by, and where they are.  Needs CAP_BPF, CAP_NET_ADMIN and
- * CAP_PERFMON.  They go on where they are when the process is gone.  Not thread-safe. */
+/* The second chance's programs of a physical server in the kernel: loading, what they go by, and where they are.  Needs CAP_BPF, CAP_NET_ADMIN,
+ * CAP_PERFMON, and CAP_SYS_ADMIN to find those that are there.  They go on where they are when the process is gone.  Not thread-safe. */
 #ifndef WEFT_DIRECTOR_SERVER_PROGRAM_H
 #define WEFT_DIRECTOR_SERVER_PROGRAM_H
 
@@ -9,7 +9,7 @@
 
 struct server_program;
 
-/* Loads them; counters are those of a program that is on some interface already.  0, or -errno with '*error', which quotes the verifier. */
+/* Loads them; counters, and where there were sockets, are those of programs that are on some interface already.  0, or -errno with '*error', which quotes the verifier. */
 int server_program_new(struct server_program **ret, struct error *error);
 void server_program_free(struct server_program *program); /* NULL is fine. */
 DEFINE_CLEANUP(struct server_program *, server_program_free);

@@ -2,7 +2,7 @@
 /* The second chance at a physical server: a packet that comes in GUE from a director (chain.h) is this host's, or goes on to who had its row before.
  *
  *   second_chance, XDP where the director's packets come in:
- *   is it ours to open -> open -> begins a connection, or has a socket here, or nobody is left? -> to the host's stack as it was
+ *   is it ours to open -> open -> begins a connection, has a socket here, cannot be judged, or nobody is left? -> to the host's stack as it was
  *                                 else -> closed again, for the next in the chain -> to pass_on
  *   pass_on, tc ingress behind it: what second_chance closed is sent to the next, by the host's routes and neighbors
  *
@@ -38,6 +38,7 @@ struct {
     __type(key, struct lb_address);
     __type(value, __u32);
 } chain_addresses SEC(".maps");
+TABLE_ARRAY(chain_budgets, BPF_MAP_TYPE_PERCPU_ARRAY, 0, __u64);
 TABLE_ARRAY(chain_settings, BPF_MAP_TYPE_ARRAY, 0, struct chain_settings);
 TABLE_ARRAY(chain_counters, BPF_MAP_TYPE_PERCPU_ARRAY, 0, struct chain_counters);
 TABLE_ARRAY(chain_next, BPF_MAP_TYPE_PERCPU_ARRAY, 0, struct lb_server); /* Who gets the packet in hand. */
@@ -238,9 +239,25 @@ static __always_inline __u32 stays(struct xdp_md *ctx, struct packet *packet)
         return BECOMES(socket);
     case OURS_COOKIE:
         return BECOMES(cookie);
+    case OURS_UNKNOWN:
+        return BECOMES(no_listener);
     default:
         return STEP_CONTINUE;
     }
+}
+
+/* Dropping loses nothing for good: TCP sends it again, slower, while a packet that stayed would have this host reset the connection. */
+static __always_inline bool may_hand_on(const struct chain_settings *facts)
+{
+    __u32 zero = 0;
+    __u64 *due = map_lookup(chain_budgets, &zero), now = time_ns();
+
+    if (!due || *due > now)
+        return false;
+    if (*due + CHAIN_BURST_NS < now)
+        *due = now - CHAIN_BURST_NS;
+    *due += facts->hand_on_ns;
+    return true;
 }
 
 /* Closes it again, for the first of the chain, which is not in it any more. */
@@ -257,6 +274,8 @@ static __always_inline __u32 hand_on(struct xdp_md *ctx, struct packet *packet, 
         return BECOMES(unknown_next);
     if (outer->ttl <= 1)
         return BECOMES(ttl_exceeded);
+    if (!may_hand_on(facts))
+        return BECOMES(hand_on_limit);
     packet->ttl = outer->ttl - 1;
     packet->hash = mix(load64(packet->source) + load64(packet->source + 8) + packet->source_port);
     address_copy(next->address, packet->chain[0]);

@@ -196,7 +196,7 @@ static int server_setup(void **state)
     put_peer(world, "2001:db8::d", 128, CHAIN_PEER_SENDS);
     put_peer(world, "10.0.0.0", 96 + 29, CHAIN_PEER_SENDS | CHAIN_PEER_TAKES);
     put_peer(world, "2001:db8::", 125, CHAIN_PEER_SENDS | CHAIN_PEER_TAKES);
-    *(struct chain_settings *)world_place(world, NATIVE_LB_chain_settings, 0) = (struct chain_settings){htons(6080), MARK};
+    *(struct chain_settings *)world_place(world, NATIVE_LB_chain_settings, 0) = (struct chain_settings){htons(6080), MARK, 10000};
     return result;
 }
 
@@ -253,12 +253,15 @@ static const struct {
     {"an answer to a cookie", PACKET, false, 1, BPF_TCP_LISTEN, true, CHAIN_cookie},
     {"a reset is none", "C>D ip " CLIENT4 ">" VIP4 " ttl=60 df tcp 4000>80 R", false, 1, BPF_TCP_LISTEN, true, CHAIN_handed_on},
     {"a listener alone", PACKET, false, 1, BPF_TCP_LISTEN, false, CHAIN_handed_on},
-    {"no socket", PACKET, false, 3, 0, false, CHAIN_handed_on},
-    {"no socket, IPv6 in IPv6", PACKET6, true, 2, 0, false, CHAIN_handed_on},
-    {"no socket, IPv4 in IPv6", PACKET, true, 1, 0, false, CHAIN_handed_on},
+    {"a listener alone, three behind it", PACKET, false, 3, BPF_TCP_LISTEN, false, CHAIN_handed_on},
+    {"a listener alone, IPv6 in IPv6", PACKET6, true, 2, BPF_TCP_LISTEN, false, CHAIN_handed_on},
+    {"a listener alone, IPv4 in IPv6", PACKET, true, 1, BPF_TCP_LISTEN, false, CHAIN_handed_on},
+    {"nothing, as if in containers", PACKET, false, 3, 0, false, CHAIN_no_listener},
+    {"nothing, as if in containers, IPv6", PACKET6, true, 1, 0, false, CHAIN_no_listener},
+    {"an error about what may be in containers", ERROR4, false, 1, 0, false, CHAIN_no_listener},
     {"an error about what is here", ERROR4, false, 1, BPF_TCP_ESTABLISHED, false, CHAIN_socket},
     {"an error about what is not", ERROR4, false, 1, BPF_TCP_LISTEN, true, CHAIN_handed_on},
-    {"an error about what is not, IPv6", ERROR6, true, 1, 0, false, CHAIN_handed_on},
+    {"an error about what is not, IPv6", ERROR6, true, 1, BPF_TCP_LISTEN, false, CHAIN_handed_on},
 };
 
 /* The packet as the director got it, one hop older, comes out; from who hands it on to the next, from there to the last. */
@@ -346,6 +349,7 @@ static void each_drop_has_its_reason(void **state)
     struct world *world = *state;
     struct frame good = by_director(world, PACKET, false, 2, 0);
 
+    have_socket(world, CLIENT4, VIP4, BPF_TCP_LISTEN, false);
     for (size_t i = 0; i < ARRAY_SIZE(broken); i++) {
         struct frame frame = good;
         uint64_t before = n_outcomes(world, broken[i].outcome);
@@ -385,6 +389,7 @@ static void what_cannot_go_on_is_counted(void **state)
         server_setup(state);
         world = *state;
         frame = by_director(world, PACKET, outer6, 2, 0);
+        have_socket(world, CLIENT4, VIP4, BPF_TCP_LISTEN, false);
         route.answer = ways[i / 2].answer;
         native_director_route(world->native, &route);
         assert_int_equal(is_drop ? XDP_DROP : XDP_REDIRECT, native_server_run(world->native, frame.bytes, frame.size, CLIENT_DEVICE).action);
@@ -462,6 +467,48 @@ static void congestion_goes_inward(void **state)
     assert_checksums(out.frame, out.size, 14);
 }
 
+/* As a server does that is drained: what began there before goes on there, what is older goes on to those before. */
+static void a_listener_that_was_closed_still_counts(void **state)
+{
+    struct world *world = *state;
+    struct frame frame = by_director(world, PACKET, false, 1, 0), other = frame;
+
+    other.bytes[14 + 20 + 20 + 20 + 3] ^= 1; /* Another port, of which nobody knows. */
+    have_socket(world, CLIENT4, VIP4, BPF_TCP_LISTEN, false);
+    assert_int_equal(XDP_REDIRECT, native_server_run(world->native, frame.bytes, frame.size, CLIENT_DEVICE).action);
+    native_server_close(world->native);
+    assert_int_equal(XDP_REDIRECT, native_server_run(world->native, frame.bytes, frame.size, CLIENT_DEVICE).action);
+    assert_int_equal(XDP_PASS, native_server_run(world->native, other.bytes, other.size, CLIENT_DEVICE).action);
+    assert_int_equal(2, n_outcomes(world, CHAIN_handed_on));
+    assert_int_equal(1, n_outcomes(world, CHAIN_no_listener));
+}
+
+static void run_many(struct world *world, const struct frame *frame, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        native_server_run(world->native, frame->bytes, frame->size, CLIENT_DEVICE);
+}
+
+/* 100,000 a second, a tenth of them at once; what stays here has no limit. */
+static void a_flood_is_handed_on_in_part(void **state)
+{
+    struct world *world = *state;
+    struct frame frame = by_director(world, PACKET, false, 1, 0), last = by_director(world, PACKET, false, 0, 0);
+
+    have_socket(world, CLIENT4, VIP4, BPF_TCP_LISTEN, false);
+    run_many(world, &frame, 15000);
+    assert_int_equal(10001, n_outcomes(world, CHAIN_handed_on));
+    assert_int_equal(4999, n_outcomes(world, CHAIN_hand_on_limit));
+    run_many(world, &last, 100);
+    assert_int_equal(100, n_outcomes(world, CHAIN_last));
+    native_director_advance(world->native, 1000000); /* A millisecond. */
+    run_many(world, &frame, 200);
+    assert_int_equal(10101, n_outcomes(world, CHAIN_handed_on));
+    native_director_advance(world->native, 3600000000000ull);
+    run_many(world, &frame, 15000);
+    assert_int_equal(20102, n_outcomes(world, CHAIN_handed_on));
+}
+
 /* A virtual address is the host's, and others'. */
 static void a_virtual_address_is_nobodys_own(void **state)
 {
@@ -485,7 +532,8 @@ static void later_fragments_follow_their_first(void **state)
     first.bytes[inside + 6] = 0x20;
     later.bytes[inside + 6] = 0;
     later.bytes[inside + 7] = 3;
-    assert_int_equal(XDP_DROP, native_server_run(world->native, later.bytes, later.size, CLIENT_DEVICE).action);
+    have_socket(world, CLIENT4, VIP4, BPF_TCP_LISTEN, false);
+    assert_int_equal(XDP_PASS, native_server_run(world->native, later.bytes, later.size, CLIENT_DEVICE).action); /* The first was too large for a chain. */
     assert_int_equal(1, n_outcomes(world, CHAIN_fragment_unknown));
     native_server_run(world->native, first.bytes, first.size, CLIENT_DEVICE);
     native_server_run(world->native, later.bytes, later.size, CLIENT_DEVICE);
@@ -512,6 +560,8 @@ int main(void)
         SERVER(a_cut_frame_is_not_read_beyond),
         SERVER(what_is_the_hosts_is_left_alone),
         SERVER(congestion_goes_inward),
+        SERVER(a_listener_that_was_closed_still_counts),
+        SERVER(a_flood_is_handed_on_in_part),
         SERVER(a_virtual_address_is_nobodys_own),
         SERVER(later_fragments_follow_their_first),
     };

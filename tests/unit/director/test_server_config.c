@@ -14,7 +14,7 @@
 
 static void what_it_says(void **state)
 {
-    static const char text[] = "{\"real_server\": {" GOOD_LISTS ", \"port\": 6081}}";
+    static const char text[] = "{\"real_server\": {" GOOD_LISTS ", \"port\": 6081, \"hand_on_rate\": 50}}";
     _cleanup_(server_config_freep) struct server_config *config = NULL;
     struct error error = {0};
     char prefix[PREFIX_TEXT_SIZE];
@@ -26,15 +26,17 @@ static void what_it_says(void **state)
     assert_string_equal("10.0.0.2/32", prefix_format(&config->directors[0], prefix));
     assert_string_equal("10.0.0.0/24", prefix_format(&config->servers[0], prefix));
     assert_int_equal(6081, config->port);
+    assert_int_equal(50, config->hand_on_rate);
 }
 
-static void the_port_is_gues_unless_it_is_given(void **state)
+static void what_is_not_given_is_usual(void **state)
 {
     static const char text[] = "{\"real_server\": {" GOOD_LISTS "}}";
     _cleanup_(server_config_freep) struct server_config *config = NULL;
 
     assert_int_equal(0, server_config_parse(text, strlen(text), &config, NULL));
     assert_int_equal(6080, config->port);
+    assert_int_equal(100000, config->hand_on_rate);
 }
 
 #define BAD(interfaces, addresses, directors, servers) "{\"real_server\": {\"interfaces\": " interfaces ", \"addresses\": " addresses ", \"directors\": " directors ", \"servers\": " servers "}}"
@@ -49,6 +51,7 @@ static const struct {
     {"{\"real_server\": {" GOOD_LISTS ", \"prot\": 1}}", "real_server.prot: there is no such member"},
     {"{\"real_server\": {" GOOD_LISTS ", \"port\": 0}}", "real_server.port: '0' is not a number from 1 to 65535"},
     {"{\"real_server\": {" GOOD_LISTS ", \"port\": 65536}}", "real_server.port: '65536' is not a number from 1 to 65535"},
+    {"{\"real_server\": {" GOOD_LISTS ", \"hand_on_rate\": 0}}", "real_server.hand_on_rate: '0' is not a number from 1 to 10000000"},
     {BAD("[]", "[\"192.0.2.1\"]", "[\"10.0.0.2\"]", "[]"), "real_server.interfaces: [] has nothing in it"},
     {BAD("[\"eth0\"]", "[]", "[\"10.0.0.2\"]", "[]"), "real_server.addresses: [] has nothing in it"},
     {BAD("[\"eth0\"]", "[\"192.0.2.1\"]", "[]", "[]"), "real_server.directors: [] has nothing in it"},
@@ -78,7 +81,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_it_says),
-        cmocka_unit_test(the_port_is_gues_unless_it_is_given),
+        cmocka_unit_test(what_is_not_given_is_usual),
         cmocka_unit_test(what_is_wrong_is_named),
     };
 
