@@ -27,7 +27,7 @@ _Static_assert(N_CHAIN_OUTCOMES <= CHAIN_MAX_OUTCOMES, "each has a counter");
 #define CHAIN_PEER_SENDS (1u << 0) /* A director, or a fellow server: its packets are taken. */
 #define CHAIN_PEER_TAKES (1u << 1) /* A fellow server: it is handed packets. */
 
-#define CHAIN_ADDRESSES 8192
+#define CHAIN_ADDRESSES 16384 /* 8192 of the host's, and virtual ones of a file and the one before, which are there together for a moment. */
 #define CHAIN_ADDRESS_VIRTUAL (1u << 0) /* What clients send to. */
 #define CHAIN_ADDRESS_OWN (1u << 1)     /* The host's. */
 

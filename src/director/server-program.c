@@ -162,53 +162,88 @@ void server_program_free(struct server_program *program)
 
 /* ---- what they go by --------------------------------------------------------------------------------------------------------------------- */
 
-/* What a map is to hold: keys of one size, a word for each. */
+/* What a map is to hold: elements of one size, each a key and behind it a word. */
 struct wanted {
-    uint8_t *keys;
-    uint32_t *values;
+    uint8_t *elements;
     size_t n, room, key_size;
 };
 
 static void wanted_clear(struct wanted *wanted)
 {
-    free(wanted->keys);
-    free(wanted->values);
+    free(wanted->elements);
 }
 
-static uint32_t *wanted_find(const struct wanted *wanted, const void *key)
+static size_t element_size(const struct wanted *wanted)
 {
-    for (size_t i = 0; i < wanted->n; i++)
-        if (memcmp(wanted->keys + i * wanted->key_size, key, wanted->key_size) == 0)
-            return &wanted->values[i];
-    return NULL;
+    return wanted->key_size + sizeof(uint32_t);
 }
 
-/* 0 or -ENOMEM. */
+static uint8_t *element_at(const struct wanted *wanted, size_t i)
+{
+    return wanted->elements + i * element_size(wanted);
+}
+
+/* 0 or -ENOMEM.  A key may come more than once. */
 static int want(struct wanted *wanted, const void *key, uint32_t value)
 {
-    uint32_t *there = wanted_find(wanted, key);
-
-    if (there) {
-        *there |= value;
-        return 0;
-    }
     if (wanted->n == wanted->room) {
         size_t room = wanted->room * 2 + 64;
-        uint8_t *keys = realloc(wanted->keys, room * wanted->key_size);
-        uint32_t *values;
+        uint8_t *elements = realloc(wanted->elements, room * element_size(wanted));
 
-        if (!keys)
+        if (!elements)
             return -ENOMEM;
-        wanted->keys = keys;
-        values = realloc(wanted->values, room * sizeof(*values));
-        if (!values)
-            return -ENOMEM;
-        wanted->values = values;
+        wanted->elements = elements;
         wanted->room = room;
     }
-    memcpy(wanted->keys + wanted->n * wanted->key_size, key, wanted->key_size);
-    wanted->values[wanted->n++] = value;
+    memcpy(element_at(wanted, wanted->n), key, wanted->key_size);
+    memcpy(element_at(wanted, wanted->n++) + wanted->key_size, &value, sizeof(value));
     return 0;
+}
+
+static int compare_keys(const void *a, const void *b, void *key_size)
+{
+    return memcmp(a, b, *(const size_t *)key_size);
+}
+
+/* Sorts them; of those with one key one is left, with all that any of them says. */
+static void settle(struct wanted *wanted)
+{
+    size_t n = 0;
+
+    if (wanted->n)
+        qsort_r(wanted->elements, wanted->n, element_size(wanted), compare_keys, &wanted->key_size);
+    for (size_t i = 0; i < wanted->n; i++) {
+        uint8_t *element = element_at(wanted, i);
+        uint32_t value, more;
+
+        if (!n || memcmp(element_at(wanted, n - 1), element, wanted->key_size) != 0) {
+            memmove(element_at(wanted, n++), element, element_size(wanted));
+            continue;
+        }
+        memcpy(&value, element_at(wanted, n - 1) + wanted->key_size, sizeof(value));
+        memcpy(&more, element + wanted->key_size, sizeof(more));
+        value |= more;
+        memcpy(element_at(wanted, n - 1) + wanted->key_size, &value, sizeof(value));
+    }
+    wanted->n = n;
+}
+
+static bool is_wanted(const struct wanted *wanted, const void *key)
+{
+    size_t low = 0, high = wanted->n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = memcmp(key, element_at(wanted, middle), wanted->key_size);
+
+        if (order == 0)
+            return true;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return false;
 }
 
 static int want_address(struct wanted *wanted, const struct ip_address *address, uint32_t kind)
@@ -273,7 +308,7 @@ static int want_peers(struct wanted *wanted, const struct server_config *config,
 }
 
 /* New ones first, so that what stays is there all the time. */
-static int bring(const struct bpf_map *map, const struct wanted *wanted)
+static int bring(const struct bpf_map *map, struct wanted *wanted)
 {
     int fd = bpf_map__fd(map);
     _cleanup_(freep) uint8_t *key = malloc(wanted->key_size), *next = malloc(wanted->key_size);
@@ -281,14 +316,19 @@ static int bring(const struct bpf_map *map, const struct wanted *wanted)
 
     if (!key || !next)
         return -ENOMEM;
-    for (size_t i = 0; i < wanted->n; i++)
-        if (bpf_map_update_elem(fd, wanted->keys + i * wanted->key_size, &wanted->values[i], BPF_ANY) < 0)
+    settle(wanted);
+    for (size_t i = 0; i < wanted->n; i++) {
+        uint32_t value;
+
+        memcpy(&value, element_at(wanted, i) + wanted->key_size, sizeof(value));
+        if (bpf_map_update_elem(fd, element_at(wanted, i), &value, BPF_ANY) < 0)
             return -errno;
+    }
     has_next = bpf_map_get_next_key(fd, NULL, next) == 0;
     while (has_next) {
         memcpy(key, next, wanted->key_size);
         has_next = bpf_map_get_next_key(fd, key, next) == 0;
-        if (!wanted_find(wanted, key) && bpf_map_delete_elem(fd, key) < 0 && errno != ENOENT)
+        if (!is_wanted(wanted, key) && bpf_map_delete_elem(fd, key) < 0 && errno != ENOENT)
             return -errno;
     }
     return 0;

@@ -27,6 +27,7 @@
 
 #define RELOAD_DELAY_MS 30 /* What changes together is taken together. */
 #define RETRY_MS 2000
+#define PATIENCE_MS 30000 /* With interfaces that are not there yet, before those who wait for the agent may go on. */
 #define MAX_CLIENTS 16
 
 struct place {
@@ -38,20 +39,21 @@ struct server {
     struct server_options options;
     uv_loop_t loop;
     uv_fs_event_t watch;
-    uv_timer_t timer, retry;
+    uv_timer_t timer, retry, patience;
     uv_signal_t terminate, interrupt, hang_up;
     struct netlink_watch links;
     struct netlink_watch_owner links_owner;
     struct server_program *program;
     struct server_config *config;
     struct place places[DIRECTOR_INTERFACES_MAX]; /* By the configuration's interfaces. */
-    bool file_changed;
+    bool file_changed, is_clean, is_ready;
+    int write_error; /* Of the last try; said once. */
     char refused[512]; /* Why the last file was; said once. */
     struct http_service service;
     struct http *http;
 };
 
-static const char *const how_text[] = {"", "by its driver", "in the generic way, since the driver has no XDP: slower"};
+static const char *const how_text[] = {"", "by its driver", "in the generic way, since the driver has no XDP: slower, and GRO is off"};
 
 /* ---- interfaces ------------------------------------------------------------------------------------------------------------------------ */
 
@@ -66,6 +68,8 @@ static void attach_one(struct server *server, const char *name, struct place *pl
             log_error("interface %s: %s", name, result == -ENODEV ? "does not exist yet" : result == -EBUSY ? "has another XDP program" : strerror(-result));
         place->ifindex = 0;
     } else if (place->ifindex != ifindex) {
+        if (how == LB_ATTACH_GENERIC && lb_no_gro(name) < 0)
+            log_warning("interface %s: GRO cannot be turned off; what it glues together cannot be opened, nor handed on", name);
         log_info("interface %s: gives second chances, %s", name, how_text[how]);
         place->ifindex = ifindex;
     }
@@ -120,46 +124,88 @@ static void take(struct server *server, struct server_config *config)
     server_config_free(server->config);
     server->config = config;
     server->refused[0] = 0;
-    clean(config);
+    server->is_clean = false;
     log_info("%s: %zu virtual addresses, UDP port %u", server->options.config_path, config->n_addresses, config->port);
 }
 
-static void read_again(struct server *server)
+/* NULL: it cannot be used. */
+static struct server_config *read_again(struct server *server)
 {
     struct server_config *config;
     struct error error = {0};
 
-    if (server_config_read(server->options.config_path, &config, &error) == 0) {
-        take(server, config);
-        return;
-    }
+    if (server_config_read(server->options.config_path, &config, &error) == 0)
+        return config;
     if (!streq(error.message, server->refused))
         log_error("%s; what was there before goes on", error.message);
     string_copy(server->refused, sizeof(server->refused), error.message);
+    return NULL;
+}
+
+/* For those who wait for it, as by systemd's Before=. */
+static void become_ready(struct server *server)
+{
+    if (server->is_ready)
+        return;
+    server->is_ready = true;
+    uv_timer_stop(&server->patience);
+    log_info("second chances for %zu virtual addresses at UDP port %u", server->config->n_addresses, server->config->port);
+    notify_service_manager("READY=1");
+}
+
+static void lost_patience(uv_timer_t *timer)
+{
+    log_warning("not all interfaces give second chances yet; who waits for that goes on without");
+    become_ready(timer->data);
 }
 
 static void retry(uv_timer_t *timer);
 
-static void apply(struct server *server)
+/* The tables are not what 'config' says: programs that would go by them do not come, and those that are there go on as they did. */
+static void not_written(struct server *server, int result)
 {
-    int result = server_program_write(server->program, server->config);
+    if (result != server->write_error)
+        log_error("the second chance's tables cannot be written: %s; what was there before goes on, and it is tried again", strerror(-result));
+    server->write_error = result;
+    uv_timer_start(&server->retry, retry, RETRY_MS, 0);
+}
+
+/* 'wanted': a new file's, or NULL. */
+static void apply(struct server *server, struct server_config *wanted)
+{
+    int result = server_program_write(server->program, wanted ? wanted : server->config);
+    bool everywhere = true;
 
     if (result < 0) {
-        log_error("the second chance's tables cannot be written: %s; it is tried again", strerror(-result));
-        uv_timer_start(&server->retry, retry, RETRY_MS, 0);
+        if (wanted) {
+            server_program_write(server->program, server->config);
+            server_config_free(wanted);
+            server->file_changed = true;
+        }
+        not_written(server, result);
+        return;
     }
-    for (size_t i = 0; i < server->config->n_interfaces; i++)
+    server->write_error = 0;
+    if (wanted)
+        take(server, wanted);
+    if (!server->is_clean)
+        clean(server->config);
+    server->is_clean = true;
+    for (size_t i = 0; i < server->config->n_interfaces; i++) {
         attach_one(server, server->config->interfaces[i], &server->places[i]);
+        everywhere = everywhere && server->places[i].ifindex;
+    }
+    if (everywhere)
+        become_ready(server);
 }
 
 static void reload(uv_timer_t *timer)
 {
     struct server *server = timer->data;
+    struct server_config *wanted = server->file_changed ? read_again(server) : NULL;
 
-    if (server->file_changed)
-        read_again(server);
     server->file_changed = false;
-    apply(server);
+    apply(server, wanted);
 }
 
 static void schedule(struct server *server)
@@ -305,10 +351,11 @@ static void init_handles(struct server *server)
     uv_fs_event_init(&server->loop, &server->watch);
     uv_timer_init(&server->loop, &server->timer);
     uv_timer_init(&server->loop, &server->retry);
+    uv_timer_init(&server->loop, &server->patience);
     uv_signal_init(&server->loop, &server->terminate);
     uv_signal_init(&server->loop, &server->interrupt);
     uv_signal_init(&server->loop, &server->hang_up);
-    server->watch.data = server->timer.data = server->retry.data = server->hang_up.data = server;
+    server->watch.data = server->timer.data = server->retry.data = server->patience.data = server->hang_up.data = server;
     uv_signal_start(&server->terminate, stop, SIGTERM);
     uv_signal_start(&server->interrupt, stop, SIGINT);
     uv_signal_start(&server->hang_up, hung_up, SIGHUP);
@@ -358,10 +405,8 @@ int server_run(const struct server_options *options, struct error *error)
         result = serve_metrics(server, error);
     if (result == 0) {
         let_lo_forward();
-        clean(config);
-        apply(server);
-        log_info("second chances for %zu virtual addresses at UDP port %u", config->n_addresses, config->port);
-        notify_service_manager("READY=1");
+        uv_timer_start(&server->patience, lost_patience, PATIENCE_MS, 0);
+        apply(server, NULL);
         uv_run(&server->loop, UV_RUN_DEFAULT);
     }
     end(server);

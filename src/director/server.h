@@ -9,8 +9,8 @@ struct server_options {
     const char *metrics_listen; /* ADDRESS:PORT for Prometheus, or NULL. */
 };
 
-/* Runs until SIGTERM or SIGINT; the programs then stay and go on as they were.  A file that cannot be used is logged, and the one before counts; at the
- * start it is an error.  0, or -errno with '*error'. */
+/* Runs until SIGTERM or SIGINT; the programs then stay and go on as they were.  The service manager is told that it is ready when the programs are on
+ * all interfaces, or half a minute after the start.  A file that cannot be used is logged, and the one before counts; at the start it is an error.  0, or -errno with '*error'. */
 int server_run(const struct server_options *options, struct error *error);
 
 /* Takes the programs off all interfaces of the network namespace.  0 with off how many, or -errno with '*error' (-EBUSY: one runs). */
