@@ -36,6 +36,7 @@ def ethtool(interface, command, value):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         wanted = ctypes.create_string_buffer(struct.pack("II", command, value))
         fcntl.ioctl(control, SIOCETHTOOL, struct.pack("16sP16x", interface.encode(), ctypes.addressof(wanted)))
+        return struct.unpack("II", wanted.raw[:8])[1]
 
 
 def address(number, version=4):
@@ -114,16 +115,18 @@ class DirectorLab:
 
     def give_second_chances(self, *names):
         """The servers' own agents, by name, which end with the lab if not before."""
-        agents = {}
+        agents, n_before = {}, {}
         for name in names:
             config = self.folder / f"{name}.json"
             config.write_text(json.dumps({"real_server": {"interfaces": ["eth0"], "addresses": [VIP4, VIP6], "directors": [address(2), address(2, 6)],
                                                           "servers": ["10.1.0.0/27", "2001:db8:1::/123"]}}))
             command = self.namespaces[name].command(BUILD / "src/agent/weft-agent", "--config", config)
-            agents[name] = Process(command, self.folder / f"{name}-agent.log")
+            log = self.folder / f"{name}-agent.log"
+            n_before[name] = log.read_text().count("second chances for") if log.exists() else 0
+            agents[name] = Process(command, log)
             self.processes.append(agents[name])
-        for agent in agents.values():
-            wait_for(lambda: "second chances for" in agent.text() or not agent.running(), "an agent of a server")
+        for name, agent in agents.items():
+            wait_for(lambda: agent.text().count("second chances for") > n_before[name] or not agent.running(), "an agent of a server")
             assert agent.running(), agent.text()
         return agents
 

@@ -3,17 +3,21 @@
 import contextlib
 import http.client
 import itertools
+import json
+import re
 import socket
 
 import pytest
 
-from director_lab import DirectorLab, address, request, server, service
-from namespaces import Failed, wait_for
+from director_lab import DirectorLab, address, ethtool, request, server, service
+from lab import BUILD, Process
+from namespaces import Failed, run, wait_for
 from test_director import METHODS, set_services, traffic
 
 NUMBERS = {"s1": 11, "s2": 12, "s3": 13, "s4": 14}
 CASES = [("direct", 4, 4), ("ipip", 4, 6), ("l3dsr", 6, 6)]  # Inside, outside.
 N_CONNECTIONS = 16
+ETHTOOL_GGRO = 0x2B
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +142,68 @@ def test_a_file_that_cannot_be_used_changes_nothing(lab, agents):
     with pytest.raises(Failed, match="no interface of this network namespace gives second chances"):
         lab.server_command("s1", "counters")
     agents.update(lab.give_second_chances("s1"))
+
+
+def replace_config(lab, name, **more):
+    config = lab.folder / f"{name}.json"
+    wanted = {"real_server": {**json.loads(config.read_text())["real_server"], **more}}
+    config.with_suffix(".new").write_text(json.dumps(wanted))
+    config.with_suffix(".new").rename(config)
+
+
+def program_of(lab, name):
+    return re.search(r"prog/xdp id (\d+)", lab.namespaces[name].ip("-details", "link", "show", "eth0"))[1]
+
+
+def test_tables_that_cannot_be_written_change_nothing(lab, agents):
+    program = program_of(lab, "s1")
+    maps = json.loads(run("bpftool", "-j", "prog", "show", "id", program))["map_ids"]
+    frozen, = (number for number in maps if json.loads(run("bpftool", "-j", "map", "show", "id", number)).get("name") == "chain_addresses")
+    run("bpftool", "map", "freeze", "id", frozen)
+    replace_config(lab, "s1", addresses=["192.0.2.77"], interfaces=["eth0", "lo"])
+    wait_for(lambda: "tables cannot be written: Operation not permitted" in agents["s1"].text(), "the agent to say that it cannot write")
+    assert "virtual addresses" not in agents["s1"].text().split("cannot be written")[-1]
+    assert program_of(lab, "s1") == program and "xdp" not in lab.namespaces["s1"].ip("link", "show", "lo")
+    agents["s1"].stop()
+    agents.update(lab.give_second_chances("s1"))  # With tables of its own.
+    assert program_of(lab, "s1") != program
+
+
+def test_who_waits_for_the_programs_is_told_when_they_are_everywhere(lab, agents):
+    """As systemd is, which starts what serves after that.  The interface that comes late has no XDP of its own."""
+    s1 = lab.namespaces["s1"]
+    agents["s1"].stop()
+    replace_config(lab, "s1", interfaces=["eth0", "late0"])
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.bind(str(lab.folder / "notify"))
+        notified.setblocking(False)
+        agent = Process(s1.command("env", f"NOTIFY_SOCKET={lab.folder / 'notify'}", BUILD / "src/agent/weft-agent", "--config", lab.folder / "s1.json"),
+                        lab.folder / "s1-agent.log")
+        lab.processes.append(agent)
+        wait_for(lambda: "interface late0: does not exist yet" in agent.text(), "the agent to miss an interface")
+        with pytest.raises(BlockingIOError):
+            notified.recv(100)
+        s1.ip("link", "add", "late0", "type", "bridge")
+        notified.settimeout(60)
+        assert notified.recv(100) == b"READY=1"
+    assert "interface late0: gives second chances, in the generic way" in agent.text()
+    with s1.inside():
+        assert ethtool("late0", ETHTOOL_GGRO, 1) == 0
+    agent.stop()
+    s1.ip("link", "del", "late0")
+    agents.update(lab.give_second_chances("s1"))
+
+
+def test_an_answer_to_a_syn_cookie_is_the_owners(lab, agents):
+    """All SYNs get one, so a connection's first acknowledgment finds no socket but the listener."""
+    def cookies():
+        return sum(outcomes(lab, name)["cookie"] for name in ("s3", "s4"))
+
+    with all_replaced(lab, 4, 4, second_chance=True):
+        for name in ("s3", "s4"):
+            lab.namespaces[name].run("sh", "-c", "echo 2 > /proc/sys/net/ipv4/tcp_syncookies")
+        before = cookies()
+        assert {lab.get()[0] for _ in range(8)} <= {"s3", "s4"}
+        assert cookies() >= before + 8
+        for name in ("s3", "s4"):
+            lab.namespaces[name].run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/tcp_syncookies")
