@@ -131,7 +131,7 @@ def systemd_is_init():
 def the_units_pass_systemds_own_check():
     # The manual pages are there, 'man' is not.
     check(not (said := run("systemd-analyze", "verify", "--man=no", "weft-api.service", "weft-agent.service",
-                            "weft-director.service", "weft-fabric.service").strip()), said)
+                            "weft-director.service", "weft-fabric.service", "weft-real-server.service").strip()), said)
 
 
 def the_api_starts_and_its_password_is_in_the_journal():
