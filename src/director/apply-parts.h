@@ -49,12 +49,13 @@ size_t places_for_members(size_t n);                           /* How many are t
 /* ---- apply-server.c -------------------------------------------------------------------------------------------------------------- */
 
 struct applied_server *server_add(struct applied_service *service, const struct ip_address *address, uint16_t port); /* NULL without memory. */
-int server_apply(const struct task *task, struct applied_service *service, const struct planned_server *planned);
+int server_apply(const struct task *task, struct applied_service *service, const struct planned_service *of, const struct planned_server *planned);
 void server_remove(struct applied *applied, struct applied_service *service, struct applied_server *server); /* No row leads to it any more. */
 
 /* ---- apply-service.c ------------------------------------------------------------------------------------------------------------- */
 
 bool service_is_hash(const struct virtual_service *service);
+bool server_refuses(const struct planned_service *planned, const struct planned_server *server); /* Has weight 0, and keeps its rows. */
 bool service_has_translation(const struct planned_service *planned);
 bool service_has_thresholds(const struct virtual_service *service);
 /* Is the planned server 'i' the sorry server of a service whose servers may all be overloaded?  Then it has a place, used or not. */

@@ -107,7 +107,7 @@ static void restore_weights(const struct applied *applied, struct applied_servic
         struct applied_server *server = applied_member(applied, service, position);
 
         if (server)
-            server->weight = applied->tables->members[service->first_member + position].weight;
+            server->weight = server->content.flags & LB_SERVER_NO_NEW ? 0 : applied->tables->members[service->first_member + position].weight;
     }
 }
 

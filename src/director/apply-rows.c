@@ -51,9 +51,25 @@ static int fit_rows(const struct task *task, struct applied_service *service, si
     return balance_table_new(rows_for(n_servers), ++task->applied->lineage, HISTORY_MS, &service->rows, task->error);
 }
 
-/* Gives the balancer the servers in use; weights beyond its 16 bits are scaled.  Returns how many rows there are now, 0 without any
+/* The share of rows: the weight, and of a server that refuses the one that it had, so that its rows stay.  The member keeps it, for a restart too. */
+static uint32_t share_of(const struct task *task, const struct applied_service *service, const struct planned_service *planned, size_t i)
+{
+    const struct planned_server *server = &planned->servers[i];
+    char id[SERVICE_TEXT_SIZE];
+    uint16_t position;
+
+    if (!service->rows || !server_refuses(planned, server))
+        return server->weight;
+    balance_id(server->server, id);
+    position = balance_table_index(service->rows, id);
+    if (position == BALANCE_NOBODY || position >= service->n_members)
+        return 0;
+    return task->applied->tables->members[service->first_member + position].weight;
+}
+
+/* Gives the balancer the servers in use; shares beyond its 16 bits are scaled.  Returns how many rows there are now, 0 without any
  * server to have them, or -errno. */
-static int64_t set_rows(const struct task *task, struct applied_service *service, const struct planned_service *planned)
+static int64_t set_rows(const struct task *task, struct applied_service *service, const struct planned_service *planned, const uint32_t *shares)
 {
     _cleanup_(freep) struct balance_server *servers = calloc(planned->n_servers + 1, sizeof(*servers));
     _cleanup_(freep) char(*ids)[SERVICE_TEXT_SIZE] = calloc(planned->n_servers + 1, sizeof(*ids));
@@ -65,11 +81,11 @@ static int64_t set_rows(const struct task *task, struct applied_service *service
         return -ENOMEM;
     for (size_t i = 0; i < planned->n_servers; i++)
         if (planned->servers[i].is_used)
-            heaviest = MAX(heaviest, planned->servers[i].weight);
+            heaviest = MAX(heaviest, shares[i]);
     if (!heaviest)
         return 0;
     for (size_t i = 0; i < planned->n_servers; i++) {
-        uint64_t weight = planned->servers[i].weight;
+        uint64_t weight = shares[i];
 
         if (!planned->servers[i].is_used)
             continue;
@@ -134,7 +150,7 @@ static void write_rows(const struct task *task, struct applied_service *service,
 }
 
 /* Servers by the balancer's index. */
-static int write_members(const struct task *task, struct applied_service *service, const struct planned_service *planned)
+static int write_members(const struct task *task, struct applied_service *service, const struct planned_service *planned, const uint32_t *shares)
 {
     uint32_t n = 0;
 
@@ -167,7 +183,7 @@ static int write_members(const struct task *task, struct applied_service *servic
             continue;
         balance_id(planned->servers[i].server, id);
         member = &task->applied->tables->members[service->first_member + balance_table_index(service->rows, id)];
-        member->weight = planned->servers[i].weight; /* For rows_restore. */
+        member->weight = shares[i];
         __atomic_store_n(&member->server, applied_find_server(service, planned->servers[i].server)->number, __ATOMIC_RELEASE);
     }
     return 0;
@@ -187,12 +203,19 @@ static void clear_members(const struct task *task, struct applied_service *servi
  * after the service knows all the members that they name. */
 int rows_apply(const struct task *task, struct applied_service *service, const struct planned_service *planned)
 {
-    int64_t n_rows = set_rows(task, service, planned);
+    _cleanup_(freep) uint32_t *shares = calloc(planned->n_servers + 1, sizeof(*shares));
     bool are_new = false;
-    int result = (int)MIN(n_rows, 0);
+    int64_t n_rows;
+    int result;
 
+    if (!shares)
+        return -ENOMEM;
+    for (size_t i = 0; i < planned->n_servers; i++)
+        shares[i] = share_of(task, service, planned, i);
+    n_rows = set_rows(task, service, planned, shares);
+    result = (int)MIN(n_rows, 0);
     if (n_rows > 0)
-        result = write_members(task, service, planned);
+        result = write_members(task, service, planned, shares);
     if (n_rows > 0 && result == 0) {
         result = place_rows(task, service, (uint32_t)n_rows);
         are_new = result > 0;

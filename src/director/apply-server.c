@@ -59,8 +59,8 @@ struct lb_server server_way(const struct real_server *server, const struct ip_ad
     return content;
 }
 
-static struct lb_server content_of(const struct task *task, const struct applied_service *service, const struct planned_server *planned,
-                                   uint32_t incarnation)
+static struct lb_server content_of(const struct task *task, const struct applied_service *service, const struct planned_service *of,
+                                   const struct planned_server *planned, uint32_t incarnation)
 {
     const struct real_server *server = planned->server;
     struct ip_address source = {0};
@@ -73,6 +73,8 @@ static struct lb_server content_of(const struct task *task, const struct applied
         content.flags |= LB_SERVER_SECOND_CHANCE;
         memcpy(content.source, source.bytes, sizeof(content.source));
     }
+    if (server_refuses(of, planned))
+        content.flags |= LB_SERVER_NO_NEW;
     content.service = service->number;
     content.incarnation = incarnation;
     return content;
@@ -121,7 +123,7 @@ static void set_thresholds(struct lb_server_load *load, const struct real_server
         __atomic_store_n(&load->is_overloaded, 0, __ATOMIC_RELAXED);
 }
 
-int server_apply(const struct task *task, struct applied_service *service, const struct planned_server *planned)
+int server_apply(const struct task *task, struct applied_service *service, const struct planned_service *of, const struct planned_server *planned)
 {
     struct applied_server *server = applied_find_server(service, planned->server);
     struct lb_server content;
@@ -138,7 +140,7 @@ int server_apply(const struct task *task, struct applied_service *service, const
     if (result < 0)
         return result;
     set_thresholds(&task->applied->tables->server_load[server->number], planned->server);
-    content = content_of(task, service, planned, server->incarnation);
+    content = content_of(task, service, of, planned, server->incarnation);
     content.generation = server->content.generation;
     if (memcmp(&content, &server->content, sizeof(content)) != 0) {
         content.generation = ++task->applied->generation;

@@ -21,6 +21,17 @@ static enum lb_schedule schedule_of(const struct virtual_service *service)
     return schedules[service->scheduler];
 }
 
+static bool has_fallback(const struct virtual_service *service)
+{
+    return service->scheduler_flags & SCHEDULER_FALLBACK && service->scheduler != SCHEDULER_DH;
+}
+
+/* As IPVS's sh, mh and dh do, whose established connections go on.  With a second chance they go on although rows move. */
+bool server_refuses(const struct planned_service *planned, const struct planned_server *server)
+{
+    return service_is_hash(planned->service) && server->is_used && !server->weight && !has_fallback(planned->service) && !server->server->second_chance;
+}
+
 bool service_has_translation(const struct planned_service *planned)
 {
     for (size_t i = 0; i < planned->n_servers; i++)
@@ -60,7 +71,7 @@ static uint32_t flags_of(const struct planned_service *planned)
 
     if (!service_is_hash(service) || (service->scheduler != SCHEDULER_DH && service->scheduler_flags & SCHEDULER_PORT))
         flags |= LB_HASH_SOURCE_PORT;
-    if (service->scheduler_flags & SCHEDULER_FALLBACK && service->scheduler != SCHEDULER_DH)
+    if (has_fallback(service))
         flags |= LB_FALLBACK;
     if (service->track_connections || service_has_translation(planned) || service_has_thresholds(planned->service))
         flags |= LB_TRACK;

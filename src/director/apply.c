@@ -51,7 +51,7 @@ static int apply_service(const struct task *task, const struct planned_service *
         CONTAINER_OF(node, struct applied_server, by_id)->is_seen = false;
     for (size_t i = 0; i < planned->n_servers && result == 0; i++)
         if (planned->servers[i].is_used || service_needs_sorry_server(planned, i))
-            result = server_apply(task, service, &planned->servers[i]);
+            result = server_apply(task, service, planned, &planned->servers[i]);
     if (result == 0)
         result = service_is_hash(planned->service) ? rows_apply(task, service, planned) : order_apply(task, service, planned);
     if (result < 0)

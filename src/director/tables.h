@@ -168,7 +168,7 @@ struct lb_rows {
 
 struct lb_member {
     __u32 server;
-    __u32 weight; /* For schedules that look at all. */
+    __u32 weight; /* For schedules that look at all; of a hash service the share of rows (LB_SERVER_NO_NEW). */
 };
 #define LB_MEMBERS_MAX 8192
 
@@ -188,6 +188,7 @@ enum lb_method {
 #define LB_SERVER_CHECKSUM (1u << 0) /* GUE, VXLAN, GRE: with an outer checksum. */
 #define LB_SERVER_REMOTE_CHECKSUM (1u << 1) /* GUE, with the one before: the server computes the inner one. */
 #define LB_SERVER_SECOND_CHANCE (1u << 2) /* It takes packets with a chain of previous owners (bpf/chain.h), and hands them on. */
+#define LB_SERVER_NO_NEW (1u << 3) /* Of a hash service: rows lead to it, and nothing new begins there. */
 
 struct lb_server {
     __u8 address[16];

@@ -140,18 +140,38 @@ static __always_inline void clamp(struct xdp_md *ctx, const struct packet *packe
         mss_clamp(ctx, packet, (__u16)(hop->mtu - headers));
 }
 
+/* May the packet be the first that its server gets of a connection that nobody remembers?  An association of SCTP begins with what has no
+ * verification tag (RFC 9260, 8.5.1); protocols without beginnings always begin. */
+static __always_inline bool may_begin(struct xdp_md *ctx, const struct packet *packet)
+{
+    const __u8 *tag;
+
+    if (packet->flags & PACKET_QUOTE)
+        return false;
+    if (packet->protocol == IPPROTO_TCP)
+        return packet->flags & PACKET_BEGINS;
+    if (packet->protocol != IPPROTO_SCTP)
+        return true;
+    if (packet->flags & PACKET_LATER_FRAGMENT)
+        return false;
+    tag = frame_at(ctx, packet->l4 + 4u, 4);
+    return !tag || !load32(tag);
+}
+
 static __always_inline __u32 to_server(struct xdp_md *ctx, struct packet *packet, const struct lb_service *service, __u32 service_number,
                                        struct lb_service_use *service_use_now, const struct lb_settings *facts)
 {
     const struct lb_server *server;
     struct lb_server_use *use;
     __u32 number = LB_NONE, step;
+    bool is_refused = false;
 
     packet->hash = flow_hash(packet, service->flags);
     if (service->schedule == LB_SCHEDULE_HASH && !(service->flags & LB_TRACK)) {
         number = server_by_row(packet, service, service_number);
         if ((packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
             packet->flags |= PACKET_BEGINS;
+        is_refused = has_no_new(server_get(number)) && may_begin(ctx, packet);
     } else if (service->flags & LB_ONE_PACKET) {
         number = choose_server(packet, service_number);
         if (no_choice(number))
@@ -164,7 +184,7 @@ static __always_inline __u32 to_server(struct xdp_md *ctx, struct packet *packet
     }
     server = server_get(number);
     use = map_lookup(server_use, &number);
-    if (!server || !use || server->method == LB_METHOD_NONE) {
+    if (!server || !use || server->method == LB_METHOD_NONE || is_refused) {
         service_use_now->refused++;
         return refuse(ctx, packet, LB_DROP_no_server, ICMP_UNREACHABLE, 0);
     }

@@ -73,6 +73,11 @@ static __always_inline bool server_takes(__u32 server)
     return load && !load->is_overloaded;
 }
 
+static __always_inline bool has_no_new(const struct lb_server *server)
+{
+    return server && server->flags & LB_SERVER_NO_NEW;
+}
+
 static long row_try(__u32 index, void *context)
 {
     struct row_search *search = context;
@@ -144,7 +149,9 @@ static __always_inline __u32 schedule_hash(const struct lb_service *service, __u
 {
     __u32 row = row_by_hash(service, hash), server = server_of(service, row), n_passed;
 
-    if (server == LB_NONE || server_takes(server))
+    if (server == LB_NONE || has_no_new(server_get(server)))
+        return LB_NONE;
+    if (server_takes(server))
         return server;
     if (!(service->flags & LB_FALLBACK))
         return LB_NONE;

@@ -141,7 +141,7 @@ static struct ip_address none(const struct ip_address *address, void *context)
     return (struct ip_address){0};
 }
 
-/* Two hash services with so many servers. */
+/* Two hash services with so many servers, whose rows others get when they have weight 0. */
 static void set_services(size_t first, size_t second)
 {
     size_t n[] = {first, second};
@@ -149,7 +149,7 @@ static void set_services(size_t first, size_t second)
     config.n_services = second ? 2 : 1;
     for (uint32_t i = 0; i < 2; i++) {
         virtuals[i] = (struct virtual_service){.protocol = 6, .address = ip_from_v4(0xc0000201), .port = (uint16_t)(80 + i),
-                                               .scheduler = SCHEDULER_MH, .servers = reals[i], .n_servers = n[i]};
+                                               .scheduler = SCHEDULER_MH, .scheduler_flags = SCHEDULER_FALLBACK, .servers = reals[i], .n_servers = n[i]};
         for (uint32_t j = 0; j < n[i]; j++)
             reals[i][j] = (struct real_server){.address = ip_from_v4(0x0a000000 + i * 4096 + j), .port = 80, .weight = 1, .forwarding = FORWARD_DIRECT};
     }
@@ -969,6 +969,60 @@ static void half_open_connections_leave_ports_with_full_nat(void **state)
     config.local_addresses = NULL;
 }
 
+/* IPVS's sh, mh and dh without the flag. */
+static void a_server_of_weight_0_keeps_its_rows_and_gets_nothing_new(void **state)
+{
+    static const enum scheduler schedulers[] = {SCHEDULER_SH, SCHEDULER_MH, SCHEDULER_DH};
+    struct lb_tables tables = memory((struct lb_sizes){.n_services = 8, .n_servers = 64, .n_blocks = 64, .n_members = 128});
+    static uint8_t before[1021][16], after[1021][16];
+
+    for (size_t i = 0; i < ARRAY_SIZE(schedulers); i++) {
+        struct applied *applied = applied_new(&tables);
+
+        forget_tables();
+        set_services(4, 0);
+        virtuals[0].scheduler = schedulers[i];
+        virtuals[0].scheduler_flags = schedulers[i] == SCHEDULER_DH ? SCHEDULER_FALLBACK : SCHEDULER_PORT; /* dh has none. */
+        reals[0][2].weight = 30;
+        reals[0][3].weight = 0; /* One that comes so has had no share. */
+        assert_int_equal(0, apply_now(applied));
+        owners(&tables, 1021, before);
+        assert_int_equal(LB_SERVER_NO_NEW, server_in(&tables, applied, 3).flags);
+        reals[0][2].weight = 0;
+        for (int again = 0; again < 3; again++) {
+            assert_int_equal(0, apply_now(applied));
+            owners(&tables, 1021, after);
+            assert_int_equal(0, n_different(before, after, 1021));
+            assert_int_equal(LB_SERVER_NO_NEW, server_in(&tables, applied, 2).flags);
+            assert_int_equal(0, server_in(&tables, applied, 1).flags);
+            assert_int_equal(0, applied_find_server(applied_find(applied, &virtuals[0]), &reals[0][2])->weight);
+            applied_free(applied);
+            applied = applied_restore(&tables, 1000000);
+            assert_non_null(applied);
+            assert_int_equal(0, applied_find_server(applied_find(applied, &virtuals[0]), &reals[0][2])->weight);
+        }
+        reals[0][0].weight = reals[0][1].weight = 0; /* All of them. */
+        assert_int_equal(0, apply_now(applied));
+        assert_int_equal(1021, applied_find(applied, &virtuals[0])->content.n_rows);
+        owners(&tables, 1021, after);
+        assert_int_equal(0, n_different(before, after, 1021));
+        reals[0][0].weight = reals[0][1].weight = 1;
+        reals[0][2].weight = 30;
+        assert_int_equal(0, apply_now(applied));
+        owners(&tables, 1021, after);
+        assert_int_equal(0, n_different(before, after, 1021));
+        assert_int_equal(0, server_in(&tables, applied, 2).flags);
+        reals[0][2].weight = 0;
+        reals[0][2].second_chance = true; /* Established connections find it all the same. */
+        assert_int_equal(0, apply_now(applied));
+        owners(&tables, 1021, after);
+        for (uint32_t row = 0; row < 1021; row++)
+            assert_int_not_equal(2, after[row][15]);
+        assert_int_equal(LB_SERVER_SECOND_CHANCE, server_in(&tables, applied, 2).flags);
+        applied_free(applied);
+    }
+}
+
 /* With which IPVS begins: all servers, the last one first; then by weight. */
 static void turns_begin_where_ipvs_begins(void **state)
 {
@@ -1006,6 +1060,7 @@ int main(void)
         cmocka_unit_test(a_pair_comes_to_have_the_same_rows),
         cmocka_unit_test(the_second_of_a_pair_knows_who_had_the_rows_before),
         cmocka_unit_test(second_chances_are_for_who_is_not_down),
+        cmocka_unit_test(a_server_of_weight_0_keeps_its_rows_and_gets_nothing_new),
         cmocka_unit_test(what_the_other_director_has_no_more_is_forgotten),
         cmocka_unit_test(rows_are_awaited_no_longer_than_said),
     };

@@ -141,6 +141,60 @@ static void a_row_of_a_full_server_refuses(void **state)
     assert_int_equal(n[0], world_service_use(world, 0)->refused);
 }
 
+/* Sends the frame of that text, with SCTP's verification tag (the bytes 4 to 7 behind the IP header) of 'tag'.  Whether it went to 10.0.0.1. */
+static bool reaches_the_first(struct world *world, const char *text, uint8_t tag)
+{
+    struct native_verdict out;
+    struct frame frame;
+
+    frame_parse(text, &frame);
+    if (frame.bytes[14 + 9] == IPPROTO_SCTP)
+        frame.bytes[14 + 20 + 7] = tag;
+    out = world_run(world, &frame);
+    return out.action == XDP_REDIRECT && out.frame[14 + 19] == 1;
+}
+
+/* A server of weight 0 of sh, mh or dh without the flag "fallback": what is established goes on, as far as it can be told. */
+static void what_has_no_new_connections_keeps_the_old_ones(void **state)
+{
+    struct world *world = *state;
+    struct lb_server *server = world_server(world, 0, "10.0.0.1", LB_METHOD_IPIP);
+    struct lb_service *service;
+
+    world_service(world, 0, "192.0.2.1", 80, IPPROTO_TCP);
+    world_members(world, 0, 0, 1);
+    assert_int_equal(1, send_from(world, 999, "S"));
+    server->flags = LB_SERVER_NO_NEW;
+    assert_int_equal(0, send_from(world, 1000, "S"));
+    assert_int_equal(1, world_service_use(world, 0)->refused);
+    assert_int_equal(1, world_drops(world, LB_DROP_no_server));
+    assert_int_equal(1, send_from(world, 999, "A"));
+    assert_int_equal(1, send_from(world, 999, "SA"));
+    assert_true(reaches_the_first(world, "C>D ip 203.0.113.7>192.0.2.1 icmp 3 0 quote ip 192.0.2.1>203.0.113.7 tcp 80>999 A", 0));
+    assert_int_equal(1, world_service_use(world, 0)->refused);
+
+    world_service(world, 0, "192.0.2.1", 80, IPPROTO_SCTP); /* An INIT has no tag. */
+    world_members(world, 0, 0, 1);
+    assert_false(reaches_the_first(world, "C>D ip 203.0.113.7>192.0.2.1 sctp 4000>80", 0));
+    assert_true(reaches_the_first(world, "C>D ip 203.0.113.7>192.0.2.1 sctp 4000>80", 7));
+    world_service(world, 0, "192.0.2.1", 80, IPPROTO_UDP); /* No beginning, so each datagram is one. */
+    world_members(world, 0, 0, 1);
+    assert_false(reaches_the_first(world, "C>D ip 203.0.113.7>192.0.2.1 udp 4000>80", 0));
+
+    service = world_service(world, 0, "192.0.2.1", 80, IPPROTO_UDP); /* What is remembered goes on. */
+    world_members(world, 0, 0, 1);
+    service->flags |= LB_TRACK;
+    service->half_open_limit = 1000;
+    server->flags = 0;
+    assert_true(reaches_the_first(world, "C>D ip 203.0.113.7>192.0.2.1 udp 4000>80", 0));
+    server->flags = LB_SERVER_NO_NEW;
+    assert_true(reaches_the_first(world, "C>D ip 203.0.113.7>192.0.2.1 udp 4000>80", 0));
+    assert_false(reaches_the_first(world, "C>D ip 203.0.113.7>192.0.2.1 udp 4001>80", 0));
+    service->flags |= LB_ONE_PACKET; /* Nothing is. */
+    service->flags &= ~LB_TRACK;
+    assert_false(reaches_the_first(world, "C>D ip 203.0.113.7>192.0.2.1 udp 4000>80", 0));
+}
+
 static void the_sorry_server_gets_what_all_are_too_loaded_for(void **state)
 {
     struct world *world = *state;
@@ -189,6 +243,7 @@ int main(void)
         TEST(turns_and_rows_pass_a_full_server),
         TEST(a_packet_does_not_cost_a_walk_over_all_rows),
         TEST(a_row_of_a_full_server_refuses),
+        TEST(what_has_no_new_connections_keeps_the_old_ones),
         TEST(the_sorry_server_gets_what_all_are_too_loaded_for),
         TEST(persistence_and_thresholds),
     };
