@@ -73,7 +73,7 @@ static uint32_t flags_of(const struct planned_service *planned)
         flags |= LB_HASH_SOURCE_PORT;
     if (has_fallback(service))
         flags |= LB_FALLBACK;
-    if (service->track_connections || service_has_translation(planned) || service_has_thresholds(planned->service))
+    if (service_is_hash(service) && virtual_service_remembers(service))
         flags |= LB_TRACK;
     if (service->clamp_mss)
         flags |= LB_CLAMP_MSS;

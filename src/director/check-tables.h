@@ -1,6 +1,7 @@
 /* The contract between the director and the programs that lead its health checks (bpf/check.bpf.c), which have maps of their own:
  *
  *   check_ways     hash      number of a way -> struct lb_server       LB_CHECK_WAYS
+ *                        with LB_SERVER_SECOND_CHANCE in GUE with a chain (bpf/chain.h), to 'tunnel_port'
  *   check_hop      per-CPU   0 -> struct lb_hop                        1: where the packet in hand goes
  *   interfaces     hash      of tables.h, empty
  *

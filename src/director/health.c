@@ -24,6 +24,7 @@ struct checked {
     struct director_health *health;
     struct health_watch *monitor;
     struct check_way *way;        /* Of the traffic; NULL: it goes to the server. */
+    const struct checked *plain;  /* This one goes in GUE with a chain: that is the same check without; else NULL. */
     struct checked *goes_on;      /* The same check of the configuration before, while this one is taken. */
     size_t service, server;
     const struct health_check *check;
@@ -65,16 +66,24 @@ static const struct real_server *server_of(const struct checked *checked)
 
 /* ---- results ------------------------------------------------------------------------------------------------------------------ */
 
+/* It may be the chain that the server does not take. */
+static bool only_chain_fails(const struct checked *checked)
+{
+    return checked->plain && health_watch_status(checked->plain->monitor) == HEALTH_UP && !health_watch_reason(checked->plain->monitor);
+}
+
 static void say_turn(const struct checked *checked, bool is_up, const char *reason)
 {
     const struct followed_service *service = &checked->health->followed->services[checked->service];
+    const char *type = check_type_name(checked->check->type), *how = checked->plain ? " in GUE with a chain" : "";
     char server[SERVICE_TEXT_SIZE];
 
     real_server_format(server_of(checked), server);
     if (is_up)
-        log_info("%s: server %s: its %s check passes", service->name, server, check_type_name(checked->check->type));
+        log_info("%s: server %s: its %s check%s passes", service->name, server, type, how);
     else
-        log_warning("%s: server %s: its %s check fails: %s", service->name, server, check_type_name(checked->check->type), reason);
+        log_warning("%s: server %s: its %s check%s fails: %s%s", service->name, server, type, how, reason,
+                    only_chain_fails(checked) ? ": is weft-real-server running there?" : "");
 }
 
 /* misc_dynamic: 2 to 255 are weights 0 to 253, 0 leaves the weight. */
@@ -221,11 +230,12 @@ static struct checked *find_check(const struct followed *followed, const char *p
     return node ? CONTAINER_OF(node, struct checked, by_place) : NULL;
 }
 
-static void format_place(const struct followed *followed, size_t service, size_t server, size_t number, char place[PLACE_SIZE])
+static void format_place(const struct followed *followed, size_t service, size_t server, size_t number, bool in_chain, char place[PLACE_SIZE])
 {
     char text[SERVICE_TEXT_SIZE];
 
-    snprintf(place, PLACE_SIZE, "%s %s %zu", followed->services[service].name, real_server_format(&followed->config->services[service].servers[server], text), number);
+    snprintf(place, PLACE_SIZE, "%s %s %zu%s", followed->services[service].name, real_server_format(&followed->config->services[service].servers[server], text),
+             number, in_chain ? " in a chain" : "");
 }
 
 static enum health_status initial_status(const struct checked *checked, const struct checked *before, const struct virtual_service *service)
@@ -246,12 +256,12 @@ static bool take_way(struct checked *checked, const struct virtual_service *serv
     char name[SERVICE_TEXT_SIZE], text[SERVICE_TEXT_SIZE];
     struct error error = {0};
 
-    if (paths->begin(service, server, target, paths->context, &checked->way, &error) == 0) {
+    if (paths->begin(service, server, target, checked->plain, paths->context, &checked->way, &error) == 0) {
         target->open = paths->open;
         target->open_context = checked->way;
         return true;
     }
-    if (!is_known)
+    if (!is_known && !checked->plain)
         log_warning("%s: server %s: its %s check goes to the server, not the way of the traffic: %s", virtual_service_format(service, name),
                     real_server_format(server, text), check_type_name(checked->check->type), error.message);
     *target = check_target(service, server, checked->check);
@@ -278,8 +288,9 @@ static int start_monitor(struct checked *checked, const struct checked *before, 
     return r < 0 ? error_set(error, r, NULL, "a check cannot be begun: %s", strerror(-r)) : 0;
 }
 
-/* Takes a check over into 'next': as it goes on, or with a monitor of its own. */
-static int take_check(struct director_health *health, struct followed *next, size_t service, size_t server, size_t number, struct error *error)
+/* Takes a check over into 'next': as it goes on, or with a monitor of its own.  'plain' as of struct checked. */
+static int take_check(struct director_health *health, struct followed *next, size_t service, size_t server, size_t number, const struct checked *plain,
+                      struct error *error)
 {
     const struct virtual_service *virtual = &next->config->services[service];
     struct checked *checked = calloc(1, sizeof(*checked)), *before;
@@ -294,7 +305,8 @@ static int take_check(struct director_health *health, struct followed *next, siz
     checked->service = service;
     checked->server = server;
     checked->check = &virtual->servers[server].checks[number];
-    format_place(next, service, server, number, checked->place);
+    checked->plain = plain;
+    format_place(next, service, server, number, plain, checked->place);
     r = hashmap_insert(&next->checks, &checked->by_place, checked->place, strlen(checked->place));
     if (r < 0) {
         free(checked);
@@ -308,6 +320,12 @@ static int take_check(struct director_health *health, struct followed *next, siz
     is_same = before && before->content.size == checked->content.size && memcmp(before->content.data, checked->content.data, before->content.size) == 0;
     if (by_traffic && !(is_same && before->way)) /* One that had no way may get one now. */
         has_way = take_way(checked, virtual, real, is_same, &target);
+    if (plain && !has_way && !(is_same && before->way)) { /* Then there is none in a chain. */
+        hashmap_remove(&next->checks, &checked->by_place);
+        buffer_clear(&checked->content);
+        free(checked);
+        return 0;
+    }
     if (is_same && !has_way) {
         checked->goes_on = before;
         return 0;
@@ -316,6 +334,19 @@ static int take_check(struct director_health *health, struct followed *next, siz
     if (r < 0)
         error_prefix_field(error, "services[%zu].servers[%zu].checks[%zu]", service, server, number);
     return r;
+}
+
+/* And, where the traffic does, in GUE with a chain: a server that is well but for its programs would lose all packets behind a SYN. */
+static int take_chain_check(struct director_health *health, struct followed *next, size_t service, size_t server, size_t number, struct error *error)
+{
+    const struct virtual_service *virtual = &next->config->services[service];
+    const struct real_server *real = &virtual->servers[server];
+    char place[PLACE_SIZE];
+
+    if (!health->paths.begin || !check_goes_in_chain(virtual, real, &real->checks[number]))
+        return 0;
+    format_place(next, service, server, number, false, place);
+    return take_check(health, next, service, server, number, find_check(next, place), error);
 }
 
 static int take_service(struct director_health *health, struct followed *next, size_t index, struct error *error)
@@ -333,7 +364,8 @@ static int take_service(struct director_health *health, struct followed *next, s
     r = hashmap_insert(&next->services_by_name, &followed->by_name, followed->name, strlen(followed->name));
     for (size_t i = 0; r == 0 && i < service->n_servers; i++)
         for (size_t j = 0; r == 0 && j < service->servers[i].n_checks; j++)
-            r = take_check(health, next, index, i, j, error);
+            if ((r = take_check(health, next, index, i, j, NULL, error)) == 0)
+                r = take_chain_check(health, next, index, i, j, error);
     return r;
 }
 
@@ -484,25 +516,38 @@ const struct judged_service *director_health_service(const struct director_healt
     return &health->followed->services[index].judged;
 }
 
+/* Why the check fails, "" if it does not. */
+static void format_reason(const struct checked *checked, char text[DIRECTOR_REASON_SIZE])
+{
+    const struct virtual_service *virtual = &checked->health->followed->config->services[checked->service];
+    const struct real_server *real = &virtual->servers[checked->server];
+    struct health_target target = checked->way ? check_traffic_target(virtual, checked->check) : check_target(virtual, real, checked->check);
+    const char *reason = health_watch_status(checked->monitor) == HEALTH_DOWN ? health_watch_reason(checked->monitor) : NULL;
+    char address[IP_TEXT_SIZE], where[IP_TEXT_SIZE + 10];
+
+    if (!reason)
+        return;
+    snprintf(where, sizeof(where), ip_is_v4(&target.address) ? "%s:%u" : "[%s]:%u", ip_format(&target.address, address), target.port);
+    if (only_chain_fails(checked))
+        snprintf(text, DIRECTOR_REASON_SIZE, "%s %s: answers, but not in GUE with a chain (%s): is weft-real-server running there?",
+                 check_type_name(checked->check->type), where, reason);
+    else
+        snprintf(text, DIRECTOR_REASON_SIZE, "%s %s%s: %s", check_type_name(checked->check->type), where, checked->plain ? " in GUE with a chain" : "", reason);
+}
+
 const char *director_health_reason(const struct director_health *health, size_t service, size_t server, char text[DIRECTOR_REASON_SIZE])
 {
     const struct real_server *real = &health->followed->config->services[service].servers[server];
-    char place[PLACE_SIZE], address[IP_TEXT_SIZE];
+    char place[PLACE_SIZE];
 
     *text = '\0';
-    for (size_t i = 0; i < real->n_checks && !*text; i++) {
-        const struct virtual_service *virtual = &health->followed->config->services[service];
+    for (size_t i = 0; i < 2 * real->n_checks && !*text; i++) {
         const struct checked *checked;
-        struct health_target target;
-        const char *reason;
 
-        format_place(health->followed, service, server, i, place);
+        format_place(health->followed, service, server, i / 2, i % 2, place);
         checked = find_check(health->followed, place);
-        target = checked && checked->way ? check_traffic_target(virtual, &real->checks[i]) : check_target(virtual, real, &real->checks[i]);
-        reason = checked && health_watch_status(checked->monitor) == HEALTH_DOWN ? health_watch_reason(checked->monitor) : NULL;
-        if (reason)
-            snprintf(text, DIRECTOR_REASON_SIZE, ip_is_v4(&target.address) ? "%s %s:%u: %s" : "%s [%s]:%u: %s", check_type_name(checked->check->type),
-                     ip_format(&target.address, address), target.port, reason);
+        if (checked)
+            format_reason(checked, text);
     }
     return text;
 }

@@ -26,9 +26,9 @@ void director_health_recall(struct director_health *health, bool (*was_down)(con
 /* Who leads checks the way of the traffic (check_goes_by_traffic).  Before the first configuration; without, all of them go to the servers. */
 struct check_way;
 struct check_paths {
-    /* The way by which 'service' forwards to 'server', for checks of 'target'; until end().  0 or -errno with '*error': then the check goes to the
-     * server, and that is said. */
-    int (*begin)(const struct virtual_service *service, const struct real_server *server, const struct health_target *target, void *context,
+    /* The way by which 'service' forwards to 'server', for checks of 'target'; 'in_chain': that of packets whose row has a history.  Until end().  0 or
+     * -errno with '*error': then the check goes to the server, and that is said. */
+    int (*begin)(const struct virtual_service *service, const struct real_server *server, const struct health_target *target, bool in_chain, void *context,
                  struct check_way **ret, struct error *error);
     void (*end)(struct check_way *way); /* NULL is fine. */
     int (*open)(const struct health_target *target, int type, void *way); /* As of struct health_target. */

@@ -1,5 +1,6 @@
 #include "weft/director/paths.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -25,7 +26,7 @@ struct check_way {
     uint32_t number;
     struct real_server server;   /* Without checks. */
     struct lb_server written;
-    bool is_written;
+    bool is_written, in_chain;
     struct ip_address source;    /* Which was looked for among the virtual addresses */
     uint64_t config_number;      /* of that configuration, and is none. */
 };
@@ -111,7 +112,7 @@ static int make_device(struct paths *paths, struct error *error)
     return error_set(error, -EOPNOTSUPP, NULL, "%s", paths->error.message);
 }
 
-static int begin(const struct virtual_service *service, const struct real_server *server, const struct health_target *target, void *context,
+static int begin(const struct virtual_service *service, const struct real_server *server, const struct health_target *target, bool in_chain, void *context,
                  struct check_way **ret, struct error *error)
 {
     struct paths *paths = context;
@@ -131,6 +132,7 @@ static int begin(const struct virtual_service *service, const struct real_server
     if (!way)
         return error_set(error, -ENOMEM, NULL, "out of memory");
     way->paths = paths;
+    way->in_chain = in_chain;
     way->server = *server;
     way->server.checks = NULL;
     way->server.n_checks = 0;
@@ -155,6 +157,11 @@ static int write_way(struct check_way *way)
     struct lb_server now = server_way(&way->server, &source);
     int result;
 
+    if (way->in_chain) {
+        now.flags |= LB_SERVER_SECOND_CHANCE;
+        memcpy(now.source, source.bytes, sizeof(now.source));
+        now.tunnel_port = htons(way->paths->director->config->second_chance_port);
+    }
     if (way->is_written && memcmp(&now, &way->written, sizeof(now)) == 0)
         return 0;
     result = check_device_write_way(way->paths->device, way->number, &now);

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +122,14 @@ bool check_goes_by_traffic(const struct virtual_service *service, const struct r
     bool is_alike = check->type != CHECK_PING && check->type != CHECK_MISC && !check->has_address && !check->bind_interface[0] && !check->mark;
 
     return check->path != CHECK_PATH_SERVER && keeps_address && is_alike && !service->mark && (check->port || service->port);
+}
+
+bool check_goes_in_chain(const struct virtual_service *service, const struct real_server *server, const struct health_check *check)
+{
+    bool is_tcp = check->type == CHECK_TCP || check->type == CHECK_HTTP || check->type == CHECK_HTTPS || check->type == CHECK_TLS || check->type == CHECK_SMTP;
+
+    return server->second_chance && service->protocol == IPPROTO_TCP && is_tcp && !virtual_service_remembers(service) &&
+           check_goes_by_traffic(service, server, check);
 }
 
 struct health_target check_traffic_target(const struct virtual_service *service, const struct health_check *check)

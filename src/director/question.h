@@ -11,6 +11,8 @@ int check_question(const struct health_check *check, struct health_question **re
 struct health_target check_target(const struct virtual_service *service, const struct real_server *server, const struct health_check *check);
 /* Does it ask the virtual address, by the way of the traffic?  With CHECK_PATH_AUTO: whenever that can be. */
 bool check_goes_by_traffic(const struct virtual_service *service, const struct real_server *server, const struct health_check *check);
+/* Does it, besides, go in GUE with a chain, as packets to a server with second chances do once their row has a history? */
+bool check_goes_in_chain(const struct virtual_service *service, const struct real_server *server, const struct health_check *check);
 /* The target of one that does; who opens its sockets is the caller's to fill in. */
 struct health_target check_traffic_target(const struct virtual_service *service, const struct health_check *check);
 struct health_rules check_rules(const struct health_check *check);

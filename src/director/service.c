@@ -166,6 +166,21 @@ void virtual_service_clear(struct virtual_service *service)
     service->quorum_up = service->quorum_down = NULL;
 }
 
+static bool makes_remember(const struct real_server *server)
+{
+    return server->forwarding == FORWARD_NAT || server->forwarding == FORWARD_FULL_NAT || server->upper_threshold;
+}
+
+bool virtual_service_remembers(const struct virtual_service *service)
+{
+    bool is_hash = service->scheduler == SCHEDULER_MH || service->scheduler == SCHEDULER_SH || service->scheduler == SCHEDULER_DH;
+    bool result = !is_hash || service->track_connections || service->persistence_timeout_s;
+
+    for (size_t i = 0; i < service->n_servers; i++)
+        result = result || makes_remember(&service->servers[i]);
+    return result || (service->has_sorry_server && makes_remember(&service->sorry_server));
+}
+
 bool virtual_service_same_key(const struct virtual_service *a, const struct virtual_service *b)
 {
     if (a->mark || b->mark)

@@ -238,6 +238,11 @@ void health_check_clear(struct health_check *check);
 void real_server_clear(struct real_server *server);
 void virtual_service_clear(struct virtual_service *service);
 
+/* ---- What follows. ---- */
+
+/* Does the director remember each of its connections?  Else a row says where a packet goes. */
+bool virtual_service_remembers(const struct virtual_service *service);
+
 /* ---- Keys. ---- */
 
 bool virtual_service_same_key(const struct virtual_service *a, const struct virtual_service *b);

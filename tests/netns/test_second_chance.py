@@ -207,3 +207,29 @@ def test_an_answer_to_a_syn_cookie_is_the_owners(lab, agents):
         assert cookies() >= before + 8
         for name in ("s3", "s4"):
             lab.namespaces[name].run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/tcp_syncookies")
+
+
+def test_a_server_whose_programs_are_gone_is_found_out(lab, agents):
+    """It answers as it ever did, so nothing but checks in GUE with a chain can tell; and they tell no tales while all is well."""
+    check = {"type": "tcp", "interval_ms": 200, "timeout_ms": 2000, "retry_delay_ms": 50, "warmup_ms": 1}
+    http = {"type": "http", "urls": [{"path": "/"}], **{key: value for key, value in check.items() if key != "type"}}
+
+    def states():
+        return {one["address"]: (one["up"], one.get("reason", "")) for one in lab.ask()["services"][0]["servers"]}
+
+    for inside, outside in ((4, 6), (6, 6)):
+        method = METHODS["ipip"] if inside != outside else METHODS["direct"]
+        set_services(lab, [service([server(11, outside, second_chance=True, checks=[check, http], **method),
+                                    server(12, outside, second_chance=True, checks=[check, http], **method)], inside)])
+        begun = outcomes(lab, "s1")
+        wait_for(lambda: outcomes(lab, "s1")["begins"] >= begun["begins"] + 6 and outcomes(lab, "s1")["socket"] >= begun["socket"] + 6, "checks in a chain")
+        assert all(up for up, _ in states().values()), states()
+        agents["s2"].stop()
+        lab.server_command("s2", "detach")
+        wait_for(lambda: not states()[address(12, outside)][0], "the server without programs to be out")
+        reason = states()[address(12, outside)][1]
+        assert "answers, but not in GUE with a chain" in reason and "is weft-real-server running there?" in reason, reason
+        assert states()[address(11, outside)][0]
+        agents.update(lab.give_second_chances("s2"))
+        wait_for(lambda: states()[address(12, outside)][0], "the server with programs to be up")
+    assert "its http check in GUE with a chain" in lab.agent.text()

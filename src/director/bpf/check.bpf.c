@@ -17,6 +17,7 @@
 #include "weft/director/bpf/parse.h"
 #include "weft/director/bpf/hop.h"
 #include "weft/director/bpf/forward.h"
+#include "weft/director/bpf/chain.h"
 /* clang-format on */
 
 char _license[] SEC("license") = "Dual BSD/GPL";
@@ -57,7 +58,7 @@ static __always_inline __u32 lead(struct xdp_md *ctx, struct packet *packet)
 {
     const struct lb_server *server;
     const unsigned char *ethernet = frame_at(ctx, 0, ETH_HLEN);
-    __u32 number, zero = 0, step;
+    __u32 number, zero = 0, step, overhead;
     struct lb_hop *hop = map_lookup(check_hop, &zero);
 
     if (!ethernet || !hop)
@@ -68,12 +69,18 @@ static __always_inline __u32 lead(struct xdp_md *ctx, struct packet *packet)
     server = map_lookup(check_ways, &number);
     if (!server)
         return LB_DROP_no_server;
+    overhead = server->overhead;
+    if (server->flags & LB_SERVER_SECOND_CHANCE) { /* What the server has no socket for it would hand on to itself: nobody else is asked. */
+        address_copy(packet->chain[0], server->address);
+        packet->n_chain = 1;
+        overhead = chain_overhead(!address_is_ipv4(server->address), 1);
+    }
     hop_ask(ctx, server, hop);
     if (!hop->ifindex)
         return hop->reason;
-    if (hop->mtu && packet->size + server->overhead > hop->mtu)
+    if (hop->mtu && packet->size + overhead > hop->mtu)
         return LB_DROP_too_big;
-    step = forward_whole(ctx, packet, server);
+    step = packet->n_chain ? chain_put_any(ctx, packet, server, server->tunnel_port) : forward_whole(ctx, packet, server);
     return step == STEP_CONTINUE ? send_frame(ctx, hop) : step;
 }
 

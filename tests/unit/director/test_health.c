@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "servers.h"
@@ -312,7 +313,7 @@ static struct {
     unsigned n_begun, n_ended;
 } ways;
 
-static int begin_way(const struct virtual_service *service, const struct real_server *server, const struct health_target *target, void *context,
+static int begin_way(const struct virtual_service *service, const struct real_server *server, const struct health_target *target, bool in_chain, void *context,
                      struct check_way **ret, struct error *error)
 {
     if (!ways.is_there)
@@ -355,6 +356,116 @@ static void a_check_that_had_no_way_gets_one_later(void **state)
     assert_int_equal(ways.n_ended, 1);
     for (unsigned i = 0; i < ARRAY_SIZE(configs); i++)
         director_config_free(configs[i]);
+}
+
+static bool takes_chains; /* Of the server: it has its programs. */
+static struct check_way {
+    bool in_chain;
+    unsigned n_opened;
+} plain_way, chain_way = {.in_chain = true};
+
+static int begin_either(const struct virtual_service *service, const struct real_server *server, const struct health_target *target, bool in_chain,
+                        void *context, struct check_way **ret, struct error *error)
+{
+    *ret = in_chain ? &chain_way : &plain_way;
+    return 0;
+}
+
+static int open_either(const struct health_target *target, int type, void *context)
+{
+    struct check_way *way = context;
+
+    way->n_opened++;
+    return way->in_chain && !takes_chains ? -EHOSTUNREACH : socket(AF_INET, type | SOCK_CLOEXEC, 0);
+}
+
+static void leave_way(struct check_way *way)
+{
+}
+
+/* A service of one server with second chances, which is at the virtual address; 'more' is put into the service. */
+static struct director_config *config_with_chance(const struct server *server, const char *check, const char *more)
+{
+    char text[1024];
+
+    snprintf(text, sizeof(text),
+             "{\"interfaces\":[\"lo\"],\"services\":[{\"protocol\":\"tcp\",\"address\":\"127.0.0.1\",\"port\":%u,\"scheduler\":\"mh\"%s,"
+             "\"servers\":[{\"address\":\"127.0.0.9\",\"port\":%u,\"second_chance\":true,\"checks\":[%s]}]}]}",
+             server->port, more, server->port, check);
+    return config_of(text);
+}
+
+static void a_server_that_answers_but_takes_no_chains_is_down(void **state)
+{
+    static const struct check_paths paths = {.begin = begin_either, .end = leave_way, .open = open_either};
+    char reason[DIRECTOR_REASON_SIZE], expected[DIRECTOR_REASON_SIZE];
+    struct director_health *health = NULL;
+    struct director_config *config, *again;
+    struct server a;
+
+    server_start_tcp(&a, &loop, "127.0.0.1");
+    config = config_with_chance(&a, TCP_CHECK, "");
+    again = config_with_chance(&a, TCP_CHECK, ",\"quorum\":1");
+    plain_way.n_opened = chain_way.n_opened = 0;
+    takes_chains = true;
+    assert_int_equal(director_health_new(&loop, changed, NULL, &health), 0);
+    director_health_set_paths(health, &paths);
+    assert_int_equal(director_health_set(health, config, NULL), 0);
+    while (plain_way.n_opened < 5 || chain_way.n_opened < 5)
+        uv_run(&loop, UV_RUN_ONCE);
+    assert_true(judged(health, 0)->is_up);
+    assert_string_equal(director_health_reason(health, 0, 0, reason), "");
+    takes_chains = false;
+    while (judged(health, 0)->is_up)
+        uv_run(&loop, UV_RUN_ONCE);
+    snprintf(expected, sizeof(expected), "tcp 127.0.0.1:%u: answers, but not in GUE with a chain (no socket: host unreachable): is weft-real-server running there?",
+             a.port);
+    assert_string_equal(director_health_reason(health, 0, 0, reason), expected);
+    plain_way.n_opened = chain_way.n_opened = 0;
+    while (plain_way.n_opened < 5 || chain_way.n_opened < 5) /* What passes without a chain does not bring it back, */
+        uv_run(&loop, UV_RUN_ONCE);
+    assert_false(judged(health, 0)->is_up);
+    assert_int_equal(director_health_set(health, again, NULL), 0); /* nor does a new file. */
+    assert_false(judged(health, 0)->is_up);
+    takes_chains = true;
+    while (!judged(health, 0)->is_up)
+        uv_run(&loop, UV_RUN_ONCE);
+    server_stop(&a); /* Then it is not the chain. */
+    while (judged(health, 0)->is_up || !strstr(director_health_reason(health, 0, 0, reason), ": connection refused"))
+        uv_run(&loop, UV_RUN_ONCE);
+    assert_null(strstr(reason, "weft-real-server"));
+    close_health(health);
+    director_config_free(config);
+    director_config_free(again);
+}
+
+/* Where clients' packets have none, no check has one. */
+static void checks_go_in_a_chain_where_the_traffic_does(void **state)
+{
+    static const struct {
+        const char *check, *more;
+        bool in_chain;
+    } cases[] = {
+        {"{\"type\":\"tcp\"}", "", true},
+        {"{\"type\":\"smtp\"}", ",\"clamp_mss\":true", true},
+        {"{\"type\":\"tcp\"}", ",\"track_connections\":true", false},
+        {"{\"type\":\"tcp\"}", ",\"persistence\":{\"timeout_s\":60}", false},
+        {"{\"type\":\"tcp\"}", ",\"sorry_server\":{\"address\":\"127.0.0.8\",\"forwarding\":\"nat\"}", false},
+        {"{\"type\":\"tcp\",\"path\":\"server\"}", "", false},
+        {"{\"type\":\"dns\"}", "", false},
+        {"{\"type\":\"ping\"}", "", false},
+    };
+    const struct server at = {.port = 80};
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct director_config *config = config_with_chance(&at, cases[i].check, cases[i].more);
+        const struct virtual_service *service = &config->services[0];
+
+        assert_int_equal(check_goes_in_chain(service, &service->servers[0], &service->servers[0].checks[0]), cases[i].in_chain);
+        service->servers[0].second_chance = false;
+        assert_false(check_goes_in_chain(service, &service->servers[0], &service->servers[0].checks[0]));
+        director_config_free(config);
+    }
 }
 
 static void a_program_sets_the_weight(void **state)
@@ -442,6 +553,8 @@ int main(void)
         cmocka_unit_test(alpha_is_down_until_it_answers),
         cmocka_unit_test(a_new_file_keeps_what_is_known),
         cmocka_unit_test(a_check_that_had_no_way_gets_one_later),
+        cmocka_unit_test(a_server_that_answers_but_takes_no_chains_is_down),
+        cmocka_unit_test(checks_go_in_a_chain_where_the_traffic_does),
         cmocka_unit_test(a_program_sets_the_weight),
         cmocka_unit_test(a_file_that_cannot_be_followed_changes_nothing),
         cmocka_unit_test(command_lines_are_split_as_a_shell_does),
