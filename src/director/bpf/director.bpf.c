@@ -81,23 +81,38 @@ static __always_inline __u32 decrement_ttl(struct xdp_md *ctx, struct packet *pa
     return STEP_CONTINUE;
 }
 
+#define IPV6_MIN_MTU 1280 /* RFC 8200, 5. */
+
+static __always_inline __u32 overhead_of(const struct packet *packet, const struct lb_server *server)
+{
+    return packet->n_chain ? chain_overhead(!address_is_ipv4(server->address), packet->n_chain) : server->overhead;
+}
+
+/* Fewer previous owners, the latest at last, until it fits.  Most likely it is the owner's. */
+static __always_inline bool shorten_chain(struct packet *packet, const struct lb_server *server, __u32 mtu)
+{
+    UNROLL
+    for (int i = 0; i < LB_PREVIOUS; i++) {
+        if (!packet->n_chain)
+            break;
+        packet->n_chain--;
+        if (packet->size + overhead_of(packet, server) <= mtu)
+            return true;
+    }
+    return false;
+}
+
 static __always_inline __u32 fits(struct xdp_md *ctx, struct packet *packet, const struct lb_server *server, const struct lb_hop *hop)
 {
-    __u32 overhead = packet->n_chain ? chain_overhead(!address_is_ipv4(server->address), packet->n_chain) : server->overhead;
-    __u32 mtu = hop->mtu - overhead;
+    __u32 overhead = overhead_of(packet, server), mtu = hop->mtu - overhead;
+    bool can_shrink = packet->flags & PACKET_DONT_FRAGMENT && !(packet->ipv6 && packet->size <= IPV6_MIN_MTU); /* If it is told. */
 
-    if (!hop->mtu || packet->size + overhead <= hop->mtu)
+    if (!hop->mtu || packet->size + overhead <= hop->mtu || (!can_shrink && shorten_chain(packet, server, hop->mtu)))
         return STEP_CONTINUE;
-    if (packet->n_chain && !(packet->flags & PACKET_DONT_FRAGMENT)) { /* Nobody could be told.  Most likely it is the owner's. */
-        packet->n_chain = 0;
-        overhead = server->overhead;
-        if (packet->size + overhead <= hop->mtu)
-            return STEP_CONTINUE;
-    }
     if (!(packet->flags & PACKET_DONT_FRAGMENT))
         return LB_DROP_too_big;
-    if (packet->ipv6 && mtu < 1280) /* RFC 2473, 7.1 */
-        mtu = 1280;
+    if (packet->ipv6 && mtu < IPV6_MIN_MTU) /* RFC 2473, 7.1 */
+        mtu = IPV6_MIN_MTU;
     return refuse(ctx, packet, LB_DROP_too_big, ICMP_TOO_BIG, mtu);
 }
 

@@ -158,7 +158,46 @@ static void what_does_not_fit_is_said(void **state)
     assert_int_equal(XDP_TX, out.action);
     assert_bytes(out.frame + 34, out.size - 34, "0304 .... 0000 05ac"); /* 1452 fit. */
     assert_int_equal(1, world_drops(world, LB_DROP_too_big));
-    assert_plain(world, "C>D ip " CLIENT4 ">" VIP4 " ttl=60 tcp 4000>80 A +1460", 0); /* Nobody could be told. */
+}
+
+/* Nobody could be told; then who had the row last is in the chain, if there is room. */
+static void a_packet_that_may_be_fragmented_has_a_chain_that_fits(void **state)
+{
+    struct world *world = *state;
+
+    make_director(world, VIP4, servers4, LB_METHOD_DIRECT);
+    assert_plain(world, "C>D ip " CLIENT4 ">" VIP4 " ttl=60 tcp 4000>80 A +1412", 48);
+    assert_plain(world, "C>D ip " CLIENT4 ">" VIP4 " ttl=60 tcp 4000>80 A +1413", 44);
+    assert_plain(world, "C>D ip " CLIENT4 ">" VIP4 " ttl=60 tcp 4000>80 A +1420", 40);
+    assert_plain(world, "C>D ip " CLIENT4 ">" VIP4 " ttl=60 tcp 4000>80 A +1421", 0);
+    assert_plain(world, "C>D ip " CLIENT4 ">" VIP4 " ttl=60 tcp 4000>80 A +1460", 0);
+    assert_int_equal(0, world_drops(world, LB_DROP_too_big));
+}
+
+/* No IPv6 sender makes packets smaller than 1280 bytes (RFC 8200, 5), whatever it is told. */
+static void a_packet_that_no_sender_makes_smaller_has_a_chain_that_fits(void **state)
+{
+    static const struct {
+        uint16_t mtu;
+        uint32_t overhead;
+    } cases[] = {{1280 + 104, 104}, {1280 + 103, 88}, {1280 + 72, 72}, {1280 + 71, 0}, {1280, 0}};
+    struct native_route client = world_route(CLIENT6), route = world_route(servers6[0]);
+    struct world *world = *state;
+    struct native_verdict out;
+
+    make_director(world, VIP6, servers6, LB_METHOD_DIRECT);
+    client.ifindex = CLIENT_DEVICE;
+    native_director_route(world->native, &client);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        route.mtu = cases[i].mtu;
+        native_director_route(world->native, &route);
+        server_of_world(world, 0)->generation = (uint32_t)i + 2;
+        assert_plain(world, "C>D ip6 " CLIENT6 ">" VIP6 " ttl=60 tcp 4000>80 A +1220", cases[i].overhead);
+    }
+    assert_int_equal(0, world_drops(world, LB_DROP_too_big));
+    out = world_send(world, "C>D ip6 " CLIENT6 ">" VIP6 " ttl=60 tcp 4000>80 A +1221"); /* It is told of 1280. */
+    assert_int_equal(XDP_TX, out.action);
+    assert_bytes(out.frame + 54, out.size - 54, "0200 .... 00000500");
 }
 
 /* ---- the server ---------------------------------------------------------------------------------------------------------------------------- */
@@ -552,6 +591,8 @@ int main(void)
         DIRECTOR(what_needs_no_chain_goes_as_before),
         DIRECTOR(only_who_can_take_it_is_in_the_chain),
         DIRECTOR(what_does_not_fit_is_said),
+        DIRECTOR(a_packet_that_may_be_fragmented_has_a_chain_that_fits),
+        DIRECTOR(a_packet_that_no_sender_makes_smaller_has_a_chain_that_fits),
         cmocka_unit_test_teardown(each_stays_or_goes_on, world_teardown),
         SERVER(what_begins_stays),
         SERVER(each_drop_has_its_reason),
