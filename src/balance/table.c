@@ -328,6 +328,24 @@ uint64_t balance_table_next_ms(const struct balance_table *table)
     return table->next_ms;
 }
 
+void balance_table_set_history(struct balance_table *table, uint64_t history_ms)
+{
+    if (table->history_ms != history_ms)
+        table->next_ms = 0; /* What is over by then may be anywhere. */
+    table->history_ms = history_ms;
+}
+
+const uint64_t *balance_table_lost_ms(const struct balance_table *table, uint32_t row)
+{
+    return table->lost_ms[row];
+}
+
+void balance_table_set_lost_ms(struct balance_table *table, uint32_t row, const uint64_t lost_ms[BALANCE_PREVIOUS])
+{
+    memcpy(table->lost_ms[row], lost_ms, sizeof table->lost_ms[row]);
+    table->next_ms = 0;
+}
+
 const struct balance_delta *balance_table_delta(const struct balance_table *table)
 {
     return &table->delta;

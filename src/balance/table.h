@@ -109,6 +109,13 @@ int balance_table_grow(struct balance_table *table, uint32_t factor, struct erro
 void balance_table_age(struct balance_table *table, uint64_t now_ms);
 uint64_t balance_table_next_ms(const struct balance_table *table);
 
+/* Another time than the table was made with, from the next change on, for what lost its row before, too. */
+void balance_table_set_history(struct balance_table *table, uint64_t history_ms);
+
+/* When each previous owner of the row lost it; and, of a table that was restored, what the caller knows better than 'now_ms' of then. */
+const uint64_t *balance_table_lost_ms(const struct balance_table *table, uint32_t row);
+void balance_table_set_lost_ms(struct balance_table *table, uint32_t row, const uint64_t lost_ms[BALANCE_PREVIOUS]);
+
 /* What the last change did: of sequence 0, and without changes, at first.  Valid, as the rows are, until the next call
  * of _set, _age or _free. */
 const struct balance_delta *balance_table_delta(const struct balance_table *table);

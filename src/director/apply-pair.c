@@ -107,7 +107,7 @@ struct known { /* Servers that the table is to begin with. */
 static void know(struct known *known, const char *id, uint16_t index)
 {
     string_copy(known->ids[known->n], SERVICE_TEXT_SIZE, id);
-    known->servers[known->n] = (struct balance_restored_server){.id = known->ids[known->n], .index = index, .weight = 1, .drain_until_ms = HISTORY_MS};
+    known->servers[known->n] = (struct balance_restored_server){.id = known->ids[known->n], .index = index, .weight = 1, .drain_until_ms = BALANCE_NEVER};
     known->is_taken[index] = true;
     known->n++;
 }
@@ -274,7 +274,7 @@ static int take_base(const struct task *task, struct applied_service *service, c
         is_of_base[indices[i]] = true;
     keep_own(service, is_of_base, owners, rows, n_rows);
     keep_history(service, rows, n_rows);
-    result = balance_table_restore(rows, n_rows, ++task->applied->lineage, 1, HISTORY_MS, servers, known.n, task->now_ms, &table, NULL);
+    result = balance_table_restore(rows, n_rows, ++task->applied->lineage, 1, BALANCE_NEVER, servers, known.n, task->now_ms, &table, NULL);
     if (result < 0)
         return result;
     n_moved = count_moved(service, rows, n_rows);

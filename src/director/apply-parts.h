@@ -70,8 +70,6 @@ void service_remove(struct applied *applied, struct applied_service *service);
 
 /* ---- apply-rows.c ----------------------------------------------------------------------------------------------------------------- */
 
-/* Nobody who had a row is forgotten while it is there, before three others had it: a connection may be as old as it likes. */
-#define HISTORY_MS BALANCE_NEVER
 uint32_t rows_for(size_t n_servers);
 bool rows_is_count(uint32_t n_rows); /* Does rows_for give that? */
 uint32_t blocks_for(uint32_t n_rows);

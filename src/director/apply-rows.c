@@ -48,7 +48,19 @@ static int fit_rows(const struct task *task, struct applied_service *service, si
         service->rows = NULL;
     }
     service->sequence = 0;
-    return balance_table_new(rows_for(n_servers), ++task->applied->lineage, HISTORY_MS, &service->rows, task->error);
+    return balance_table_new(rows_for(n_servers), ++task->applied->lineage, service->history_ms, &service->rows, task->error);
+}
+
+/* Of a server without a share all rows may be forgotten at once, the service's time after it lost it. */
+static uint64_t drain_until(const struct task *task, const struct applied_service *service, const struct planned_server *planned, uint32_t share)
+{
+    struct applied_server *server = applied_find_server(service, planned->server);
+
+    if (share)
+        server->drained_ms = 0;
+    else if (!server->drained_ms)
+        server->drained_ms = task->now_ms;
+    return service->history_ms == BALANCE_NEVER ? BALANCE_NEVER : server->drained_ms + service->history_ms;
 }
 
 /* The share of rows: the weight, and of a server that refuses the one that it had, so that its rows stay.  The member keeps it, for a restart too. */
@@ -92,14 +104,16 @@ static int64_t set_rows(const struct task *task, struct applied_service *service
         if (heaviest > UINT16_MAX && weight)
             weight = MAX(weight * UINT16_MAX / heaviest, 1);
         balance_id(planned->servers[i].server, ids[n]);
-        servers[n] = (struct balance_server){.id = ids[n], .weight = (uint16_t)weight, .drain_until_ms = HISTORY_MS};
+        servers[n] = (struct balance_server){.id = ids[n], .weight = (uint16_t)weight, .drain_until_ms = drain_until(task, service, &planned->servers[i], shares[i])};
         n++;
     }
     result = rows_rebase(task, service, servers, n);
     if (result == 0)
         result = fit_rows(task, service, n);
-    if (result == 0)
-        result = balance_table_set(service->rows, servers, n, task->now_ms, task->error);
+    if (result < 0)
+        return result;
+    balance_table_set_history(service->rows, service->history_ms);
+    result = balance_table_set(service->rows, servers, n, task->now_ms, task->error);
     if (result < 0)
         return result;
     balance_table_rows(service->rows, &n_rows);
@@ -212,6 +226,7 @@ int rows_apply(const struct task *task, struct applied_service *service, const s
         return -ENOMEM;
     for (size_t i = 0; i < planned->n_servers; i++)
         shares[i] = share_of(task, service, planned, i);
+    service->history_ms = planned->service->history_s ? planned->service->history_s * 1000ull : BALANCE_NEVER;
     n_rows = set_rows(task, service, planned, shares);
     result = (int)MIN(n_rows, 0);
     if (n_rows > 0)
@@ -229,6 +244,21 @@ int rows_apply(const struct task *task, struct applied_service *service, const s
     if (result == 0 && n_rows > 0)
         clear_members(task, service);
     return result;
+}
+
+void applied_age(struct applied *applied, uint64_t now_ms)
+{
+    const struct task task = {.applied = applied, .now_ms = now_ms};
+
+    HASHMAP_FOREACH(node, &applied->services) {
+        struct applied_service *service = CONTAINER_OF(node, struct applied_service, by_key);
+
+        /* Where a change has failed, the next try has all of it. */
+        if (!service->rows || !service->content.n_rows || service->sequence != balance_table_delta(service->rows)->sequence)
+            continue;
+        balance_table_age(service->rows, now_ms);
+        write_rows(&task, service, false);
+    }
 }
 
 uint32_t applied_rows_of(const struct applied_service *service, const struct virtual_service *virtual, uint32_t *ret)
@@ -275,7 +305,7 @@ static void find_members(const struct applied *applied, const struct applied_ser
         real.port = server->id.port;
         balance_id(&real, ret->ids[ret->n]);
         ret->servers[ret->n] = (struct balance_restored_server){
-            .id = ret->ids[ret->n], .index = (uint16_t)position, .drain_until_ms = HISTORY_MS,
+            .id = ret->ids[ret->n], .index = (uint16_t)position, .drain_until_ms = BALANCE_NEVER,
             .weight = (uint16_t)MIN(applied->tables->members[service->first_member + position].weight, UINT16_MAX)};
         ret->is_member[position] = true;
         ret->n++;
@@ -318,7 +348,7 @@ int rows_restore(struct applied *applied, struct applied_service *service, uint6
 
         rows[i] = restored_row(&row, is_member, service->n_members);
     }
-    result = balance_table_restore(rows, n_rows, ++applied->lineage, 1, HISTORY_MS, servers, members.n, now_ms, &service->rows, NULL);
+    result = balance_table_restore(rows, n_rows, ++applied->lineage, 1, BALANCE_NEVER, servers, members.n, now_ms, &service->rows, NULL);
     service->sequence = result == 0;
     return result == -ENOMEM ? result : 0;
 }

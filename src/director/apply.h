@@ -19,6 +19,7 @@ struct applied_server {
     uint32_t incarnation;      /* Of whoever is in that place: connections name it. */
     struct lb_server content;
     uint32_t weight;
+    uint64_t drained_ms;       /* Since when that is 0; 0: it is not. */
     bool is_used;              /* As it was planned: the sorry server may have a place and not be used. */
     bool is_seen;
     struct lb_counters last, rate; /* Total at the last look, and of each a second. */
@@ -30,7 +31,8 @@ struct applied_service {
     uint32_t number;           /* As of a server. */
     struct lb_service content;
     struct balance_table *rows; /* Hash schedulers, */
-    uint64_t sequence;          /* and which of its states the tables have. */
+    uint64_t sequence;          /* and which of its states the tables have, */
+    uint64_t history_ms;        /* for how long they say who had a row before, or BALANCE_NEVER: until three later ones had it. */
     struct hashmap servers;
     uint32_t first_block, n_blocks, first_member, n_members; /* Places taken. */
     bool is_seen, has_key;      /* Its key leads to it. */
@@ -65,6 +67,9 @@ struct lb_sizes applied_sizes(const struct applied *applied, const struct plan *
  * keep the others from it.  0; -ENOSPC: the tables are too small for some (go on with applied_move to larger ones); -ENOMEM, or -errno of the
  * kernel: call it again. */
 int apply(struct applied *applied, const struct plan *plan, source_of source, void *context, uint64_t now_ms, struct error *error);
+
+/* Rows forget who had them longer ago than their service's time; to be called once in a while. */
+void applied_age(struct applied *applied, uint64_t now_ms);
 
 /* From now on 'tables' are the ones, which were opened as larger copies of those before.  0; or -errno, and nothing has changed. */
 int applied_move(struct applied *applied, struct lb_tables *tables);

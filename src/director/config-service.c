@@ -272,6 +272,7 @@ static const struct member service_members[] = {
     {"one_packet", MEMBER_BOOL, .offset = offsetof(struct virtual_service, one_packet)},
     {"track_connections", MEMBER_BOOL, .offset = offsetof(struct virtual_service, track_connections)},
     {"clamp_mss", MEMBER_BOOL, .offset = offsetof(struct virtual_service, clamp_mss)},
+    {"history_s", MEMBER_U32, .offset = offsetof(struct virtual_service, history_s), .maximum = HISTORY_MAX_S},
     {"half_open_limit", MEMBER_U32, .offset = offsetof(struct virtual_service, half_open_limit), .minimum = 1},
     {"persistence", MEMBER_CUSTOM, .decode = persistence_decode, .encode = persistence_encode},
     {"quorum", MEMBER_U32, .offset = offsetof(struct virtual_service, quorum), .minimum = 1},

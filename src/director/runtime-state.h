@@ -27,7 +27,7 @@ struct director {
     uv_fs_event_t watch;       /* The file's folder: the file is replaced as a whole. */
     uv_fs_event_t target_watch; /* If it is a link: the folder of what it leads to, */
     char target[512];          /* which is this; empty: it leads nowhere. */
-    uv_timer_t reload_timer, reach_timer, rate_timer, retry_timer, clients_timer;
+    uv_timer_t reload_timer, reach_timer, rate_timer, retry_timer, clients_timer, age_timer;
     uv_signal_t terminate, interrupt, hang_up;
     struct netlink_watch routes; /* Routes, addresses and interfaces that change. */
     struct netlink_watch_owner routes_owner;

@@ -18,6 +18,7 @@
 
 #define RELOAD_DELAY_MS 30 /* More than LB_GRACE_MS; and what changes together is taken together. */
 #define RETRY_MS 2000 /* After tables that could not be written. */
+#define AGE_MS 10000 /* Rows forget who had them before. */
 
 _Static_assert(RELOAD_DELAY_MS >= 2 * LB_GRACE_MS, "a record is not written twice within its grace");
 
@@ -281,6 +282,14 @@ static void reload(uv_timer_t *timer)
         apply_config(director);
 }
 
+static void age(uv_timer_t *timer)
+{
+    const struct director *director = timer->data;
+
+    if (director->applied)
+        applied_age(director->applied, clock_monotonic_ms());
+}
+
 static void health_changed(void *context)
 {
     schedule(context);
@@ -401,6 +410,9 @@ static void init_handles(struct director *director)
     uv_timer_init(&director->loop, &director->reload_timer);
     uv_timer_init(&director->loop, &director->retry_timer);
     director->retry_timer.data = director;
+    uv_timer_init(&director->loop, &director->age_timer);
+    director->age_timer.data = director;
+    uv_timer_start(&director->age_timer, age, AGE_MS, AGE_MS);
     uv_signal_init(&director->loop, &director->terminate);
     uv_signal_init(&director->loop, &director->interrupt);
     uv_signal_init(&director->loop, &director->hang_up);

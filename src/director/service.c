@@ -99,6 +99,7 @@ struct virtual_service virtual_service_default(bool ipv6)
         .ipv6 = ipv6,
         .scheduler = SCHEDULER_WLC,
         .persistence_mask = ipv6 ? 128 : UINT32_MAX,
+        .history_s = HISTORY_DEFAULT_S,
         .quorum = 1,
     };
 }

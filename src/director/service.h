@@ -28,6 +28,8 @@
 #define PERSISTENCE_TIMEOUT_DEFAULT_S 360 /* As ipvsadm 1.31 does, whose manual page says 300. */
 #define PERSISTENCE_TIMEOUT_MAX_S (31 * 24 * 3600)
 #define TIMEOUT_MAX_S (31 * 24 * 3600)
+#define HISTORY_DEFAULT_S (24 * 3600)
+#define HISTORY_MAX_S (365 * 24 * 3600)
 #define VXLAN_VNI_MAX 0xffffffu
 #define SECOND_CHANCE_PORT_DEFAULT 6080 /* GUE's (IANA). */
 
@@ -169,6 +171,7 @@ struct virtual_service {
     bool one_packet;                /* UDP (or by mark): each packet is scheduled by itself, nothing is remembered. */
     bool track_connections;         /* Remember each connection although the scheduler is a hash. */
     bool clamp_mss;                 /* Servers by tunnel: lower the MSS that clients announce, so that answers by such a tunnel fit. */
+    uint32_t history_s;             /* For how long it is known who had a row before, for second chances; 0: until three later ones had it. */
     uint32_t half_open_limit;       /* TCP connections that have not been answered; 0: the program's default. */
     uint32_t persistence_timeout_s; /* 0: not persistent. */
     /* Which clients are one for persistence.  IPv4: a mask, usually 0xffffffff.  IPv6: a prefix length, 1 to 128. */

@@ -797,6 +797,85 @@ static struct lb_server server_in(const struct lb_tables *tables, const struct a
     return tables->servers[applied_find_server(applied_find(applied, &virtuals[0]), &reals[0][i])->number].copy[0];
 }
 
+static void apply_at(struct applied *applied, uint64_t now_ms)
+{
+    _cleanup_(plan_freep) struct plan *plan = plan_new(&config);
+    struct error error = {0};
+
+    assert_non_null(plan);
+    assert_int_equal(0, apply(applied, plan, none, NULL, now_ms, &error));
+}
+
+/* Rows in the tables that say who had them before; all of them are those that the balancer has. */
+static unsigned with_history(const struct lb_tables *tables, const struct applied *applied)
+{
+    const struct applied_service *service = applied_find(applied, &virtuals[0]);
+    uint32_t n_rows;
+    const struct balance_row *expected = balance_table_rows(service->rows, &n_rows);
+    unsigned n = 0;
+
+    for (uint32_t i = 0; i < n_rows; i++) {
+        const struct lb_row *row = &tables->rows[service->first_block + (i >> LB_ROWS_SHIFT)].row[i & (LB_ROWS_BLOCK - 1)];
+
+        assert_memory_equal(row, &expected[i], sizeof(*row));
+        n += row->previous[0] != LB_NOBODY;
+    }
+    return n;
+}
+
+static void rows_forget_who_had_them_when_the_time_is_over(void **state)
+{
+    struct lb_tables tables = memory((struct lb_sizes){.n_services = 8, .n_servers = 64, .n_blocks = 64, .n_members = 128});
+    struct applied *applied = applied_new(&tables);
+    unsigned moved_first, moved_then, after;
+
+    forget_tables();
+    set_services(6, 0);
+    virtuals[0].history_s = 100;
+    reals[0][4].weight = reals[0][5].weight = 0;
+    apply_at(applied, 1000);
+    reals[0][4].weight = 1; /* It gets rows of others, */
+    apply_at(applied, 11000);
+    moved_first = with_history(&tables, applied);
+    assert_in_range(moved_first, 1021 / 5, 1021 / 5 + 1);
+    reals[0][5].weight = 1; /* and so does this one. */
+    apply_at(applied, 51000);
+    moved_then = with_history(&tables, applied) - moved_first;
+    assert_in_range(moved_then, 1, 1021 / 6 + 1);
+    applied_age(applied, 110999);
+    assert_int_equal(moved_first + moved_then, with_history(&tables, applied));
+    applied_age(applied, 111000);
+    after = with_history(&tables, applied);
+    assert_true(after >= moved_then && after <= 1021 / 6 + 1 && after < moved_first + moved_then);
+    applied_free(applied);
+    applied = applied_restore(&tables, 112000); /* What was lost when is not known any more: as if it were now. */
+    assert_non_null(applied);
+    apply_at(applied, 112000);
+    applied_age(applied, 211999);
+    assert_int_equal(after, with_history(&tables, applied));
+    virtuals[0].history_s = 200; /* Who may have it longer has it longer, */
+    apply_at(applied, 211999);
+    applied_age(applied, 311999);
+    assert_int_equal(after, with_history(&tables, applied));
+    virtuals[0].history_s = 0;
+    apply_at(applied, 311999);
+    applied_age(applied, UINT64_MAX - 1);
+    assert_int_equal(after, with_history(&tables, applied));
+    virtuals[0].history_s = 100; /* and who may not, not. */
+    apply_at(applied, 311999);
+    assert_int_equal(0, with_history(&tables, applied));
+    reals[0][1].weight = 0; /* Of one that drains the time begins with that, whenever rows moved. */
+    apply_at(applied, 400000);
+    reals[0][2].weight = 0;
+    apply_at(applied, 450000);
+    assert_in_range(with_history(&tables, applied), 2 * 1021 / 6 - 1, 2 * 1021 / 6 + 2);
+    applied_age(applied, 500000);
+    assert_in_range(with_history(&tables, applied), 1021 / 6, 1021 / 4 + 1);
+    applied_age(applied, 550000);
+    assert_int_equal(0, with_history(&tables, applied));
+    applied_free(applied);
+}
+
 /* Packets are handed on to whoever has an agent and may be there: also drained, but not down. */
 static void second_chances_are_for_who_is_not_down(void **state)
 {
@@ -1059,6 +1138,7 @@ int main(void)
         cmocka_unit_test(all_rows_that_moved_are_counted),
         cmocka_unit_test(a_pair_comes_to_have_the_same_rows),
         cmocka_unit_test(the_second_of_a_pair_knows_who_had_the_rows_before),
+        cmocka_unit_test(rows_forget_who_had_them_when_the_time_is_over),
         cmocka_unit_test(second_chances_are_for_who_is_not_down),
         cmocka_unit_test(a_server_of_weight_0_keeps_its_rows_and_gets_nothing_new),
         cmocka_unit_test(what_the_other_director_has_no_more_is_forgotten),
