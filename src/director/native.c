@@ -25,6 +25,7 @@ struct native_director {
     uint64_t *now; /* Atomic: all CPUs' is the first one's. */
     bool is_cpu;   /* The maps are another one's. */
     uint64_t stumbles;
+    unsigned n_changes_met;
     struct native_frame frame;
     director_timer_callback sweep;
 };
@@ -71,8 +72,14 @@ struct native_director *native_director_cpu(struct native_director *world, uint6
     *cpu = *world;
     cpu->is_cpu = true;
     cpu->stumbles = seed;
+    cpu->n_changes_met = 0;
     cpu->frame = (struct native_frame){0};
     return cpu;
+}
+
+unsigned native_director_changes_met(const struct native_director *cpu)
+{
+    return cpu->n_changes_met;
 }
 
 static void stumble(uint64_t *seed)
@@ -229,6 +236,11 @@ void native_director_sweep(struct native_director *world)
     director_world = world;
     if (world->sweep)
         world->sweep(NULL, &zero, native_map_lookup(&world->maps[NATIVE_LB_sweeper], &zero));
+}
+
+static void native_met_change(void)
+{
+    director_world->n_changes_met++;
 }
 
 static void native_trace(const char *format, ...)

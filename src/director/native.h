@@ -82,6 +82,7 @@ DEFINE_CLEANUP(struct native_director *, native_director_free);
  * 'world' outlives it.  With a 'seed' other than 0 it stumbles: before some looks into a map it lets others go first, so that what only nanoseconds keep apart
  * meets.  NULL without memory. */
 struct native_director *native_director_cpu(struct native_director *world, uint64_t seed);
+unsigned native_director_changes_met(const struct native_director *cpu); /* How often it met an entry that is changing (tables.h) by another one. */
 
 struct native_map *native_director_map(struct native_director *world, enum native_lb_map map);
 void native_director_route(struct native_director *world, const struct native_route *route); /* Another one for its address. */

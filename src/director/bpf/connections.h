@@ -56,10 +56,15 @@ static __always_inline __u32 conn_state(const struct lb_conn *conn)
     return *(volatile const __u16 *)&conn->state;
 }
 
-/* By who has the entry for himself. */
+/* By who has the entry for himself.  An exchange, not a store, which some CPUs let others see before what was written first; it does not fail, since nobody
+ * else changes the word meanwhile. */
 static __always_inline void conn_settle(struct lb_conn *conn, __u32 state)
 {
-    *(volatile __u16 *)&conn->state = (__u16)state;
+    __u32 word = conn_word(conn);
+    union conn_word after = {.word = word};
+
+    after.state = (__u16)state;
+    (void)__sync_val_compare_and_swap(&conn->word, word, after.word);
 }
 
 /* From the state and turn that were read to another state.  False: somebody was quicker. */
@@ -112,6 +117,14 @@ static __always_inline bool conn_is_rested(const struct lb_conn *conn)
 static __always_inline bool state_is_alive(__u32 state)
 {
     return state != LB_CONN_NONE && state < LB_CONN_DEAD;
+}
+
+/* Somebody has it for himself. */
+static __always_inline bool state_is_changing(__u32 state)
+{
+    if (state == LB_CONN_CHANGING)
+        MET_CHANGE();
+    return state == LB_CONN_CHANGING;
 }
 
 static __always_inline bool conn_is_alive(const struct lb_conn *conn)

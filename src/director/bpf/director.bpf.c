@@ -306,14 +306,17 @@ static __always_inline bool conn_replace(struct lb_conn *present, const struct l
     return true;
 }
 
-/* What is told of one that is here: it keeps its server, and hears that it is alive, or closing. */
+/* What is told of one that is here, at the same server and of the same local port: it hears that it is alive, or closing.  False: it is at another one, and stays
+ * there; or another CPU has it begin anew. */
 static __always_inline bool conn_hear(struct lb_conn *present, const struct lb_conn *told)
 {
-    __u32 word = conn_word(present), state = state_of(word);
+    __u32 word = conn_word(present), state = state_of(word), held;
+    struct conn_place place ON_STACK;
 
-    if (!state_is_alive(state) || present->server != told->server || present->incarnation != told->incarnation)
+    if (!state_is_alive(state) || !conn_place_of(present, word, &place) || place.server != told->server || place.incarnation != told->incarnation)
         return false;
-    if (!told->key.is_template && (present->local != told->local || present->local_port != told->local_port))
+    held = *(volatile __u32 *)&present->held; /* Or of what is no template, the local address and port. */
+    if ((!told->key.is_template && held != told->held) || !conn_is_same(present, word))
         return false;
     if ((__s32)(told->last_seen - present->last_seen) > 0)
         present->last_seen = told->last_seen;

@@ -204,7 +204,7 @@ static __always_inline void sweep_view(__u32 index, struct lb_conn *view, __u32 
     const struct lb_conn *conn = conn_at(view->forward);
     __u32 word = conn_word(view);
 
-    if (conn && conn_state(conn) == LB_CONN_CHANGING) /* Perhaps to what this is the view of. */
+    if (conn && state_is_changing(conn_state(conn))) /* Perhaps to what this is the view of. */
         return;
     if (conn && conn_is_alive(conn) && is_view_of(&view->key, conn))
         view->is_suspect = 0;

@@ -65,6 +65,8 @@ static __u64 time_ns(void);
 static __u32 random32(void);
 static void native_trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 #define TRACE(...) native_trace(__VA_ARGS__)
+static void native_met_change(void);
+#define MET_CHANGE() native_met_change()
 #define frame_loop(n, function, state)                                                                       \
     do {                                                                                                     \
         for (__u32 index_ = 0; index_ < (n); index_++)                                                       \

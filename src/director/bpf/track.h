@@ -101,7 +101,7 @@ static __always_inline __u32 view_take(struct lb_conn *view, const struct lb_con
 
     if (before != forward) {
         /* Another CPU is about to put the very connection, or to make it what this is the view of: this packet comes too early. */
-        if (owner && (conn_state(owner) == LB_CONN_CHANGING || (conn_state(owner) == LB_CONN_CLAIMED && conn_key_equal(&owner->key, key))))
+        if (owner && (state_is_changing(conn_state(owner)) || (conn_state(owner) == LB_CONN_CLAIMED && conn_key_equal(&owner->key, key))))
             return LB_DROP_no_connection;
         if (is_full || (owner && conn_is_alive(owner) && is_view_of(&view->key, owner)))
             return LB_DROP_no_port; /* The same client's port, to the same server, by another service; or another CPU was quicker. */
@@ -280,7 +280,7 @@ static __always_inline __u32 conn_server(struct packet *packet, __u32 number, __
     }
     word = conn_word(conn);
     state = state_of(word);
-    if (state > LB_CONN_DEAD)
+    if (state_is_changing(state) || state > LB_CONN_DEAD)
         return LB_DROP_no_connection; /* For a moment. */
     if (state == LB_CONN_DEAD || !conn_has_server(conn) || (state_is_inactive(state) && packet_opens(packet))) {
         if (!packet_opens(packet))

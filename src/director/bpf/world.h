@@ -10,6 +10,7 @@
  *   UNROLL                       before a loop that is to have none in BPF
  *   sweep_timer_*                the timer that ends connections
  *   TRACE(...)                   a step for tests; nothing in BPF
+ *   MET_CHANGE()                 another CPU was met in the middle of a change, likewise
  *
  * What natively is not modelled: what happens behind a redirect. */
 #ifndef WEFT_DIRECTOR_BPF_WORLD_H
@@ -69,6 +70,7 @@ volatile __u32 frame_zero;
 #define frame_unknown(value) ((value) + frame_zero)
 
 #define TRACE(...) do { } while (0)
+#define MET_CHANGE() do { } while (0)
 
 /* The context must be read by an offset that clang cannot fold into a modified pointer: hence the assembly. */
 static __always_inline unsigned char *frame_data(const struct xdp_md *ctx)

@@ -40,7 +40,7 @@ static const char everything[] =
     "   {\"address\": \"10.0.0.2\", \"forwarding\": \"full-nat\"}],"
     "   \"protocol\": \"tcp\", \"address\": \"192.0.2.1\", \"port\": 80, \"scheduler\": \"mh\", \"scheduler_flags\": "
     "[\"port\", \"fallback\"],"
-    "   \"track_connections\": true, \"clamp_mss\": true, \"half_open_limit\": 1000,"
+    "   \"track_connections\": true, \"clamp_mss\": true, \"history_s\": 7200, \"half_open_limit\": 1000,"
     "   \"persistence\": {\"netmask\": \"255.255.255.0\"}, \"quorum\": 3, \"hysteresis\": 2,"
     "   \"sorry_server\": {\"address\": \"10.0.0.9\", \"forwarding\": \"nat\", \"port\": 1}},"
     "  {\"mark\": 5, \"family\": \"ipv6\", \"one_packet\": true, \"persistence\": {\"timeout_s\": 60, "
