@@ -419,6 +419,11 @@ void lb_release(void)
     pins_remove();
 }
 
+unsigned lb_release_dead(void)
+{
+    return pins_remove_dead();
+}
+
 /* ---- writing ------------------------------------------------------------------------------------------------------------------ */
 
 void lb_write_service(struct lb_tables *tables, uint32_t number, const struct lb_service *content)

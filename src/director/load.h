@@ -76,6 +76,8 @@ int lb_copy_connections(struct lb_tables *tables, const struct lb_tables *before
  * ends them, which would rest if no program of user space held its table: the names do that, too (pins.h).  0 or -errno with '*error'. */
 int lb_keep(const struct lb_tables *tables, struct error *error);
 void lb_release(void);
+/* Those of network namespaces that are gone.  Of how many. */
+unsigned lb_release_dead(void);
 
 /* A record becomes 'content', with the content before in force until the last store.  The same record is not written again for
  * LB_GRACE_MS. */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/magic.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,9 @@
 #include "weft/director/tables.h"
 
 #define BPFFS "/sys/fs/bpf"
+#define FOLDER "weft-director-"
 #define PROGRAM_FILE "program"
+#define WITNESS_FILE "namespace"
 #define DEPTH_MAX 8 /* Of structs in structs. */
 
 #ifndef SO_NETNS_COOKIE
@@ -100,7 +103,7 @@ static int home(char path[PINS_PATH_SIZE])
 
     if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) < 0)
         return -errno;
-    snprintf(path, PINS_PATH_SIZE, BPFFS "/weft-director-%" PRIu64, cookie);
+    snprintf(path, PINS_PATH_SIZE, BPFFS "/" FOLDER "%" PRIu64, cookie);
     return 0;
 }
 
@@ -176,6 +179,35 @@ static void remove_other(const char *home_path, uint32_t set, void *context)
         remove_folder(path);
 }
 
+/* ---- namespaces that are gone ----------------------------------------------------------------------------------------------------------- */
+
+/* A map of devices forgets one that goes.  The loopback goes with its network namespace, and not before. */
+static int make_witness(void)
+{
+    uint32_t zero = 0, loopback = if_nametoindex("lo");
+    int fd = bpf_map_create(BPF_MAP_TYPE_DEVMAP, "weft_namespace", sizeof(zero), sizeof(loopback), 1, NULL);
+
+    if (fd < 0)
+        return -errno;
+    if (bpf_map_update_elem(fd, &zero, &loopback, BPF_ANY) == 0)
+        return fd;
+    close(fd);
+    return -ENODEV;
+}
+
+static void hear_witness(const char *home_path, uint32_t set, void *context)
+{
+    char folder[PINS_PATH_SIZE], path[PINS_PATH_SIZE + 16];
+    uint32_t zero = 0, loopback;
+    _cleanup_(closep) int fd = -1;
+
+    set_path(home_path, set, folder);
+    snprintf(path, sizeof(path), "%s/" WITNESS_FILE, folder);
+    fd = bpf_obj_get(path);
+    if (fd >= 0 && bpf_map_lookup_elem(fd, &zero, &loopback) < 0 && errno == ENOENT)
+        *(bool *)context = true;
+}
+
 /* ---- public --------------------------------------------------------------------------------------------------------------------------- */
 
 int pins_newest(char path[PINS_PATH_SIZE])
@@ -216,9 +248,13 @@ int pins_reuse(struct bpf_object *object, const char *path)
 
 static int pin_all(const struct bpf_object *object, int program_fd, const char *folder)
 {
+    _cleanup_(closep) int witness = make_witness();
     const struct bpf_map *map;
     char path[PATH_MAX];
 
+    snprintf(path, sizeof(path), "%s/" WITNESS_FILE, folder);
+    if (witness >= 0 && bpf_obj_pin(witness, path) < 0) /* Without one the folder stays when the namespace goes. */
+        return -errno;
     bpf_object__for_each_map(map, object) {
         if (!is_table(map))
             continue;
@@ -264,4 +300,28 @@ void pins_remove(void)
         return;
     each_set(home_path, remove_other, &none);
     rmdir(home_path);
+}
+
+unsigned pins_remove_dead(void)
+{
+    DIR *folder = opendir(BPFFS);
+    unsigned n = 0;
+
+    for (struct dirent *entry = folder ? readdir(folder) : NULL; entry; entry = readdir(folder)) {
+        char home_path[PINS_PATH_SIZE];
+        uint32_t none = 0;
+        bool is_dead = false;
+
+        if (strncmp(entry->d_name, FOLDER, strlen(FOLDER)) != 0 || strlen(entry->d_name) > strlen(FOLDER) + 20)
+            continue;
+        snprintf(home_path, sizeof(home_path), BPFFS "/%.50s", entry->d_name);
+        each_set(home_path, hear_witness, &is_dead);
+        if (!is_dead)
+            continue;
+        each_set(home_path, remove_other, &none);
+        n += rmdir(home_path) == 0;
+    }
+    if (folder)
+        closedir(folder);
+    return n;
 }

@@ -154,6 +154,15 @@ static void find_tables(struct director *director)
     keep_tables(director->tables);
 }
 
+/* Whatever it was that deleted a network namespace did not call for 'detach'. */
+static void release_dead(void)
+{
+    unsigned n = lb_release_dead();
+
+    if (n)
+        log_info("the tables of directors of %u network namespaces that are gone are removed", n);
+}
+
 static int fill_tables(struct director *director, const struct plan *plan, struct error *error)
 {
     int result = director->tables ? 0 : make_tables(director, plan, error);
@@ -506,6 +515,7 @@ int director_run(const struct director_options *options, struct error *error)
     if (result == 0 && options->peer.address)
         result = peer_new(director, &options->peer, &director->peer, error);
     if (result == 0) {
+        release_dead();
         find_tables(director);
         if (director->peer && !director->tables)
             peer_wait(director->peer);

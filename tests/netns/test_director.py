@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import itertools
 import json
+import pathlib
 import re
 import signal
 import socket
@@ -12,9 +13,10 @@ import struct
 import pytest
 
 from director_lab import DirectorLab, SERVERS, VIP4, VIP6, address, request, server, service
-from lab import BUILD
+from lab import BUILD, Process
 from namespaces import Failed, run, wait_for
 
+SO_NETNS_COOKIE = 71
 IPIP = {"forwarding": "tunnel", "tunnel": {"type": "ipip"}}
 METHODS = {
     "direct": {"forwarding": "direct"},
@@ -116,6 +118,40 @@ def test_checks_go_on_with_the_next_agent_and_leave_nothing_behind(lab):
     lab.detach()
     assert not listens()
     lab.start()
+
+
+def test_tables_of_a_namespace_that_is_gone_are_removed_and_no_others(lab):
+    """By the next start of whichever director; those of one that is only stopped, or runs, stay."""
+    config = lab.folder / "nothing.json"
+    config.write_text('{"interfaces": ["eth0"], "services": []}')
+    numbers = itertools.count()
+
+    def tables_of(namespace):
+        with namespace.inside(), socket.socket() as any_socket:
+            cookie = struct.unpack("Q", any_socket.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8))[0]
+        return pathlib.Path(f"/sys/fs/bpf/weft-director-{cookie}")
+
+    def start(namespace):
+        agent = Process(namespace.command(BUILD / "src/agent/weft-agent", "--config", config, "--socket", lab.folder / "t"),
+                        lab.folder / f"other{next(numbers)}.log")
+        wait_for(lambda: "director started" in agent.text() or not agent.running(), "another director to start")
+        agent.stop()
+        return agent.text()
+    gone, stopped = lab._namespace("gone"), lab._namespace("stopped")
+    tables = [tables_of(namespace) for namespace in (lab.namespaces["director"], stopped, gone)]
+    start(gone)
+    start(stopped)
+    assert all(one.is_dir() for one in tables), tables
+    gone.delete()
+    del lab.namespaces["gone"]
+
+    def is_removed():  # The kernel ends a network namespace some time after it was deleted.
+        start(stopped)
+        return not tables[2].exists()
+    wait_for(is_removed, "the tables of the namespace that is gone to be removed")
+    assert tables[0].is_dir() and tables[1].is_dir()
+    stopped.run(BUILD / "src/agent/weft-agent", "--config", config, "detach")
+    assert not tables[1].exists()
 
 
 def tcp_of_checks(frame):
