@@ -104,7 +104,7 @@ static int64_t set_rows(const struct task *task, struct applied_service *service
         if (heaviest > UINT16_MAX && weight)
             weight = MAX(weight * UINT16_MAX / heaviest, 1);
         balance_id(planned->servers[i].server, ids[n]);
-        servers[n] = (struct balance_server){.id = ids[n], .weight = (uint16_t)weight, .drain_until_ms = drain_until(task, service, &planned->servers[i], shares[i])};
+        servers[n] = (struct balance_server){ids[n], (uint16_t)weight, drain_until(task, service, &planned->servers[i], shares[i]), NULL};
         n++;
     }
     result = rows_rebase(task, service, servers, n);

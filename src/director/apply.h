@@ -19,7 +19,7 @@ struct applied_server {
     uint32_t incarnation;      /* Of whoever is in that place: connections name it. */
     struct lb_server content;
     uint32_t weight;
-    uint64_t drained_ms;       /* Since when that is 0; 0: it is not. */
+    uint64_t drained_ms;       /* Since when its share of the rows is 0; 0: it is not. */
     bool is_used;              /* As it was planned: the sorry server may have a place and not be used. */
     bool is_seen;
     struct lb_counters last, rate; /* Total at the last look, and of each a second. */
