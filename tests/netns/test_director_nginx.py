@@ -182,13 +182,13 @@ def test_a_server_without_the_virtual_address_is_found(lab, method, version):
         for real in one["servers"]:
             real["checks"] = [check]
         lab.set([one])
-        wait_for(lambda: second()["up"], f"the second server's path to be found well; the director said:\n{lab.agent.text()}")
+        wait_for(lambda: second()["used"], f"the second server's path to be found well; the director said:\n{lab.agent.text()}")
         s2.ip(*family, "addr", "del", f"{vip}/{length}", "dev", "lo")
         try:
             # Straight to the server there would be nothing to see.
             assert s2.run("curl", "-sS", "--max-time", "20", f"http://{address(12) if version == 4 else f'[{address(12, 6)}]'}:8080/who") == "s2\n"
             wait_for(lambda: not second()["used"], f"the second server to be out; the director said:\n{lab.agent.text()}")
-            assert vip in second()["reason"]
+            assert vip in second()["reason"], second()
             assert set(lab.curl(*["/who"] * 4, version=version).split()) == {"s1"}
         finally:
             s2.ip(*family, "addr", "add", f"{vip}/{length}", "dev", "lo", *(["nodad"] if version == 6 else []))

@@ -42,7 +42,8 @@ def outcomes(lab, name):
 def all_replaced(lab, inside, outside, after=lambda connections, names: None, **more):
     """Connections at s1 and s2, each of which is then replaced by another server, with who answered; 'after' is called after each step."""
     def step(**weights):
-        set_services(lab, [service([server(NUMBERS[name], outside, weight=weight, **more) for name, weight in weights.items()], inside)])
+        set_services(lab, [service([server(NUMBERS[name], outside, weight=weight, **more) for name, weight in weights.items()], inside,
+                                   scheduler_flags=["port", "fallback"])])
     step(s1=1, s2=1)
     traffic(lab, inside)
     with contextlib.ExitStack() as stack:
