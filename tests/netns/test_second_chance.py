@@ -13,6 +13,7 @@ from director_lab import DirectorLab, address, ethtool, request, server, service
 from lab import BUILD, Process
 from namespaces import Failed, run, wait_for
 from test_director import METHODS, set_services, traffic
+from xdp_peer import pass_everything
 
 NUMBERS = {"s1": 11, "s2": 12, "s3": 13, "s4": 14}
 CASES = [("direct", 4, 4), ("ipip", 4, 6), ("l3dsr", 6, 6)]  # Inside, outside.
@@ -190,6 +191,15 @@ def test_who_waits_for_the_programs_is_told_when_they_are_everywhere(lab, agents
     assert "interface late0: gives second chances, in the generic way" in agent.text()
     with s1.inside():
         assert ethtool("late0", ETHTOOL_GGRO, 1) == 0
+    agent.stop()
+    s1.ip("link", "del", "late0")
+    s1.ip("link", "add", "late0", "type", "bridge")
+    pass_everything(s1.name, "late0")  # Somebody else's program: then ours for tc has nothing to send.
+    agent = Process(s1.command(BUILD / "src/agent/weft-agent", "--config", lab.folder / "s1.json"), lab.folder / "s1-agent.log")
+    lab.processes.append(agent)
+    wait_for(lambda: "interface late0: has another XDP program" in agent.text(), "the agent to find another program")
+    assert "pass_on" not in s1.run("tc", "filter", "show", "dev", "late0", "ingress")
+    assert "pass_on" in s1.run("tc", "filter", "show", "dev", "eth0", "ingress")
     agent.stop()
     s1.ip("link", "del", "late0")
     agents.update(lab.give_second_chances("s1"))
