@@ -35,19 +35,23 @@ static uint32_t find_id(const struct charges *charges, enum unit_kind kind, cons
 
 static uint32_t add_unit(struct charges *charges, enum unit_kind kind, const struct object *object, uint32_t base)
 {
-    charges->units[charges->n] = (struct unit){.object = object, .kind = kind, .base = base, .fits = true};
+    charges->units[charges->n] = (struct unit){.object = object, .kind = kind, .base = base, .target = UNIT_NONE, .fits = true};
     return (uint32_t)charges->n++;
 }
 
-static int add_id(struct charges *charges, uint32_t unit)
+/* After all of the kind are there: they are looked for in what is sorted. */
+static int add_ids(struct charges *charges, enum unit_kind kind)
 {
-    struct id_key key = {{0}};
+    for (uint32_t unit = (uint32_t)charges->first[kind]; unit < charges->n; unit++) {
+        struct id_key key = {{0}};
 
-    string_copy(key.id, sizeof(key.id), charges->units[unit].object->id);
-    return rows_add(&charges->ids, &key, &unit);
+        string_copy(key.id, sizeof(key.id), charges->units[unit].object->id);
+        if (rows_add(&charges->ids, &key, &unit) < 0)
+            return -ENOMEM;
+    }
+    return rows_sort(&charges->ids);
 }
 
-/* Networks are found by those that are nothing without them, so ids are sorted after each kind. */
 static int add_networks(struct charges *charges)
 {
     const struct snapshot *snapshot = charges->snapshot;
@@ -55,10 +59,10 @@ static int add_networks(struct charges *charges)
     for (size_t i = 0; i < snapshot->n_networks; i++) {
         uint32_t unit = add_unit(charges, UNIT_NETWORK, &snapshot->networks[i]->object, UNIT_NONE);
 
-        if (add_id(charges, unit) < 0 || rows_add(&charges->vnis, &snapshot->networks[i]->vni, &unit) < 0)
+        if (rows_add(&charges->vnis, &snapshot->networks[i]->vni, &unit) < 0)
             return -ENOMEM;
     }
-    return rows_sort(&charges->ids) < 0 ? -ENOMEM : rows_sort(&charges->vnis);
+    return add_ids(charges, UNIT_NETWORK) < 0 ? -ENOMEM : rows_sort(&charges->vnis);
 }
 
 static int add_ports(struct charges *charges)
@@ -72,7 +76,7 @@ static int add_ports(struct charges *charges)
         if (port->slot && rows_add(&charges->slots, &port->slot, &unit) < 0)
             return -ENOMEM;
     }
-    return rows_sort(&charges->slots);
+    return add_ids(charges, UNIT_PORT) < 0 ? -ENOMEM : rows_sort(&charges->slots);
 }
 
 static int add_routers(struct charges *charges)
@@ -82,10 +86,10 @@ static int add_routers(struct charges *charges)
     for (size_t i = 0; i < snapshot->n_routers; i++) {
         uint32_t unit = add_unit(charges, UNIT_ROUTER, &snapshot->routers[i].router->object, UNIT_NONE);
 
-        if (add_id(charges, unit) < 0 || (snapshot->routers[i].number && rows_add(&charges->routers, &snapshot->routers[i].number, &unit) < 0))
+        if (snapshot->routers[i].number && rows_add(&charges->routers, &snapshot->routers[i].number, &unit) < 0)
             return -ENOMEM;
     }
-    return rows_sort(&charges->ids) < 0 ? -ENOMEM : rows_sort(&charges->routers);
+    return add_ids(charges, UNIT_ROUTER) < 0 ? -ENOMEM : rows_sort(&charges->routers);
 }
 
 static int add_floating_ips(struct charges *charges)
@@ -137,12 +141,10 @@ static int add_balancers(struct charges *charges)
 
     for (size_t i = 0; i < snapshot->n_load_balancers; i++) {
         const struct load_balancer *model = snapshot->load_balancers[i];
-        uint32_t unit = add_unit(charges, UNIT_BALANCER, &model->object, find_id(charges, UNIT_NETWORK, model->vip_network_id));
 
-        if (add_id(charges, unit) < 0)
-            return -ENOMEM;
+        add_unit(charges, UNIT_BALANCER, &model->object, find_id(charges, UNIT_NETWORK, model->vip_network_id));
     }
-    return rows_sort(&charges->ids) < 0 ? -ENOMEM : add_numbers(charges);
+    return add_ids(charges, UNIT_BALANCER) < 0 ? -ENOMEM : add_numbers(charges);
 }
 
 static uint32_t router_of(const struct charges *charges, const struct port *port)
@@ -184,6 +186,16 @@ static int add_owners_of_ports(struct charges *charges)
     return rows_sort(&charges->router_ports) < 0 ? -ENOMEM : rows_sort(&charges->macs);
 }
 
+static void find_targets(struct charges *charges)
+{
+    for (size_t i = 0; i < charges->snapshot->n_floating_ips; i++) {
+        uint32_t port = find_id(charges, UNIT_PORT, charges->snapshot->floating_ips[i]->port_id);
+        uint32_t balancer = port == UNIT_NONE ? UNIT_NONE : balancer_of(charges, (const struct port *)charges->units[port].object);
+
+        charges->units[charges->first[UNIT_FLOATING_IP] + i].target = balancer == UNIT_NONE ? port : balancer;
+    }
+}
+
 int charges_init(struct charges *charges, const struct snapshot *snapshot, const struct desired *desired)
 {
     struct rows *numbered[] = {&charges->vnis, &charges->slots, &charges->routers, &charges->router_ports, &charges->listeners, &charges->pools, &charges->members};
@@ -203,6 +215,7 @@ int charges_init(struct charges *charges, const struct snapshot *snapshot, const
         if (add[kind](charges) < 0)
             return -ENOMEM;
     }
+    find_targets(charges);
     return add_owners_of_ports(charges);
 }
 
@@ -357,9 +370,11 @@ void charges_count(struct charges *charges, enum desired_table table, size_t *re
 
 const struct unit *unit_lacks(const struct charges *charges, const struct unit *unit)
 {
+    const struct unit *lacks = unit->target == UNIT_NONE ? NULL : unit_lacks(charges, &charges->units[unit->target]);
+
     while (unit->fits && unit->base != UNIT_NONE)
         unit = &charges->units[unit->base];
-    return unit->fits ? NULL : unit;
+    return unit->fits ? lacks : unit;
 }
 
 bool charges_stands(const struct charges *charges, enum desired_table table, const void *key, const void *value)

@@ -12,7 +12,7 @@ enum unit_kind { UNIT_NETWORK, UNIT_PORT, UNIT_ROUTER, UNIT_FLOATING_IP, UNIT_BA
 struct unit {
     const struct object *object;
     enum unit_kind kind;
-    uint32_t base;   /* Index of the unit without which it is nothing, or UNIT_NONE. */
+    uint32_t base, target; /* Indexes of units without which it is nothing, or UNIT_NONE; the latter is what a floating IP leads to. */
     uint32_t n_rows; /* Of the table in hand. */
     uint32_t table;  /* Of one that does not fit: where there was no room; */
     bool fits;
@@ -27,7 +27,7 @@ struct charges {
     struct unit *units;
     size_t n, first[N_UNIT_KINDS]; /* Those of a kind are in the order of the snapshot. */
     /* What a row says of whose it is -> index of the unit. */
-    struct rows ids;          /* Networks, routers, load balancers. */
+    struct rows ids;          /* Networks, ports, routers, load balancers. */
     struct rows vnis;         /* Networks. */
     struct rows slots;        /* Ports of this host. */
     struct rows macs;         /* fdb_key: ports, or whose they are. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
 
 #include "weft/base/util.h"
@@ -468,6 +469,73 @@ static void whose_router_goes_with_anothers_network_is_told(void **state)
     }
 }
 
+static void no_load_balancer_stands_without_its_network(void **state)
+{
+    static struct network *networks[100];
+
+    begin();
+    for (unsigned i = 0; i < 100; i++) {
+        char cidr[32];
+
+        snprintf(cidr, sizeof(cidr), "10.%u.0.0/24", i);
+        networks[i] = add_network("user", cidr);
+    }
+    for (unsigned i = 0; i < 200; i++) { /* Two in each, whose ids come before those of all the others. */
+        char text[32];
+        const struct compile_port *member;
+        struct load_balancer *model;
+
+        snprintf(text, sizeof(text), "10.%u.0.%u", i / 2, 10 + i % 2);
+        member = add_workload("user", networks[i / 2], text);
+        snprintf(text, sizeof(text), "10.%u.0.%u", i / 2, 100 + i % 2);
+        model = add_balancer("user", networks[i / 2], text, member);
+        memcpy(model->object.id, "00000000", 8);
+        snprintf(model->object.id + 24, UUID_TEXT_SIZE - 24, "%012u", i + 1);
+        snprintf(model_of(&world.port_array[world.snapshot.n_ports - 1])->device_id, 64, "%s%s", DEVICE_LOAD_BALANCER_ID, model->object.id);
+    }
+    compile_with(TABLE_NETWORKS, 40);
+    assert_int_equal(5 * 61, left_out(TABLE_NETWORKS, "user")); /* Each with two ports and two load balancers; the outer one stays. */
+}
+
+/* It leads to a port, or a load balancer, that is not there. */
+static void whose_floating_ip_leads_to_what_is_left_out_is_told(void **state)
+{
+    static struct floating_ip floating_ips[2];
+    static const struct floating_ip *array[2] = {&floating_ips[0], &floating_ips[1]};
+    struct network *outside = begin(), *inside = add_network("user", "10.0.0.0/24");
+    struct router *router = add_router("user");
+    const struct compile_port *member, *targets[2];
+
+    memset(floating_ips, 0, sizeof(floating_ips));
+    add_router_port(router, inside, "10.0.0.1");
+    add_router_port(router, outside, "203.0.0.1");
+    member = add_workload("user", inside, "10.0.0.10");
+    targets[0] = add_workload("user", inside, "10.0.0.11");
+    add_balancer("user", inside, "10.0.0.100", member);
+    targets[1] = &world.port_array[world.snapshot.n_ports - 1];
+    for (unsigned i = 0; i < 2; i++) {
+        name(&floating_ips[i].object, "user");
+        copy_id(floating_ips[i].floating_network_id, &outside->object);
+        copy_id(floating_ips[i].router_id, &router->object);
+        copy_id(floating_ips[i].port_id, &targets[i]->port->object);
+        floating_ips[i].floating_address = ip_from_v4(0xcb000032 + i);
+    }
+    world.snapshot.floating_ips = array;
+    world.snapshot.n_floating_ips = 2;
+    compile_with(TABLE_FDB, 3); /* The router's MACs and the older workload's. */
+    assert_int_equal(4, some.left_out.n);
+    assert_int_equal(4, left_out(TABLE_FDB, "user"));
+    for (unsigned i = 0; i < 2; i++) {
+        struct left_out_key key = {{0}};
+        struct external_key address = {.vni = OUTSIDE_VNI, .address = htonl(0xcb000032 + i)};
+
+        string_copy(key.id, sizeof(key.id), floating_ips[i].object.id);
+        assert_non_null(rows_find(&some.left_out, &key));
+        assert_non_null(rows_find(&all.tables[TABLE_EXTERNAL], &address));
+        assert_null(rows_find(&some.tables[TABLE_EXTERNAL], &address));
+    }
+}
+
 static int start(void **state)
 {
     desired_init(&all);
@@ -491,6 +559,8 @@ int main(void)
         cmocka_unit_test(a_prefix_is_not_taken_while_its_router_is_left_out),
         cmocka_unit_test(ports_stay_behind_firewalls),
         cmocka_unit_test(load_balancers_know_who_is_inside),
+        cmocka_unit_test(no_load_balancer_stands_without_its_network),
+        cmocka_unit_test(whose_floating_ip_leads_to_what_is_left_out_is_told),
         cmocka_unit_test(whose_router_goes_with_anothers_network_is_told),
     };
 
