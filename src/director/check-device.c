@@ -30,7 +30,8 @@
 
 #define OUTSIDE "weft-checks" /* The host's end of the pair. */
 #define INSIDE "checks"
-#define DEVICE_MTU 1280 /* Fits every network that has IPv6, and tunnels. */
+#define SENT_MTU 1280  /* Fits every network that has IPv6, and tunnels. */
+#define TAKEN_MTU 3400 /* About the most that a veth with XDP takes (drivers/net/veth.c: a page); servers may send more than checks do. */
 #define FILTER_HANDLE 0x77656674 /* "weft" */
 #define FILTER_PRIORITY 49154 /* Behind those of dataplane/attach.c. */
 #define SOURCES_MAX 256 /* Addresses of the host that checks come from. */
@@ -140,14 +141,14 @@ static int make_pair(const struct check_device *device)
 
     message->nlmsg_flags |= NLM_F_CREATE | NLM_F_EXCL;
     mnl_attr_put_strz(message, IFLA_IFNAME, OUTSIDE);
-    mnl_attr_put_u32(message, IFLA_MTU, DEVICE_MTU);
+    mnl_attr_put_u32(message, IFLA_MTU, TAKEN_MTU);
     info = mnl_attr_nest_start(message, IFLA_LINKINFO);
     mnl_attr_put_strz(message, IFLA_INFO_KIND, "veth");
     data = mnl_attr_nest_start(message, IFLA_INFO_DATA);
     peer = mnl_attr_nest_start(message, VETH_INFO_PEER);
     mnl_nlmsg_put_extra_header(message, sizeof(struct ifinfomsg));
     mnl_attr_put_strz(message, IFLA_IFNAME, INSIDE);
-    mnl_attr_put_u32(message, IFLA_MTU, DEVICE_MTU);
+    mnl_attr_put_u32(message, IFLA_MTU, TAKEN_MTU);
     mnl_attr_put(message, IFLA_ADDRESS, sizeof(mac), mac);
     mnl_attr_put_u32(message, IFLA_NET_NS_FD, (uint32_t)device->inside);
     mnl_attr_nest_end(message, peer);
@@ -199,6 +200,7 @@ static int add_route(int family)
 {
     char buffer[256];
     struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+    struct nlattr *metrics;
     struct rtmsg *route;
     int result;
 
@@ -211,6 +213,9 @@ static int add_route(int family)
     route->rtm_scope = family == AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
     route->rtm_type = RTN_UNICAST;
     mnl_attr_put_u32(message, RTA_OIF, if_nametoindex(INSIDE));
+    metrics = mnl_attr_nest_start(message, RTA_METRICS);
+    mnl_attr_put_u32(message, RTAX_MTU, SENT_MTU);
+    mnl_attr_nest_end(message, metrics);
     result = netlink_request(NULL, message, NULL, NULL);
     return family == AF_INET6 && result < 0 ? 0 : result; /* A host may be without. */
 }

@@ -89,6 +89,29 @@ def test_a_check_is_told_that_nobody_listens(lab, version):
     assert "connection refused" in lab.ask()["services"][0]["servers"][0]["reason"]
 
 
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_check_hears_an_answer_as_large_as_the_network_takes(lab, version):
+    """1,500 bytes, more than checks themselves send."""
+    said = lab.folder / f"large-{version}.log"
+    answerer = Process(lab.namespaces["s1"].command("/usr/bin/python3", "-c", f"""
+import socket
+family = socket.AF_INET if {version} == 4 else socket.AF_INET6
+answers = socket.socket(family, socket.SOCK_DGRAM)
+answers.bind(({VIP4 if version == 4 else VIP6!r}, 7))
+print("ready", flush=True)
+while True:
+    _, client = answers.recvfrom(100)
+    answers.sendto(bytes({1500 - (28 if version == 4 else 48)}), client)
+"""), said)
+    try:
+        wait_for(lambda: "ready" in answerer.text(), "the server to listen")
+        check = {"type": "udp", "path": "traffic", "alpha": True, "require_reply": True, "interval_ms": 100, "retries": 0, "retry_delay_ms": 100}
+        set_services(lab, [service([server(11, version, port=7, checks=[check])], version, protocol="udp", port=7)])
+        wait_for(lambda: lab.ask()["services"][0]["servers"][0]["used"], "the check to hear the answer")
+    finally:
+        answerer.stop()
+
+
 def test_checks_go_on_with_the_next_agent_and_leave_nothing_behind(lab):
     director, check = lab.namespaces["director"], {"type": "tcp", "alpha": True, "interval_ms": 100, "retry_delay_ms": 100}
 
