@@ -9,6 +9,7 @@
 
 #define HEAD_SIZE 8
 #define SERVER_SIZE 18
+#define HISTORY_SIZE 10
 
 /* ---- rows as bytes ------------------------------------------------------------------------------------------------------------------- */
 
@@ -34,64 +35,131 @@ static uint16_t index_of(const struct applied_service *service, const struct app
     return balance_table_index(service->rows, text_of(&address, server->id.port, text));
 }
 
-/* Those that own rows, in order; 'places' gets the place of each by its index.  How many, or -EINVAL: some row's owner is none of the service. */
-static ssize_t find_owners(const struct applied_service *service, struct applied_server **ret, uint32_t *places)
-{
-    const struct balance_row *rows;
-    uint32_t n_rows, n_owners = 0;
-    size_t n = 0;
+/* Servers by the balancer's index: which are meant, and the place of each. */
+struct named {
+    struct applied_server **servers; /* In order, the owners before the others. */
+    bool *is_owner, *is_previous;
+    uint16_t *places;
+    uint32_t n_owners, n_more, n_histories;
+};
 
-    rows = balance_table_rows(service->rows, &n_rows);
-    for (uint32_t row = 0; row < n_rows; row++) {
-        if (rows[row].owner >= service->n_members)
-            return -EINVAL;
-        n_owners += !places[rows[row].owner];
-        places[rows[row].owner] = 1;
-    }
+static void clear_named(struct named *named)
+{
+    free(named->servers);
+    free(named->is_owner);
+    free(named->is_previous);
+    free(named->places);
+}
+
+static void mark_named(const struct applied_service *service, const struct balance_row *row, struct named *named)
+{
+    named->is_owner[row->owner] = true;
+    named->n_histories += row->previous[0] != BALANCE_NOBODY;
+    for (size_t i = 0; i < BALANCE_PREVIOUS; i++)
+        if (row->previous[i] < service->n_members)
+            named->is_previous[row->previous[i]] = true;
+}
+
+/* Those of 'is_wanted' that have no place yet, behind the 'first' ones.  How many. */
+static uint32_t place_named(const struct applied_service *service, const bool *is_wanted, uint32_t first, struct named *named)
+{
+    uint32_t n = 0;
+
     HASHMAP_FOREACH(node, &service->servers) {
         struct applied_server *server = CONTAINER_OF(node, struct applied_server, by_id);
         uint16_t index = index_of(service, server);
 
-        if (index < service->n_members && places[index])
-            ret[n++] = server;
+        if (index < service->n_members && is_wanted[index] && named->places[index] == BALANCE_NOBODY)
+            named->servers[first + n++] = server;
     }
-    qsort(ret, n, sizeof(ret[0]), compare_servers);
-    for (size_t i = 0; i < n; i++)
-        places[index_of(service, ret[i])] = (uint32_t)i;
-    return n == n_owners ? (ssize_t)n : -EINVAL;
+    qsort(named->servers + first, n, sizeof(named->servers[0]), compare_servers);
+    for (uint32_t i = 0; i < n; i++)
+        named->places[index_of(service, named->servers[first + i])] = (uint16_t)(first + i);
+    return n;
+}
+
+/* Those that own rows, and those that have had some.  0; -EINVAL: some row's owner is none of the service; or -ENOMEM. */
+static int find_named(const struct applied_service *service, const struct balance_row *rows, uint32_t n_rows, struct named *ret)
+{
+    ret->servers = calloc(service->servers.n_nodes + 1, sizeof(struct applied_server *));
+    ret->is_owner = calloc(service->n_members + 1, sizeof(bool));
+    ret->is_previous = calloc(service->n_members + 1, sizeof(bool));
+    ret->places = malloc((service->n_members + 1) * sizeof(uint16_t));
+    if (!ret->servers || !ret->is_owner || !ret->is_previous || !ret->places)
+        return -ENOMEM;
+    memset(ret->places, 0xff, (service->n_members + 1) * sizeof(uint16_t));
+    for (uint32_t row = 0; row < n_rows; row++) {
+        if (rows[row].owner >= service->n_members)
+            return -EINVAL;
+        mark_named(service, &rows[row], ret);
+    }
+    ret->n_owners = place_named(service, ret->is_owner, 0, ret);
+    for (uint32_t i = 0; i < service->n_members; i++)
+        if (ret->is_owner[i] && ret->places[i] == BALANCE_NOBODY)
+            return -EINVAL;
+    ret->n_more = place_named(service, ret->is_previous, ret->n_owners, ret);
+    return 0;
+}
+
+static uint8_t *put_servers(uint8_t *bytes, struct applied_server *const *servers, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++, bytes += SERVER_SIZE) {
+        memcpy(bytes, servers[i]->id.address.bytes, 16);
+        put_le(bytes + 16, servers[i]->id.port, 2);
+    }
+    return bytes;
+}
+
+static void put_histories(uint8_t *bytes, const struct applied_service *service, const struct balance_row *rows, uint32_t n_rows, const struct named *named)
+{
+    for (uint32_t row = 0; row < n_rows; row++) {
+        if (rows[row].previous[0] == BALANCE_NOBODY)
+            continue;
+        put_le(bytes, row, 4);
+        for (size_t i = 0; i < BALANCE_PREVIOUS; i++) {
+            uint16_t index = rows[row].previous[i];
+
+            put_le(bytes + 4 + 2 * i, index < service->n_members ? named->places[index] : BALANCE_NOBODY, 2);
+        }
+        bytes += HISTORY_SIZE;
+    }
 }
 
 int applied_rows_encode(const struct applied_service *service, uint8_t **ret, uint32_t *ret_size)
 {
-    _cleanup_(freep) struct applied_server **owners = calloc(service->servers.n_nodes + 1, sizeof(struct applied_server *));
-    _cleanup_(freep) uint32_t *places = calloc(service->n_members + 1, sizeof(*places));
-    _cleanup_(freep) uint8_t *bytes = NULL;
+    _cleanup_(clear_named) struct named named = {0};
     const struct balance_row *rows;
+    uint8_t *bytes;
     uint32_t n_rows;
-    ssize_t n;
+    int result;
 
-    if (!owners || !places)
-        return -ENOMEM;
     if (!service->rows || !service->content.n_rows)
         return -ENODATA;
     rows = balance_table_rows(service->rows, &n_rows);
-    n = find_owners(service, owners, places);
-    if (n < 0)
-        return (int)n;
-    *ret_size = HEAD_SIZE + (uint32_t)n * SERVER_SIZE + n_rows * 2;
-    bytes = malloc(*ret_size);
+    result = find_named(service, rows, n_rows, &named);
+    if (result < 0)
+        return result;
+    *ret_size = 2 * HEAD_SIZE + (named.n_owners + named.n_more) * SERVER_SIZE + n_rows * 2 + named.n_histories * HISTORY_SIZE;
+    *ret = bytes = malloc(*ret_size);
     if (!bytes)
         return -ENOMEM;
     put_le(bytes, n_rows, 4);
-    put_le(bytes + 4, (uint32_t)n, 4);
-    for (ssize_t i = 0; i < n; i++) {
-        memcpy(bytes + HEAD_SIZE + i * SERVER_SIZE, owners[i]->id.address.bytes, 16);
-        put_le(bytes + HEAD_SIZE + i * SERVER_SIZE + 16, owners[i]->id.port, 2);
-    }
-    for (uint32_t row = 0; row < n_rows; row++)
-        put_le(bytes + HEAD_SIZE + (uint32_t)n * SERVER_SIZE + row * 2, places[rows[row].owner], 2);
-    *ret = TAKE_PTR(bytes);
+    put_le(bytes + 4, named.n_owners, 4);
+    bytes = put_servers(bytes + HEAD_SIZE, named.servers, named.n_owners);
+    for (uint32_t row = 0; row < n_rows; row++, bytes += 2)
+        put_le(bytes, named.places[rows[row].owner], 2);
+    put_le(bytes, named.n_more, 4);
+    put_le(bytes + 4, named.n_histories, 4);
+    bytes = put_servers(bytes + HEAD_SIZE, named.servers + named.n_owners, named.n_more);
+    put_histories(bytes, service, rows, n_rows, &named);
     return 0;
+}
+
+uint32_t applied_rows_common(const uint8_t *bytes, uint32_t size)
+{
+    uint64_t common = size < HEAD_SIZE ? size : HEAD_SIZE + get_le(bytes, 4) * 2 + get_le(bytes + 4, 4) * SERVER_SIZE;
+
+    return (uint32_t)MIN(common, size);
 }
 
 /* ---- one's own rows on those of the other one ------------------------------------------------------------------------------------------- */
@@ -112,29 +180,39 @@ static void know(struct known *known, const char *id, uint16_t index)
     known->n++;
 }
 
-static bool is_sound(const struct applied_base *base)
-{
-    uint32_t n_rows, n_servers;
+/* The base, as it was told. */
+struct told {
+    uint32_t n_rows, n_servers, n_more, n_histories;
+    const uint8_t *servers, *owners, *more, *histories;
+};
 
-    if (base->size < HEAD_SIZE)
+static bool read_base(const struct applied_base *base, struct told *ret)
+{
+    uint32_t common = applied_rows_common(base->bytes, base->size);
+
+    if (base->size < 2 * HEAD_SIZE || common > base->size - HEAD_SIZE)
         return false;
-    n_rows = (uint32_t)get_le(base->bytes, 4);
-    n_servers = (uint32_t)get_le(base->bytes + 4, 4);
-    return rows_is_count(n_rows) && n_servers && n_servers < BALANCE_SERVERS_MAX &&
-           base->size == HEAD_SIZE + n_servers * SERVER_SIZE + n_rows * 2;
+    *ret = (struct told){.n_rows = (uint32_t)get_le(base->bytes, 4), .n_servers = (uint32_t)get_le(base->bytes + 4, 4),
+                         .n_more = (uint32_t)get_le(base->bytes + common, 4), .n_histories = (uint32_t)get_le(base->bytes + common + 4, 4)};
+    if (!rows_is_count(ret->n_rows) || !ret->n_servers || ret->n_servers >= BALANCE_SERVERS_MAX || ret->n_more >= BALANCE_SERVERS_MAX - ret->n_servers ||
+        ret->n_histories > ret->n_rows)
+        return false;
+    ret->servers = base->bytes + HEAD_SIZE;
+    ret->owners = ret->servers + ret->n_servers * SERVER_SIZE;
+    ret->more = base->bytes + common + HEAD_SIZE;
+    ret->histories = ret->more + ret->n_more * SERVER_SIZE;
+    return base->size == common + HEAD_SIZE + ret->n_more * SERVER_SIZE + ret->n_histories * HISTORY_SIZE;
 }
 
 /* Servers keep the index that they have here, so that rows which are read meanwhile never lead to another; those that are new here get one that
  * nobody has.  'indices' gets each by its place in the base.  0 or -EINVAL. */
-static int know_owners(const struct applied_service *service, const struct applied_base *base, struct known *known, uint16_t *indices)
+static int know_servers(const struct applied_service *service, const struct told *told, struct known *known, uint16_t *indices)
 {
-    uint32_t n_servers = (uint32_t)get_le(base->bytes + 4, 4);
-
     for (uint32_t i = 0; service->rows && i < service->n_members && i < BALANCE_NOBODY; i++)
         if (balance_table_id(service->rows, (uint16_t)i))
             know(known, balance_table_id(service->rows, (uint16_t)i), (uint16_t)i);
-    for (uint32_t i = 0; i < n_servers; i++) {
-        const uint8_t *bytes = base->bytes + HEAD_SIZE + i * SERVER_SIZE;
+    for (uint32_t i = 0; i < told->n_servers + told->n_more; i++) {
+        const uint8_t *bytes = i < told->n_servers ? told->servers + i * SERVER_SIZE : told->more + (i - told->n_servers) * SERVER_SIZE;
         struct ip_address address;
         char id[SERVICE_TEXT_SIZE];
 
@@ -153,17 +231,27 @@ static int know_owners(const struct applied_service *service, const struct appli
     return 0;
 }
 
-static int read_rows(const struct applied_base *base, const uint16_t *indices, struct balance_row *ret)
+static int read_rows(const struct told *told, const uint16_t *indices, struct balance_row *ret)
 {
-    uint32_t n_rows = (uint32_t)get_le(base->bytes, 4), n_servers = (uint32_t)get_le(base->bytes + 4, 4);
-    const uint8_t *places = base->bytes + HEAD_SIZE + n_servers * SERVER_SIZE;
+    for (uint32_t row = 0; row < told->n_rows; row++) {
+        uint32_t place = (uint32_t)get_le(told->owners + row * 2, 2);
 
-    for (uint32_t row = 0; row < n_rows; row++) {
-        uint32_t place = (uint32_t)get_le(places + row * 2, 2);
-
-        if (place >= n_servers)
+        if (place >= told->n_servers)
             return -EINVAL;
         ret[row] = (struct balance_row){indices[place], {BALANCE_NOBODY, BALANCE_NOBODY, BALANCE_NOBODY}};
+    }
+    for (uint32_t i = 0; i < told->n_histories; i++) {
+        const uint8_t *bytes = told->histories + i * HISTORY_SIZE;
+        uint32_t row = (uint32_t)get_le(bytes, 4);
+
+        if (row >= told->n_rows)
+            return -EINVAL;
+        for (size_t j = 0; j < BALANCE_PREVIOUS; j++) {
+            uint32_t place = (uint32_t)get_le(bytes + 4 + 2 * j, 2);
+
+            if (place < told->n_servers + told->n_more) /* Else nobody. */
+                ret[row].previous[j] = indices[place];
+        }
     }
     return 0;
 }
@@ -227,56 +315,92 @@ static void keep_own(const struct applied_service *service, const bool *is_of_ba
     }
 }
 
-/* Those who had a row until now have had it before: connections that began there may still be.  How the rows were before the first base is nothing
- * that the other director ever did. */
-static void keep_history(const struct applied_service *service, struct balance_row *rows, uint32_t n_rows)
+struct history {
+    uint16_t previous[BALANCE_PREVIOUS];
+    uint64_t lost_ms[BALANCE_PREVIOUS];
+    size_t n;
+};
+
+static void history_add(struct history *history, uint16_t owner, uint16_t index, uint64_t lost_ms)
 {
-    const struct balance_row *own;
+    bool is_in = index == BALANCE_NOBODY || index == owner || history->n == BALANCE_PREVIOUS;
+
+    for (size_t i = 0; i < history->n; i++)
+        is_in = is_in || history->previous[i] == index;
+    if (is_in)
+        return;
+    history->previous[history->n] = index;
+    history->lost_ms[history->n++] = lost_ms;
+}
+
+/* When an owner before, of whom we are told, lost the row: as it is known here, or now. */
+static uint64_t lost_when(const struct balance_row *own, const uint64_t *lost_ms, uint16_t index, uint64_t now_ms)
+{
+    for (size_t i = 0; own && i < BALANCE_PREVIOUS; i++)
+        if (own->previous[i] == index)
+            return lost_ms[i];
+    return now_ms;
+}
+
+/* Who had a row until now, who had it before as the other director says, and as we saw it: connections that began there may still be.  How the rows were
+ * here before the first base is nothing that the other director ever did. */
+static void keep_history(const struct task *task, const struct applied_service *service, struct balance_row *rows, uint32_t n_rows,
+                         uint64_t (*ret_lost_ms)[BALANCE_PREVIOUS])
+{
+    const struct balance_row *owns = NULL;
     uint32_t n_own = 0;
 
-    if (!service->rows || !service->base)
-        return;
-    own = balance_table_rows(service->rows, &n_own);
-    for (uint32_t row = 0; n_own == n_rows && row < n_rows; row++) {
-        uint16_t before[BALANCE_PREVIOUS + 1] = {own[row].owner, own[row].previous[0], own[row].previous[1], own[row].previous[2]};
-        size_t n = 0;
+    if (service->rows && service->base)
+        owns = balance_table_rows(service->rows, &n_own);
+    for (uint32_t row = 0; row < n_rows; row++) {
+        const struct balance_row *own = n_own == n_rows ? &owns[row] : NULL;
+        const uint64_t *lost_ms = own ? balance_table_lost_ms(service->rows, row) : NULL;
+        struct history history = {.previous = {BALANCE_NOBODY, BALANCE_NOBODY, BALANCE_NOBODY}};
 
-        for (size_t i = 0; i < ARRAY_SIZE(before) && n < BALANCE_PREVIOUS; i++)
-            if (before[i] != BALANCE_NOBODY && before[i] != rows[row].owner)
-                rows[row].previous[n++] = before[i];
+        if (own)
+            history_add(&history, rows[row].owner, own->owner, task->now_ms);
+        for (size_t i = 0; i < BALANCE_PREVIOUS; i++)
+            history_add(&history, rows[row].owner, rows[row].previous[i], lost_when(own, lost_ms, rows[row].previous[i], task->now_ms));
+        for (size_t i = 0; own && i < BALANCE_PREVIOUS; i++)
+            history_add(&history, rows[row].owner, own->previous[i], lost_ms[i]);
+        memcpy(rows[row].previous, history.previous, sizeof(history.previous));
+        memcpy(ret_lost_ms[row], history.lost_ms, sizeof(history.lost_ms));
     }
 }
 
-static int take_base(const struct task *task, struct applied_service *service, const struct applied_base *base, const struct balance_server *planned, size_t n_planned)
+static int take_base(const struct task *task, struct applied_service *service, const struct told *told, const struct balance_server *planned, size_t n_planned)
 {
-    uint32_t n_rows = (uint32_t)get_le(base->bytes, 4), n_moved;
-    size_t most = (service->rows ? service->n_members : 0) + (uint32_t)get_le(base->bytes + 4, 4) + 1;
+    uint32_t n_rows = told->n_rows, n_moved;
+    size_t most = (service->rows ? service->n_members : 0) + told->n_servers + told->n_more + 1;
     _cleanup_(freep) struct balance_restored_server *servers = calloc(most, sizeof(*servers));
     _cleanup_(freep) char(*ids)[SERVICE_TEXT_SIZE] = calloc(most, sizeof(*ids));
     _cleanup_(freep) bool *is_taken = calloc(UINT16_MAX + 1, sizeof(*is_taken)), *is_of_base = calloc(UINT16_MAX + 1, sizeof(*is_of_base));
     _cleanup_(freep) struct planned_owner *owners = calloc(UINT16_MAX + 1, sizeof(*owners));
     _cleanup_(freep) uint16_t *indices = calloc(most, sizeof(*indices));
     _cleanup_(freep) struct balance_row *rows = calloc(n_rows, sizeof(*rows));
+    _cleanup_(freep) uint64_t(*lost_ms)[BALANCE_PREVIOUS] = calloc(n_rows, sizeof(*lost_ms));
     struct known known = {.servers = servers, .ids = ids, .is_taken = is_taken};
     struct balance_table *table = NULL;
     int result;
 
-    if (!servers || !ids || !is_taken || !is_of_base || !owners || !indices || !rows)
+    if (!servers || !ids || !is_taken || !is_of_base || !owners || !indices || !rows || !lost_ms)
         return -ENOMEM;
-    result = know_owners(service, base, &known, indices);
+    result = know_servers(service, told, &known, indices);
     if (result == 0)
-        result = read_rows(base, indices, rows);
+        result = read_rows(told, indices, rows);
     if (result == 0)
         result = find_planned(&known, planned, n_planned, n_rows, owners);
     if (result < 0)
         return result;
-    for (uint32_t i = 0; i < (uint32_t)get_le(base->bytes + 4, 4); i++)
+    for (uint32_t i = 0; i < told->n_servers; i++)
         is_of_base[indices[i]] = true;
     keep_own(service, is_of_base, owners, rows, n_rows);
-    keep_history(service, rows, n_rows);
+    keep_history(task, service, rows, n_rows, lost_ms);
     result = balance_table_restore(rows, n_rows, ++task->applied->lineage, 1, BALANCE_NEVER, servers, known.n, task->now_ms, &table, NULL);
     if (result < 0)
         return result;
+    for (uint32_t row = 0; row < n_rows; row++)
+        balance_table_set_lost_ms(table, row, lost_ms[row]);
     n_moved = count_moved(service, rows, n_rows);
     if (n_moved) {
         service->n_moved = n_moved;
@@ -305,17 +429,18 @@ int rows_rebase(const struct task *task, struct applied_service *service, const 
 {
     const struct applied *applied = task->applied;
     struct applied_base base = {0};
+    struct told told;
     uint64_t plan;
     int result;
 
-    if (!applied->base_of || !applied->base_of(&service->key, &base, applied->base_context) || !is_sound(&base)) {
+    if (!applied->base_of || !applied->base_of(&service->key, &base, applied->base_context) || !read_base(&base, &told)) {
         service->base = 0;
         return 0;
     }
     plan = plan_of(servers, n);
     if (service->rows && service->base == base.digest && service->base_plan == plan)
         return 0;
-    result = take_base(task, service, &base, servers, n);
+    result = take_base(task, service, &told, servers, n);
     if (result == -ENOMEM)
         return result;
     service->base = base.digest;

@@ -90,14 +90,16 @@ const struct hashmap *applied_services(const struct applied *applied);
 struct applied_service *applied_find(const struct applied *applied, const struct virtual_service *service);
 struct applied_server *applied_find_server(const struct applied_service *service, const struct real_server *server);
 
-/* What a pair of directors has in common, a hash service's rows by who owns them:
+/* What a pair of directors has in common, a hash service's rows by who owns them, and behind it who had them before:
  *
  *   rows, servers (4 bytes each) | servers in order: address (16), port (2) | of each row its owner's place among them (2)
+ *   more servers, rows with a history (4 each) | the servers, likewise | of each such row its number (4), the places of previous owners (2 each, 65535: nobody)
  *
- * in little-endian.  Two directors that have the same rows have the same bytes, whatever numbers their servers have.  '*ret' is the caller's to
- * free.  0; -ENODATA: it has no rows; -EINVAL: it is in the middle of a change that failed; -ENOMEM. */
+ * in little-endian; the places of more servers follow those of the others.  Two directors that have the same rows have the same bytes in common, whatever numbers
+ * their servers have: the first applied_rows_common() ones.  Histories may differ, since each forgets by its own clock.  '*ret' is the caller's to free.  0; -ENODATA: it has no rows; -EINVAL: it is in the middle of a change that failed; -ENOMEM. */
 int applied_rows_encode(const struct applied_service *service, uint8_t **ret, uint32_t *ret_size);
-#define APPLIED_ROWS_SIZE_MAX (8u + 18u * BALANCE_SERVERS_MAX + 2u * 262139u)
+uint32_t applied_rows_common(const uint8_t *bytes, uint32_t size); /* Of any bytes; at most 'size'. */
+#define APPLIED_ROWS_SIZE_MAX (16u + 18u * BALANCE_SERVERS_MAX + (2u + 10u) * 262139u)
 
 /* From the next apply on the rows of a hash service for which 'base_of' is true are laid out on those: each of its own servers keeps what it has
  * there, and only what those rows have of others, or too many of, moves.  Each time that the base is another one (by its digest, not 0), or the

@@ -8,7 +8,7 @@
 #include "weft/base/util.h"
 #include "weft/director/little-endian.h"
 
-#define MAGIC "WDP3"
+#define MAGIC "WDP4"
 #define MAGIC_SIZE 4
 #define NONCE_SIZE crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
 #define TAG_SIZE crypto_aead_xchacha20poly1305_ietf_ABYTES

@@ -1,7 +1,7 @@
 /* What two directors of a pair tell each other: datagrams, encrypted and authenticated with a key for each direction, which follows from
  * their common one and from where they send from and to: what one has said is not heard by itself, whoever sends it back.
  *
- *   "WDP3" | nonce, 24 bytes | XChaCha20-Poly1305 of: session, number, now (8 bytes each) | kind, is older (1 each), count (2), asked (4) |
+ *   "WDP4" | nonce, 24 bytes | XChaCha20-Poly1305 of: session, number, now (8 bytes each) | kind, is older (1 each), count (2), asked (4) |
  *                                                     ran, heard session (8 each) | records
  *
  * The digit is the version of all that follows.  A session is one run of a sender: when it began, in nanoseconds since 1970.  Within it numbers go up, and 'now' does not go down.  A receiver takes no
@@ -63,7 +63,7 @@ struct peer_service {
 /* A piece of what rows_encode (apply-pair.c) made. */
 struct peer_piece {
     struct lb_key service;
-    uint64_t digest;       /* Of the whole. */
+    uint64_t digest;       /* Of what the two have in common (applied_rows_common). */
     uint32_t size, offset; /* Of the whole; and where this begins, a multiple of PEER_PIECE.  All but the last are of that size. */
     uint8_t bytes[PEER_PIECE];
 };

@@ -156,6 +156,12 @@ static const struct applied_service *applied_of(const struct peer_rows *rows, co
     return service && service->rows && service->content.n_rows ? service : NULL;
 }
 
+/* Of what two that have the same rows have in common. */
+static uint64_t digest_of_rows(const uint8_t *bytes, uint32_t size)
+{
+    return digest_of(bytes, applied_rows_common(bytes, size));
+}
+
 /* Of the rows here; 0: there are none. */
 static uint64_t own_digest(const struct peer_rows *rows, struct pair_service *service)
 {
@@ -170,7 +176,7 @@ static uint64_t own_digest(const struct peer_rows *rows, struct pair_service *se
         return service->digest;
     if (applied_rows_encode(applied, &bytes, &size) < 0)
         return 0;
-    service->digest = digest_of(bytes, size);
+    service->digest = digest_of_rows(bytes, size);
     service->lineage = delta->lineage;
     service->sequence = delta->sequence;
     free(bytes);
@@ -336,7 +342,7 @@ static bool begin_push(struct peer_rows *rows)
         if (!applied || applied_rows_encode(applied, &rows->pushed, &rows->pushed_size) < 0)
             continue;
         rows->pushed_key = service->key;
-        rows->pushed_digest = digest_of(rows->pushed, rows->pushed_size);
+        rows->pushed_digest = digest_of_rows(rows->pushed, rows->pushed_size);
         rows->offset = 0;
         return true;
     }
@@ -461,7 +467,7 @@ static bool hear_piece(struct peer_rows *rows, const struct peer_piece *piece)
     service->has_piece[number] = true;
     if (--service->n_missing)
         return false;
-    if (digest_of(service->coming, service->coming_size) != service->coming_digest) {
+    if (digest_of_rows(service->coming, service->coming_size) != service->coming_digest) {
         drop_coming(rows, service);
         return false;
     }
