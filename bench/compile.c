@@ -271,12 +271,8 @@ static void print(const char *name, double ms, const char *goal)
 
 static void replica_add(struct agent *agent, enum resource_kind kind, struct object *object)
 {
-    struct replica_entry *entry = make(1, sizeof(*entry));
-
     object->kind = kind;
-    entry->object = object;
-    must(hashmap_insert(&agent->replica.by_id, &entry->by_id, object->id, strlen(object->id)), "replica");
-    agent->replica.n_by_kind[kind]++;
+    must(replica_keep(&agent->replica, object, 1), "replica_keep");
 }
 
 /* A workload of this host has its interface, as its own link. */

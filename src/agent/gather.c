@@ -404,7 +404,7 @@ static int gather_projects(struct agent *agent, struct gathered *gathered)
 /* Room for all of a kind.  'ret_array' is the address of a pointer. */
 static bool make_array(const struct replica *replica, enum resource_kind kind, size_t size, void *ret_array)
 {
-    void *array = calloc(replica->n_by_kind[kind] + 1, size);
+    void *array = calloc(replica->by_kind[kind].n + 1, size);
 
     memcpy(ret_array, &array, sizeof(array));
     return array != NULL;
@@ -443,8 +443,9 @@ int agent_gather(struct agent *agent, struct gathered *gathered)
         return -ENOMEM;
     snapshot->host_name = agent->options.host;
     snapshot->tunnel_address = agent->tunnel_address;
-    HASHMAP_FOREACH(node, &replica->by_id)
-        gather_object(agent, gathered, CONTAINER_OF(node, struct replica_entry, by_id)->object);
+    for (int kind = 0; kind < RESOURCE_N_KINDS; kind++)
+        for (size_t i = 0; i < replica->by_kind[kind].n; i++)
+            gather_object(agent, gathered, replica->by_kind[kind].entries[i]->object);
     if (gather_projects(agent, gathered) < 0)
         return -ENOMEM;
     snapshot->networks = gathered->networks;

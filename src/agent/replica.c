@@ -21,10 +21,34 @@ static struct replica_entry *find_entry(const struct replica *replica, const cha
     return node ? CONTAINER_OF(node, struct replica_entry, by_id) : NULL;
 }
 
+static int kind_add(struct replica_kind *kind, struct replica_entry *entry)
+{
+    if (kind->n == kind->n_room) {
+        size_t n_room = MAX(2 * kind->n_room, 64);
+        struct replica_entry **entries = reallocarray(kind->entries, n_room, sizeof(*entries));
+
+        if (!entries)
+            return -ENOMEM;
+        kind->entries = entries;
+        kind->n_room = n_room;
+    }
+    entry->position = kind->n;
+    kind->entries[kind->n++] = entry;
+    return 0;
+}
+
+static void kind_remove(struct replica_kind *kind, const struct replica_entry *entry)
+{
+    struct replica_entry *last = kind->entries[--kind->n];
+
+    last->position = entry->position;
+    kind->entries[last->position] = last;
+}
+
 static void drop_entry(struct replica *replica, struct replica_entry *entry)
 {
     hashmap_remove(&replica->by_id, &entry->by_id);
-    replica->n_by_kind[entry->object->kind]--;
+    kind_remove(&replica->by_kind[entry->object->kind], entry);
     replica->n_changes++;
     object_free(entry->object);
     free(entry);
@@ -94,24 +118,27 @@ static enum replica_event take_stranger(struct replica *replica, const char *kin
     return REPLICA_STRANGER;
 }
 
-static int keep(struct replica *replica, struct object *object, uint64_t revision)
+int replica_keep(struct replica *replica, struct object *object, uint64_t revision)
 {
-    struct replica_entry *entry = find_entry(replica, object->id);
+    struct replica_entry *old = find_entry(replica, object->id), *entry = calloc(1, sizeof(*entry));
     int result;
 
-    if (entry)
-        drop_entry(replica, entry);
-    entry = calloc(1, sizeof(*entry));
     if (!entry)
         return -ENOMEM;
+    if (old)
+        drop_entry(replica, old);
     entry->object = object;
     entry->revision = revision;
-    result = hashmap_insert(&replica->by_id, &entry->by_id, object->id, strlen(object->id));
+    result = kind_add(&replica->by_kind[object->kind], entry);
+    if (result == 0) {
+        result = hashmap_insert(&replica->by_id, &entry->by_id, object->id, strlen(object->id));
+        if (result < 0)
+            kind_remove(&replica->by_kind[object->kind], entry);
+    }
     if (result < 0) {
         free(entry);
         return result;
     }
-    replica->n_by_kind[object->kind]++;
     replica->n_changes++;
     return 0;
 }
@@ -138,7 +165,7 @@ static int put(struct replica *replica, const json_t *line, enum replica_event *
         return 0;
     }
     forget_stranger(replica, find_stranger(replica, object->id));
-    result = keep(replica, object, (uint64_t)json_integer_value(json_object_get(line, "revision")));
+    result = replica_keep(replica, object, (uint64_t)json_integer_value(json_object_get(line, "revision")));
     if (result < 0)
         return error_set(error, result, NULL, "out of memory");
     (void)TAKE_PTR(object);
@@ -177,7 +204,7 @@ static int patch(struct replica *replica, const json_t *line, enum replica_event
     if (result == -EINVAL)
         return missed(entry, &why, error);
     if (result == 0)
-        result = keep(replica, object, (uint64_t)json_integer_value(json_object_get(line, "revision")));
+        result = replica_keep(replica, object, (uint64_t)json_integer_value(json_object_get(line, "revision")));
     if (result < 0)
         return error_set(error, result, NULL, "out of memory");
     (void)TAKE_PTR(object);
@@ -392,6 +419,8 @@ void replica_close(struct replica *replica)
     HASHMAP_FOREACH(node, &replica->by_id)
         drop_entry(replica, CONTAINER_OF(node, struct replica_entry, by_id));
     hashmap_clear(&replica->by_id);
+    for (int kind = 0; kind < RESOURCE_N_KINDS; kind++)
+        free(replica->by_kind[kind].entries);
     HASHMAP_FOREACH(node, &replica->strangers)
         forget_stranger(replica, CONTAINER_OF(node, struct replica_stranger, by_id));
     hashmap_clear(&replica->strangers);

@@ -17,6 +17,14 @@ struct replica_entry {
     struct hashmap_node by_id;
     struct object *object;
     uint64_t revision; /* Of the store, for the digest. */
+    size_t position;   /* In 'by_kind'. */
+};
+
+/* Those of one kind, in the order in which they came but for what took the place of one that went: about as they are in memory, so that who walks
+ * over them all does not wait for memory at each. */
+struct replica_kind {
+    struct replica_entry **entries;
+    size_t n, n_room;
 };
 
 /* An object that this agent cannot read: of a later version of the API.  What it was before stays, in the replica and so in the
@@ -34,7 +42,7 @@ struct replica {
     struct hashmap strangers;
     uint64_t n_strange_puts;   /* Objects so far that could not be read, */
     uint64_t n_unknown_kinds;  /* and that were of a kind which this agent does not know. */
-    size_t n_by_kind[RESOURCE_N_KINDS];
+    struct replica_kind by_kind[RESOURCE_N_KINDS];
     uint64_t revision;     /* Of the last commit. */
     uint64_t n_changes;    /* Puts and deletes so far: while it stays, pointers to objects do. */
     bool synced;           /* Since this process began: the whole truth is here, the rest may be swept. */
@@ -73,6 +81,9 @@ int replica_line(struct replica *replica, const char *line, size_t size, enum re
 
 /* {"<id>": revision, ...}, a new reference; NULL when out of memory.  A new stream begins with it. */
 json_t *replica_digest(struct replica *replica);
+
+/* What the stream's lines do: the replica owns 'object' from then on, in place of what had its id.  Returns 0 or -ENOMEM, when it does not. */
+int replica_keep(struct replica *replica, struct object *object, uint64_t revision);
 
 const struct object *replica_find(const struct replica *replica, enum resource_kind kind, const char *id);
 

@@ -38,23 +38,18 @@ static int compare_subnets(const void *a, const void *b)
 /* The pointers are good until the next put or delete, which 'n_changes' tells. */
 static int make_subnets(struct serve *serve, const struct replica *replica)
 {
-    size_t n = 0;
+    const struct replica_kind *of_kind = &replica->by_kind[RESOURCE_SUBNET];
+    size_t n = of_kind->n;
 
     if (serve->is_made && serve->n_changes == replica->n_changes)
         return 0;
     serve->is_made = false;
-    const struct subnet **subnets =
-        reallocarray(serve->subnets, replica->n_by_kind[RESOURCE_SUBNET] + 1, sizeof(*subnets));
+    const struct subnet **subnets = reallocarray(serve->subnets, of_kind->n + 1, sizeof(*subnets));
     if (!subnets)
         return -ENOMEM;
     serve->subnets = subnets;
-    HASHMAP_FOREACH(node, &replica->by_id)
-    {
-        const struct object *object = CONTAINER_OF(node, struct replica_entry, by_id)->object;
-
-        if (object->kind == RESOURCE_SUBNET && n < replica->n_by_kind[RESOURCE_SUBNET])
-            subnets[n++] = (const struct subnet *)object;
-    }
+    for (size_t i = 0; i < n; i++)
+        subnets[i] = (const struct subnet *)of_kind->entries[i]->object;
     qsort(subnets, n, sizeof(*subnets), compare_subnets);
     serve->n_subnets = n;
     serve->n_changes = replica->n_changes;

@@ -622,15 +622,16 @@ json_t *uplinks_report(const struct uplinks *uplinks)
 
 json_t *uplinks_snat_usage(const struct agent *agent)
 {
+    const struct replica_kind *ports = &agent->replica.by_kind[RESOURCE_PORT];
     int map = maps_descriptor(agent->maps, "router_port_runtime");
     json_t *usage = json_object();
 
-    HASHMAP_FOREACH(node, &agent->replica.by_id) {
-        const struct object *object = CONTAINER_OF(node, struct replica_entry, by_id)->object;
+    for (size_t i = 0; i < ports->n; i++) {
+        const struct object *object = ports->entries[i]->object;
         const struct port *port = (const struct port *)object;
         struct router_port_runtime runtime;
 
-        if (object->kind != RESOURCE_PORT || !port->device_owner || !streq(port->device_owner, DEVICE_ROUTER_GATEWAY) || !port->device_id)
+        if (!port->device_owner || !streq(port->device_owner, DEVICE_ROUTER_GATEWAY) || !port->device_id)
             continue;
         const struct slot *slot = local_find(&agent->local, SLOT_ROUTER_PORT, object->id);
         uint32_t number = slot ? slot->number : 0;

@@ -23,18 +23,10 @@ static int compare_ids(const void *a, const void *b)
     return strcmp(x->object.id, y->object.id);
 }
 
-static void add_object(struct verdict_book *book, const struct replica *replica, const struct object *object)
+static void book_log(struct verdict_book *book, const struct network_log *log)
 {
-    if (object->kind == RESOURCE_LOG && book->n_logs < replica->n_by_kind[RESOURCE_LOG]) {
-        const struct network_log *log = (const struct network_log *)object;
-
-        book->logs[book->n_logs++] = log;
-        book->n_firewall_logs += log->resource_type && streq(log->resource_type, LOG_FIREWALL_GROUP);
-    }
-    if (object->kind == RESOURCE_SECURITY_GROUP_RULE && book->n_rules < replica->n_by_kind[RESOURCE_SECURITY_GROUP_RULE])
-        book->rules[book->n_rules++] = (const struct security_group_rule *)object;
-    if (object->kind == RESOURCE_FIREWALL_GROUP && book->n_groups < replica->n_by_kind[RESOURCE_FIREWALL_GROUP])
-        book->groups[book->n_groups++] = (const struct firewall_group *)object;
+    book->logs[book->n_logs++] = log;
+    book->n_firewall_logs += log->resource_type && streq(log->resource_type, LOG_FIREWALL_GROUP);
 }
 
 void verdict_book_clear(struct verdict_book *book)
@@ -48,19 +40,25 @@ void verdict_book_clear(struct verdict_book *book)
 static bool make(struct verdict_book *book, const struct agent *agent)
 {
     const struct replica *replica = &agent->replica;
+    const struct replica_kind *logs = &replica->by_kind[RESOURCE_LOG], *rules = &replica->by_kind[RESOURCE_SECURITY_GROUP_RULE],
+                              *groups = &replica->by_kind[RESOURCE_FIREWALL_GROUP];
 
     if (book->is_made && book->n_changes == replica->n_changes)
         return true;
     verdict_book_clear(book);
-    book->logs = calloc(replica->n_by_kind[RESOURCE_LOG] + 1, sizeof(*book->logs));
-    book->rules = calloc(replica->n_by_kind[RESOURCE_SECURITY_GROUP_RULE] + 1, sizeof(*book->rules));
-    book->groups = calloc(replica->n_by_kind[RESOURCE_FIREWALL_GROUP] + 1, sizeof(*book->groups));
+    book->logs = calloc(logs->n + 1, sizeof(*book->logs));
+    book->rules = calloc(rules->n + 1, sizeof(*book->rules));
+    book->groups = calloc(groups->n + 1, sizeof(*book->groups));
     book->is_made = book->logs && book->rules && book->groups;
     if (!book->is_made)
         return false;
     book->n_changes = replica->n_changes;
-    HASHMAP_FOREACH(node, &replica->by_id)
-        add_object(book, replica, CONTAINER_OF(node, struct replica_entry, by_id)->object);
+    for (size_t i = 0; i < logs->n; i++)
+        book_log(book, (const struct network_log *)logs->entries[i]->object);
+    for (size_t i = 0; i < rules->n; i++)
+        book->rules[book->n_rules++] = (const struct security_group_rule *)rules->entries[i]->object;
+    for (size_t i = 0; i < groups->n; i++)
+        book->groups[book->n_groups++] = (const struct firewall_group *)groups->entries[i]->object;
     if (book->n_rules)
         qsort(book->rules, book->n_rules, sizeof(*book->rules), compare_numbers);
     if (book->n_groups)

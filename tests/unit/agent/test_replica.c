@@ -75,7 +75,7 @@ static void puts_and_deletes_are_followed_and_remembered(void **state)
     assert_string_equal("uno", name_of(&replica, HOST "1"));
     feed(&replica, "{\"type\":\"delete\",\"kind\":\"host\",\"id\":\"" HOST "2\",\"revision\":8}");
     assert_null(name_of(&replica, HOST "2"));
-    assert_int_equal(1, replica.n_by_kind[RESOURCE_HOST]);
+    assert_int_equal(1, replica.by_kind[RESOURCE_HOST].n);
     assert_false(replica.synced);
 
     reopen(&replica, false);
@@ -85,6 +85,40 @@ static void puts_and_deletes_are_followed_and_remembered(void **state)
     assert_int_equal(1, json_object_size(digest));
     assert_int_equal(7, json_integer_value(json_object_get(digest, HOST "1")));
     json_decref(digest);
+    replica_close(&replica);
+}
+
+/* Each object that is there once, and nothing else. */
+static void assert_kind_is_whole(const struct replica *replica, size_t n)
+{
+    const struct replica_kind *hosts = &replica->by_kind[RESOURCE_HOST];
+
+    assert_int_equal(n, hosts->n);
+    assert_int_equal(n, replica->by_id.n_nodes);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(i, hosts->entries[i]->position);
+        assert_ptr_equal(hosts->entries[i]->object, replica_find(replica, RESOURCE_HOST, hosts->entries[i]->object->id));
+    }
+}
+
+static void the_array_of_a_kind_follows_puts_and_deletes(void **state)
+{
+    const unsigned gone[] = {1, 5, 9, 2, 3, 8, 4, 6, 7}; /* From the beginning, the middle, the end. */
+    struct replica replica;
+    char line[200];
+
+    reopen(&replica, true);
+    for (unsigned i = 1; i < 10; i++)
+        put_host(&replica, i, "host", i);
+    put_host(&replica, 4, "again", 10);
+    assert_kind_is_whole(&replica, 9);
+    for (unsigned i = 0; i < ARRAY_SIZE(gone); i++) {
+        snprintf(line, sizeof(line), "{\"type\":\"delete\",\"kind\":\"host\",\"id\":\"" HOST "%u\",\"revision\":%u}", gone[i], 11 + i);
+        feed(&replica, line);
+        assert_kind_is_whole(&replica, 8 - i);
+    }
+    put_host(&replica, 1, "one", 20);
+    assert_kind_is_whole(&replica, 1);
     replica_close(&replica);
 }
 
@@ -357,6 +391,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(puts_and_deletes_are_followed_and_remembered, fresh),
         cmocka_unit_test_setup(patches_change_what_they_are_for, fresh),
+        cmocka_unit_test_setup(the_array_of_a_kind_follows_puts_and_deletes, fresh),
         cmocka_unit_test_setup(a_line_cut_short_by_a_crash_is_ignored, fresh),
         cmocka_unit_test_setup(the_cache_does_not_grow_for_ever, fresh),
         cmocka_unit_test_setup(what_is_appended_is_brought_to_the_disk, fresh),
