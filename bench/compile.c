@@ -308,7 +308,7 @@ static void make_agent(struct agent *agent, struct world *world, struct maps *ma
     struct error error;
 
     *agent = (struct agent){.maps = maps, .options.host = (char *)"h0", .tunnel_address = world->snapshot.tunnel_address};
-    must(local_open(&agent->local, "/dev/null", limits, &error), "local_open");
+    must(local_open(&agent->local, NUMBERS, limits, &error), "local_open");
     agent->port_by_slot = make(sizes.n_ports, sizeof(*agent->port_by_slot));
     for (size_t i = 0; i < world->n_networks; i++) {
         replica_add(agent, RESOURCE_NETWORK, &world->networks[i].object);
