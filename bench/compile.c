@@ -300,15 +300,33 @@ static void host_add(struct agent *agent, const struct host *model)
     must(hashmap_insert(&agent->hosts, &host->by_name, host->name, strlen(host->name)), "hosts");
 }
 
+/* Where the agent notes its numbers: a folder that goes with the process. */
+static char folder[] = "/tmp/weft-bench-compile-XXXXXX", journal[sizeof(folder) + 8];
+
+static void remove_folder(void)
+{
+    unlink(journal);
+    rmdir(folder);
+}
+
+static void open_numbers(struct agent *agent, const uint32_t limits[N_SLOT_KINDS])
+{
+    struct error error = {0};
+
+    must(mkdtemp(folder) ? 0 : -errno, "mkdtemp");
+    snprintf(journal, sizeof(journal), "%s/numbers", folder);
+    atexit(remove_folder);
+    must(local_open(&agent->local, journal, limits, &error), "local_open");
+}
+
 static void make_agent(struct agent *agent, struct world *world, struct maps *maps)
 {
     struct maps_sizes sizes = maps_sizes(maps);
     const uint32_t limits[N_SLOT_KINDS] = {sizes.n_ports, sizes.n_hosts, sizes.n_projects, MAX_GROUPS, sizes.n_router_ports, MAX_ROUTERS,
                                            SERVICE_LISTENERS_DEFAULT, SERVICE_POOLS_MAX, SERVICE_MEMBERS_MAX};
-    struct error error;
 
     *agent = (struct agent){.maps = maps, .options.host = (char *)"h0", .tunnel_address = world->snapshot.tunnel_address};
-    must(local_open(&agent->local, NUMBERS, limits, &error), "local_open");
+    open_numbers(agent, limits);
     agent->port_by_slot = make(sizes.n_ports, sizeof(*agent->port_by_slot));
     for (size_t i = 0; i < world->n_networks; i++) {
         replica_add(agent, RESOURCE_NETWORK, &world->networks[i].object);
