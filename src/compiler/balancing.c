@@ -478,6 +478,23 @@ static void set_pool(struct service_value *value, const struct pool_entry *entry
         value->source_length = (uint8_t)(pool->persistence_length + (ipv4 ? 96 : 0));
 }
 
+/* What is silent on both sides for the shorter one: who sends is answered, so that neither is silent alone. */
+static uint32_t timeout_of(const struct listener *model)
+{
+    uint32_t client = model->has_timeout_client_data ? model->timeout_client_data : 0;
+    uint32_t member = model->has_timeout_member_data ? model->timeout_member_data : 0;
+
+    return client && member ? MIN(client, member) : client ? client : member;
+}
+
+static int add_timeout(struct balancing *balancing, const struct balancer *balancer, uint32_t number, uint32_t timeout_ms)
+{
+    struct service_key key = SERVICE_LISTENER_KEY(number);
+    struct service_value value = {.port = key.port, .listener = number, .limit = timeout_ms, .balancer = compile_object_number(&balancer->model->object)};
+
+    return timeout_ms ? rows_add(&balancing->desired->tables[TABLE_SERVICES], &key, &value) : 0;
+}
+
 static int add_listener(struct balancing *balancing, const struct compile_listener *listener)
 {
     const struct listener *model = listener->listener;
@@ -486,11 +503,14 @@ static int add_listener(struct balancing *balancing, const struct compile_listen
 
     if (!balancer || !balancer->port || !balancer->network || !listener->number)
         return 0;
+    if (add_timeout(balancing, balancer, listener->number, timeout_of(model)) < 0)
+        return -ENOMEM;
     for (size_t i = 0; i <= balancer->model->n_additional_vips; i++) {
         const struct load_balancer *vips = balancer->model;
         const struct ip_address *address = i ? &vips->additional_vips[i - 1].address : &vips->vip_address;
         struct service_value value = {
-            .flags = (uint8_t)((model->object.admin_state_up && vips->object.admin_state_up ? SERVICE_UP : 0) | (model->n_allowed_cidrs ? SERVICE_RESTRICTED : 0)),
+            .flags = (uint8_t)((model->object.admin_state_up && vips->object.admin_state_up ? SERVICE_UP : 0) | (model->n_allowed_cidrs ? SERVICE_RESTRICTED : 0) |
+                               (timeout_of(model) ? SERVICE_IDLES : 0)),
             .listener = listener->number,
             .limit = model->connection_limit > 0 ? (uint32_t)MIN(model->connection_limit, (int64_t)UINT32_MAX) : 0,
         };

@@ -315,6 +315,8 @@ static uint32_t owner_of(const struct charges *charges, enum desired_table table
     case TABLE_EXTERNAL:
         return owner_of_external(charges, key, value);
     case TABLE_SERVICES:
+        if (!((const struct service_key *)key)->vni)
+            return find(&charges->listeners, &((const struct service_value *)value)->listener);
         return owner_of_mac(charges, ((const struct service_key *)key)->vni, ((const struct service_value *)value)->mac);
     case TABLE_SERVICE_SOURCES:
         return find(&charges->listeners, &((const struct service_source_key *)key)->listener);

@@ -16,11 +16,13 @@ static const char *address_text(const __u8 bytes[16], char text[IP_TEXT_SIZE])
 
 static int format_service(const struct service_key *k, const struct service_value *v, struct buffer *buffer)
 {
-    static const char *const flags[] = {"up", "by-source", "least", "restricted"};
+    static const char *const flags[] = {"up", "by-source", "least", "restricted", "idles"};
     char ip[IP_TEXT_SIZE], mac[MAC_TEXT_SIZE];
     struct mac_address address;
     int error;
 
+    if (!k->vni)
+        return buffer_printf(buffer, " = listener %u timeout %u ms", v->listener, v->limit);
     memcpy(address.bytes, v->mac, sizeof(address.bytes));
     error = buffer_printf(buffer, " %u %s %u/%u = listener %u pool %u rows %u balancer %08x seed %llu limit %u mac %s source-length %u", k->vni,
                           address_text(k->address, ip), k->protocol, ntohs(k->port), v->listener, v->pool, v->n_rows, v->balancer,

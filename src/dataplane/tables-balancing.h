@@ -27,6 +27,10 @@ struct service_key {
 #define SERVICE_BY_SOURCE (1u << 1)   /* The client's address alone decides, as far as 'source_length' goes. */
 #define SERVICE_LEAST (1u << 2)       /* Of two members that of fewer connections that began on this host. */
 #define SERVICE_RESTRICTED (1u << 3)  /* Only clients in 'service_sources'. */
+#define SERVICE_IDLES (1u << 4)       /* The listener has a timeout of its own: no TCP segment but a SYN begins a connection. */
+/* A listener's timeout is under its number: VNI 0, which no network has, SERVICE_LISTENER_KEY, and 'limit' in milliseconds.  A map of its own would be the
+ * last of 64 that a program may use. */
+#define SERVICE_LISTENER_KEY(number) {.vni = 0, .port = (__u16)(number)}
 struct service_value {   /* Replaced whole. */
     __u32 vni;           /* As these three, repeats the key. */
     __u16 port;
@@ -37,7 +41,7 @@ struct service_value {   /* Replaced whole. */
     __u32 n_rows;
     __u32 balancer;      /* First 32 bits of the load balancer's id: members of another one are never taken. */
     __u64 seed;          /* Of the hash: the same on all hosts. */
-    __u32 limit;         /* Connections that begin on this host; 0: any number. */
+    __u32 limit;         /* Connections that begin on this host; 0: any number.  Under a listener's number: its timeout. */
     __u32 check;         /* Last four bytes of the address. */
     __u8 mac[6];         /* Of the address. */
     __u8 source_length;  /* 0..128; IPv4 adds 96. */

@@ -98,6 +98,13 @@ static const struct attribute cidr[] = {
     {.name = attribute_name, .type = TYPE_UINT, FIELD(struct listener, member), .maximum = TIMEOUT_MAX_MS,                                  \
      .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND | ATTRIBUTE_NULL_DEFAULT, .default_json = value, .help = text}
 
+/* Releases before gave each listener 50000, which had no effect: only with the second attribute, behind it, is it what somebody has asked for. */
+#define SILENCE_ATTRIBUTES(attribute_name, member, has)                                                                                     \
+    {.name = attribute_name, .type = TYPE_UINT, FIELD(struct listener, member), PRESENCE(struct listener, has), .maximum = TIMEOUT_MAX_MS,   \
+     .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE,                                                                        \
+     .help = "Milliseconds of silence, the shorter one of both, after which a connection ends; 0 or null: the hosts' own times."},          \
+    {.name = #has, .type = TYPE_BOOL, FIELD(struct listener, has), .flags = ATTRIBUTE_INTERNAL, .default_json = "false"}
+
 static const struct attribute listener_attributes[] = {
     COMMON_ATTRIBUTES,
     ADMIN_STATE_ATTRIBUTE,
@@ -113,10 +120,10 @@ static const struct attribute listener_attributes[] = {
      .flags = ATTRIBUTE_WRITE | ATTRIBUTE_FIND | ATTRIBUTE_NULLABLE, .help = "The pool that serves it."},
     {.name = "allowed_cidrs", LIST(struct listener, allowed_cidrs, n_allowed_cidrs, cidr), .maximum = CIDRS_MAX,
      .flags = ATTRIBUTE_WRITE | ATTRIBUTE_NULL_EMPTY, .help = "The only clients, as prefixes; everybody unless given."},
-    TIMEOUT_ATTRIBUTE("timeout_client_data", timeout_client_data, "50000", "Milliseconds of a client's silence."),
-    TIMEOUT_ATTRIBUTE("timeout_member_connect", timeout_member_connect, "5000", "Milliseconds to connect to a member."),
-    TIMEOUT_ATTRIBUTE("timeout_member_data", timeout_member_data, "50000", "Milliseconds of a member's silence."),
-    TIMEOUT_ATTRIBUTE("timeout_tcp_inspect", timeout_tcp_inspect, "0", "Milliseconds to wait for content."),
+    SILENCE_ATTRIBUTES("timeout_client_data", timeout_client_data, has_timeout_client_data),
+    TIMEOUT_ATTRIBUTE("timeout_member_connect", timeout_member_connect, "5000", "Kept, of no effect: clients connect to members themselves."),
+    SILENCE_ATTRIBUTES("timeout_member_data", timeout_member_data, has_timeout_member_data),
+    TIMEOUT_ATTRIBUTE("timeout_tcp_inspect", timeout_tcp_inspect, "0", "Kept, of no effect: nobody reads content."),
     TAGS_ATTRIBUTE(struct listener),
     {.name = NULL},
 };

@@ -413,6 +413,7 @@ struct listener {
     char default_pool_id[UUID_TEXT_SIZE];    /* "": none, nobody is reached. */
     struct ip_prefix *allowed_cidrs;         /* None: all clients. */
     size_t n_allowed_cidrs;
+    bool has_timeout_client_data, has_timeout_member_data; /* Else connections end when hosts say. */
     uint32_t timeout_client_data, timeout_member_connect, timeout_member_data, timeout_tcp_inspect; /* Milliseconds. */
     struct text *tags;
     size_t n_tags;

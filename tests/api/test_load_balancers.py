@@ -259,7 +259,8 @@ def test_listeners(tenant):
     balancer = tenant.balancer(vip_subnet_id=tenant.lan_subnet["id"])
     tcp = tenant.listener(balancer, 80, name="l", allowed_cidrs=["10.0.0.0/8", "192.0.2.7"], connection_limit=100)
     assert tcp["loadbalancers"] == [{"id": balancer["id"]}] and tcp["allowed_cidrs"] == ["10.0.0.0/8", "192.0.2.7/32"]
-    assert (tcp["timeout_client_data"], tcp["l7policies"], tcp["insert_headers"], tcp["provisioning_status"]) == (50000, [], {}, "ACTIVE")
+    assert (tcp["timeout_client_data"], tcp["l7policies"], tcp["insert_headers"], tcp["provisioning_status"]) == (None, [], {}, "ACTIVE")
+    assert (tcp["timeout_member_data"], tcp["timeout_member_connect"], tcp["timeout_tcp_inspect"]) == (None, 5000, 0)
     tenant.listener(balancer, 80, "UDP")
     tenant.listener(balancer, 80, "SCTP")
     tenant.refused("POST", "listeners", 409, "already using protocol TCP and protocol_port 80", body={"listener": {
@@ -275,6 +276,10 @@ def test_listeners(tenant):
             "loadbalancer_id": balancer["id"], "protocol": "TCP", "protocol_port": 81, **attributes}})
     changed = tenant.put(f"listeners/{tcp['id']}", {"listener": {"connection_limit": None, "timeout_client_data": 7, "allowed_cidrs": None}})["listener"]
     assert (changed["connection_limit"], changed["timeout_client_data"], changed["allowed_cidrs"]) == (-1, 7, [])
+    assert tenant.get(f"listeners/{tcp['id']}")["listener"]["timeout_client_data"] == 7
+    assert tenant.put(f"listeners/{tcp['id']}", {"listener": {"timeout_client_data": None}})["listener"]["timeout_client_data"] is None
+    given = tenant.listener(balancer, 443, timeout_client_data=50000, timeout_member_data=0)
+    assert (given["timeout_client_data"], given["timeout_member_data"]) == (50000, 0)
     tenant.refused("PUT", f"listeners/{tcp['id']}", 400, "protocol_port", body={"listener": {"protocol_port": 5}})
     tenant.delete(f"listeners/{tcp['id']}")
     tenant.listener(balancer, 80)  # The port is free again.

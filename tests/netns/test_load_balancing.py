@@ -331,3 +331,29 @@ def test_a_trace_tells_who_is_chosen(world):
     steps = wait_for(traced, "a trace to the member")["steps"]
     assert {step["host"] for step in steps if step["stage"] == "balance"} == {"h1", "h2"}
     assert any("10.0.0.12 port 5353" in step["text"] for step in steps)
+
+
+def test_a_silent_connection_ends_when_its_listener_says(world):
+    """Also one that runs when the timeout is set, at the client's host and at the member's."""
+    listener, _ = world.balancer.listener("TCP", 87, [(world.red4, "10.0.0.12", 8080)])
+    wait_for(lambda: ask(world.client, 87), "the listener to answer")
+    with world.client.namespace.inside():
+        client = socket.create_connection(("10.0.0.200", 87), timeout=30)
+    with client:
+        number = client.getsockname()[1]
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n")
+
+        def entries():
+            return world.lab.api.get(f"/weft/v1/connections?port_number={number}")["connections"]
+
+        wait_for(lambda: len(entries()) == 2, "the connection at both hosts")
+        answer = world.lab.api.put(f"{LBAAS}/listeners/{listener}", {"listener": {"timeout_client_data": 1000}})["listener"]
+        assert (answer["timeout_client_data"], answer["timeout_member_data"]) == (1000, None)
+        wait_for(lambda: not entries(), "the connection to end", 60)
+        client.settimeout(30)
+        with pytest.raises(OSError, match="(?i)reset|refused"):
+            client.send(b"\r\n")
+            while client.recv(100):
+                pass
+            raise OSError("closed without a reset")
+    wait_for(lambda: ask(world.client, 87), "a new connection to be served")

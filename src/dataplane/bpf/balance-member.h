@@ -64,7 +64,7 @@ static __always_inline struct flow_entry *balance_entry(struct balancing *to, co
     }
     to->is_known = 1;
     to->is_noted = value->output == to->value.output && value->slot == to->value.slot && value->flags == to->value.flags &&
-                   mac_same(value->client_mac, to->value.client_mac);
+                   mac_same(value->client_mac, to->value.client_mac) && balanced_listener(entry) == (__u16)to->listener;
     return entry;
 }
 
@@ -247,6 +247,7 @@ CHECKED_ALONE __u32 balance_arrive(struct __sk_buff *skb, struct packet *packet)
     to->value.vni = member->vip_vni;
     to->value.client_vni = packet->vni;
     to->value.name = member->name;
+    to->listener = service->listener;
     to->value.flags = to->is_known = to->is_noted = to->is_new_name = 0;
     if (is_outside) {
         const struct router_port_config *gateway = router_port_get(to->gateway);
@@ -258,7 +259,10 @@ CHECKED_ALONE __u32 balance_arrive(struct __sk_buff *skb, struct packet *packet)
         fragment_note(packet, NULL, slot, 1);
     mac_copy(packet->source, service->mac);
     mac_copy(packet->destination, member->mac);
-    step = balance_connection(packet, number, !quoted && (!is_outside || to->owner == OWNER_LAST));
+    bool is_late = is_outside && balance_is_late(packet, service); /* Of others their own host has an entry still, if they come here. */
+    step = balance_connection(packet, number, !quoted && !is_late && (!is_outside || to->owner == OWNER_LAST));
+    if (step == DROP_unknown_translation && is_late && !quoted && to->owner == OWNER_LAST)
+        step = DROP_member_gone; /* Who sends it is told. */
     if (step == STEP_CONTINUE && is_outside && !balance_is_within(to, service))
         step = DROP_service_limit;
     if (step == STEP_CONTINUE)
@@ -273,10 +277,8 @@ CHECKED_ALONE __u32 balance_arrive(struct __sk_buff *skb, struct packet *packet)
     packet->decision = (struct decision){};
     packet->decision.output = OUTPUT_CLIENT;
     packet->decision.flags = DECISION_BOUND;
-    if (is_outside) { /* It counts by its entry here. */
-        packet->decision.object = number;
-        packet->decision.gateway = to->value.slot;
-    }
+    packet->decision.object = is_outside ? number : 0; /* Who is outside counts by the entry here. */
+    packet->decision.gateway = service->listener;
     to->is_noted |= !!quoted;
     TRACE(balance, "arrives as %s > %s port %u", trace_address(packet->tuple.local), trace_address(packet->tuple.remote), bpf_ntohs(packet->tuple.remote_port));
     return STEP_AT_MEMBER;
@@ -300,7 +302,7 @@ static __noinline __u32 balance_note(struct balancing *to)
         return DROP_connection_limit;
     bool is_outside = balanced_is_outside(to->value.output);
     if (before)
-        balanced_count_as(entry, is_outside ? to->value.member : 0, is_outside ? to->value.slot : 0);
+        balanced_count_as(entry, is_outside ? to->value.member : 0, to->listener);
     struct service_counters *counters = map_lookup(service_counters, &to->value.slot);
     if (!before && counters && is_outside)
         counters->n_connections++;

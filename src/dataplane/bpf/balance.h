@@ -173,6 +173,13 @@ static __always_inline void balance_count_refused(__u32 listener)
         counters->n_refused++;
 }
 
+/* Is it a segment of a connection that there is not, at a listener whose connections end by silence?  It would begin another one with whoever is chosen now. */
+static __always_inline bool balance_is_late(const struct packet *packet, const struct service_value *service)
+{
+    return service->flags & SERVICE_IDLES && packet->tuple.protocol == IPPROTO_TCP && !(packet->flags & PACKET_LATER_FRAGMENT) &&
+           (packet->tcp_flags & (TCP_SYN | TCP_ACK | TCP_FIN | TCP_RST)) != TCP_SYN;
+}
+
 /* Takes a member for a connection that has none. */
 static __always_inline __u32 balance_begin(struct packet *packet, const struct service_value *service)
 {
@@ -246,6 +253,8 @@ CHECKED_ALONE __u32 balance_decide(struct __sk_buff *skb, struct packet *packet,
     } else if (entry) {
         flow_end(entry); /* The address was somebody else's: the next packet begins anew. */
         return DROP_member_gone;
+    } else if (balance_is_late(packet, service)) {
+        step = DROP_member_gone;
     } else {
         step = balance_begin(packet, service);
     }

@@ -2,8 +2,8 @@
 /* What an entry of a connection through a load balancer is, and what goes with it.
  *
  * At the client's port: 'output' is OUTPUT_MEMBER | the member's number, next_mac holds the first bits of its id, and the listener's number.
- * At the member's port: 'output' is OUTPUT_CLIENT, and 'balanced' has under the entry's key where the client is; next_mac holds the member's number and
- * the listener's if the client is outside, else zeros.  Neither output ever changes to another kind while the entry lives.  'output_generation' is BALANCED_DECIDED, which is no generation of a host beyond all slots: who compares
+ * At the member's port: 'output' is OUTPUT_CLIENT, and 'balanced' has under the entry's key where the client is; next_mac holds the listener's number, and
+ * the member's if the client is outside, else zeros.  Neither output ever changes to another kind while the entry lives.  'output_generation' is BALANCED_DECIDED, which is no generation of a host beyond all slots: who compares
  * it as for other outputs finds that the entry is not current, and goes on to where balanced ones are looked at.
  *
  * A connection counts under its listener and its member from when its entry is made until it is over: both FINs or a RST were seen, or the entry died.
@@ -105,12 +105,25 @@ static __always_inline void balanced_recount(struct flow_entry *entry)
         balanced_count(entry);
 }
 
+/* After how many milliseconds of silence the listener's connections end; 0: it does not say. */
+static __always_inline __u32 balanced_timeout(__u32 listener)
+{
+    struct service_key key ON_STACK = SERVICE_LISTENER_KEY(listener);
+    const struct service_value *value = listener ? map_lookup(services, &key) : NULL;
+
+    return value && value->listener == listener ? value->limit : 0;
+}
+
 /* It counts under another listener from now on, if it still does: that has another number; or the client has come from elsewhere ('member' is 0: it is counted
  * by its own entry). */
 static __always_inline void balanced_count_as(struct flow_entry *entry, __u32 member, __u32 listener)
 {
     if (load16(entry->next_mac) == (__u16)member && balanced_listener(entry) == (__u16)listener)
         return;
+    if (!member && !load16(entry->next_mac)) { /* It does not count. */
+        store16(entry->next_mac + 4, listener);
+        return;
+    }
     if (__sync_fetch_and_or(&entry->account, FLOW_UNCOUNTED) & FLOW_UNCOUNTED)
         return;
     __u32 before = balanced_counts_as(entry);

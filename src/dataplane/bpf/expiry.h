@@ -64,6 +64,9 @@ static __always_inline __u32 flow_timeout(const struct flow_key *key, const stru
     if (protocol == IPPROTO_TCP && is_over && seconds > FLOW_OVER_TIMEOUT_S)
         seconds = FLOW_OVER_TIMEOUT_S;
     __u64 time = (seconds ? seconds : 30) * 1000000000ull >> FLOW_TIME_SHIFT;
+    __u64 idle = (entry->output & OUTPUT_KIND_MASK) == OUTPUT_SERVICE ? balanced_timeout(balanced_listener(entry)) * 1000000ull >> FLOW_TIME_SHIFT : 0;
+    if (idle && (entry->state == FLOW_ESTABLISHED || idle < time)) /* What nobody answers, or is ending, waits no longer for it. */
+        time = idle;
     return time < 0x7fffffff ? time : 0x7fffffff;
 }
 

@@ -127,6 +127,7 @@ struct balancing {
     struct balanced_name name;
     struct ends ends;            /* What the packet's become, */
     struct ends quote;           /* and those of one that it quotes. */
+    __u32 listener;              /* Its number. */
     __u32 is_known;              /* It had an entry. */
     __u32 is_noted;              /* 'balanced' has 'value' already. */
     __u32 is_new_name;           /* This packet has taken 'name'. */

@@ -39,6 +39,17 @@ void all_ends(void)
     }
 }
 
+void set_timeout(const char *vip, uint16_t port, uint32_t listener, uint32_t timeout_ms)
+{
+    struct service_key number = SERVICE_LISTENER_KEY(listener), key = {.vni = 7, .port = htons(port), .protocol = IPPROTO_TCP};
+    struct service_value value = {.port = number.port, .listener = listener, .limit = timeout_ms}, *service;
+
+    pipeline_update(pipeline, "services", &number, &value);
+    frame_address(vip, key.address);
+    service = pipeline_lookup(pipeline, "services", &key);
+    service->flags |= SERVICE_IDLES;
+}
+
 void expect_stage(const char *stage)
 {
     for (size_t i = 0; i < result.n_steps; i++)

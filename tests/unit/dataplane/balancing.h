@@ -12,6 +12,9 @@ struct service_counters *counters(uint32_t listener);
 void all_ends(void); /* And nothing of the connections is left. */
 void expect_stage(const char *stage);
 
+/* Of connections to 10.0.0.200 and so on, by TCP. */
+void set_timeout(const char *vip, uint16_t port, uint32_t listener, uint32_t timeout_ms);
+
 /* What host 1 gets: kind DIRECT_RETURN, 'hops', the client's slot, and its network (of what goes back, the balancer's). */
 void expect_sent_from(uint32_t vni, uint32_t hops, uint32_t slot, const char *text);
 void expect_sent(uint32_t hops, uint32_t slot, const char *text);

@@ -471,6 +471,71 @@ static void a_listener_that_goes_ends_its_connections(void **state)
     all_ends();
 }
 
+#define SECOND 1000000000ull
+#define ROUND (15 * SECOND) /* Of the sweeper, at most. */
+
+static void open_connection(void)
+{
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 S");
+    expect_port(2, NULL);
+    say(2, "B>A ip 10.0.0.2>10.0.0.1 tcp 8080>4000 SA");
+    expect_port(1, NULL);
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 A");
+    expect_port(2, NULL);
+}
+
+/* At the client's port and at the member's, and also if the timeout changes while it runs; two hours are everybody's. */
+static void a_silent_connection_ends_when_its_listener_says(void **state)
+{
+    open_connection();
+    set_timeout("10.0.0.200", 81, 2, 10000000);
+    pipeline_advance(pipeline, 9000 * SECOND);
+    assert_int_equal(n_entries("connections"), 2);
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 A +9");
+    expect_port(2, NULL);
+    set_timeout("10.0.0.200", 81, 2, 5000);
+    pipeline_advance(pipeline, 9004 * SECOND);
+    assert_int_equal(n_entries("connections"), 2);
+    pipeline_advance(pipeline, 9005 * SECOND + 2 * ROUND);
+    assert_int_equal(n_entries("connections"), 0);
+    assert_int_equal(n_entries("balanced"), 0);
+    assert_int_equal(in_use("listener_use", 2), 0);
+    /* Who goes on all the same is told; who begins is served. */
+    say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 A +9");
+    expect_drop(DROP_member_gone);
+    assert_int_equal(expect_punt(PUNT_UNREACHABLE)->code, UNREACHABLE_PORT);
+    open_connection();
+    all_ends();
+}
+
+/* Its client is elsewhere: here is only the member's entry, also of one that was there before its listener's number was. */
+static void a_silent_connection_of_another_host_ends(void **state)
+{
+    static const char *const forth = "outer 192.0.2.2>192.0.2.1 7 2/0/5 M>02:ab:70:00:00:01 ip 10.0.0.101>10.0.0.200 tcp 4000>81 A";
+    struct flow_entry *entry;
+    struct flow_key key;
+
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/0/5 M>02:ab:70:00:00:01 ip 10.0.0.101>10.0.0.200 tcp 4000>81 S");
+    expect_port(2, NULL);
+    say(2, "B>M ip 10.0.0.2>10.0.0.101 tcp 8080>4000 SA");
+    expect_sent(TUNNEL_HOPS_BACK, 5, "B>M ip 10.0.0.200>10.0.0.101 tcp 81>4000 SA");
+    say(TUNNEL, forth);
+    key = (struct flow_key){.owner = 2 | IPPROTO_TCP << 24, .local = ipv4("10.0.0.2"), .remote = ipv4("10.0.0.101"), .local_port = htons(8080), .remote_port = htons(4000)};
+    entry = pipeline_lookup(pipeline, "connections", &key);
+    assert_non_null(entry);
+    assert_int_equal(entry->next_mac[4], 2);
+    entry->next_mac[4] = 0;
+    set_timeout("10.0.0.200", 81, 2, 200000);
+    say(TUNNEL, forth);
+    expect_port(2, NULL);
+    assert_int_equal(entry->next_mac[4], 2);
+    pipeline_advance(pipeline, 150 * SECOND);
+    assert_int_equal(n_entries("connections"), 1);
+    pipeline_advance(pipeline, 200 * SECOND + 2 * ROUND);
+    assert_int_equal(n_entries("connections"), 0);
+    all_ends();
+}
+
 static void an_address_that_is_no_balancers_any_more(void **state)
 {
     say(1, "A>L ip 10.0.0.1>10.0.0.200 tcp 4000>81 S");
@@ -530,6 +595,8 @@ int main(void)
         CASE(a_number_that_is_anothers_by_now),
         CASE(a_member_without_rows_goes_on),
         CASE(a_listener_that_goes_ends_its_connections),
+        CASE(a_silent_connection_ends_when_its_listener_says),
+        CASE(a_silent_connection_of_another_host_ends),
         CASE(an_address_that_is_no_balancers_any_more),
         CASE(a_connection_is_decided_again),
     };

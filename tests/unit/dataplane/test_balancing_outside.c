@@ -24,6 +24,16 @@ static int set_up_balancing(void **state)
     return 0;
 }
 
+static void set_timeout(uint16_t port, uint32_t listener, uint32_t timeout_ms)
+{
+    struct service_key number = SERVICE_LISTENER_KEY(listener), key = {.vni = 7, .port = htons(port), .protocol = IPPROTO_TCP};
+    struct service_value value = {.port = number.port, .listener = listener, .limit = timeout_ms};
+
+    pipeline_update(pipeline, "services", &number, &value);
+    frame_address("10.0.0.200", key.address);
+    ((struct service_value *)pipeline_lookup(pipeline, "services", &key))->flags |= SERVICE_IDLES;
+}
+
 static int set_up_vip(void **state)
 {
     set_up_balancing(state);
@@ -65,6 +75,28 @@ static void expect_owner(uint32_t host, uint32_t index, const char *text)
 }
 
 /* ---- by a floating IP --------------------------------------------------------------------------------------------------------- */
+
+static void a_silent_connection_ends_when_its_listener_says(void **state)
+{
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.222 tcp 4000>81 S");
+    expect_port(2, NULL);
+    say(2, "B>R ip 10.0.0.2>192.0.2.200 tcp 8080>4000 SA");
+    expect_outside(0, "u>x ip 203.0.113.222>192.0.2.200 ttl=63 tcp 81>4000 SA");
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.222 tcp 4000>81 A");
+    expect_port(2, NULL);
+    set_timeout(81, 2, 60000);
+    pipeline_advance(pipeline, 50000000000ull);
+    assert_int_equal(in_use("listener_use", 2), 1);
+    pipeline_advance(pipeline, 90000000000ull);
+    assert_int_equal(n_entries("connections"), 0);
+    assert_int_equal(in_use("listener_use", 2), 0);
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.222 tcp 4000>81 A +9");
+    expect_drop(DROP_member_gone);
+    assert_int_equal(n_entries("connections"), 0);
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.222 tcp 4000>81 S");
+    expect_port(2, NULL);
+    all_ends();
+}
 
 static void a_member_of_the_gateway_serves(void **state)
 {
@@ -779,6 +811,7 @@ static void a_vip_outside_goes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CASE(a_silent_connection_ends_when_its_listener_says),
         CASE(a_member_of_the_gateway_serves),
         CASE(a_member_of_another_host_serves),
         CASE(another_host_is_the_gateway),

@@ -127,7 +127,7 @@ static void objects_survive_a_round_trip(void **state)
                "\"flavor_id\":null,\"tags\":[\"a\",\"b\"]}");
     round_trip(RESOURCE_LISTENER,
                "{\"id\":\"" ID "\",\"loadbalancer_id\":\"" NETWORK "\",\"protocol\":\"SCTP\",\"protocol_port\":443,\"connection_limit\":-1,"
-               "\"default_pool_id\":\"" ID "\",\"allowed_cidrs\":[\"10.0.0.0/8\",\"2001:db8::/32\"],\"timeout_client_data\":1}");
+               "\"default_pool_id\":\"" ID "\",\"allowed_cidrs\":[\"10.0.0.0/8\",\"2001:db8::/32\"],\"timeout_client_data\":1,\"has_timeout_client_data\":true}");
     round_trip(RESOURCE_LISTENER, "{\"id\":\"" ID "\",\"connection_limit\":2147483647,\"default_pool_id\":null}");
     round_trip(RESOURCE_POOL,
                "{\"id\":\"" ID "\",\"loadbalancer_id\":\"" NETWORK "\",\"protocol\":\"UDP\",\"lb_algorithm\":\"SOURCE_IP_PORT\","
