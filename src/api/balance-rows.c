@@ -62,6 +62,13 @@ static const struct port *find_port(const struct replica *replica, const struct 
     return port && streq(port->object.project_id, member->object.project_id) ? port : NULL;
 }
 
+bool balance_is_nobody(const struct replica *replica, const struct pool_member *member)
+{
+    const struct port *port = find_port(replica, member);
+
+    return !port || router_port_kind(port) != ROUTER_PORT_NONE;
+}
+
 bool balance_is_unplugged(const struct replica *replica, const struct pool_member *member)
 {
     const struct port *port = find_port(replica, member);

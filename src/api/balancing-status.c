@@ -1,7 +1,7 @@
 /* Operating statuses, worked out when they are shown; the status tree; statistics, summed over hosts.
  *
  *     member        OFFLINE: switched off, or watched and nothing is known: not yet, or its host is down.  DRAINING: weight 0.  NO_MONITOR.
- *                   ERROR, ONLINE: as its host says.
+ *                   ERROR: no port of its project has its address, so that it takes no connections.  ERROR, ONLINE: as its host says.
  *     pool          OFFLINE: switched off, or of no listener.  ERROR: all its members are.  DEGRADED: some are.  ONLINE.
  *     listener      OFFLINE: switched off, it or its load balancer.  Else as its pool, if that is not well; ONLINE.
  *     load balancer OFFLINE: switched off.  ERROR: a pool is.  DEGRADED: one is degraded, or some host has no room for it.  ONLINE. */
@@ -30,7 +30,7 @@ enum operating_status member_status(const struct replica *replica, const struct 
 
     if (!member->object.admin_state_up)
         return OPERATING_OFFLINE;
-    if (is_watched && (member->health == MEMBER_HEALTH_DOWN || balance_is_unplugged(replica, member)))
+    if (balance_is_nobody(replica, member) || (is_watched && (member->health == MEMBER_HEALTH_DOWN || balance_is_unplugged(replica, member))))
         return OPERATING_ERROR;
     if (member->weight == 0)
         return OPERATING_DRAINING;

@@ -321,7 +321,19 @@ def test_members(tenant):
     pool = tenant.pool(loadbalancer_id=tenant.balancer(vip_subnet_id=tenant.lan_subnet["id"])["id"])
     path = f"pools/{pool['id']}/members"
     member = tenant.member(pool, "10.1.0.9", weight=0, tags=["x"])  # In the network behind the router: found.
-    assert (member["subnet_id"], member["weight"], member["operating_status"], member["backup"]) == (None, 0, "DRAINING", False)
+    assert (member["subnet_id"], member["weight"], member["operating_status"], member["backup"]) == (None, 0, "ERROR", False)
+
+    def statuses():
+        return tenant.get(f"{path}/{member['id']}")["member"]["operating_status"], tenant.get(f"loadbalancers/{pool['loadbalancers'][0]['id']}")["loadbalancer"]["operating_status"]
+
+    # No port has its address: it gets nothing, whoever answers there.
+    tenant.listener({"id": pool["loadbalancers"][0]["id"]}, 8080, default_pool_id=pool["id"])
+    assert statuses() == ("ERROR", "ERROR")
+    router = tenant.member(pool, "10.1.0.1")
+    assert router["operating_status"] == "ERROR"
+    tenant.delete(f"{path}/{router['id']}")
+    tenant.call("POST", "/v2.0/ports", {"port": {"network_id": tenant.back["id"], "fixed_ips": [{"ip_address": "10.1.0.9"}]}}, 201)
+    assert statuses() == ("DRAINING", "ONLINE")
     tenant.member(pool, "10.1.0.9", 8081)
     tenant.member(pool, "10.2.0.9", subnet_id=tenant.far_subnet["id"])  # No router, but said.
     for attributes, status, texts in (
