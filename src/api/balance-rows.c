@@ -203,7 +203,7 @@ static struct candidate *list_members(const struct balance_writer *writer, const
         string_copy(candidate->decision.member_id, UUID_TEXT_SIZE, member->object.id);
         candidate->decision.index = BALANCE_INDEX_NONE;
         candidate->decision.has_failed = is_watched && member->health == MEMBER_HEALTH_DOWN;
-        candidate->is_down = !member->object.admin_state_up || candidate->decision.has_failed ||
+        candidate->is_down = !member->object.admin_state_up || candidate->decision.has_failed || balance_is_nobody(writer->replica, member) ||
                              (is_watched && balance_is_unplugged(writer->replica, member));
         candidate->is_silent = is_watched && balance_is_silent(writer->replica, member);
     }

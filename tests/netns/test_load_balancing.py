@@ -333,6 +333,12 @@ def test_a_trace_tells_who_is_chosen(world):
     assert any("10.0.0.12 port 5353" in step["text"] for step in steps)
 
 
+def test_nobody_is_sent_to_an_address_without_a_port(world):
+    _, pool = world.balancer.listener("TCP", 88, [(world.red4, "10.0.0.11", 8080), (world.red4, "10.0.0.99", 8080)])
+    assert {member["address"]: member["operating_status"] for member in world.balancer.members(pool)} == {"10.0.0.11": "NO_MONITOR", "10.0.0.99": "ERROR"}
+    wait_for(lambda: all(ask(world.client, 88) for _ in range(20)), "the other member to serve everybody")
+
+
 def test_a_silent_connection_ends_when_its_listener_says(world):
     """Also one that runs when the timeout is set, at the client's host and at the member's."""
     listener, _ = world.balancer.listener("TCP", 87, [(world.red4, "10.0.0.12", 8080)])

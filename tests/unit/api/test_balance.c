@@ -291,7 +291,10 @@ static void operate(void)
         break;
     case 9:
     case 10:
-        put_port(member, hosts[below(4)], below(8));
+        if (below(8))
+            put_port(member, hosts[below(4)], below(8));
+        else
+            drop(RESOURCE_PORT, member);
         break;
     default:
         deliver();
@@ -322,8 +325,8 @@ static bool is_down(unsigned slot, unsigned pool)
     const struct pool_member *member = member_at(slot);
     const struct port *port = port_at(slot);
 
-    return !member->object.admin_state_up ||
-           (is_watched(pool) && (member->health == MEMBER_HEALTH_DOWN || !port || port->status != PORT_STATUS_ACTIVE));
+    return !member->object.admin_state_up || !port ||
+           (is_watched(pool) && (member->health == MEMBER_HEALTH_DOWN || port->status != PORT_STATUS_ACTIVE));
 }
 
 static bool is_silent(unsigned slot, unsigned pool)
@@ -505,6 +508,12 @@ static uint64_t rows_revision(unsigned pool)
     return rows_of(pool)->object.store_revision;
 }
 
+static void put_server(unsigned slot, unsigned pool, unsigned weight)
+{
+    put_port(slot, NULL, false);
+    put_member(slot, pool, weight, false, true);
+}
+
 static void a_restart_moves_nothing(void **state)
 {
     uint64_t revision;
@@ -516,10 +525,10 @@ static void a_restart_moves_nothing(void **state)
         server_start(&fleet.servers[i]);
     put_pool(0);
     for (unsigned i = 0; i < 5; i++) {
-        put_member(i, 0, 1 + i, false, true);
+        put_server(i, 0, 1 + i);
         settle(); /* One after the other, so that rows have a history. */
     }
-    put_member(1, 0, 0, false, true);
+    put_server(1, 0, 0);
     settle();
     revision = rows_revision(0);
     for (unsigned i = 0; i < N_SERVERS; i++) {
@@ -550,13 +559,13 @@ static void many_changes_are_few_writes(void **state)
             server_start(&fleet.servers[i]);
         put_pool(0);
         for (unsigned i = 0; i < sizes[k]; i++)
-            put_member(i, 0, 1, false, true);
+            put_server(i, 0, 1);
         settle();
         revision = rows_revision(0);
         for (uint64_t ms = 0; ms < lasted_ms; ms++) {
             fleet.now_ms++;
             fleet.now_s = (int64_t)(fleet.now_ms / 1000);
-            put_member((unsigned)(ms % 3), 0, 1 + (unsigned)(ms % 7), false, true);
+            put_server((unsigned)(ms % 3), 0, 1 + (unsigned)(ms % 7));
             deliver();
             balance_writer_pass(fleet.servers[0].writer, fleet.now_ms, fleet.now_s);
             deliver();
@@ -564,7 +573,7 @@ static void many_changes_are_few_writes(void **state)
             revision = rows_revision(0);
         }
         assert_in_range(n_writes, k ? 3 : 60, k ? 5 : lasted_ms / BALANCE_INTERVAL_MS + 1);
-        put_member(0, 0, 0, false, true);
+        put_server(0, 0, 0);
         settle();
         assert_int_equal(rows_of(0)->members[0].state, MEMBER_DRAINS);
         fleet_end();
@@ -602,17 +611,17 @@ static void a_pool_that_grows_keeps_its_flows(void **state)
         server_start(&fleet.servers[i]);
     put_pool(0);
     for (unsigned i = 0; i < BALANCE_MEMBERS_SMALL; i++)
-        put_member(i, 0, 1, false, true);
+        put_server(i, 0, 1);
     settle();
     n = check_growth(rows, 0);
     assert_int_equal(n, BALANCE_ROWS_SMALL);
     lineage = rows_of(0)->lineage;
-    put_member(BALANCE_MEMBERS_SMALL, 0, 1, false, true);
+    put_server(BALANCE_MEMBERS_SMALL, 0, 1);
     settle();
     n = check_growth(rows, n);
     assert_int_equal(n, BALANCE_ROWS_SMALL * BALANCE_GROWTH);
     for (unsigned i = 0; i <= BALANCE_MEMBERS_MIDDLE; i++)
-        put_member(i, 0, 1, false, true);
+        put_server(i, 0, 1);
     settle();
     n = check_growth(rows, n);
     assert_int_equal(n, BALANCE_ROWS_SMALL * BALANCE_GROWTH * BALANCE_GROWTH);
@@ -629,9 +638,9 @@ static void a_pool_that_grows_keeps_its_flows(void **state)
     put_pool(1); /* Large at once; and one whose weights differ. */
     put_pool(2);
     for (unsigned i = 0; i <= BALANCE_MEMBERS_MIDDLE; i++)
-        put_member(i, 1, 1, false, true);
-    put_member(BALANCE_MEMBERS_MIDDLE + 1, 2, 1, false, true);
-    put_member(BALANCE_MEMBERS_MIDDLE + 2, 2, 25, false, true);
+        put_server(i, 1, 1);
+    put_server(BALANCE_MEMBERS_MIDDLE + 1, 2, 1);
+    put_server(BALANCE_MEMBERS_MIDDLE + 2, 2, 25);
     settle();
     assert_int_equal(rows_of(1)->n_row_bytes, BALANCE_ROWS_LARGE * BALANCE_ROW_BYTES);
     assert_int_equal(rows_of(2)->n_row_bytes, BALANCE_ROWS_MIDDLE * BALANCE_ROW_BYTES);

@@ -510,6 +510,8 @@ static void rows_go_as_patches(void **state)
          id_in(network, "network"));
     for (unsigned i = 0; i < 2; i++)
         call(&instance, 201, NULL, "POST", "/v2.0/ports", "{\"port\":{\"network_id\":\"%s\",\"binding:host_id\":\"h%u\"}}", id_in(network, "network"), i);
+    for (unsigned i = 201; i < 204; i++)
+        call(&instance, 201, NULL, "POST", "/v2.0/ports", "{\"port\":{\"network_id\":\"%s\",\"fixed_ips\":[{\"ip_address\":\"10.0.0.%u\"}]}}", id_in(network, "network"), i);
     call(&instance, 201, &balancer, "POST", "/load-balancer/v2.0/lbaas/loadbalancers", "{\"loadbalancer\":{\"vip_subnet_id\":\"%s\"}}",
          id_in(subnet, "subnet"));
     call(&instance, 201, &pool, "POST", "/load-balancer/v2.0/lbaas/pools",
