@@ -96,6 +96,8 @@ CHECKED_ALONE __u32 from_server(struct xdp_md *ctx, struct packet *packet)
         conn_moves(conn, word, LB_CONN_CLOSE);
     else if (packet->protocol == IPPROTO_TCP && packet->tcp_flags & TCP_FIN)
         conn_moves(conn, word, LB_CONN_FIN_WAIT);
+    if (packet->ttl <= 1)
+        return LB_DROP_ttl_exceeded;
     service = conn->service;
     server = conn->server;
     struct lb_service_use *used = map_lookup(service_use, &service);
@@ -109,8 +111,8 @@ CHECKED_ALONE __u32 from_server(struct xdp_md *ctx, struct packet *packet)
         use->counters.out_bytes += packet->size;
     }
     ip = frame_at(ctx, ETH_HLEN, 20);
-    if (!ip || packet->ttl <= 1)
-        return LB_DROP_ttl_exceeded;
+    if (!ip)
+        return LB_DROP_malformed;
     if (packet->ipv6) {
         ip[7]--;
     } else {

@@ -79,6 +79,23 @@ static void errors_from_the_clients_side_reach_the_server(void **state)
     assert_int_equal(XDP_DROP, world_run(world, &in).action); /* Of no connection. */
 }
 
+/* IPVS's stack drops it before. */
+static void an_answer_that_ends_here_counts_as_none(void **state)
+{
+    struct world *world = *state;
+    struct frame in;
+
+    one_server(world, false, IPPROTO_UDP);
+    assert_int_equal(XDP_REDIRECT, world_send(world, "C>D ip 203.0.113.7>192.0.2.1 udp 4000>80 +5").action);
+    frame_parse("R>S ip 10.0.0.1>203.0.113.7 ttl=2 udp 8080>4000 +5", &in);
+    assert_int_equal(XDP_REDIRECT, native_director_run(world->native, in.bytes, in.size, SERVER_DEVICE).action);
+    frame_parse("R>S ip 10.0.0.1>203.0.113.7 ttl=1 udp 8080>4000 +5", &in);
+    assert_int_equal(XDP_DROP, native_director_run(world->native, in.bytes, in.size, SERVER_DEVICE).action);
+    assert_int_equal(1, world_drops(world, LB_DROP_ttl_exceeded));
+    assert_int_equal(1, world_service_use(world, 0)->counters.out_packets);
+    assert_int_equal(1, world_server_use(world, 0)->counters.out_packets);
+}
+
 static void errors_from_the_servers_side_reach_the_client(void **state)
 {
     struct world *world = *state;
@@ -228,6 +245,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(errors_from_the_clients_side_reach_the_server),
         TEST(errors_from_the_servers_side_reach_the_client),
+        TEST(an_answer_that_ends_here_counts_as_none),
         TEST(errors_of_ipv6_both_ways),
         TEST(errors_do_not_keep_a_connection),
         TEST(sctp_keeps_its_checksum_on_another_port),
