@@ -148,3 +148,38 @@ def orders():
 
 
 NOBODY = {"rr, all of weight 0", "wrr 0 0"}  # Where no packet goes to a server.
+
+# ---- servers of weight 0 with schedulers that hash ---------------------------------------------------------------------------------------
+
+# name: (options of the service, how many servers); the second one, or the only one, drains.
+DRAINED = {
+    "sh": ("-s sh", 3),
+    "sh by port": ("-s sh -b sh-port", 3),
+    "sh, fallback": ("-s sh -b sh-fallback", 3),
+    "sh by port, fallback": ("-s sh -b sh-fallback,sh-port", 3),
+    "mh": ("-s mh", 3),
+    "mh by port": ("-s mh -b mh-port", 3),
+    "mh, fallback": ("-s mh -b mh-fallback", 3),
+    "mh by port, fallback": ("-s mh -b mh-fallback,mh-port", 3),
+    "dh": ("-s dh", 1),
+}
+DRAINED_CLIENTS = range(48)
+NEW_PORT = 2000  # What is between the ports of a client's connection before and of its next one.
+
+
+def drained_addresses():
+    return [f"192.0.2.{101 + number}" for number in range(len(DRAINED))]
+
+
+def drained():
+    """{"lines", "exchanges"} with all servers there, and {"lines", "exchanges"} that come after it: a server of each drains."""
+    before, after = {"lines": [], "exchanges": []}, {"lines": [], "exchanges": []}
+    for virtual, (name, (service, n)) in zip(drained_addresses(), DRAINED.items()):
+        servers = [f"-r 10.1.0.{11 + i} -g" for i in range(n)]
+        before["lines"] += [f"-A -t {virtual}:80 {service}", *(f"-a -t {virtual}:80 {server}" for server in servers)]
+        after["lines"].append(f"-e -t {virtual}:80 {servers[1 if n > 1 else 0]} -w 0")
+        for part, which, port in ((before, "", 1000), (after, ", drained", 1000 + NEW_PORT)):
+            begun = [client_frame(virtual, "t", 80, f"198.51.100.{i}", port + i) for i in DRAINED_CLIENTS]
+            used = [client_frame(virtual, "t", 80, f"198.51.100.{i}", 1000 + i, "PA") for i in DRAINED_CLIENTS]
+            part["exchanges"].append([name + which, True, [bytes(frame).hex() for frame in begun + used]])
+    return before, after

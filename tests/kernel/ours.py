@@ -54,6 +54,9 @@ class Director:
             with connection.makefile() as answer:
                 return json.loads(answer.readline())
 
+    def n_drained(self):
+        return sum(server["weight"] == 0 for service in self.ask("director")["services"] for server in service["servers"])
+
     def _has(self, lines):
         try:
             state = self.ask("director")
@@ -70,7 +73,8 @@ class Director:
 
 
 def answers(asked):
-    """What the director does with {"lines": for ipvsadm, "exchanges": as exchange_all() has them}."""
+    """What the director does with {"lines": for ipvsadm, "exchanges": as exchange_all() has them, "later": the same once more, of which lines give
+    weight 0}, and its counters in between."""
     sweep(PREFIX, [tempfile.gettempdir()])
     folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
     try:
@@ -78,7 +82,13 @@ def answers(asked):
             director = Director(on, folder, asked["lines"])
             try:
                 exchanged = wire.exchange_all(on, asked["exchanges"])
-                return {"exchanges": exchanged}
+                counters = director.ipvsadm("-L", "-n", "--stats", "--exact")
+                n_drained = director.n_drained() + len(asked["later"]["lines"])
+                for line in asked["later"]["lines"]:
+                    director.ipvsadm(*line.split())
+                wait_for(lambda: director.n_drained() == n_drained, "servers to have weight 0")
+                exchanged |= wire.exchange_all(on, asked["later"]["exchanges"])
+                return {"exchanges": exchanged, "counters": counters}
             finally:
                 director.close()
     finally:

@@ -43,9 +43,9 @@ def typed():
 
 
 def exchanged():
-    orders = ipvs_cases.orders()
-    return {"lines": [*(line for _, lines, _ in orders for line in lines), *ipvs_packets.lines()],
-            "exchanges": [*([name, True, frames] for name, _, frames in orders), *ipvs_packets.exchanges()]}
+    orders, (before, after) = ipvs_cases.orders(), ipvs_cases.drained()
+    return {"lines": [*(line for _, lines, _ in orders for line in lines), *before["lines"], *ipvs_packets.lines()],
+            "exchanges": [*([name, True, frames] for name, _, frames in orders), *before["exchanges"], *ipvs_packets.exchanges()], "later": after}
 
 
 KEEPALIVED = HERE / "keepalived.conf"
@@ -139,6 +139,71 @@ def test_the_order_is_that_of_ipvs(real, director, name):
     got, expected = director["exchanges"][name], part(real, "exchanged")["exchanges"][name]
     assert got == expected
     assert bool(got) == (name not in ipvs_cases.NOBODY)
+
+
+# ---- who drains ---------------------------------------------------------------------------------------------------------------------
+
+def drained_clients(exchanges, name):
+    """{"refused": clients of whom a new connection is, "moved": those whose other one has another server or none, "drained": whose server drains,
+    "new": servers of new connections}"""
+    def of(case, first):
+        return {port - first: server for port, server in exchanges[case] if port - first in ipvs_cases.DRAINED_CLIENTS}
+
+    draining = 12 if ipvs_cases.DRAINED[name][1] > 1 else 11
+    before, after, new = of(name, 1000), of(f"{name}, drained", 1000), of(f"{name}, drained", 1000 + ipvs_cases.NEW_PORT)
+    assert set(before) == set(ipvs_cases.DRAINED_CLIENTS)
+    return {"refused": set(before) - set(new), "moved": {client for client in before if after.get(client) != before[client]},
+            "drained": {client for client in before if before[client] == draining}, "new": set(new.values()), "draining": draining}
+
+
+@pytest.mark.parametrize("name", ipvs_cases.DRAINED)
+def test_a_server_of_weight_0_gets_nothing_new(real, director, name):
+    """Rows are each one's own, so that clients differ; who is refused, and what becomes of connections, does not."""
+    ours_has, real_has = (drained_clients(source["exchanges"], name) for source in (director, part(real, "exchanged")))
+    for has in (ours_has, real_has):
+        assert has["drained"] and has["draining"] not in has["new"]
+        assert bool(has["refused"]) == ("fallback" not in name)
+        if "port" not in name and "fallback" not in name:
+            assert has["refused"] == has["drained"]
+    assert not real_has["moved"]
+    # Nothing is remembered here: with the flag those go to the server that has the row now.
+    assert ours_has["moved"] == (ours_has["drained"] if "fallback" in name else set())
+
+
+# ---- counters -----------------------------------------------------------------------------------------------------------------------
+
+def counters(listing):
+    """{service or (service, server): [connections, packets in and out, bytes in and out]}"""
+    found, service = {}, None
+    for line in listing.splitlines()[3:]:
+        words = line.split()
+        if words[0] == "->":
+            found[service, words[1]] = list(map(int, words[2:]))
+        else:
+            service = " ".join(words[:2])
+            found[service] = list(map(int, words[2:]))
+    return found
+
+
+def test_counters_are_those_of_ipvs(real, director):
+    """Of services, and of servers but those that hash services have by rows, which are each one's own."""
+    hashing = {f"TCP {address}:80" for address in ipvs_cases.drained_addresses()}
+    # Answers do not pass: all that goes out is what IPVS says itself, which counts nowhere here.
+    silent = {f"{name} {ipvs_packets.bracket(virtual)}:80" for way, (_, virtual, *_) in ipvs_packets.WAYS.items() if not way.startswith("nat")
+              for name in ("TCP", "UDP", "SCTP")}
+    got, expected = counters(director["counters"]), counters(part(real, "exchanged")["counters"])
+    assert got.keys() == expected.keys()
+    for key in [key for key in got if key[0] in hashing]:
+        del got[key], expected[key]
+    n_errors = 0
+    for key in got:
+        if (key[0] if isinstance(key, tuple) else key) in silent:
+            assert got[key][2] == got[key][4] == 0, key
+            n_errors += expected[key][2]
+            expected[key][2] = expected[key][4] = 0
+    assert n_errors
+    assert {key: (got[key], expected[key]) for key in got if got[key] != expected[key]} == {}
+    assert any(values[2] for values in got.values()) and len(got) > 150
 
 
 # ---- packets ------------------------------------------------------------------------------------------------------------------------

@@ -52,14 +52,30 @@ def listed(asked):
     return answers
 
 
+def settled(read):
+    """What is read when it changes no more: the kernel adds up its counters every two seconds."""
+    before = None
+    while (now := read()) != before:
+        before = now
+        time.sleep(5)
+    return now
+
+
 def exchanged(asked):
-    """What IPVS does with {"lines": for ipvsadm, "exchanges": as exchange_all() has them}."""
+    """What IPVS does with {"lines": for ipvsadm, "exchanges": as exchange_all() has them, "later": the same once more}, and its counters in between."""
     with wire.Wire("ipvs") as on:
         inside = ["nsenter", "--net=/run/netns/ipvs"]
-        restored = run([*inside, "ipvsadm", "-R"], "\n".join(asked["lines"]) + "\n")
-        if restored != ["", "", 0]:
-            raise RuntimeError(restored)
-        return {"exchanges": wire.exchange_all(on, asked["exchanges"])}
+
+        def restore(lines):
+            restored = run([*inside, "ipvsadm", "-R"], "\n".join(lines) + "\n")
+            if restored != ["", "", 0]:
+                raise RuntimeError(restored)
+
+        restore(asked["lines"])
+        exchanges = wire.exchange_all(on, asked["exchanges"])
+        counters = settled(lambda: run([*inside, "ipvsadm", "-L", "-n", "--stats", "--exact"])[0])
+        restore(asked["later"]["lines"])
+        return {"exchanges": exchanges | wire.exchange_all(on, asked["later"]["exchanges"]), "counters": counters}
 
 
 def imported(asked):
