@@ -92,10 +92,11 @@ stdio_handler = "file"
 """
 
 # Its own folders over the system's, the user that Debian's libvirt wants to exist, and a /sys that shows the network namespace it is in.
+FOLDERS = ("etc/libvirt", "run/libvirt", "var/lib/libvirt", "var/cache/libvirt", "var/log/libvirt")
 ENTER = """set -e
 mount -t tmpfs tmpfs /run
 mkdir /run/libvirt
-for folder in etc/libvirt run/libvirt var/lib/libvirt var/cache/libvirt var/log/libvirt; do
+for folder in """ + " ".join(FOLDERS) + """; do
     mount --bind "$1/$folder" "/$folder"
 done
 for file in passwd group; do
@@ -111,8 +112,12 @@ class Libvirt:
 
     def __init__(self, lab, host):
         self.folder = lab.folder / "libvirt"
-        for name in ("etc/libvirt", "run/libvirt", "var/lib/libvirt", "var/cache/libvirt", "var/log/libvirt"):
+        self.made = []  # Debian's packages leave some of them to libvirtd's first start.
+        for name in FOLDERS:
             (self.folder / name).mkdir(parents=True)
+            if not (place := pathlib.Path("/", name)).exists():
+                place.mkdir()
+                self.made.append(place)
         (self.folder / "etc/libvirt/libvirtd.conf").write_text('auth_unix_rw = "none"\nunix_sock_group = "root"\n')
         for name, line in (("passwd", "libvirt-qemu:x:64055:64055::/:/usr/sbin/nologin"), ("group", "libvirt-qemu:x:64055:")):
             text = pathlib.Path("/etc", name).read_text()
@@ -125,7 +130,7 @@ class Libvirt:
         try:
             wait_for(self.answers, "libvirtd to answer", PATIENCE)
         except BaseException:
-            self.process.stop()
+            self.end()
             raise
 
     def answers(self):
@@ -147,7 +152,12 @@ class Libvirt:
             for name in self.try_virsh("list", "--name").stdout.split():
                 self.try_virsh("destroy", name)
         finally:
-            self.process.stop()
+            self.end()
+
+    def end(self):
+        self.process.stop()
+        for place in self.made:
+            place.rmdir()
 
 
 class Machine:
