@@ -382,6 +382,7 @@ def test_wrong_password_is_refused(openstack, api):
 def test_load_balancers(openstack):
     openstack("network create lb-lan")
     subnet = openstack("subnet create lb-subnet --network lb-lan --subnet-range 10.66.0.0/24")
+    openstack("port create --network lb-lan --fixed-ip ip-address=10.66.0.10 lb-server")
     balancer = openstack("loadbalancer create --name lb --wait --vip-subnet-id lb-subnet")
     assert balancer["vip_subnet_id"] == subnet["id"] and balancer["provisioning_status"] == "ACTIVE"
     openstack("loadbalancer listener create --name web --protocol TCP --protocol-port 80 --wait lb")
