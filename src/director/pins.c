@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/magic.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +24,7 @@
 #define FOLDER "weft-director-"
 #define PROGRAM_FILE "program"
 #define WITNESS_FILE "namespace"
+#define LOOPBACK_IFINDEX 1 /* In every network namespace (drivers/net/loopback.c). */
 #define DEPTH_MAX 8 /* Of structs in structs. */
 
 #ifndef SO_NETNS_COOKIE
@@ -181,10 +181,11 @@ static void remove_other(const char *home_path, uint32_t set, void *context)
 
 /* ---- namespaces that are gone ----------------------------------------------------------------------------------------------------------- */
 
-/* A map of devices forgets one that goes.  The loopback goes with its network namespace, and not before. */
+/* A map of devices forgets one that goes.  The loopback goes with its network namespace, and not before; by its number, since it can be renamed, and another
+ * device, which may go, can have its name. */
 static int make_witness(void)
 {
-    uint32_t zero = 0, loopback = if_nametoindex("lo");
+    uint32_t zero = 0, loopback = LOOPBACK_IFINDEX;
     int fd = bpf_map_create(BPF_MAP_TYPE_DEVMAP, "weft_namespace", sizeof(zero), sizeof(loopback), 1, NULL);
 
     if (fd < 0)
