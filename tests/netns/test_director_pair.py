@@ -88,6 +88,11 @@ class Pair(DirectorLab):
         services = self.said(name)["services"]  # Of one that waits for the other's rows there are none yet.
         return services and services[-1].get("same_rows")
 
+    def n_servers(self, name):
+        """Of the hash service."""
+        services = self.said(name)["services"]  # As above.
+        return len(services[-1]["servers"]) if services else 0
+
     def write_services(self, *more):
         """The last is a hash service, which remembers nothing."""
         both = [server(11), server(12)]
@@ -146,7 +151,7 @@ def test_rows_of_hash_services_are_in_common(pair):
     gone = [server(number, 6) for number in (13, 14, 15)]
     for more in (gone, []):  # Rows that a director which has seen nothing would not have.
         pair.write_services(*more)
-        wait_for(lambda: all(len(pair.said(name)["services"][-1]["servers"]) == 2 + len(more) for name in pair.agents), "both to have the servers")
+        wait_for(lambda: all(pair.n_servers(name) == 2 + len(more) for name in pair.agents), "both to have the servers")
     second = pair.namespaces["director2"]
 
     def begin_anew(config=None):
