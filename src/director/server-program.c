@@ -93,6 +93,15 @@ static int find_running(const char *map)
     return fd;
 }
 
+/* Another release's tables may be laid out otherwise. */
+static bool is_laid_out(int fd, uint32_t key_size, uint32_t value_size)
+{
+    struct bpf_map_info info = {0};
+    uint32_t size = sizeof(info);
+
+    return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.key_size == key_size && info.value_size == value_size;
+}
+
 /* That of the programs that run, since an interface gets the two one after the other; else a new one, a MAC of a station (IEEE 802, 8.2). */
 static int choose_mark(uint8_t mark[6])
 {
@@ -101,7 +110,8 @@ static int choose_mark(uint8_t mark[6])
     uint32_t zero = 0;
     static const uint8_t none[6];
 
-    if (fd >= 0 && bpf_map_lookup_elem(fd, &zero, &settings) == 0 && memcmp(settings.mark, none, sizeof(none)) != 0) {
+    if (fd >= 0 && is_laid_out(fd, sizeof(zero), sizeof(settings)) && bpf_map_lookup_elem(fd, &zero, &settings) == 0 &&
+        memcmp(settings.mark, none, sizeof(none)) != 0) {
         memcpy(mark, settings.mark, sizeof(settings.mark));
         return 0;
     }
@@ -115,10 +125,8 @@ static int choose_mark(uint8_t mark[6])
 static int take_over(struct bpf_map *map)
 {
     _cleanup_(closep) int fd = find_running(bpf_map__name(map));
-    struct bpf_map_info info = {0};
-    uint32_t size = sizeof(info);
 
-    if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || info.key_size != bpf_map__key_size(map) || info.value_size != bpf_map__value_size(map))
+    if (fd < 0 || !is_laid_out(fd, bpf_map__key_size(map), bpf_map__value_size(map)))
         return 0;
     return bpf_map__reuse_fd(map, fd);
 }
