@@ -9,6 +9,7 @@
 
 #include "weft/base/log.h"
 #include "weft/base/util.h"
+#include "weft/director/little-endian.h"
 
 #define ROUND_MS 1000
 #define ROUND_AGAIN_MS 100  /* After something has changed. */
@@ -144,7 +145,7 @@ static uint64_t digest_of(const uint8_t *bytes, uint32_t size)
     uint64_t digest;
 
     crypto_generichash(hash, sizeof(hash), bytes, size, NULL, 0);
-    memcpy(&digest, hash, sizeof(digest));
+    digest = get_le(hash, sizeof(digest));
     return digest ? digest : 1;
 }
 
