@@ -26,10 +26,19 @@ static bool has_fallback(const struct virtual_service *service)
     return service->scheduler_flags & SCHEDULER_FALLBACK && service->scheduler != SCHEDULER_DH;
 }
 
+/* Then it answers alone: all others are out, or down. */
+static bool sorry_server_answers(const struct planned_service *planned)
+{
+    const struct planned_server *last = planned->n_servers ? &planned->servers[planned->n_servers - 1] : NULL;
+
+    return last && last->server == &planned->service->sorry_server && last->is_used;
+}
+
 /* As IPVS's sh, mh and dh do, whose established connections go on.  With a second chance they go on although rows move. */
 bool server_refuses(const struct planned_service *planned, const struct planned_server *server)
 {
-    return service_is_hash(planned->service) && server->is_used && !server->weight && !has_fallback(planned->service) && !server->server->second_chance;
+    return service_is_hash(planned->service) && server->is_used && !server->weight && !has_fallback(planned->service) && !server->server->second_chance &&
+           !sorry_server_answers(planned);
 }
 
 bool service_has_translation(const struct planned_service *planned)

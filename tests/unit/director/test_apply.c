@@ -1183,6 +1183,46 @@ static void a_server_of_weight_0_keeps_its_rows_and_gets_nothing_new(void **stat
     }
 }
 
+/* All are down, with inhibit_on_failure: nobody is refused for the rows of who is down. */
+static void the_sorry_server_has_all_rows(void **state)
+{
+    struct lb_tables tables = memory((struct lb_sizes){.n_services = 8, .n_servers = 64, .n_blocks = 64, .n_members = 128});
+    _cleanup_(applied_freep) struct applied *applied = applied_new(&tables);
+    _cleanup_(plan_freep) struct plan *plan = NULL;
+    const struct applied_service *service;
+    const struct balance_row *now;
+    struct error error = {0};
+    uint32_t n_rows;
+
+    forget_tables();
+    set_services(2, 0);
+    virtuals[0].scheduler_flags = 0;
+    virtuals[0].has_sorry_server = true;
+    virtuals[0].sorry_server = reals[0][1];
+    virtuals[0].sorry_server.address = ip_from_v4(0x0a000009);
+    assert_int_equal(0, apply_now(applied));
+    plan = plan_new(&config);
+    assert_non_null(plan);
+    for (size_t i = 0; i < 2; i++) {
+        plan->services[0].servers[i].weight = 0;
+        plan->services[0].servers[i].is_down = true;
+    }
+    assert_int_equal(3, plan->services[0].n_servers);
+    plan->services[0].servers[2].is_used = true;
+    assert_int_equal(0, apply(applied, plan, none, NULL, 1000000, &error));
+    service = applied_find(applied, &virtuals[0]);
+    now = balance_table_rows(service->rows, &n_rows);
+    for (uint32_t row = 0; row < n_rows; row++)
+        assert_string_equal("10.0.0.9:80", balance_table_id(service->rows, now[row].owner));
+    assert_int_equal(0, server_in(&tables, applied, 0).flags);
+    plan->services[0].servers[1].weight = 1; /* One is back. */
+    plan->services[0].servers[2].is_used = false;
+    assert_int_equal(0, apply(applied, plan, none, NULL, 1001000, &error));
+    now = balance_table_rows(service->rows, &n_rows);
+    for (uint32_t row = 0; row < n_rows; row++)
+        assert_string_equal("10.0.0.1:80", balance_table_id(service->rows, now[row].owner));
+}
+
 /* With which IPVS begins: all servers, the last one first; then by weight. */
 static void turns_begin_where_ipvs_begins(void **state)
 {
@@ -1224,6 +1264,7 @@ int main(void)
         cmocka_unit_test(rows_forget_who_had_them_when_the_time_is_over),
         cmocka_unit_test(second_chances_are_for_who_is_not_down),
         cmocka_unit_test(a_server_of_weight_0_keeps_its_rows_and_gets_nothing_new),
+        cmocka_unit_test(the_sorry_server_has_all_rows),
         cmocka_unit_test(what_the_other_director_has_no_more_is_forgotten),
         cmocka_unit_test(rows_are_awaited_no_longer_than_said),
     };
