@@ -79,41 +79,91 @@ static uint32_t share_of(const struct task *task, const struct applied_service *
     return task->applied->tables->members[service->first_member + position].weight;
 }
 
-/* Gives the balancer the servers in use; shares beyond its 16 bits are scaled.  Returns how many rows there are now, 0 without any
- * server to have them, or -errno. */
-static int64_t set_rows(const struct task *task, struct applied_service *service, const struct planned_service *planned, const uint32_t *shares)
+/* Of rows that were just taken from the other director, by one that had none: servers that refuse have the share that those give them.  0 or -ENOMEM. */
+static int take_shares(const struct applied_service *service, const struct planned_service *planned, uint32_t *shares)
 {
-    _cleanup_(freep) struct balance_server *servers = calloc(planned->n_servers + 1, sizeof(*servers));
-    _cleanup_(freep) char(*ids)[SERVICE_TEXT_SIZE] = calloc(planned->n_servers + 1, sizeof(*ids));
-    uint32_t heaviest = 0, n_rows;
-    size_t n = 0;
-    int result;
+    _cleanup_(freep) uint64_t *held = calloc(UINT16_MAX + 1, sizeof(*held));
+    uint64_t weights = 0, n_others = 0;
+    uint32_t n_rows;
+    const struct balance_row *rows = balance_table_rows(service->rows, &n_rows);
 
-    if (!servers || !ids)
+    if (!held)
         return -ENOMEM;
+    for (uint32_t row = 0; row < n_rows; row++)
+        held[rows[row].owner]++;
+    for (int refusing = 0; refusing < 2; refusing++)
+        for (size_t i = 0; i < planned->n_servers; i++) {
+            const struct planned_server *server = &planned->servers[i];
+            char id[SERVICE_TEXT_SIZE];
+            uint16_t position;
+
+            balance_id(server->server, id);
+            position = server->is_used ? balance_table_index(service->rows, id) : BALANCE_NOBODY;
+            if (position == BALANCE_NOBODY || server_refuses(planned, server) != refusing)
+                continue;
+            if (refusing)
+                shares[i] = (uint32_t)MIN(n_others ? (held[position] * weights + n_others / 2) / n_others : held[position], (uint64_t)SERVER_WEIGHT_MAX);
+            weights += refusing ? 0 : shares[i];
+            n_others += refusing ? 0 : held[position];
+        }
+    return 0;
+}
+
+struct asked { /* Of the balancer. */
+    struct balance_server *servers;
+    char (*ids)[SERVICE_TEXT_SIZE];
+    size_t n;
+};
+
+/* The servers in use; shares beyond the balancer's 16 bits are scaled.  False: none has a share. */
+static bool ask(const struct task *task, const struct applied_service *service, const struct planned_service *planned, const uint32_t *shares,
+                struct asked *ret)
+{
+    uint32_t heaviest = 0;
+
     for (size_t i = 0; i < planned->n_servers; i++)
         if (planned->servers[i].is_used)
             heaviest = MAX(heaviest, shares[i]);
-    if (!heaviest)
-        return 0;
-    for (size_t i = 0; i < planned->n_servers; i++) {
+    ret->n = 0;
+    for (size_t i = 0; i < planned->n_servers && heaviest; i++) {
         uint64_t weight = shares[i];
 
         if (!planned->servers[i].is_used)
             continue;
         if (heaviest > UINT16_MAX && weight)
             weight = MAX(weight * UINT16_MAX / heaviest, 1);
-        balance_id(planned->servers[i].server, ids[n]);
-        servers[n] = (struct balance_server){ids[n], (uint16_t)weight, drain_until(task, service, &planned->servers[i], shares[i]), NULL};
-        n++;
+        balance_id(planned->servers[i].server, ret->ids[ret->n]);
+        ret->servers[ret->n] = (struct balance_server){ret->ids[ret->n], (uint16_t)weight, drain_until(task, service, &planned->servers[i], shares[i]), NULL};
+        ret->n++;
     }
-    result = rows_rebase(task, service, servers, n);
+    return heaviest;
+}
+
+/* Gives the balancer the servers.  Returns how many rows there are now, 0 without any server to have them, or -errno. */
+static int64_t set_rows(const struct task *task, struct applied_service *service, const struct planned_service *planned, uint32_t *shares)
+{
+    _cleanup_(freep) struct balance_server *servers = calloc(planned->n_servers + 1, sizeof(*servers));
+    _cleanup_(freep) char(*ids)[SERVICE_TEXT_SIZE] = calloc(planned->n_servers + 1, sizeof(*ids));
+    struct asked asked = {servers, ids, 0};
+    bool had_rows = service->rows;
+    uint32_t n_rows;
+    int result;
+
+    if (!servers || !ids)
+        return -ENOMEM;
+    if (!ask(task, service, planned, shares, &asked))
+        return 0;
+    result = rows_rebase(task, service, servers, asked.n);
+    if (result == 0 && !had_rows && service->rows) {
+        result = take_shares(service, planned, shares);
+        ask(task, service, planned, shares, &asked);
+    }
     if (result == 0)
-        result = fit_rows(task, service, n);
+        result = fit_rows(task, service, asked.n);
     if (result < 0)
         return result;
     balance_table_set_history(service->rows, service->history_ms);
-    result = balance_table_set(service->rows, servers, n, task->now_ms, task->error);
+    result = balance_table_set(service->rows, servers, asked.n, task->now_ms, task->error);
     if (result < 0)
         return result;
     balance_table_rows(service->rows, &n_rows);

@@ -1183,6 +1183,39 @@ static void a_server_of_weight_0_keeps_its_rows_and_gets_nothing_new(void **stat
     }
 }
 
+/* A director that begins while a server drains has the other one's rows all the same, those of that server, too, and keeps them when it is left alone. */
+static void the_second_of_a_pair_begins_while_a_server_drains(void **state)
+{
+    struct lb_tables tables = memory(pair_sizes), other = memory_beside(pair_sizes);
+    struct half a = {.n_servers = 5}, b = {.n_servers = 5};
+    uint64_t now_ms = 1000;
+
+    forget_tables();
+    set_services(5, 3);
+    virtuals[0].scheduler_flags = virtuals[1].scheduler_flags = 0;
+    reals[0][2].weight = 30;
+    reals[0][3].weight = 7;
+    a.applied = applied_new(&tables);
+    b.applied = applied_new(&other);
+    a.rows = peer_rows_new(&a.applied);
+    b.rows = peer_rows_new(&b.applied);
+    apply_half(&a);
+    reals[0][2].weight = reals[0][3].weight = 0;
+    reals[1][0].weight = 0;
+    apply_half(&a);
+    peer_rows_wait(b.rows, now_ms);
+    tick_until_they_agree(&a, &b, 0, &now_ms);
+    for (unsigned n = 0; n < 100; n++)
+        tick_pair(&a, &b, false, 0, now_ms += 100);
+    apply_half(&b);
+    assert_true(same_rows(a.applied, b.applied, 0) && same_rows(a.applied, b.applied, 1));
+    assert_int_equal(LB_SERVER_NO_NEW, server_in(&other, b.applied, 2).flags);
+    peer_rows_free(a.rows);
+    peer_rows_free(b.rows);
+    applied_free(a.applied);
+    applied_free(b.applied);
+}
+
 /* All are down, with inhibit_on_failure: nobody is refused for the rows of who is down. */
 static void the_sorry_server_has_all_rows(void **state)
 {
@@ -1264,6 +1297,7 @@ int main(void)
         cmocka_unit_test(rows_forget_who_had_them_when_the_time_is_over),
         cmocka_unit_test(second_chances_are_for_who_is_not_down),
         cmocka_unit_test(a_server_of_weight_0_keeps_its_rows_and_gets_nothing_new),
+        cmocka_unit_test(the_second_of_a_pair_begins_while_a_server_drains),
         cmocka_unit_test(the_sorry_server_has_all_rows),
         cmocka_unit_test(what_the_other_director_has_no_more_is_forgotten),
         cmocka_unit_test(rows_are_awaited_no_longer_than_said),
