@@ -103,11 +103,12 @@ struct agent {
     size_t n_underlay_ifindexes;
     uint64_t underlay_state;           /* Of their MACs, MTUs, flags: see update.c. */
 
-    uv_timer_t update_timer, report_timer;
+    uv_timer_t update_timer, report_timer, news_timer;
     uv_signal_t terminate, interrupt, hang_up;
     uint64_t updated_ms, update_took_ms; /* The last update. */
     uint64_t applied_revision;
-    json_t *reported_physical_networks; /* As last told; NULL: never. */
+    json_t *reported_physical_networks, *reported_listeners; /* As last told; NULL: never. */
+    uint64_t reported_revision;         /* The 'applied_revision' that was told with these. */
     bool swept_interfaces, reporting, report_again;
     bool greeting; /* Connected, and the first report, of everything, is still to be sent. */
 };

@@ -1,4 +1,4 @@
-/* What the clients of this host did with load balancers, for the API's statistics. */
+/* What the clients of this host did with load balancers, for the API's statistics, and its shares of limits. */
 #ifndef WEFT_AGENT_BALANCING_H
 #define WEFT_AGENT_BALANCING_H
 
@@ -6,7 +6,10 @@
 
 #include "weft/agent/agent.h"
 
-/* {listener: {"active_connections": ..., ...}} of those that were called: docs/agent-protocol.md.  Owned by the caller; NULL: no memory. */
+/* {listener: {"active_connections": ..., ...}} of those that were called, or have a limit: docs/agent-protocol.md.  Owned by the caller; NULL: no memory. */
 json_t *balancing_report(const struct agent *agent);
+
+/* Has the API to hear of listeners whose connection_limit hosts share before the next report is due? */
+bool balancing_is_news(const struct agent *agent);
 
 #endif

@@ -166,6 +166,7 @@ void gathered_clear(struct gathered *gathered)
     free(gathered->pools);
     free(gathered->members);
     free(gathered->balance_rows);
+    free(gathered->listener_shares);
     free(gathered->health_monitors);
     rows_clear(&gathered->shortages);
     rows_clear(&gathered->left_out);
@@ -297,6 +298,9 @@ static void gather_object(struct agent *agent, struct gathered *gathered, const 
         break;
     case RESOURCE_POOL_MEMBER:
         gathered->members[snapshot->n_members++] = (struct compile_member){.member = (const struct pool_member *)object};
+        break;
+    case RESOURCE_LISTENER_SHARE:
+        gathered->listener_shares[snapshot->n_listener_shares++] = (const struct listener_share *)object;
         break;
     case RESOURCE_BALANCE_ROWS:
         gathered->balance_rows[snapshot->n_balance_rows++] = (const struct balance_rows *)object;
@@ -439,6 +443,7 @@ int agent_gather(struct agent *agent, struct gathered *gathered)
         !make_array(replica, RESOURCE_POOL, sizeof(*gathered->pools), &gathered->pools) ||
         !make_array(replica, RESOURCE_POOL_MEMBER, sizeof(*gathered->members), &gathered->members) ||
         !make_array(replica, RESOURCE_BALANCE_ROWS, sizeof(*gathered->balance_rows), &gathered->balance_rows) ||
+        !make_array(replica, RESOURCE_LISTENER_SHARE, sizeof(*gathered->listener_shares), &gathered->listener_shares) ||
         !make_array(replica, RESOURCE_HEALTH_MONITOR, sizeof(*gathered->health_monitors), &gathered->health_monitors))
         return -ENOMEM;
     snapshot->host_name = agent->options.host;
@@ -470,6 +475,7 @@ int agent_gather(struct agent *agent, struct gathered *gathered)
     snapshot->pools = gathered->pools;
     snapshot->members = gathered->members;
     snapshot->balance_rows = gathered->balance_rows;
+    snapshot->listener_shares = gathered->listener_shares;
     snapshot->health_monitors = gathered->health_monitors;
     snapshot->shortages = &gathered->shortages;
     snapshot->left_out = &gathered->left_out;

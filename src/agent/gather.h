@@ -30,6 +30,7 @@ struct gathered {
     struct compile_pool *pools;
     struct compile_member *members;
     const struct balance_rows **balance_rows;
+    const struct listener_share **listener_shares;
     const struct health_monitor **health_monitors;
     struct rows shortages, left_out; /* For want of numbers. */
     bool waits;                      /* Somebody gets a number as soon as others are swept (local.h). */

@@ -407,7 +407,8 @@ static int start(struct error *error)
     uv_loop_init(&agent.loop);
     uv_timer_init(&agent.loop, &agent.update_timer);
     uv_timer_init(&agent.loop, &agent.report_timer);
-    agent.update_timer.data = agent.report_timer.data = &agent;
+    uv_timer_init(&agent.loop, &agent.news_timer);
+    agent.update_timer.data = agent.report_timer.data = agent.news_timer.data = &agent;
     uv_signal_init(&agent.loop, &agent.terminate);
     uv_signal_init(&agent.loop, &agent.interrupt);
     uv_signal_init(&agent.loop, &agent.hang_up);
@@ -472,6 +473,7 @@ static void end(void)
     member_gone_free(&agent);
     uplinks_free(agent.uplinks);
     json_decref(agent.reported_physical_networks);
+    json_decref(agent.reported_listeners);
     replica_close(&agent.replica);
     local_close(&agent.local);
     HASHMAP_FOREACH(node, &agent.ports)

@@ -11,6 +11,7 @@
 
 #define REPORT_INTERVAL_MS 10000
 #define REPORT_RETRY_MS 500
+#define NEWS_INTERVAL_MS 1000
 
 static void report_timer_fired(uv_timer_t *timer)
 {
@@ -20,8 +21,14 @@ static void report_timer_fired(uv_timer_t *timer)
     agent_report(agent, true);
 }
 
+static void news_timer_fired(uv_timer_t *timer)
+{
+    agent_report(timer->data, false);
+}
+
 void agent_report_start(struct agent *agent)
 {
+    uv_timer_start(&agent->news_timer, news_timer_fired, NEWS_INTERVAL_MS, NEWS_INTERVAL_MS);
     uv_timer_start(&agent->report_timer, report_timer_fired, REPORT_INTERVAL_MS, REPORT_INTERVAL_MS);
 }
 
@@ -81,7 +88,8 @@ void agent_report(struct agent *agent, bool all)
     ports = changed_ports(agent);
     physical_networks = uplinks_report(agent->uplinks);
     members = member_health_report(agent, all);
-    if (!all && !members && !left_out && json_object_size(ports) == 0 && json_equal(physical_networks, agent->reported_physical_networks)) {
+    if (!all && !members && !left_out && json_object_size(ports) == 0 && json_equal(physical_networks, agent->reported_physical_networks) &&
+        !balancing_is_news(agent)) {
         json_decref(ports);
         json_decref(physical_networks);
         return;
@@ -98,7 +106,10 @@ void agent_report(struct agent *agent, bool all)
     }
     if (left_out)
         json_object_set_new(body, "left_out", left_out);
-    json_object_set_new(body, "listeners", balancing_report(agent));
+    json_decref(agent->reported_listeners);
+    agent->reported_listeners = balancing_report(agent);
+    agent->reported_revision = agent->applied_revision;
+    json_object_set(body, "listeners", agent->reported_listeners);
     json_decref(agent->reported_physical_networks);
     agent->reported_physical_networks = physical_networks;
     snprintf(path, sizeof(path), "/weft/v1/hosts/%s/status", agent->options.host);

@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "weft/api/balance-rows.h"
+#include "weft/api/listener-shares.h"
 #include "weft/api/networking.h"
 #include "weft/api/quota.h"
 #include "weft/api/quotas.h"
@@ -25,9 +26,10 @@
 struct balancing {
     struct api *api;
     struct balance_writer *writer;
+    struct listener_shares *shares;
     struct statistics *statistics;
     struct replica_listener listener;
-    uv_timer_t rows_timer, age_timer;
+    uv_timer_t rows_timer, shares_timer, age_timer;
     bool is_waiting; /* The first of them is for pools that were written a moment ago only. */
     uint64_t rows_delay_ms;
 };
@@ -444,11 +446,23 @@ static void write_rows(uv_timer_t *timer)
     write_rows_soon(balancing);
 }
 
+static void divide(uv_timer_t *timer)
+{
+    listener_shares_pass(((struct balancing *)timer->data)->shares, clock_monotonic_ms(), clock_realtime_s());
+}
+
+static void divide_soon(struct balancing *balancing)
+{
+    if (listener_shares_is_dirty(balancing->shares) && !uv_is_active((uv_handle_t *)&balancing->shares_timer))
+        uv_timer_start(&balancing->shares_timer, divide, ROWS_DELAY_MS, 0);
+}
+
 static void age(uv_timer_t *timer)
 {
     struct balancing *balancing = timer->data;
 
     balance_writer_age(balancing->writer, clock_monotonic_ms());
+    divide_soon(balancing); /* What could not be written. */
     write_rows_soon(balancing);
 }
 
@@ -465,8 +479,10 @@ static void committed(uint64_t revision, void *context)
     write_rows_soon(context);
 }
 
-void balancing_take_statistics(struct balancing *balancing, const char *host_name, const json_t *listeners)
+void balancing_take_statistics(struct balancing *balancing, const char *host_name, uint64_t applied_revision, const json_t *listeners)
 {
+    listener_shares_report(balancing->shares, host_name, applied_revision, listeners, clock_monotonic_ms());
+    divide_soon(balancing);
     statistics_take(balancing->statistics, host_name, listeners);
 }
 
@@ -480,13 +496,16 @@ int balancing_new(struct api *api, const struct balancing_options *options, stru
     balancing->api = api;
     balancing->rows_delay_ms = ROWS_DELAY_MS;
     if ((r = balance_writer_new(api->replica, api->commits, options->drain_s, &balancing->writer)) < 0 ||
-        (r = statistics_new(&balancing->statistics)) < 0 || (r = routes_add(api->service.routes, routes, ARRAY_SIZE(routes))) < 0)
+        (r = listener_shares_new(api->replica, api->commits, &balancing->shares)) < 0 || (r = statistics_new(&balancing->statistics)) < 0 || (r = routes_add(api->service.routes, routes, ARRAY_SIZE(routes))) < 0)
         return r;
     balancing->listener = (struct replica_listener){.change = changed, .commit = committed, .context = balancing};
     replica_listen(api->replica, &balancing->listener);
     uv_timer_init(api->loop, &balancing->rows_timer);
     balancing->rows_timer.data = balancing;
     uv_unref((uv_handle_t *)&balancing->rows_timer);
+    uv_timer_init(api->loop, &balancing->shares_timer);
+    balancing->shares_timer.data = balancing;
+    uv_unref((uv_handle_t *)&balancing->shares_timer);
     uv_timer_init(api->loop, &balancing->age_timer);
     balancing->age_timer.data = balancing;
     uv_timer_start(&balancing->age_timer, age, AGE_INTERVAL_MS, AGE_INTERVAL_MS);
@@ -501,6 +520,7 @@ void balancing_stop(struct balancing *balancing)
         return;
     uv_close((uv_handle_t *)&balancing->age_timer, NULL);
     uv_close((uv_handle_t *)&balancing->rows_timer, NULL);
+    uv_close((uv_handle_t *)&balancing->shares_timer, NULL);
 }
 
 void balancing_free(struct balancing *balancing)
@@ -508,6 +528,7 @@ void balancing_free(struct balancing *balancing)
     if (!balancing)
         return;
     balance_writer_free(balancing->writer);
+    listener_shares_free(balancing->shares);
     statistics_free(balancing->statistics);
     free(balancing);
 }

@@ -37,7 +37,8 @@ int balancing_check_report(const json_t *members, const json_t *listeners, struc
 /* Health that changed goes into the transaction; '*ret_n' is how many keys that are.  'is_complete': of members that are not named nothing is known. */
 int balancing_put_health(struct balancing *balancing, const struct host *host, const json_t *members, bool is_complete,
                          struct store_transaction *transaction, size_t *ret_n);
-void balancing_take_statistics(struct balancing *balancing, const char *host_name, const json_t *listeners);
+/* Statistics, and what shares of limits are given by; 'applied_revision' is that of the host's tables. */
+void balancing_take_statistics(struct balancing *balancing, const char *host_name, uint64_t applied_revision, const json_t *listeners);
 
 /* ---- inside the files named above ---- */
 

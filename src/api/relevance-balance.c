@@ -18,6 +18,11 @@ bool balance_has(const struct relevance *relevance, const char *load_balancer_id
     return interest && interest->load_balancer.is_relevant;
 }
 
+bool balance_is_share_of(const struct relevance *relevance, const struct listener_share *share)
+{
+    return share->host && streq(share->host, relevance->host_name);
+}
+
 bool balance_has_port(const struct relevance *relevance, const struct port *port)
 {
     for (size_t i = 0; i < port->n_fixed_ips; i++)
@@ -71,6 +76,9 @@ static void touch(struct relevance *relevance, const char *load_balancer_id)
         relevance_touch(relevance, load_balancer);
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
         relevance_touch_all(relevance, replica_by_load_balancer(relevance->replica, parts[i], load_balancer_id));
+    REPLICA_FOREACH(share, replica_by_load_balancer(relevance->replica, RESOURCE_LISTENER_SHARE, load_balancer_id))
+        if (balance_is_share_of(relevance, (const struct listener_share *)share->object))
+            relevance_touch(relevance, share->object);
     each_member(relevance, load_balancer_id, touch_ports);
 }
 

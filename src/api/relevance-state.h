@@ -122,6 +122,7 @@ void balance_port_gained(struct relevance *relevance, const struct port *before,
 
 bool balance_has(const struct relevance *relevance, const char *load_balancer_id);
 bool balance_has_port(const struct relevance *relevance, const struct port *port); /* At a member's address. */
+bool balance_is_share_of(const struct relevance *relevance, const struct listener_share *share); /* Of the host, be the load balancer relevant or not. */
 
 bool relevance_is_bound(const struct relevance *relevance, const struct port *port); /* To the host; NULL: no. */
 

@@ -217,6 +217,9 @@ bool relevance_has(const struct relevance *relevance, const struct object *objec
         return balance_has(relevance, ((const struct health_monitor *)object)->load_balancer_id);
     case RESOURCE_BALANCE_ROWS:
         return balance_has(relevance, ((const struct balance_rows *)object)->load_balancer_id);
+    case RESOURCE_LISTENER_SHARE:
+        return balance_is_share_of(relevance, (const struct listener_share *)object) &&
+               balance_has(relevance, ((const struct listener_share *)object)->load_balancer_id);
     case RESOURCE_LOG:
         return logs_have(relevance, (const struct network_log *)object);
     case RESOURCE_DEFAULT_RULE: /* The API's own business. */

@@ -131,10 +131,11 @@ enum replica_property {
     REPLICA_FIREWALL_GROUPS_BY_POLICY,
     REPLICA_FIREWALL_GROUPS_BY_PORT, /* One. */
     REPLICA_DEFAULT_FIREWALL_GROUP, /* Of a project: one. */
-    REPLICA_BY_LOAD_BALANCER,       /* Of listeners, pools, members, monitors and rows: see replica_by_load_balancer. */
+    REPLICA_BY_LOAD_BALANCER,       /* Of listeners, pools, members, monitors, rows and shares: see replica_by_load_balancer. */
     REPLICA_LOAD_BALANCERS_BY_NETWORK, /* Of the VIP. */
     REPLICA_LOAD_BALANCERS_BY_PORT, /* The one with the VIP: one. */
     REPLICA_LISTENERS_BY_POOL,      /* Whose default pool it is. */
+    REPLICA_SHARES_BY_LISTENER,
     REPLICA_MEMBERS_BY_POOL,
     REPLICA_MEMBERS_BY_ADDRESS,     /* See replica_members_by_address. */
     REPLICA_MONITORS_BY_POOL,       /* One. */

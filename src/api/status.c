@@ -250,7 +250,7 @@ void status_put(struct request *request)
     if (snat_usage)
         networking_snat_report(hosts->api->networking, host->object.name, snat_usage);
     if (listeners)
-        balancing_take_statistics(hosts->api->balancing, host->object.name, listeners);
+        balancing_take_statistics(hosts->api->balancing, host->object.name, watch_applied_revision(hosts, agent), listeners);
     if (host->state != HOST_STATE_UP)
         log_info("host '%s' is up", host->object.name);
     after->state = HOST_STATE_UP;

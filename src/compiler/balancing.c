@@ -51,16 +51,23 @@ struct address_entry {
     const struct compile_port *port;
 };
 
+/* What this host may use of a listener's limit. */
+struct share_entry {
+    struct hashmap_node by_listener;
+    uint32_t share;
+};
+
 struct balancing {
     const struct snapshot *snapshot;
     const struct compile_index *index;
     struct desired *desired;
-    struct hashmap balancers, pools, members, states, addresses;
+    struct hashmap balancers, pools, members, states, addresses, shares;
     struct balancer *balancer_array;
     struct pool_entry *pool_array;
     struct member_entry *member_array;
     struct state_entry *state_array;
     struct address_entry *address_array;
+    struct share_entry *share_array;
     uint16_t *numbers;     /* Of the pool in hand, by index: members that have a number; */
     bool *serve;           /* and take new connections. */
     bool *is_member;       /* By the snapshot's ports: those of this host that some member is at. */
@@ -495,6 +502,36 @@ static int add_timeout(struct balancing *balancing, const struct balancer *balan
     return timeout_ms ? rows_add(&balancing->desired->tables[TABLE_SERVICES], &key, &value) : 0;
 }
 
+static int find_shares(struct balancing *balancing)
+{
+    const struct snapshot *snapshot = balancing->snapshot;
+
+    balancing->share_array = calloc(snapshot->n_listener_shares + 1, sizeof(*balancing->share_array));
+    if (!balancing->share_array)
+        return -ENOMEM;
+    for (size_t i = 0; i < snapshot->n_listener_shares; i++) {
+        const struct listener_share *share = snapshot->listener_shares[i];
+        struct share_entry *entry = &balancing->share_array[i];
+
+        entry->share = share->share;
+        if (share->host && streq(share->host, snapshot->host_name) &&
+            hashmap_insert(&balancing->shares, &entry->by_listener, share->listener_id, strlen(share->listener_id)) == -ENOMEM)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* Of the listener's limit what this host was given. */
+static void set_limit(const struct balancing *balancing, const struct listener *model, struct service_value *value)
+{
+    const struct hashmap_node *node = hashmap_find(&balancing->shares, model->object.id, strlen(model->object.id));
+
+    if (model->connection_limit <= 0)
+        return;
+    value->limit = node ? CONTAINER_OF(node, struct share_entry, by_listener)->share : 0;
+    value->flags |= value->limit ? 0 : SERVICE_FULL;
+}
+
 static int add_listener(struct balancing *balancing, const struct compile_listener *listener)
 {
     const struct listener *model = listener->listener;
@@ -512,9 +549,9 @@ static int add_listener(struct balancing *balancing, const struct compile_listen
             .flags = (uint8_t)((model->object.admin_state_up && vips->object.admin_state_up ? SERVICE_UP : 0) | (model->n_allowed_cidrs ? SERVICE_RESTRICTED : 0) |
                                (timeout_of(model) ? SERVICE_IDLES : 0)),
             .listener = listener->number,
-            .limit = model->connection_limit > 0 ? (uint32_t)MIN(model->connection_limit, (int64_t)UINT32_MAX) : 0,
         };
 
+        set_limit(balancing, model, &value);
         if (pool)
             set_pool(&value, pool, &vips->vip_address, ip_is_v4(address));
         if (add_service(balancing, balancer, address, balance_protocol_number(model->protocol), model->protocol_port, &value) < 0)
@@ -536,7 +573,7 @@ static int compile_all(struct balancing *balancing)
         return -ENOMEM;
     if (snapshot->n_members && (find_addresses(balancing) < 0 || find_states(balancing) < 0 || add_members(balancing) < 0))
         return -ENOMEM;
-    if (snapshot->n_pools && add_pools(balancing) < 0)
+    if ((snapshot->n_pools && add_pools(balancing) < 0) || find_shares(balancing) < 0)
         return -ENOMEM;
     for (size_t i = 0; i < snapshot->n_load_balancers; i++)
         if (balancing->balancer_array[i].port && balancing->balancer_array[i].network && add_balancer(balancing, &balancing->balancer_array[i]) < 0)
@@ -557,6 +594,7 @@ int compile_balancing(struct compile_index *index, struct desired *desired)
     hashmap_clear(&balancing.members);
     hashmap_clear(&balancing.states);
     hashmap_clear(&balancing.addresses);
+    hashmap_clear(&balancing.shares);
     for (size_t i = 0; balancing.balancer_array && i < index->snapshot->n_load_balancers; i++)
         free(balancing.balancer_array[i].behind);
     free(balancing.balancer_array);
@@ -564,6 +602,7 @@ int compile_balancing(struct compile_index *index, struct desired *desired)
     free(balancing.member_array);
     free(balancing.state_array);
     free(balancing.address_array);
+    free(balancing.share_array);
     free(balancing.numbers);
     free(balancing.is_member);
     free(balancing.serve);

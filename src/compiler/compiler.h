@@ -127,6 +127,8 @@ struct snapshot {
     size_t n_members;
     const struct balance_rows *const *balance_rows;
     size_t n_balance_rows;
+    const struct listener_share *const *listener_shares; /* This host's. */
+    size_t n_listener_shares;
     const struct health_monitor *const *health_monitors;
     size_t n_health_monitors;
     uint32_t probe_ifindex;  /* The device that members are probed by (dataplane/tables-probes.h); 0: none. */

@@ -16,7 +16,7 @@ static const char *address_text(const __u8 bytes[16], char text[IP_TEXT_SIZE])
 
 static int format_service(const struct service_key *k, const struct service_value *v, struct buffer *buffer)
 {
-    static const char *const flags[] = {"up", "by-source", "least", "restricted", "idles"};
+    static const char *const flags[] = {"up", "by-source", "least", "restricted", "idles", "full"};
     char ip[IP_TEXT_SIZE], mac[MAC_TEXT_SIZE];
     struct mac_address address;
     int error;

@@ -28,6 +28,7 @@ struct service_key {
 #define SERVICE_LEAST (1u << 2)       /* Of two members that of fewer connections that began on this host. */
 #define SERVICE_RESTRICTED (1u << 3)  /* Only clients in 'service_sources'. */
 #define SERVICE_IDLES (1u << 4)       /* The listener has a timeout of its own: no TCP segment but a SYN begins a connection. */
+#define SERVICE_FULL (1u << 5)        /* This host has no share of its connection_limit: no connection begins. */
 /* A listener's timeout is under its number: VNI 0, which no network has, SERVICE_LISTENER_KEY, and 'limit' in milliseconds.  A map of its own would be the
  * last of 64 that a program may use. */
 #define SERVICE_LISTENER_KEY(number) {.vni = 0, .port = (__u16)(number)}

@@ -287,3 +287,24 @@ const struct schema balance_rows_schema = {
     .attributes = balance_rows_attributes,
     .help = "Which member of a pool a flow goes to.",
 };
+
+static const struct attribute share_attributes[] = {
+    COMMON_ATTRIBUTES,
+    {.name = "loadbalancer_id", .type = TYPE_UUID, FIELD(struct listener_share, load_balancer_id), .flags = ATTRIBUTE_INTERNAL,
+     .help = "The listener's load balancer."},
+    {.name = "listener_id", .type = TYPE_UUID, FIELD(struct listener_share, listener_id), .flags = ATTRIBUTE_INTERNAL, .help = "Whose limit it is."},
+    {.name = "host", .type = TYPE_STRING, FIELD(struct listener_share, host), .maximum = 255, .flags = ATTRIBUTE_INTERNAL, .help = "Who may use it."},
+    {.name = "share", .type = TYPE_UINT, FIELD(struct listener_share, share), .flags = ATTRIBUTE_INTERNAL, .help = "How many connections it may have."},
+    {.name = "held", .type = TYPE_UINT, FIELD(struct listener_share, held), .flags = ATTRIBUTE_INTERNAL, .help = "How many are not anybody else's."},
+    {.name = "waits", .type = TYPE_BOOL, FIELD(struct listener_share, waits), .flags = ATTRIBUTE_INTERNAL, .help = "Whether it needs more."},
+    {.name = NULL},
+};
+
+const struct schema listener_share_schema = {
+    .kind = RESOURCE_LISTENER_SHARE,
+    .name = "listener_share",
+    .collection = "listener_shares",
+    .size = sizeof(struct listener_share),
+    .attributes = share_attributes,
+    .help = "How much of a listener's connection_limit one host may use.",
+};

@@ -39,6 +39,7 @@ enum resource_kind {
     RESOURCE_POOL_MEMBER,
     RESOURCE_HEALTH_MONITOR,
     RESOURCE_BALANCE_ROWS,
+    RESOURCE_LISTENER_SHARE,
     RESOURCE_N_KINDS,
 };
 
@@ -499,6 +500,17 @@ struct balance_rows {
     size_t n_members;
     uint8_t *rows;                           /* 8 bytes each, as struct balance_row of balance/table.h, of little-endian numbers. */
     size_t n_row_bytes;
+};
+
+/* How much of a listener's connection_limit one host may use: connections of its own clients, and of clients outside to its members.  The API divides
+ * (api/connection-limit.h) and nobody else changes it.  A host without one may have none. */
+struct listener_share {
+    struct object object;
+    char load_balancer_id[UUID_TEXT_SIZE], listener_id[UUID_TEXT_SIZE];
+    char *host;
+    uint32_t share;                          /* Connections. */
+    uint32_t held;                           /* Taken from the limit: at least 'share', and more until the host is known to have applied that. */
+    bool waits;                              /* It needs more, and there was none. */
 };
 
 #endif

@@ -8,7 +8,7 @@ extern const struct schema network_schema, subnet_schema, port_schema, host_sche
     address_group_schema, default_rule_schema, default_statefulness_schema, router_schema, floating_ip_schema, port_forwarding_schema, snat_block_schema,
     network_log_schema, address_scope_schema, subnet_pool_schema,
     firewall_rule_schema, firewall_policy_schema, firewall_group_schema,
-    load_balancer_schema, listener_schema, pool_schema, pool_member_schema, health_monitor_schema, balance_rows_schema;
+    load_balancer_schema, listener_schema, pool_schema, pool_member_schema, health_monitor_schema, balance_rows_schema, listener_share_schema;
 
 extern const struct attribute fixed_ip_attributes[]; /* Of a struct fixed_ip. */
 

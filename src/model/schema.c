@@ -33,6 +33,7 @@ static const struct schema *const schemas[RESOURCE_N_KINDS] = {
     [RESOURCE_POOL_MEMBER] = &pool_member_schema,
     [RESOURCE_HEALTH_MONITOR] = &health_monitor_schema,
     [RESOURCE_BALANCE_ROWS] = &balance_rows_schema,
+    [RESOURCE_LISTENER_SHARE] = &listener_share_schema,
 };
 
 const struct schema *schema_get(enum resource_kind kind)

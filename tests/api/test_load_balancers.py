@@ -722,6 +722,61 @@ def test_what_hosts_report_decides(tenant, admin):
         admin("DELETE", f"/v2.0/ports/{port['id']}", status=204)
 
 
+def test_hosts_share_a_connection_limit(tenant, admin):
+    """Each host that has the listener is told its own share; shares follow use, and what one may still use is not given to another."""
+    hosts = [Agent(admin, name) for name in ("limit-h1", "limit-h2")]
+    ports = [admin.port(tenant.lan, **{"binding:host_id": host.name, "project_id": tenant.project["id"]}) for host in hosts]
+    listener = tenant.listener(tenant.balancer(vip_subnet_id=tenant.lan_subnet["id"]), connection_limit=10)
+    streams = [host.watch() for host in hosts]
+    told, revisions, active, refused = [{}, {}], [0, 0], [0, 0], [0, 0]
+
+    def hear(i):
+        while not streams[i].lines.empty():
+            line = streams[i].lines.get()
+            if line["type"] == "put" and line["kind"] == "listener_share":
+                told[i][line["object"]["id"]] = line["object"]
+            elif line["type"] == "delete":
+                told[i].pop(line["id"], None)
+            revisions[i] = line["revision"] if line["type"] == "commit" else revisions[i]
+        assert all(share["host"] == hosts[i].name and share["listener_id"] == listener["id"] for share in told[i].values())
+        return sum(share["share"] for share in told[i].values())
+
+    def report(i):
+        share = hear(i)  # And applies it.
+        if revisions[i]:
+            hosts[i].status(applied_revision=revisions[i], listeners={listener["id"]: {"active_connections": active[i], "request_errors": refused[i]}})
+        return share
+
+    wait_until(lambda: report(0) == 10, "the only host has all")
+    active[0] = 4
+
+    def call(n):
+        """So many would be connected to the second one."""
+        active[1] = min(n, hear(1))
+        refused[1] += n > active[1]
+        shares = report(0), report(1)
+        assert sum(shares) <= 10, shares
+        return shares
+
+    wait_until(lambda: call(0)[1] > 0, "the other one gets of what the first one does not use")
+    wait_until(lambda: call(7) == (4, 6), "who uses all gets all that is left")
+    before = hear(1)
+    active[0] = 0  # It says nothing more: what it has it keeps.
+    for _ in range(3):
+        refused[1] += 1
+        report(1)
+    assert hear(1) == before
+    tenant.put(f"listeners/{listener['id']}", {"listener": {"connection_limit": 3}})
+    active[:] = [0, 3]
+    wait_until(lambda: (report(0), report(1)) and hear(0) + hear(1) <= 3, "no more than the new limit")
+    tenant.delete(f"listeners/{listener['id']}")
+    wait_until(lambda: (hear(0), hear(1)) and not told[0] and not told[1], "shares go with the listener")
+    for stream in streams:
+        stream.close()
+    for port in ports:
+        admin("DELETE", f"/v2.0/ports/{port['id']}", status=204)
+
+
 def test_many_at_once_lose_nothing(tenant):
     pool = tenant.pool(loadbalancer_id=tenant.balancer(vip_subnet_id=tenant.lan_subnet["id"])["id"])
     path = LB + f"pools/{pool['id']}/members"

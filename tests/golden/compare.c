@@ -111,6 +111,7 @@ int main(int argc, char **argv)
     static struct compile_pool pools[MAX_OBJECTS];
     static struct compile_member members[MAX_OBJECTS];
     static const struct balance_rows *balance_rows[MAX_OBJECTS];
+    static const struct listener_share *shares[MAX_OBJECTS];
     static const struct health_monitor *monitors[MAX_OBJECTS];
     static struct compile_uplink uplinks[MAX_OBJECTS];
     static struct compile_outside_neighbor neighbors[MAX_OBJECTS];
@@ -120,7 +121,7 @@ int main(int argc, char **argv)
                                 .routers = routers, .floating_ips = floating_ips, .port_forwardings = forwardings, .snat_blocks = blocks, .logs = logs,
                                 .firewall_groups = firewall_groups, .firewall_policies = firewall_policies, .firewall_rules = firewall_rules,
                                 .load_balancers = balancers, .listeners = listeners, .pools = pools, .members = members, .balance_rows = balance_rows,
-                                .health_monitors = monitors,
+                                .health_monitors = monitors, .listener_shares = shares,
                                 .uplinks = uplinks, .outside_neighbors = neighbors};
     struct desired desired;
     struct buffer text = {0};
@@ -184,6 +185,8 @@ int main(int argc, char **argv)
             members[snapshot.n_members++] = (struct compile_member){(struct pool_member *)objects[index], number(facts, "number")};
         else if (kind == RESOURCE_BALANCE_ROWS)
             balance_rows[snapshot.n_balance_rows++] = (struct balance_rows *)objects[index];
+        else if (kind == RESOURCE_LISTENER_SHARE)
+            shares[snapshot.n_listener_shares++] = (struct listener_share *)objects[index];
         else if (kind == RESOURCE_HEALTH_MONITOR)
             monitors[snapshot.n_health_monitors++] = (struct health_monitor *)objects[index];
         else if (kind == RESOURCE_ADDRESS_GROUP)

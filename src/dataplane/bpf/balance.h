@@ -134,7 +134,7 @@ static __always_inline bool balance_is_full(const struct service_value *service)
     __u32 listener = service->listener;
     const struct service_use *use = map_lookup(listener_use, &listener);
 
-    return service->limit && use && (__s64)*(const volatile __u64 *)&use->n_connections >= (__s64)(__u64)service->limit;
+    return service->flags & SERVICE_FULL || (service->limit && use && (__s64)*(const volatile __u64 *)&use->n_connections >= (__s64)(__u64)service->limit);
 }
 
 static __always_inline bool balance_may_call(const __u8 *client, bool ipv4, const struct service_value *service)

@@ -103,7 +103,7 @@ static void add_load_balancers(struct naive *naive)
 
 void naive_compute(const struct replica *replica, const struct host *host, struct naive *naive)
 {
-    *naive = (struct naive){.replica = replica};
+    *naive = (struct naive){.replica = replica, .host = host};
     EACH(network, network, replica, RESOURCE_NETWORK)
         if (has_uplink(host, network->physical_network)) {
             add(&naive->uplinked, network->object.id);
@@ -250,6 +250,9 @@ bool naive_has(const struct naive *naive, const struct object *object)
         return has(&naive->load_balancers, ((const struct health_monitor *)object)->load_balancer_id);
     case RESOURCE_BALANCE_ROWS:
         return has(&naive->load_balancers, ((const struct balance_rows *)object)->load_balancer_id);
+    case RESOURCE_LISTENER_SHARE:
+        return streq(((const struct listener_share *)object)->host, naive->host->object.name) &&
+               has(&naive->load_balancers, ((const struct listener_share *)object)->load_balancer_id);
     case RESOURCE_DEFAULT_RULE:
     case RESOURCE_DEFAULT_STATEFULNESS:
     case RESOURCE_ADDRESS_SCOPE:

@@ -13,6 +13,7 @@ struct naive_set {
 
 struct naive {
     const struct replica *replica;
+    const struct host *host;
     struct naive_set uplinked, here, whole, visible, routers, local_groups, named_groups, address_groups, local_ports, local_projects, load_balancers;
 };
 

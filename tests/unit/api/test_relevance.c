@@ -24,7 +24,7 @@ static const unsigned n_slots[RESOURCE_N_KINDS] = {
     [RESOURCE_SECURITY_GROUP_RULE] = 12, [RESOURCE_ADDRESS_GROUP] = 3, [RESOURCE_ROUTER] = 6, [RESOURCE_FLOATING_IP] = 8,
     [RESOURCE_PORT_FORWARDING] = 6, [RESOURCE_SNAT_BLOCK] = 6, [RESOURCE_LOG] = 8,
     [RESOURCE_LOAD_BALANCER] = 4, [RESOURCE_LISTENER] = 4, [RESOURCE_POOL] = 4, [RESOURCE_POOL_MEMBER] = 10, [RESOURCE_HEALTH_MONITOR] = 3,
-    [RESOURCE_BALANCE_ROWS] = 3,
+    [RESOURCE_BALANCE_ROWS] = 3, [RESOURCE_LISTENER_SHARE] = 8,
     [RESOURCE_FIREWALL_GROUP] = 4, [RESOURCE_FIREWALL_POLICY] = 4, [RESOURCE_FIREWALL_RULE] = 6,
 };
 #define N_HOSTS 4
@@ -337,6 +337,10 @@ static struct object *random_object(enum resource_kind kind, unsigned slot)
     case RESOURCE_BALANCE_ROWS:
         any_id(RESOURCE_LOAD_BALANCER, ((struct balance_rows *)object)->load_balancer_id);
         break;
+    case RESOURCE_LISTENER_SHARE:
+        any_id(RESOURCE_LOAD_BALANCER, ((struct listener_share *)object)->load_balancer_id);
+        ((struct listener_share *)object)->host = strdup(host_name(below(N_HOSTS)));
+        break;
     case RESOURCE_POOL_MEMBER: {
         struct pool_member *member = (struct pool_member *)object;
 
@@ -373,7 +377,7 @@ static void operate(struct universe *universe, struct store_transaction *transac
         RESOURCE_SECURITY_GROUP_RULE, RESOURCE_ADDRESS_GROUP, RESOURCE_ROUTER, RESOURCE_FLOATING_IP, RESOURCE_PORT_FORWARDING,
         RESOURCE_SNAT_BLOCK, RESOURCE_LOG, RESOURCE_FIREWALL_GROUP, RESOURCE_FIREWALL_GROUP, RESOURCE_FIREWALL_POLICY, RESOURCE_FIREWALL_RULE,
         RESOURCE_LOAD_BALANCER, RESOURCE_LOAD_BALANCER, RESOURCE_LISTENER, RESOURCE_POOL, RESOURCE_POOL_MEMBER, RESOURCE_POOL_MEMBER,
-        RESOURCE_POOL_MEMBER, RESOURCE_HEALTH_MONITOR, RESOURCE_BALANCE_ROWS,
+        RESOURCE_POOL_MEMBER, RESOURCE_HEALTH_MONITOR, RESOURCE_BALANCE_ROWS, RESOURCE_LISTENER_SHARE, RESOURCE_LISTENER_SHARE,
     };
     enum resource_kind kind = kinds[below(ARRAY_SIZE(kinds))];
     unsigned slot = below(n_slots[kind]);

@@ -441,6 +441,16 @@ static void a_listener_has_a_limit(void **state)
     all_ends();
     say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.222 tcp 4002>91 S");
     expect_port(2, NULL);
+
+    struct service_key key = {.vni = 7, .port = htons(91), .protocol = IPPROTO_TCP}; /* This host's share is gone; the connection is not. */
+    frame_address("10.0.0.200", key.address);
+    struct service_value *service = pipeline_lookup(pipeline, "services", &key);
+    service->limit = 0;
+    service->flags |= SERVICE_FULL;
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.222 tcp 4003>91 S");
+    expect_drop(DROP_service_limit);
+    say(OUTSIDE, "x>u ip 192.0.2.200>203.0.113.222 tcp 4002>91 A");
+    expect_port(2, NULL);
 }
 
 static void what_is_over_does_not_count(void **state)

@@ -143,6 +143,8 @@ static void objects_survive_a_round_trip(void **state)
                "\"failed\":false,\"drain_until\":\"2026-01-31T23:59:59Z\"},{\"id\":\"" ID "\",\"index\":65535,\"state\":\"DOWN\",\"failed\":true,\"drain_until\":null}],"
                "\"rows\":\"AwD//////////////////w==\"}");
     round_trip(RESOURCE_BALANCE_ROWS, "{\"id\":\"" ID "\",\"rows\":\"\"}");
+    round_trip(RESOURCE_LISTENER_SHARE,
+               "{\"id\":\"" ID "\",\"listener_id\":\"" NETWORK "\",\"host\":\"h1\",\"share\":4294967295,\"held\":7,\"waits\":true}");
 }
 
 static void fields_of_later_versions_are_kept(void **state)

@@ -1,0 +1,356 @@
+/* The shares of a listener's limit, with two servers on one store: hosts report to one or the other, apply late, come, leave, are deleted, and the servers
+ * begin anew.  After each step the hosts together cannot have more connections than the limit; in the end they have as many as they wish, up to it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+#include <uv.h>
+
+#include "weft/api/listener-shares.h"
+#include "weft/base/buffer.h"
+#include "weft/base/util.h"
+
+#define N_SERVERS 2
+#define N_HOSTS 5
+#define LISTENER "00000001-0000-4000-8000-000000000001"
+
+struct server {
+    uv_loop_t loop;
+    struct replica *replica;
+    struct commits *commits;
+    struct listener_shares *shares;
+};
+
+struct fleet_host {
+    char name[8];
+    struct server *server; /* That it reports to. */
+    bool is_there, serves;
+    uint64_t applied, refused;
+    uint32_t enforced, active, wished;
+};
+
+static struct store *store;
+static struct server servers[N_SERVERS];
+static struct fleet_host hosts[N_HOSTS];
+static int64_t limit;
+static uint64_t now_ms;
+static unsigned seed;
+
+static unsigned below(unsigned n)
+{
+    return (unsigned)rand_r(&seed) % n;
+}
+
+static void server_start(struct server *server)
+{
+    struct error error = {0};
+
+    uv_loop_init(&server->loop);
+    assert_int_equal(replica_new(&server->loop, store, &server->replica), 0);
+    assert_int_equal(commits_new(&server->loop, store, server->replica, &server->commits), 0);
+    assert_int_equal(listener_shares_new(server->replica, server->commits, &server->shares), 0);
+    assert_int_equal(replica_start(server->replica, &error), 0);
+}
+
+static void server_end(struct server *server)
+{
+    replica_stop(server->replica);
+    commits_free(server->commits);
+    replica_free(server->replica);
+    uv_run(&server->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&server->loop);
+    listener_shares_free(server->shares);
+}
+
+static void deliver(void)
+{
+    bool is_busy;
+
+    do {
+        is_busy = false;
+        for (unsigned i = 0; i < N_SERVERS; i++) {
+            uv_run(&servers[i].loop, UV_RUN_NOWAIT);
+            is_busy |= replica_revision(servers[i].replica) < store_revision(store) || commits_counters(servers[i].commits).n_pending;
+        }
+    } while (is_busy);
+}
+
+static void write_object(enum resource_kind kind, const char *id, const struct object *object)
+{
+    struct store_transaction *transaction;
+    struct buffer text = {0};
+    char key[REPLICA_KEY_SIZE];
+
+    replica_key(kind, id, key);
+    assert_int_equal(store_transaction_new(&transaction), 0);
+    if (object) {
+        assert_int_equal(object_write(object, &text), 0);
+        assert_int_equal(store_put(transaction, key, strlen(key), text.data, text.size, 0), 0);
+    } else {
+        assert_int_equal(store_delete(transaction, key, strlen(key)), 0);
+    }
+    assert_int_equal(store_commit(store, transaction).status, 0);
+    buffer_clear(&text);
+    deliver();
+}
+
+static void put_listener(int64_t connection_limit)
+{
+    struct object *object = object_new(RESOURCE_LISTENER);
+
+    string_copy(object->id, sizeof(object->id), LISTENER);
+    ((struct listener *)object)->connection_limit = limit = connection_limit;
+    write_object(RESOURCE_LISTENER, object->id, object);
+    object_free(object);
+}
+
+static void put_host(unsigned i, bool is_there)
+{
+    struct object *object = object_new(RESOURCE_HOST);
+
+    snprintf(object->id, sizeof(object->id), "00000002-0000-4000-8000-%012u", i);
+    object->name = strdup(hosts[i].name);
+    write_object(RESOURCE_HOST, object->id, is_there ? object : NULL);
+    object_free(object);
+    hosts[i].is_there = is_there;
+}
+
+static const struct listener_share *share_of(const struct fleet_host *host)
+{
+    REPLICA_FOREACH(item, replica_find(servers[0].replica, REPLICA_SHARES_BY_LISTENER, LISTENER))
+        if (streq(((const struct listener_share *)item->object)->host, host->name))
+            return (const struct listener_share *)item->object;
+    return NULL;
+}
+
+static size_t count_shares(void)
+{
+    return replica_count(servers[0].replica, REPLICA_SHARES_BY_LISTENER, LISTENER);
+}
+
+/* ---- what hosts do ---- */
+
+static void apply(struct fleet_host *host)
+{
+    const struct listener_share *share = share_of(host);
+
+    host->enforced = share && host->serves ? share->share : 0;
+    host->applied = replica_revision(servers[0].replica);
+    if (!host->serves)
+        host->active = 0;
+}
+
+static void call(struct fleet_host *host)
+{
+    if (!host->is_there || !host->serves)
+        return;
+    host->active = MIN(host->active, host->wished);
+    while (host->active < host->wished && host->active < host->enforced)
+        host->active++;
+    host->refused += host->wished - host->active;
+}
+
+static void report(struct fleet_host *host)
+{
+    json_t *listeners = json_object();
+
+    if (host->is_there && host->applied) {
+        if (host->serves || host->active || host->enforced)
+            json_object_set_new(listeners, LISTENER, json_pack("{sIsI}", "active_connections", (json_int_t)host->active, "request_errors",
+                                                               (json_int_t)host->refused));
+        listener_shares_report(host->server->shares, host->name, host->applied, listeners, now_ms);
+    }
+    json_decref(listeners);
+}
+
+static void pass(struct server *server)
+{
+    if (listener_shares_is_dirty(server->shares))
+        listener_shares_pass(server->shares, now_ms, 0);
+}
+
+static uint64_t possible(void)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < N_HOSTS; i++) {
+        const struct listener_share *share = hosts[i].is_there && hosts[i].serves ? share_of(&hosts[i]) : NULL;
+
+        if (hosts[i].is_there)
+            sum += MAX(MAX(hosts[i].enforced, hosts[i].active), share ? share->share : 0);
+    }
+    return sum;
+}
+
+static uint64_t in_use(void)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < N_HOSTS; i++)
+        sum += hosts[i].is_there ? hosts[i].active : 0;
+    return sum;
+}
+
+static void settle(void)
+{
+    uint64_t wished = 0;
+    unsigned n_rounds = 0;
+
+    for (unsigned i = 0; i < N_HOSTS; i++)
+        wished += hosts[i].is_there && hosts[i].serves ? hosts[i].wished : 0;
+    do {
+        now_ms += 1000;
+        for (unsigned i = 0; i < N_HOSTS; i++) {
+            apply(&hosts[i]);
+            call(&hosts[i]);
+            report(&hosts[i]);
+        }
+        for (unsigned i = 0; i < N_SERVERS; i++)
+            pass(&servers[i]); /* Both at once: one of them is too late. */
+        deliver();
+        for (unsigned i = 0; i < N_SERVERS; i++) {
+            pass(&servers[i]);
+            deliver();
+        }
+        if (n_rounds++ > 100)
+            fail_msg("%llu in use, %llu wished, limit %lld", (unsigned long long)in_use(), (unsigned long long)wished, (long long)limit);
+    } while (in_use() < MIN(wished, (uint64_t)limit));
+}
+
+static void happen(void)
+{
+    unsigned i = below(N_HOSTS);
+    struct fleet_host *host = &hosts[i];
+    struct server *server = &servers[below(N_SERVERS)];
+
+    now_ms += below(200);
+    switch (below(10)) {
+    case 0:
+        host->wished = below(3) ? below((unsigned)limit + 2) : 0;
+        break;
+    case 1:
+    case 2:
+        apply(host);
+        break;
+    case 3:
+        call(host);
+        break;
+    case 4:
+    case 5:
+        report(host);
+        break;
+    case 6:
+        pass(&servers[0]);
+        if (below(2))
+            deliver();
+        pass(&servers[1]);
+        deliver();
+        break;
+    case 7:
+        if (below(8) == 0)
+            host->server = server;
+        break;
+    case 8:
+        if (below(8) == 0)
+            host->serves = !host->serves;
+        break;
+    case 9:
+        if (below(40) == 0) {
+            deliver();
+            server_end(server);
+            server_start(server);
+            deliver();
+        }
+        break;
+    }
+    deliver();
+}
+
+static void begin(int64_t connection_limit)
+{
+    assert_int_equal(store_memory_open(&store), 0);
+    for (unsigned i = 0; i < N_SERVERS; i++)
+        server_start(&servers[i]);
+    put_listener(connection_limit);
+    for (unsigned i = 0; i < N_HOSTS; i++) {
+        hosts[i] = (struct fleet_host){.server = &servers[i % N_SERVERS], .serves = true};
+        snprintf(hosts[i].name, sizeof(hosts[i].name), "h%u", i + 1);
+        put_host(i, true);
+    }
+}
+
+static void end(void)
+{
+    deliver();
+    for (unsigned i = 0; i < N_SERVERS; i++)
+        replica_stop(servers[i].replica);
+    store_close(store);
+    for (unsigned i = 0; i < N_SERVERS; i++)
+        server_end(&servers[i]);
+}
+
+static void hosts_together_have_no_more_than_the_limit(void **state)
+{
+    seed = getenv("SEED") ? (unsigned)atoi(getenv("SEED")) : (unsigned)time(NULL);
+    print_message("seed %u\n", seed);
+    for (unsigned k = 0; k < 8; k++) {
+        begin(1 + below(k % 2 ? 8 : 300));
+        for (unsigned n = 0; n < 800; n++) {
+            happen();
+            assert_true(possible() <= (uint64_t)limit);
+        }
+        settle();
+        assert_true(possible() <= (uint64_t)limit);
+        end();
+    }
+}
+
+static void shares_go_with_hosts_and_listeners(void **state)
+{
+    begin(100);
+    for (unsigned i = 0; i < N_HOSTS; i++)
+        hosts[i].wished = 20;
+    settle();
+    assert_int_equal(count_shares(), N_HOSTS);
+    hosts[0].wished = 40;
+    put_host(1, false); /* What it had is the others'. */
+    settle();
+    assert_int_equal(hosts[0].active, 40);
+    assert_int_equal(count_shares(), N_HOSTS - 1);
+    hosts[2].serves = false;
+    hosts[3].wished = 40;
+    settle();
+    assert_int_equal(hosts[3].active, 40);
+    for (unsigned i = 0; i < 3; i++) {
+        apply(&hosts[2]);
+        report(&hosts[2]);
+        pass(hosts[2].server);
+        deliver();
+    }
+    assert_null(share_of(&hosts[2]));
+    write_object(RESOURCE_LISTENER, LISTENER, NULL);
+    for (unsigned i = 0; i < 4; i++) {
+        for (unsigned k = 0; k < N_SERVERS; k++)
+            pass(&servers[k]);
+        deliver();
+    }
+    assert_int_equal(count_shares(), 0);
+    assert_false(listener_shares_is_dirty(servers[0].shares));
+    end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hosts_together_have_no_more_than_the_limit),
+        cmocka_unit_test(shares_go_with_hosts_and_listeners),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
