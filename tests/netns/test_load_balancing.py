@@ -363,3 +363,35 @@ def test_a_silent_connection_ends_when_its_listener_says(world):
                 pass
             raise OSError("closed without a reset")
     wait_for(lambda: ask(world.client, 87), "a new connection to be served")
+
+
+def test_a_limit_holds_for_all_hosts_together(world):
+    """Clients at two hosts have the listener's four connections between them, however they share; what one ends the other may begin."""
+    world.balancer.listener("TCP", 89, [(world.red4, "10.0.0.11", 8080)], connection_limit=4)
+    kept = {world.client: [], world.guest: []}
+
+    def connect(workload):
+        with workload.namespace.inside():
+            return socket.create_connection(("10.0.0.200", 89), timeout=30)
+
+    def fill(workload, n):
+        with contextlib.suppress(OSError):  # Refused: not served yet, or the host's share is used up.
+            kept[workload].append(connect(workload))
+        assert sum(len(own) for own in kept.values()) <= 4
+        return len(kept[workload]) == n
+
+    try:
+        wait_for(lambda: fill(world.client, 3), "three connections of a client at the first host")
+        wait_for(lambda: fill(world.guest, 1), "the fourth, at the second")
+        for workload in (world.client, world.guest) * 3:
+            with pytest.raises(ConnectionRefusedError):
+                connect(workload)
+        while kept[world.client]:
+            kept[world.client].pop().close()
+        wait_for(lambda: fill(world.guest, 4), "the second host to have all", 60)
+        for _ in range(3):
+            with pytest.raises(ConnectionRefusedError):
+                connect(world.client)
+    finally:
+        for client in sum(kept.values(), []):
+            client.close()
