@@ -1,4 +1,4 @@
-/* The Load-Balancer API put together: routes, what is the same for all resources, and the writer of rows. */
+/* The Load-Balancer API put together: routes, what is the same for all resources, the writer of rows, and that of shares. */
 #include "weft/api/balancing.h"
 
 #include <errno.h>

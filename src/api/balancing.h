@@ -4,6 +4,7 @@
  *   balancing-vip.c        the VIP's port: chosen, made, given back
  *   load-balancers.c listeners.c pools.c pool-members.c health-monitors.c   the resources, on the engine of resources.h
  *   balancing-status.c     operating statuses, the status tree, statistics
+ *   listener-shares.c connection-limit.c   what each host may use of a listener's connection_limit
  *
  * Every change is made by one transaction and holds when it is answered, so what is there is ACTIVE: clients that wait end at once.
  *
@@ -11,7 +12,8 @@
  *     lb/part/<load balancer or pool>/<id>            listeners and pools of the one; members, monitors and using listeners of the other
  *     lb/listener/<load balancer>/<protocol>/<port>   so nobody has two of one port,
  *     lb/member/<pool>/<address>/<port>               nor a pool one server twice,
- *     lb/monitor/<pool>                               nor two monitors. */
+ *     lb/monitor/<pool>                               nor two monitors;
+ *     lb/limit/<listener>                             written with its shares: listener-shares.h. */
 #ifndef WEFT_API_BALANCING_H
 #define WEFT_API_BALANCING_H
 

@@ -11,8 +11,8 @@
  *     firewall groups   that have a port of a relevant router, with their policies and the rules of these
  *     security groups   of the ports bound here, with their rules; what those rules name: address groups, and groups with the ports
  *                       that are in them
- *     load balancers    whose VIP is in a relevant network that comes with its ports; with their listeners, pools, members, monitors and
- *                       rows, and with the ports at their members' addresses and the networks and subnets of these.  A network is also "here"
+ *     load balancers    whose VIP is in a relevant network that comes with its ports; with their listeners, pools, members, monitors,
+ *                       rows and its own shares, and with the ports at their members' addresses and the networks and subnets of these.  A network is also "here"
  *                       while it has the VIP of a load balancer with a member at a port bound to the host.
  *     logs              enabled ones that are about a port bound here: that port's, of a group that it is in, of its project
  *
