@@ -32,32 +32,42 @@ json_t *balancing_report(const struct agent *agent)
     return listeners;
 }
 
-/* Differs what the listener's connections are from what was told by so much that its share may be another? */
-static bool has_moved(const struct agent *agent, const struct slot *slot)
+static const struct slot *find_limited(const struct agent *agent, const char *listener_id)
+{
+    return is_limited(agent, listener_id) ? local_find(&agent->local, SLOT_LISTENER, listener_id) : NULL;
+}
+
+/* Differs what is from what was told by so much that another share is wanted, or that others may have of this one? */
+static bool has_moved(const struct agent *agent, const struct slot *slot, uint32_t share)
 {
     const json_t *told = json_object_get(agent->reported_listeners, slot->name);
-    json_int_t active = json_integer_value(json_object_get(told, "active_connections"));
+    uint64_t active = (uint64_t)json_integer_value(json_object_get(told, "active_connections")), n_active;
     struct service_counters counters;
-    uint64_t n_active;
 
-    if (!told || maps_service_counters(agent->maps, slot->number, &counters, &n_active) < 0)
-        return !told;
-    return counters.n_refused > (uint64_t)json_integer_value(json_object_get(told, "request_errors")) || (json_int_t)n_active > active + active / 8 ||
-           (json_int_t)n_active < active / 2;
+    if (maps_service_counters(agent->maps, slot->number, &counters, &n_active) < 0)
+        return false;
+    return !told || counters.n_refused > (uint64_t)json_integer_value(json_object_get(told, "request_errors")) || 2 * n_active < active ||
+           (4 * n_active >= 3 * (uint64_t)share && n_active > active + active / 8);
 }
 
 bool balancing_is_news(const struct agent *agent)
 {
     const struct replica_kind *listeners = &agent->replica.by_kind[RESOURCE_LISTENER], *shares = &agent->replica.by_kind[RESOURCE_LISTENER_SHARE];
 
-    for (size_t i = 0; i < shares->n; i++) /* One that is applied and not told yet: the others wait for that. */
-        if (shares->entries[i]->revision > agent->reported_revision && shares->entries[i]->revision <= agent->applied_revision)
-            return true;
-    for (size_t i = 0; i < listeners->n; i++) {
-        const struct listener *listener = (const struct listener *)listeners->entries[i]->object;
-        const struct slot *slot = listener->connection_limit > 0 ? local_find(&agent->local, SLOT_LISTENER, listener->object.id) : NULL;
+    for (size_t i = 0; i < shares->n; i++) {
+        const struct replica_entry *entry = shares->entries[i];
+        const struct listener_share *share = (const struct listener_share *)entry->object;
+        const struct slot *slot = find_limited(agent, share->listener_id);
 
-        if (slot && has_moved(agent, slot))
+        if (entry->revision > agent->reported_revision && entry->revision <= agent->applied_revision)
+            return true; /* Applied and not told yet: others may wait for that. */
+        if (slot && has_moved(agent, slot, share->share))
+            return true;
+    }
+    for (size_t i = 0; i < listeners->n; i++) { /* Also those without a share. */
+        const struct slot *slot = find_limited(agent, listeners->entries[i]->object->id);
+
+        if (slot && has_moved(agent, slot, UINT32_MAX))
             return true;
     }
     return false;

@@ -101,7 +101,7 @@ int maps_service_counters(const struct maps *maps, uint32_t listener, struct ser
         bpf_map_lookup_elem(maps_descriptor(maps, "listener_use"), &listener, &use) < 0)
         return -errno;
     *ret_counters = (struct service_counters){0};
-    *ret_n_active = use.n_connections;
+    *ret_n_active = (int64_t)use.n_connections > 0 ? use.n_connections : 0; /* As connections_under. */
     for (int cpu = 0; cpu < maps->n_cpus; cpu++) {
         const __u64 *from = (const __u64 *)&each[cpu];
         __u64 *to = (__u64 *)ret_counters;
