@@ -6,6 +6,7 @@
 #include "weft/base/util.h"
 #include "weft/director/config-parts.h"
 #include "weft/director/members.h"
+#include "weft/director/question.h"
 
 #define TIME_MAX_MS (24u * 3600 * 1000)
 #define TEXT_MAX 1024
@@ -29,6 +30,11 @@ static const struct member url_members[] = {
     {"host", MEMBER_STRING, .offset = offsetof(struct check_url, host), .maximum = TEXT_MAX},
     {"status", MEMBER_STRING, .offset = offsetof(struct check_url, status), .maximum = TEXT_MAX},
     {"digest", MEMBER_STRING, .offset = offsetof(struct check_url, digest), .maximum = TEXT_MAX},
+    {"regex", MEMBER_STRING, .offset = offsetof(struct check_url, regex), .maximum = HEALTH_REGEX_MAX},
+    {"regex_options", MEMBER_STRING, .offset = offsetof(struct check_url, regex_options), .maximum = TEXT_MAX},
+    {"regex_no_match", MEMBER_BOOL, .offset = offsetof(struct check_url, regex_no_match)},
+    {"regex_min_offset", MEMBER_U32, .offset = offsetof(struct check_url, regex_min_offset), .minimum = 1},
+    {"regex_max_offset", MEMBER_U32, .offset = offsetof(struct check_url, regex_max_offset), .minimum = 1},
     {0},
 };
 
@@ -160,6 +166,24 @@ static bool is_hexadecimal(const char *text)
     return strspn(text, "0123456789abcdefABCDEF") == strlen(text);
 }
 
+static int check_regex(const struct check_url *url, struct error *error)
+{
+    const struct health_regex_options options = check_url_regex(url);
+    const char *stranger = url->regex_options      ? "regex_options"
+                           : url->regex_no_match   ? "regex_no_match"
+                           : url->regex_min_offset ? "regex_min_offset"
+                           : url->regex_max_offset ? "regex_max_offset"
+                                                   : NULL;
+    struct health_regex *regex = NULL;
+    int result;
+
+    if (!url->regex)
+        return stranger ? error_set(error, -EINVAL, stranger, "it is for a URL with a regex") : 0;
+    result = health_regex_new(&options, &regex, error);
+    health_regex_free(regex);
+    return result;
+}
+
 static int check_one_url(const struct check_url *url, struct error *error)
 {
     if (url->path[0] != '/' || strpbrk(url->path, " #"))
@@ -171,7 +195,7 @@ static int check_one_url(const struct check_url *url, struct error *error)
                          url->status);
     if (url->digest && (strlen(url->digest) != 32 || !is_hexadecimal(url->digest)))
         return error_set(error, -EINVAL, "digest", "'%s' is not 32 hexadecimal digits (MD5)", url->digest);
-    return 0;
+    return check_regex(url, error);
 }
 
 /* What a type has no use for would be ignored in silence. */

@@ -219,6 +219,9 @@ static bool describe(const struct health_check *check, const struct health_targe
         append_text(ret, check->urls[i].host, &is_whole);
         append_text(ret, check->urls[i].status, &is_whole);
         append_text(ret, check->urls[i].digest, &is_whole);
+        append_text(ret, check->urls[i].regex, &is_whole);
+        append_text(ret, check->urls[i].regex_options, &is_whole);
+        is_whole = buffer_printf(ret, "%d %u %u,", check->urls[i].regex_no_match, check->urls[i].regex_min_offset, check->urls[i].regex_max_offset) == 0 && is_whole;
     }
     return is_whole;
 }

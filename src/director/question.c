@@ -34,6 +34,8 @@ static int take_urls(const struct health_check *check, struct borrowed *borrowed
             return error_set(error, -EINVAL, "status", "'%.100s' is not a list of at most %d codes", from->status, HEALTH_CODES_MAX);
         if (from->digest)
             snprintf(url->digest, sizeof(url->digest), "%s", from->digest);
+        url->regex = check_url_regex(from);
+        url->regex_no_match = from->regex_no_match;
     }
     *ret = (struct health_http){.version = check->http_1_1 ? 11 : 10, .urls = borrowed->urls, .n_urls = check->n_urls, .follow_redirects = check->follow_redirects};
     return 0;

@@ -6,6 +6,17 @@
 #include "weft/health/monitor.h"
 #include "weft/health/question.h"
 
+/* A URL's regular expression, whose texts it borrows. */
+static inline struct health_regex_options check_url_regex(const struct check_url *url)
+{
+    return (struct health_regex_options){
+        .pattern = url->regex,
+        .options = url->regex_options,
+        .min_offset = url->regex_min_offset,
+        .max_offset = url->regex_max_offset,
+    };
+}
+
 /* The caller owns a reference.  0, -EINVAL or -ENOMEM, with '*error'. */
 int check_question(const struct health_check *check, struct health_question **ret, struct error *error);
 struct health_target check_target(const struct virtual_service *service, const struct real_server *server, const struct health_check *check);

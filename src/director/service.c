@@ -132,6 +132,8 @@ void health_check_clear(struct health_check *check)
         free(check->urls[i].host);
         free(check->urls[i].status);
         free(check->urls[i].digest);
+        free(check->urls[i].regex);
+        free(check->urls[i].regex_options);
     }
     free(check->urls);
     free(check->host);

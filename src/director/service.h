@@ -105,6 +105,10 @@ struct check_url {
     char *host;   /* The Host header (and TLS name); NULL: the check's, else the address. */
     char *status; /* Expected codes, "200,301-303"; NULL: 200 to 299. */
     char *digest; /* MD5 of the body in hexadecimal, or NULL. */
+    char *regex;  /* That the body must match, or NULL. */
+    char *regex_options; /* "caseless dotall", as health/regex.h has them; NULL: none. */
+    bool regex_no_match; /* It must not match. */
+    uint32_t regex_min_offset, regex_max_offset; /* Where a match may begin; a maximum of 0 is none. */
 };
 
 /* One way in which one server is asked.  Strings and arrays are owned by whoever owns the check. */

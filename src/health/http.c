@@ -1,4 +1,4 @@
-/* A request over HTTP or HTTPS for each URL in turn, and its status (and the body's digest).  libcurl speaks (RFC 9110, RFC 9112). */
+/* A request over HTTP or HTTPS for each URL in turn, and its status (and the body's digest and text).  libcurl speaks (RFC 9110, RFC 9112). */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,7 +53,12 @@ static const char *expected_text(const struct health_url *url, char *text, size_
     return text;
 }
 
-/* The head is all that is wanted, unless there is a digest: no body is waited for. */
+static bool has_use_for_body(const struct health_url *url)
+{
+    return *url->digest || url->compiled;
+}
+
+/* The head is all that is wanted, unless the URL says more: no body is waited for. */
 static size_t take_head(char *bytes, size_t one, size_t size, void *context)
 {
     struct health_probe *probe = context;
@@ -72,14 +77,24 @@ static size_t take_head(char *bytes, size_t one, size_t size, void *context)
     if (probe->asked->http.follow_redirects && status >= 300 && status <= 399 && probe->http.has_location)
         return size; /* Likewise. */
     probe->http.has_head = true;
-    return *url_of(probe)->digest && is_expected(url_of(probe), status) ? size : 0;
+    return has_use_for_body(url_of(probe)) && is_expected(url_of(probe), status) ? size : 0;
 }
 
 static size_t take_body(char *bytes, size_t one, size_t size, void *context)
 {
     struct health_probe *probe = context;
+    struct http_probe *http = &probe->http;
 
-    return probe->http.digest && EVP_DigestUpdate(probe->http.digest, bytes, size) == 1 ? size : 0;
+    if (http->digest && EVP_DigestUpdate(http->digest, bytes, size) != 1)
+        return 0;
+    if (url_of(probe)->compiled && !http->is_cut) {
+        size_t kept = MIN(size, HEALTH_BODY_MAX - http->body.size);
+
+        if (buffer_append(&http->body, bytes, kept) < 0)
+            return 0;
+        http->is_cut = kept < size;
+    }
+    return http->digest || !http->is_cut ? size : 0; /* Of what is cut, the rest is read for the digest only. */
 }
 
 static void digest_text(struct health_probe *probe, char ret[HEALTH_DIGEST_SIZE])
@@ -141,6 +156,7 @@ static void clear_request(struct health_probe *probe)
     curl_slist_free_all(http->headers);
     curl_slist_free_all(http->connect_to);
     EVP_MD_CTX_free(http->digest);
+    buffer_clear(&http->body);
     *http = (struct http_probe){.url = http->url};
 }
 
@@ -258,6 +274,29 @@ static void fail(struct health_probe *probe, CURLcode result)
         probe_finish(probe, false, "no HTTP answer: %s", curl_easy_strerror(result));
 }
 
+/* Whether the body has what it must have, or not what it must not; else the probe has ended. */
+static bool search_body(struct health_probe *probe, const struct health_url *url)
+{
+    const struct http_probe *http = &probe->http;
+    char reason[120];
+
+    switch (health_regex_search(url->compiled, http->body.data ? http->body.data : "", http->body.size, http->is_cut, reason)) {
+    case HEALTH_REGEX_FOUND:
+        if (url->regex_no_match)
+            probe_finish(probe, false, "the body matches '%.80s'", url->regex.pattern);
+        return !url->regex_no_match;
+    case HEALTH_REGEX_NOT_FOUND:
+        if (http->is_cut)
+            probe_finish(probe, false, "no match of '%.80s' in %u bytes, and the body is longer", url->regex.pattern, HEALTH_BODY_MAX);
+        else if (!url->regex_no_match)
+            probe_finish(probe, false, "the body does not match '%.80s'", url->regex.pattern);
+        return !http->is_cut && url->regex_no_match;
+    default:
+        probe_finish(probe, false, "the search for '%.80s' failed: %s", url->regex.pattern, reason);
+        return false;
+    }
+}
+
 void probe_http_finished(CURL *easy, CURLcode result, void *context)
 {
     struct health_probe *probe = NULL;
@@ -276,18 +315,19 @@ void probe_http_finished(CURL *easy, CURLcode result, void *context)
         probe_finish(probe, false, "expected %s, got %ld", expected_text(url, expected, sizeof(expected)), status);
         return;
     }
+    if (has_use_for_body(url) && result != CURLE_OK && (probe->http.digest || !probe->http.is_cut)) {
+        probe_finish(probe, false, "the body broke off: %s", curl_easy_strerror(result));
+        return;
+    }
     if (*url->digest) {
-        if (result != CURLE_OK) {
-            probe_finish(probe, false, "the body broke off: %s", curl_easy_strerror(result));
-            return;
-        }
         digest_text(probe, digest);
         if (strcasecmp(digest, url->digest) != 0) {
             probe_finish(probe, false, "expected digest %s, got %s", url->digest, digest);
             return;
         }
     }
-    next_url(probe, status);
+    if (!url->compiled || search_body(probe, url))
+        next_url(probe, status);
 }
 
 const struct probe_kind probe_http = {.start = start, .stop = clear_request};

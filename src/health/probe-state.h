@@ -4,6 +4,7 @@
 
 #include <openssl/ssl.h>
 
+#include "weft/base/buffer.h"
 #include "weft/base/hashmap.h"
 #include "weft/health/dns-message.h"
 #include "weft/health/icmp-message.h"
@@ -25,7 +26,8 @@ struct http_probe {
     struct curl_slist *headers, *connect_to;
     size_t url;             /* Which one is asked. */
     EVP_MD_CTX *digest;     /* Where one is wanted. */
-    bool is_added, has_head, has_location;
+    struct buffer body;     /* What is kept of it, where it is searched. */
+    bool is_added, has_head, has_location, is_cut;
     int socket_error;       /* A negative errno of preparing the socket. */
 };
 

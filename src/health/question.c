@@ -91,6 +91,15 @@ static int check_text(const char *text, const char *field, struct error *error)
     return 0;
 }
 
+static int check_regex(const struct health_regex_options *options, struct error *error)
+{
+    struct health_regex *regex = NULL;
+    int r = health_regex_new(options, &regex, error);
+
+    health_regex_free(regex);
+    return r;
+}
+
 static int check_url(const struct health_url *url, size_t index, struct error *error)
 {
     size_t length = strlen(url->digest);
@@ -106,6 +115,8 @@ static int check_url(const struct health_url *url, size_t index, struct error *e
         r = error_set(error, -EINVAL, "codes", "at most %d are allowed", HEALTH_CODES_MAX);
     if (r == 0 && length && (length != HEALTH_DIGEST_SIZE - 1 || strspn(url->digest, "0123456789abcdefABCDEF") != length))
         r = error_set(error, -EINVAL, "digest", "'%.100s' is not an MD5 digest in hexadecimal", url->digest);
+    if (r == 0 && url->regex.pattern)
+        r = check_regex(&url->regex, error);
     if (r < 0)
         error_prefix_field(error, "urls[%zu]", index);
     return r;
@@ -196,6 +207,18 @@ static bool copy_bytes(const void **bytes, size_t size)
     return copy || size == 0;
 }
 
+static bool copy_regex(struct health_url *url)
+{
+    struct health_regex *compiled = NULL;
+    bool is_whole = copy_text(&url->regex.pattern);
+
+    is_whole = copy_text(&url->regex.options) && is_whole;
+    if (is_whole && url->regex.pattern)
+        is_whole = health_regex_new(&url->regex, &compiled, NULL) == 0;
+    url->compiled = compiled;
+    return is_whole;
+}
+
 static bool copy_urls(struct health_http *http)
 {
     const struct health_url *from = http->urls;
@@ -213,6 +236,7 @@ static bool copy_urls(struct health_http *http)
         is_whole = copy_text(&urls[i].host) && is_whole;
         is_whole = copy_bytes(&codes, from[i].n_codes * sizeof(*from[i].codes)) && is_whole;
         urls[i].codes = codes;
+        is_whole = copy_regex(&urls[i]) && is_whole;
         http->n_urls++;
     }
     return is_whole;
@@ -272,6 +296,9 @@ static void free_own(struct health_question_options *options)
             free((void *)options->http.urls[i].path);
             free((void *)options->http.urls[i].host);
             free((void *)options->http.urls[i].codes);
+            free((void *)options->http.urls[i].regex.pattern);
+            free((void *)options->http.urls[i].regex.options);
+            health_regex_free((struct health_regex *)options->http.urls[i].compiled);
         }
         free((void *)options->http.urls);
         free((void *)options->http.method);

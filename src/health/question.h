@@ -13,19 +13,21 @@
 #include "weft/base/address.h"
 #include "weft/base/cleanup.h"
 #include "weft/base/error.h"
+#include "weft/health/regex.h"
 
 #define HEALTH_TIMEOUT_MAX_MS 3600000u
 #define HEALTH_URLS_MAX 64
 #define HEALTH_CODES_MAX 32
 #define HEALTH_TEXT_MAX 2048     /* Bytes of a path, a host name, a method. */
 #define HEALTH_PAYLOAD_MAX 1400
+#define HEALTH_BODY_MAX 262144u  /* Bytes of a body that are kept to be searched. */
 #define HEALTH_ARGUMENTS_MAX 64
 #define HEALTH_DIGEST_SIZE 33    /* MD5 in hexadecimal, and the end. */
 
 /* Each says when the server is well. */
 enum health_kind {
     HEALTH_TCP,       /* It takes a connection, which is reset at once. */
-    HEALTH_HTTP,      /* Each URL in turn is answered with an expected status (and digest). */
+    HEALTH_HTTP,      /* Each URL in turn is answered with an expected status (and digest, and text). */
     HEALTH_HTTPS,     /* Likewise over TLS; no certificate is verified. */
     HEALTH_TLS_HELLO, /* It answers a ClientHello with a ServerHello. */
     HEALTH_UDP,       /* It answers, or no ICMP error comes: see struct health_udp. */
@@ -50,6 +52,9 @@ struct health_url {
     const struct health_codes *codes;
     size_t n_codes;                  /* 0: every status from 200 to 299. */
     char digest[HEALTH_DIGEST_SIZE]; /* Of the body, as genhash(1) of keepalived prints it; "": not looked at. */
+    struct health_regex_options regex; /* That must be found in the body's first HEALTH_BODY_MAX bytes; without a pattern: not looked at. */
+    bool regex_no_match;             /* That must not, and the body must not be longer. */
+    const struct health_regex *compiled; /* The question's own; not looked at in options. */
 };
 
 struct health_http {

@@ -8,6 +8,7 @@
 #include "weft/base/util.h"
 #include "weft/director/config-parts.h"
 #include "weft/director/keepalived/translate-parts.h"
+#include "weft/director/question.h"
 
 static const struct {
     const char *name;
@@ -47,21 +48,61 @@ static bool take_connection(const struct translation *t, const struct statement 
     return true;
 }
 
-/* "status_code 200 301-303" as "200,301-303". */
-static void take_status(const struct translation *t, const struct statement *statement, struct check_url *url)
+/* The statement's values with 'separator' between, as they are.  Replaces '*ret'. */
+static void take_list(const struct translation *t, const struct statement *statement, const char *separator, char **ret)
 {
     _cleanup_(buffer_clear) struct buffer text = {0};
 
     for (size_t i = 1; i < statement->n_words; i++)
-        if (buffer_printf(&text, "%s%s", i > 1 ? "," : "", statement->words[i]) < 0)
+        if (buffer_printf(&text, "%s%s", i > 1 ? separator : "", statement->words[i]) < 0)
             return;
     if (!text.size || !buffer_string(&text)) {
         note(t, statement, "it has no value");
         return;
     }
-    free(url->status);
-    url->status = TAKE_PTR(text.data);
+    free(*ret);
+    *ret = TAKE_PTR(text.data);
     text.size = text.capacity = 0;
+}
+
+static bool take_regex(const struct translation *t, const struct statement *statement, struct check_url *url)
+{
+    const char *name = statement->words[0];
+
+    if (streq(name, "regex"))
+        take_text(t, statement, &url->regex);
+    else if (streq(name, "regex_options"))
+        take_list(t, statement, " ", &url->regex_options);
+    else if (streq(name, "regex_no_match"))
+        url->regex_no_match = true;
+    else if (streq(name, "regex_min_offset"))
+        take_number(t, statement, 0, UINT32_MAX, &url->regex_min_offset);
+    else if (streq(name, "regex_max_offset"))
+        take_number(t, statement, 1, UINT32_MAX, &url->regex_max_offset);
+    else if (!streq(name, "regex_stack")) /* Of code that is compiled to the machine's, which ours is not. */
+        return false;
+    return true;
+}
+
+/* As keepalived does, a URL is checked without a regular expression that makes no sense. */
+static void check_regex(const struct translation *t, const struct statement *statement, struct check_url *url)
+{
+    const struct health_regex_options options = check_url_regex(url);
+    struct health_regex *regex = NULL;
+    struct error error = {0};
+
+    if (!url->regex && !url->regex_options && !url->regex_no_match && !url->regex_min_offset && !url->regex_max_offset)
+        return;
+    if (url->regex && health_regex_new(&options, &regex, &error) == 0) {
+        health_regex_free(regex);
+        return;
+    }
+    note(t, statement, "%s: %s; the URL is checked without it", url->regex ? error.field : "regex", url->regex ? error.message : "there is none for its options");
+    free(url->regex);
+    free(url->regex_options);
+    url->regex = url->regex_options = NULL;
+    url->regex_no_match = false;
+    url->regex_min_offset = url->regex_max_offset = 0;
 }
 
 static void take_url(const struct translation *t, const struct statement *statement, struct health_check *check)
@@ -88,10 +129,11 @@ static void take_url(const struct translation *t, const struct statement *statem
         else if (streq(name, "virtualhost"))
             take_text(t, member, &url->host);
         else if (streq(name, "status_code"))
-            take_status(t, member, url);
-        else
+            take_list(t, member, ",", &url->status);
+        else if (!take_regex(t, member, url))
             note(t, member, "it is not supported; the URL is checked without it");
     }
+    check_regex(t, statement, url);
     if (!url->path)
         url->path = strdup("/");
 }

@@ -33,7 +33,8 @@ static const char everything[] =
     "      \"bind_interface\": \"eth1\", \"mark\": 7, \"host\": \"www\", \"http_version\": \"1.1\", "
     "\"follow_redirects\": true,"
     "      \"urls\": [{\"path\": \"/a?b=c\", \"status\": \"200,301-303\", \"host\": \"x\", \"digest\": "
-    "\"0123456789abcdef0123456789abcdef\"}]},"
+    "\"0123456789abcdef0123456789abcdef\", \"regex\": \"^ok\\\\b\", \"regex_options\": \"caseless multiline\", \"regex_no_match\": true, "
+    "\"regex_min_offset\": 3, \"regex_max_offset\": 9}]},"
     "     {\"type\": \"dns\", \"dns_name\": \"example.org\", \"dns_type\": \"A\"}, {\"type\": \"misc\", \"command\": "
     "\"/bin/true -x\", \"dynamic_weight\": true},"
     "     {\"type\": \"udp\", \"payload\": \"00ff\", \"require_reply\": true}, {\"type\": \"ping\"}]},"
@@ -218,6 +219,12 @@ static const struct {
      0},
     {CHECK("\"type\": \"http\", \"urls\": [{\"path\": \"/\", \"digest\": \"00\"}]"),
      "services[0].servers[0].checks[0].urls[0].digest: '00' is not 32 hexadecimal digits (MD5)", 0},
+    {CHECK("\"type\": \"http\", \"urls\": [{\"path\": \"/\", \"regex\": \"a(b\"}]"),
+     "services[0].servers[0].checks[0].urls[0].regex: 'a(b' is not a regular expression: missing closing parenthesis (byte 3)", 0},
+    {CHECK("\"type\": \"http\", \"urls\": [{\"path\": \"/\", \"regex\": \"a\", \"regex_options\": \"loud\"}]"),
+     "services[0].servers[0].checks[0].urls[0].regex_options: 'loud' is not an option of regular expressions", 0},
+    {CHECK("\"type\": \"http\", \"urls\": [{\"path\": \"/\", \"regex_no_match\": true}]"),
+     "services[0].servers[0].checks[0].urls[0].regex_no_match: it is for a URL with a regex", 0},
     {CHECK("\"type\": \"http\", \"urls\": [{\"path\": \"/\", \"host\": \"a b\"}]"),
      "services[0].servers[0].checks[0].urls[0].host: 'a b' is not the name of a host", 0},
     {CHECK("\"type\": \"tcp\", \"urls\": [{\"path\": \"/\"}]"),

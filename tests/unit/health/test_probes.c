@@ -308,6 +308,67 @@ static void a_digest_is_of_the_body(void **state)
     server_stop(&server);
 }
 
+static void a_body_is_searched(void **state)
+{
+    struct health_url url = {.path = "/", .regex = {.pattern = "h(e|a)llo"}};
+    struct health_http http = {.urls = &url, .n_urls = 1};
+    struct server server;
+    struct health_result result;
+    char reason[200];
+
+    server_start_tcp(&server, &loop, "127.0.0.1");
+    result = ask_http(&server, OK, &http);
+    assert_result(&result, true, "got 200");
+    url.regex_no_match = true;
+    result = ask_http(&server, OK, &http);
+    assert_result(&result, false, "the body matches 'h(e|a)llo'");
+    url.regex.pattern = "down";
+    result = ask_http(&server, OK, &http);
+    assert_result(&result, true, "got 200");
+    url.regex_no_match = false;
+    result = ask_http(&server, OK, &http);
+    assert_result(&result, false, "the body does not match 'down'");
+    result = ask_http(&server, "HTTP/1.1 204 Nothing\r\n\r\n", &http);
+    assert_result(&result, false, "the body does not match 'down'");
+    result = ask_http(&server, "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\ndown", &http);
+    assert_false(result.is_up);
+    assert_non_null(strstr(result.reason, "the body broke off: "));
+    snprintf(reason, sizeof(reason), "the search for '%s' failed: it takes more than %u ms", "(x+)+$", HEALTH_REGEX_SEARCH_CPU_MS);
+    url.regex = (struct health_regex_options){.pattern = "(x+)+$", .options = "no_start_optimize"};
+    result = ask_http(&server, "HTTP/1.1 200 OK\r\n\r\nxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-", &http);
+    assert_result(&result, false, reason);
+    server_stop(&server);
+}
+
+/* Of a body without end as much is read as is kept. */
+static void a_long_body_is_searched_in_its_first_part(void **state)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\n\r\nhello";
+    const size_t size = sizeof(head) + HEALTH_BODY_MAX;
+    struct health_url url = {.path = "/", .regex = {.pattern = "hello"}};
+    struct health_http http = {.urls = &url, .n_urls = 1};
+    struct server server;
+    struct health_result result;
+    char *answer = malloc(size), reason[200];
+
+    assert_non_null(answer);
+    memset(answer, ' ', size);
+    memcpy(answer, head, sizeof(head) - 1);
+    memcpy(answer + size - 5, "last", 5);
+    server_start_tcp(&server, &loop, "127.0.0.1");
+    result = ask_http(&server, answer, &http);
+    assert_result(&result, true, "got 200");
+    url.regex.pattern = "last";
+    snprintf(reason, sizeof(reason), "no match of 'last' in %u bytes, and the body is longer", HEALTH_BODY_MAX);
+    result = ask_http(&server, answer, &http);
+    assert_result(&result, false, reason);
+    url.regex_no_match = true; /* Nobody knows. */
+    result = ask_http(&server, answer, &http);
+    assert_result(&result, false, reason);
+    server_stop(&server);
+    free(answer);
+}
+
 static void a_redirect_is_followed_to_the_same_server(void **state)
 {
     struct health_url url = {.path = "/", .host = "www.example.com"};
@@ -699,6 +760,8 @@ int main(void)
         cmocka_unit_test(the_head_is_enough),
         cmocka_unit_test(what_is_no_http_is_a_failure),
         cmocka_unit_test(a_digest_is_of_the_body),
+        cmocka_unit_test(a_body_is_searched),
+        cmocka_unit_test(a_long_body_is_searched_in_its_first_part),
         cmocka_unit_test(a_redirect_is_followed_to_the_same_server),
         cmocka_unit_test(all_urls_are_asked_until_one_fails),
         cmocka_unit_test(silence_ends_with_the_timeout),

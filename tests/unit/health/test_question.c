@@ -70,6 +70,8 @@ static void refusals_name_field_and_value(void **state)
     assert_refused(&options, "urls[0].host", "'a@b'");
     url = (struct health_url){.path = "/", .digest = "12"};
     assert_refused(&options, "urls[0].digest", "'12'");
+    url = (struct health_url){.path = "/", .regex = {.pattern = "a(b"}};
+    assert_refused(&options, "urls[0].regex", "'a(b'");
     options = (struct health_question_options){.kind = HEALTH_UDP, .timeout_ms = 1, .udp = {.payload_size = HEALTH_PAYLOAD_MAX + 1, .payload = (const uint8_t *)""}};
     assert_refused(&options, "payload", "bytes");
     options = (struct health_question_options){.kind = HEALTH_DNS, .timeout_ms = 1, .dns = {.name = "a..b"}};
@@ -82,17 +84,20 @@ static void refusals_name_field_and_value(void **state)
 
 static void everything_is_copied(void **state)
 {
-    char path[] = "/path", host[] = "host", method[] = "HEAD";
+    char path[] = "/path", host[] = "host", method[] = "HEAD", pattern[] = "up", regex_options[] = "caseless";
     struct health_codes codes[] = {{200, 204}, {301, 301}};
-    struct health_url urls[] = {{.path = path, .host = host, .codes = codes, .n_codes = 2}, {.path = path}};
+    struct health_url urls[] = {{.path = path, .host = host, .codes = codes, .n_codes = 2}, {.path = path, .regex = {.pattern = pattern, .options = regex_options}}};
     struct health_question_options options = {.kind = HEALTH_HTTPS, .timeout_ms = 5, .http = {.method = method, .urls = urls, .n_urls = 2}};
     const struct health_question_options *copy;
     struct health_question *question = NULL, *second = NULL;
+    char reason[120];
 
     assert_int_equal(health_question_new(&options, &question, NULL), 0);
     memset(path, 'x', sizeof(path) - 1);
     memset(host, 'x', sizeof(host) - 1);
     memset(method, 'x', sizeof(method) - 1);
+    memset(pattern, 'x', sizeof(pattern) - 1);
+    memset(regex_options, 'x', sizeof(regex_options) - 1);
     memset(codes, 0, sizeof(codes));
     memset(urls, 0, sizeof(urls));
     second = health_question_ref(question);
@@ -104,6 +109,10 @@ static void everything_is_copied(void **state)
     assert_int_equal(copy->http.urls[0].codes[0].last, 204);
     assert_int_equal(copy->http.urls[0].codes[1].first, 301);
     assert_string_equal(copy->http.urls[1].path, "/path");
+    assert_string_equal(copy->http.urls[1].regex.pattern, "up");
+    assert_string_equal(copy->http.urls[1].regex.options, "caseless");
+    assert_null(copy->http.urls[0].compiled);
+    assert_int_equal(health_regex_search(copy->http.urls[1].compiled, "UP", 2, false, reason), HEALTH_REGEX_FOUND);
     assert_int_equal(copy->timeout_ms, 5);
     health_question_unref(second);
 
