@@ -10,6 +10,7 @@
 
 #include "weft/base/utf8.h"
 #include "weft/base/util.h"
+#include "weft/director/keepalived/sequence.h"
 #include "weft/director/keepalived/words.h"
 
 struct definition {
@@ -31,7 +32,7 @@ struct reader {
     struct statement *block; /* In which braces. */
     struct definition *definitions;
     size_t n_definitions;
-    size_t n_statements, n_bytes;
+    size_t n_statements, n_bytes, n_turns;
     const char *file;
     unsigned line, depth, block_depth;
 };
@@ -387,6 +388,65 @@ static bool is_for_us(const struct reader *reader, char **line)
     return true;
 }
 
+static int read_line(struct reader *reader, char *line);
+
+/* The text behind a sequence once a turn: a line that may be another sequence.  What the names were defined as last stays, as keepalived has it. */
+static int read_turns(struct reader *reader, struct sequence *sequence, const char *text)
+{
+    const char *values[SEQUENCE_NAMES_MAX];
+    int result = 0;
+
+    if (reader->depth >= KEEPALIVED_DEPTH_MAX)
+        return fail(reader, -E2BIG, "sequences are too deep");
+    reader->depth++;
+    while (result == 0 && sequence_next(sequence, values)) {
+        _cleanup_(freep) char *line = strdup(text);
+
+        if (!line)
+            return fail(reader, -ENOMEM, "out of memory");
+        reader->n_bytes += strlen(line);
+        if (++reader->n_turns > KEEPALIVED_TURNS_MAX || reader->n_bytes > KEEPALIVED_DEFINED_MAX)
+            return fail(reader, -E2BIG, "sequences make it too long");
+        for (size_t i = 0; result == 0 && i < sequence->n_names; i++)
+            result = define(reader, sequence->names[i], strlen(sequence->names[i]), values[i]);
+        if (result == 0)
+            result = read_line(reader, line);
+    }
+    reader->depth--;
+    return result;
+}
+
+/* Numbers may be definitions; a list's values are looked at when they are used. */
+static int read_sequence(struct reader *reader, const char *line)
+{
+    _cleanup_(buffer_clear) struct buffer head = {0};
+    _cleanup_(sequence_clear) struct sequence sequence = {0};
+    const char *end = strchr(line, ')');
+    _cleanup_(freep) char *written = end ? strndup(line, (size_t)(end + 1 - line)) : NULL;
+    bool used;
+    int result;
+
+    if (!end) {
+        import_note(reader->report, reader->file, reader->line, "%.80s: it has no ')'", line);
+        return 0;
+    }
+    if (!written)
+        return fail(reader, -ENOMEM, "out of memory");
+    result = line[1] == 'S' ? substitute(reader, written, &head, &used) : buffer_append(&head, written, strlen(written));
+    if (result == 0)
+        result = buffer_append(&head, "", 1);
+    if (result < 0)
+        return result == -ENOMEM ? fail(reader, result, "out of memory") : result;
+    result = sequence_parse(head.data, &sequence);
+    if (result == -EINVAL) {
+        import_note(reader->report, reader->file, reader->line, "%.80s: it is not a sequence", written);
+        return 0;
+    }
+    if (result < 0)
+        return fail(reader, result, result == -E2BIG ? "the list is too long" : "out of memory");
+    return read_turns(reader, &sequence, end + 1);
+}
+
 static int read_line(struct reader *reader, char *line)
 {
     _cleanup_(buffer_clear) struct buffer whole = {0};
@@ -410,10 +470,8 @@ static int read_line(struct reader *reader, char *line)
     keepalived_cut_comment(line);
     if (!*line)
         return 0;
-    if (!strncmp(line, "~SEQ", 4) || !strncmp(line, "~LST", 4)) {
-        import_note(reader->report, reader->file, reader->line, "%.4s: sequences are not supported", line);
-        return 0;
-    }
+    if (sequence_is_one(line))
+        return read_sequence(reader, line);
     result = substitute(reader, line, &whole, &used);
     if (result < 0)
         return result;

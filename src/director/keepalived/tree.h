@@ -6,7 +6,7 @@
  *
  * Done on the way, as keepalived.conf(5) describes it: comments, quotes and escapes, include and its variants,
  * conditional lines ('@id',
- * '@^id'), definitions ('$NAME=...', also of several lines) and their use.  Not done, and reported: ~SEQ and ~LST. */
+ * '@^id'), definitions ('$NAME=...', also of several lines) and their use, sequences (sequence.h). */
 #ifndef WEFT_DIRECTOR_KEEPALIVED_TREE_H
 #define WEFT_DIRECTOR_KEEPALIVED_TREE_H
 
@@ -18,7 +18,8 @@
 
 #define KEEPALIVED_WORDS_MAX 64 /* Of a statement. */
 #define KEEPALIVED_STATEMENTS_MAX 500000
-#define KEEPALIVED_DEPTH_MAX 16 /* Of includes, of definitions in definitions, of braces. */
+#define KEEPALIVED_DEPTH_MAX 16 /* Of includes, of definitions in definitions, of sequences in sequences, of braces. */
+#define KEEPALIVED_TURNS_MAX 100000 /* Of all sequences together. */
 #define KEEPALIVED_FILE_MAX (64u << 20)
 #define KEEPALIVED_DEFINED_MAX (2u << 20) /* Bytes of lines with definitions put in, all together. */
 

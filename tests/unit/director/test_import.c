@@ -238,7 +238,7 @@ static void lines_are_read_as_keepalived_reads_them(void **state)
         "$N=1\n$RS\n$N=2\n$RS\n"
         "@a lvs_sched rr\n@^b lvs_sched sh\n@b lvs_sched wrr\n"
         "include conf.d/*\ninclude none\n"
-        "}\n~SEQ(x, 1, 2) y\n$UNUSED\n",
+        "}\n$UNUSED\n",
         "etc/conf.d/1",
         "real_server 10.0.0.3 80 {\nMISC_CHECK {\nmisc_path \"a\\\"b\\x41\\t\\101 ${_PWD}\"\n}\nMISC_CHECK "
         "{\nmisc_path 'a #b'\n}\n}\n",
@@ -257,14 +257,75 @@ static void lines_are_read_as_keepalived_reads_them(void **state)
                         "\"forwarding\":\"nat\",\"checks\":["
                         "{\"type\":\"misc\",\"timeout_ms\":60000,\"retries\":0,\"command\":\"a #b\"}]}]}]}\n"
                         "etc/k:19: include none: there is no such file\n"
-                        "etc/k:21: ~SEQ: sequences are not supported\n"
                         "etc/conf.d/1:3: misc_path: it has control characters\n"
                         "etc/conf.d/1:2: MISC_CHECK: the check is left out: command: a check of type misc needs one\n"
-                        "etc/k:22: $UNUSED: it stays with keepalived\n");
+                        "etc/k:21: $UNUSED: it stays with keepalived\n");
     if (import_memory(files, "b", &b, &error) < 0)
         fail_msg("%s", error.message);
     assert_non_null(strstr(b, "\"scheduler\":\"wrr\""));
     assert_non_null(strstr(b, "\"weight\":2,\"inhibit_on_failure\":true"));
+}
+
+/* Debian 12's keepalived -t goes through the same, in the same order. */
+static void sequences_are_read_as_keepalived_reads_them(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *words; /* First words of the statements, which stay with keepalived. */
+    } cases[] = {
+        {"~SEQ(N, 0, 3) a$N\n", "a0 a1 a2 a3"},
+        {"~SEQ(N,3)a${N}b # 9\n", "a1b a2b a3b"},
+        {"~SEQ(N, -3) a$N\n~SEQ(N, 0) b$N\n~SEQ(N, 2, 2) c$N\n", "a-1 a-2 a-3 b1 b0 c2"},
+        {"~SEQ ( N , 4, 2 ) a$N\n", "a4 a3 a2"},
+        {"~SEQ(N, 10, -4, 0) a$N\n~SEQ(N, -5, 5, 4) b$N\n", "a10 a6 a2 b-5 b0"},
+        {"~SEQx(N, 144, 16, 192) a$N\n~SEQx(N, 0x8, 010) b$N\n", "a90 aa0 ab0 ac0 b8"},
+        {"~SEQ(N, 9223372036854775806, 9223372036854775807) a$N\n", "a9223372036854775806 a9223372036854775807"},
+        {"$L=2\n~SEQ(M, 1, $L) ~SEQ(N, 1, $M) a$M$N\n", "a11 a21 a22"},
+        {"$D= \\\n a$N { \\\n } \\\n b$N\n~SEQ(N, 1, 2) $D\n", "a1 b1 a2 b2"},
+        {"~LST(N, 1, x , ,y) a$N\n", "a1 ax a ay"},
+        {"~LST({M, N}, {10,1},{20, 4} , {5}, 6) a$M.$N\n", "a10.1 a20.4 a5. a6."},
+        {"~LST(M, 1, 2) ~LST({N}, {5}, 6) ~SEQ(O, 7, 8) a$M$N$O\n", "a157 a158 a167 a168 a257 a258 a267 a268"},
+        {"$V=v\n~LST(N, $V, w) a$N\n", "av aw"},
+        {"@b ~SEQ(N, 1, 2) a$N\n@a ~SEQ(N, 1, 2) b$N\n~SEQ(N, 1, 2) @a c$N\n~SEQ(N, 1, 2) @b d$N\n", "b1 b2 c1 c2"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const char *files[] = {"k", cases[i].text, NULL};
+        _cleanup_(freep) char *got = NULL, *words = NULL;
+        struct error error = {0};
+        size_t size = 0;
+
+        if (import_memory(files, "a", &got, &error) < 0)
+            fail_msg("%s: %s", cases[i].text, error.message);
+        words = calloc(1, strlen(got) + 1);
+        assert_non_null(words);
+        for (const char *at = strchr(got, '\n'); at[1]; at = strchr(at + 1, '\n')) { /* "k:1: a1: it stays with keepalived" */
+            const char *word = strstr(at, ": ") + 2, *end = strchr(word, ':');
+
+            size += (size_t)sprintf(words + size, "%s%.*s", size ? " " : "", (int)(end - word), word);
+        }
+        assert_string_equal(words, cases[i].words);
+    }
+}
+
+static void what_is_no_sequence_is_reported(void **state)
+{
+    static const char *const heads[] = {
+        "~SEQ(N)", "~SEQ(, 1)", "~SEQ(N, 1, 0, 2)", "~SEQ(N, 1, -1, 2)", "~SEQ(N, 2, 1, 1)", "~SEQ(N, 1, 2, 3, 4)", "~SEQ(N, a)", "~SEQ(N M, 1)", "~SEQx(N, -1, 2)",
+        "~SEQ(N, 9223372036854775808)", "~SEQ N (1)", "~SEQ(N, $M)", "~LST()", "~LST(N)", "~LST({N, M)", "~LST({N M}, 1)", "~LST({N}{M}, 1)", "~LST({N, M}, {1, 2, 3})",
+        "~LST(N, {1)", "~LST(N, {1}2)", "~LST(N, 1 2)", "~LST(N, 1})",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(heads); i++) {
+        char text[80], expected[120];
+
+        snprintf(text, sizeof(text), "%s a\n", heads[i]);
+        snprintf(expected, sizeof(expected), "{\"services\":[]}\nk:1: %s: it is not a sequence\n", heads[i]);
+        keepalived_becomes(text, expected);
+    }
+    keepalived_becomes("~SEQ(N, 1\n", "{\"services\":[]}\nk:1: ~SEQ(N, 1: it has no ')'\n");
 }
 
 static void text_that_makes_no_sense_is_an_error(void **state)
@@ -279,6 +340,12 @@ static void text_that_makes_no_sense_is_an_error(void **state)
         {"include k\n", "k:1: includes are too deep", -E2BIG},
         {"$A=$A$A\n$A\n", "k:2: definitions are too deep or make it too long", -E2BIG},
         {"a { b { c { d { e { f { g { h { i { j { k { l { m { n { o { p { q {\n", "k:1: braces are too deep", -E2BIG},
+        {"~SEQ(M, 1, 1000) ~SEQ(N, 1, 1000) $O=1\n", "k:1: sequences make it too long", -E2BIG},
+        {"~SEQ(N, 1, 9223372036854775807) a\n", "k:1: sequences make it too long", -E2BIG},
+        {"$A=~SEQ(N, 1, 2) $A\n$A\n", "k:2: sequences are too deep", -E2BIG},
+        {"~SEQ(A,1)~SEQ(A,1)~SEQ(A,1)~SEQ(A,1)~SEQ(A,1)~SEQ(A,1)~SEQ(A,1)~SEQ(A,1)~SEQ(A,1)~SEQ(A,1)~SEQ(A,1)~SEQ(A,1)~SEQ(A,1)~SEQ(A,1)~SEQ(A,1)~SEQ(A,1)a\n",
+         "k:1: sequences are too deep", -E2BIG},
+        {"~LST({A,B,C,D,E,F,G,H,I,J,K,L,M,N,O,P,Q}, 1) a\n", "k:1: the list is too long", -E2BIG},
         {"1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 "
          "5 6 7 8 9 0 1 2 3 4 5\n",
          "k:1: the line has too many words", -E2BIG},
@@ -385,6 +452,8 @@ int main(void)
         cmocka_unit_test(checks_are_taken_over),
         cmocka_unit_test(groups_are_as_many_services_as_they_have_addresses),
         cmocka_unit_test(lines_are_read_as_keepalived_reads_them),
+        cmocka_unit_test(sequences_are_read_as_keepalived_reads_them),
+        cmocka_unit_test(what_is_no_sequence_is_reported),
         cmocka_unit_test(text_that_makes_no_sense_is_an_error),
         cmocka_unit_test(marks_of_iptables_become_rules_the_last_first),
         cmocka_unit_test(marks_of_nft_become_rules_the_last_first),
