@@ -59,8 +59,8 @@ static char unescape(const char **at)
     return letter ? ((*at)++, values[letter - letters]) : *(*at)++;
 }
 
-/* One word from '*at' on. */
-static int take_word(const char **at, struct word *word)
+/* One word from '*at' on.  'unescapes': also outside of quotes. */
+static int take_word(const char **at, bool unescapes, struct word *word)
 {
     _cleanup_(buffer_clear) struct buffer text = {0};
     char quote = 0;
@@ -71,7 +71,7 @@ static int take_word(const char **at, struct word *word)
 
         if (c == '\\' && !quote && (**at == '#' || **at == '!')) {
             c = *(*at)++;
-        } else if (c == '\\' && **at && quote) {
+        } else if (c == '\\' && **at && (quote || unescapes)) {
             c = unescape(at);
         } else if (quote ? c == quote : c == '"' || c == '\'') {
             quote = quote ? 0 : c;
@@ -99,7 +99,7 @@ int keepalived_split(const char *line, struct word *words, size_t maximum, size_
             return 0;
         if (*ret_n == maximum)
             return -E2BIG;
-        result = take_word(&line, &words[*ret_n]);
+        result = take_word(&line, *ret_n && !strcmp(words[0].text, "regex"), &words[*ret_n]);
         if (result < 0)
             return result;
         ++*ret_n;

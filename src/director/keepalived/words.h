@@ -13,8 +13,8 @@ struct word {
 /* Cuts the line at its comment ('#' or '!' outside of quotes), in place. */
 void keepalived_cut_comment(char *line);
 
-/* Splits a line without comment at blanks and, where they stand alone, braces; takes quotes off and escapes out. Stores
- * new words, at most 'maximum'.  0; -E2BIG; -ENOMEM; '*ret_n' of them are the caller's in each case. */
+/* Splits a line without comment at blanks and, where they stand alone, braces; takes quotes off and escapes out, which
+ * are in quotes, and behind "regex" anywhere.  Stores new words, at most 'maximum'.  0; -E2BIG; -ENOMEM; '*ret_n' of them are the caller's in each case. */
 int keepalived_split(const char *line, struct word *words, size_t maximum, size_t *ret_n);
 
 #endif

@@ -306,6 +306,36 @@ static void a_new_file_keeps_what_is_known(void **state)
     server_stop(&a);
 }
 
+static void a_new_pattern_is_asked_for(void **state)
+{
+#define REGEX(members) "{\"type\":\"http\",\"interval_ms\":10,\"retries\":0,\"urls\":[{\"path\":\"/\",\"regex\":" members "}]}"
+    static const char *const checks[] = {REGEX("\"hello\""), REGEX("\"HELLO\""), REGEX("\"HELLO\",\"regex_no_match\":true"),
+                                         REGEX("\"HELLO\",\"regex_no_match\":true,\"regex_options\":\"caseless\""),
+                                         REGEX("\"HELLO\",\"regex_no_match\":true,\"regex_options\":\"caseless\",\"regex_min_offset\":1")};
+    struct director_config *configs[ARRAY_SIZE(checks)];
+    struct director_health *health = NULL;
+    char reason[DIRECTOR_REASON_SIZE];
+    struct server a, b;
+
+    server_start_tcp(&a, &loop, "127.0.0.1");
+    server_start_tcp(&b, &loop, "127.0.0.2");
+    a.answer = b.answer = "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+    assert_int_equal(director_health_new(&loop, changed, NULL, &health), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
+        configs[i] = config_with(&a, &b, checks[i], "");
+        assert_int_equal(director_health_set(health, configs[i], NULL), 0);
+        while (judged(health, 1)->is_used != (i % 2 == 0))
+            uv_run(&loop, UV_RUN_ONCE);
+        if (i == 1)
+            assert_non_null(strstr(director_health_reason(health, 0, 1, reason), "the body does not match 'HELLO'"));
+    }
+    close_health(health);
+    for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
+        director_config_free(configs[i]);
+    server_stop(&a);
+    server_stop(&b);
+}
+
 /* ---- ways --------------------------------------------------------------------------------------------------------------------- */
 
 static struct {
@@ -552,6 +582,7 @@ int main(void)
         cmocka_unit_test(a_program_that_does_not_end_is_killed),
         cmocka_unit_test(alpha_is_down_until_it_answers),
         cmocka_unit_test(a_new_file_keeps_what_is_known),
+        cmocka_unit_test(a_new_pattern_is_asked_for),
         cmocka_unit_test(a_check_that_had_no_way_gets_one_later),
         cmocka_unit_test(a_server_that_answers_but_takes_no_chains_is_down),
         cmocka_unit_test(checks_go_in_a_chain_where_the_traffic_does),

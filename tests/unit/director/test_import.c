@@ -163,13 +163,13 @@ static void checks_are_taken_over(void **state)
     keepalived_becomes(
         RS("HTTP_GET {\nurl {\npath /a\nstatus_code 200 301-303\ndigest 0123456789abcdef0123456789abcdef\nregex "
            "\"^State: \\\\d\"\nregex_options caseless multiline\nregex_no_match\nregex_stack 100 200\nregex_min_offset 0\nregex_max_offset 9\n}\n"
-           "url {\nvirtualhost b\nregex_no_match\n}\nurl {\nregex a(b\nregex_max_offset 0\nregex_options utf\n}\nurl {\nregex a\nregex_options loud\n}\n"
+           "url {\nvirtualhost b\nregex_no_match\n}\nurl {\nregex a(b\nregex_max_offset 0\nregex_options utf\n}\nurl {\nregex a\nregex_options loud\n}\nurl {\nregex a\\\\.b\\x41\n}\n"
            "virtualhost www\nhttp_protocol 1.1\nconnect_port 81\nnb_get_retry 3\n}\n"),
         CHECKED(",\"checks\":[{\"type\":\"http\",\"path\":\"server\",\"port\":81,\"retries\":3,\"retry_delay_ms\":3000,\"urls\":[{\"path\":"
                 "\"/a\",\"status\":"
                 "\"200,301-303\",\"digest\":\"0123456789abcdef0123456789abcdef\",\"regex\":\"^State: \\\\d\",\"regex_options\":\"caseless multiline\","
                 "\"regex_no_match\":true,\"regex_max_offset\":9},{\"path\":\"/"
-                "\",\"host\":\"b\"},{\"path\":\"/\"},{\"path\":\"/\"}],\"host\":\"www\","
+                "\",\"host\":\"b\"},{\"path\":\"/\"},{\"path\":\"/\"},{\"path\":\"/\",\"regex\":\"a\\\\.bA\"}],\"host\":\"www\","
                 "\"http_version\":\"1.1\"}]") "k:16: url: regex: there is none for its options; the URL is checked without it\n"
                 "k:22: regex_max_offset: '0' is not a number from 1 to 4294967295\n"
                 "k:20: url: regex: 'a(b' is not a regular expression: missing closing parenthesis (byte 3); the URL is checked without it\n"
