@@ -87,6 +87,25 @@ static int version_encode(const void *object, const void *defaults, json_t **ret
     return check->http_1_1 && !*ret_json ? -ENOMEM : 0;
 }
 
+static int file_weight_decode(const json_t *json, void *object, struct error *error)
+{
+    json_int_t value = json_integer_value(json);
+
+    if (!json_is_integer(json) || value < -INT32_MAX || value > INT32_MAX)
+        return member_refuse(json, "a number from -2147483647 to 2147483647", error);
+    ((struct health_check *)object)->file_weight = (int32_t)value;
+    return 0;
+}
+
+static int file_weight_encode(const void *object, const void *defaults, json_t **ret_json)
+{
+    const struct health_check *check = object, *usual = defaults;
+    bool is_written = check->file_weight != usual->file_weight;
+
+    *ret_json = is_written ? json_integer(check->file_weight) : NULL;
+    return is_written && !*ret_json ? -ENOMEM : 0;
+}
+
 #define CHECK_OFFSET(member) .offset = offsetof(struct health_check, member)
 
 static const struct member check_members[] = {
@@ -115,6 +134,9 @@ static const struct member check_members[] = {
     {"dynamic_weight", MEMBER_BOOL, CHECK_OFFSET(dynamic_weight)},
     {"payload", MEMBER_STRING, CHECK_OFFSET(payload), .maximum = 2 * TEXT_MAX},
     {"require_reply", MEMBER_BOOL, CHECK_OFFSET(require_reply)},
+    {"file", MEMBER_STRING, CHECK_OFFSET(file), .maximum = TEXT_MAX},
+    {"file_weight", MEMBER_CUSTOM, .decode = file_weight_decode, .encode = file_weight_encode},
+    {"reverse", MEMBER_BOOL, CHECK_OFFSET(reverse)},
     {0},
 };
 
@@ -202,6 +224,7 @@ static int check_one_url(const struct check_url *url, struct error *error)
 static int refuse_strangers(const struct health_check *check, struct error *error)
 {
     const unsigned http = TYPE(CHECK_HTTP) | TYPE(CHECK_HTTPS), misc = TYPE(CHECK_MISC), udp = TYPE(CHECK_UDP);
+    const unsigned file = TYPE(CHECK_FILE), here = misc | file; /* Which ask this host. */
     const struct {
         const char *name;
         bool is_given;
@@ -217,12 +240,15 @@ static int refuse_strangers(const struct health_check *check, struct error *erro
         {"dynamic_weight", check->dynamic_weight, misc},
         {"payload", check->payload, udp},
         {"require_reply", check->require_reply, udp},
-        {"address", check->has_address, ~misc},
-        {"port", check->port, ~(misc | TYPE(CHECK_PING))},
-        {"bind_address", check->has_bind_address, ~misc},
-        {"bind_port", check->bind_port, ~(misc | TYPE(CHECK_PING))},
-        {"bind_interface", check->bind_interface[0], ~misc},
-        {"mark", check->mark, ~misc},
+        {"file", check->file, file},
+        {"file_weight", check->file_weight != 1, file},
+        {"reverse", check->reverse, file},
+        {"address", check->has_address, ~here},
+        {"port", check->port, ~(here | TYPE(CHECK_PING))},
+        {"bind_address", check->has_bind_address, ~here},
+        {"bind_port", check->bind_port, ~(here | TYPE(CHECK_PING))},
+        {"bind_interface", check->bind_interface[0], ~here},
+        {"mark", check->mark, ~here},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(members); i++)
@@ -238,7 +264,7 @@ static int check_one_path(const struct health_check *check, struct error *error)
 
     if (check->path != CHECK_PATH_TRAFFIC)
         return 0;
-    if (check->type == CHECK_PING || check->type == CHECK_MISC)
+    if (check->type == CHECK_PING || check->type == CHECK_MISC || check->type == CHECK_FILE)
         return error_set(error, -EINVAL, "path", "a check of type %s does not go the way of the traffic", check_type_name(check->type));
     return own ? error_set(error, -EINVAL, "path", "a check with %s does not go the way of the traffic", own) : 0;
 }
@@ -269,6 +295,8 @@ int health_check_check(const struct health_check *check, struct error *error)
         return error_set(error, -EINVAL, "interval_ms", "times are too short");
     if (check->type == CHECK_MISC && !check->command)
         return error_set(error, -EINVAL, "command", "a check of type misc needs one");
+    if (check->type == CHECK_FILE && (!check->file || check->file[0] != '/'))
+        return error_set(error, -EINVAL, "file", "'%s' is not an absolute path", check->file ? check->file : "");
     if (check->payload && (strlen(check->payload) % 2 || !is_hexadecimal(check->payload)))
         return error_set(error, -EINVAL, "payload", "'%s' is not pairs of hexadecimal digits", check->payload);
     return 0;

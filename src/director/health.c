@@ -30,6 +30,7 @@ struct checked {
     const struct health_check *check;
     bool has_weight;
     uint32_t weight;
+    int64_t weight_change; /* Of a file. */
 };
 
 struct followed_service {
@@ -87,20 +88,28 @@ static void say_turn(const struct checked *checked, bool is_up, const char *reas
 }
 
 /* misc_dynamic: 2 to 255 are weights 0 to 253, 0 leaves the weight. */
-static void take_weight(struct checked *checked, int exit_status)
+static void take_weight(struct checked *checked, const struct health_result *result)
 {
+    int exit_status = result->exit_status;
+
+    if (checked->check->type == CHECK_FILE && checked->check->file_weight && result->is_up) {
+        checked->has_weight = true;
+        checked->weight_change = result->weight_change;
+    }
     if (!checked->check->dynamic_weight || exit_status < 2)
         return;
     checked->has_weight = true;
     checked->weight = (uint32_t)exit_status - 2;
 }
 
-static void set_weight(const struct checked *checked, struct judged_server *server)
+static void set_weight(const struct checked *checked, const struct real_server *configured, struct judged_server *server)
 {
     if (!checked->has_weight)
         return;
     server->has_weight = true;
     server->chosen_weight = checked->weight;
+    if (checked->check->type == CHECK_FILE)
+        server->chosen_weight = (uint32_t)MIN(MAX((int64_t)configured->weight + checked->weight_change, 0), (int64_t)SERVER_WEIGHT_MAX);
 }
 
 static void tell_quorum(const struct director_health *health, const struct virtual_service *service, const struct followed_service *followed)
@@ -143,8 +152,8 @@ static void probed(struct health_watch *monitor, const struct health_event *even
     struct followed_service *service = &health->followed->services[checked->service];
     struct judged_server *server = &service->judged.servers[checked->server];
 
-    take_weight(checked, event->result->exit_status);
-    set_weight(checked, server);
+    take_weight(checked, event->result);
+    set_weight(checked, &health->followed->config->services[checked->service].servers[checked->server], server);
     if (event->status != event->before) {
         bool is_up = event->status == HEALTH_UP;
 
@@ -214,6 +223,8 @@ static bool describe(const struct health_check *check, const struct health_targe
     append_text(ret, check->dns_type, &is_whole);
     append_text(ret, check->command, &is_whole);
     append_text(ret, check->payload, &is_whole);
+    append_text(ret, check->file, &is_whole);
+    is_whole = buffer_printf(ret, "%d %d,", check->file_weight, check->reverse) == 0 && is_whole;
     for (size_t i = 0; i < check->n_urls; i++) {
         append_text(ret, check->urls[i].path, &is_whole);
         append_text(ret, check->urls[i].host, &is_whole);
@@ -397,13 +408,14 @@ static void judge_all(struct director_health *health, struct followed *next)
             checked->monitor = before->monitor;
             checked->has_weight = before->has_weight;
             checked->weight = before->weight;
+            checked->weight_change = before->weight_change;
             before->monitor = NULL;
             checked->way = TAKE_PTR(before->way);
             health_watch_set_context(checked->monitor, checked);
         }
         checked->goes_on = NULL;
         service->n_failed[checked->server] = (uint16_t)(service->n_failed[checked->server] + (health_watch_status(checked->monitor) == HEALTH_DOWN));
-        set_weight(checked, &service->judged.servers[checked->server]);
+        set_weight(checked, &next->config->services[checked->service].servers[checked->server], &service->judged.servers[checked->server]);
     }
     for (size_t i = 0; i < next->n_services; i++) {
         struct followed_service *service = &next->services[i];

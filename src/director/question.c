@@ -13,7 +13,7 @@
 static const enum health_kind kinds[N_CHECK_TYPES] = {
     [CHECK_TCP] = HEALTH_TCP, [CHECK_HTTP] = HEALTH_HTTP, [CHECK_HTTPS] = HEALTH_HTTPS, [CHECK_TLS] = HEALTH_TLS_HELLO,
     [CHECK_UDP] = HEALTH_UDP, [CHECK_DNS] = HEALTH_DNS,   [CHECK_PING] = HEALTH_PING,   [CHECK_MISC] = HEALTH_MISC,
-    [CHECK_SMTP] = HEALTH_SMTP,
+    [CHECK_SMTP] = HEALTH_SMTP, [CHECK_FILE] = HEALTH_FILE,
 };
 
 /* What an options struct borrows while the question is made. */
@@ -88,6 +88,9 @@ static int take_own(const struct health_check *check, struct borrowed *borrowed,
             return error_set(error, r, "command", "'%.200s' is not a command line: %s", check->command, r == -EINVAL ? "a quote is open, or nothing is there" : "out of memory");
         ret->misc = (struct health_misc){.arguments = (const char *const *)*arguments, .may_set_weight = check->dynamic_weight};
         return 0;
+    case CHECK_FILE:
+        ret->file = (struct health_file){.path = check->file, .weight = check->file_weight, .reverse = check->reverse};
+        return 0;
     default:
         return 0;
     }
@@ -121,7 +124,7 @@ struct health_target check_target(const struct virtual_service *service, const s
 bool check_goes_by_traffic(const struct virtual_service *service, const struct real_server *server, const struct health_check *check)
 {
     bool keeps_address = server->forwarding != FORWARD_NAT && server->forwarding != FORWARD_FULL_NAT;
-    bool is_alike = check->type != CHECK_PING && check->type != CHECK_MISC && !check->has_address && !check->bind_interface[0] && !check->mark;
+    bool is_alike = check->type != CHECK_PING && check->type != CHECK_MISC && check->type != CHECK_FILE && !check->has_address && !check->bind_interface[0] && !check->mark;
 
     return check->path != CHECK_PATH_SERVER && keeps_address && is_alike && !service->mark && (check->port || service->port);
 }

@@ -29,6 +29,7 @@ static const char *const tunnel_checksum_names[] = {
 static const char *const check_type_names[] = {
     [CHECK_TCP] = "tcp", [CHECK_HTTP] = "http", [CHECK_HTTPS] = "https", [CHECK_TLS] = "tls",   [CHECK_UDP] = "udp",
     [CHECK_DNS] = "dns", [CHECK_PING] = "ping", [CHECK_MISC] = "misc",   [CHECK_SMTP] = "smtp",
+    [CHECK_FILE] = "file",
 };
 
 /* The index of 'name' in 'names', or -ENOENT. */
@@ -122,6 +123,7 @@ struct health_check health_check_default(enum check_type type)
         .timeout_ms = 5000,
         .retries = 1,
         .retry_delay_ms = 1000,
+        .file_weight = 1,
     };
 }
 
@@ -141,6 +143,7 @@ void health_check_clear(struct health_check *check)
     free(check->dns_type);
     free(check->command);
     free(check->payload);
+    free(check->file);
     *check = (struct health_check){.type = check->type};
 }
 

@@ -89,6 +89,7 @@ enum check_type {
     CHECK_PING,  /* An ICMP echo is answered. */
     CHECK_MISC,  /* A program ends with status 0. */
     CHECK_SMTP,  /* The server greets with 220 and takes a HELO. */
+    CHECK_FILE,  /* A file of this host has a number that says so (FILE_CHECK). */
     N_CHECK_TYPES,
 };
 
@@ -141,6 +142,9 @@ struct health_check {
     bool dynamic_weight; /* MISC: status 2 to 255 is up with that weight less 2 (misc_dynamic). */
     char *payload;       /* UDP: what is sent, in hexadecimal; NULL: nothing but an empty datagram. */
     bool require_reply;  /* UDP. */
+    char *file;          /* FILE: an absolute path. */
+    int32_t file_weight; /* FILE: by which the number is multiplied before it is added to the server's weight; 0: what is not 0 is down. */
+    bool reverse;        /* FILE: the other way round. */
 };
 
 /* ---- Services. ---- */

@@ -19,7 +19,7 @@ struct probe_kind {
     void (*stop)(struct health_probe *probe);  /* NULL: nothing to do.  Called once, after start. */
 };
 
-extern const struct probe_kind probe_tcp, probe_http, probe_tls, probe_udp, probe_ping, probe_dns, probe_smtp, probe_misc;
+extern const struct probe_kind probe_tcp, probe_http, probe_tls, probe_udp, probe_ping, probe_dns, probe_smtp, probe_misc, probe_file;
 
 struct http_probe {
     CURL *easy;

@@ -16,7 +16,7 @@
 static const struct probe_kind *const kinds[HEALTH_N_KINDS] = {
     [HEALTH_TCP] = &probe_tcp, [HEALTH_HTTP] = &probe_http, [HEALTH_HTTPS] = &probe_http, [HEALTH_TLS_HELLO] = &probe_tls,
     [HEALTH_UDP] = &probe_udp, [HEALTH_PING] = &probe_ping, [HEALTH_DNS] = &probe_dns,    [HEALTH_SMTP] = &probe_smtp,
-    [HEALTH_MISC] = &probe_misc,
+    [HEALTH_MISC] = &probe_misc, [HEALTH_FILE] = &probe_file,
 };
 
 /* ---- the prober ------------------------------------------------------------------------------------------------------------ */

@@ -1,6 +1,6 @@
 /* Probes: each asks one server one question, once, and calls back with the answer.  Nothing blocks; one loop, one thread.
  *
- *     question + target -> health_probe_start -> tcp.c, http.c, tls.c, udp.c, ping.c, dns.c or misc.c -> health_done
+ *     question + target -> health_probe_start -> tcp.c, http.c, tls.c, udp.c, ping.c, dns.c, misc.c or file.c -> health_done
  *
  * When to probe and what follows from results is above: monitor.h, set.h. */
 #ifndef WEFT_HEALTH_PROBE_H
@@ -16,6 +16,7 @@ struct health_result {
     bool is_up;
     bool was_asked;                  /* No: this host could not ask (no file descriptor, no memory, whatever passes by itself), which says nothing of the server. */
     int exit_status;                 /* Of a program that ended by itself (HEALTH_MISC); else -1. */
+    int64_t weight_change;           /* HEALTH_FILE. */
     uint32_t took_ms;
     char reason[HEALTH_REASON_SIZE]; /* "connected", "connection refused", "expected 200, got 503", "timeout after 2 s". */
 };

@@ -20,7 +20,7 @@ const char *health_kind_name(enum health_kind kind)
     static const char *const names[HEALTH_N_KINDS] = {
         [HEALTH_TCP] = "TCP", [HEALTH_HTTP] = "HTTP", [HEALTH_HTTPS] = "HTTPS", [HEALTH_TLS_HELLO] = "TLS-HELLO",
         [HEALTH_UDP] = "UDP", [HEALTH_PING] = "PING", [HEALTH_DNS] = "DNS",     [HEALTH_SMTP] = "SMTP",
-        [HEALTH_MISC] = "MISC",
+        [HEALTH_MISC] = "MISC", [HEALTH_FILE] = "FILE",
     };
 
     return names[kind];
@@ -180,6 +180,10 @@ static int check(const struct health_question_options *options, struct error *er
         return 0;
     case HEALTH_MISC:
         return check_misc(&options->misc, error);
+    case HEALTH_FILE:
+        if (!options->file.path || options->file.path[0] != '/')
+            return error_set(error, -EINVAL, "file", "'%.100s' is not an absolute path", options->file.path ? options->file.path : "");
+        return 0;
     default:
         return error_set(error, -EINVAL, "kind", "'%d' is no kind of probe", (int)options->kind);
     }
@@ -282,6 +286,8 @@ static bool copy_own(struct health_question_options *options)
         return copy_text(&options->dns.name);
     case HEALTH_MISC:
         return copy_arguments(&options->misc);
+    case HEALTH_FILE:
+        return copy_text(&options->file.path);
     default:
         return true;
     }
@@ -319,6 +325,9 @@ static void free_own(struct health_question_options *options)
         for (size_t i = 0; options->misc.arguments && options->misc.arguments[i]; i++)
             free((void *)options->misc.arguments[i]);
         free((void *)options->misc.arguments);
+        break;
+    case HEALTH_FILE:
+        free((void *)options->file.path);
         break;
     default:
         break;

@@ -35,6 +35,7 @@ enum health_kind {
     HEALTH_DNS,       /* It answers a query over UDP without an error (RFC 1035). */
     HEALTH_SMTP,      /* It greets with 220 and answers HELO with 250 (RFC 5321). */
     HEALTH_MISC,      /* A program ends with status 0; or, where it may decide on the weight, with 0 or 2 to 255. */
+    HEALTH_FILE,      /* A file of this host has a number: see struct health_file. */
     HEALTH_N_KINDS,
 };
 const char *health_kind_name(enum health_kind kind); /* "TCP", "TLS-HELLO", ... */
@@ -99,6 +100,14 @@ struct health_misc {
     gid_t group;
 };
 
+/* keepalived's FILE_CHECK.  The number times the weight is what is added to the server's weight; it is well unless that is -2147483648 or less.  With a weight
+ * of 0 it is well while the number is 0.  A file that is not there has 0. */
+struct health_file {
+    const char *path;                /* Absolute. */
+    int32_t weight;
+    bool reverse;                    /* The product is taken off; with a weight of 0 it is well while the number is not 0. */
+};
+
 struct health_question_options {
     enum health_kind kind;
     uint32_t timeout_ms;             /* 1 to HEALTH_TIMEOUT_MAX_MS, for all of the probe. */
@@ -108,6 +117,7 @@ struct health_question_options {
     struct health_dns dns;
     struct health_smtp smtp;
     struct health_misc misc;
+    struct health_file file;
 };
 
 /* What was copied from options; read only. */

@@ -16,6 +16,7 @@ static const struct {
 } kinds[] = {
     {"TCP_CHECK", CHECK_TCP}, {"HTTP_GET", CHECK_HTTP},   {"SSL_GET", CHECK_HTTPS},   {"UDP_CHECK", CHECK_UDP},
     {"DNS_CHECK", CHECK_DNS}, {"PING_CHECK", CHECK_PING}, {"MISC_CHECK", CHECK_MISC}, {"SMTP_CHECK", CHECK_SMTP},
+    {"FILE_CHECK", CHECK_FILE},
 };
 
 /* What connects, from where and to where. */
@@ -23,7 +24,7 @@ static bool take_connection(const struct translation *t, const struct statement 
 {
     const char *name = statement->words[0];
 
-    if (check->type == CHECK_MISC)
+    if (check->type == CHECK_MISC || check->type == CHECK_FILE)
         return false;
     if (streq(name, "connect_ip"))
         check->has_address = take_address(t, statement, 1, &check->address);
@@ -235,6 +236,60 @@ static bool take_smtp(const struct translation *t, const struct statement *state
     return true;
 }
 
+/* "weight -10 reverse" */
+static void take_file_weight(const struct translation *t, const struct statement *statement, struct health_check *check)
+{
+    const char *text = statement->n_words > 1 ? statement->words[1] : "", *option = statement->n_words > 2 ? statement->words[2] : "noreverse";
+    char *end;
+    long long weight = strtoll(text, &end, 10);
+
+    if (!*text || *end || weight < -INT32_MAX || weight > INT32_MAX)
+        note(t, statement, "'%s' is not a number from -2147483647 to 2147483647", text);
+    else if (statement->n_words > 3 || (!streq(option, "reverse") && !streq(option, "noreverse")))
+        note(t, statement, "'%s' is not reverse or noreverse", option);
+    else {
+        check->file_weight = (int32_t)weight;
+        check->reverse = streq(option, "reverse");
+    }
+}
+
+static const struct statement *find_member(const struct statement *statement, const char *name)
+{
+    const struct statement *member = statement->first;
+
+    while (member && !streq(member->words[0], name))
+        member = member->next;
+    return member;
+}
+
+/* The check's own weight counts, else that of the file's definition. */
+static bool take_file(const struct translation *t, const struct statement *statement, struct health_check *check)
+{
+    const struct statement *found = statement->parent, *member;
+    const char *name = statement->n_words > 1 ? statement->words[1] : "";
+
+    if (streq(statement->words[0], "weight")) {
+        take_file_weight(t, statement, check);
+        return true;
+    }
+    if (!streq(statement->words[0], "track_file"))
+        return false;
+    while (found->parent)
+        found = found->parent;
+    for (found = found->first; found; found = found->next)
+        if ((streq(found->words[0], "track_file") || streq(found->words[0], "vrrp_track_file")) && found->n_words > 1 && streq(found->words[1], name))
+            break;
+    member = found ? find_member(found, "file") : NULL;
+    if (!member)
+        note(t, statement, "'%s' is not the name of a file", name);
+    else
+        take_text(t, member, &check->file);
+    member = found && !find_member(statement->parent, "weight") ? find_member(found, "weight") : NULL;
+    if (member)
+        take_file_weight(t, member, check);
+    return true;
+}
+
 static bool take_own(const struct translation *t, const struct statement *statement, struct health_check *check)
 {
     switch ((int)check->type) {
@@ -249,6 +304,8 @@ static bool take_own(const struct translation *t, const struct statement *statem
         return take_dns(t, statement, check);
     case CHECK_SMTP:
         return take_smtp(t, statement, check);
+    case CHECK_FILE:
+        return take_file(t, statement, check);
     default:
         return false;
     }
@@ -272,6 +329,10 @@ static void put_values(struct health_check *check, const struct check_values *va
                                                        : 1000;
     check->warmup_ms = values->has_warmup ? values->warmup_ms : 0;
     check->alpha = values->alpha;
+    if (check->type == CHECK_FILE) { /* Which keepalived is told of at once. */
+        check->interval_ms = 1000;
+        check->retries = 0;
+    }
     if (is_http && values->host && !check->host)
         check->host = strdup(values->host);
 }
@@ -308,7 +369,7 @@ bool translate_check(const struct translation *t, const struct statement *statem
     if (kind == ARRAY_SIZE(kinds))
         return false;
     check = health_check_default(kinds[kind].type);
-    if (check.type != CHECK_PING && check.type != CHECK_MISC)
+    if (check.type != CHECK_PING && check.type != CHECK_MISC && check.type != CHECK_FILE)
         check.path = CHECK_PATH_SERVER; /* As keepalived asks. */
     check.timeout_ms = 0;
     for (const struct statement *member = statement->first; member; member = member->next) {

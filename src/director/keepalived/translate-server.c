@@ -28,7 +28,7 @@ static void take_member(const struct translation *t, const struct statement *mem
         take_command(t, member, &server->notify_down);
     else if (!take_check_value(t, member, values))
         note(t, member,
-             streq(name, "BFD_CHECK") || streq(name, "FILE_CHECK")
+             streq(name, "BFD_CHECK")
                  ? "this check is not supported: the server is used without it"
                  : "it is not supported");
 }
@@ -40,7 +40,7 @@ static bool is_checker(const struct statement *statement)
 
     return streq(statement->words[0], "HTTP_GET") || streq(statement->words[0], "SSL_GET") ||
            (length > 6 && streq(statement->words[0] + length - 6, "_CHECK") &&
-            !streq(statement->words[0], "BFD_CHECK") && !streq(statement->words[0], "FILE_CHECK"));
+            !streq(statement->words[0], "BFD_CHECK"));
 }
 
 /* What is not translated keeps the service's port, whatever is written. */

@@ -37,7 +37,8 @@ static const char everything[] =
     "\"regex_min_offset\": 3, \"regex_max_offset\": 9}]},"
     "     {\"type\": \"dns\", \"dns_name\": \"example.org\", \"dns_type\": \"A\"}, {\"type\": \"misc\", \"command\": "
     "\"/bin/true -x\", \"dynamic_weight\": true},"
-    "     {\"type\": \"udp\", \"payload\": \"00ff\", \"require_reply\": true}, {\"type\": \"ping\"}]},"
+    "     {\"type\": \"udp\", \"payload\": \"00ff\", \"require_reply\": true}, {\"type\": \"ping\"},"
+    "     {\"type\": \"file\", \"file\": \"/run/a\", \"file_weight\": -7, \"reverse\": true}]},"
     "   {\"address\": \"10.0.0.2\", \"forwarding\": \"full-nat\"}],"
     "   \"protocol\": \"tcp\", \"address\": \"192.0.2.1\", \"port\": 80, \"scheduler\": \"mh\", \"scheduler_flags\": "
     "[\"port\", \"fallback\"],"
@@ -244,6 +245,12 @@ static const struct {
      "services[0].servers[0].checks[0].command: '' is not a text of 1 to 4096 bytes", 0},
     {CHECK("\"type\": \"misc\", \"command\": \"a\\u0007\""),
      "services[0].servers[0].checks[0].command: 'a\a' is not a text without control characters", 0},
+    {CHECK("\"type\": \"file\""), "services[0].servers[0].checks[0].file: '' is not an absolute path", 0},
+    {CHECK("\"type\": \"file\", \"file\": \"a\""), "services[0].servers[0].checks[0].file: 'a' is not an absolute path", 0},
+    {CHECK("\"type\": \"file\", \"file\": \"/a\", \"port\": 1"), "services[0].servers[0].checks[0].port: a check of type file has none", 0},
+    {CHECK("\"type\": \"file\", \"file\": \"/a\", \"file_weight\": -2147483648"),
+     "services[0].servers[0].checks[0].file_weight: '-2147483648' is not a number from -2147483647 to 2147483647", 0},
+    {CHECK("\"type\": \"tcp\", \"reverse\": true"), "services[0].servers[0].checks[0].reverse: a check of type tcp has none", 0},
     {CHECK("\"type\": \"udp\", \"payload\": \"abc\""),
      "services[0].servers[0].checks[0].payload: 'abc' is not pairs of hexadecimal digits", 0},
     {CHECK("\"type\": \"tcp\", \"interval_ms\": 1"),

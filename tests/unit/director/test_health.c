@@ -336,6 +336,66 @@ static void a_new_pattern_is_asked_for(void **state)
     server_stop(&b);
 }
 
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+/* Of two servers with weight 3 the file says more or less; a new file's weight counts with what was read before. */
+static void a_file_changes_the_weight(void **state)
+{
+    static const struct {
+        const char *text, *members;
+        unsigned weight; /* 0 with a text of its own: not used. */
+        const char *reason;
+    } cases[] = {
+        {"", "", 3, NULL},
+        {"4\n", "", 7, NULL},
+        {" 4 \n", ",\"file_weight\":10", 43, NULL},
+        {"-2", "", 1, NULL},
+        {"4", ",\"reverse\":true", 0, NULL},
+        {"2147483648", "", 2147483647, NULL},
+        {"-2147483648", "", 0, "it has -2147483648"},
+        {"0", ",\"file_weight\":0", 3, NULL},
+        {"1", ",\"file_weight\":0", 0, "it has 1"},
+        {"1", ",\"file_weight\":0,\"reverse\":true", 3, NULL},
+        {"0", ",\"file_weight\":0,\"reverse\":true", 0, "it has 0"},
+        {"x", "", 0, "'x' is not a number from -2147483648 to 2147483648"},
+        {"2147483649", "", 0, "'2147483649' is not a number from -2147483648 to 2147483648"},
+    };
+    char path[] = "/tmp/weft-file-XXXXXX", check[256], reason[DIRECTOR_REASON_SIZE];
+    int fd = mkstemp(path);
+    struct server a, b;
+
+    assert_true(fd >= 0);
+    close(fd);
+    server_start_tcp(&a, &loop, "127.0.0.1");
+    server_start_tcp(&b, &loop, "127.0.0.2");
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct director_health *health = NULL;
+        struct director_config *config;
+
+        write_file(path, cases[i].text);
+        snprintf(check, sizeof(check), "{\"type\":\"file\",\"interval_ms\":10,\"retries\":0,\"file\":\"%s\"%s}", path, cases[i].members);
+        config = config_with(&a, &b, check, ",\"weight\":3");
+        assert_int_equal(director_health_new(&loop, changed, NULL, &health), 0);
+        assert_int_equal(director_health_set(health, config, NULL), 0);
+        while (judged(health, 0)->is_used == (cases[i].reason != NULL) || (!cases[i].reason && judged(health, 0)->weight != cases[i].weight))
+            uv_run(&loop, UV_RUN_ONCE);
+        if (cases[i].reason)
+            assert_non_null(strstr(director_health_reason(health, 0, 0, reason), cases[i].reason));
+        close_health(health);
+        director_config_free(config);
+    }
+    server_stop(&a);
+    server_stop(&b);
+    unlink(path);
+}
+
 /* ---- ways --------------------------------------------------------------------------------------------------------------------- */
 
 static struct {
@@ -582,6 +642,7 @@ int main(void)
         cmocka_unit_test(a_program_that_does_not_end_is_killed),
         cmocka_unit_test(alpha_is_down_until_it_answers),
         cmocka_unit_test(a_new_file_keeps_what_is_known),
+        cmocka_unit_test(a_file_changes_the_weight),
         cmocka_unit_test(a_new_pattern_is_asked_for),
         cmocka_unit_test(a_check_that_had_no_way_gets_one_later),
         cmocka_unit_test(a_server_that_answers_but_takes_no_chains_is_down),

@@ -204,6 +204,18 @@ static void checks_are_taken_over(void **state)
                                                                     "check of type http needs at least one\n");
 }
 
+static void a_tracked_file_is_a_check(void **state)
+{
+    (void)state;
+    keepalived_becomes("track_file f {\nfile /run/f\nweight 5 reverse\n}\n" RS("FILE_CHECK {\ntrack_file f\n}\nFILE_CHECK {\ntrack_file f\nweight -3\n}\n"
+                                                                             "FILE_CHECK {\ntrack_file g\n}\nFILE_CHECK {\ntrack_file f\nweight 1 up\n}\n"),
+                       CHECKED(",\"checks\":[{\"type\":\"file\",\"interval_ms\":1000,\"retries\":0,\"file\":\"/run/f\",\"file_weight\":5,\"reverse\":true},"
+                               "{\"type\":\"file\",\"interval_ms\":1000,\"retries\":0,\"file\":\"/run/f\",\"file_weight\":-3},"
+                               "{\"type\":\"file\",\"interval_ms\":1000,\"retries\":0,\"file\":\"/run/f\"}]")
+                       "k:1: track_file: it stays with keepalived\nk:16: track_file: 'g' is not the name of a file\n"
+                       "k:15: FILE_CHECK: the check is left out: file: '' is not an absolute path\nk:20: weight: 'up' is not reverse or noreverse\n");
+}
+
 static void groups_are_as_many_services_as_they_have_addresses(void **state)
 {
     (void)state;
@@ -450,6 +462,7 @@ int main(void)
         cmocka_unit_test(services_and_servers_are_taken_over),
         cmocka_unit_test(what_does_not_hold_is_left_out_and_reported),
         cmocka_unit_test(checks_are_taken_over),
+        cmocka_unit_test(a_tracked_file_is_a_check),
         cmocka_unit_test(groups_are_as_many_services_as_they_have_addresses),
         cmocka_unit_test(lines_are_read_as_keepalived_reads_them),
         cmocka_unit_test(sequences_are_read_as_keepalived_reads_them),

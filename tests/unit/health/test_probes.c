@@ -709,7 +709,7 @@ static void what_is_cancelled_does_not_call_back(void **state)
         target.address = tcp_server.address;
         for (int kind = 0; kind < HEALTH_N_KINDS; kind++) {
             struct health_question_options options = {.kind = (enum health_kind)kind, .timeout_ms = PATIENT_MS, .http = {.urls = &url, .n_urls = 1},
-                                                      .misc = {.arguments = arguments}};
+                                                      .misc = {.arguments = arguments}, .file = {.path = "/dev/zero"}};
             struct health_question *question = NULL;
             struct health_probe *probes[2];
 

@@ -80,6 +80,8 @@ static void refusals_name_field_and_value(void **state)
     assert_refused(&options, "arguments", "required");
     options.misc.arguments = (const char *const[]){"sh", NULL};
     assert_refused(&options, "arguments[0]", "'sh'");
+    options = (struct health_question_options){.kind = HEALTH_FILE, .timeout_ms = 1, .file = {.path = "a"}};
+    assert_refused(&options, "file", "'a'");
 }
 
 static void everything_is_copied(void **state)
