@@ -19,6 +19,7 @@
 struct share_report {
     struct hashmap_node node;
     uint64_t applied, at_ms;
+    uint64_t needed; /* What it was to have applied, for the last division, to be heard. */
     uint64_t refused, answered, answering; /* Connections that it refused: ever, and those that a division, or the one that is written, has answered. */
     uint32_t active;
     bool is_named; /* It serves the listener. */
@@ -31,6 +32,7 @@ struct limited {
     struct listener_shares *owner;
     uint64_t lock_revision; /* Of its key in the store; 0: there is none. */
     struct hashmap reports;
+    uint64_t divided_ms;
     bool is_dirty, is_pending;
 };
 
@@ -179,8 +181,11 @@ static void lock_changed(const struct store_item *item, void *context)
     make_dirty(limited);
 }
 
-static void take(struct share_report *report, uint64_t applied, const json_t *counters, uint64_t now_ms)
+/* A division by the same numbers would have the same result: it is made again once in a while only, for those who are not heard any more. */
+static void take(struct limited *limited, struct share_report *report, uint64_t applied, const json_t *counters, uint64_t now_ms)
 {
+    const struct share_report before = *report;
+
     report->at_ms = now_ms;
     report->applied = applied;
     report->is_named = counters;
@@ -188,6 +193,11 @@ static void take(struct share_report *report, uint64_t applied, const json_t *co
     report->refused = (uint64_t)json_integer_value(json_object_get(counters, "request_errors"));
     if (report->refused < report->answered) /* A host that began anew counts anew. */
         report->answered = 0;
+    if (before.at_ms == 0 || now_ms >= before.at_ms + SHARE_REPORT_MS || now_ms >= limited->divided_ms + SHARE_REPORT_MS ||
+        before.is_named != report->is_named || before.active != report->active ||
+        (before.applied >= report->needed) != (applied >= report->needed) ||
+        (before.refused > before.answered) != (report->refused > report->answered))
+        make_dirty(limited);
 }
 
 void listener_shares_report(struct listener_shares *shares, const char *host_name, uint64_t applied, const json_t *listeners, uint64_t now_ms)
@@ -201,10 +211,8 @@ void listener_shares_report(struct listener_shares *shares, const char *host_nam
         struct share_report *report =
             limited ? report_get(limited, host_name, (uint64_t)json_integer_value(json_object_get(counters, "request_errors"))) : NULL;
 
-        if (!report)
-            continue;
-        take(report, applied, counters, now_ms);
-        make_dirty(limited);
+        if (report)
+            take(limited, report, applied, counters, now_ms);
     }
     HASHMAP_FOREACH(node, &shares->limited) {
         struct limited *limited = CONTAINER_OF(node, struct limited, node);
@@ -213,10 +221,8 @@ void listener_shares_report(struct listener_shares *shares, const char *host_nam
         if (json_object_get(listeners, limited->id))
             continue;
         report = find_share(shares, limited->id, host_name) ? report_get(limited, host_name, 0) : report_find(limited, host_name);
-        if (!report)
-            continue;
-        take(report, applied, NULL, now_ms);
-        make_dirty(limited);
+        if (report)
+            take(limited, report, applied, NULL, now_ms);
     }
 }
 
@@ -396,12 +402,15 @@ static int divide(struct limited *limited, const struct listener *listener, uint
 
     if ((r = gather(limited, limit, now_ms, &parties, &now, &n)) < 0 || (r = store_transaction_new(&transaction)) < 0)
         return r;
+    limited->divided_ms = now_ms;
     connection_limit_divide(limit, now, n);
     for (size_t i = 0; i < n && r == 0; i++) {
         bool is_deleted = is_over(limited->owner, &parties[i], &now[i]);
 
-        if (parties[i].report)
+        if (parties[i].report) {
             parties[i].report->answering = parties[i].report->refused;
+            parties[i].report->needed = parties[i].before ? parties[i].before->object.store_revision : 0;
+        }
         if (!is_deleted && is_same(parties[i].before, &now[i]))
             continue;
         if (n_written++ == WRITTEN_MAX) {

@@ -345,11 +345,45 @@ static void shares_go_with_hosts_and_listeners(void **state)
     end();
 }
 
+/* A host says every ten seconds what it said before, of as many listeners as it has: they are not all divided anew. */
+static void what_was_said_before_is_not_divided_again(void **state)
+{
+    begin(100);
+    for (unsigned i = 0; i < N_HOSTS; i++) {
+        hosts[i].server = &servers[0];
+        hosts[i].wished = 10;
+    }
+    settle();
+    for (unsigned k = 0; k < 3; k++) {
+        for (unsigned i = 0; i < N_HOSTS; i++) {
+            apply(&hosts[i]);
+            report(&hosts[i]);
+        }
+        pass(&servers[0]);
+        deliver();
+        pass(&servers[0]);
+    }
+    for (unsigned i = 0; i < N_HOSTS; i++)
+        report(&hosts[i]);
+    assert_false(listener_shares_is_dirty(servers[0].shares));
+    hosts[1].active--;
+    report(&hosts[1]);
+    assert_true(listener_shares_is_dirty(servers[0].shares));
+    pass(&servers[0]);
+    deliver();
+    pass(&servers[0]);
+    now_ms += SHARE_REPORT_MS; /* Others may have fallen silent. */
+    report(&hosts[1]);
+    assert_true(listener_shares_is_dirty(servers[0].shares));
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hosts_together_have_no_more_than_the_limit),
         cmocka_unit_test(shares_go_with_hosts_and_listeners),
+        cmocka_unit_test(what_was_said_before_is_not_divided_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
