@@ -171,13 +171,22 @@ struct account {
 };
 
 struct statistics {
+    const struct replica *replica;
     struct hashmap accounts;
 };
 
-int statistics_new(struct statistics **ret_statistics)
+int statistics_new(const struct replica *replica, struct statistics **ret_statistics)
 {
     *ret_statistics = calloc(1, sizeof(**ret_statistics));
-    return *ret_statistics ? 0 : -ENOMEM;
+    if (!*ret_statistics)
+        return -ENOMEM;
+    (*ret_statistics)->replica = replica;
+    return 0;
+}
+
+size_t statistics_count(const struct statistics *statistics)
+{
+    return statistics->accounts.n_nodes;
 }
 
 static void account_free(struct account *account)
@@ -260,9 +269,11 @@ void statistics_take(struct statistics *statistics, const char *host_name, const
     json_t *json;
 
     json_object_foreach ((json_t *)listeners, id, json) {
-        struct host_counters *host = counters_get(statistics, id, host_name);
+        struct host_counters *host;
 
-        if (!host) {
+        if (!replica_get(statistics->replica, RESOURCE_LISTENER, id)) /* Nobody would take it away again. */
+            continue;
+        if (!(host = counters_get(statistics, id, host_name))) {
             log_error("out of memory: the statistics of listener %s are not taken", id);
             continue;
         }

@@ -496,7 +496,8 @@ int balancing_new(struct api *api, const struct balancing_options *options, stru
     balancing->api = api;
     balancing->rows_delay_ms = ROWS_DELAY_MS;
     if ((r = balance_writer_new(api->replica, api->commits, options->drain_s, &balancing->writer)) < 0 ||
-        (r = listener_shares_new(api->replica, api->commits, &balancing->shares)) < 0 || (r = statistics_new(&balancing->statistics)) < 0 || (r = routes_add(api->service.routes, routes, ARRAY_SIZE(routes))) < 0)
+        (r = listener_shares_new(api->replica, api->commits, &balancing->shares)) < 0 || (r = statistics_new(api->replica, &balancing->statistics)) < 0 ||
+        (r = routes_add(api->service.routes, routes, ARRAY_SIZE(routes))) < 0)
         return r;
     balancing->listener = (struct replica_listener){.change = changed, .commit = committed, .context = balancing};
     replica_listen(api->replica, &balancing->listener);

@@ -114,10 +114,11 @@ void load_balancer_show_statistics(struct request *request);
 void listener_show_statistics(struct request *request);
 
 struct statistics;
-int statistics_new(struct statistics **ret_statistics);
+int statistics_new(const struct replica *replica, struct statistics **ret_statistics);
 void statistics_free(struct statistics *statistics);
 void statistics_take(struct statistics *statistics, const char *host_name, const json_t *listeners);
 void statistics_forget(struct statistics *statistics, const char *listener_id);
+size_t statistics_count(const struct statistics *statistics); /* Of listeners that something is known of. */
 struct statistics *balancing_statistics(struct balancing *balancing);
 const struct replica *balancing_replica(const struct balancing *balancing);
 

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <uv.h>
 
+#include "weft/api/balancing.h"
 #include "weft/api/listener-shares.h"
 #include "weft/base/buffer.h"
 #include "weft/base/util.h"
@@ -378,12 +379,33 @@ static void what_was_said_before_is_not_divided_again(void **state)
     end();
 }
 
+static void of_listeners_that_are_not_there_nothing_is_kept(void **state)
+{
+    struct statistics *statistics;
+    json_t *said = json_pack("{s{si}s{si}}", LISTENER, "active_connections", 1, "00000009-0000-4000-8000-000000000009", "active_connections", 1);
+
+    begin(100);
+    assert_int_equal(statistics_new(servers[0].replica, &statistics), 0);
+    statistics_take(statistics, "h1", said);
+    assert_int_equal(statistics_count(statistics), 1);
+    write_object(RESOURCE_LISTENER, LISTENER, NULL);
+    statistics_forget(statistics, LISTENER);
+    statistics_take(statistics, "h1", said); /* It has not heard yet. */
+    listener_shares_report(servers[0].shares, "h1", 1, said, now_ms);
+    assert_int_equal(statistics_count(statistics), 0);
+    assert_false(listener_shares_is_dirty(servers[0].shares));
+    statistics_free(statistics);
+    json_decref(said);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hosts_together_have_no_more_than_the_limit),
         cmocka_unit_test(shares_go_with_hosts_and_listeners),
         cmocka_unit_test(what_was_said_before_is_not_divided_again),
+        cmocka_unit_test(of_listeners_that_are_not_there_nothing_is_kept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
