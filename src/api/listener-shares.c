@@ -320,6 +320,14 @@ static int drop(struct limited *limited)
 
 /* ---- the division ---- */
 
+/* Down, and evacuated: there is nobody who could begin a connection, or take one. */
+static bool is_left(const struct listener_shares *shares, const char *host_name)
+{
+    const struct host *host = replica_host_by_name(shares->replica, host_name);
+
+    return host && host->state == HOST_STATE_DOWN && !replica_ports_by_host(shares->replica, host_name);
+}
+
 static void meet(const struct listener_shares *shares, struct party *party, struct limit_share *now)
 {
     const struct listener_share *before = party->before;
@@ -368,7 +376,7 @@ static int gather(struct limited *limited, uint32_t limit, uint64_t now_ms, stru
 
         if (find_share(shares, limited->id, report->host))
             continue;
-        if (report->is_named)
+        if (report->is_named && !is_left(shares, report->host))
             (*ret_parties)[i++] = (struct party){NULL, report->host, report};
         else
             report_forget(limited, report);
@@ -383,7 +391,8 @@ static int gather(struct limited *limited, uint32_t limit, uint64_t now_ms, stru
 
 static bool is_over(const struct listener_shares *shares, const struct party *party, const struct limit_share *now)
 {
-    return party->before && ((now->is_heard && now->leaves && !party->before->share && !now->held) || !replica_host_by_name(shares->replica, party->host));
+    return party->before && ((now->is_heard && now->leaves && !party->before->share && !now->held) || is_left(shares, party->host) ||
+                             !replica_host_by_name(shares->replica, party->host));
 }
 
 static bool is_same(const struct listener_share *before, const struct limit_share *now)

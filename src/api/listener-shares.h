@@ -1,7 +1,7 @@
 /* Gives hosts their shares of the connection_limit of listeners (listener_share objects), by what they report: connection-limit.h says how.
  *
  * Who reports a listener that has a limit gets a share; who does not any more gives it back.  A host that is down keeps what it has, for its programs may
- * go on, until it is deleted.
+ * go on, until it is deleted, or no port is bound to it any more.
  *
  * Several servers: each divides by what it has heard itself, within SHARE_REPORT_MS, and hosts that report to others keep what they have, but that their waiting counts.  All that
  * is written of a listener's shares goes with the key lb/limit/<listener>, one after the other. */

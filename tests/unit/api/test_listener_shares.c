@@ -111,15 +111,31 @@ static void put_listener(int64_t connection_limit)
     object_free(object);
 }
 
-static void put_host(unsigned i, bool is_there)
+static void put_host_as(unsigned i, bool is_there, enum host_state state)
 {
     struct object *object = object_new(RESOURCE_HOST);
 
     snprintf(object->id, sizeof(object->id), "00000002-0000-4000-8000-%012u", i);
     object->name = strdup(hosts[i].name);
+    ((struct host *)object)->state = state;
     write_object(RESOURCE_HOST, object->id, is_there ? object : NULL);
     object_free(object);
     hosts[i].is_there = is_there;
+}
+
+static void put_host(unsigned i, bool is_there)
+{
+    put_host_as(i, is_there, HOST_STATE_UP);
+}
+
+static void put_port(const char *host_name)
+{
+    struct object *object = object_new(RESOURCE_PORT);
+
+    string_copy(object->id, sizeof(object->id), "00000003-0000-4000-8000-000000000001");
+    ((struct port *)object)->binding_host_id = strdup(host_name);
+    write_object(RESOURCE_PORT, object->id, object);
+    object_free(object);
 }
 
 static const struct listener_share *share_of(const struct fleet_host *host)
@@ -379,6 +395,37 @@ static void what_was_said_before_is_not_divided_again(void **state)
     end();
 }
 
+/* Its workloads begin elsewhere: they are not refused until somebody deletes the host. */
+static void who_was_evacuated_gives_its_share_away(void **state)
+{
+    begin(100);
+    for (unsigned i = 1; i < N_HOSTS; i++)
+        hosts[i].serves = false;
+    put_port("h1");
+    hosts[0].wished = 100;
+    settle();
+    put_host_as(0, true, HOST_STATE_DOWN);
+    hosts[0].is_there = false;
+    now_ms += 2 * SHARE_REPORT_MS;
+    hosts[1].serves = true;
+    hosts[1].wished = 100;
+    for (unsigned i = 0; i < 5; i++) {
+        apply(&hosts[1]);
+        call(&hosts[1]);
+        report(&hosts[1]);
+        pass(hosts[1].server);
+        deliver();
+    }
+    assert_int_equal(share_of(&hosts[0])->share, 100); /* Its programs may go on. */
+    assert_int_equal(hosts[1].active, 0);
+    put_port("h2");
+    now_ms += SHARE_REPORT_MS;
+    settle();
+    assert_int_equal(hosts[1].active, 100);
+    assert_null(share_of(&hosts[0]));
+    end();
+}
+
 static void of_listeners_that_are_not_there_nothing_is_kept(void **state)
 {
     struct statistics *statistics;
@@ -405,6 +452,7 @@ int main(void)
         cmocka_unit_test(hosts_together_have_no_more_than_the_limit),
         cmocka_unit_test(shares_go_with_hosts_and_listeners),
         cmocka_unit_test(what_was_said_before_is_not_divided_again),
+        cmocka_unit_test(who_was_evacuated_gives_its_share_away),
         cmocka_unit_test(of_listeners_that_are_not_there_nothing_is_kept),
     };
 
