@@ -113,8 +113,9 @@ static void answered(struct request *request, struct answer *answer, void *conte
         call->body = json_loadb(answer->bytes, answer->size, 0, NULL);
         require(call->body);
     }
-    /* Errors are JSON; only /readyz says why not as text (weft/http/health.h). */
+    /* Errors are JSON, of load balancing Octavia's; only /readyz says why not as text (weft/http/health.h). */
     require(answer->status < 400 || json_object_get(call->body, "NeutronError") || json_object_get(call->body, "error") ||
+            json_object_get(call->body, "faultstring") ||
             (answer->status == HTTP_UNAVAILABLE && answer->content_type && streq(answer->content_type, "text/plain; charset=utf-8")));
 }
 
