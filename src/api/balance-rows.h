@@ -42,8 +42,10 @@ const struct health_monitor *balance_monitor(const struct replica *replica, cons
 /* Nobody says how the member is: the host of its port is down. */
 bool balance_is_silent(const struct replica *replica, const struct pool_member *member);
 
+/* No workload's port of its project has the member's address. */
+bool balance_is_nobody(const struct replica *replica, const struct pool_member *member);
+
 /* Nobody can reach the member: no port has its address, or its port is in no host. */
-bool balance_is_nobody(const struct replica *replica, const struct pool_member *member); /* No workload's port of its project has the address. */
 bool balance_is_unplugged(const struct replica *replica, const struct pool_member *member);
 
 #endif

@@ -442,7 +442,7 @@ static void random_balancing(struct pipeline *pipeline)
             fixture_port(pipeline, slot)->flags |= PORT_MEMBER;
     for (int i = random_below(8); i > 0; i--) {
         struct service_value *service = fixture_service(pipeline, chance(50) ? "10.0.0.200" : "fd01::200", PICK(protocols), 80 + random_below(12));
-        service->flags ^= 1u << random_below(4);
+        service->flags ^= 1u << random_below(6);
         service->n_rows = random_below(70);
         service->source_length = random_below(129);
         service->limit = random_below(4);

@@ -39,7 +39,10 @@ static __always_inline __u32 flow_key_slot(const struct flow_key *key)
     return key->owner & (FLOW_KEY_IPV6 - 1);
 }
 
-/* After how much silence the entry ends, in the unit of 'last_seen'; less than half of what that can hold. */
+/* 22 days, in the unit of 'last_seen': the sweeper has three more until the entry's age is more than half of what that can hold, and taken for none. */
+#define FLOW_TIMEOUT_MAX 0x70000000u
+
+/* After how much silence the entry ends, in the unit of 'last_seen'. */
 static __always_inline __u32 flow_timeout(const struct flow_key *key, const struct flow_entry *entry)
 {
     const struct settings *settings = settings_get();
@@ -64,10 +67,11 @@ static __always_inline __u32 flow_timeout(const struct flow_key *key, const stru
     if (protocol == IPPROTO_TCP && is_over && seconds > FLOW_OVER_TIMEOUT_S)
         seconds = FLOW_OVER_TIMEOUT_S;
     __u64 time = (seconds ? seconds : 30) * 1000000000ull >> FLOW_TIME_SHIFT;
-    __u64 idle = (entry->output & OUTPUT_KIND_MASK) == OUTPUT_SERVICE ? balanced_timeout(balanced_listener(entry)) * 1000000ull >> FLOW_TIME_SHIFT : 0;
+    __u64 idle = (entry->output & OUTPUT_KIND_MASK) == OUTPUT_SERVICE ? balanced_timeout(balanced_listener(entry)) * 1000000ull : 0;
+    idle = (idle + (1ull << FLOW_TIME_SHIFT) - 1) >> FLOW_TIME_SHIFT;
     if (idle && (entry->state == FLOW_ESTABLISHED || idle < time)) /* What nobody answers, or is ending, waits no longer for it. */
         time = idle;
-    return time < 0x7fffffff ? time : 0x7fffffff;
+    return time < FLOW_TIMEOUT_MAX ? time : FLOW_TIMEOUT_MAX;
 }
 
 /* Gives back the entry's place in its project's limit. */

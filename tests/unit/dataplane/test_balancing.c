@@ -473,6 +473,7 @@ static void a_listener_that_goes_ends_its_connections(void **state)
 
 #define SECOND 1000000000ull
 #define ROUND (15 * SECOND) /* Of the sweeper, at most. */
+#define DAY (86400 * SECOND)
 
 static void open_connection(void)
 {
@@ -506,6 +507,21 @@ static void a_silent_connection_ends_when_its_listener_says(void **state)
     assert_int_equal(expect_punt(PUNT_UNREACHABLE)->code, UNREACHABLE_PORT);
     open_connection();
     all_ends();
+}
+
+/* The shortest one is no none, and the longest one does not outlast what tells an entry's age. */
+static void any_timeout_ends_a_connection(void **state)
+{
+    open_connection();
+    set_timeout("10.0.0.200", 81, 2, 1);
+    pipeline_advance(pipeline, SECOND + 2 * ROUND);
+    assert_int_equal(n_entries("connections"), 0);
+    set_timeout("10.0.0.200", 81, 2, UINT32_MAX);
+    open_connection();
+    pipeline_advance(pipeline, 22 * DAY);
+    assert_int_equal(n_entries("connections"), 2);
+    pipeline_advance(pipeline, 24 * DAY);
+    assert_int_equal(n_entries("connections"), 0);
 }
 
 /* Its client is elsewhere: here is only the member's entry, also of one that was there before its listener's number was. */
@@ -596,6 +612,7 @@ int main(void)
         CASE(a_member_without_rows_goes_on),
         CASE(a_listener_that_goes_ends_its_connections),
         CASE(a_silent_connection_ends_when_its_listener_says),
+        CASE(any_timeout_ends_a_connection),
         CASE(a_silent_connection_of_another_host_ends),
         CASE(an_address_that_is_no_balancers_any_more),
         CASE(a_connection_is_decided_again),
