@@ -36,7 +36,7 @@ def descendants(pid):
         yield int(child)
 
 
-def mininet(fabric, *arguments, timeout=60):
+def mininet(fabric, *arguments, timeout=180):
     vswitch = fabric.vswitches[0]
     environment = {**vswitch.environment, "PATH": f"{fabric.folder}/shims:{os.environ['PATH']}"}
     custom = pathlib.Path(__file__).with_name("topologies.py")
