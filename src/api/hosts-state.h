@@ -17,6 +17,7 @@ struct question;
 struct left_out_ids {
     char (*ids)[UUID_TEXT_SIZE];
     size_t n;
+    bool is_silent; /* The host is down: they do not count. */
 };
 
 /* What is known of a host beside its object. */
@@ -76,6 +77,8 @@ void status_check_silent(struct hosts *hosts, uint64_t now_ms);
 #define LEFT_OUT_MAX 65536
 int left_out_check(const json_t *list, struct error *error);                          /* 0 or -EINVAL. */
 int left_out_take(struct hosts *hosts, struct agent *agent, const json_t *list); /* Checked; in place of what the host said before.  0 or -ENOMEM: that stays. */
+void left_out_silence(struct hosts *hosts, struct agent *agent); /* The host is down: what it said does not count, */
+void left_out_hear(struct hosts *hosts, struct agent *agent);    /* until it is heard again, which may say no more than that it is there. */
 void left_out_forget(struct hosts *hosts, struct agent *agent);
 
 /* watch.c */

@@ -56,9 +56,9 @@ static int add(struct hosts *hosts, const char *id)
     return 0;
 }
 
-static void take_back(struct hosts *hosts, struct left_out_ids *ids)
+static void take_back(struct hosts *hosts, const struct left_out_ids *ids)
 {
-    for (size_t i = 0; i < ids->n; i++) {
+    for (size_t i = 0; i < ids->n && !ids->is_silent; i++) {
         struct entry *entry = find(hosts, ids->ids[i]);
 
         if (!entry || --entry->n_hosts)
@@ -66,31 +66,54 @@ static void take_back(struct hosts *hosts, struct left_out_ids *ids)
         hashmap_remove(&hosts->left_out, &entry->by_id);
         free(entry);
     }
-    free(ids->ids);
-    *ids = (struct left_out_ids){0};
+}
+
+static int add_all(struct hosts *hosts, const struct left_out_ids *ids)
+{
+    struct left_out_ids added = {.ids = ids->ids};
+
+    for (; added.n < ids->n; added.n++)
+        if (add(hosts, ids->ids[added.n]) < 0) {
+            take_back(hosts, &added);
+            return -ENOMEM;
+        }
+    return 0;
 }
 
 /* The new ones are added before the old ones go, so that nothing seems to be there in between. */
 int left_out_take(struct hosts *hosts, struct agent *agent, const json_t *list)
 {
     size_t n = json_array_size(list);
-    struct left_out_ids ids = {.ids = calloc(n + 1, sizeof(*ids.ids))};
+    struct left_out_ids ids = {.ids = calloc(n + 1, sizeof(*ids.ids)), .n = n};
 
     if (!ids.ids)
         return -ENOMEM;
-    for (; ids.n < n; ids.n++) {
-        string_copy(ids.ids[ids.n], sizeof(ids.ids[ids.n]), json_string_value(json_array_get(list, ids.n)));
-        if (add(hosts, ids.ids[ids.n]) < 0) {
-            take_back(hosts, &ids);
-            return -ENOMEM;
-        }
+    for (size_t i = 0; i < n; i++)
+        string_copy(ids.ids[i], sizeof(ids.ids[i]), json_string_value(json_array_get(list, i)));
+    if (add_all(hosts, &ids) < 0) {
+        free(ids.ids);
+        return -ENOMEM;
     }
-    take_back(hosts, &agent->left_out);
+    left_out_forget(hosts, agent);
     agent->left_out = ids;
     return 0;
+}
+
+void left_out_silence(struct hosts *hosts, struct agent *agent)
+{
+    take_back(hosts, &agent->left_out);
+    agent->left_out.is_silent = true;
+}
+
+void left_out_hear(struct hosts *hosts, struct agent *agent)
+{
+    if (agent->left_out.is_silent && add_all(hosts, &agent->left_out) == 0) /* Else with the next report. */
+        agent->left_out.is_silent = false;
 }
 
 void left_out_forget(struct hosts *hosts, struct agent *agent)
 {
     take_back(hosts, &agent->left_out);
+    free(agent->left_out.ids);
+    agent->left_out = (struct left_out_ids){0};
 }

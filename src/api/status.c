@@ -243,6 +243,7 @@ void status_put(struct request *request)
         return;
     }
 
+    left_out_hear(hosts, agent);
     agent->seen_ms = clock_monotonic_ms();
     agent->seen_at_s = clock_realtime_s();
     if (applied)
@@ -297,6 +298,7 @@ void status_check_silent(struct hosts *hosts, uint64_t now_ms)
             return;
         log_warning("host '%s' is down: no report for %d s", objects[i]->name, HOST_DOWN_MS / 1000);
         agent->is_writing_state = true;
+        left_out_silence(hosts, agent);
         commits_submit(hosts->api->commits, TAKE_PTR(transaction), down_stored, agent);
     }
 }
