@@ -12,7 +12,7 @@ struct plan {
     __u32 size;         /* Of the frame as it should be. */
     __u32 n_bytes;      /* Of 'bytes' to write back; 0: nothing was changed. */
     __u32 n_flows;      /* Connections to take turns; 0: leave the frame's ports alone. */
-    __u32 next;         /* The next one. */
+    __u32 next, step;   /* The next one, and how far it is from there to the one after it. */
     __u32 mark, priority;
     __u32 to_port;      /* The first destination port, when there are several connections. */
     __u8 bytes[128];
@@ -57,9 +57,8 @@ SEC("tc") int restore(struct __sk_buff *skb)
         skb->priority = plan->priority;
     }
     if (plan->n_flows) {
-        /* In an order that no cache can guess: 7919 and the counts in use have no common factor. */
-        __u32 flow = plan->next;
-        plan->next = flow + 7919 < plan->n_flows ? flow + 7919 : (flow + 7919) % plan->n_flows;
+        __u32 flow = plan->next, next = flow + plan->step;
+        plan->next = next < plan->n_flows ? next : next % plan->n_flows;
         unsigned char *frame = (void *)(long)skb->data;
         if (frame + 42 > (unsigned char *)(long)skb->data_end)
             return TC_ACT_SHOT;

@@ -1,6 +1,6 @@
 /* Nanoseconds a frame for each program of the data plane, by BPF_PROG_TEST_RUN:  pipeline ROUNDS RUNS [PART-OF-A-NAME [SLOTS]]
  *
- * Prints JSON: {"rounds": [{"<measurement>": ns, ...}, ...], "connection_bytes": what the kernel's slabs grew by for each of a million}.  SLOTS are those of
+ * Prints JSON: {"rounds": [{"<measurement>": ns, ...}, ...], "connection_bytes": what the kernel says that the table has for each place}.  SLOTS are those of
  * the table of connections; measurements that need more are left out.  Every number is net: of an empty program, and of putting the
  * frame back where the program changed it.  Works in a network namespace of its own, on the loopback device. */
 #include <bpf/bpf.h>
@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <linux/pkt_cls.h>
@@ -21,18 +22,20 @@
 #include "weft/dataplane/weft.skel.h"
 
 struct plan { /* As in pipeline.bpf.c. */
-    uint32_t size, n_bytes, n_flows, next, mark, priority, to_port;
+    uint32_t size, n_bytes, n_flows, next, step, mark, priority, to_port;
     uint8_t bytes[128];
 };
 
 #define ANY_ACTION (-2)
 #define MAX_RULES 1000
+#define STEP 7919 /* Connections are begun one after the other, so that they lie in a row, and measured in steps, so that no cache can guess the next one.  A prime. */
 #define IFINDEX 1 /* Loopback: the one device of the namespace.  Its address is zero, so frames for it are for the host. */
 
 static struct weft_bpf *weft;
 static struct bench_bpf *bench;
 static uint32_t n_runs, n_slots = FLOW_SLOTS_DEFAULT;
-static double connection_bytes; /* 0: not measured. */
+static struct flow_entry *connections; /* Mapped, as the next. */
+static struct flow_heads *heads;
 
 static void die(const char *what)
 {
@@ -78,7 +81,6 @@ static void fill(void)
     fixture_port(pipeline, 8)->flags &= ~PORT_POLICY; /* Until a measurement says how many rules. */
     struct settings *settings = pipeline_lookup(pipeline, "settings", &zero);
     settings->tunnel_ifindex = IFINDEX;
-    settings->n_flow_slots = n_slots;
     for (int i = 0; i < 8; i++)
         settings->timeout_s[i] = 3600;
     struct project_record *limits = pipeline_lookup(pipeline, "projects", &project);
@@ -103,30 +105,16 @@ static void empty_map(const char *name)
     }
 }
 
-/* So many may have been made since the last time. */
-static void forget_connections(uint32_t n_made)
+/* The sweeper would take a dozen seconds to find out. */
+static void forget_connections(void)
 {
     const uint32_t project = 7;
     struct project_record record = {.max_half_open = 10000000, .max_established = 10000000};
 
-    empty_map("connections");
+    memset(connections, 0, n_slots * sizeof(*connections));
+    memset(heads, 0, n_slots / 2 * sizeof(*heads));
     empty_map("aliases");
     copy_entry((void *)&project, &record, "projects");
-    if (n_made < n_slots / 100)
-        return;
-
-    /* The sweeper would take a dozen seconds to find out. */
-    _cleanup_(freep) struct flow_slot *slots = calloc(n_slots, sizeof(*slots));
-    _cleanup_(freep) uint32_t *keys = calloc(n_slots, sizeof(*keys));
-    uint32_t n = n_slots;
-    LIBBPF_OPTS(bpf_map_batch_opts, options);
-
-    if (!slots || !keys)
-        die("flow_slots");
-    for (uint32_t i = 0; i < n; i++)
-        keys[i] = i;
-    if (bpf_map_update_batch(map_fd("flow_slots"), keys, slots, &n, &options))
-        die("flow_slots");
 }
 
 /* Nanoseconds a run of 'program', directly or behind 'restore'. */
@@ -318,28 +306,13 @@ static void warm_up(const struct measurement *measurement, const struct bpf_prog
     }
 }
 
-/* What the kernel has in slabs that it cannot take back, in bytes. */
-static double slab_bytes(void)
-{
-    FILE *file = fopen("/proc/meminfo", "re");
-    unsigned long kib = 0;
-    char line[128];
-
-    while (file && fgets(line, sizeof(line), file) && sscanf(line, "SUnreclaim: %lu", &kib) != 1)
-        ;
-    if (file)
-        fclose(file);
-    return kib * 1024.0;
-}
-
 static double measure(const struct measurement *measurement)
 {
     const struct bpf_program *programs[] = {weft->progs.from_workload, weft->progs.from_underlay, weft->progs.to_tunnel,
                                             weft->progs.through_neighbor, weft->progs.from_uplink};
     const struct bpf_program *program = programs[measurement->program];
     struct frame frame;
-    struct plan plan = {.mark = measurement->mark, .priority = measurement->mark ? 7 : 0, .n_flows = measurement->n_flows, .next = 1, .to_port = 2000};
-    static uint32_t n_made;
+    struct plan plan = {.mark = measurement->mark, .priority = measurement->mark ? 7 : 0, .n_flows = measurement->n_flows, .next = 1, .step = 1, .to_port = 2000};
     bool direct = !measurement->restores && !measurement->n_flows && !measurement->mark;
     uint32_t repeat = measurement->misses ? measurement->n_flows : MAX(n_runs, measurement->n_flows);
     double cost, base, undo = 0;
@@ -355,15 +328,12 @@ static double measure(const struct measurement *measurement)
         plan.n_bytes = MIN(frame.size, (uint32_t)sizeof(plan.bytes));
         memcpy(plan.bytes, frame.bytes, plan.n_bytes);
     }
-    forget_connections(n_made);
-    n_made = measurement->n_flows;
-    double before = slab_bytes();
+    forget_connections();
     if (measurement->misses)
         run_from(measurement->slot ?: 1, bench->progs.empty, &frame, NULL, 1);
     else
         warm_up(measurement, program, &frame, direct ? NULL : &plan);
-    if (!connection_bytes && measurement->n_flows >= 1000000 && !measurement->misses)
-        connection_bytes = (slab_bytes() - before) / measurement->n_flows;
+    plan.step = measurement->misses ? 1 : STEP;
     base = run(bench->progs.empty, &frame, direct ? NULL : &plan, n_runs, TC_ACT_STOLEN);
     cost = run(program, &frame, direct ? NULL : &plan, repeat, measurement->action);
     if (measurement->grows)
@@ -373,16 +343,46 @@ static double measure(const struct measurement *measurement)
     return cost - base - undo;
 }
 
+/* What the kernel has for a map, in bytes. */
+static double map_bytes(const char *name)
+{
+    char path[64], line[128];
+    unsigned long long n = 0;
+
+    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", map_fd(name));
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof(line), file) && sscanf(line, "memlock: %llu", &n) != 1)
+        ;
+    if (file)
+        fclose(file);
+    return n;
+}
+
+static void *map_array(const char *name, size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd(name), 0);
+
+    if (memory == MAP_FAILED)
+        die(name);
+    return memory;
+}
+
 static void load_programs(void)
 {
-    static const char *const sized[] = {"connections", "flow_slots", "aliases"};
+    static const char *const sized[] = {"connections", "aliases"};
 
     weft = weft_bpf__open();
     for (size_t i = 0; weft && i < ARRAY_SIZE(sized); i++)
         bpf_map__set_max_entries(bpf_object__find_map_by_name(weft->obj, sized[i]), n_slots);
+    if (weft) {
+        bpf_map__set_max_entries(weft->maps.flow_heads, n_slots / 2);
+        weft->rodata->flow_n_slots = n_slots;
+    }
     bench = bench_bpf__open_and_load();
     if (!weft || !bench || weft_bpf__load(weft))
         die("cannot load the programs");
+    connections = map_array("connections", n_slots * sizeof(*connections));
+    heads = map_array("flow_heads", n_slots / 2 * sizeof(*heads));
 }
 
 int main(int argc, char **argv)
@@ -409,7 +409,7 @@ int main(int argc, char **argv)
             }
         printf("}");
     }
-    printf("\n], \"connection_bytes\": %.0f}\n", connection_bytes);
+    printf("\n], \"connection_bytes\": %.0f}\n", (map_bytes("connections") + map_bytes("flow_heads")) / n_slots);
     bench_bpf__destroy(bench);
     weft_bpf__destroy(weft);
     return 0;

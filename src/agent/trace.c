@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "weft/base/clock.h"
+#include "weft/dataplane/connections.h"
 #include "weft/dataplane/pipeline.h"
 
 #define FRAME_MAX_SIZE 9500
@@ -61,7 +62,7 @@ static int copy_records(const struct maps *maps, struct pipeline *pipeline)
     return result;
 }
 
-/* Rows that the programs write: all of a map, or, of the connections, those of a port. */
+/* Rows that the programs write: all of a map, or, of balanced connections, those of a port. */
 static int copy_written(const struct maps *maps, struct pipeline *pipeline, const char *table, uint32_t slot)
 {
     uint64_t key[8], next[8], value[16];
@@ -73,7 +74,7 @@ static int copy_written(const struct maps *maps, struct pipeline *pipeline, cons
     if (fd < 0 || pipeline_table(pipeline, table, &key_size, &value_size, &n_entries) < 0)
         return 0; /* An earlier release's, on a host that has none. */
     while (result == 0 && n < MAX_CONNECTIONS && bpf_map_get_next_key(fd, from, next) == 0) {
-        uint32_t owner; /* Both kinds of connections' keys begin with it. */
+        uint32_t owner; /* A connection's key begins with it. */
 
         memcpy(key, next, sizeof(key));
         from = key;
@@ -84,6 +85,29 @@ static int copy_written(const struct maps *maps, struct pipeline *pipeline, cons
         n++;
     }
     return result;
+}
+
+struct connection_copy {
+    struct pipeline *pipeline;
+    size_t n;
+    int result;
+};
+
+static int copy_connection(const struct flow_entry *entry, void *context)
+{
+    struct connection_copy *copy = context;
+
+    copy->result = pipeline_update(copy->pipeline, "connections", &entry->key, entry);
+    return copy->result < 0 || ++copy->n >= MAX_CONNECTIONS;
+}
+
+/* Those of a port. */
+static int copy_connections(const struct maps *maps, struct pipeline *pipeline, uint32_t slot)
+{
+    struct connection_copy copy = {.pipeline = pipeline};
+
+    maps_visit_entries(maps, slot, copy_connection, &copy);
+    return copy.result;
 }
 
 static int fill(const struct agent *agent, struct pipeline *pipeline, uint32_t slot)
@@ -97,7 +121,7 @@ static int fill(const struct agent *agent, struct pipeline *pipeline, uint32_t s
     if (result == 0)
         result = copy_written(agent->maps, pipeline, "learned", 0);
     if (result == 0 && slot)
-        result = copy_written(agent->maps, pipeline, "connections", slot);
+        result = copy_connections(agent->maps, pipeline, slot);
     if (result == 0 && slot)
         result = copy_written(agent->maps, pipeline, "balanced", slot);
     pipeline_advance(pipeline, clock_monotonic_ns());

@@ -22,6 +22,9 @@ struct connection {
     uint32_t remote_sequence;      /* TCP: behind the highest sequence number that the other side has sent; 0: that is not followed. */
 };
 
+/* As maps_visit_connections, for who wants them as they lie there: each a copy. */
+void maps_visit_entries(const struct maps *maps, uint32_t slot, int (*visit)(const struct flow_entry *entry, void *context), void *context);
+
 /* Calls 'visit' for each connection of port 'slot', or of all ports when it is 0, in no order, until it returns other than 0.  Entries come and go
  * meanwhile: each that is there all the time is visited once. */
 void maps_visit_connections(const struct maps *maps, uint32_t slot, int (*visit)(const struct connection *connection, void *context),

@@ -100,7 +100,9 @@ static uint32_t wanted_size(const struct maps *maps, const char *name)
         return maps->sizes.n_hosts;
     if (streq(name, "projects"))
         return maps->sizes.n_projects;
-    if (streq(name, "connections") || streq(name, "flow_slots") || streq(name, "aliases") || streq(name, "balanced") || streq(name, "balanced_names"))
+    if (streq(name, "flow_heads"))
+        return maps->sizes.n_connections / 2;
+    if (streq(name, "connections") || streq(name, "aliases") || streq(name, "balanced") || streq(name, "balanced_names"))
         return maps->sizes.n_connections;
     if (streq(name, "router_ports") || streq(name, "router_port_runtime") || streq(name, "outside_budget") ||
         streq(name, "router_verdict_runtime"))
@@ -111,7 +113,7 @@ static uint32_t wanted_size(const struct maps *maps, const char *name)
 /* A host is upgraded a port after the other, so programs of two releases work side by side for a while.  A map whose key, value and meaning did
  * not change is shared by them, with all that it holds.  One that did change is another map, pinned with its layout behind its name: this agent
  * fills it before it attaches programs that read it, and those of the earlier release go on with theirs.  What only programs write (connections)
- * would have to be read by the new ones in both.  When no program of the earlier release is left, the pins of what was replaced are removed;
+ * is read by the new ones in both (bpf/previous.h).  When no program of the earlier release is left, the pins of what was replaced are removed;
  * should that release come back, it makes its maps again.
  *
  * Another size is no such change: a map that is there keeps its size until the host starts again.  And what is named by another table, as rule sets by
@@ -119,8 +121,11 @@ static uint32_t wanted_size(const struct maps *maps, const char *name)
 static const struct {
     const char *name;
     unsigned layout; /* From 1, which has nothing behind the map's name; "-2" and so on then. */
-} changed_maps[] = {{"connections", 2}, {"flow_slots", 2}, {"sweeper", 2}, {"networks", 2}, {"flood", 2}, {"projects", 2}, {"settings", 2}, {"fragments", 2}};
-static const char *const former_maps[] = {"forwardings"}; /* Replaced by one of another name. */
+} changed_maps[] = {{"connections", 3}, {"half_open", 2}, {"sweeper", 3}, {"networks", 2}, {"flood", 2}, {"projects", 2}, {"settings", 2}, {"fragments", 2}};
+static const struct {
+    const char *name;
+    unsigned layout;
+} former_maps[] = {{"forwardings", 1}, {"flow_slots", 1}, {"flow_slots", 2}}; /* Replaced by one of another name, or by none. */
 
 static void layout_file(const struct maps *maps, const char *map, unsigned layout, char path[600])
 {
@@ -140,6 +145,18 @@ static void pin_file(const struct maps *maps, const char *map, char path[600])
     layout_file(maps, map, layout, path);
 }
 
+/* The connections of the release before, if its programs are still at work, or were a moment ago (bpf/previous.h). */
+static int set_up_former_connections(struct maps *maps)
+{
+    struct bpf_map *map = maps->skeleton->maps.former_connections;
+    char path[600];
+
+    layout_file(maps, "connections", FORMER_LAYOUT, path);
+    uint32_t size = pinned_size(path);
+    maps->has_former = size != 0;
+    return !size ? 0 : bpf_map__set_max_entries(map, size) < 0 || bpf_map__set_pin_path(map, path) < 0 ? -ENOMEM : 0;
+}
+
 static int set_up_maps(struct maps *maps, struct error *error)
 {
     struct bpf_map *map;
@@ -148,7 +165,7 @@ static int set_up_maps(struct maps *maps, struct error *error)
         const char *name = bpf_map__name(map);
         char path[600];
 
-        if (strchr(name, '.') || streq(name, "scratch") || streq(name, "packets")) /* .rodata, .bss: belong to the program, not to the data. */
+        if (strchr(name, '.') || streq(name, "scratch") || streq(name, "packets") || streq(name, "former_connections")) /* .rodata, .bss: belong to the program, not to the data. */
             continue;
         pin_file(maps, name, path);
         uint32_t size = pinned_size(path);
@@ -158,7 +175,7 @@ static int set_up_maps(struct maps *maps, struct error *error)
         if ((size && bpf_map__set_max_entries(map, size) < 0) || bpf_map__set_pin_path(map, path) < 0)
             return error_set(error, -ENOMEM, NULL, "cannot set up map '%s'", name);
     }
-    return 0;
+    return set_up_former_connections(maps) < 0 ? error_set(error, -ENOMEM, NULL, "cannot set up map 'former_connections'") : 0;
 }
 
 uint32_t maps_size(const struct maps *maps, const char *name)
@@ -174,6 +191,13 @@ uint32_t maps_room(const struct maps *maps, enum desired_table table)
 
     /* A map of an earlier release is used whole, as that release did: half of it may be less than what is there. */
     return table == TABLE_RULES || table == TABLE_FIREWALL_RULES ? MAX(size / 2, MIN(size, RULE_BLOCKS_MAX / 2)) : size;
+}
+
+/* What the programs are told before they are loaded. */
+static void set_constants(struct maps *maps)
+{
+    maps->skeleton->rodata->flow_n_slots = maps_size(maps, "connections");
+    maps->skeleton->rodata->has_former_connections = maps->has_former;
 }
 
 /* ---- mapping and finding ------------------------------------------------------------------------------------------------- */
@@ -208,7 +232,7 @@ static int find_maps(struct maps *maps, struct error *error)
     maps->sizes.n_hosts = maps_size(maps, "hosts");
     maps->sizes.n_projects = maps_size(maps, "projects");
     maps->sizes.n_router_ports = maps_size(maps, "router_ports");
-    maps->sizes.n_connections = maps_size(maps, "flow_slots");
+    maps->sizes.n_connections = maps_size(maps, "connections");
     maps->n_cpus = libbpf_num_possible_cpus();
     if (maps->n_cpus < 0)
         return error_set(error, maps->n_cpus, NULL, "cannot count the CPUs: %s", strerror(-maps->n_cpus));
@@ -220,6 +244,8 @@ static int find_maps(struct maps *maps, struct error *error)
     }
     if (result == 0)
         result = maps_map_array(maps, "settings", sizeof(struct settings), &maps->settings, &maps->settings_size, error);
+    if (result == 0)
+        result = maps_map_array(maps, "connections", sizeof(struct flow_entry), &maps->connections, &maps->connections_size, error);
     if (result == 0)
         result = maps_map_array(maps, "port_runtime", sizeof(struct port_runtime), &maps->runtime, &maps->runtime_size, error);
     if (result == 0)
@@ -295,6 +321,7 @@ int maps_open(const char *pin_path, const struct maps_sizes *sizes, struct maps 
     result = set_up_maps(maps, error);
     if (result < 0)
         return result;
+    set_constants(maps);
     result = weft_bpf__load(maps->skeleton);
     if (result < 0)
         return error_set(error, result, NULL, "cannot load the BPF programs: %s: %s", strerror(-result), libbpf_said);
@@ -306,13 +333,18 @@ int maps_open(const char *pin_path, const struct maps_sizes *sizes, struct maps 
     result = maps_read_back(maps);
     if (result < 0)
         return error_set(error, result, NULL, "cannot read the maps: %s", strerror(-result));
+    if (maps->has_former)
+        maps_renew_by_former(maps);
     *ret_maps = TAKE_PTR(maps);
     return 0;
 }
 
-void maps_retire_previous(const struct maps *maps)
+uint32_t maps_retire_previous(struct maps *maps)
 {
+    uint32_t n_taken = maps->has_former ? maps_end_former(maps) : 0;
     char path[600];
+
+    maps->has_former = false;
 
     for (size_t i = 0; i < ARRAY_SIZE(changed_maps); i++)
         for (unsigned layout = 1; layout < changed_maps[i].layout; layout++) {
@@ -320,15 +352,16 @@ void maps_retire_previous(const struct maps *maps)
             unlink(path);
         }
     for (size_t i = 0; i < ARRAY_SIZE(former_maps); i++) {
-        layout_file(maps, former_maps[i], 1, path);
+        layout_file(maps, former_maps[i].name, former_maps[i].layout, path);
         unlink(path);
     }
+    return n_taken;
 }
 
-static void unmap(void *memory, size_t size)
+static void unmap(const void *memory, size_t size)
 {
     if (memory)
-        munmap(memory, size);
+        munmap((void *)memory, size);
 }
 
 void maps_close(struct maps *maps)
@@ -338,6 +371,7 @@ void maps_close(struct maps *maps)
     for (int table = 0; table < N_DESIRED_TABLES; table++)
         records_close(maps, table);
     unmap(maps->settings, maps->settings_size);
+    unmap(maps->connections, maps->connections_size);
     unmap(maps->runtime, maps->runtime_size);
     unmap(maps->verdict_config, maps->verdict_config_size);
     unmap(maps->verdict_runtime, maps->verdict_runtime_size);
@@ -370,7 +404,7 @@ void maps_configure(struct maps *maps, struct settings settings)
     settings.n_ports = maps->sizes.n_ports;
     settings.n_hosts = maps->sizes.n_hosts;
     settings.n_projects = maps->sizes.n_projects;
-    settings.n_flow_slots = maps->sizes.n_connections;
+    settings.n_flow_slots = maps->settings->n_flow_slots;
     settings.hash_seed = maps->settings->hash_seed;
     while (!settings.hash_seed)
         random_bytes(&settings.hash_seed, sizeof(settings.hash_seed));

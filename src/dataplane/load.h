@@ -22,12 +22,14 @@ struct maps {
     int hash_fds[N_DESIRED_TABLES]; /* Of tables that are no arrays; borrowed from the object. */
     struct records records[N_DESIRED_TABLES]; /* Of those that are. */
     int counters_fd;
+    bool has_former;            /* There are connections of the release before. */
     int n_cpus;                 /* Possible ones: the size of per-CPU values. */
     struct settings *settings;  /* Mapped, as the next. */
+    const struct flow_entry *connections;
     struct port_runtime *runtime;
     struct verdict_config *verdict_config;
     struct verdict_runtime *verdict_runtime, *router_verdict_runtime;
-    size_t settings_size, runtime_size, verdict_config_size, verdict_runtime_size, router_verdict_runtime_size; /* Of the mappings, in bytes. */
+    size_t settings_size, connections_size, runtime_size, verdict_config_size, verdict_runtime_size, router_verdict_runtime_size; /* Of the mappings, in bytes. */
     uint64_t pools_changed_ms[SERVICE_POOLS_MAX]; /* By the number of a pool: when a service last ceased to name its rows. */
     struct rows unnamed;        /* struct set_key -> __u64: when a port, or a router's, last ceased to name the set; of what is more than RECORD_GRACE_MS ago some is left out. */
     struct desired actual;
@@ -41,6 +43,11 @@ int maps_map_array(const struct maps *maps, const char *name, size_t value_size,
 
 /* Fills 'actual' from the kernel.  Returns 0 or -ENOMEM. */
 int maps_read_back(struct maps *maps);
+
+/* Of the connections of the release before: those that this one has from before that came back are brought up to date; all go on here, and their entries
+ * there are removed. */
+void maps_renew_by_former(const struct maps *maps);
+uint32_t maps_end_former(const struct maps *maps); /* How many. */
 
 /* All of a map with keys, sorted.  Returns 0 or -ENOMEM. */
 int maps_read_hash(int fd, struct rows *rows);

@@ -26,8 +26,9 @@
     MAP(host_runtime, ARRAY)                                                                                 \
     MAP(peers, HASH)                                                                                         \
     MAP(projects, ARRAY)                                                                                     \
-    MAP(connections, HASH)                                                                                   \
-    MAP(flow_slots, ARRAY)                                                                                   \
+    MAP(connections, ARRAY)                                                                                  \
+    MAP(flow_heads, ARRAY)                                                                                   \
+    MAP(former_connections, HASH)                                                                            \
     MAP(half_open, ARRAY)                                                                                    \
     MAP(sweeper, ARRAY)                                                                                      \
     MAP(policies, ARRAY)                                                                                     \

@@ -22,4 +22,9 @@ struct pipeline {
     struct native native;
 };
 
+/* 'connections' is an array to the programs, and to everybody else a table by key: of those that are in a chain, dead ones too. */
+struct flow_entry *native_connection_find(struct native *world, const struct flow_key *key);
+int native_connection_put(struct native *world, const struct flow_key *key, const struct flow_entry *entry); /* 0, or -E2BIG. */
+bool native_is_connection(const struct flow_entry *entry);
+
 #endif

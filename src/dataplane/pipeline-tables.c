@@ -35,8 +35,9 @@ static int map_set_up(struct native *world, enum native_map_name name, enum nati
         [NATIVE_MAP_host_runtime] = {4, sizeof(struct host_runtime), 0},
         [NATIVE_MAP_peers] = {16, sizeof(struct peer_value), 4096},
         [NATIVE_MAP_projects] = {4, sizeof(struct project_record), 0},
-        [NATIVE_MAP_connections] = {sizeof(struct flow_key), sizeof(struct flow_entry), FLOW_SLOTS_DEFAULT},
-        [NATIVE_MAP_flow_slots] = {4, sizeof(struct flow_slot), 0},
+        [NATIVE_MAP_connections] = {4, sizeof(struct flow_entry), 0},
+        [NATIVE_MAP_flow_heads] = {4, sizeof(struct flow_heads), 0},
+        [NATIVE_MAP_former_connections] = {sizeof(struct flow_key), sizeof(struct former_entry), FLOW_SLOTS_DEFAULT},
         [NATIVE_MAP_sweeper] = {4, sizeof(struct sweeper), 1},
         [NATIVE_MAP_policies] = {4, sizeof(struct port_policy), 0},
         [NATIVE_MAP_rules] = {sizeof(struct rules_key), sizeof(struct rules_block), RULE_BLOCKS_MAX},
@@ -86,7 +87,8 @@ static int map_set_up(struct native *world, enum native_map_name name, enum nati
     if (!n_max)
         n_max = name == NATIVE_MAP_hosts || name == NATIVE_MAP_host_runtime ? world->sizes.n_hosts
                 : name == NATIVE_MAP_projects     ? world->sizes.n_projects
-                : name == NATIVE_MAP_flow_slots   ? world->sizes.n_flow_slots
+                : name == NATIVE_MAP_connections ? world->sizes.n_flow_slots
+                : name == NATIVE_MAP_flow_heads   ? world->sizes.n_flow_slots / 2
                 : name == NATIVE_MAP_router_ports || name == NATIVE_MAP_router_port_runtime || name == NATIVE_MAP_outside_budget || name == NATIVE_MAP_router_verdict_runtime
                       ? world->sizes.n_router_ports
                                                   : world->sizes.n_ports;
@@ -137,10 +139,22 @@ static struct native_map *find_table(const struct pipeline *pipeline, const char
     return NULL;
 }
 
+static bool is_connections(const struct pipeline *pipeline, const struct native_map *map)
+{
+    return map == &pipeline->native.maps[NATIVE_MAP_connections];
+}
+
+static struct flow_entry *connection_at(const struct pipeline *pipeline, uint32_t place)
+{
+    return native_map_lookup(&pipeline->native.maps[NATIVE_MAP_connections], &place);
+}
+
 int pipeline_update(struct pipeline *pipeline, const char *table, const void *key, const void *value)
 {
     struct native_map *map = find_table(pipeline, table);
 
+    if (is_connections(pipeline, map))
+        return native_connection_put(&pipeline->native, key, value);
     return map ? native_map_update(map, key, value, false) : -ENOENT;
 }
 
@@ -155,6 +169,8 @@ void *pipeline_lookup(const struct pipeline *pipeline, const char *table, const 
 {
     struct native_map *map = find_table(pipeline, table);
 
+    if (is_connections(pipeline, map))
+        return native_connection_find((struct native *)&pipeline->native, key);
     return map ? native_map_lookup(map, key) : NULL;
 }
 
@@ -168,14 +184,25 @@ int pipeline_table(const struct pipeline *pipeline, const char *table, size_t *r
     *ret_key_size = map->key_size;
     *ret_value_size = map->value_size;
     *ret_n_entries = map->kind == NATIVE_ARRAY ? map->n_max : map->entries.n_nodes;
+    if (is_connections(pipeline, map)) {
+        *ret_key_size = sizeof(struct flow_key);
+        *ret_n_entries = 0;
+        for (uint32_t place = 0; place < map->n_max; place++)
+            *ret_n_entries += native_is_connection(connection_at(pipeline, place));
+    }
     return 0;
 }
 
 void pipeline_clear(struct pipeline *pipeline, const char *table)
 {
     for (size_t i = 0; i < N_NATIVE_MAPS; i++)
-        if (!table || streq(map_names[i], table))
+        if (!table || streq(map_names[i], table) || (streq(table, "connections") && i == NATIVE_MAP_flow_heads))
             native_map_clear(&pipeline->native.maps[i]);
+}
+
+struct flow_entry *pipeline_places(struct pipeline *pipeline)
+{
+    return connection_at(pipeline, 0);
 }
 
 void pipeline_visit(struct pipeline *pipeline, const char *table, void (*visit)(void *key, void *value, void *context),
@@ -183,6 +210,12 @@ void pipeline_visit(struct pipeline *pipeline, const char *table, void (*visit)(
 {
     struct native_map *map = find_table(pipeline, table);
 
+    for (uint32_t place = 0; is_connections(pipeline, map) && place < map->n_max; place++) {
+        struct flow_entry *entry = connection_at(pipeline, place);
+
+        if (native_is_connection(entry))
+            visit(&entry->key, entry, context);
+    }
     if (map && map->kind != NATIVE_ARRAY)
         native_map_visit(map, visit, context);
 }

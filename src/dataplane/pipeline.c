@@ -16,6 +16,38 @@
 #include "weft/dataplane/bpf/native-world.h"
 #include "weft/dataplane/bpf/native-helpers.h"
 
+/* ---- connections by key ---------------------------------------------------------------------------------------------------- */
+
+bool native_is_connection(const struct flow_entry *entry)
+{
+    return entry->state != FLOW_FREE && entry->state < FLOW_CLAIMED;
+}
+
+struct flow_entry *native_connection_find(struct native *world, const struct flow_key *key)
+{
+    native = world;
+    struct flow_entry *entry = flow_at(flow_look_up(key));
+    native = NULL;
+    return entry;
+}
+
+int native_connection_put(struct native *world, const struct flow_key *key, const struct flow_entry *entry)
+{
+    struct flow_entry *old = native_connection_find(world, key);
+
+    if (old) {
+        __u32 next = old->next;
+        *old = *entry;
+        old->key = *key;
+        old->next = next;
+        return 0;
+    }
+    native = world;
+    __u32 linked = flow_insert_at(flow_claim(), key, entry);
+    native = NULL;
+    return linked == LINK_DONE ? 0 : -E2BIG;
+}
+
 /* ---- running ------------------------------------------------------------------------------------------------------------------- */
 
 void pipeline_advance(struct pipeline *pipeline, uint64_t now_ns)

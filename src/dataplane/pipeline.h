@@ -24,7 +24,7 @@ struct pipeline;
 
 struct pipeline_sizes {
     uint32_t n_ports, n_hosts, n_projects; /* Of the arrays; 0: the defaults of tables.h. */
-    uint32_t n_flow_slots;                 /* Then settings.n_flow_slots must say the same. */
+    uint32_t n_flow_slots;                 /* A power of two. */
     uint32_t n_router_ports;
 };
 
@@ -33,7 +33,7 @@ int pipeline_new(const struct pipeline_sizes *sizes, struct pipeline **ret_pipel
 void pipeline_free(struct pipeline *pipeline);
 DEFINE_CLEANUP(struct pipeline *, pipeline_free);
 
-/* ---- tables: by the map's name in tables.h -------------------------------------------------------------------------- */
+/* ---- tables: by the map's name in tables.h; 'connections' by key --------------------------------------------------------- */
 
 /* Return 0 or -errno: -ENOENT (no such table or key), -E2BIG (full), -ENOMEM, -EINVAL (an array's element cannot be deleted). */
 int pipeline_update(struct pipeline *pipeline, const char *table, const void *key, const void *value);
@@ -44,6 +44,9 @@ void *pipeline_lookup(const struct pipeline *pipeline, const char *table, const 
 int pipeline_table(const struct pipeline *pipeline, const char *table, size_t *ret_key_size, size_t *ret_value_size,
                    uint32_t *ret_n_entries);
 void pipeline_clear(struct pipeline *pipeline, const char *table); /* NULL: all tables. */
+
+/* 'connections' as the array that it is. */
+struct flow_entry *pipeline_places(struct pipeline *pipeline);
 
 /* Visits every entry of a hash or of 'sources', in no order; 'visit' may delete the visited one. */
 void pipeline_visit(struct pipeline *pipeline, const char *table, void (*visit)(void *key, void *value, void *context),

@@ -11,9 +11,9 @@ struct settings {
     __u32 tunnel_ifindex;  /* The device that owns the UDP port; copies of broadcast leave through it. */
     __u16 tunnel_port;     /* UDP, host order. */
     __u16 flood_fan_out;   /* 0: FLOOD_FAN_OUT_DEFAULT. */
-    __u32 n_flow_slots;    /* A power of two; 0: FLOW_SLOTS_DEFAULT. */
+    __u32 n_flow_slots;    /* Of a release whose programs read it: left as it is. */
     __u32 timeout_s[8];    /* By enum flow_timeout; 0: 30 s. */
-    __u64 hash_seed;       /* For the tunnel's source ports. */
+    __u64 hash_seed;       /* For the tunnel's source ports, and of connections: does not change while there are any. */
     __u32 relay_rate, relay_burst; /* Of each host, see host_runtime. */
 };
 enum flow_timeout { TIMEOUT_HALF_OPEN, TIMEOUT_TCP_ESTABLISHED, TIMEOUT_TCP_CLOSING, TIMEOUT_UDP_NEW, TIMEOUT_UDP_SEEN,

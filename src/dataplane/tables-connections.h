@@ -15,14 +15,16 @@ struct project_record {
     __u32 port_half_open;                 /* Of max_half_open, what each of its ports may have whatever the others do; by the agent. */
 };
 
-/* ---- connections: hash, not preallocated ------------------------------------------------------------------------------- */
+/* ---- connections: array, and flow_heads: array, of chains --------------------------------------------------------------- */
 
 /* A connection as the local workload sees it: one entry for both directions of a connection of one port.
  *
- * The sizes are made for the cache.  The kernel has 56 bytes in front of the key (8 of its allocator, 48 of the hash) and
- * gives each entry's memory a multiple of its size: with a key of 16 and a value of 120 an entry is exactly three lines.
- * The first has half of the key, the second the rest and all that a frame reads and writes; the third is for what is
- * rare.  A change of either size is a new map (load.c). */
+ * An entry lies in any place of the array.  Those whose keys have the same hash are a chain, which begins in flow_heads: a link is a place, plus 1
+ * (bpf/connections.h).  So a frame of one of many connections waits for two lines of memory, one after the other, the head of its chain, of which sixteen
+ * share a line, and its entry: the entry's lines are fetched at once.  (In a hash map of the kernel's it waited for three, and the second had nothing
+ * of ours.)
+ *
+ * The first line has what finds the entry, and nearly all that a frame reads; the second what it writes; the third is for what is rare. */
 #define FLOW_KEY_IPV6 (1u << 23)
 struct flow_key {
     __u32 owner;           /* Port slot | FLOW_KEY_IPV6 | protocol << 24. */
@@ -31,19 +33,20 @@ struct flow_key {
 };
 _Static_assert(sizeof(struct flow_key) == 16, "no implicit padding in a key");
 
-/* TCP has all of them; others are half open, established, dead. */
+/* TCP has all of them that a connection can be in; others are half open, established, dead. */
 enum flow_state {
-    FLOW_NEW,
+    FLOW_FREE,        /* No connection. */
     FLOW_HALF_OPEN,   /* Not acknowledged by both sides yet. */
     FLOW_ESTABLISHED,
     FLOW_CLOSING,     /* Both sides have sent a FIN (ports without policy: one has, or a RST). */
-    FLOW_DEAD,        /* About to be deleted: as good as not there. */
+    FLOW_DEAD,        /* About to be taken out: as good as not there. */
     FLOW_HALF_CLOSED, /* One side has sent a FIN, and may still receive. */
     FLOW_TIME_WAIT,   /* Both FINs are acknowledged. */
     FLOW_RESET,       /* By a RST. */
+    FLOW_CLAIMED,     /* No connection yet: somebody makes one of it. */
+    FLOW_OUT,         /* No connection any more, and in no chain.  Free when nobody can still hold it. */
 };
 
-#define FLOW_LAYOUT 2
 #define FLOW_LOCAL_STARTED (1u << 0) /* The local workload sent the first packet. */
 #define FLOW_SEEN_REPLY (1u << 1)
 #define FLOW_TRANSLATED (1u << 2)    /* The outside_ fields hold. */
@@ -64,27 +67,37 @@ enum flow_state {
 #define FLOW_ACCOUNT_MASK 0xffffu
 #define FLOW_SCALE_UNKNOWN 15        /* 14 is the largest shift. */
 #define FLOW_TIME_SHIFT 20           /* Times are CLOCK_MONOTONIC_COARSE >> 20: about milliseconds, and wrap after 52 days. */
+#define FLOW_LINK_GONE (1u << 31)    /* In 'next': the entry is out, though some link may still lead to it. */
 struct flow_entry {
-    __u8 layout;           /* FLOW_LAYOUT: entries of another layout are evaluated as new. */
-    __u8 state;            /* enum flow_state */
-    __u16 flags;           /* FLOW_*; bits of a known entry change atomically (flow_flags_change). */
+    struct flow_key key;
+    union {
+        struct {
+            __u8 state;    /* enum flow_state */
+            __u8 hops;     /* Routers on the way: what their TTL loses. */
+            __u16 flags;   /* FLOW_*; bits of a known entry change atomically (flow_flags_change). */
+        };
+        __u32 word;        /* All three. */
+    };
     __u32 stamp;           /* flow_stamp() of the port when 'output' was decided. */
     __u32 output;          /* Where the workload's frames go. */
-    __u32 last_seen;       /* Of a dead entry: when it died. */
+    __u32 last_seen;       /* Of a dead entry: when it died; of one that is out, when that came. */
     __u8 remote_mac[6];    /* The workload's L2 destination that 'output' was found for.  Of a translated one that is the router's, also before the workload has answered. */
     __u16 output_generation; /* Of that port or host slot: its low bits. */
-    __u64 packets[2];      /* Sent by the workload, received. */
-    __u64 bytes[2];
-    /* Up to here in one cache line. */
-    __u32 generation;      /* Of the port slot. */
-    __u32 account;         /* Index of its project, | FLOW_COUNTED when that counts it as established, not half open; | FLOW_RECYCLED, FLOW_UNCOUNTED, FLOW_TAKEN. */
     __u8 next_mac[6];      /* Routed: the L2 destination that the workload's frames get (to or from a load balancer: which member, bpf/balanced.h); */
     __u16 router_port;     /* and where they leave the last router: its MAC is their source, its network theirs.  0: switched. */
-    __u8 hops;             /* Routers on the way: what their TTL loses. */
-    __u8 scales;           /* TCP window scale (RFC 7323) of the workload's side, << 4 of the other; FLOW_SCALE_UNKNOWN until its SYN. */
-    __u16 window[2];       /* TCP: the largest window that each side announced, unscaled; [0] is the workload's. */
     __u16 router_generation; /* Of 'router_port': its low bits. */
+    __u16 pad;
+    __u32 account;         /* Index of its project, | FLOW_COUNTED when that counts it as established, not half open; | FLOW_RECYCLED, FLOW_UNCOUNTED, FLOW_TAKEN. */
+    __u32 generation;      /* Of the port slot. */
+    __u32 next;            /* The next one of its chain. */
+    /* Up to here in one cache line. */
+    __u64 packets[2];      /* Sent by the workload, received. */
+    __u64 bytes[2];
     __u32 sequence_end[2]; /* TCP: behind the highest sequence number that each side has sent. */
+    __u16 window[2];       /* TCP: the largest window that each side announced, unscaled; [0] is the workload's. */
+    __u8 scales;           /* TCP window scale (RFC 7323) of the workload's side, << 4 of the other; FLOW_SCALE_UNKNOWN until its SYN. */
+    __u8 pad2[19];
+    /* The second line ends here. */
     union {
         struct {           /* IPv6. */
             __u8 local[16], remote[16];
@@ -98,8 +111,35 @@ struct flow_entry {
             __u64 sender;  /* Who outside was found to be allowed to send it, at which stamp of the port: bpf/known.h. */
         };
     };
+    __u8 pad3[32];
 };
-_Static_assert(sizeof(struct flow_entry) == 120 && __builtin_offsetof(struct flow_entry, generation) == 56, "three cache lines");
+_Static_assert(sizeof(struct flow_entry) == 192 && __builtin_offsetof(struct flow_entry, packets) == 64 && __builtin_offsetof(struct flow_entry, local) == 128,
+               "three cache lines");
+
+/* Where chains begin: as many as there are entries, in pairs, because an array's elements are no smaller. */
+struct flow_heads {
+    __u32 head[2];
+};
+
+/* As the release before had an entry, in a hash map by its key: bpf/previous.h. */
+#define FORMER_LAYOUT 2
+struct former_entry {
+    __u8 layout, state;
+    __u16 flags;
+    __u32 stamp, output, last_seen;
+    __u8 remote_mac[6];
+    __u16 output_generation;
+    __u64 packets[2], bytes[2];
+    __u32 generation, account;
+    __u8 next_mac[6];
+    __u16 router_port;
+    __u8 hops, scales;
+    __u16 window[2];
+    __u16 router_generation;
+    __u32 sequence_end[2];
+    __u64 names[4];        /* The last union. */
+};
+_Static_assert(sizeof(struct former_entry) == 120 && __builtin_offsetof(struct former_entry, names) == 88, "as it was");
 
 /* The epoch of a port and the generation of its slot in one word: of another epoch, or of another port in the slot, it differs.
  * (With fewer than two million epochs between owners that are less than a thousand apart.) */
@@ -139,27 +179,22 @@ struct port_fragments {
 };
 #define OUTSIDE_FRAGMENTS 1024 /* Gateway ports by their low bits. */
 
-/* Expiry, the data plane's own business: every entry has its key in one of 'flow_slots', and one timer in 'sweeper' walks over
- * them (bpf/flow.h). */
-#define FLOW_SLOTS_DEFAULT 262144 /* A power of two, as */
+/* Places of 'connections': a power of two. */
+#define FLOW_SLOTS_DEFAULT 262144
 #define FLOW_SLOTS_MIN 4096
 #define FLOW_SLOTS_MAX 4194304
-enum flow_slot_state { SLOT_FREE, SLOT_CLAIMED, SLOT_USED, SLOT_DYING };
-struct flow_slot {
-    struct flow_key key;
-    __u32 state;           /* enum flow_slot_state */
-};
 
-/* Where a port's latest connections have their slots, so that its oldest half-open ones can make room for new ones (bpf/half-open.h). */
+/* Where a port's latest connections are, so that its oldest half-open ones can make room for new ones (bpf/half-open.h). */
 #define HALF_OPEN_RING 1024
 struct half_open {
     __u32 head;            /* Where the next one goes. */
     __u32 tail;            /* The oldest that may be given up. */
-    __u32 gone;            /* The oldest of those that have been, and are not deleted yet. */
+    __u32 gone;            /* The oldest of those that have been, and are not taken out yet. */
     __u32 pad;
-    __u32 places[HALF_OPEN_RING]; /* Indexes of 'flow_slots'. */
+    __u32 places[HALF_OPEN_RING]; /* Indexes of 'connections'. */
 };
-#define SWEEP_VERSION 6           /* A program with another one takes the timer over. */
+/* Expiry, the data plane's own business: one timer walks over 'connections' (bpf/expiry.h). */
+#define SWEEP_VERSION 7           /* A program with another one takes the timer over. */
 struct sweeper {
 #ifdef __bpf__
     struct bpf_timer timer;
@@ -167,14 +202,16 @@ struct sweeper {
     __u64 timer[2];
 #endif
     __u32 version;         /* SWEEP_VERSION of the program whose timer runs; 0: none. */
-    __u32 next;            /* Where the next entry looks for a slot. */
+    __u32 next;            /* Where the next entry looks for a place. */
     __u32 hand;            /* Where the sweeper goes on. */
-    __u32 n_seen;          /* Slots in use that this round has met. */
+    __u32 n_seen;          /* Connections that this round has met. */
 };
 
 /* What 'end_connection' is run with, by the agent (BPF_PROG_TEST_RUN): a frame that only it sees.  A connection ends in two steps, with FLOW_DEAD_TIME
- * between them: END_NOW lets nobody find it any more, END_REMOVE deletes it, if it is still dead, and frees its name outside. */
-enum end_operation { END_NOW, END_REMOVE };
+ * between them: END_NOW lets nobody find it any more, END_REMOVE takes it out, if it is still dead, and frees its name outside.
+ * Of the table of the release before: END_FORMER ends an entry there, with which this release goes on; RENEW_BY_FORMER does nothing unless this release has
+ * an older entry of it, from before that other release came back. */
+enum end_operation { END_NOW, END_REMOVE, END_FORMER, RENEW_BY_FORMER };
 struct end_request {
     __u8 ethernet[16];     /* Zero. */
     struct flow_key key;

@@ -40,8 +40,9 @@
  *   host_runtime   array         host slot -> struct host_runtime  MAX_HOSTS_DEFAULT
  *   peers          hash          __u8[16] -> struct peer_value     4096
  *   projects       array, mmap   index -> struct project_record    MAX_PROJECTS_DEFAULT
- *   connections    hash          struct flow_key -> struct flow_entry FLOW_SLOTS_DEFAULT
- *   flow_slots     array         index -> struct flow_slot         FLOW_SLOTS_DEFAULT
+ *   connections    array, mmap   place -> struct flow_entry        FLOW_SLOTS_DEFAULT
+ *   flow_heads     array         hash / 2 -> struct flow_heads     FLOW_SLOTS_DEFAULT / 2
+ *   former_connections hash      struct flow_key -> struct former_entry as the release before had it, or 1
  *   half_open      array         slot -> struct half_open          MAX_PORTS_DEFAULT
  *   sweeper        array         0 -> struct sweeper               1
  *   policies       array, mmap   slot -> struct port_policy        MAX_PORTS_DEFAULT

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <linux/if_ether.h>
@@ -92,6 +93,29 @@ static void make_devices(void)
               "ip link set q%u up", index, index, index, index + 300, index, index);
 }
 
+static int map_fd(const char *name)
+{
+    return bpf_object__find_map_fd_by_name(skeleton->obj, name);
+}
+
+/* Of the kernel's table of connections. */
+static struct flow_entry *places;
+static struct flow_heads *heads;
+
+static void *map_array(const char *name, size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd(name), 0);
+
+    if (memory == MAP_FAILED)
+        die("cannot map '%s': %s", name, strerror(errno));
+    return memory;
+}
+
+static bool is_connection(const struct flow_entry *entry)
+{
+    return entry->state != FLOW_FREE && entry->state < FLOW_CLAIMED;
+}
+
 static void load(void)
 {
     struct bpf_map *map;
@@ -109,19 +133,19 @@ static void load(void)
             streq(name, "member_use"))
             bpf_map__set_max_entries(map, N_SLOTS);
     }
+    bpf_map__set_max_entries(skeleton->maps.connections, FIXTURE_FLOW_SLOTS);
+    bpf_map__set_max_entries(skeleton->maps.flow_heads, FIXTURE_FLOW_SLOTS / 2);
+    skeleton->rodata->flow_n_slots = FIXTURE_FLOW_SLOTS;
     if (weft_bpf__load(skeleton))
         die("cannot load the object");
+    places = map_array("connections", FIXTURE_FLOW_SLOTS * sizeof(*places));
+    heads = map_array("flow_heads", FIXTURE_FLOW_SLOTS / 2 * sizeof(*heads));
     n_cpus = libbpf_num_possible_cpus();
-}
-
-static int map_fd(const char *name)
-{
-    return bpf_object__find_map_fd_by_name(skeleton->obj, name);
 }
 
 static const char *const hashes[] = {"interfaces", "sources", "networks", "fdb", "learned", "movable", "neighbors", "flood", "peers",
                                      "rules", "firewall_rules", "members", "member_prefixes", "routes", "next_hops", "floating", "external", "forwarded",
-                                     "snat", "snat_owners", "gateways", "uplinks", "aliases", "portless", "uplink_budget", "connections",
+                                     "snat", "snat_owners", "gateways", "uplinks", "aliases", "portless", "uplink_budget",
                                      "services", "service_sources", "service_rows", "service_members", "service_names", "balanced", "balanced_names",
                                      "probe_targets", "probes"};
 static const char *const arrays[] = {"ports", "port_runtime", "hosts", "host_runtime", "projects", "policies", "router_ports", "router_port_runtime",
@@ -146,22 +170,17 @@ static void copy_entry(void *key, void *value, void *context)
         die("cannot write map '%s': %s", (const char *)context, strerror(errno));
 }
 
-/* Free, and the next entry takes the first: as natively.  No timer runs in the kernel: it would take away what has ended while the maps are compared,
+/* The next connection takes the first free place: as natively.  No timer runs in the kernel: it would take away what has ended while the maps are compared,
  * on a machine where that takes long. */
-static void reset_flow_slots(void)
+static void copy_connections(struct pipeline *pipeline)
 {
-    static const struct flow_slot slots[FIXTURE_FLOW_SLOTS];
-    static uint32_t keys[FIXTURE_FLOW_SLOTS];
     const uint32_t zero = 0;
-    struct sweeper nobody = {.version = SWEEP_VERSION};
-    uint32_t n = FIXTURE_FLOW_SLOTS;
-    LIBBPF_OPTS(bpf_map_batch_opts, options);
+    const struct sweeper *native = pipeline_lookup(pipeline, "sweeper", &zero);
+    struct sweeper nobody = {.version = SWEEP_VERSION, .next = native->next};
 
-    for (uint32_t i = 0; i < n; i++)
-        keys[i] = i;
-    if (bpf_map_update_batch(map_fd("flow_slots"), keys, slots, &n, &options) ||
-        bpf_map_update_elem(map_fd("sweeper"), &zero, &nobody, BPF_ANY))
-        die("cannot reset the flow slots: %s", strerror(errno));
+    memcpy(places, pipeline_places(pipeline), FIXTURE_FLOW_SLOTS * sizeof(*places));
+    memcpy(heads, pipeline_lookup(pipeline, "flow_heads", &zero), FIXTURE_FLOW_SLOTS / 2 * sizeof(*heads));
+    copy_entry((void *)&zero, &nobody, "sweeper");
 }
 
 /* Makes the kernel's maps hold what the native tables do. */
@@ -180,7 +199,7 @@ static void copy_tables(struct pipeline *pipeline)
         copy_entry(&slot, zero, "port_counters");
         copy_entry(&slot, zero, "service_counters");
     }
-    reset_flow_slots();
+    copy_connections(pipeline);
 }
 
 /* ---- random tables and frames --------------------------------------------------------------------------------------------- */
@@ -1306,15 +1325,6 @@ static void compare_entry(void *key, void *value, void *context)
 
     if (bpf_map_lookup_elem(map_fd(context), key, kernel))
         die("map '%s': the kernel misses an entry", (const char *)context);
-    if (streq(context, "connections")) {
-        struct flow_entry a = *(struct flow_entry *)value, *b = (struct flow_entry *)kernel;
-        a.last_seen = b->last_seen = 0;
-        if (memcmp(&a, b, sizeof(a)) == 0)
-            return;
-        for (size_t i = 0; i < sizeof(a); i += 4)
-            fprintf(stderr, "  %zu: native %08x, kernel %08x\n", i, *(uint32_t *)((char *)&a + i), *(uint32_t *)(kernel + i));
-        die("connection entries differ");
-    }
     if (streq(context, "balanced"))
         size = sizeof(struct balanced_value);
     else if (streq(context, "balanced_names"))
@@ -1327,11 +1337,45 @@ static void compare_entry(void *key, void *value, void *context)
         die("map '%s': entries differ", (const char *)context);
 }
 
+/* A place that the kernel's programs lost to another CPU, or that rests, shifts those after it: so by key. */
+static const struct flow_entry *kernel_connection(const struct flow_key *key)
+{
+    for (uint32_t place = 0; place < FIXTURE_FLOW_SLOTS; place++)
+        if (is_connection(&places[place]) && memcmp(&places[place].key, key, sizeof(*key)) == 0)
+            return &places[place];
+    die("map 'connections': the kernel misses an entry");
+}
+
+static void compare_connections(struct pipeline *pipeline)
+{
+    uint32_t n_native = 0, n_kernel = 0;
+
+    for (uint32_t place = 0; place < FIXTURE_FLOW_SLOTS; place++) {
+        struct flow_entry a = pipeline_places(pipeline)[place], b;
+
+        n_kernel += is_connection(&places[place]);
+        if (!is_connection(&a))
+            continue;
+        n_native++;
+        b = *kernel_connection(&a.key);
+        a.last_seen = b.last_seen = 0;
+        a.next = b.next = 0;
+        if (memcmp(&a, &b, sizeof(a)) == 0)
+            continue;
+        for (size_t i = 0; i < sizeof(a); i += 4)
+            fprintf(stderr, "  %zu: native %08x, kernel %08x\n", i, *(uint32_t *)((char *)&a + i), *(uint32_t *)((char *)&b + i));
+        die("connection entries differ");
+    }
+    if (n_kernel != n_native)
+        die("map 'connections': native has %u entries, the kernel %u", n_native, n_kernel);
+}
+
 static void compare_maps(struct pipeline *pipeline)
 {
-    static const char *const written[] = {"connections", "learned", "aliases", "uplink_budget", "balanced", "balanced_names"};
+    static const char *const written[] = {"learned", "aliases", "uplink_budget", "balanced", "balanced_names"};
     uint8_t key[64], next[64];
 
+    compare_connections(pipeline);
     for (size_t i = 0; i < ARRAY_SIZE(written); i++) {
         size_t key_size, value_size;
         uint32_t n_native, n_kernel = 0;
@@ -1517,8 +1561,6 @@ static void balanced_world(struct pipeline *pipeline)
 /* What counts has an entry, and the entry says so: the sums are the same. */
 static void connections_are_counted_once(struct pipeline *pipeline)
 {
-    struct flow_key key, *last = NULL;
-    struct flow_entry entry;
     struct service_use use;
     pthread_t threads[2];
     int numbers[2] = {0}, n = race_cpus(numbers);
@@ -1530,12 +1572,14 @@ static void connections_are_counted_once(struct pipeline *pipeline)
             die("cannot start a thread");
     for (int i = 0; i < n; i++)
         pthread_join(threads[i], NULL);
-    for (; bpf_map_get_next_key(map_fd("connections"), last, &key) == 0; last = &key) {
-        if (bpf_map_lookup_elem(map_fd("connections"), &key, &entry))
-            die("an entry is gone");
+    for (uint32_t place = 0; place < FIXTURE_FLOW_SLOTS; place++) {
+        const struct flow_entry *entry = &places[place];
+
+        if (!is_connection(entry))
+            continue;
         n_seen++;
-        bool counts = (entry.output & ~OUTPUT_MEMBER_MASK) == OUTPUT_MEMBER || (entry.output == OUTPUT_CLIENT && memcmp(entry.next_mac, "\0\0", 2) != 0);
-        n_counted += counts && !(entry.account & FLOW_UNCOUNTED);
+        bool counts = (entry->output & ~OUTPUT_MEMBER_MASK) == OUTPUT_MEMBER || (entry->output == OUTPUT_CLIENT && memcmp(entry->next_mac, "\0\0", 2) != 0);
+        n_counted += counts && !(entry->account & FLOW_UNCOUNTED);
     }
     static const char *const tables[] = {"listener_use", "member_use"};
     for (uint32_t i = 0; i < 2; i++) {

@@ -12,7 +12,7 @@ import pytest
 from lab import ROOT
 
 # With the next release this becomes the tag of this one.
-COMMIT = "1f52c99721f4ecba55bbd4e5abeb361992da59e3"
+COMMIT = "0f6c8f80de93d767b9727556205d0e355a7ef9d5"
 
 
 def agent():

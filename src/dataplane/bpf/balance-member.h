@@ -49,10 +49,10 @@ static __always_inline void balance_key(struct balancing *to, const struct packe
 /* The live entry under to->key, if it is of this connection; '*ret_is_taken': it is another's.  One that is over ends when the client begins anew. */
 static __always_inline struct flow_entry *balance_entry(struct balancing *to, const struct packet *packet, bool *ret_is_taken)
 {
-    struct flow_entry *entry = map_lookup(connections, &to->key);
+    struct flow_entry *entry = flow_get(&to->key);
 
     *ret_is_taken = false;
-    if (!entry || entry->layout != FLOW_LAYOUT || entry->state == FLOW_DEAD)
+    if (!entry || !flow_state_is_alive(flow_state(entry)))
         return NULL;
     const struct balanced_value *value = entry->output == OUTPUT_CLIENT ? map_lookup(balanced, &to->key) : NULL;
     *ret_is_taken = !value || !balanced_same(value, &to->value);
@@ -74,7 +74,7 @@ static long balance_try_port(__u32 index, void *context)
     __u32 first = bpf_ntohs(to->value.client_port) + (to->key.remote & 0xffff);
 
     to->key.remote_port = bpf_htons(1024 + (first + index) % (65536 - 1024));
-    if (map_lookup(connections, &to->key))
+    if (flow_place_of(&to->key) != FLOW_NONE)
         return 0;
     if (map_insert(balanced_names, &to->name, &to->key))
         return 1; /* Another CPU was faster, or the table is full. */
@@ -287,10 +287,10 @@ CHECKED_ALONE __u32 balance_arrive(struct __sk_buff *skb, struct packet *packet)
 /* Where the answers go.  Only with an entry, whose end takes it away. */
 static __noinline __u32 balance_note(struct balancing *to)
 {
-    struct flow_entry *entry = map_lookup(connections, &to->key);
+    struct flow_entry *entry = flow_get(&to->key);
     const struct balanced_value *before = map_lookup(balanced, &to->key);
 
-    if (!entry || entry->output != OUTPUT_CLIENT || entry->state == FLOW_DEAD)
+    if (!entry || entry->output != OUTPUT_CLIENT || !flow_state_is_alive(flow_state(entry)))
         return DROP_unknown_translation;
     if (!before && map_insert(balanced, &to->key, &to->value)) { /* Another CPU was faster, or the table is full. */
         before = map_lookup(balanced, &to->key);
@@ -538,9 +538,9 @@ CHECKED_ALONE __u32 balance_answer(struct __sk_buff *skb, struct packet *packet)
         return DROP_unknown_translation;
     __u32 output = value->output, slot = value->slot, vni = value->vni, client_vni = value->client_vni, number = value->member;
     if (balanced_is_outside(output) && !balance_may_leave(to, value)) {
-        struct flow_entry *entry = map_lookup(connections, &to->key);
+        struct flow_entry *entry = flow_get(&to->key);
         TRACE(balance, "its client called what is the load balancer's no more: it ends");
-        if (entry && entry->layout == FLOW_LAYOUT && entry->output == OUTPUT_CLIENT)
+        if (entry && flow_state_is_alive(flow_state(entry)) && entry->output == OUTPUT_CLIENT)
             flow_end(entry);
         return DROP_translation_gone;
     }
@@ -554,8 +554,8 @@ CHECKED_ALONE __u32 balance_answer(struct __sk_buff *skb, struct packet *packet)
     if (balance_is_too_big(skb, packet, output, slot))
         return DROP_too_big;
     if (!member || member->name.first != value->name.first || !(member->flags & SERVICE_MEMBER_UP)) {
-        struct flow_entry *entry = map_lookup(connections, &to->key);
-        if (entry && entry->layout == FLOW_LAYOUT && entry->output == OUTPUT_CLIENT)
+        struct flow_entry *entry = flow_get(&to->key);
+        if (entry && flow_state_is_alive(flow_state(entry)) && entry->output == OUTPUT_CLIENT)
             flow_end(entry);
         step = balance_reset(skb, packet);
     }

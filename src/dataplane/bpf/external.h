@@ -143,7 +143,7 @@ static long external_try_port(__u32 index, void *context)
         search->key.local_port = port;
     else
         search->key.remote_port = port;
-    if (map_lookup(connections, &search->key))
+    if (flow_place_of(&search->key) != FLOW_NONE)
         return 0;
     value.key = search->key;
     value.vni_protocol = search->name.vni_protocol;

@@ -226,13 +226,8 @@ static __always_inline struct flow_entry *firewall_related(struct __sk_buff *skb
     if (!quoted)
         return NULL;
     flow_key_make(&key, slot, quoted, !received);
-    struct flow_entry *entry = map_lookup(connections, &key);
-    if (!entry || entry->layout != FLOW_LAYOUT || entry->state == FLOW_DEAD ||
-        (quoted->flags & PACKET_IPV6 && !(address_equal(entry->local, flow_local(quoted, !received)) &&
-                                          address_equal(entry->remote, flow_remote(quoted, !received)))))
-        return NULL;
     *ret = quoted;
-    return entry;
+    return flow_find(&key, quoted, !received);
 }
 
 /* May what the workload in packet->slot sends go through the routers of the passage? */

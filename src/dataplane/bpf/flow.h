@@ -6,8 +6,6 @@
  *
  * Life: half open until the workload is seen to go on (TCP: an ACK; others: a reply or the third frame), then established,
  * then closing after FIN or RST; then idle for too long or without its port, and dead.  Ports with security groups look closer (track.h).
- * A dead entry is deleted a tick later, because memory of a deleted element may be given to another key at once, and a program that found
- * the entry just before must not read that key's values; it takes far less than a tick to run.
  *
  * How entries end is in expiry.h.
  *
@@ -102,17 +100,10 @@ static __always_inline __u16 output_generation(__u32 output)
 /* Sets and clears FLOW_* of an entry that other CPUs may know.  The word that holds them also has 'state', which others store by itself. */
 static __always_inline void flow_flags_change(struct flow_entry *entry, __u32 set, __u32 clear)
 {
-    __u32 *word = (__u32 *)entry;
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    const int shift = 16;
-#else
-    const int shift = 0;
-#endif
-
     if (set & ~entry->flags)
-        __sync_fetch_and_or(word, set << shift);
+        __sync_fetch_and_or(&entry->word, set << FLOW_FLAGS_SHIFT);
     if (clear & entry->flags)
-        __sync_fetch_and_and(word, ~(clear << shift));
+        __sync_fetch_and_and(&entry->word, ~(clear << FLOW_FLAGS_SHIFT));
 }
 
 /* True when what the entry says about the workload's frames still holds, but for what route_holds() says of this one. */
@@ -221,30 +212,14 @@ static __noinline void flow_restart(struct flow_entry *entry, const struct flow_
     *(volatile __u32 *)&entry->stamp = initial->stamp;
 }
 
-static __always_inline bool flow_take(struct flow_entry *old)
-{
-    return !(__sync_fetch_and_or(&old->account, FLOW_TAKEN) & FLOW_TAKEN);
-}
-
-/* Removes one that nobody holds any more, so that there is room for a new one: not that new one, should another CPU have been faster. */
-static __always_inline void flow_clear_place(const struct flow_key *key, struct flow_entry *old, __u32 now)
-{
-    if (!flow_take(old))
-        return;
-    if (*(volatile __u8 *)&old->state == FLOW_DEAD && flow_age(now, *(volatile __u32 *)&old->last_seen) >= FLOW_DEAD_TIME)
-        flow_remove(key, old);
-    else
-        __sync_fetch_and_and(&old->account, ~FLOW_TAKEN);
-}
-
 /* Of several CPUs that find the same entry dead one makes the new connection of it, the others use what it makes.  Those that come late find it alive. */
-static __always_inline void flow_take_place(const struct flow_key *key, struct flow_entry *old, const struct flow_entry *initial)
+static __always_inline void flow_take_place(struct flow_entry *old, const struct flow_entry *initial)
 {
     if (!flow_take(old))
         return;
-    if (*(volatile __u8 *)&old->state == FLOW_DEAD) {
+    if (flow_state(old) == FLOW_DEAD) {
         if (old->output == OUTPUT_CLIENT)
-            balanced_remove(key);
+            balanced_remove(&old->key);
         balanced_uncount(old);
         __sync_fetch_and_or(&old->account, FLOW_UNCOUNTED); /* Also of one that never counted. */
         flow_restart(old, initial); /* The sweeper leaves it alone for a while yet. */
@@ -254,47 +229,56 @@ static __always_inline void flow_take_place(const struct flow_key *key, struct f
 
 enum flow_place { PLACE_NONE, PLACE_NEW, PLACE_OLD };
 
+/* Puts a copy into a place of its own, and into its chain.  Returns an enum flow_linked. */
+static __always_inline __u32 flow_insert_at(__u32 place, const struct flow_key *key, const struct flow_entry *initial)
+{
+    struct flow_entry *entry = flow_at(place);
+
+    if (!entry)
+        return LINK_FAILED;
+    entry->key = *key;
+    entry->hops = initial->hops;
+    entry->flags = initial->flags;
+    __builtin_memcpy(&entry->stamp, &initial->stamp, sizeof(*entry) - offsetof(struct flow_entry, stamp));
+    return flow_link(place, initial->state);
+}
+
 /* Makes an entry, and sees to its end; 'may_go': while it is half open it may have to make room.  PLACE_OLD: there is one of this name already, because another CPU was faster, or because the last
  * connection has just died, whose place this one takes: a reader that still holds it does not come to another name's.  PLACE_NONE: there is
  * no room. */
 static __noinline __u32 flow_insert(const struct flow_key *key, const struct flow_entry *initial, bool may_go)
 {
-    /* The slot first: an entry that others may have found must not be deleted at once. */
-    __u32 place = PLACE_NONE, position;
-    struct flow_slot *slot = flow_claim_slot(key, &position);
+    for (__u32 i = 0; i < 2; i++) {
+        __u32 place = flow_claim(), linked = flow_insert_at(place, key, initial);
 
-    if (!slot)
-        return PLACE_NONE;
-    if (!map_insert(connections, key, initial)) {
-        place = PLACE_NEW;
-    } else {
-        struct flow_entry *old = map_lookup(connections, key);
-        if (old && key->owner & FLOW_KEY_IPV6 && !(address_equal(old->local, initial->local) && address_equal(old->remote, initial->remote)))
-            place = PLACE_NONE; /* The hashes meet. */
-        else if (old && old->state != FLOW_DEAD)
-            place = PLACE_OLD;
-        else if (old && flow_age(initial->last_seen, old->last_seen) < FLOW_DEAD_TIME - 2 &&
-                 !((old->flags | initial->flags) & (FLOW_TRANSLATED | FLOW_ALIASED))) {
-            flow_take_place(key, old, initial);
-            place = PLACE_OLD;
+        if (linked == LINK_DONE) {
+            sweep_begin();
+            if (may_go)
+                half_open_note(flow_key_slot(key), place);
+            return PLACE_NEW;
         }
-        if (old && old->state == FLOW_DEAD && flow_age(initial->last_seen, old->last_seen) >= FLOW_DEAD_TIME)
-            flow_clear_place(key, old, initial->last_seen);
-        if (place == PLACE_NONE && !map_insert(connections, key, initial))
-            place = PLACE_NEW;
+        place = linked == LINK_EXISTS ? flow_look_up(key) : FLOW_NONE;
+        struct flow_entry *old = flow_at(place);
+        if (!old || (key->owner & FLOW_KEY_IPV6 && !(address_equal(old->local, initial->local) && address_equal(old->remote, initial->remote))))
+            return PLACE_NONE; /* Full; or the hashes meet. */
+        if (flow_state(old) != FLOW_DEAD)
+            return PLACE_OLD;
+        if (flow_age(initial->last_seen, old->last_seen) < FLOW_DEAD_TIME - 2 && !((old->flags | initial->flags) & (FLOW_TRANSLATED | FLOW_ALIASED))) {
+            flow_take_place(old, initial);
+            return PLACE_OLD;
+        }
+        if (!flow_expire(place, initial->last_seen))
+            return PLACE_NONE;
     }
-    *(volatile __u32 *)&slot->state = place == PLACE_NEW ? SLOT_USED : SLOT_FREE;
-    if (place == PLACE_NEW && may_go)
-        half_open_note(flow_key_slot(key), position);
-    return place;
+    return PLACE_NONE;
 }
 
 /* The live entry of the frame's connection, or NULL. */
 static __always_inline struct flow_entry *flow_find(const struct flow_key *key, const struct packet *packet, bool received)
 {
-    struct flow_entry *entry = map_lookup(connections, key);
+    struct flow_entry *entry = flow_get(key);
 
-    if (!entry || entry->layout != FLOW_LAYOUT || entry->state == FLOW_DEAD)
+    if (!entry || !flow_state_is_alive(flow_state(entry)))
         return NULL;
     if (packet->flags & PACKET_IPV6 && !(address_equal(entry->local, flow_local(packet, received)) &&
                                          address_equal(entry->remote, flow_remote(packet, received))))
@@ -447,7 +431,6 @@ static __noinline __u32 flow_begin(const struct packet *packet, const struct por
         return DROP_connection_limit;
     struct flow_entry *initial = &scratch->entry;
     *initial = (struct flow_entry){
-        .layout = FLOW_LAYOUT,
         .state = FLOW_HALF_OPEN,
         .flags = received == flow_answers(packet) ? FLOW_LOCAL_STARTED : 0,
         .stamp = stamp,

@@ -199,13 +199,9 @@ TABLE_ARRAY(hosts, struct host_record, MAX_HOSTS_DEFAULT);
 TABLE_ARRAY(host_runtime, struct host_runtime, MAX_HOSTS_DEFAULT);
 TABLE_HASH(peers, struct address_key, struct peer_value, 4096);
 TABLE_ARRAY(projects, struct project_record, MAX_PROJECTS_DEFAULT);
-TABLE_HASH(connections, struct flow_key, struct flow_entry, FLOW_SLOTS_DEFAULT);
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, FLOW_SLOTS_DEFAULT);
-    __type(key, __u32);
-    __type(value, struct flow_slot);
-} flow_slots SEC(".maps");
+TABLE_ARRAY(connections, struct flow_entry, FLOW_SLOTS_DEFAULT);
+TABLE_ARRAY(flow_heads, struct flow_heads, FLOW_SLOTS_DEFAULT / 2);
+TABLE_HASH(former_connections, struct flow_key, struct former_entry, 1);
 TABLE_ARRAY(half_open, struct half_open, MAX_PORTS_DEFAULT);
 struct { /* Not for mapping: it holds a timer. */
     __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -288,6 +284,11 @@ struct {
     __type(key, __u32);
     __type(value, struct scratch);
 } scratch SEC(".maps");
+
+/* How many entries 'connections' has: set before loading, as the sizes of both maps. */
+const volatile __u32 flow_n_slots = FLOW_SLOTS_DEFAULT;
+/* There is something in 'former_connections': likewise. */
+const volatile __u32 has_former_connections;
 
 static __always_inline struct scratch *scratch_get(void)
 {

@@ -59,9 +59,9 @@ static __always_inline bool nat_alias_find(const struct alias_key *name, struct 
 /* The live entry of a key.  IPv4 only: nothing else is translated. */
 static __always_inline struct flow_entry *nat_entry_find(const struct flow_key *key)
 {
-    struct flow_entry *entry = map_lookup(connections, key);
+    struct flow_entry *entry = flow_get(key);
 
-    return entry && entry->layout == FLOW_LAYOUT && entry->state != FLOW_DEAD ? entry : NULL;
+    return entry && flow_state_is_alive(flow_state(entry)) ? entry : NULL;
 }
 
 static __always_inline void nat_key(struct flow_key *ret, __u32 slot, __u8 protocol, __u32 local, __u16 local_port, __u32 remote, __u16 remote_port)

@@ -22,6 +22,11 @@ static __u64 native_time(void)
     return native->now_ns;
 }
 
+static __u32 native_flow_slots(void)
+{
+    return native->sizes.n_flow_slots;
+}
+
 static void native_trace(int stage, const char *format, ...)
 {
     struct pipeline_result *result = native->result;

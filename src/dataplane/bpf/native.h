@@ -58,6 +58,7 @@ static __thread struct native *native;
 
 static struct native_map *native_map(enum native_map_name name);
 static __u64 native_time(void);
+static __u32 native_flow_slots(void);
 static void native_trace(int stage, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void *native_ring_reserve(enum native_ring ring, __u64 size);
 static void native_ring_submit(void *event);
@@ -77,6 +78,8 @@ static const char *trace_reason(__u32 reason);
 #define map_ring_discard(event) native_ring_discard(event)
 
 #define time_ns() native_time()
+#define flow_n_slots native_flow_slots()
+#define has_former_connections true
 #define frame_loop(n, function, state)                                                                       \
     do {                                                                                                     \
         for (__u32 index_ = 0; index_ < (n); index_++)                                                       \

@@ -140,12 +140,10 @@ static __always_inline bool flow_relates(struct __sk_buff *skb, const struct pac
     if (!quoted)
         return false;
     flow_key_make(&key, slot, quoted, !received); /* What the port receives quotes what it has sent. */
-    struct flow_entry *entry = map_lookup(connections, &key); /* One of an earlier release waits for a packet of its own. */
+    struct flow_entry *entry = flow_find(&key, quoted, !received);
     __u32 epoch;
     const struct port_config *now = port_config_get(slot, &epoch);
-    if (!entry || !now || entry->layout != FLOW_LAYOUT || entry->state == FLOW_DEAD ||
-        (quoted->flags & PACKET_IPV6 && !(address_equal(entry->local, flow_local(quoted, !received)) &&
-                                          address_equal(entry->remote, flow_remote(quoted, !received)))))
+    if (!entry || !now)
         return false;
     if (*(volatile __u32 *)&entry->stamp != flow_stamp(epoch, now->generation) &&
         (flow_judge_again(quoted, port, entry, slot, !received) != STEP_CONTINUE || quoted->flags & PACKET_STATELESS))

@@ -434,17 +434,16 @@ PROGRAM int end_connection(struct __sk_buff *skb)
         return 0;
     __builtin_memcpy(&key, bytes + offsetof(struct end_request, key), sizeof(key));
     __u32 operation = load32(bytes + offsetof(struct end_request, operation));
-    struct flow_entry *entry = map_lookup(connections, &key);
-    if (!entry || entry->layout != FLOW_LAYOUT)
+    if (operation == RENEW_BY_FORMER)
+        return former_renew(&key);
+    if (operation == END_FORMER)
+        return former_end(&key);
+    __u32 place = flow_place_of(&key);
+    if (operation == END_REMOVE)
+        return flow_expire(place, flow_now());
+    struct flow_entry *entry = flow_at(place);
+    if (!entry || !flow_state_is_alive(flow_state(entry)))
         return 0;
-    if (operation == END_NOW) {
-        if (entry->state == FLOW_DEAD)
-            return 0;
-        flow_end(entry);
-        return 1;
-    }
-    if (entry->state != FLOW_DEAD || flow_age(flow_now(), entry->last_seen) < FLOW_DEAD_TIME)
-        return 0;
-    flow_remove(&key, entry);
+    flow_end(entry);
     return 1;
 }

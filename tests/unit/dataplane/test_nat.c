@@ -354,19 +354,20 @@ static struct flow_entry *the_entry(void)
     return entry;
 }
 
-/* Another CPU was faster with a connection of this name: the one that comes second has a name outside already, and gives it back.  (An entry of
- * another layout is one that nobody finds, and that is there.) */
+/* Another CPU was faster with a connection of this name: the one that comes second has a name outside already, and gives it back.  (Whose
+ * entry is not finished yet.) */
 static void who_comes_second_gives_its_name_back(void **state)
 {
     say(1, "A>R ip 10.0.0.1>192.0.2.200 udp 2000>53 +9");
     expect_verdict(PIPELINE_OUTSIDE);
     uint16_t port = chosen_port();
-    the_entry()->layout = FLOW_LAYOUT + 1;
+    struct flow_entry *first = the_entry();
+    first->state = FLOW_CLAIMED;
     say(1, "A>R ip 10.0.0.1>192.0.2.200 udp 2000>53 +9");
     expect_drop(DROP_connection_limit);
     assert_int_equal(n_entries("aliases"), 1);
     assert_int_equal(names_of(5), 1);
-    the_entry()->layout = FLOW_LAYOUT;
+    first->state = FLOW_HALF_OPEN;
     say(1, "A>R ip 10.0.0.1>192.0.2.200 udp 2000>53 +9"); /* As after the race: by the first one's name. */
     expect_outside(0, frame_text("u>x ip 203.0.113.10>192.0.2.200 ttl=63 udp %u>53 +9", port));
 }
