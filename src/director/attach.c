@@ -3,12 +3,10 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/ethtool.h>
 #include <linux/if_link.h>
 #include <linux/sockios.h>
 #include <net/if.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -173,46 +171,4 @@ int lb_no_gro(const char *interface)
     if (fd < 0 || string_copy(request.ifr_name, sizeof(request.ifr_name), interface) < 0)
         return -EINVAL;
     return ioctl(fd, SIOCETHTOOL, &request) < 0 ? -errno : 0;
-}
-
-/* Writes one digit into a setting where another one is.  1: it was another; 0: it was this; or -errno. */
-static int set(const char *interface, const char *family, const char *name, char value)
-{
-    char path[128], before = 0;
-    _cleanup_(closep) int fd = -1;
-
-    snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s", family, interface, name);
-    fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0 || read(fd, &before, 1) != 1)
-        return -errno;
-    if (before == value)
-        return 0;
-    return pwrite(fd, &value, 1, 0) == 1 ? 1 : -errno;
-}
-
-/* A router does not believe advertisements unless told to by the value 2. */
-static int keep_autoconfiguration(const char *interface)
-{
-    char path[128], before = 0;
-    _cleanup_(closep) int fd = -1;
-
-    snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/accept_ra", interface);
-    fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0 || read(fd, &before, 1) != 1)
-        return -errno;
-    return before == '1' && pwrite(fd, "2", 1, 0) != 1 ? -errno : 0;
-}
-
-int lb_enable_forwarding(const char *interface, bool ipv6)
-{
-    int result = ipv6 ? keep_autoconfiguration(interface) : 0;
-
-    return result < 0 ? result : set(interface, ipv6 ? "ipv6" : "ipv4", "forwarding", '1');
-}
-
-int lb_no_redirects(const char *interface)
-{
-    int all = set("all", "ipv4", "send_redirects", '0'), own = set(interface, "ipv4", "send_redirects", '0');
-
-    return all < 0 ? all : own;
 }

@@ -29,12 +29,4 @@ int lb_mac(const char *interface, uint8_t ret_mac[6]);
 /* Turns off what glues packets together before the program sees them.  0 or -errno. */
 int lb_no_gro(const char *interface);
 
-/* Makes the host answer questions about its routes for packets that come in by the interface ("forwarding" of IPv4 or IPv6).  Where IPv6
- * was configured by router advertisements it goes on being so.  1: it was not so before; 0: nothing to do; or -errno. */
-int lb_enable_forwarding(const char *interface, bool ipv6);
-
-/* The host is not to send servers the way past it, of the interface and of all ("send_redirects" of IPv4, of which the kernel takes either): their answers
- * would come to the client untranslated.  1: it was not so before; 0: nothing to do; or -errno. */
-int lb_no_redirects(const char *interface);
-
 #endif

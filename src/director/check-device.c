@@ -27,6 +27,7 @@
 #include "weft/base/util.h"
 #include "weft/dataplane/netlink.h"
 #include "weft/director/attach.h"
+#include "weft/director/host-settings.h"
 
 #define OUTSIDE "weft-checks" /* The host's end of the pair. */
 #define INSIDE "checks"
@@ -309,9 +310,9 @@ static int set_up_outside(const struct check_device *device)
     int result = set_up(OUTSIDE);
 
     if (result == 0)
-        result = MIN(lb_enable_forwarding(OUTSIDE, false), 0); /* Its program asks for routes. */
+        result = MIN(lb_enable_forwarding(OUTSIDE, false, LB_FORWARDING_OURS), 0); /* Its program asks for routes. */
     if (result == 0)
-        lb_enable_forwarding(OUTSIDE, true); /* A host may be without. */
+        lb_enable_forwarding(OUTSIDE, true, LB_FORWARDING_OURS); /* A host may be without. */
     /* Generic: what is redirected from here reaches any interface, whatever its driver knows. */
     return result < 0 ? result : bpf_xdp_attach((int)ifindex, bpf_program__fd(device->skeleton->progs.lead_check), XDP_FLAGS_SKB_MODE, NULL);
 }

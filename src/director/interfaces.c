@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "weft/base/log.h"
+#include "weft/director/host-settings.h"
 #include "weft/director/runtime-state.h"
 
 static const char *const how_text[] = {"", "by its driver", "in the generic way, since the driver has no XDP: slower, and GRO is off"};
@@ -32,7 +33,7 @@ static bool has_family(const struct director_config *config, bool ipv6)
 static void forwarding(const struct director *director, const char *name)
 {
     for (int ipv6 = 0; ipv6 < 2; ipv6++) {
-        int result = has_family(director->config, ipv6) ? lb_enable_forwarding(name, ipv6) : 0;
+        int result = has_family(director->config, ipv6) ? lb_enable_forwarding(name, ipv6, LB_FORWARDING_DIRECTOR) : 0;
 
         if (result < 0)
             log_warning("interface %s: cannot turn IPv%d forwarding on, without which no server is found: %s", name, ipv6 ? 6 : 4,
@@ -113,6 +114,8 @@ unsigned interfaces_clean(const struct director_config *config)
             log_error("interface %s: cannot take off the program of a director before: %s", one->if_name, strerror(-result));
         else if (result)
             log_info("interface %s: balances no more", one->if_name);
+        if (!is_wanted(config, one->if_name))
+            lb_restore_forwarding(one->if_name, LB_FORWARDING_DIRECTOR);
         n += result > 0;
     }
     if (all)
@@ -148,6 +151,7 @@ void interfaces_apply(struct director *director)
             continue;
         if (attached->how != LB_ATTACH_NONE && lb_detach(&lb_director, attached->ifindex) > 0)
             log_info("interface %s: balances no more", attached->name);
+        lb_restore_forwarding(attached->name, LB_FORWARDING_DIRECTOR);
         *attached = director->attached[--director->n_attached];
     }
 }

@@ -20,6 +20,7 @@
 #include "weft/base/notify.h"
 #include "weft/base/util.h"
 #include "weft/dataplane/netlink-watch.h"
+#include "weft/director/host-settings.h"
 #include "weft/director/server-program.h"
 #include "weft/http/health.h"
 #include "weft/http/http.h"
@@ -88,7 +89,7 @@ static bool is_wanted(const struct server_config *config, const char *name)
 static void let_lo_forward(void)
 {
     for (int ipv6 = 0; ipv6 < 2; ipv6++) {
-        int result = lb_enable_forwarding("lo", ipv6);
+        int result = lb_enable_forwarding("lo", ipv6, LB_FORWARDING_REAL_SERVER);
 
         if (result < 0 && result != -ENOENT) /* The kernel may be without IPv6. */
             log_warning("interface lo: cannot turn IPv%d forwarding on, without which what is handed on and has no route is not counted: %s", ipv6 ? 6 : 4,
@@ -420,5 +421,6 @@ int server_detach(unsigned *ret_n, struct error *error)
     if (claimed < 0)
         return claimed;
     *ret_n = clean(NULL);
+    lb_restore_forwarding("lo", LB_FORWARDING_REAL_SERVER);
     return 0;
 }

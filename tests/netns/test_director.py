@@ -715,14 +715,26 @@ def test_there_is_one_director_a_network_namespace(lab):
     traffic(lab)
 
 
+def forwarding(lab):
+    return lab.namespaces["director"].run("cat", "/proc/sys/net/ipv4/conf/eth0/forwarding").strip()
+
+
 def test_detach_takes_the_program_off(lab):
     set_services(lab, [service(both(4))])
     traffic(lab)
     assert lab.agent.stop() == 0
     assert lab.answers()
+    assert forwarding(lab) != "0"
     lab.detach()
     assert "xdp" not in lab.namespaces["director"].ip("link", "show", "eth0")
-    assert not lab.answers()
+    assert not lab.answers() and forwarding(lab) == "0"
+    lab.namespaces["director"].run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/conf/eth0/forwarding")
+    lab.start()
+    traffic(lab)
+    assert lab.agent.stop() == 0
+    lab.detach()
+    assert forwarding(lab) == "1"
+    lab.namespaces["director"].run("sh", "-c", "echo 0 > /proc/sys/net/ipv4/conf/eth0/forwarding")
     lab.start()
     traffic(lab)
 

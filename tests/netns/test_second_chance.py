@@ -5,7 +5,9 @@ import http.client
 import itertools
 import json
 import re
+import signal
 import socket
+import struct
 
 import pytest
 
@@ -144,6 +146,53 @@ def test_a_file_that_cannot_be_used_changes_nothing(lab, agents):
     with pytest.raises(Failed, match="no interface of this network namespace gives second chances"):
         lab.server_command("s1", "counters")
     agents.update(lab.give_second_chances("s1"))
+
+
+def forwarding(lab, name):
+    return lab.namespaces[name].run("sh", "-c", "cd /proc/sys/net; cat ipv4/conf/lo/forwarding ipv6/conf/lo/forwarding").split()
+
+
+def test_detach_leaves_the_host_as_it_was(lab, agents):
+    """lo forwards while the programs are there, whatever became of the agent; what an operator turned on stays."""
+    s1 = lab.namespaces["s1"]
+    for others, after in ((":", ["0", "0"]), ("echo 1 > ipv4/conf/lo/forwarding", ["1", "0"])):
+        assert "0" not in forwarding(lab, "s1")
+        s1.run("sh", "-c", f"cd /proc/sys/net; {others}")
+        agents["s1"].stop(signal.SIGKILL)
+        lab.server_command("s1", "detach")
+        assert forwarding(lab, "s1") == after
+        agents.update(lab.give_second_chances("s1"))
+    agents["s1"].stop()
+    lab.server_command("s1", "detach")
+    assert forwarding(lab, "s1") == ["1", "0"]
+    s1.run("sh", "-c", "cd /proc/sys/net; echo 0 > ipv4/conf/lo/forwarding")
+    agents.update(lab.give_second_chances("s1"))
+
+
+def test_a_default_route_of_an_advertisement_stays(lab, agents):
+    """The kernel forgets them where forwarding is turned on."""
+    s1, lan = lab.namespaces["s1"], lab.namespaces["lan"]
+    agents["s1"].stop()
+    lab.server_command("s1", "detach")
+    s1.run("sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/lo/forwarding")
+    s1.ip("link", "add", "ra0", "up", "type", "veth", "peer", "name", "ra1", "netns", lan.name)
+    lan.ip("link", "set", "ra1", "addrgenmode", "none")
+    lan.ip("link", "set", "ra1", "up")
+    lan.ip("addr", "add", "fe80::1/64", "dev", "ra1", "nodad")
+    with lan.inside(), socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as router:
+        ifindex = socket.if_nametoindex("ra1")
+        router.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+        router.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, ifindex)
+
+        def advertised():
+            router.sendto(struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0), ("ff02::1", 0, 0, ifindex))
+            return "via fe80::1" in s1.ip("-6", "route")
+        wait_for(advertised, "a default route")
+    agents.update(lab.give_second_chances("s1"))
+    assert "0" not in forwarding(lab, "s1")
+    assert "via fe80::1" in s1.ip("-6", "route")
+    assert s1.run("cat", "/proc/sys/net/ipv6/conf/ra0/accept_ra") == "1\n"
+    s1.ip("link", "del", "ra0")
 
 
 def replace_config(lab, name, **more):
