@@ -7,6 +7,7 @@
 #include <linux/if_link.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -160,6 +161,25 @@ int lb_mac(const char *interface, uint8_t ret_mac[6])
         return -errno;
     memcpy(ret_mac, request.ifr_hwaddr.sa_data, 6);
     return 0;
+}
+
+bool lb_is_ethernet(const char *interface)
+{
+    _cleanup_(closep) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq request = {0};
+
+    return fd >= 0 && string_copy(request.ifr_name, sizeof(request.ifr_name), interface) == 0 && ioctl(fd, SIOCGIFHWADDR, &request) == 0 &&
+           request.ifr_hwaddr.sa_family == ARPHRD_ETHER;
+}
+
+int lb_mtu(const char *interface)
+{
+    _cleanup_(closep) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq request = {0};
+
+    if (fd < 0 || string_copy(request.ifr_name, sizeof(request.ifr_name), interface) < 0)
+        return -EINVAL;
+    return ioctl(fd, SIOCGIFMTU, &request) < 0 ? -errno : request.ifr_mtu;
 }
 
 int lb_no_gro(const char *interface)

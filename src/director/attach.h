@@ -26,6 +26,12 @@ int lb_attached_map(const struct lb_identity *identity, uint32_t ifindex);
 /* The interface's MAC.  0 or -errno. */
 int lb_mac(const char *interface, uint8_t ret_mac[6]);
 
+/* Have its packets a header of Ethernet? */
+bool lb_is_ethernet(const char *interface);
+
+/* What the interface's packets may have in bytes.  More than 0, or -errno. */
+int lb_mtu(const char *interface);
+
 /* Turns off what glues packets together before the program sees them.  0 or -errno. */
 int lb_no_gro(const char *interface);
 

@@ -5,6 +5,7 @@
  *   chain_sockets    hash           struct chain_port -> __u32                    CHAIN_SOCKETS; the programs' own
  *   chain_budgets    per-CPU array  0 -> when the next may be handed on           1; the programs' own
  *   chain_settings   array          0 -> struct chain_settings                    1
+ *   chain_mss        array          0 -> struct chain_mss                         1
  *   chain_counters   per-CPU array  0 -> struct chain_counters                    1
  *
  * Addresses and ports are as on the wire; IPv4 addresses are ::ffff:a.b.c.d. */
@@ -46,6 +47,11 @@ struct chain_settings {
     __u64 hand_on_ns; /* A CPU hands one on in so many nanoseconds, in the mean. */
 };
 #define CHAIN_BURST_NS 100000000ull /* What it did not hand on in that time it may at once. */
+
+/* The most that answers of each family may announce; 0: what they like.  As on the wire. */
+struct chain_mss {
+    __u16 ipv4, ipv6;
+};
 
 struct chain_counters {
     __u64 packets[CHAIN_MAX_OUTCOMES];

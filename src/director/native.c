@@ -168,6 +168,19 @@ struct native_verdict native_server_run(struct native_director *world, const voi
     return verdict;
 }
 
+static int answer(struct xdp_md *ctx)
+{
+    struct __sk_buff skb = {.protocol = load16(native_frame(ctx)->bytes + 12)};
+
+    lower_mss(&skb);
+    return XDP_PASS;
+}
+
+struct native_verdict native_server_answer(struct native_director *world, const void *frame, size_t size)
+{
+    return run(world, answer, frame, size, 0);
+}
+
 void native_server_socket(struct native_director *world, const struct native_socket *socket)
 {
     if (world->n_sockets < NATIVE_SOCKETS_MAX)
@@ -295,6 +308,26 @@ static long bpf_skb_load_bytes(const void *skb, __u32 offset, void *to, __u32 si
     if (offset > frame->size || size > frame->size - offset)
         return -EFAULT;
     memcpy(to, frame->bytes + offset, size);
+    return 0;
+}
+
+static long bpf_skb_store_bytes(void *skb, __u32 offset, const void *from, __u32 size, __u64 flags)
+{
+    struct native_frame *frame = &director_world->frame;
+
+    if (offset > frame->size || size > frame->size - offset)
+        return -EFAULT;
+    memcpy(frame->bytes + offset, from, size);
+    return 0;
+}
+
+static long bpf_l4_csum_replace(void *skb, __u32 offset, __u64 from, __u64 to, __u64 flags)
+{
+    struct native_frame *frame = &director_world->frame;
+
+    if (offset > frame->size || frame->size - offset < 2)
+        return -EFAULT;
+    store16(frame->bytes + offset, checksum_replace(load16(frame->bytes + offset), (__u16)from, (__u16)to));
     return 0;
 }
 

@@ -40,6 +40,7 @@
     MAP(chain_sockets, HASH, struct chain_port, __u32)                                                       \
     MAP(chain_budgets, ARRAY, __u32, __u64)                                                                  \
     MAP(chain_settings, ARRAY, __u32, struct chain_settings)                                                 \
+    MAP(chain_mss, ARRAY, __u32, struct chain_mss)                                                           \
     MAP(chain_counters, ARRAY, __u32, struct chain_counters)                                                 \
     MAP(chain_next, ARRAY, __u32, struct lb_server)
 
@@ -102,6 +103,9 @@ struct native_verdict native_director_run(struct native_director *world, const v
 /* The second chance's programs of a physical server (bpf/server.bpf.c), one after the other, over the maps chain_*: XDP_PASS is to the host's stack,
  * XDP_REDIRECT sent on. */
 struct native_verdict native_server_run(struct native_director *world, const void *frame, size_t size, uint32_t ifindex);
+
+/* What leaves there by lower_mss. */
+struct native_verdict native_server_answer(struct native_director *world, const void *frame, size_t size);
 
 /* A socket of TCP at that server.  A listener has no client, and takes acknowledgments of SYN cookies or not. */
 struct native_socket {

@@ -11,6 +11,8 @@
 #include "weft/director/members.h"
 
 #define SECTION "real_server"
+#define ROOM_IPV4 50  /* VXLAN; a chain of three has 48. */
+#define ROOM_IPV6 104 /* A chain of three; VXLAN has 70. */
 
 static inline void json_free(json_t **json)
 {
@@ -22,6 +24,7 @@ void server_config_free(struct server_config *config)
     if (!config)
         return;
     free(config->interfaces);
+    free(config->answer_interfaces);
     free(config->addresses);
     free(config->directors);
     free(config->servers);
@@ -76,6 +79,15 @@ static int interfaces_decode(const json_t *json, void *object, struct error *err
                                 &config->n_interfaces, error);
 }
 
+static int answer_interfaces_decode(const json_t *json, void *object, struct error *error)
+{
+    struct server_config *config = object;
+
+    config->has_answer_interfaces = true;
+    return members_decode_array(json, sizeof(*config->answer_interfaces), DIRECTOR_INTERFACES_MAX, interface_decode, NULL, &config->answer_interfaces,
+                                &config->n_answer_interfaces, error);
+}
+
 static int addresses_decode(const json_t *json, void *object, struct error *error)
 {
     struct server_config *config = object;
@@ -102,6 +114,7 @@ static int servers_decode(const json_t *json, void *object, struct error *error)
 
 static const struct member server_members[] = {
     {"interfaces", MEMBER_CUSTOM, .is_required = true, .decode = interfaces_decode},
+    {"answer_interfaces", MEMBER_CUSTOM, .decode = answer_interfaces_decode},
     {"addresses", MEMBER_CUSTOM, .is_required = true, .decode = addresses_decode},
     {"directors", MEMBER_CUSTOM, .is_required = true, .decode = directors_decode},
     {"servers", MEMBER_CUSTOM, .is_required = true, .decode = servers_decode},
@@ -117,8 +130,17 @@ static int section_decode(const json_t *json, void *object, struct error *error)
 
 static const struct member file_members[] = {{SECTION, MEMBER_CUSTOM, .is_required = true, .decode = section_decode}, {0}};
 
-/* A list that must have something. */
-static int check_filled(const struct server_config *config, struct error *error)
+static int check_twice(const char *list, char (*names)[IFNAMSIZ], size_t n, struct error *error)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < i; j++)
+            if (streq(names[i], names[j]))
+                return error_set(error, -EINVAL, NULL, SECTION ".%s[%zu]: '%s' is there twice", list, i, names[i]);
+    return 0;
+}
+
+/* Lists that must have something, or each only once. */
+static int check_lists(const struct server_config *config, struct error *error)
 {
     const struct {
         const char *name;
@@ -128,10 +150,20 @@ static int check_filled(const struct server_config *config, struct error *error)
     for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
         if (!lists[i].n)
             return error_set(error, -EINVAL, NULL, SECTION ".%s: [] has nothing in it", lists[i].name);
-    for (size_t i = 0; i < config->n_interfaces; i++)
-        for (size_t j = 0; j < i; j++)
-            if (streq(config->interfaces[i], config->interfaces[j]))
-                return error_set(error, -EINVAL, NULL, SECTION ".interfaces[%zu]: '%s' is there twice", i, config->interfaces[i]);
+    if (check_twice("interfaces", config->interfaces, config->n_interfaces, error) < 0)
+        return -EINVAL;
+    return check_twice("answer_interfaces", config->answer_interfaces, config->n_answer_interfaces, error);
+}
+
+static int answer_by_interfaces(struct server_config *config)
+{
+    size_t size = config->n_interfaces * sizeof(*config->interfaces);
+
+    config->answer_interfaces = malloc(size);
+    if (!config->answer_interfaces)
+        return -ENOMEM;
+    memcpy(config->answer_interfaces, config->interfaces, size);
+    config->n_answer_interfaces = config->n_interfaces;
     return 0;
 }
 
@@ -161,7 +193,9 @@ static int decode(const json_t *json, const json_error_t *where, struct server_c
     if (result < 0)
         put_field_into_message(error);
     else
-        result = check_filled(config, error);
+        result = check_lists(config, error);
+    if (result == 0 && !config->has_answer_interfaces)
+        result = answer_by_interfaces(config) < 0 ? error_set(error, -ENOMEM, NULL, "out of memory") : 0;
     if (result == 0)
         *ret = TAKE_PTR(config);
     return result;
@@ -183,6 +217,25 @@ int server_config_read(const char *path, struct server_config **ret, struct erro
     int result = decode(json, &where, ret, &reason);
 
     return result < 0 ? error_set(error, result, NULL, "%s: %.300s", path, json || where.line >= 0 ? reason.message : where.text) : 0;
+}
+
+/* Either side names the addresses that packets come from and go to. */
+static bool may_come_by_ipv6(const struct server_config *config)
+{
+    for (size_t i = 0; i < config->n_directors; i++)
+        if (!ip_is_v4(&config->directors[i].address))
+            return true;
+    for (size_t i = 0; i < config->n_servers; i++)
+        if (!ip_is_v4(&config->servers[i].address))
+            return true;
+    return false;
+}
+
+uint16_t server_config_mss(const struct server_config *config, unsigned mtu, bool ipv6)
+{
+    unsigned headers = ipv6 ? 40 + 20 : 20 + 20, least = ipv6 ? 1220 : 536, taken = headers + (may_come_by_ipv6(config) ? ROOM_IPV6 : ROOM_IPV4);
+
+    return (uint16_t)MIN(MAX(mtu, taken + least) - taken, UINT16_MAX);
 }
 
 bool server_config_is(const char *path)

@@ -17,6 +17,9 @@
 struct server_config {
     char (*interfaces)[IFNAMSIZ]; /* Where packets of directors and fellow servers come in. */
     size_t n_interfaces;
+    char (*answer_interfaces)[IFNAMSIZ]; /* Where answers to clients leave, and are to announce an MSS that fits; unless given, those of 'interfaces'. */
+    size_t n_answer_interfaces;
+    bool has_answer_interfaces;
     struct ip_address *addresses; /* The virtual ones that this server serves. */
     size_t n_addresses;
     struct ip_prefix *directors;  /* Whose packets are taken. */
@@ -34,6 +37,10 @@ int server_config_parse(const char *text, size_t length, struct server_config **
 int server_config_read(const char *path, struct server_config **ret, struct error *error);
 void server_config_free(struct server_config *config);
 DEFINE_CLEANUP(struct server_config *, server_config_free);
+
+/* The most that answers from IPv4 or IPv6 addresses may announce as their MSS, so that what it is answered with fits into packets of 'mtu' bytes with whatever
+ * a director puts in front: a chain of three, or VXLAN.  It is not below 536 and 1220, which senders may send in any case (RFC 9293, 3.7.1). */
+uint16_t server_config_mss(const struct server_config *config, unsigned mtu, bool ipv6);
 
 /* Is the file such a server's, and not a director's?  What cannot be read is none. */
 bool server_config_is(const char *path);

@@ -71,7 +71,7 @@ static int keep_message(enum libbpf_print_level level, const char *format, va_li
 static bool is_needed(const char *map)
 {
     static const char *const needed[] = {"chain_peers",    "chain_addresses", "chain_sockets", "chain_budgets", "chain_settings",
-                                         "chain_counters", "chain_next",      "fragments",     "interfaces",    "packets"};
+                                         "chain_mss",      "chain_counters",  "chain_next",     "fragments",     "interfaces",    "packets"};
 
     for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
         if (streq(map, needed[i]))
@@ -342,10 +342,27 @@ static int bring(const struct bpf_map *map, struct wanted *wanted)
     return 0;
 }
 
-int server_program_write(struct server_program *program, const struct server_config *config)
+/* By the narrowest of the interfaces where packets come in; 0 as long as there is none of them. */
+static struct chain_mss most_announced(const struct server_config *config)
+{
+    unsigned narrowest = 0;
+
+    for (size_t i = 0; i < config->n_interfaces; i++) {
+        int mtu = lb_mtu(config->interfaces[i]);
+
+        if (mtu > 0 && (!narrowest || (unsigned)mtu < narrowest))
+            narrowest = (unsigned)mtu;
+    }
+    if (!narrowest)
+        return (struct chain_mss){0};
+    return (struct chain_mss){htons(server_config_mss(config, narrowest, false)), htons(server_config_mss(config, narrowest, true))};
+}
+
+int server_program_write(struct server_program *program, const struct server_config *config, struct chain_mss *ret_mss)
 {
     _cleanup_(wanted_clear) struct wanted addresses = {.key_size = sizeof(struct lb_address)}, peers = {.key_size = sizeof(struct lb_mark_key)};
     struct chain_settings settings = {.port = htons(config->port), .hand_on_ns = NS_PER_S / config->hand_on_rate};
+    struct chain_mss mss = most_announced(config);
     uint32_t zero = 0;
     int result = want_addresses(&addresses, config);
 
@@ -358,16 +375,31 @@ int server_program_write(struct server_program *program, const struct server_con
         result = bring(program->skeleton->maps.chain_addresses, &addresses);
     if (result == 0)
         result = bring(program->skeleton->maps.chain_peers, &peers);
+    if (result == 0 && bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.chain_mss), &zero, &mss, BPF_ANY) < 0)
+        result = -errno;
     if (result == 0 && bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.chain_settings), &zero, &settings, BPF_ANY) < 0)
         result = -errno;
+    if (result == 0)
+        *ret_mss = mss;
     return result;
 }
 
 /* ---- where they are ------------------------------------------------------------------------------------------------------------------------ */
 
-static int take_pass_on_off(uint32_t ifindex)
+/* In the place of an earlier one.  0 or -errno. */
+static int put_filter(uint32_t ifindex, enum bpf_tc_attach_point point, const struct bpf_program *program)
 {
-    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS);
+    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = point);
+    LIBBPF_OPTS(bpf_tc_opts, options, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY, .prog_fd = bpf_program__fd(program), .flags = BPF_TC_F_REPLACE);
+    int result = bpf_tc_hook_create(&hook);
+
+    return result == 0 || result == -EEXIST ? bpf_tc_attach(&hook, &options) : result;
+}
+
+/* 1; or 0: there was none. */
+static int take_filter_off(uint32_t ifindex, enum bpf_tc_attach_point point)
+{
+    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = point);
     LIBBPF_OPTS(bpf_tc_opts, options, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
 
     if (bpf_tc_query(&hook, &options) < 0)
@@ -380,20 +412,15 @@ static int take_pass_on_off(uint32_t ifindex)
 /* Nobody marks packets for pass_on before it is there. */
 int server_program_attach(const struct server_program *program, uint32_t ifindex, enum lb_attachment *ret)
 {
-    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS);
-    LIBBPF_OPTS(bpf_tc_opts, options, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY,
-                .prog_fd = bpf_program__fd(program->skeleton->progs.pass_on), .flags = BPF_TC_F_REPLACE);
-    int result = bpf_tc_hook_create(&hook);
+    int result = put_filter(ifindex, BPF_TC_INGRESS, program->skeleton->progs.pass_on);
 
-    if (result == 0 || result == -EEXIST)
-        result = bpf_tc_attach(&hook, &options);
     if (result == 0)
         result = lb_attach(&lb_second_chance, ifindex, bpf_program__fd(program->skeleton->progs.second_chance), ret);
     if (result < 0) {
         _cleanup_(closep) int before = lb_attached_map(&lb_second_chance, ifindex);
 
         if (before < 0) /* One before has the same mark. */
-            take_pass_on_off(ifindex);
+            take_filter_off(ifindex, BPF_TC_INGRESS);
     }
     return result;
 }
@@ -402,7 +429,21 @@ int server_program_detach(uint32_t ifindex)
 {
     int result = lb_detach(&lb_second_chance, ifindex);
 
-    return take_pass_on_off(ifindex) ? 1 : result;
+    return take_filter_off(ifindex, BPF_TC_INGRESS) ? 1 : result;
+}
+
+int server_program_attach_answers(const struct server_program *program, uint32_t ifindex)
+{
+    char name[IFNAMSIZ];
+
+    if (!if_indextoname(ifindex, name))
+        return -errno;
+    return lb_is_ethernet(name) ? put_filter(ifindex, BPF_TC_EGRESS, program->skeleton->progs.lower_mss) : -EINVAL;
+}
+
+int server_program_detach_answers(uint32_t ifindex)
+{
+    return take_filter_off(ifindex, BPF_TC_EGRESS);
 }
 
 int server_program_counters(struct chain_counters *ret)

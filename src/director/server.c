@@ -1,6 +1,7 @@
 /* See server.h. */
 #include "weft/director/server.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/rtnetlink.h>
@@ -46,7 +47,8 @@ struct server {
     struct netlink_watch_owner links_owner;
     struct server_program *program;
     struct server_config *config;
-    struct place places[DIRECTOR_INTERFACES_MAX]; /* By the configuration's interfaces. */
+    struct place places[DIRECTOR_INTERFACES_MAX], answers[DIRECTOR_INTERFACES_MAX]; /* By the configuration's interfaces. */
+    struct chain_mss mss; /* As it was said. */
     bool file_changed, is_clean, is_ready;
     int write_error; /* Of the last try; said once. */
     char refused[512]; /* Why the last file was; said once. */
@@ -77,10 +79,22 @@ static void attach_one(struct server *server, const char *name, struct place *pl
     place->error = MIN(result, 0);
 }
 
-static bool is_wanted(const struct server_config *config, const char *name)
+static void attach_answers(struct server *server, const char *name, struct place *place)
 {
-    for (size_t i = 0; config && i < config->n_interfaces; i++)
-        if (streq(config->interfaces[i], name))
+    uint32_t ifindex = if_nametoindex(name);
+    int result = ifindex ? server_program_attach_answers(server->program, ifindex) : -ENODEV;
+
+    if (result < 0 && place->error != result)
+        log_error("interface %s: the MSS of answers cannot be lowered: %s", name,
+                  result == -ENODEV ? "it does not exist yet" : result == -EINVAL ? "it has no frames of Ethernet" : strerror(-result));
+    place->ifindex = result < 0 ? 0 : ifindex;
+    place->error = MIN(result, 0);
+}
+
+static bool is_among(const char *name, char (*const names)[IFNAMSIZ], size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (streq(names[i], name))
             return true;
     return false;
 }
@@ -104,7 +118,10 @@ static unsigned clean(const struct server_config *config)
     unsigned n = 0;
 
     for (const struct if_nameindex *one = all; one && one->if_index; one++) {
-        int result = is_wanted(config, one->if_name) ? 0 : server_program_detach(one->if_index);
+        int result = config && is_among(one->if_name, config->interfaces, config->n_interfaces) ? 0 : server_program_detach(one->if_index);
+
+        if (!config || !is_among(one->if_name, config->answer_interfaces, config->n_answer_interfaces))
+            server_program_detach_answers(one->if_index);
 
         if (result < 0)
             log_error("interface %s: cannot take the second chance off: %s", one->if_name, strerror(-result));
@@ -122,6 +139,7 @@ static unsigned clean(const struct server_config *config)
 static void take(struct server *server, struct server_config *config)
 {
     memset(server->places, 0, sizeof(server->places));
+    memset(server->answers, 0, sizeof(server->answers));
     server_config_free(server->config);
     server->config = config;
     server->refused[0] = 0;
@@ -171,15 +189,23 @@ static void not_written(struct server *server, int result)
     uv_timer_start(&server->retry, retry, RETRY_MS, 0);
 }
 
+static void say_mss(struct server *server, const struct chain_mss *mss)
+{
+    if (server->config->n_answer_interfaces && mss->ipv4 && (mss->ipv4 != server->mss.ipv4 || mss->ipv6 != server->mss.ipv6))
+        log_info("answers announce an MSS of at most %u with IPv4 and %u with IPv6, which leaves room for a chain", ntohs(mss->ipv4), ntohs(mss->ipv6));
+    server->mss = *mss;
+}
+
 /* 'wanted': a new file's, or NULL. */
 static void apply(struct server *server, struct server_config *wanted)
 {
-    int result = server_program_write(server->program, wanted ? wanted : server->config);
+    struct chain_mss mss;
+    int result = server_program_write(server->program, wanted ? wanted : server->config, &mss);
     bool everywhere = true;
 
     if (result < 0) {
         if (wanted) {
-            server_program_write(server->program, server->config);
+            server_program_write(server->program, server->config, &mss);
             server_config_free(wanted);
             server->file_changed = true;
         }
@@ -196,6 +222,11 @@ static void apply(struct server *server, struct server_config *wanted)
         attach_one(server, server->config->interfaces[i], &server->places[i]);
         everywhere = everywhere && server->places[i].ifindex;
     }
+    for (size_t i = 0; i < server->config->n_answer_interfaces; i++) {
+        attach_answers(server, server->config->answer_interfaces[i], &server->answers[i]);
+        everywhere = everywhere && server->answers[i].ifindex;
+    }
+    say_mss(server, &mss);
     if (everywhere)
         become_ready(server);
 }
@@ -277,7 +308,7 @@ static int write_metrics(void *context, struct buffer *text)
 
     if (server_program_counters(&counters) < 0)
         counters = (struct chain_counters){0};
-    prometheus_begin(text, "weft_second_chance_packets_total", "counter", "Packets with a chain of owners, by what became of them.");
+    prometheus_begin(text, "weft_second_chance_packets_total", "counter", "Packets with a chain of owners, by what became of them, and answers whose MSS was lowered.");
     for (unsigned i = 0; i < N_CHAIN_OUTCOMES; i++)
         prometheus_sample(text, "weft_second_chance_packets_total", (double)counters.packets[i], "outcome", chain_outcome_name(i), "dropped",
                           chain_outcome_is_drop(i) ? "true" : "false", NULL);

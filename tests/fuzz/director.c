@@ -2,12 +2,12 @@
  * a list of records:
  *
  *   1 byte   what happens before: bit 0 it comes from the servers' side, bit 1 a minute passes, bit 2 the sweeper goes round once; bit 3 it comes
- *            to a server that gives second chances, not to the director
+ *            to a server that gives second chances, not to the director, and leaves it
  *   1 byte   the frame's size, in units of 8 bytes less the three highest bits; then the frame
  *
  * Beyond memory errors it must hold that: what is the host's is left as it was; each drop is counted, and nothing that is sent on; what is
  * sent on is an IP packet that fits its frame; servers' and services' counts are those of the connections that are there; what a server hands on
- * is smaller than it was, so that it ends. */
+ * is smaller than it was, so that it ends; what leaves a server is as it was but for a number that gets smaller. */
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -110,6 +110,7 @@ static void make_server(void)
     put_peer("10.0.0.0", 96 + 28, CHAIN_PEER_SENDS | CHAIN_PEER_TAKES);
     *(struct chain_settings *)world_place(&world, NATIVE_LB_chain_settings, 0) =
         (struct chain_settings){.port = htons(6080), .mark = {2, 0x51, 0x84, 0x3c, 0x9a, 0x6e}, .hand_on_ns = 10000};
+    *(struct chain_mss *)world_place(&world, NATIVE_LB_chain_mss, 0) = (struct chain_mss){htons(1356), htons(1336)};
     if (has_sockets) /* They are not of the tables. */
         return;
     frame_address("203.0.113.7", sockets[0].client);
@@ -251,6 +252,19 @@ static void run_at_server(const uint8_t *bytes, size_t size)
     }
 }
 
+/* The same frame as one that leaves: the MSS and the checksum are what may differ. */
+static void leave_server(const uint8_t *bytes, size_t size)
+{
+    const uint64_t *n = &((struct chain_counters *)world_place(&world, NATIVE_LB_chain_counters, 0))->packets[CHAIN_mss_lowered], before = *n;
+    struct native_verdict out = native_server_answer(world.native, bytes, size);
+    size_t n_different = 0;
+
+    REQUIRE(out.size == size && *n - before <= 1);
+    for (size_t i = 0; i < size; i++)
+        n_different += out.frame[i] != bytes[i];
+    REQUIRE(*n == before ? !n_different : n_different && n_different <= 4);
+}
+
 static struct lb_server_load found[WORLD_SIZE];
 static uint32_t half_open[WORLD_SIZE];
 
@@ -327,10 +341,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             native_director_advance(world.native, 60000000000ull);
         if (data[0] & 4)
             sweep_round();
-        if (data[0] & 8)
+        if (data[0] & 8) {
             run_at_server(data + 2, length);
-        else
+            leave_server(data + 2, length);
+        } else {
             run_frame(data + 2, length, data[0] & 1 ? SERVER_DEVICE : CLIENT_DEVICE);
+        }
         data += 2 + length;
         size -= 2 + length;
     }

@@ -11,7 +11,7 @@ import struct
 
 import pytest
 
-from director_lab import DirectorLab, address, ethtool, request, server, service
+from director_lab import VIP4, DirectorLab, address, ethtool, request, server, service
 from lab import BUILD, Process
 from namespaces import Failed, run, wait_for
 from test_director import METHODS, set_services, traffic
@@ -73,6 +73,81 @@ def test_no_connection_breaks_when_all_servers_are_replaced(lab, agents, method,
     assert {lab.get(inside)[0] for _ in range(20)} == {"s3", "s4"}
     handed_on = outcomes(lab, "s3")["handed_on"] + outcomes(lab, "s4")["handed_on"]
     assert handed_on and outcomes(lab, "s1")["last"]
+
+
+def test_large_segments_pass_where_nobody_hears_what_is_too_big(lab, agents):
+    """A network before the client drops ICMP, so what a server announces is all that it hears of what fits with a chain."""
+    client = lab.namespaces["client"]
+    client.run("nft", "add table inet deaf; add chain inet deaf in { type filter hook input priority 0; };"
+                      "add rule inet deaf in icmp type destination-unreachable drop; add rule inet deaf in icmpv6 type packet-too-big drop")
+    try:
+        for version in (4, 6):
+            with all_replaced(lab, version, 6, second_chance=True, **METHODS["ipip"]) as (connections, names):
+                assert [request(connection, b"x" * 20000) for connection in connections] == [(name, 20000) for name in names]
+    finally:
+        client.run("nft", "delete table inet deaf")
+
+
+def announced(lab, version=4):
+    """The MSS that the client was told, less the 12 bytes of its timestamps."""
+    with lab.connection(version) as connection:
+        return connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+
+
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+def syn_ack(mss):
+    """Of port 80 to port 4000, with the MSS at an odd place."""
+    options = struct.pack("!BBBHBBB", 1, 2, 4, mss, 3, 3, 7)
+    tcp = struct.pack("!HHIIBBHHH", 80, 4000, 1, 2, 7 << 4, 0x12, 8192, 0, 0) + options
+    pseudo = socket.inet_aton(VIP4) + socket.inet_aton(address(100)) + struct.pack("!HH", socket.IPPROTO_TCP, len(tcp))
+    return tcp[:16] + struct.pack("!H", checksum(pseudo + tcp)) + tcp[18:]
+
+
+def test_answers_announce_what_fits_with_a_chain(lab, agents):
+    """Of virtual addresses only; the client believes the checksum, and a SYN-ACK that had one before it left is right, too."""
+    s1 = lab.namespaces["s1"]
+    set_services(lab, [service([server(11, version)], version) for version in (4, 6)])
+    wait_for(lambda: lab.answers(4) and lab.answers(6), "answers")
+    before = outcomes(lab, "s1")["mss_lowered"]
+    assert (announced(lab, 4), announced(lab, 6)) == (1356 - 12, 1336 - 12)
+    assert outcomes(lab, "s1")["mss_lowered"] >= before + 2
+    with lab.namespaces["client"].inside(), socket.create_connection((address(11), 80)) as direct:
+        assert direct.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) == 1460 - 12
+    with lab.namespaces["client"].inside(), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP) as hears:
+        hears.settimeout(30)
+        with s1.inside(), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP) as sends:
+            sends.bind((VIP4, 0))
+            sends.sendto(syn_ack(1460), (address(100), 0))
+        assert hears.recv(100)[20:] == syn_ack(1356)
+    assert outcomes(lab, "s1")["mss_lowered"] >= before + 3
+    s1.ip("link", "set", "eth0", "mtu", "1400")
+    wait_for(lambda: announced(lab) == 1256 - 12, "the agent to follow the interface's MTU")
+    s1.ip("link", "set", "eth0", "mtu", "1500")
+    wait_for(lambda: announced(lab) == 1356 - 12, "the agent to follow the interface's MTU")
+
+
+def test_answers_may_leave_by_another_interface(lab, agents):
+    s1 = lab.namespaces["s1"]
+
+    def filters(interface):
+        return s1.run("tc", "filter", "show", "dev", interface, "egress")
+    s1.ip("link", "add", "out0", "type", "bridge")
+    replace_config(lab, "s1", answer_interfaces=["out0", "tun0"])
+    wait_for(lambda: "interface tun0: the MSS of answers cannot be lowered: it has no frames of Ethernet" in agents["s1"].text(), "the agent to refuse a tunnel")
+    wait_for(lambda: "lower_mss" in filters("out0"), "the program to be where answers leave")
+    assert "lower_mss" not in filters("eth0") + filters("tun0")
+    agents["s1"].stop()
+    lab.server_command("s1", "detach")
+    assert "lower_mss" not in filters("out0")
+    s1.ip("link", "del", "out0")
+    agents.update(lab.give_second_chances("s1"))
+    assert "lower_mss" in filters("eth0")
 
 
 def test_what_cannot_be_handed_on_is_counted(lab, agents):

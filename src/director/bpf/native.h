@@ -103,6 +103,8 @@ static long bpf_xdp_adjust_tail(struct xdp_md *ctx, int delta);
 static long bpf_redirect(__u32 ifindex, __u64 flags);
 static long bpf_redirect_neigh(__u32 ifindex, void *next, int size, __u64 flags);
 static long bpf_skb_load_bytes(const void *skb, __u32 offset, void *to, __u32 size);
+static long bpf_skb_store_bytes(void *skb, __u32 offset, const void *from, __u32 size, __u64 flags);
+static long bpf_l4_csum_replace(void *skb, __u32 offset, __u64 from, __u64 to, __u64 flags);
 static long bpf_fib_lookup(void *ctx, struct bpf_fib_lookup *question, int size, __u32 flags);
 static struct bpf_sock *bpf_skc_lookup_tcp(void *ctx, struct bpf_sock_tuple *tuple, __u32 size, __u64 netns, __u64 flags);
 static long bpf_sk_release(void *socket);

@@ -5,6 +5,7 @@
  *   is it ours to open -> open -> begins a connection, has a socket here, cannot be judged, or nobody is left? -> to the host's stack as it was
  *                                 else -> closed again, for the next in the chain -> to pass_on
  *   pass_on, tc ingress behind it: what second_chance closed is sent to the next, by the host's routes and neighbors
+ *   lower_mss, tc egress where answers leave: clients are to send what fits with a chain in front (announce.h)
  *
  * Two programs, since only XDP is before everything that could be confused by the packet inside, and only tc sends by the host's routes without making
  * a router of the host.  What is not on that port, or is GUE of a kind that says more, is the host's and left as it is. */
@@ -40,6 +41,7 @@ struct {
 } chain_addresses SEC(".maps");
 TABLE_ARRAY(chain_budgets, BPF_MAP_TYPE_PERCPU_ARRAY, 0, __u64);
 TABLE_ARRAY(chain_settings, BPF_MAP_TYPE_ARRAY, 0, struct chain_settings);
+TABLE_ARRAY(chain_mss, BPF_MAP_TYPE_ARRAY, 0, struct chain_mss);
 TABLE_ARRAY(chain_counters, BPF_MAP_TYPE_PERCPU_ARRAY, 0, struct chain_counters);
 TABLE_ARRAY(chain_next, BPF_MAP_TYPE_PERCPU_ARRAY, 0, struct lb_server); /* Who gets the packet in hand. */
 #endif
@@ -68,6 +70,8 @@ static __always_inline __u32 address_kind(const __u8 *address)
     kind = map_lookup(chain_addresses, &key);
     return kind ? *kind : 0;
 }
+
+#include "weft/director/bpf/announce.h"
 
 /* Nobody else's: a virtual address is on every server, and on directors. */
 static __always_inline bool is_own_alone(const __u8 *address)
@@ -387,4 +391,11 @@ TC_PROGRAM int pass_on(struct __sk_buff *skb)
     outcome = find_way(skb, &ifindex);
     count_outcome(outcome);
     return outcome_is_drop(outcome) ? TC_ACT_SHOT : (int)bpf_redirect_neigh(ifindex, NULL, 0, 0);
+}
+
+TC_PROGRAM int lower_mss(struct __sk_buff *skb)
+{
+    if (announce_less(skb))
+        count_outcome(CHAIN_mss_lowered);
+    return TC_ACT_UNSPEC;
 }

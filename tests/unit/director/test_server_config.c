@@ -39,6 +39,52 @@ static void what_is_not_given_is_usual(void **state)
     assert_int_equal(100000, config->hand_on_rate);
 }
 
+static struct server_config *parsed(const char *text)
+{
+    struct server_config *config = NULL;
+
+    assert_int_equal(0, server_config_parse(text, strlen(text), &config, NULL));
+    return config;
+}
+
+#define LISTS(peers) "\"interfaces\": [\"eth0\", \"eth1\"], \"addresses\": [\"192.0.2.1\"], " peers
+#define PEERS4 "\"directors\": [\"10.0.0.2\"], \"servers\": [\"10.0.0.0/24\"]"
+#define PEERS6 "\"directors\": [\"10.0.0.2\"], \"servers\": [\"10.0.0.0/24\", \"2001:db8::/64\"]"
+
+static void answers_leave_by(void **state)
+{
+    struct server_config *config = parsed("{\"real_server\": {" LISTS(PEERS4) "}}");
+
+    assert_int_equal(2, config->n_answer_interfaces);
+    assert_string_equal("eth1", config->answer_interfaces[1]);
+    server_config_free(config);
+    config = parsed("{\"real_server\": {" LISTS(PEERS4) ", \"answer_interfaces\": [\"wan0\"]}}");
+    assert_int_equal(1, config->n_answer_interfaces);
+    assert_string_equal("wan0", config->answer_interfaces[0]);
+    server_config_free(config);
+    config = parsed("{\"real_server\": {" LISTS(PEERS4) ", \"answer_interfaces\": []}}");
+    assert_int_equal(0, config->n_answer_interfaces);
+    server_config_free(config);
+}
+
+/* IP and TCP, and in front VXLAN over IPv4, or a chain of three over IPv6. */
+static void what_answers_may_announce(void **state)
+{
+    struct server_config *config = parsed("{\"real_server\": {" LISTS(PEERS4) "}}");
+
+    assert_int_equal(1500 - 40 - 50, server_config_mss(config, 1500, false));
+    assert_int_equal(1500 - 60 - 50, server_config_mss(config, 1500, true));
+    assert_int_equal(9000 - 40 - 50, server_config_mss(config, 9000, false));
+    assert_int_equal(536, server_config_mss(config, 576, false));
+    assert_int_equal(1220, server_config_mss(config, 1280, true));
+    assert_int_equal(65535, server_config_mss(config, 1 << 20, true));
+    server_config_free(config);
+    config = parsed("{\"real_server\": {" LISTS(PEERS6) "}}");
+    assert_int_equal(1356, server_config_mss(config, 1500, false));
+    assert_int_equal(1336, server_config_mss(config, 1500, true));
+    server_config_free(config);
+}
+
 #define BAD(interfaces, addresses, directors, servers) "{\"real_server\": {\"interfaces\": " interfaces ", \"addresses\": " addresses ", \"directors\": " directors ", \"servers\": " servers "}}"
 
 static const struct {
@@ -56,6 +102,8 @@ static const struct {
     {BAD("[\"eth0\"]", "[]", "[\"10.0.0.2\"]", "[]"), "real_server.addresses: [] has nothing in it"},
     {BAD("[\"eth0\"]", "[\"192.0.2.1\"]", "[]", "[]"), "real_server.directors: [] has nothing in it"},
     {BAD("[\"eth0\", \"eth0\"]", "[\"192.0.2.1\"]", "[\"10.0.0.2\"]", "[]"), "real_server.interfaces[1]: 'eth0' is there twice"},
+    {"{\"real_server\": {" GOOD_LISTS ", \"answer_interfaces\": [\"a\", \"a\"]}}", "real_server.answer_interfaces[1]: 'a' is there twice"},
+    {"{\"real_server\": {" GOOD_LISTS ", \"answer_interfaces\": [\"\"]}}", "real_server.answer_interfaces[0]: '' is not the name of an interface"},
     {BAD("[\"a/b\"]", "[\"192.0.2.1\"]", "[\"10.0.0.2\"]", "[]"), "real_server.interfaces[0]: 'a/b' is not the name of an interface"},
     {BAD("[7]", "[\"192.0.2.1\"]", "[\"10.0.0.2\"]", "[]"), "real_server.interfaces[0]: '7' is not the name of an interface"},
     {BAD("[\"eth0\"]", "[\"192.0.2.0/24\"]", "[\"10.0.0.2\"]", "[]"), "real_server.addresses[0]: '192.0.2.0/24' is not the address of a host"},
@@ -82,6 +130,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_it_says),
         cmocka_unit_test(what_is_not_given_is_usual),
+        cmocka_unit_test(answers_leave_by),
+        cmocka_unit_test(what_answers_may_announce),
         cmocka_unit_test(what_is_wrong_is_named),
     };
 
