@@ -108,10 +108,21 @@ static int check_forwarding(const struct virtual_service *service, const struct 
     return 0;
 }
 
-/* Packets that keep the virtual address lead somewhere else than the server's address does. */
-static bool has_traffic_path(const struct virtual_service *service, const struct real_server *server)
+/* A check that is to go the way of the traffic: packets that keep the virtual address lead somewhere else than the server's address does. */
+static int check_traffic_path(const struct virtual_service *service, const struct real_server *server, const struct health_check *check, struct error *error)
 {
-    return !service->mark && server->forwarding != FORWARD_NAT && server->forwarding != FORWARD_FULL_NAT;
+    char text[IP_TEXT_SIZE];
+
+    if (server->forwarding == FORWARD_NAT || server->forwarding == FORWARD_FULL_NAT)
+        return error_set(error, -EINVAL, "path", "translated traffic goes to the server's address anyway");
+    if (check->has_address != (service->mark != 0))
+        return error_set(error, -EINVAL, "path", service->mark ? "a service by mark has no address of its own: the check needs one that clients call"
+                                                               : "a check with an address of its own does not go the way of the traffic");
+    if (check->has_address && ip_is_v4(&check->address) == service->ipv6)
+        return error_set(error, -EINVAL, "address", "'%s' is not of the service's family", ip_format(&check->address, text));
+    if (!service->port && !check->port)
+        return error_set(error, -EINVAL, "path", "the service is for every port: the check needs one");
+    return 0;
 }
 
 int real_server_check(const struct virtual_service *service, const struct real_server *server, struct error *error)
@@ -140,11 +151,8 @@ int real_server_check(const struct virtual_service *service, const struct real_s
                          server->lower_threshold, server->upper_threshold);
     for (size_t i = 0; i < server->n_checks; i++) {
         result = health_check_check(&server->checks[i], error);
-        if (result == 0 && server->checks[i].path == CHECK_PATH_TRAFFIC && !has_traffic_path(service, server))
-            result = error_set(error, -EINVAL, "path", service->mark ? "a service by mark has no address that traffic goes to"
-                                                                     : "translated traffic goes to the server's address anyway");
-        else if (result == 0 && server->checks[i].path == CHECK_PATH_TRAFFIC && !service->port && !server->checks[i].port)
-            result = error_set(error, -EINVAL, "path", "the service is for every port: the check needs one");
+        if (result == 0 && server->checks[i].path == CHECK_PATH_TRAFFIC)
+            result = check_traffic_path(service, server, &server->checks[i], error);
         if (result < 0) {
             error_prefix_field(error, "checks[%zu]", i);
             return result;

@@ -260,7 +260,7 @@ static int refuse_strangers(const struct health_check *check, struct error *erro
 
 static int check_one_path(const struct health_check *check, struct error *error)
 {
-    const char *own = check->has_address ? "an address of its own" : check->bind_interface[0] ? "an interface" : check->mark ? "a mark" : NULL;
+    const char *own = check->bind_interface[0] ? "an interface" : check->mark ? "a mark" : NULL;
 
     if (check->path != CHECK_PATH_TRAFFIC)
         return 0;

@@ -49,11 +49,17 @@ static bool is_link_local(const struct ip_address *address)
     return address->bytes[0] == 0xfe && (address->bytes[1] & 0xc0) == 0x80;
 }
 
-/* Servers have virtual addresses themselves, and would answer to nobody. */
+/* Servers have virtual addresses themselves, those that rules give a mark too, and would answer to nobody. */
 static bool is_virtual(const struct director *director, const struct ip_address *address)
 {
-    for (size_t i = 0; director->config && i < director->config->n_services; i++)
-        if (ip_equal(&director->config->services[i].address, address))
+    const struct director_config *config = director->config;
+
+    for (size_t i = 0; config && i < config->n_services; i++)
+        if (ip_equal(&config->services[i].address, address))
+            return true;
+    for (size_t i = 0; config && i < config->n_mark_rules; i++)
+        if (config->mark_rules[i].has_destination && prefix_bits(&config->mark_rules[i].destination) == 128 &&
+            ip_equal(&config->mark_rules[i].destination.address, address))
             return true;
     return false;
 }

@@ -116,7 +116,7 @@ struct check_url {
 struct health_check {
     enum check_type type;
     enum check_path path;
-    bool has_address; /* Else the server's own, or the virtual one. */
+    bool has_address; /* Else the server's own, or the virtual one.  With CHECK_PATH_TRAFFIC, of a service by mark: a virtual one. */
     bool has_bind_address;
     struct ip_address address;      /* Where to ask (connect_ip). */
     struct ip_address bind_address; /* From where (bindto). */

@@ -361,13 +361,20 @@ def test_a_service_by_mark(lab, version):
              {"mark": 5, "family": family, "protocol": "tcp", "destination": f"{VIP4}/32" if version == 4 else "2001:db8:5::/64",
               "destination_ports": "80-443", "interface": "eth0"}]
 
-    def set_one(**more):
-        servers = [server(11, version, port=0), server(12, version, port=0)]
+    def set_one(checks=(), **more):
+        servers = [server(number, version, port=0, checks=list(checks)) for number in (11, 12)]
         set_services(lab, [{"mark": 5, "family": family, "scheduler": "rr", "servers": servers, **more}], mark_rules=rules)
     set_one()
     traffic(lab, version)
     set_one(persistence={"timeout_s": 300})
     assert len({lab.get(version)[0] for _ in range(6)}) == 1
+    check = {"type": "tcp", "path": "traffic", "address": VIP4 if version == 4 else VIP6, "alpha": True, "interval_ms": 100, "retries": 0, "retry_delay_ms": 100}
+    set_one([dict(check, port=80)])
+    wait_for(lambda: all(one["used"] for one in lab.ask()["services"][0]["servers"]), "checks to pass by the way of the traffic")
+    traffic(lab, version)
+    set_one([dict(check, port=9)])
+    at = f"{VIP4}:9" if version == 4 else f"[{VIP6}]:9"
+    wait_for(lambda: all(one.get("reason", "").endswith(f"{at}: connection refused") for one in lab.ask()["services"][0]["servers"]), "checks to fail there")
     for scheduler in ("lblc", "lblcr"):  # All is for one destination, and one connection overloads nobody.
         set_one(scheduler=scheduler)
         assert len({lab.get(version)[0] for _ in range(6)}) == 1

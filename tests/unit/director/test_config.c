@@ -126,6 +126,7 @@ static void what_is_written_reads_the_same(void **state)
     "{\"services\": [{\"protocol\": \"tcp\", \"address\": \"192.0.2.1\", \"port\": 80" members "}]}"
 #define SERVER(members) SERVICE(", \"servers\": [{\"address\": \"10.0.0.1\"" members "}]")
 #define CHECK(members) SERVER(", \"checks\": [{" members "}]")
+#define BY_MARK(check) "{\"services\": [{\"mark\": 7, \"servers\": [{\"address\": \"10.0.0.1\", \"checks\": [{\"type\": \"tcp\", " check "}]}]}]}"
 #define RULE(members) "{\"mark_rules\": [{\"mark\": 1" members "}]}"
 
 static const struct {
@@ -239,6 +240,13 @@ static const struct {
     {"{\"services\": [{\"protocol\": \"tcp\", \"address\": \"192.0.2.1\", \"port\": 0, \"persistence\": {\"timeout_s\": 60}, \"servers\": [{\"address\": \"10.0.0.1\", \"checks\": ["
      "{\"type\": \"tcp\", \"path\": \"traffic\", \"port\": 80}, {\"type\": \"tcp\", \"path\": \"traffic\"}]}]}]}",
      "services[0].servers[0].checks[1].path: the service is for every port: the check needs one", 0},
+    {CHECK("\"type\": \"tcp\", \"path\": \"traffic\", \"address\": \"192.0.2.1\""),
+     "services[0].servers[0].checks[0].path: a check with an address of its own does not go the way of the traffic", 0},
+    {BY_MARK("\"path\": \"traffic\""), "services[0].servers[0].checks[0].path: a service by mark has no address of its own: the check needs one that clients call", 0},
+    {BY_MARK("\"path\": \"traffic\", \"address\": \"2001:db8::1\", \"port\": 80"),
+     "services[0].servers[0].checks[0].address: '2001:db8::1' is not of the service's family", 0},
+    {BY_MARK("\"path\": \"traffic\", \"address\": \"192.0.2.1\""),
+     "services[0].servers[0].checks[0].path: the service is for every port: the check needs one", 0},
     {SERVER(", \"forwarding\": \"nat\", \"checks\": [{\"type\": \"tcp\", \"path\": \"traffic\"}]"),
      "services[0].servers[0].checks[0].path: translated traffic goes to the server's address anyway", 0},
     {CHECK("\"type\": \"misc\", \"command\": \"\""),

@@ -558,6 +558,40 @@ static void checks_go_in_a_chain_where_the_traffic_does(void **state)
     }
 }
 
+/* It has no address of its own; a check says one that clients call. */
+static void a_service_by_mark_is_checked_where_its_check_says(void **state)
+{
+    static const struct {
+        const char *check;
+        bool by_traffic;
+    } cases[] = {
+        {"\"path\":\"traffic\",\"address\":\"192.0.2.9\",\"port\":8080", true},
+        {"\"address\":\"192.0.2.9\",\"port\":8080", false},
+        {"\"port\":8080", false},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char text[512];
+        struct director_config *config;
+        struct health_target target;
+        const struct virtual_service *service;
+
+        snprintf(text, sizeof(text),
+                 "{\"services\":[{\"mark\":7,\"scheduler\":\"mh\",\"servers\":[{\"address\":\"127.0.0.9\",\"second_chance\":true,"
+                 "\"checks\":[{\"type\":\"tcp\",%s}]}]}]}",
+                 cases[i].check);
+        assert_int_equal(0, director_config_parse(text, strlen(text), &config, NULL));
+        service = &config->services[0];
+        assert_int_equal(cases[i].by_traffic, check_goes_by_traffic(service, &service->servers[0], &service->servers[0].checks[0]));
+        assert_int_equal(cases[i].by_traffic, check_goes_in_chain(service, &service->servers[0], &service->servers[0].checks[0]));
+        target = check_traffic_target(service, &service->servers[0].checks[0]);
+        assert_int_equal(8080, target.port);
+        if (cases[i].by_traffic)
+            assert_int_equal(0xc0000209, ip_to_v4(&target.address));
+        director_config_free(config);
+    }
+}
+
 static void a_program_sets_the_weight(void **state)
 {
     struct director_health *health = NULL;
@@ -647,6 +681,7 @@ int main(void)
         cmocka_unit_test(a_check_that_had_no_way_gets_one_later),
         cmocka_unit_test(a_server_that_answers_but_takes_no_chains_is_down),
         cmocka_unit_test(checks_go_in_a_chain_where_the_traffic_does),
+        cmocka_unit_test(a_service_by_mark_is_checked_where_its_check_says),
         cmocka_unit_test(a_program_sets_the_weight),
         cmocka_unit_test(a_file_that_cannot_be_followed_changes_nothing),
         cmocka_unit_test(command_lines_are_split_as_a_shell_does),
