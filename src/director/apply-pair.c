@@ -412,6 +412,91 @@ static int take_base(const struct task *task, struct applied_service *service, c
     return 0;
 }
 
+/* The other director's rows of the service, if there are any that can be used. */
+static bool find_base(const struct task *task, const struct applied_service *service, struct applied_base *ret_base, struct told *ret)
+{
+    const struct applied *applied = task->applied;
+
+    return applied->base_of && applied->base_of(&service->key, ret_base, applied->base_context) && read_base(ret_base, ret);
+}
+
+/* How many rows the base gives to each of its servers. */
+struct held {
+    struct hashmap by_id; /* As the base has them. */
+    struct hashmap_node *nodes;
+    uint64_t *n;
+};
+
+static void clear_held(struct held *held)
+{
+    hashmap_clear(&held->by_id);
+    free(held->nodes);
+    free(held->n);
+}
+
+/* 0 or -ENOMEM. */
+static int count_held(const struct told *told, struct held *held)
+{
+    held->nodes = calloc(told->n_servers, sizeof(*held->nodes));
+    held->n = calloc(told->n_servers, sizeof(*held->n));
+    if (!held->nodes || !held->n)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < told->n_servers; i++)
+        if (hashmap_insert(&held->by_id, &held->nodes[i], told->servers + i * SERVER_SIZE, SERVER_SIZE) == -ENOMEM)
+            return -ENOMEM;
+    for (uint32_t row = 0; row < told->n_rows; row++) {
+        uint32_t place = (uint32_t)get_le(told->owners + row * 2, 2);
+
+        if (place < told->n_servers)
+            held->n[place]++;
+    }
+    return 0;
+}
+
+static uint64_t held_by(const struct held *held, const struct real_server *server)
+{
+    const struct hashmap_node *node;
+    uint8_t id[SERVER_SIZE];
+
+    memcpy(id, server->address.bytes, 16);
+    put_le(id + 16, server->port, 2);
+    node = hashmap_find(&held->by_id, id, sizeof(id));
+    return node ? held->n[node - held->nodes] : 0;
+}
+
+static bool has_no_share(const struct planned_service *planned, size_t i, const uint32_t *shares)
+{
+    return !shares[i] && server_refuses(planned, &planned->servers[i]);
+}
+
+int rows_take_shares(const struct task *task, const struct applied_service *service, const struct planned_service *planned, uint32_t *shares)
+{
+    _cleanup_(clear_held) struct held held = {0};
+    uint64_t weights = 0, n_others = 0;
+    struct applied_base base;
+    struct told told;
+    size_t n_missing = 0;
+
+    for (size_t i = 0; i < planned->n_servers; i++)
+        n_missing += has_no_share(planned, i, shares);
+    if (!n_missing || !find_base(task, service, &base, &told))
+        return 0;
+    if (count_held(&told, &held) < 0)
+        return -ENOMEM;
+    for (size_t i = 0; i < planned->n_servers; i++)
+        if (planned->servers[i].is_used && shares[i]) {
+            weights += shares[i];
+            n_others += held_by(&held, planned->servers[i].server);
+        }
+    for (size_t i = 0; i < planned->n_servers; i++)
+        if (has_no_share(planned, i, shares)) {
+            uint64_t own = held_by(&held, planned->servers[i].server);
+
+            shares[i] = (uint32_t)MIN(n_others ? (own * weights + n_others / 2) / n_others : own, (uint64_t)SERVER_WEIGHT_MAX);
+        }
+    return 0;
+}
+
 /* FNV-1a, of who is to have rows and how many. */
 static uint64_t plan_of(const struct balance_server *servers, size_t n)
 {
@@ -427,13 +512,12 @@ static uint64_t plan_of(const struct balance_server *servers, size_t n)
 
 int rows_rebase(const struct task *task, struct applied_service *service, const struct balance_server *servers, size_t n)
 {
-    const struct applied *applied = task->applied;
     struct applied_base base = {0};
     struct told told;
     uint64_t plan;
     int result;
 
-    if (!applied->base_of || !applied->base_of(&service->key, &base, applied->base_context) || !read_base(&base, &told)) {
+    if (!find_base(task, service, &base, &told)) {
         service->base = 0;
         return 0;
     }

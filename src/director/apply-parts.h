@@ -81,6 +81,10 @@ int rows_apply(const struct task *task, struct applied_service *service, const s
 
 #define SEQUENCE_REBASED (UINT64_MAX - 1) /* Of a service whose table began anew with such rows: all are to be written. */
 
+/* Servers that refuse, and of which it is not known here what share they had, have the one that the other director's rows give them: the weights of the others by
+ * the rows that those have.  0 or -ENOMEM. */
+int rows_take_shares(const struct task *task, const struct applied_service *service, const struct planned_service *planned, uint32_t *shares);
+
 /* The service's table begins anew with the other director's rows if there are such that it was not laid out on, for servers as the balancer is to
  * get them.  0 or -ENOMEM. */
 int rows_rebase(const struct task *task, struct applied_service *service, const struct balance_server *servers, size_t n);

@@ -79,36 +79,6 @@ static uint32_t share_of(const struct task *task, const struct applied_service *
     return task->applied->tables->members[service->first_member + position].weight;
 }
 
-/* Of rows that were just taken from the other director, by one that had none: servers that refuse have the share that those give them.  0 or -ENOMEM. */
-static int take_shares(const struct applied_service *service, const struct planned_service *planned, uint32_t *shares)
-{
-    _cleanup_(freep) uint64_t *held = calloc(UINT16_MAX + 1, sizeof(*held));
-    uint64_t weights = 0, n_others = 0;
-    uint32_t n_rows;
-    const struct balance_row *rows = balance_table_rows(service->rows, &n_rows);
-
-    if (!held)
-        return -ENOMEM;
-    for (uint32_t row = 0; row < n_rows; row++)
-        held[rows[row].owner]++;
-    for (int refusing = 0; refusing < 2; refusing++)
-        for (size_t i = 0; i < planned->n_servers; i++) {
-            const struct planned_server *server = &planned->servers[i];
-            char id[SERVICE_TEXT_SIZE];
-            uint16_t position;
-
-            balance_id(server->server, id);
-            position = server->is_used ? balance_table_index(service->rows, id) : BALANCE_NOBODY;
-            if (position == BALANCE_NOBODY || server_refuses(planned, server) != refusing)
-                continue;
-            if (refusing)
-                shares[i] = (uint32_t)MIN(n_others ? (held[position] * weights + n_others / 2) / n_others : held[position], (uint64_t)SERVER_WEIGHT_MAX);
-            weights += refusing ? 0 : shares[i];
-            n_others += refusing ? 0 : held[position];
-        }
-    return 0;
-}
-
 struct asked { /* Of the balancer. */
     struct balance_server *servers;
     char (*ids)[SERVICE_TEXT_SIZE];
@@ -145,19 +115,17 @@ static int64_t set_rows(const struct task *task, struct applied_service *service
     _cleanup_(freep) struct balance_server *servers = calloc(planned->n_servers + 1, sizeof(*servers));
     _cleanup_(freep) char(*ids)[SERVICE_TEXT_SIZE] = calloc(planned->n_servers + 1, sizeof(*ids));
     struct asked asked = {servers, ids, 0};
-    bool had_rows = service->rows;
     uint32_t n_rows;
     int result;
 
     if (!servers || !ids)
         return -ENOMEM;
+    result = rows_take_shares(task, service, planned, shares);
+    if (result < 0)
+        return result;
     if (!ask(task, service, planned, shares, &asked))
         return 0;
     result = rows_rebase(task, service, servers, asked.n);
-    if (result == 0 && !had_rows && service->rows) {
-        result = take_shares(service, planned, shares);
-        ask(task, service, planned, shares, &asked);
-    }
     if (result == 0)
         result = fit_rows(task, service, asked.n);
     if (result < 0)

@@ -1183,8 +1183,9 @@ static void a_server_of_weight_0_keeps_its_rows_and_gets_nothing_new(void **stat
     }
 }
 
-/* A director that begins while a server drains has the other one's rows all the same, those of that server, too, and keeps them when it is left alone. */
-static void the_second_of_a_pair_begins_while_a_server_drains(void **state)
+/* A director that begins while servers drain has the other one's rows all the same, theirs, too, and keeps them when it is left alone.  'was_alone': it did not
+ * hear the other one in time, and laid out rows by itself, of which those servers have none. */
+static void begin_while_servers_drain(bool was_alone)
 {
     struct lb_tables tables = memory(pair_sizes), other = memory_beside(pair_sizes);
     struct half a = {.n_servers = 5}, b = {.n_servers = 5};
@@ -1203,7 +1204,12 @@ static void the_second_of_a_pair_begins_while_a_server_drains(void **state)
     reals[0][2].weight = reals[0][3].weight = 0;
     reals[1][0].weight = 0;
     apply_half(&a);
-    peer_rows_wait(b.rows, now_ms);
+    if (was_alone) {
+        apply_half(&b);
+        assert_false(same_rows(a.applied, b.applied, 0));
+    } else {
+        peer_rows_wait(b.rows, now_ms);
+    }
     tick_until_they_agree(&a, &b, 0, &now_ms);
     for (unsigned n = 0; n < 100; n++)
         tick_pair(&a, &b, false, 0, now_ms += 100);
@@ -1214,6 +1220,12 @@ static void the_second_of_a_pair_begins_while_a_server_drains(void **state)
     peer_rows_free(b.rows);
     applied_free(a.applied);
     applied_free(b.applied);
+}
+
+static void the_second_of_a_pair_begins_while_a_server_drains(void **state)
+{
+    begin_while_servers_drain(false);
+    begin_while_servers_drain(true);
 }
 
 /* All are down, with inhibit_on_failure: nobody is refused for the rows of who is down. */
