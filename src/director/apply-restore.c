@@ -68,6 +68,7 @@ static int restore_servers(struct applied *applied, struct applied_service *cons
         struct applied_server *server;
         struct ip_address address;
 
+        applied->generation = MAX(applied->generation, MAX(content->generation, content->incarnation));
         if (content->method == LB_METHOD_NONE || content->service >= applied->tables->sizes.n_services || !by_number[content->service])
             continue;
         memcpy(address.bytes, content->address, sizeof(address.bytes));
@@ -78,7 +79,6 @@ static int restore_servers(struct applied *applied, struct applied_service *cons
         server->incarnation = content->incarnation;
         server->content = *content;
         server->last = applied_server_total(applied, server);
-        applied->generation = MAX(applied->generation, MAX(content->generation, content->incarnation));
     }
     return 0;
 }

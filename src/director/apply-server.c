@@ -150,10 +150,11 @@ int server_apply(const struct task *task, struct applied_service *service, const
     return 0;
 }
 
-/* After no row leads to it any more. */
+/* After no row leads to it any more.  Its connections are there until the sweeper has been round, so the place says which numbers were given out: who comes next
+ * gets none of them, also in a process that has nothing but the tables. */
 void server_remove(struct applied *applied, struct applied_service *service, struct applied_server *server)
 {
-    static const struct lb_server nobody;
+    const struct lb_server nobody = {.generation = applied->generation};
 
     if (server->number != LB_NONE) {
         lb_write_server(applied->tables, server->number, &nobody);

@@ -386,6 +386,39 @@ static void a_restart_goes_on_where_the_process_before_was(void **state)
     applied_free(applied);
 }
 
+/* The last that came has left; its connections may still be there, in its place. */
+static void a_server_after_a_restart_is_not_taken_for_one_that_left_before(void **state)
+{
+    struct lb_tables tables = memory((struct lb_sizes){.n_services = 8, .n_servers = 64, .n_blocks = 64, .n_members = 128});
+    uint32_t number, incarnation;
+    struct applied_server *server;
+    struct applied *applied;
+
+    memset(services, 0, sizeof(services));
+    memset(servers, 0, sizeof(servers));
+    memset(members, 0, sizeof(members));
+    set_services(2, 0);
+    applied = applied_new(&tables);
+    assert_int_equal(0, apply_now(applied));
+    set_services(3, 0);
+    assert_int_equal(0, apply_now(applied));
+    server = applied_find_server(applied_find(applied, &virtuals[0]), &reals[0][2]);
+    number = server->number;
+    incarnation = server->incarnation;
+    set_services(2, 0);
+    assert_int_equal(0, apply_now(applied));
+    assert_int_equal(LB_METHOD_NONE, servers[number].copy[servers[number].active & 1].method);
+    applied_free(applied);
+    applied = applied_restore(&tables, 0);
+    assert_non_null(applied);
+    assert_int_equal(0, apply_now(applied));
+    set_services(4, 0);
+    assert_int_equal(0, apply_now(applied));
+    for (size_t i = 2; i < 4; i++)
+        assert_true(applied_find_server(applied_find(applied, &virtuals[0]), &reals[0][i])->incarnation > incarnation);
+    applied_free(applied);
+}
+
 static void what_is_half_written_is_made_anew(void **state)
 {
     struct lb_tables tables = memory((struct lb_sizes){.n_services = 8, .n_servers = 64, .n_blocks = 64, .n_members = 128});
@@ -1297,6 +1330,7 @@ int main(void)
         cmocka_unit_test(a_service_without_room_does_not_stop_the_others),
         cmocka_unit_test(a_key_that_could_not_be_put_is_put_later),
         cmocka_unit_test(a_restart_goes_on_where_the_process_before_was),
+        cmocka_unit_test(a_server_after_a_restart_is_not_taken_for_one_that_left_before),
         cmocka_unit_test(what_is_half_written_is_made_anew),
         cmocka_unit_test(a_service_that_shrank_keeps_its_rows_and_has_room_for_them),
         cmocka_unit_test(rows_of_the_other_director_are_taken_by_who_their_servers_are),
