@@ -76,15 +76,17 @@ def test_no_connection_breaks_when_all_servers_are_replaced(lab, agents, method,
 
 
 def test_large_segments_pass_where_nobody_hears_what_is_too_big(lab, agents):
-    """A network before the client drops ICMP, so what a server announces is all that it hears of what fits with a chain."""
+    """A network before the client drops ICMP, so what a server announces is all that it hears of what fits with a chain; also where it sends without DF."""
     client = lab.namespaces["client"]
     client.run("nft", "add table inet deaf; add chain inet deaf in { type filter hook input priority 0; };"
                       "add rule inet deaf in icmp type destination-unreachable drop; add rule inet deaf in icmpv6 type packet-too-big drop")
     try:
-        for version in (4, 6):
+        for version, without_df in ((4, 0), (4, 1), (6, 0)):
+            client.run("sh", "-c", f"echo {without_df} > /proc/sys/net/ipv4/ip_no_pmtu_disc")
             with all_replaced(lab, version, 6, second_chance=True, **METHODS["ipip"]) as (connections, names):
                 assert [request(connection, b"x" * 20000) for connection in connections] == [(name, 20000) for name in names]
     finally:
+        client.run("sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_no_pmtu_disc")
         client.run("nft", "delete table inet deaf")
 
 
