@@ -35,31 +35,41 @@ static __always_inline __u32 announces(struct __sk_buff *skb, __u32 *ret_ipv6)
     return address_kind(source) & CHAIN_ADDRESS_VIRTUAL ? l4 : 0;
 }
 
+#define OPTION_SIZE 0xff
+#define OPTION_IS_MSS 0x100
+
+/* The option at 'offset': its size, with OPTION_IS_MSS; 0: there is none any more; -1: such a segment is left alone. */
+CHECKED_ALONE int option_at(struct __sk_buff *skb, __u32 offset, __u32 end)
+{
+    __u8 kind, size;
+
+    if (offset >= end)
+        return 0;
+    if (bpf_skb_load_bytes(skb, offset, &kind, 1))
+        return -1;
+    if (kind == TCP_OPTION_END || kind == TCP_OPTION_NOTHING)
+        return kind == TCP_OPTION_NOTHING;
+    if (kind == TCP_OPTION_AO || bpf_skb_load_bytes(skb, offset + 1, &size, 1) || size < 2 || offset + size > end)
+        return -1;
+    return size | (kind == TCP_OPTION_MSS && size == 4 ? OPTION_IS_MSS : 0);
+}
+
 /* Where the number is, else 0. */
 static __always_inline __u32 announced_find(struct __sk_buff *skb, __u32 l4)
 {
-    __u32 offset = l4 + 20, end, found = 0;
+    __u32 offset = l4 + 20, found = 0;
     __u8 words;
 
     if (bpf_skb_load_bytes(skb, l4 + 12, &words, 1))
         return 0;
-    end = l4 + (words >> 4) * 4u;
     for (int i = 0; i < ANNOUNCED_OPTIONS; i++) {
-        __u8 kind = TCP_OPTION_END, size;
+        int option = option_at(skb, offset, l4 + (words >> 4) * 4u);
 
-        if (offset < end && bpf_skb_load_bytes(skb, offset, &kind, 1))
-            return 0;
-        if (kind == TCP_OPTION_END)
-            return found;
-        if (kind == TCP_OPTION_NOTHING) {
-            offset++;
-            continue;
-        }
-        if (kind == TCP_OPTION_AO || bpf_skb_load_bytes(skb, offset + 1, &size, 1) || size < 2 || offset + size > end)
-            return 0;
-        if (kind == TCP_OPTION_MSS && size == 4 && !found)
+        if (option <= 0)
+            return option ? 0 : found;
+        if (option & OPTION_IS_MSS && !found)
             found = offset + 2;
-        offset += size;
+        offset += option & OPTION_SIZE;
     }
     return 0;
 }
