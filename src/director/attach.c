@@ -169,7 +169,7 @@ bool lb_is_ethernet(const char *interface)
     struct ifreq request = {0};
 
     return fd >= 0 && string_copy(request.ifr_name, sizeof(request.ifr_name), interface) == 0 && ioctl(fd, SIOCGIFHWADDR, &request) == 0 &&
-           request.ifr_hwaddr.sa_family == ARPHRD_ETHER;
+           (request.ifr_hwaddr.sa_family == ARPHRD_ETHER || request.ifr_hwaddr.sa_family == ARPHRD_LOOPBACK);
 }
 
 int lb_mtu(const char *interface)

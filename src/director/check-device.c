@@ -264,6 +264,7 @@ static int set_up_inside(const struct check_device *device)
     write_setting("/proc/sys/net/ipv4/conf/all/rp_filter", "0");
     write_setting("/proc/sys/net/ipv4/conf/" INSIDE "/rp_filter", "0");
     write_setting("/proc/sys/net/ipv4/tcp_tw_reuse", "1"); /* Many checks of one address. */
+    write_setting("/proc/sys/net/ipv4/ping_group_range", "0 2147483647"); /* Sockets for echo requests, for IPv6 too. */
     result = compute_checksums();
     if (result == 0)
         result = set_up(INSIDE);
@@ -280,7 +281,7 @@ static int set_up_inside(const struct check_device *device)
 /* Of all that maps.h has, what these programs look at. */
 static bool is_needed(const char *map)
 {
-    static const char *const needed[] = {"check_ways", "check_hop", "interfaces", "packets"};
+    static const char *const needed[] = {"check_ways", "check_echoes", "check_hop", "interfaces", "packets"};
 
     for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
         if (streq(map, needed[i]))
@@ -469,6 +470,13 @@ static int bind_to(int fd, const struct ip_address *source, uint16_t port)
     return bind(fd, ip_is_v4(source) ? (void *)&v4 : (void *)&v6, ip_is_v4(source) ? sizeof(v4) : sizeof(v6));
 }
 
+static int open_inside(bool is_v4, int type)
+{
+    if ((type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_RAW) /* icmp(7): the kernel gives each its replies. */
+        return socket(is_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | (type & SOCK_NONBLOCK) | SOCK_CLOEXEC, is_v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+    return socket(is_v4 ? AF_INET : AF_INET6, type | SOCK_CLOEXEC, 0);
+}
+
 int check_device_socket(struct check_device *device, int type, uint32_t number, const struct ip_address *source, uint16_t port, const struct ip_address *to)
 {
     int result = enter(device), fd, error = 0;
@@ -477,7 +485,7 @@ int check_device_socket(struct check_device *device, int type, uint32_t number, 
         return result;
     remove_source(device, to);
     result = add_source(device, source);
-    fd = result < 0 ? -1 : socket(ip_is_v4(source) ? AF_INET : AF_INET6, type | SOCK_CLOEXEC, 0);
+    fd = result < 0 ? -1 : open_inside(ip_is_v4(source), type);
     if (result == 0 && (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_MARK, &number, sizeof(number)) < 0 || bind_to(fd, source, port) < 0))
         error = errno;
     leave(device);

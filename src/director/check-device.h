@@ -28,7 +28,7 @@ int check_device_hear(struct check_device *device, uint32_t ifindex);
 /* Interfaces may have gone and come: none is heard until it is asked for again. */
 void check_device_forget(struct check_device *device);
 
-/* A socket in the namespace, of the source address's family, bound to that address and port (0: any), with 'number' as its mark, that is to be connected
+/* A socket in the namespace ('type' as of struct health_target's open), of the source address's family, bound to that address and port (0: any), with 'number' as its mark, that is to be connected
  * to 'to'.  Its descriptor, or -errno. */
 int check_device_socket(struct check_device *device, int type, uint32_t number, const struct ip_address *source, uint16_t port, const struct ip_address *to);
 

@@ -120,7 +120,7 @@ static int check_traffic_path(const struct virtual_service *service, const struc
                                                                : "a check with an address of its own does not go the way of the traffic");
     if (check->has_address && ip_is_v4(&check->address) == service->ipv6)
         return error_set(error, -EINVAL, "address", "'%s' is not of the service's family", ip_format(&check->address, text));
-    if (!service->port && !check->port)
+    if (!service->port && !check->port && check->type != CHECK_PING)
         return error_set(error, -EINVAL, "path", "the service is for every port: the check needs one");
     return 0;
 }

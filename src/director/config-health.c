@@ -264,7 +264,7 @@ static int check_one_path(const struct health_check *check, struct error *error)
 
     if (check->path != CHECK_PATH_TRAFFIC)
         return 0;
-    if (check->type == CHECK_PING || check->type == CHECK_MISC || check->type == CHECK_FILE)
+    if (check->type == CHECK_MISC || check->type == CHECK_FILE)
         return error_set(error, -EINVAL, "path", "a check of type %s does not go the way of the traffic", check_type_name(check->type));
     return own ? error_set(error, -EINVAL, "path", "a check with %s does not go the way of the traffic", own) : 0;
 }

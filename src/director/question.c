@@ -124,11 +124,11 @@ struct health_target check_target(const struct virtual_service *service, const s
 bool check_goes_by_traffic(const struct virtual_service *service, const struct real_server *server, const struct health_check *check)
 {
     bool keeps_address = server->forwarding != FORWARD_NAT && server->forwarding != FORWARD_FULL_NAT;
-    bool is_alike = check->type != CHECK_PING && check->type != CHECK_MISC && check->type != CHECK_FILE && !check->bind_interface[0] && !check->mark;
+    bool is_alike = check->type != CHECK_MISC && check->type != CHECK_FILE && !check->bind_interface[0] && !check->mark;
     /* A service by mark has no address; the check says one, and that it is one that clients call. */
     bool has_address = service->mark ? check->has_address && check->path == CHECK_PATH_TRAFFIC : !check->has_address;
 
-    return check->path != CHECK_PATH_SERVER && keeps_address && is_alike && has_address && (check->port || service->port);
+    return check->path != CHECK_PATH_SERVER && keeps_address && is_alike && has_address && (check->type == CHECK_PING || check->port || service->port);
 }
 
 bool check_goes_in_chain(const struct virtual_service *service, const struct real_server *server, const struct health_check *check)

@@ -1,4 +1,4 @@
-/* ICMP echo.  All probes of a family share one socket, since each raw socket of a host is given each message: a socket a probe would cost their
+/* ICMP echo.  All probes of a family share one socket, but those that are led elsewhere, since each raw socket of a host is given each message: a socket a probe would cost their
  * number squared.  Source, device and mark go with each message instead. */
 #include <errno.h>
 #include <net/if.h>
@@ -141,16 +141,48 @@ static int send_request(struct health_probe *probe, const struct echo_socket *ec
     return sendmsg(echo->fd, &header, MSG_NOSIGNAL) < 0 ? errno : 0;
 }
 
+/* By a socket of its own, which somebody leads elsewhere. */
+static void start_alone(struct health_probe *probe)
+{
+    uint8_t message[ECHO_SIZE];
+
+    if (probe_socket(probe, SOCK_RAW) < 0 || probe_connect(probe) < 0)
+        return;
+    echo_write_request(message, ip_is_v4(&probe->target.address), 0, 1, probe->ping.key);
+    if (send(probe->fd, message, sizeof(message), MSG_NOSIGNAL) < 0)
+        probe_fail_errno(probe, errno, NULL);
+    else
+        probe_watch(probe, UV_READABLE);
+}
+
+static void ready(struct health_probe *probe)
+{
+    uint8_t message[256];
+    ssize_t size = recv(probe->fd, message, sizeof(message), 0);
+    const uint8_t *key = size < 0 ? NULL : echo_read_reply(message, (size_t)size, ip_is_v4(&probe->target.address), false);
+
+    if (size < 0 && errno != EAGAIN && errno != EINTR)
+        probe_fail_errno(probe, errno, NULL);
+    else if (key && memcmp(key, probe->ping.key, ECHO_KEY_SIZE) == 0)
+        probe_finish(probe, true, "echo reply");
+}
+
 static void start(struct health_probe *probe)
 {
     bool is_v4 = ip_is_v4(&probe->target.address);
-    int error = -open_socket(probe->prober, is_v4);
+    int error;
+
+    randombytes_buf(probe->ping.key, sizeof(probe->ping.key));
+    if (probe->target.open) {
+        start_alone(probe);
+        return;
+    }
+    error = -open_socket(probe->prober, is_v4);
 
     if (error) {
         probe_fail_errno(probe, error, "no socket for ICMP");
         return;
     }
-    randombytes_buf(probe->ping.key, sizeof(probe->ping.key));
     error = -hashmap_insert(&probe->prober->pings, &probe->ping.by_key, probe->ping.key, sizeof(probe->ping.key));
     probe->ping.is_in_map = error == 0;
     if (!error)
@@ -166,7 +198,7 @@ static void stop(struct health_probe *probe)
     probe->ping.is_in_map = false;
 }
 
-const struct probe_kind probe_ping = {.start = start, .stop = stop};
+const struct probe_kind probe_ping = {.start = start, .ready = ready, .stop = stop};
 
 static void closed(uv_handle_t *handle)
 {

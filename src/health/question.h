@@ -141,8 +141,9 @@ struct health_target {
     struct ip_address called;        /* What requests call it (Host), if they do not have a name for it; zero: by its address. */
     uint32_t mark;                   /* SO_MARK; 0: none. */
     char device[16];                 /* SO_BINDTODEVICE; "": none. */
-    /* Opens sockets in the place of all that, of the address's family and 'type' (SOCK_STREAM | SOCK_NONBLOCK | ...), bound if need be: a descriptor that
-     * the caller owns, or -errno.  NULL: they are the host's as any other.  Echo requests and programs take no notice. */
+    /* Opens sockets in the place of all that, of the address's family and 'type' (SOCK_STREAM | SOCK_NONBLOCK | ...; SOCK_RAW: one for echo requests, which has
+     * nothing but its own replies), bound if need be: a descriptor that the caller owns, or -errno.  NULL: they are the host's as any other.  Programs take
+     * no notice. */
     int (*open)(const struct health_target *target, int type, void *context);
     void *open_context;
 };

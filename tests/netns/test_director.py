@@ -75,9 +75,27 @@ def traffic(lab, version=4):
 def test_both_servers_answer(lab, method, inside, outside):
     """Checks go the same way as the client's packets: until they come back no server is used."""
     check = {"type": "tcp", "path": "traffic", "alpha": True, "interval_ms": 100, "retry_delay_ms": 100}
-    set_services(lab, [service(both(outside, **METHODS[method], checks=[check]), inside)])
+    set_services(lab, [service(both(outside, **METHODS[method], checks=[check, dict(check, type="ping")]), inside)])
     wait_for(lambda: all(one["used"] for one in lab.ask()["services"][0]["servers"]), "checks to pass by the way of the traffic")
     traffic(lab, inside)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_ping_finds_out_a_server_without_the_virtual_address(lab, version):
+    """Which answers at its own; the other one's replies are not taken for its."""
+    virtual = f"{VIP4}/32" if version == 4 else f"{VIP6}/128"
+    check = {"type": "ping", "interval_ms": 100, "timeout_ms": 500, "retries": 1, "retry_delay_ms": 100}
+
+    def are_up():
+        return [one["up"] for one in lab.ask()["services"][0]["servers"]]
+    set_services(lab, [service(both(version, checks=[check]), version)])
+    lab.namespaces["s1"].ip("addr", "del", virtual, "dev", "lo")
+    try:
+        wait_for(lambda: are_up() == [False, True], "the server without the address to be out")
+        lab.write([service(both(version, checks=[dict(check, path="server")]), version)])
+        wait_for(lambda: are_up() == [True, True], "its own address to answer")
+    finally:
+        lab.namespaces["s1"].ip("addr", "add", virtual, "dev", "lo", *(["nodad"] if version == 6 else []))
 
 
 @pytest.mark.parametrize("version", [4, 6])

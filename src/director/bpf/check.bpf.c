@@ -29,11 +29,22 @@ struct {
     __type(key, __u32);
     __type(value, struct lb_server);
 } check_ways SEC(".maps");
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, LB_CHECK_ECHOES);
+    __type(key, struct lb_check_echo);
+    __type(value, __u32);
+} check_echoes SEC(".maps");
 /* Not on the stack, where the verifier minds how MACs are aligned. */
 TABLE_ARRAY(check_hop, BPF_MAP_TYPE_PERCPU_ARRAY, 0, struct lb_hop);
 
 volatile const __u32 outside_ifindex; /* The end of the pair that is on the host. */
 volatile const __u32 inside_netns;    /* What the host's network namespace calls that of the checks. */
+
+#define ICMP_ECHO_REPLY 0 /* RFC 792, RFC 4443. */
+#define ICMP_ECHO_REQUEST 8
+#define ICMP6_ECHO_REQUEST 128
+#define ICMP6_ECHO_REPLY 129
 
 /* As its check sees it. */
 struct conversation {
@@ -52,6 +63,20 @@ int number_check(struct __sk_buff *skb)
         return TC_ACT_SHOT; /* Nobody's: a reset without a socket. */
     __builtin_memcpy(mac + 2, &number, sizeof(number));
     return bpf_skb_store_bytes(skb, 0, mac, sizeof(mac), 0) ? TC_ACT_SHOT : TC_ACT_OK;
+}
+
+static __always_inline void note_echo(struct xdp_md *ctx, const struct packet *packet)
+{
+    const __u8 *echo = frame_at(ctx, packet->l4, 16);
+    struct lb_check_echo key ON_STACK;
+    const __u32 one = 1;
+
+    if (!echo || packet->l4_protocol != (packet->ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) || echo[0] != (packet->ipv6 ? ICMP6_ECHO_REQUEST : ICMP_ECHO_REQUEST))
+        return;
+    address_copy(key.own, packet->source);
+    address_copy(key.address, packet->destination);
+    key.data = load64(echo + 8);
+    map_put(check_echoes, &key, &one);
 }
 
 static __always_inline __u32 lead(struct xdp_md *ctx, struct packet *packet)
@@ -80,6 +105,7 @@ static __always_inline __u32 lead(struct xdp_md *ctx, struct packet *packet)
         return hop->reason;
     if (hop->mtu && packet->size + overhead > hop->mtu)
         return LB_DROP_too_big;
+    note_echo(ctx, packet);
     step = packet->n_chain ? chain_put_any(ctx, packet, server, server->tunnel_port) : forward_whole(ctx, packet, server);
     return step == STEP_CONTINUE ? send_frame(ctx, hop) : step;
 }
@@ -191,6 +217,22 @@ static __always_inline bool is_of_check(struct __sk_buff *skb, bool ipv6, const 
     return key->protocol == IPPROTO_TCP ? is_of_tcp(skb, &tuple, size) : is_of_udp(skb, &tuple, size);
 }
 
+/* The reply to a check's echo request, which is awaited once? */
+static __always_inline bool is_echo_of_check(struct __sk_buff *skb, bool ipv6)
+{
+    struct conversation from ON_STACK = {};
+    struct lb_check_echo key ON_STACK;
+    __u32 offset = ipv6 ? take_ipv6(skb, ETH_HLEN, false, &from) : take_ipv4(skb, ETH_HLEN, false, &from);
+    __u8 type;
+
+    if (!offset || from.protocol != (ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) || bpf_skb_load_bytes(skb, offset, &type, 1) ||
+        type != (ipv6 ? ICMP6_ECHO_REPLY : ICMP_ECHO_REPLY) || bpf_skb_load_bytes(skb, offset + 8, &key.data, sizeof(key.data)))
+        return false;
+    address_copy(key.own, from.own);
+    address_copy(key.address, from.address);
+    return !map_delete(check_echoes, &key);
+}
+
 SEC("tc")
 int take_answer(struct __sk_buff *skb)
 {
@@ -198,7 +240,9 @@ int take_answer(struct __sk_buff *skb)
     struct conversation key ON_STACK = {};
     bool ipv6 = skb->protocol == bpf_htons(ETH_P_IPV6);
 
-    if ((!ipv6 && skb->protocol != bpf_htons(ETH_P_IP)) || !take_key(skb, ipv6, &key) || !is_of_check(skb, ipv6, &key))
+    if (!ipv6 && skb->protocol != bpf_htons(ETH_P_IP))
+        return TC_ACT_UNSPEC;
+    if (take_key(skb, ipv6, &key) ? !is_of_check(skb, ipv6, &key) : !is_echo_of_check(skb, ipv6))
         return TC_ACT_UNSPEC; /* Other programs', and the host's. */
     if (bpf_skb_store_bytes(skb, 0, mac, sizeof(mac), 0))
         return TC_ACT_SHOT;

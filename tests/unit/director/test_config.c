@@ -233,8 +233,8 @@ static const struct {
      "services[0].servers[0].checks[0].urls: a check of type tcp has none", 0},
     {CHECK("\"type\": \"misc\""), "services[0].servers[0].checks[0].command: a check of type misc needs one", 0},
     {CHECK("\"type\": \"tcp\", \"path\": \"direct\""), "services[0].servers[0].checks[0].path: 'direct' is not one of auto, server, traffic", 0},
-    {CHECK("\"type\": \"ping\", \"path\": \"traffic\""),
-     "services[0].servers[0].checks[0].path: a check of type ping does not go the way of the traffic", 0},
+    {CHECK("\"type\": \"misc\", \"command\": \"true\", \"path\": \"traffic\""),
+     "services[0].servers[0].checks[0].path: a check of type misc does not go the way of the traffic", 0},
     {CHECK("\"type\": \"tcp\", \"path\": \"traffic\", \"mark\": 7"),
      "services[0].servers[0].checks[0].path: a check with a mark does not go the way of the traffic", 0},
     {"{\"services\": [{\"protocol\": \"tcp\", \"address\": \"192.0.2.1\", \"port\": 0, \"persistence\": {\"timeout_s\": 60}, \"servers\": [{\"address\": \"10.0.0.1\", \"checks\": ["

@@ -569,6 +569,13 @@ static void a_service_by_mark_is_checked_where_its_check_says(void **state)
         {"\"address\":\"192.0.2.9\",\"port\":8080", false},
         {"\"port\":8080", false},
     };
+    static const char ping[] = "{\"services\":[{\"mark\":7,\"scheduler\":\"rr\",\"servers\":[{\"address\":\"127.0.0.9\","
+                               "\"checks\":[{\"type\":\"ping\",\"path\":\"traffic\",\"address\":\"192.0.2.9\"}]}]}]}";
+    struct director_config *pinged;
+
+    assert_int_equal(0, director_config_parse(ping, strlen(ping), &pinged, NULL)); /* It has no port. */
+    assert_true(check_goes_by_traffic(&pinged->services[0], &pinged->services[0].servers[0], &pinged->services[0].servers[0].checks[0]));
+    director_config_free(pinged);
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         char text[512];
