@@ -183,3 +183,25 @@ def drained():
             used = [client_frame(virtual, "t", 80, f"198.51.100.{i}", 1000 + i, "PA") for i in DRAINED_CLIENTS]
             part["exchanges"].append([name + which, True, [bytes(frame).hex() for frame in begun + used]])
     return before, after
+
+# ---- services by mark -----------------------------------------------------------------------------------------------------------------------
+
+# name: (options of the service, [options of each server])
+MARKED = {
+    "rr by mark": ("-s rr", ["", "", ""]),
+    "wrr by mark": ("-s wrr", ["-w 3", "-w 1"]),
+    "rr by mark, persistence": ("-s rr -p 600", ["", "", ""]),
+    "rr by mark, persistence of networks": ("-s rr -p 600 -M 255.255.255.0", ["", "", ""]),
+}
+
+
+def marked():
+    """{"lines", "rules" of nft, "exchanges"}: each has a mark, of two addresses with two ports each; clients call them by turns."""
+    made = {"lines": [], "rules": [], "exchanges": []}
+    for mark, (name, (service, servers)) in enumerate(MARKED.items(), 1):
+        addresses = [f"192.0.2.{119 + 2 * mark + i}" for i in range(2)]
+        made["lines"] += [f"-A -f {mark} {service}", *(f"-a -f {mark} -r 10.1.0.{11 + i} -g {options}" for i, options in enumerate(servers))]
+        made["rules"] += [f"ip daddr {address} tcp dport {{ 80, 443 }} meta mark set {mark}" for address in addresses]
+        made["exchanges"].append([name, True, [bytes(client_frame(addresses[i % 2], "t", (80, 443)[i // 2 % 2], f"198.51.{100 + i % 3}.{i % 7}", 1000 + i)).hex()
+                                               for i in range(42)]])
+    return made

@@ -2,7 +2,8 @@
 
 import socket
 
-from scapy.all import (GRE, ICMP, IP, SCTP, TCP, UDP, Ether, ICMPv6DestUnreach, ICMPv6EchoRequest, ICMPv6PacketTooBig, IPv6, Raw, SCTPChunkInit)
+from scapy.all import (GRE, ICMP, IP, SCTP, TCP, UDP, Ether, ICMPv6DestUnreach, ICMPv6EchoRequest, ICMPv6PacketTooBig, IPv6, IPv6ExtHdrFragment, Raw,
+                       SCTPChunkInit, fragment, fragment6)
 
 from ipvs_cases import DIRECTOR, ROUTER
 
@@ -25,7 +26,15 @@ WAYS = {
     "gre 4 in 4": (4, "192.0.2.209", "10.1.0.16", 80, "-i --tun-type gre"),
     "gre 4 in 4, checksum": (4, "192.0.2.210", "10.1.0.16", 80, "-i --tun-type gre --tun-csum"),
     "gre 6 in 6": (6, "2001:db8:5::209", "2001:db8:1::16", 80, "-i --tun-type gre"),
+    "direct 4, fragments": (4, "192.0.2.211", "10.1.0.11", 80, "-g"),
+    "direct 6, fragments": (6, "2001:db8:5::211", "2001:db8:1::11", 80, "-g"),
+    "nat 4, fragments": (4, "192.0.2.212", "10.1.0.17", 8080, "-m"),
+    "nat 6, fragments": (6, "2001:db8:5::212", "2001:db8:1::17", 8080, "-m"),
+    "direct 4 by mark": (4, "192.0.2.213", "10.1.0.13", 80, "-g"),
+    "nat 4 by mark": (4, "192.0.2.214", "10.1.0.18", 80, "-m"),
+    "nat 6 by mark": (6, "2001:db8:5::214", "2001:db8:1::18", 80, "-m"),
 }
+MARKS = {name: number for number, name in enumerate((name for name in WAYS if name.endswith(" by mark")), 21)}
 SERVICES = {"t": "tcp", "u": "udp", "-sctp-service": "sctp"}
 
 
@@ -35,10 +44,20 @@ def bracket(address):
 
 def lines():
     made = []
-    for _, virtual, server, port, options in WAYS.values():
+    for name, (version, virtual, server, port, options) in WAYS.items():
+        if name in MARKS:
+            which = f"-f {MARKS[name]}" + (" -6" if version == 6 else "")
+            made += [f"-A {which} -s rr", f"-a {which} -r {server} {options}"]
+            continue
         for letter in SERVICES:
             made += [f"-A -{letter} {bracket(virtual)}:80 -s rr", f"-a -{letter} {bracket(virtual)}:80 -r {bracket(server)}:{port} {options}"]
     return made
+
+
+def rules():
+    """Of nft, for who has a mark."""
+    return [f"{'ip6' if WAYS[name][0] == 6 else 'ip'} daddr {WAYS[name][1]} {protocol} dport 80 meta mark set {mark}"
+            for name, mark in MARKS.items() for protocol in SERVICES.values()]
 
 
 def ether(source):
@@ -55,6 +74,34 @@ def unreachable(version, source, destination, quoted, ttl=64):
     """An ICMP error about 'quoted', as its receiver or a router on the way says it."""
     error = ICMP(type=3, code=3) / quoted if version == 4 else ICMPv6DestUnreach(code=4) / quoted
     return ip(version, source, destination, ttl) / error
+
+
+def in_fragments(source, packet):
+    if IPv6 in packet:
+        return [ether(source) / one for one in fragment6(packet, 800)]
+    return [ether(source) / one for one in fragment(packet, 800)]
+
+
+def fragments_of(name):
+    """{what: frames}: what is too large for a network before the director, and for one before the server."""
+    version, virtual, server, port, _ = WAYS[name]
+    client = CLIENTS[version]
+
+    def whole(source, destination, layer):
+        packet = ip(version, source, destination, flags="") / (IPv6ExtHdrFragment(id=5) if version == 6 else layer)
+        return (packet / layer if version == 6 else packet) / Raw(bytes(range(256)) * 7)
+    sent = {
+        "a datagram": in_fragments(ROUTER, whole(client, virtual, UDP(sport=4003, dport=80))),
+        "a SYN": [ether(ROUTER) / ip(version, client, virtual) / TCP(sport=4003, dport=80, flags="S")],
+        "data": in_fragments(ROUTER, whole(client, virtual, TCP(sport=4003, dport=80, seq=1, ack=9, flags="PA"))),
+    }
+    if name.startswith("nat"):
+        mac = f"02:00:00:00:01:{server.split(':')[-1].split('.')[-1]}"
+        sent |= {
+            "an answered datagram": in_fragments(mac, whole(server, client, UDP(sport=port, dport=4003))),
+            "answered data": in_fragments(mac, whole(server, client, TCP(sport=port, dport=4003, seq=9, ack=2, flags="PA"))),
+        }
+    return sent
 
 
 def frames_of(name):
@@ -123,8 +170,13 @@ def frames_of(name):
     return frames
 
 
+def sent_of(name):
+    """{what: frames}"""
+    return fragments_of(name) if name.endswith(", fragments") else {what: [frame] for what, frame in frames_of(name).items()}
+
+
 def exchanges():
-    return [[f"{name}: {what}", False, [bytes(frame).hex()]] for name in WAYS for what, frame in frames_of(name).items()]
+    return [[f"{name}: {what}", False, [bytes(frame).hex() for frame in frames]] for name in WAYS for what, frames in sent_of(name).items()]
 
 
 # ---- comparing ----------------------------------------------------------------------------------------------------------------------
@@ -211,5 +263,6 @@ DIFFERENCES = [
     (r"nat.*: an answer's last hop", r".*", "dropped (ttl_exceeded): the server is not told"),
     (r"nat.*: (the client|a router|the server) .*", r"(UDP|TCP) in ICMP\.chksum|ICMP.*\.(chk|ck)sum",
      "the quoted checksum is translated with the quoted addresses, which IPVS leaves wrong"),
-    (r"nat 4: an? .*datagram without checksum", r"UDP\.chksum", "stays without, IPVS gives it one"),
+    (r".* 6, fragments: .*", r"\d:IPv6 Extension Header - Fragmentation header\.id", "each as it came; IPVS puts them together and cuts the packet anew"),
+    (r"nat 4.*: an? .*datagram without checksum", r"UDP\.chksum", "stays without, IPVS gives it one"),
 ]

@@ -23,13 +23,16 @@ PREFIX = "wfk"
 
 
 class Director:
-    """weft-agent in the wire's namespace, with the table that 'lines' of ipvsadm make."""
+    """weft-agent in the wire's namespace, with the table that 'lines' of ipvsadm make, and the marks that 'rules' of nft give."""
 
-    def __init__(self, on, folder, lines):
+    def __init__(self, on, folder, lines, rules):
         self.on, self.folder = on, pathlib.Path(folder)
         self.config, self.socket = self.folder / "lb.conf", self.folder / "s"
         self.config.write_text(json.dumps({"interfaces": ["eth0"], "services": []}))
         self.ipvsadm("-R", typed="\n".join(lines) + "\n")
+        (self.folder / "rules").write_text(rules)
+        done = subprocess.run([BUILD / "src/cli/weft", "lb", "import", self.folder / "rules", "--to", self.config], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
         self.log = open(self.folder / "log", "w")
         self.process = subprocess.Popen(on.director.command(BUILD / "src/agent/weft-agent", "--config", self.config, "--socket", self.socket),
                                         stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
@@ -73,13 +76,13 @@ class Director:
 
 
 def answers(asked):
-    """What the director does with {"lines": for ipvsadm, "exchanges": as exchange_all() has them, "later": the same once more, of which lines give
+    """What the director does with {"lines": for ipvsadm, "rules": for nft, "exchanges": as exchange_all() has them, "later": the same once more, of which lines give
     weight 0}, and its counters in between."""
     sweep(PREFIX, [tempfile.gettempdir()])
     folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
     try:
         with wire.Wire(f"{PREFIX}{os.getpid()}", pass_everything) as on:
-            director = Director(on, folder, asked["lines"])
+            director = Director(on, folder, asked["lines"], asked["rules"])
             try:
                 exchanged = wire.exchange_all(on, asked["exchanges"])
                 counters = director.ipvsadm("-L", "-n", "--stats", "--exact")

@@ -62,7 +62,7 @@ def settled(read):
 
 
 def exchanged(asked):
-    """What IPVS does with {"lines": for ipvsadm, "exchanges": as exchange_all() has them, "later": the same once more}, and its counters in between."""
+    """What IPVS does with {"lines": for ipvsadm, "rules": for nft, "exchanges": as exchange_all() has them, "later": the same once more}, and its counters in between."""
     with wire.Wire("ipvs") as on:
         inside = ["nsenter", "--net=/run/netns/ipvs"]
 
@@ -72,6 +72,9 @@ def exchanged(asked):
                 raise RuntimeError(restored)
 
         restore(asked["lines"])
+        marked = run([*inside, "nft", "-f", "-"], asked["rules"])
+        if marked != ["", "", 0]:
+            raise RuntimeError(marked)
         exchanges = wire.exchange_all(on, asked["exchanges"])
         counters = settled(lambda: run([*inside, "ipvsadm", "-L", "-n", "--stats", "--exact"])[0])
         restore(asked["later"]["lines"])
