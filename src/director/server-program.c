@@ -401,8 +401,11 @@ static int take_filter_off(uint32_t ifindex, enum bpf_tc_attach_point point)
 {
     LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = point);
     LIBBPF_OPTS(bpf_tc_opts, options, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
+    libbpf_print_fn_t print = libbpf_set_print(NULL); /* It complains of each interface that has nothing to remove. */
+    int result = bpf_tc_query(&hook, &options);
 
-    if (bpf_tc_query(&hook, &options) < 0)
+    libbpf_set_print(print);
+    if (result < 0)
         return 0;
     options.prog_fd = 0;
     options.prog_id = options.flags = 0;
