@@ -128,6 +128,7 @@ class DirectorLab:
         for name, agent in agents.items():
             wait_for(lambda: agent.text().count("second chances for") > n_before[name] or not agent.running(), "an agent of a server")
             assert agent.running(), agent.text()
+            agent.may_stutter()
         return agents
 
     def server_command(self, name, command):
@@ -162,6 +163,7 @@ class DirectorLab:
             BUILD / "src/agent/weft-agent", "--config", self.config, "--socket", self.socket, *options), self.folder / "agent.log")
         wait_for(lambda: self._answers() or not self.agent.running(), "the director to listen")
         assert self.agent.running(), self.agent.text()
+        self.agent.may_stutter()
 
     def detach(self, check=True):
         self.namespaces["director"].run(BUILD / "src/agent/weft-agent", "--config", self.config, "detach", check=check)

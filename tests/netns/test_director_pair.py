@@ -46,6 +46,7 @@ class Pair(DirectorLab):
             "--peer-key-file", self.folder / "key"), self.folder / f"{name}.log")
         wait_for(lambda: self.said(name) or not self.agents[name].running(), "the director to listen")
         assert self.agents[name].running(), self.agents[name].text()
+        self.agents[name].may_stutter()
 
     def said(self, name, operation="director"):
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
@@ -77,11 +78,9 @@ class Pair(DirectorLab):
     def established(self, name):
         return sum("ESTABLISHED" in one for one in self.said(name, "director-connections")["connections"])
 
-
     def knows(self, name, connection):
         port = connection.sock.getsockname()[1]
         return any(port in one for one in self.said(name, "director-connections")["connections"])
-
 
     def same_rows(self, name):
         """Of the hash service, as far as that director knows."""
