@@ -22,7 +22,7 @@ BUILD = ROOT / os.environ.get("WEFT_BUILD", "build/release")
 PASSWORD = "correct horse"
 
 
-def wait_until(condition, what, timeout=10):
+def wait_until(condition, what, timeout=60):
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         value = condition()
@@ -65,7 +65,7 @@ class Server:
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                assert self.process.wait(20) == 0, self.log()
+                assert self.process.wait(60) == 0, self.log()
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
@@ -88,7 +88,7 @@ class Server:
                              "password": {"user": {"name": user, "domain": {"id": "default"}, "password": password}}}}
         if project:
             auth["scope"] = {"project": {"name": project, "domain": {"name": "Default"}}}
-        return requests.post(f"{self.url}/identity/v3/auth/tokens", json={"auth": auth}, timeout=20, **more)
+        return requests.post(f"{self.url}/identity/v3/auth/tokens", json={"auth": auth}, timeout=60, **more)
 
     def token(self, *arguments, **more):
         answer = self.login(*arguments, **more)
@@ -106,7 +106,7 @@ class Client:
         self.session.headers.update(headers)
 
     def __call__(self, method, path, body=None, status=None, **more):
-        answer = self.session.request(method, self.url + path, json=body, timeout=20, **more)
+        answer = self.session.request(method, self.url + path, json=body, timeout=60, **more)
         if status is not None and answer.status_code != status:
             raise Answer(f"{method} {path}: {answer.status_code}, not {status}: {answer.text[:500]}")
         if status is None:
@@ -148,7 +148,7 @@ class Agent:
         self.name = name
         self.address = join.get("tunnel_address", f"10.77.{Agent.n_made // 250}.{Agent.n_made % 250 + 1}")
         self.host = admin("POST", "/weft/v1/hosts", {"host": {"name": name}}, 201)["host"]
-        joined = requests.post(f"{admin.url}/weft/v1/hosts/{name}/join", timeout=20,
+        joined = requests.post(f"{admin.url}/weft/v1/hosts/{name}/join", timeout=60,
                                json={"join_token": self.host["join_token"], "tunnel_address": self.address, "underlay_mtu": 1500,
                                      "version": "0.1", **join})
         assert joined.status_code == 200, joined.text
@@ -184,10 +184,10 @@ class Stream:
             pass
         self.has_ended.set()
 
-    def next(self, timeout=10):
+    def next(self, timeout=60):
         return self.lines.get(timeout=timeout)
 
-    def until(self, *types, timeout=10):
+    def until(self, *types, timeout=60):
         """Lines up to the first of one of these types, that one included."""
         found = []
         deadline = time.monotonic() + timeout
@@ -199,7 +199,7 @@ class Stream:
             if line["type"] in types:
                 return found
 
-    def commit(self, timeout=10):
+    def commit(self, timeout=60):
         """The puts {id: object} and deleted ids up to the next commit."""
         lines = self.until("commit", timeout=timeout)
         return ({line["object"]["id"]: line for line in lines if line["type"] == "put"},
@@ -208,7 +208,7 @@ class Stream:
     def close(self):
         # The reader holds the file; its socket wakes it.
         self.answer.raw._connection.sock.shutdown(socket.SHUT_RDWR)
-        assert self.has_ended.wait(5)
+        assert self.has_ended.wait(60)
         self.answer.close()
 
 

@@ -32,7 +32,7 @@ DESCRIPTION, PORT_DESCRIPTION = 0, 13
 NO_BUFFER = 0xffffffff
 
 
-def wait_until(condition, what, timeout=20):
+def wait_until(condition, what, timeout=60):
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         value = condition()
@@ -72,7 +72,7 @@ class Switch:
     def connect(self, address):
         host, _, port = address.rpartition(":")
         self.input = b""
-        self.socket = socket.create_connection((host, int(port)), timeout=10)
+        self.socket = socket.create_connection((host, int(port)), timeout=60)
         self.send(HELLO, b"", 1)
 
     def disconnect(self):
@@ -245,7 +245,7 @@ class Fabric:
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                assert self.process.wait(20) == 0, self.log()
+                assert self.process.wait(60) == 0, self.log()
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
@@ -276,7 +276,7 @@ class Fabric:
         headers = {**({"Authorization": f"Bearer {self.token}"} if self.token else {}), **(headers or {})}
         path = path if path.startswith("/") else f"/fabric/v1/{path}".rstrip("/")
         data = raw if raw is not None else json.dumps(body) if body is not None else None
-        return requests.request(method, self.url + path, data=data, headers=headers, timeout=20)
+        return requests.request(method, self.url + path, data=data, headers=headers, timeout=60)
 
     def get(self, path):
         answer = self.ask("GET", path)

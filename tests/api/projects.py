@@ -32,7 +32,7 @@ class Client:
 
     def call(self, method, path, status, body=None, headers=None, data=None):
         try:
-            answer = self.session.request(method, self.server.url + path, json=body, headers=headers, data=data, timeout=20)
+            answer = self.session.request(method, self.server.url + path, json=body, headers=headers, data=data, timeout=60)
         except requests.exceptions.ConnectionError as error:
             pytest.fail(f"{method} {path} {body}: {error}; the server said: {self.server.output()[-6000:]}")
         assert answer.status_code == status, f"{method} {path} {body}: {answer.status_code} {answer.text}"
@@ -85,7 +85,7 @@ class Server:
             [API, "--listen", "127.0.0.1:0", "--store", self.store.replace("FOLDER", self.folder.name), "--bootstrap-file",
              self.password_file, "--password-operations", "1", "--password-memory-kib", "1024"],
             stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         self.url = None
         while not self.url and time.monotonic() < deadline:
             assert self.process.poll() is None, self.output()
@@ -102,7 +102,7 @@ class Server:
         body = {"auth": {"identity": {"methods": ["password"], "password": {"user": {
             "name": user, "domain": {"id": "default"}, "password": password}}},
             "scope": {"project": {"name": project, "domain": {"id": "default"}}}}}
-        answer = requests.post(self.url + "/identity/v3/auth/tokens", json=body, timeout=20)
+        answer = requests.post(self.url + "/identity/v3/auth/tokens", json=body, timeout=60)
         assert answer.status_code == 201, answer.text
         return Client(self, answer.headers["X-Subject-Token"], answer.json()["token"]["project"]["id"])
 
@@ -113,7 +113,7 @@ class Server:
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            assert self.process.wait(timeout=10) == 0, self.output()[-4000:]
+            assert self.process.wait(timeout=60) == 0, self.output()[-4000:]
         self.folder.cleanup()
 
     def add_user(self, admin, user, project, role):
@@ -230,7 +230,7 @@ def at_once(*calls):
         session = client.session.__class__()
         session.headers.update(client.session.headers)
         barrier.wait()
-        answer = session.request(method, client.server.url + "/v2.0" + path, json=body, timeout=20)
+        answer = session.request(method, client.server.url + "/v2.0" + path, json=body, timeout=60)
         results[index] = (answer.status_code, answer.json() if answer.content else None)
 
     threads = [threading.Thread(target=run, args=(index, *call)) for index, call in enumerate(calls)]

@@ -18,7 +18,7 @@ class Weft:
 
     def run(self, *arguments, stdin=None, **environment):
         return subprocess.run([BUILD / "src/cli/weft", "fabric", *map(str, arguments)], env={**self.environment, **environment},
-                              capture_output=True, text=True, input=stdin, timeout=30)
+                              capture_output=True, text=True, input=stdin, timeout=60)
 
     def __call__(self, *arguments, **options):
         result = self.run(*arguments, **options)

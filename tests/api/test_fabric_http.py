@@ -438,7 +438,7 @@ def test_a_wrong_file_is_refused_at_the_start(tmp_path, text, message):
     path = tmp_path / "slices.json"
     path.write_text(text)
     result = subprocess.run([BUILD / "src/controller/weft-fabric", "--config", "/dev/null", "--listen", "127.0.0.1:0", "--http-listen",
-                             "127.0.0.1:0", "--slices", path], capture_output=True, text=True, timeout=20)
+                             "127.0.0.1:0", "--slices", path], capture_output=True, text=True, timeout=60)
     assert result.returncode == 1 and message in result.stdout + result.stderr and str(path) in result.stdout + result.stderr
 
 
@@ -504,13 +504,13 @@ def test_wrong_token_files_are_refused_at_the_start(tmp_path, content, message):
     if content is not None:
         (tmp_path / "token").write_text(content)
     result = subprocess.run([BUILD / "src/controller/weft-fabric", "--config", "/dev/null", "--listen", "127.0.0.1:0", "--http-listen",
-                             "127.0.0.1:0", "--http-token-file", tmp_path / "token"], capture_output=True, text=True, timeout=20)
+                             "127.0.0.1:0", "--http-token-file", tmp_path / "token"], capture_output=True, text=True, timeout=60)
     assert result.returncode == 1 and "http-token-file" in result.stderr and message in result.stderr
 
 
 def test_another_address_needs_a_token(tmp_path):
     result = subprocess.run([BUILD / "src/controller/weft-fabric", "--config", "/dev/null", "--listen", "127.0.0.1:0", "--http-listen", "0.0.0.0:0"],
-                            capture_output=True, text=True, timeout=20)
+                            capture_output=True, text=True, timeout=60)
     assert result.returncode == 1 and "http-token-file is needed" in result.stderr
 
 

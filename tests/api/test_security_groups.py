@@ -567,7 +567,7 @@ def at_once(*works):
 
 
 def status_of(client, method, path, body=None):
-    answer = client.session.request(method, client.server.url + "/v2.0" + path, json=body, timeout=20)
+    answer = client.session.request(method, client.server.url + "/v2.0" + path, json=body, timeout=60)
     return answer.status_code
 
 

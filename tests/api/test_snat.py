@@ -19,7 +19,7 @@ def blocks_of(admin, router):
 
 
 def metric(server, name):
-    return float(requests.get(server.metrics_url + "/metrics", timeout=5).text.split(f"\n{name} ")[1].split()[0])
+    return float(requests.get(server.metrics_url + "/metrics", timeout=60).text.split(f"\n{name} ")[1].split()[0])
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ class Weft:
 
     def run(self, *arguments, stdin=None):
         return subprocess.run([BUILD / "src/cli/weft", *map(str, arguments)], env=self.environment, capture_output=True,
-                              text=True, input=stdin, timeout=20)
+                              text=True, input=stdin, timeout=60)
 
     def __call__(self, *arguments, stdin=None):
         result = self.run(*arguments, stdin=stdin)
