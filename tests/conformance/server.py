@@ -4,10 +4,8 @@ import json
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
 import urllib.error
 import urllib.request
 
@@ -19,32 +17,22 @@ PASSWORD = "conformance-secret"
 class Server:
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="weft-conformance-"))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
         password_file = self.folder / "password"
         password_file.touch(mode=0o600)
         password_file.write_text(PASSWORD + "\n")
         self.log = open(self.folder / "api.log", "wb")
         self.process = subprocess.Popen(
-            [str(PROGRAM), f"--listen=127.0.0.1:{self.port}", f"--store={self.folder}/weft.db",
-             f"--bootstrap-file={password_file}", "--password-operations=1", "--password-memory-kib=1024"],
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT)
+            [str(PROGRAM), "--config=/dev/null", "--listen=127.0.0.1:0", f"--store={self.folder}/weft.db", f"--bootstrap-file={password_file}",
+             "--password-operations=1", "--password-memory-kib=1024"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True)
         self.token = None
 
     def wait(self):
-        end = time.monotonic() + 20
-        while True:
-            if self.process.poll() is not None:
-                raise RuntimeError(f"weft-api ended with {self.process.returncode}: {self.log_text()}")
-            try:
-                self.request("GET", "/")
-                return self
-            except (urllib.error.URLError, ConnectionError) as error:
-                if time.monotonic() > end:
-                    raise RuntimeError(f"weft-api does not answer: {error}: {self.log_text()}") from None
-                time.sleep(0.02)
+        line = self.process.stdout.readline()
+        if "ready on " not in line:
+            raise RuntimeError(f"weft-api did not start: {line} {self.log_text()}")
+        self.url = line.split("ready on ")[1].strip()
+        return self
 
     def log_text(self):
         return (self.folder / "api.log").read_text(errors="replace")[-4000:]
@@ -54,7 +42,7 @@ class Server:
         headers = {"Content-Type": "application/json", **({"X-Auth-Token": self.token} if self.token else {})}
         data = json.dumps(body).encode() if body is not None else None
         try:
-            with urllib.request.urlopen(urllib.request.Request(self.url + path, data, headers, method=method), timeout=10) as answer:
+            with urllib.request.urlopen(urllib.request.Request(self.url + path, data, headers, method=method), timeout=60) as answer:
                 text = answer.read()
                 self.last_headers = answer.headers
                 return json.loads(text) if text else None
@@ -72,9 +60,10 @@ class Server:
     def stop(self):
         self.process.terminate()
         try:
-            self.process.wait(10)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self.process.stdout.close()
         self.log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
