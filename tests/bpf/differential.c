@@ -3,7 +3,7 @@
  * reason) and what was punted are the same; after each world, so are the maps that the pipeline writes.
  *
  * In the end two CPUs begin and end the same connections of a load balancer, and it is counted how many there are; and begin two that would have one
- * name at their member.
+ * name at their member.  And the kernel's sweeper, which stands still before, ends what the native one does.
  *
  *     differential [FRAMES [SEED]]      needs root; exit code 77 without it
  *
@@ -1654,6 +1654,110 @@ static void one_name_is_not_given_twice(struct pipeline *pipeline)
     printf("  two clients of one address and port call at once: both are served %u times, one waits %u times\n", n_both, n_one);
 }
 
+/* ---- silence ------------------------------------------------------------------------------------------------------------------- */
+
+#define TIMED_CONNECTIONS 60
+#define DAY_MS 86400000u
+
+static void say_both(struct pipeline *pipeline, struct ring_buffer *ring, struct ring_buffer *verdict_ring, uint32_t slot, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+static void say_both(struct pipeline *pipeline, struct ring_buffer *ring, struct ring_buffer *verdict_ring, uint32_t slot, const char *format, ...)
+{
+    static struct test_frame test;
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(test.text, sizeof(test.text), format, arguments);
+    va_end(arguments);
+    frame_parse(test.text, &test.frame);
+    test.program = PIPELINE_FROM_WORKLOAD;
+    test.input = (struct pipeline_frame){.ifindex = 100 + slot, .bytes = test.frame.bytes, .size = test.frame.size};
+    run_both(pipeline, &test, ring, verdict_ring);
+}
+
+static uint32_t n_kernel_connections(void)
+{
+    struct flow_key key, *last = NULL;
+    uint32_t n = 0;
+
+    for (; bpf_map_get_next_key(map_fd("connections"), last, &key) == 0; last = &key)
+        n++;
+    return n;
+}
+
+static uint32_t n_native_connections(struct pipeline *pipeline)
+{
+    size_t key_size, value_size;
+    uint32_t n;
+
+    pipeline_table(pipeline, "connections", &key_size, &value_size, &n);
+    return n;
+}
+
+/* A connection's place in its project is what it gives back last. */
+static bool projects_agree(struct pipeline *pipeline)
+{
+    struct project_record project;
+
+    for (uint32_t number = 0; number < N_SLOTS; number++)
+        if (bpf_map_lookup_elem(map_fd("projects"), &number, &project) || memcmp(&project, pipeline_lookup(pipeline, "projects", &number), sizeof(project)) != 0)
+            return false;
+    return true;
+}
+
+/* By the rows of their listeners connections last a moment or days, established ones and others; but for them, a week. */
+static void listeners_say_how_long_silence_lasts(struct pipeline *pipeline, struct ring_buffer *ring, struct ring_buffer *verdict_ring)
+{
+    static const struct {
+        uint32_t listener, slot;
+        const char *mac, *address;
+    } members[] = {{2, 2, "B", "10.0.0.2"}, {3, 0, NULL, NULL}, {5, 8, "H", "10.0.0.8"}}; /* The second one's is on another host. */
+    static const uint32_t timeouts_ms[] = {1, DAY_MS, 700, 0, UINT32_MAX};                 /* Of three in a row one is short, and one is not. */
+    const uint32_t zero = 0, first = random_below(ARRAY_SIZE(timeouts_ms));
+    struct settings *settings;
+    struct sweeper sweeper;
+
+    balanced_world(pipeline);
+    settings = pipeline_lookup(pipeline, "settings", &zero);
+    for (size_t i = 0; i < ARRAY_SIZE(settings->timeout_s); i++)
+        settings->timeout_s[i] = 7 * (DAY_MS / 1000);
+    for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+        struct service_key key = SERVICE_LISTENER_KEY(members[i].listener);
+        struct service_value row = {.port = key.port, .listener = members[i].listener, .limit = timeouts_ms[(first + i) % ARRAY_SIZE(timeouts_ms)]};
+
+        if (row.limit && pipeline_update(pipeline, "services", &key, &row))
+            die("out of memory");
+    }
+    copy_tables(pipeline);
+    for (unsigned i = 0; i < TIMED_CONNECTIONS; i++) {
+        unsigned which = i % ARRAY_SIZE(members), port = 4000 + i, vip_port = 79 + members[which].listener;
+
+        say_both(pipeline, ring, verdict_ring, 1, "A>L ip 10.0.0.1>10.0.0.200 tcp %u>%u S", port, vip_port);
+        if (!members[which].slot || chance(30))
+            continue;
+        say_both(pipeline, ring, verdict_ring, members[which].slot, "%s>A ip %s>10.0.0.1 tcp 8080>%u SA", members[which].mac, members[which].address, port);
+        say_both(pipeline, ring, verdict_ring, 1, "A>L ip 10.0.0.1>10.0.0.200 tcp %u>%u A", port, vip_port);
+    }
+    uint32_t n_begun = n_native_connections(pipeline);
+    if (bpf_map_lookup_elem(map_fd("sweeper"), &zero, &sweeper))
+        die("there is no sweeper");
+    sweeper.version = 0; /* The next connection that begins starts it. */
+    if (bpf_map_update_elem(map_fd("sweeper"), &zero, &sweeper, BPF_ANY))
+        die("cannot start the sweeper: %s", strerror(errno));
+    say_both(pipeline, ring, verdict_ring, 1, "A>L ip 10.0.0.1>10.0.0.200 tcp 3999>%u S", 79 + members[0].listener);
+    pipeline_advance(pipeline, 60 * 1000000000ull);
+    uint32_t n_left = n_native_connections(pipeline);
+    if (n_left == 0 || n_left + 10 > n_begun)
+        die("of %u connections %u are left", n_begun, n_left);
+    for (int tries = 0; n_kernel_connections() != n_left || !projects_agree(pipeline); tries++) {
+        if (tries == 6000)
+            die("natively %u connections are left of %u, in the kernel %u", n_left, n_begun, n_kernel_connections());
+        usleep(10000);
+    }
+    compare_maps(pipeline);
+    printf("  silence ended %u of %u connections by their listeners' rows\n", n_begun - n_left, n_begun);
+}
+
 int main(int argc, char **argv)
 {
     static const char *const names[] = {
@@ -1693,6 +1797,7 @@ int main(int argc, char **argv)
     compare_maps(pipeline);
     connections_are_counted_once(pipeline);
     one_name_is_not_given_twice(pipeline);
+    listeners_say_how_long_silence_lasts(pipeline, ring, verdict_ring); /* The last: the kernel's sweeper runs from then on. */
     ring_buffer__free(ring);
     ring_buffer__free(verdict_ring);
     weft_bpf__destroy(skeleton);
