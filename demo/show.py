@@ -100,7 +100,7 @@ class Show:
     def own_environment(self):
         return {}
 
-    def wait(self, text, condition, timeout_s=20.0):
+    def wait(self, text, condition, timeout_s=60.0):
         end = time.monotonic() + timeout_s
         while not (value := condition()):
             if time.monotonic() > end:

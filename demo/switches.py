@@ -62,7 +62,7 @@ class Switches:
                 words += ["--", "add-port", f"e{number}", port, "--", "set", "interface", port, f"ofport_request={index}"]
             words += ["--", f"--id=@c{number}", "create", "controller", f'target="tcp:{self.address}"', "connection_mode=out-of-band",
                       "max_backoff=1000", "--", "set", "bridge", f"e{number}", f"controller=@c{number}"]
-        self.show.silent(*self.command("ovs-vsctl", "--timeout=20", *words[1:]))
+        self.show.silent(*self.command("ovs-vsctl", "--timeout=60", *words[1:]))
 
     # ---- the controller ----------------------------------------------------------------------------------------------------
 

@@ -14,21 +14,18 @@ and a namespace each.  Everything is named after the process id and removed at t
 
 import atexit
 import contextlib
-import itertools
 import os
 import pathlib
 import re
-import select
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import tempfile
-import time
 
 import requests
 
+from echo import ping
 from lab import BUILD, PREFIX, ROOT, sweep_lab
 from namespaces import Namespace, run, wait_for
 
@@ -73,7 +70,7 @@ class Vswitch:
         wait_for((self.folder / "ctl").exists, "ovs-vswitchd to run")
 
     def vsctl(self, *arguments):
-        return run("ovs-vsctl", "--timeout=20", f"--db=unix:{self.folder}/db.sock", *arguments, env=self.environment)
+        return run("ovs-vsctl", "--timeout=60", f"--db=unix:{self.folder}/db.sock", *arguments, env=self.environment)
 
     def signal(self, number):
         self.process.send_signal(number)
@@ -127,16 +124,6 @@ class Switch:
         return [flow for flow in found if keep(flow)]
 
 
-IDENTIFIERS = itertools.count(os.getpid())
-
-
-def checksum(message):
-    """Of the Internet (RFC 1071), of an even number of bytes; ICMPv6's, which needs addresses, is the kernel's work."""
-    total = sum(struct.unpack(f"!{len(message) // 2}H", message))
-    total = (total & 0xffff) + (total >> 16)
-    return struct.pack("!H", ~(total + (total >> 16)) & 0xffff)
-
-
 class Host:
     def __init__(self, fabric, name, switch, number, vlan=None):
         self.fabric, self.name, self.switch, self.number = fabric, name, switch, number
@@ -160,31 +147,12 @@ class Host:
     def popen(self, *command, **options):
         return self.namespace.popen(*command, stdin=subprocess.DEVNULL, **options)
 
-    def ping(self, target, count=1, wait=1, interval=0.02):
-        """How many of 'count' echoes came back, the last ones within 'wait' seconds.  (ping(8) ends when all but the last are back and that one
-        takes longer than 20 ms, or than twice the slowest: on a busy machine it counts as lost what is not.)"""
-        address = getattr(target, "address", target)
-        is_v6 = ":" in address
-        family, protocol, request, reply = (socket.AF_INET6, socket.IPPROTO_ICMPV6, 128, 129) if is_v6 else (socket.AF_INET, socket.IPPROTO_ICMP, 8, 0)
-        identifier, heard, sent = next(IDENTIFIERS) & 0xffff, set(), 0
-        with self.namespace.inside(), socket.socket(family, socket.SOCK_RAW, protocol) as echo, contextlib.suppress(OSError):
-            echo.connect((address, 0))
-            due = time.monotonic()
-            while len(heard) < count and (sent < count or time.monotonic() < due):
-                if sent < count and time.monotonic() >= due:
-                    message = struct.pack("!BBHHH", request, 0, 0, identifier, sent) + bytes(56)
-                    echo.send(message[:2] + checksum(message) + message[4:])
-                    sent += 1
-                    due = time.monotonic() + (interval if sent < count else wait)
-                if select.select([echo], [], [], max(0, due - time.monotonic()))[0]:
-                    packet = echo.recv(2048)
-                    kind, _, _, whose, number = struct.unpack("!BBHHH", packet[0 if is_v6 else 4 * (packet[0] & 15):][:8])
-                    if kind == reply and whose == identifier:
-                        heard.add(number)
-        return len(heard)
+    def ping(self, target, count=1, wait=5):
+        """How many of 'count' echoes came back."""
+        return ping(self.namespace, getattr(target, "address", target), count, wait, 0.02)
 
-    def wait_ping(self, target, timeout=10):
-        wait_for(lambda: self.ping(target), f"{self.name} to reach {getattr(target, 'address', target)}", timeout, 0)
+    def wait_ping(self, target):
+        wait_for(lambda: self.ping(target, wait=1), f"{self.name} to reach {getattr(target, 'address', target)}", interval=0)
 
     def know(self, *others):
         """Has no need to ask for the others' MACs, not even whether they are still there: only a controller answers that, and what is not
@@ -193,7 +161,7 @@ class Host:
             for address in (other.address, other.address6):
                 self.run("ip", "neigh", "replace", address, "lladdr", other.mac, "dev", "eth0", "nud", "permanent")
 
-    def connect(self, target, port, from_port=0, timeout=5):
+    def connect(self, target, port, from_port=0, timeout=60):
         """A TCP connection to another host; the caller closes it."""
         with self.namespace.inside():
             return socket.create_connection((target.address, port), timeout, (self.address, from_port))
@@ -235,15 +203,15 @@ class Pinger:
         """Numbers of the echoes that came back."""
         return [int(n) for n in re.findall(r"bytes from .*icmp_seq=(\d+)", self.log.read_text())]
 
-    def wait_more(self, count=10, timeout=15):
+    def wait_more(self, count=10):
         """For 'count' echoes in a row from now on."""
         before = len(self.sequence())
-        wait_for(lambda: len(self.sequence()) >= before + count, f"{count} more echoes; {self.log.read_text()[-500:]}", timeout)
+        wait_for(lambda: len(self.sequence()) >= before + count, f"{count} more echoes; {self.log.read_text()[-500:]}")
 
     def stop(self):
         """(sent, received, the longest row of losses)."""
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(10)
+        self.process.wait(60)
         sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", self.log.read_text()).groups())
         got = self.sequence()
         return sent, received, max((b - a - 1 for a, b in zip(got, got[1:])), default=sent)
@@ -284,7 +252,7 @@ class Controller:
     def request(self, method, path, body=None, **options):
         with self.fabric.net.inside():
             return self.session.request(method, self.url + ("/fabric/v1" + path if not path.startswith("/metrics") else path), json=body,
-                                        timeout=10, **options)
+                                        timeout=60, **options)
 
     def get(self, path):
         response = self.request("GET", path)
@@ -305,21 +273,21 @@ class Controller:
     def state(self):
         return self.get("")["fabric"]
 
-    def wait_discovered(self, links=None, switches=None, timeout=15):
+    def wait_discovered(self, links=None, switches=None):
         """All switches are connected and all links known."""
         wanted = {"switches": len(self.fabric.switches) if switches is None else switches,
                   "links": len(self.fabric.links) if links is None else links}
         def complete():
             state = self.state()
             return {key: state[key] for key in wanted} == wanted
-        wait_for(complete, f"{wanted}; {self.state()}\n{self.text()[-3000:]}", timeout)
+        wait_for(complete, f"{wanted}; {self.state()}\n{self.text()[-3000:]}")
 
     def stop(self, number=signal.SIGTERM):
         self.session.close()
         if self.process and self.process.poll() is None:
             self.process.send_signal(number)
             try:
-                self.process.wait(10)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

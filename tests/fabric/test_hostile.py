@@ -74,7 +74,7 @@ class Liar:
             if kind == MULTIPART_REQUEST and struct.unpack("!H", body[:2])[0] == 0:
                 return self
 
-    def serve_until(self, condition, timeout=15):
+    def serve_until(self, condition):
         """Answers like a switch until the condition is true."""
         self.socket.settimeout(0.05)
         def step():
@@ -83,11 +83,11 @@ class Liar:
                 if got:
                     self.answer(*got)
             return condition()
-        wait_for(step, "the controller to react", timeout, 0)
+        wait_for(step, "the controller to react", interval=0)
 
-    def is_ended(self, timeout=15):
+    def is_ended(self):
         """Reads until the controller closed the connection."""
-        self.socket.settimeout(timeout)
+        self.socket.settimeout(60)
         while self.read():
             pass
         return True
@@ -126,7 +126,7 @@ def happened(fabric, event):
 
 
 def wait_event(fabric, event, count):
-    wait_for(lambda: happened(fabric, event) >= count, f"{event} to be counted", 15)
+    wait_for(lambda: happened(fabric, event) >= count, f"{event} to be counted")
 
 
 def is_known(fabric, liar):
@@ -169,7 +169,7 @@ def test_a_handshake_that_does_not_go_on_is_ended_in_time(quiet):
     for liar, said in zip(liars, STALLING.values()):
         liar.raw(said)
     for liar in liars:
-        assert liar.is_ended(20)
+        assert liar.is_ended()
         liar.close()
     wait_event(quiet, "handshake_failed", before + len(STALLING))
 
@@ -249,7 +249,7 @@ def test_one_that_sends_and_never_reads_is_given_up(quiet):
     memory = controller.memory_kb()
     print(f"{memory} kB of memory after the flood")
     assert memory < 100_000
-    wait_for(lambda: happened(quiet, "echo_timeout") + happened(quiet, "output_overflow") > before, "it to be given up", 15)
+    wait_for(lambda: happened(quiet, "echo_timeout") + happened(quiet, "output_overflow") > before, "it to be given up")
     liar.close()
 
 
@@ -267,7 +267,7 @@ def test_a_host_that_forges_discovery_makes_no_link(quiet):
     before = happened(quiet, "lldp_on_host_port")
     with a.namespace.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x88cc)) as receiver:
         receiver.bind(("eth0", 0x88cc))
-        receiver.settimeout(10)
+        receiver.settimeout(60)
         genuine = receiver.recv(2000)
     b.send_frame(genuine)
     wait_event(quiet, "lldp_on_host_port", before + 1)

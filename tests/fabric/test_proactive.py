@@ -36,7 +36,7 @@ def take_over(fabric, controller):
     pinger = Pinger(fabric.hosts["a"], fabric.hosts["b"])
     pinger.wait_more()
     controller.start()
-    controller.wait_discovered(timeout=60)
+    controller.wait_discovered()
     wait_for(lambda: all(len(epochs) == 1 and not epochs & before[name] for name, epochs in lives(fabric).items()), "all to be taken over", 60)
     pinger.wait_more()
     sent, received, longest = pinger.stop()
@@ -56,7 +56,7 @@ def test_flows_spread_over_groups_and_bundles_without_the_controller():
         wait_for(lambda: any("type=select" in line and line.count("bucket=") == 2 for line in e5.ofctl("dump-groups").splitlines()),
                  "a group of two next hops")
         assert "bundle(symmetric_l3l4+udp" in e5.ofctl("dump-flows")
-        wait_for(lambda: a.ping(b, 5) == 5, "entries everywhere")
+        wait_for(lambda: a.ping(b, 5, wait=1) == 5, "entries everywhere")
         assert controller.statistics()["flows_new"] == 0
         # From now on the controller knows all that they ask from: for IPv6 that is another address.
         ask_again(a, b)
@@ -73,9 +73,9 @@ def test_flows_spread_over_groups_and_bundles_without_the_controller():
         print("200 UDP flows by port:", used)
         assert len(used) == 2 and all(50 <= packets <= 150 for packets in used.values())
         fabric.cut(5, 3)
-        wait_for(lambda: a.ping(b, 20) == 20, "the switch to leave the cut link out")
+        wait_for(lambda: a.ping(b, 20, wait=1) == 20, "the switch to leave the cut link out")
         fabric.mend(5, 3)
-        wait_for(lambda: a.ping(b, 20) == 20, "the link to be back")
+        wait_for(lambda: a.ping(b, 20, wait=1) == 20, "the link to be back")
         # Nor for hosts that make sure of each other.
         ask_again(a, b)
         ask_again(b, a)

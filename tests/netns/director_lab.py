@@ -176,7 +176,7 @@ class DirectorLab:
 
     def _ask(self, *requests):
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(20)
+            connection.settimeout(60)
             connection.connect(self.socket)
             connection.sendall(b"".join(json.dumps(request).encode() + b"\n" for request in requests))
             with connection.makefile() as answer:
@@ -195,7 +195,7 @@ class DirectorLab:
     # ---- the client ------------------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def connection(self, version=4, timeout=10, port=80):
+    def connection(self, version=4, timeout=60, port=80):
         """One connection of the client; its requests go by the same server for as long as it lives."""
         with self.namespaces["client"].inside():
             connection = http.client.HTTPConnection(VIP4 if version == 4 else VIP6, port, timeout=timeout)
@@ -205,7 +205,7 @@ class DirectorLab:
         finally:
             connection.close()
 
-    def get(self, version=4, body=None, timeout=10, port=80):
+    def get(self, version=4, body=None, timeout=60, port=80):
         """Who answered, and how many bytes it had got."""
         with self.connection(version, timeout, port) as connection:
             return request(connection, body)
@@ -213,7 +213,7 @@ class DirectorLab:
     def answers(self, version=4, port=80):
         """Does the service answer by now?"""
         try:
-            return self.get(version, timeout=1, port=port)
+            return self.get(version, timeout=3, port=port)
         except (OSError, http.client.HTTPException):
             return None
 

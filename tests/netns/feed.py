@@ -100,7 +100,7 @@ class Feed:
 
         self.thread = threading.Thread(target=run, daemon=True)
         self.thread.start()
-        if not ready.wait(10):
+        if not ready.wait(60):
             raise RuntimeError("the test's API did not start")
 
     def stop(self):
@@ -113,7 +113,7 @@ class Feed:
             self.watchers.clear()
         self.server.shutdown()
         self.server.server_close()
-        self.thread.join(10)
+        self.thread.join(60)
         self.server = None
 
     def put(self, *changes):

@@ -30,6 +30,7 @@ import tempfile
 import requests
 
 import stutter
+from echo import ping
 from namespaces import Namespace, run, sweep, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -69,7 +70,7 @@ class Process:
     def running(self):
         return self.process.poll() is None
 
-    def stop(self, number=signal.SIGTERM, timeout=10):
+    def stop(self, number=signal.SIGTERM, timeout=60):
         if self.stutter:
             self.stutter.end()
         if self.running():
@@ -122,7 +123,7 @@ class Api:
             raise RuntimeError(f"weft-api ended:\n{self.process.text()}")
         try:
             with self.namespace.inside():
-                self.session.get(self.url + "/", timeout=2)
+                self.session.get(self.url + "/", timeout=60)
             return True
         except requests.ConnectionError:
             return False
@@ -137,7 +138,7 @@ class Api:
             "user": {"name": user, "domain": {"id": "default"}, "password": password}}},
             "scope": {"project": {"name": project, "domain": {"id": "default"}}}}}
         with self.namespace.inside():
-            response = self.session.post(self.url + "/identity/v3/auth/tokens", json=body, timeout=10)
+            response = self.session.post(self.url + "/identity/v3/auth/tokens", json=body, timeout=60)
         if response.status_code != 201:
             raise ApiError(response)
         return response.headers["X-Subject-Token"]
@@ -146,7 +147,7 @@ class Api:
         if not token and not self.token:
             self.token = self.login()
         with self.namespace.inside():
-            response = self.session.request(method, self.url + path, json=body, timeout=20,
+            response = self.session.request(method, self.url + path, json=body, timeout=60,
                                             headers={"X-Auth-Token": token or self.token})
         if expect is None and response.status_code >= 300 or expect and response.status_code != expect:
             raise ApiError(response)
@@ -197,10 +198,10 @@ class Api:
     def update_port(self, port, **attributes):
         return self.put(f"/v2.0/ports/{port['id']}", {"port": attributes})["port"]
 
-    def wait_active(self, *ports, status="ACTIVE", timeout=10):
+    def wait_active(self, *ports, status="ACTIVE"):
         for port in ports:
             wait_for(lambda: self.get(f"/v2.0/ports/{port['id']}")["port"]["status"] == status,
-                     f"port {port['id']} to be {status}", timeout)
+                     f"port {port['id']} to be {status}")
 
 
 class Host:
@@ -258,7 +259,7 @@ class Host:
     def ask(self, operation, **arguments):
         """One question to the agent's own socket."""
         with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(10)
+            client.settimeout(60)
             client.connect(str(self.socket))
             client.sendall(json.dumps({"operation": operation, **arguments}).encode() + b"\n")
             return json.loads(client.makefile().readline())
@@ -318,15 +319,12 @@ class Workload:
     def popen(self, *command, **options):
         return self.namespace.popen(*command, **options)
 
-    def ping(self, target, count=1, wait=1, size=None):
+    def ping(self, target, count=1, wait=5, size=None, interval=0.05):
         """How many of 'count' echoes came back."""
-        to = target.address if isinstance(target, Workload) else target
-        out = self.run("ping", "-n", "-q", "-c", count, "-i", "0.05", "-W", wait, *(["-M", "do", "-s", size] if size else []), to,
-                       check=False)
-        return int(out.split(" received")[0].rsplit(" ", 1)[-1]) if " received" in out else 0
+        return ping(self.namespace, target.address if isinstance(target, Workload) else target, count, wait, interval, size)
 
-    def wait_ping(self, target, timeout=30):
-        wait_for(lambda: self.ping(target), f"{self.namespace.name} to reach {getattr(target, 'address', target)}", timeout, 0)
+    def wait_ping(self, target, timeout=60):
+        wait_for(lambda: self.ping(target, wait=1), f"{self.namespace.name} to reach {getattr(target, 'address', target)}", timeout, 0)
 
     def unplug(self):
         """The interface vanishes from its host, as when a virtual machine stops."""

@@ -89,7 +89,7 @@ class Numbered:
 
     def assert_nothing_lost(self):
         self.sender.terminate()
-        sent, got = (json.loads(one.communicate(timeout=20)[0]) for one in (self.sender, self.receiver))
+        sent, got = (json.loads(one.communicate(timeout=60)[0]) for one in (self.sender, self.receiver))
         assert sent["sent"] > 500 and got["received"] == sent["sent"], (sent, got)
         assert (got["missing"], got["duplicate"]) == (0, 0), got
 
@@ -108,7 +108,7 @@ class Fresh:
             while not self.over.wait(pause_s):
                 self.asked += 1
                 with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as one:
-                    one.settimeout(1)
+                    one.settimeout(30)
                     one.sendto(b"?", (address, 7002))
                     try:
                         one.recv(10)
@@ -132,7 +132,7 @@ class Talk:
     def __init__(self, namespace, address, port=7001, source=0):
         with namespace.inside():
             self.socket = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
-        self.socket.settimeout(5)
+        self.socket.settimeout(60)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(("", source))
         self.socket.connect((address, port))

@@ -61,7 +61,7 @@ def test_a_new_address_is_followed_and_the_old_one_refused(lab, local):
     b.port = lab.api.update_port(b.port, fixed_ips=[{"subnet_id": subnet, "ip_address": "10.0.0.77"}])
     b.namespace.ip("addr", "add", "10.0.0.77/24", "dev", "eth0")
     a.wait_ping(b)
-    assert b.ping(a) == 0  # It still speaks from the old one first.
+    assert b.ping(a, wait=1) == 0  # It still speaks from the old one first.
     b.namespace.ip("addr", "del", f"{old}/24", "dev", "eth0")
     if not b.namespace.ip("addr", "show", "dev", "eth0").count("10.0.0.77"):
         b.namespace.ip("addr", "add", "10.0.0.77/24", "dev", "eth0")

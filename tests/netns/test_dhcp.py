@@ -123,7 +123,7 @@ class Host:
     def ask(self, operation, **arguments):
         """One question to the agent's own socket."""
         with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(10)
+            client.settimeout(60)
             client.connect(str(self.folder / "agent.sock"))
             client.sendall(json.dumps({"operation": operation, **arguments}).encode() + b"\n")
             return json.loads(client.makefile().readline())
@@ -145,7 +145,7 @@ class Host:
         if self.agent:
             self.agent.terminate()
             try:
-                self.agent.wait(5)
+                self.agent.wait(60)
             except subprocess.TimeoutExpired:
                 self.agent.kill()
                 self.agent.wait()
@@ -204,7 +204,7 @@ class Workload:
         script.write_text(f"#!/bin/sh\n[ \"$1\" = bound ] && env > {result}\nexit 0\n")
         script.chmod(0o755)
         result.unlink(missing_ok=True)
-        output = self.run("busybox", "udhcpc", "-f", "-q", "-n", "-t", "5", "-T", "1", "-i", "eth0", "-s", script, *more, check=False)
+        output = self.run("busybox", "udhcpc", "-f", "-q", "-n", "-t", "30", "-T", "1", "-i", "eth0", "-s", script, *more, check=False)
         if not result.exists():
             raise AssertionError(f"no lease: {output}\n{self.host.log_text()}")
         return dict(line.split("=", 1) for line in result.read_text().splitlines() if "=" in line), output
@@ -355,7 +355,7 @@ tap = os.open("/dev/net/tun", os.O_RDWR)
 fcntl.ioctl(tap, 0x400454ca, struct.pack("16sH22x", sys.argv[1].encode(), 0x1002))  # TUNSETIFF: IFF_TAP, IFF_NO_PI
 frame = bytes(Ether(src=mac, dst="ff:ff:ff:ff:ff:ff") / IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=67)
               / BOOTP(chaddr=bytes.fromhex(mac.replace(":", "")), xid=99) / DHCP(options=[("message-type", "discover"), "end"]))
-end = time.monotonic() + 15
+end = time.monotonic() + 50
 while time.monotonic() < end:
     try:
         os.write(tap, frame)
@@ -481,8 +481,7 @@ frame = bytes(Ether(src="fa:16:3e:00:00:0e", dst="ff:ff:ff:ff:ff:ff") / IP(src="
               / BOOTP(chaddr=bytes.fromhex("fa163e00000e")) / DHCP(options=[("message-type", "discover"), "end"]))
 s = conf.L2socket(iface="eth0")
 print("go", flush=True)
-end = time.monotonic() + 3
-while time.monotonic() < end:
+for _ in range(300):
     for _ in range(20):
         s.outs.send(frame) if hasattr(s, "outs") else s.send(frame)
     time.sleep(0.01)
@@ -491,7 +490,7 @@ while time.monotonic() < end:
         assert storm.stdout.readline() == "go\n"
         start, before = time.monotonic(), host.served()["dhcp4"]
         assert quiet.udhcpc()[0]["ip"] == "10.0.0.35"
-        storm.wait(20)
+        storm.wait(60)
         answered, took = host.served()["dhcp4"] - before, time.monotonic() - start
     finally:
         storm.kill()
@@ -575,7 +574,7 @@ def test_kernel_configures_itself_by_slaac(host):
 def test_rdisc6_shows_the_advertisement(host):
     workload = host.workload(21, [("slaac", "2001:db8:1:0:f816:3eff:fe00:15")])
     wait_for(lambda: workload.addresses("-6"), "an address")
-    text = workload.run("rdisc6", "-1", "-w", "3000", "eth0")
+    text = workload.run("rdisc6", "-1", "-w", "15000", "eth0")
     assert re.search(r"MTU\s+:\s+1400", text), text
     assert re.search(r"Prefix\s+:\s+2001:db8:1::/64\s+On-link\s+:\s+Yes\s+Autonomous address conf.:\s+Yes", text), text
     assert re.search(r"Prefix\s+:\s+2001:db8:2::/64\s+On-link\s+:\s+Yes\s+Autonomous address conf.:\s+No", text), text
@@ -618,10 +617,10 @@ def test_port_that_is_the_gateway_becomes_the_default_router(host):
         wait_for(lambda: workload.addresses("-6"), "an address")
         route = wait_for(lambda: workload.run("ip", "-6", "route", "show", "default"), "a default route")
         assert "via fe80::f816:3eff:fe00:16" in route, route
-        text = workload.run("rdisc6", "-1", "-w", "3000", "eth0")
+        text = workload.run("rdisc6", "-1", "-w", "15000", "eth0")
         assert re.search(r"Source link-layer address\s*:\s+FA:16:3E:00:00:16", text, re.I), text
         wait_for(lambda: gateway.addresses("-6"), "the gateway's address")
-        workload.run("ping", "-6", "-c", "1", "-W", "3", "fe80::f816:3eff:fe00:16%eth0")
+        workload.run("ping", "-6", "-c", "1", "-W", "30", "fe80::f816:3eff:fe00:16%eth0")
     finally:
         host.feed.put((kind, value))
     # The gateway is taken away: the workload is told within seconds, unasked.
@@ -646,7 +645,7 @@ ASK6 = """
 import socket, sys
 s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
 s.bind(("::", 546))
-s.settimeout(5)
+s.settimeout(50)
 index = socket.if_nametoindex("eth0")
 client = bytes.fromhex("0001000a00030001fa163e000019")
 duid = bytes.fromhex("000200120004" + "00000000000040008000000000000001")
@@ -681,7 +680,7 @@ def test_dhclient_asks_for_information(host):
     workload = host.workload(26, [("stateless", "2001:db8:3:0:f816:3eff:fe00:1a")], extra_dhcp_opts=[
         {"opt_name": "option6:dns-server", "opt_value": "2001:db8::35", "ip_version": 6}])
     wait_for(lambda: workload.addresses("-6"), "an address")
-    text = workload.run("rdisc6", "-1", "-w", "3000", "eth0")
+    text = workload.run("rdisc6", "-1", "-w", "15000", "eth0")
     assert re.search(r"Stateful other conf\.\s+:\s+Yes", text), text
     lease = workload.dhclient("-6", "-S", "-D", "LL").wait("BOUND6", "RENEW6", "REBIND6")
     assert lease["new_dhcp6_name_servers"] == "2001:db8::35"

@@ -113,7 +113,7 @@ def test_ipv6_by_itself(lab):
         workload.run("sysctl", "-qw", "net.ipv6.conf.eth0.accept_ra=1")
         workload.run("ip", "link", "set", "eth0", "addrgenmode", "eui64")
         workloads.append(workload)
-    lab.api.wait_active(*(w.port for w in workloads), timeout=20)  # The API was just started again.
+    lab.api.wait_active(*(w.port for w in workloads))
     for workload in workloads:
         text = workload.run("rdisc6", "-1", "-w", "3000", "eth0")
         assert re.search(r"Recursive DNS server\s+:\s+2620:fe::fe", text), text

@@ -39,7 +39,7 @@ signal.signal(signal.SIGTERM, lambda *_: ended.append(1))
 print("ready", flush=True)
 while not ended:
     try:
-        connection = http.client.HTTPConnection(address, port, timeout=20)
+        connection = http.client.HTTPConnection(address, port, timeout=60)
         connection.request("GET", "/who")
         said[connection.getresponse().read().decode().strip()] += 1
         connection.close()
@@ -149,7 +149,7 @@ def test_downloads_come_the_right_way_back(lab, method, version):
     port = 8081 if method == "nat" else 8080
     with routes_back(lab, version) if method == "nat" else contextlib.nullcontext():
         lab.set([nginx_service(method, version)])
-        wait_for(lambda: "s" in lab.namespaces["client"].run("curl", "-s", "--max-time", "2", f"http://{VIP4 if version == 4 else f'[{VIP6}]'}:{port}/who",
+        wait_for(lambda: "s" in lab.namespaces["client"].run("curl", "-s", "--max-time", "3", f"http://{VIP4 if version == 4 else f'[{VIP6}]'}:{port}/who",
                                                              check=False), "an answer")
         with lab.namespaces["client"].inside():
             sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
@@ -186,7 +186,7 @@ def test_a_server_without_the_virtual_address_is_found(lab, method, version):
         s2.ip(*family, "addr", "del", f"{vip}/{length}", "dev", "lo")
         try:
             # Straight to the server there would be nothing to see.
-            assert s2.run("curl", "-sS", "--max-time", "20", f"http://{address(12) if version == 4 else f'[{address(12, 6)}]'}:8080/who") == "s2\n"
+            assert s2.run("curl", "-sS", "--max-time", "60", f"http://{address(12) if version == 4 else f'[{address(12, 6)}]'}:8080/who") == "s2\n"
             wait_for(lambda: not second()["used"], f"the second server to be out; the director said:\n{lab.agent.text()}")
             assert vip in second()["reason"], second()
             assert set(lab.curl(*["/who"] * 4, version=version).split()) == {"s1"}

@@ -50,7 +50,7 @@ class Pair(DirectorLab):
 
     def said(self, name, operation="director"):
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(20)
+            connection.settimeout(60)
             connection.connect(str(self.folder / name))
             connection.sendall(json.dumps({"operation": operation}).encode() + b"\n")
             with connection.makefile() as answer:

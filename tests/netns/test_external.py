@@ -139,9 +139,9 @@ class World:
         self.namespace.delete()
 
 
-def fetch(namespace, address, port=80):
-    """What the server at the address says who asked it; empty when nobody answers."""
-    return namespace.run("curl", "-s", "-m", "3", f"http://{address}:{port}/", check=False).strip()
+def fetch(namespace, address, port=80, patience=50):
+    """What the server at the address says who asked it; empty when nobody answers.  'patience' as callers() have it."""
+    return namespace.run("curl", "-s", "-m", patience, f"http://{address}:{port}/", check=False).strip()
 
 
 def answers(host, address):
@@ -151,7 +151,7 @@ def answers(host, address):
 
 def refuses(namespace, address):
     """A closed port says so."""
-    return namespace.run("sh", "-c", f"curl -s -m 30 http://{address}:99/; echo $?").strip() == "7"
+    return namespace.run("sh", "-c", f"curl -s -m 50 http://{address}:99/; echo $?").strip() == "7"
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +169,7 @@ def world():
 
 def test_two_hosts_leave_under_the_address_of_their_router(world):
     for workload in world.workloads[:2]:
-        wait_for(lambda: fetch(workload.namespace, FAR) == world.address, f"{workload.namespace.name} to reach the world as {world.address}")
+        wait_for(lambda: fetch(workload.namespace, FAR, patience=3) == world.address, f"{workload.namespace.name} to reach the world as {world.address}")
         assert fetch(workload.namespace, "203.0.113.1") == world.address
         assert workload.ping(FAR) == 1
 
@@ -187,9 +187,9 @@ def test_a_connection_that_is_ended_frees_its_name(world):
         return api.get(f"/weft/v1/connections?{query}")["connections"]
 
     with workload.namespace.inside():
-        one = socket.create_connection((FAR, 80), timeout=5)
+        one = socket.create_connection((FAR, 80), timeout=60)
     with other.namespace.inside():
-        two = socket.create_connection((FAR, 80), timeout=5)
+        two = socket.create_connection((FAR, 80), timeout=60)
     with one, two:
         (connection,) = listed(workload, translated="true", address=FAR)
         assert connection["local_port"] == one.getsockname()[1] and connection["host"] == workload.host.name
@@ -200,16 +200,16 @@ def test_a_connection_that_is_ended_frees_its_name(world):
         assert answer == {"deleted": 1, "failures": []}
         assert not listed(workload) and len(listed(other)) == 1
         wait_for(lambda: len(before - names()) == 1, "the name to be free")
-    wait_for(lambda: fetch(workload.namespace, FAR) == world.address, "the workload to reach the world again")
+    wait_for(lambda: fetch(workload.namespace, FAR, patience=3) == world.address, "the workload to reach the world again")
 
 
 def test_a_host_without_an_uplink_sends_by_those_that_have_one(world):
     workload = world.workloads[3]
-    wait_for(lambda: fetch(workload.namespace, FAR) == world.address, "the workload of h3 to reach the world")
+    wait_for(lambda: fetch(workload.namespace, FAR, patience=3) == world.address, "the workload of h3 to reach the world")
     floating = world.floating(workload.port)["floating_ip_address"]
     world.serve(workload.namespace)
-    wait_for(lambda: fetch(world.namespace, floating), f"{floating} to answer outside")
-    wait_for(lambda: fetch(workload.namespace, FAR) == floating, f"h3 to be {floating} outside")
+    wait_for(lambda: fetch(world.namespace, floating, patience=3), f"{floating} to answer outside")
+    wait_for(lambda: fetch(workload.namespace, FAR, patience=3) == floating, f"h3 to be {floating} outside")
     assert fetch(world.workloads[0].namespace, floating) == world.address
 
 
@@ -218,10 +218,10 @@ def test_a_floating_ip_is_reached_and_used(world):
     floating = world.floating(workload.port)
     world.serve(workload.namespace)
     address = floating["floating_ip_address"]
-    wait_for(lambda: fetch(world.namespace, address), f"{address} to answer outside")
+    wait_for(lambda: fetch(world.namespace, address, patience=3), f"{address} to answer outside")
     assert fetch(world.namespace, address) == "203.0.113.1"
     assert fetch(workload.namespace, FAR) == address
-    assert world.namespace.run("ping", "-n", "-c", "1", "-W", "2", address)
+    assert world.namespace.run("ping", "-n", "-c", "1", "-W", "30", address)
     # From behind SNAT, on its own host and on another; and from itself.
     for other in world.workloads[:2]:
         assert fetch(other.namespace, address) == world.address
@@ -233,7 +233,7 @@ def test_who_sends_from_outside_learns_the_mtu(world):
     for workload in (world.workloads[2], world.workloads[3]):
         address = world.floating(workload.port)["floating_ip_address"]
         world.serve(workload.namespace)
-        wait_for(lambda: fetch(world.namespace, address), f"{address} to answer outside")
+        wait_for(lambda: fetch(world.namespace, address, patience=3), f"{address} to answer outside")
 
         def path_mtu():
             told = world.namespace.run("ping", "-n", "-M", "do", "-s", "1460", "-c", "1", "-W", "1", address, check=False)
@@ -242,10 +242,10 @@ def test_who_sends_from_outside_learns_the_mtu(world):
         wait_for(path_mtu, f"the MTU on the way to {address} to be told by {world.address}")
         assert "mtu 1450" in world.namespace.run("ip", "route", "get", address)
         # What may be fragmented is: here, as the MTU is known, and by the router when it is not.
-        assert " 0% packet loss" in world.namespace.run("ping", "-n", "-M", "dont", "-s", "1430", "-c", "1", "-W", "2", address, check=False)
+        assert " 0% packet loss" in world.namespace.run("ping", "-n", "-M", "dont", "-s", "1430", "-c", "1", "-W", "30", address, check=False)
         world.namespace.ip("route", "flush", "cache")
-        assert " 0% packet loss" in world.namespace.run("ping", "-n", "-M", "dont", "-s", "1430", "-c", "1", "-W", "2", address, check=False)
-        late = world.namespace.run("ping", "-n", "-t", "1", "-c", "1", "-W", "2", address, check=False)
+        assert " 0% packet loss" in world.namespace.run("ping", "-n", "-M", "dont", "-s", "1430", "-c", "1", "-W", "30", address, check=False)
+        late = world.namespace.run("ping", "-n", "-t", "1", "-c", "1", "-W", "30", address, check=False)
         assert f"From {world.address}" in late and "Time to live exceeded" in late
 
 
@@ -254,7 +254,7 @@ class Kept:
 
     def __init__(self, namespace, address, port=80):
         with namespace.inside():
-            self.connection = http.client.HTTPConnection(address, port, timeout=20)
+            self.connection = http.client.HTTPConnection(address, port, timeout=60)
             self.connection.connect()
         self.who = self.ask()
 
@@ -284,11 +284,11 @@ def balancer(world):
     made.floating = world.floating(vip)
     made.outside = made.floating["floating_ip_address"]
     wait_for(lambda: len(callers(world.namespace, made.outside, patience=3)) == 3, "all members to answer outside")
-    wait_for(lambda: fetch(world.namespace, made.outside, 81).startswith("c3"), "the second listener to answer outside")
+    wait_for(lambda: fetch(world.namespace, made.outside, 81, patience=3).startswith("c3"), "the second listener to answer outside")
     return made
 
 
-def callers(namespace, address, source="", wanted=3, patience=20):
+def callers(namespace, address, source="", wanted=3, patience=60):
     """Who answered, and by which address it was called: by a hash of the client's port, so that 80 times the same has no chance.  Who waits for a
     condition has less 'patience' with a connection, which may have begun before it was true."""
     seen = {}
@@ -314,8 +314,8 @@ def test_a_load_balancer_is_called_from_outside(world, balancer):
     assert callers(outside, address) == dict.fromkeys(balancer.at, "203.0.113.1")
     assert callers(outside, address, FAR) == dict.fromkeys(balancer.at, FAR)
     for port in (80, 81): # Of 4 MiB nothing is missing, by whichever member.
-        assert outside.run("sh", "-c", f"curl -s -m 30 http://{address}:{port}/large | wc -c").strip() == str(4 << 20)
-    assert outside.run("ping", "-n", "-c", "1", "-W", "2", address)
+        assert outside.run("sh", "-c", f"curl -s -m 50 http://{address}:{port}/large | wc -c").strip() == str(4 << 20)
+    assert outside.run("ping", "-n", "-c", "1", "-W", "30", address)
     # A closed port says so.
     assert refuses(outside, address)
     # From behind SNAT: a workload without a floating IP, and a member that calls its own load balancer.
@@ -356,12 +356,12 @@ def test_a_load_balancer_has_an_address_outside(world, balancer):
     made.listener("TCP", 80, [(balancer.subnet, inside, 8080) for inside in balancer.at.values()])
     made.listener("TCP", 81, [(balancer.subnet, balancer.at["c3"], 8080)])
     wait_for(lambda: len(callers(outside, address, patience=3)) == 3, "all members to answer outside")
-    wait_for(lambda: fetch(outside, address, 81).startswith("c3"), "the second listener to answer outside")
+    wait_for(lambda: fetch(outside, address, 81, patience=3).startswith("c3"), "the second listener to answer outside")
     assert callers(outside, address) == dict.fromkeys(balancer.at, "203.0.113.1")
     assert callers(outside, address, FAR) == dict.fromkeys(balancer.at, FAR)
     for port in (80, 81):
-        assert outside.run("sh", "-c", f"curl -s -m 30 http://{address}:{port}/large | wc -c").strip() == str(4 << 20)
-    assert outside.run("ping", "-n", "-c", "1", "-W", "2", address)
+        assert outside.run("sh", "-c", f"curl -s -m 50 http://{address}:{port}/large | wc -c").strip() == str(4 << 20)
+    assert outside.run("ping", "-n", "-c", "1", "-W", "30", address)
     assert refuses(outside, address)
     # Behind SNAT or with a floating IP of its own, on each host, and members themselves.
     for workload in (world.workloads[0], world.workloads[1], world.workloads[3]):
@@ -384,10 +384,10 @@ def test_stations_of_a_physical_network_call_a_load_balancer_there(world, balanc
     wait_for(lambda: len(callers(outside, address, patience=3)) == 3, "all members to answer a station")
     assert callers(outside, address, "100.64.60.1") == dict.fromkeys(balancer.at, "100.64.60.1")
     assert callers(outside, address, "100.64.60.2") == dict.fromkeys(balancer.at, "100.64.60.2")
-    assert outside.run("sh", "-c", f"curl -s -m 30 http://{address}/large | wc -c").strip() == str(4 << 20)
+    assert outside.run("sh", "-c", f"curl -s -m 50 http://{address}/large | wc -c").strip() == str(4 << 20)
     for target in (address, "2001:db8:60::150"): # One of the hosts says that it is there, and answers.
         outside.ip("neigh", "flush", "dev", "floor")
-        assert outside.run("ping", "-n", "-c", "1", "-W", "5", target)
+        assert outside.run("ping", "-n", "-c", "1", "-W", "30", target)
     assert refuses(outside, address) and refuses(outside, "[2001:db8:60::150]")
     wait_for(lambda: sum(answers(host, address) for host in lab.hosts) == 1, "one host to answer for it")
     workloads = [lab.workload(api.port(network, host), host) for host in (lab.hosts[0], lab.hosts[2])]
@@ -400,7 +400,7 @@ def test_stations_of_a_physical_network_call_a_load_balancer_there(world, balanc
     world.processes.append(member.namespace.popen(sys.executable, "-c", MEMBER, "d1"))
     made.listener("TCP", 81, [(subnet, own, 8080)])
     for source in (outside, workloads[1].namespace):
-        wait_for(lambda: fetch(source, address, 81).startswith("d1 100.64.60."), "the member on the network itself to answer")
+        wait_for(lambda: fetch(source, address, 81, patience=3).startswith("d1 100.64.60."), "the member on the network itself to answer")
     api.delete(f"/load-balancer/v2.0/lbaas/loadbalancers/{made.id}?cascade=true")
     wait_for(lambda: not callers(outside, address, patience=3), "it to be gone")
     for workload in workloads:
@@ -444,12 +444,12 @@ def test_a_floating_ip_leaves_a_load_balancer(world, balancer):
 
 
 def udp(namespace, port=0, broadcast=False):
-    """A socket of the namespace, with a short patience."""
+    """A socket of the namespace."""
     with namespace.inside():
         made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, broadcast)
     made.bind(("", port))
-    made.settimeout(5)
+    made.settimeout(60)
     return made
 
 
@@ -470,8 +470,8 @@ def test_workloads_of_a_physical_network_and_stations_are_one_network(world):
         for station, address in zip(("203.0.113.1", "2001:db8:30::ff"), own):
             wait_for(lambda: echoes(member.namespace, station), f"{member.namespace.name} to reach {station}")
             world.namespace.ip("neigh", "flush", "all")
-            assert echoes(world.namespace, address)
-            assert echoes(members[0].namespace, address)
+            wait_for(lambda: echoes(world.namespace, address), f"a station to reach {address}")
+            wait_for(lambda: echoes(members[0].namespace, address), f"the first member to reach {address}")
     for sender in (members[0], members[2], world):
         receivers = [udp(receiver.namespace, 7777) for receiver in (*members, world) if receiver is not sender]
         speaker = udp(sender.namespace, broadcast=True)
@@ -481,7 +481,7 @@ def test_workloads_of_a_physical_network_and_stations_are_one_network(world):
             assert [receiver.recv(9), receiver.recv(9)] == [b"once", b"end"]
             receiver.close()
         speaker.close()
-    assert world.namespace.run("ping", "-n", "-c", "1", "-W", "2", "203.0.113.201") # The host's own, on the same device.
+    assert world.namespace.run("ping", "-n", "-c", "1", "-W", "30", "203.0.113.201") # The host's own, on the same device.
     for member in members:
         member.unplug()
         api.delete(f"/v2.0/ports/{member.port['id']}")
@@ -495,7 +495,7 @@ def test_the_hosts_own_session_lives_while_the_agent_comes_and_goes(world):
             listener.bind(("203.0.113.1", 0))
             listener.listen()
         with host.namespace.inside():
-            client = socket.create_connection(listener.getsockname(), timeout=5)
+            client = socket.create_connection(listener.getsockname(), timeout=60)
         server, peer = listener.accept()
         assert peer[0] == "203.0.113.201"
 
@@ -504,8 +504,8 @@ def test_the_hosts_own_session_lives_while_the_agent_comes_and_goes(world):
             assert server.recv(100) == word
             server.sendall(word)
             assert client.recv(100) == word
-        client.settimeout(5)
-        server.settimeout(5)
+        client.settimeout(60)
+        server.settimeout(60)
         talk(b"before")
         api = world.lab.api
         another = world.external_network("198.51.101", **{"provider:network_type": "vlan", "provider:segmentation_id": 40})
@@ -528,7 +528,7 @@ def test_the_hosts_own_session_lives_while_the_agent_comes_and_goes(world):
         talk(b"after")
         for end in (client, server, listener):
             end.close()
-    wait_for(lambda: fetch(world.workloads[0].namespace, FAR) == world.address, "the workload to reach the world again")
+    wait_for(lambda: fetch(world.workloads[0].namespace, FAR, patience=3) == world.address, "the workload to reach the world again")
 
 
 class Download:
@@ -542,7 +542,7 @@ class Download:
             listener.bind((address, 0))
             listener.listen()
         with workload.namespace.inside():
-            self.client = socket.create_connection(listener.getsockname(), timeout=10)
+            self.client = socket.create_connection(listener.getsockname(), timeout=60)
         self.server, self.peer = listener.accept()
         listener.close()
         self.client.settimeout(60)
@@ -563,7 +563,7 @@ class Download:
 
     def close(self):
         self.client.close()
-        self.thread.join(10)
+        self.thread.join(60)
 
 
 def test_downloads_go_on_when_a_gateway_dies(world, balancer):
@@ -574,7 +574,7 @@ def test_downloads_go_on_when_a_gateway_dies(world, balancer):
     floating = [f for f in lab.api.get("/v2.0/floatingips")["floatingips"] if f["port_id"] == inside.port["id"]]
     for f in floating:
         lab.api.delete(f"/v2.0/floatingips/{f['id']}")
-    wait_for(lambda: fetch(inside.namespace, FAR) == world.address, "the workload of h3 to be its router outside")
+    wait_for(lambda: fetch(inside.namespace, FAR, patience=3) == world.address, "the workload of h3 to be its router outside")
     for number in range(8, 14):
         world.namespace.ip("addr", "add", f"198.51.100.{number}/32", "dev", "world")
     downloads = [Download(world, inside, f"198.51.100.{number}") for number in range(8, 14)]

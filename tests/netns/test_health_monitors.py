@@ -114,7 +114,7 @@ class Caller:
         self.thread = threading.Thread(target=self.run, daemon=True)
 
     def call(self):
-        with socket.create_connection(("10.0.0.200", self.port), timeout=30) as connection:
+        with socket.create_connection(("10.0.0.200", self.port), timeout=60) as connection:
             connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
             answer = b""
             while data := connection.recv(4096):
@@ -136,7 +136,7 @@ class Caller:
 
     def __exit__(self, *_):
         self.over.set()
-        self.thread.join(10)
+        self.thread.join(60)
 
     def next(self, count):
         """The next 'count' answers."""
@@ -217,7 +217,7 @@ class World:
         client = client or self.client
         for _ in range(200):
             with client.namespace.inside():
-                connection = socket.create_connection(("10.0.0.200", 80), timeout=20)
+                connection = socket.create_connection(("10.0.0.200", 80), timeout=60)
             connection.sendall(b"GET /stream HTTP/1.0\r\n\r\n")
             said = b""
             while b"\r\n\r\n" not in said:

@@ -29,7 +29,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "kernel"))
 import second_kernel
 
 # Emulated machines share two processors with everything else: nothing here is about time.
-PATIENCE = 120
+PATIENCE = 240
 
 INIT = """#!/bin/busybox sh
 export PATH=/bin
@@ -300,7 +300,7 @@ def test_an_interface_is_detached_from_a_running_machine(lab, libvirt, weft, pee
     vm1.virsh("detach-device", libvirt.folder / "web.xml", "--persistent")
     vm1.says("UNPLUGGED")
     lab.api.wait_active(port, status="DOWN")
-    assert not taps(lab) and not peer.ping(address_of(port))
+    assert not taps(lab) and not peer.ping(address_of(port), wait=1)
     vm1.virsh("attach-device", libvirt.folder / "web.xml", "--persistent")
     vm1.is_up(port, peer)
 

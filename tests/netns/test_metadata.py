@@ -42,7 +42,7 @@ def tenant(lab, name, **attributes):
 
 def get(workload, path, base=V4, *options):
     """(status, body)"""
-    out = workload.run("curl", "-sS", "-g", "--max-time", 20, "-w", "\n%{http_code}", *options, base + path)
+    out = workload.run("curl", "-sS", "-g", "--max-time", 50, "-w", "\n%{http_code}", *options, base + path)
     body, status = out.rsplit("\n", 1)
     return int(status), body
 
@@ -107,8 +107,12 @@ def test_nobody_asks_for_somebody_else(lab, red):
     """Another address of the workload's is not answered; other ports of the service's address lead nowhere."""
     spoofed = lab.hosts[0].drops(red.port).get("spoofed_ip", 0)
     red.namespace.ip("addr", "add", "10.0.0.99/24", "dev", "eth0")
-    red.run("curl", "-sS", "--max-time", 1, "--interface", "10.0.0.99", V4 + "/latest", check=False)
-    assert lab.hosts[0].drops(red.port)["spoofed_ip"] > spoofed
+
+    def dropped():
+        red.run("curl", "-sS", "--max-time", 1, "--interface", "10.0.0.99", V4 + "/latest", check=False)
+        return lab.hosts[0].drops(red.port).get("spoofed_ip", 0) > spoofed
+
+    wait_for(dropped, "what has another address to be dropped")
     red.namespace.ip("addr", "del", "10.0.0.99/24", "dev", "eth0")
     lab.api.update_port(red.port, allowed_address_pairs=[{"ip_address": "10.0.0.98"}])
     red.namespace.ip("addr", "add", "10.0.0.98/24", "dev", "eth0")
@@ -129,7 +133,7 @@ def connections(workload, n):
     made = []
     with workload.namespace.inside():
         for _ in range(n):
-            made.append(socket.create_connection(("169.254.169.254", 80), timeout=5))
+            made.append(socket.create_connection(("169.254.169.254", 80), timeout=60))
     try:
         yield made
     finally:
@@ -156,15 +160,14 @@ def test_hostile_requests_are_bounded(lab, red, blue):
         for one in held:
             with contextlib.suppress(ConnectionError):
                 one.sendall(b"GET /latest HTTP/1.1\r\nHost: a\r\nX-Slow: ")
-        open_ones = [one for one in held if not ended(one, 0.2)]
-        assert len(open_ones) == 8
+        wait_for(lambda: sum(not ended(one, 0.02) for one in held) == 8, "all but eight to be closed")
         assert content(blue, "/latest/meta-data/hostname") == "blue-vm"
     wait_for(lambda: red.run("curl", "-sS", "--max-time", 5, V4 + "/latest", check=False), "the port to be answered again")
     # A header without an end, and a body that nobody asked for.
     with connections(red, 1) as (one,):
         with contextlib.suppress(ConnectionError):
             one.sendall(b"GET /latest HTTP/1.1\r\nHost: a\r\nX-Large: " + b"a" * 200000)
-        assert ended(one, 10)
+        assert ended(one, 60)
     status, _ = get(red, "/latest", V4, "-X", "GET", "--data-binary", "@/usr/bin/python3")
     assert status == 413
     for path in ("/latest/../../etc/passwd", "/" + "a/" * 100, "/latest/meta-data/%00", "/latest/meta-data/public-keys/-1/openssh-key"):
@@ -198,7 +201,7 @@ class Nova(http.server.BaseHTTPRequestHandler):
         Nova.asked.append((self.path, dict(self.headers)))
         if self.path.startswith("/slow"):
             Nova.waiting.set()
-            Nova.go_on.wait(15)
+            Nova.go_on.wait(60)
         body = f"{self.headers['X-Instance-ID']} asked for {self.path}".encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/plain; charset=UTF-8")
@@ -223,7 +226,7 @@ def nova(lab, tmp_path):
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    assert ready.wait(5)
+    assert ready.wait(60)
     (tmp_path / "secret").write_text(SECRET + "\n")
     lab.hosts[0].stop()
     lab.hosts[0].start("--metadata-url", "http://198.18.0.1:8775", "--metadata-secret-file", tmp_path / "secret")
@@ -231,7 +234,7 @@ def nova(lab, tmp_path):
     Nova.go_on.set()
     server.shutdown()
     server.server_close()
-    thread.join(5)
+    thread.join(60)
     lab.hosts[0].stop()
     lab.hosts[0].start()
 
@@ -254,14 +257,14 @@ def test_nova_is_asked_as_it_expects(nova, red, blue):
 
 
 def test_one_tenants_slow_request_keeps_nobody_waiting(nova, red, blue):
-    slow = red.popen("curl", "-sS", "--max-time", "20", V4 + "/slow")
+    slow = red.popen("curl", "-sS", "--max-time", "100", V4 + "/slow")
     try:
-        assert nova.waiting.wait(5)
+        assert nova.waiting.wait(60)
         assert content(blue, "/quick") == "instance-of-blue asked for /quick"
         assert slow.poll() is None
     finally:
         nova.go_on.set()
-        assert slow.wait(20) == 0
+        assert slow.wait(60) == 0
 
 
 def test_the_service_can_be_turned_off(lab, red):

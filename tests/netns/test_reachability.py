@@ -113,7 +113,7 @@ def broadcast_reaches_every_member_once(lab):
     for workload in workloads[1:]:
         with workload.namespace.inside():
             receivers.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        receivers[-1].settimeout(10)
+        receivers[-1].settimeout(60)
         receivers[-1].bind(("", 5000))
     with workloads[0].namespace.inside():
         sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

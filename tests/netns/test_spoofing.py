@@ -136,4 +136,4 @@ def test_a_port_without_port_security_may_say_anything(world):
     # An address and a MAC that the model does not know: learned, and answered by flooding.
     a.namespace.ip("link", "add", "mv0", "link", "eth0", "type", "macvlan", "mode", "bridge", check=False)
     b.namespace.ip("addr", "add", "10.9.0.200/24", "dev", "eth0")
-    assert wait_for(lambda: a.ping("10.9.0.200"), "an address nobody told the platform about")
+    assert wait_for(lambda: a.ping("10.9.0.200", wait=1), "an address nobody told the platform about")

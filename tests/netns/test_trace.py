@@ -77,8 +77,8 @@ def test_metrics_are_served_for_prometheus():
         host.start("--metrics-listen", "127.0.0.1:9100")
         assert a.ping(b, 5) == 5
         with host.namespace.inside():
-            response = requests.get("http://127.0.0.1:9100/metrics", timeout=5)
-            assert requests.get("http://127.0.0.1:9100/other", timeout=5).status_code == 404
+            response = requests.get("http://127.0.0.1:9100/metrics", timeout=60)
+            assert requests.get("http://127.0.0.1:9100/other", timeout=60).status_code == 404
         assert response.status_code == 200
         values = dict(line.rsplit(" ", 1) for line in response.text.splitlines() if not line.startswith("#"))
         assert values["weft_agent_api_connected"] == "1"

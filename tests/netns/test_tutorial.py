@@ -51,5 +51,5 @@ def commands():
 def test_every_block_works(demo):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
     result = subprocess.run(["bash", "-c", commands()], env={**environment, "DEMO_DIR": str(demo)}, capture_output=True,
-                            text=True, stdin=subprocess.DEVNULL, timeout=180)
+                            text=True, stdin=subprocess.DEVNULL, timeout=600)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]

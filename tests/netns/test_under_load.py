@@ -42,7 +42,7 @@ def cloud():
             for where in (cloud.server, cloud.near, cloud.outside.far):
                 cloud.serve(where, sys.executable, "-c", LISTENER, 7001)
                 cloud.serve(where, sys.executable, "-c", UDP_ECHO, 7002)
-            wait_for(lambda: cloud.client.ping(FAR), "the world to be reached")
+            wait_for(lambda: cloud.client.ping(FAR, wait=1), "the world to be reached")
             yield cloud
         except BaseException:
             lab.show_logs()
@@ -313,7 +313,7 @@ def test_a_rule_that_goes_ends_what_flows_back_too(cloud):
 
 def hops(workload, to, *options):
     """Who answered at each TTL."""
-    out = workload.run("traceroute", "-n", "-q", 1, "-w", 2, "-m", 8, *options, to)
+    out = workload.run("traceroute", "-n", "-q", 1, "-w", 30, "-m", 8, *options, to)
     return [line.split()[1] for line in out.splitlines()[1:]]
 
 
@@ -325,7 +325,7 @@ def test_traceroute_through_routers_and_nat(cloud):
         assert hops(near, FAR, *options) == ["10.2.0.1", "203.0.113.1", FAR]
 
 
-def arrives(workload, to, size, *options, wait=2):
+def arrives(workload, to, size, *options, wait=30):
     return workload.run("ping", "-n", "-q", "-c", 1, "-W", wait, "-s", size, *options, to, check=False).count(" 1 received") == 1
 
 
@@ -336,8 +336,8 @@ def test_every_size_passes_with_and_without_dont_fragment(cloud):
     for one in (client, cloud.server):
         one.run("ip", "route", "flush", "cache")
     for to in (cloud.address("b1", 4), cloud.address("c2", 4)):
-        said = client.run("ping", "-n", "-q", "-c", 10, "-i", "0.1", "-W", 2, "-M", "dont", "-s", 4000, to, check=False)
-        assert " 10 received" in said and " mtu " not in client.run("ip", "route", "get", to), said
+        assert all(arrives(client, to, 4000, "-M", "dont") for _ in range(10)), to
+        assert " mtu " not in client.run("ip", "route", "get", to), to
     for to, header, narrow in ((cloud.address("c2", 4), 28, 1400), (cloud.address("c2", 6), 48, 1400), (FAR, 28, 1300)):
         # Both sides are told the path's MTU.
         back = cloud.address("a1", 6 if ":" in to else 4)
@@ -346,7 +346,7 @@ def test_every_size_passes_with_and_without_dont_fragment(cloud):
             wait_for(lambda: f"mtu {narrow}" in sender.run("ip", "route", "get", target), f"the path MTU to {target}")
         for size in (narrow - header + more for more in (-9, -1, 0, 1, 8)):
             fits = size <= narrow - header
-            assert arrives(client, to, size, "-M", "do", wait=2 if fits else 0.2) == fits, (to, size)
+            assert arrives(client, to, size, "-M", "do", wait=30 if fits else 0.2) == fits, (to, size)
             assert arrives(client, to, size, "-M", "dont"), (to, size)
         assert arrives(client, to, 4000), to
 
@@ -357,11 +357,11 @@ def test_iperf3_in_both_families_and_directions(cloud):
         for options in (["-n", "4M"], ["-n", "4M", "-R"], ["-n", "100K", "-u", "-b", "10M", "-l", 1200]):
             process = cloud.serve(server, "iperf3", "-s", "-1", "--forceflush", ready="")
             wait_for(lambda: "Server listening" in process.stdout.readline(), "iperf3")
-            out = json.loads(client.run("iperf3", "-J", *options, "-c", to, timeout=20))
+            out = json.loads(client.run("iperf3", "-J", *options, "-c", to, timeout=60))
             end = out["end"]["sum"] if "-u" in options else out["end"]["sum_received"]
             assert end["bytes"] >= 100000, out["end"]
             assert end.get("lost_percent", 0) < 1, end
-            process.communicate(timeout=10)
+            process.communicate(timeout=60)
 
 
 def test_dig_asks_a_name_server_at_every_place(cloud, tmp_path):
@@ -370,7 +370,7 @@ def test_dig_asks_a_name_server_at_every_place(cloud, tmp_path):
         cloud.serve(where, "dnsmasq", "-k", "-p", 53, "--no-resolv", "--no-hosts", "--bind-interfaces", "--conf-file=/dev/null", "--pid-file=",
                     f"--addn-hosts={tmp_path}/hosts", "--address=/one.test/192.0.2.55", "--user=root", "--edns-packet-max=4096", ready="")
         for address in addresses:
-            ask = lambda *what: cloud.client.run("dig", "+short", "+time=1", "+tries=1", f"@{address}", *what, check=False).split()
+            ask = lambda *what: cloud.client.run("dig", "+short", "+time=10", "+tries=1", f"@{address}", *what, check=False).split()
             wait_for(lambda: ask("one.test") == ["192.0.2.55"], f"a name at {address}")
             assert ask("+tcp", "one.test") == ["192.0.2.55"]
             assert len(ask("+bufsize=512", "many.test")) == 100  # Is cut, and asked for again by TCP.
@@ -393,8 +393,8 @@ def test_an_ssh_session_goes_on_while_an_agent_restarts(cloud, tmp_path):
             if server not in [session[0] for session in sessions]:
                 cloud.serve(server, "unshare", "-m", "sh", "-c", serve, ready="Not backgrounding")
             command = ["ssh", "-F", "/dev/null", "-i", tmp_path / "client", "-p", 2222, "-o", "StrictHostKeyChecking=no", "-o", "BatchMode=yes",
-                       "-o", f"UserKnownHostsFile={tmp_path}/known", "-o", "ConnectTimeout=5", f"root@{to}"]
-            assert len(client.run(*command, "head -c 300000 /dev/zero | tr '\\0' x", timeout=20)) == 300000
+                       "-o", f"UserKnownHostsFile={tmp_path}/known", "-o", "ConnectTimeout=50", f"root@{to}"]
+            assert len(client.run(*command, "head -c 300000 /dev/zero | tr '\\0' x", timeout=60)) == 300000
             sessions.append((server, client.popen(*map(str, command), "cat", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)))
 
         def talk(word):

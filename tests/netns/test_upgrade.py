@@ -33,7 +33,7 @@ class Echo:
                                    "c=s.accept()[0]\nwhile d:=c.recv(100): c.sendall(d)\n", stdout=subprocess.PIPE, text=True)
         assert self.server.stdout.readline() == "ready\n"
         with client.namespace.inside():
-            self.socket = socket.create_connection((server.address, port), timeout=5)
+            self.socket = socket.create_connection((server.address, port), timeout=60)
 
     def __enter__(self):
         return self

@@ -91,7 +91,7 @@ def test_any_device_can_be_plugged_and_unplugged(lab, weft, network, peer):
     workload.wait_ping(peer)
     weft("port", "unplug", "any")
     assert weft.json("port", "show", "any")["binding:host_id"] == ""
-    wait_for(lambda: workload.ping(peer) == 0, "an unplugged device to be cut off")
+    wait_for(lambda: workload.ping(peer, wait=1) == 0, "an unplugged device to be cut off")
     workload.delete()
 
 
@@ -164,10 +164,10 @@ def test_a_workload_from_beginning_to_end(lab, weft, network, peer, names, how):
     assert made["interface"] == "tap" + port["id"][:11]
     address = weft("lab", "exec", name, "ip", "-brief", "address", "show", "eth0")
     assert port["fixed_ips"][0]["ip_address"] + "/24" in address
-    weft("lab", "exec", name, "ping", "-c", "1", "-W", "2", peer.address)
+    weft("lab", "exec", name, "ping", "-c", "1", "-W", "30", peer.address)
     if how == "static":
         assert port["fixed_ips"][1]["ip_address"] + "/64" in address
-        weft("lab", "exec", name, "ping", "-c", "1", "-W", "2", peer.port["fixed_ips"][1]["ip_address"])
+        weft("lab", "exec", name, "ping", "-c", "1", "-W", "30", peer.port["fixed_ips"][1]["ip_address"])
     assert weft.run("lab", "exec", name, "sh", "-c", "exit 7").returncode == 7
     assert name in [w["name"] for w in weft.json("lab", "list")]
     weft("lab", "remove", name)
@@ -187,19 +187,18 @@ def test_a_workload_that_cannot_be_made_leaves_nothing(lab, weft, network, names
 
 def test_drops_are_watched_as_they_happen(lab, weft, network, peer):
     command = weft.command("drops", "--port", "peer", "--follow")
+    peer.namespace.ip("address", "add", "10.0.0.77/32", "dev", "eth0")
     watcher = subprocess.Popen(command, env=weft.environment, stdout=subprocess.PIPE, text=True)
+    # Again until the watcher, which first takes stock, has seen it.
+    spoofer = peer.popen("ping", "-q", "-i", "0.2", "-I", "10.0.0.77", "10.0.0.200", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        peer.namespace.ip("address", "add", "10.0.0.77/32", "dev", "eth0")
-        # Again until the watcher, which first takes stock, has seen it.
-        spoofer = peer.popen("ping", "-q", "-i", "0.2", "-c", "40", "-I", "10.0.0.77", "10.0.0.200", stdout=subprocess.DEVNULL,
-                             stderr=subprocess.DEVNULL)
         line = watcher.stdout.readline()
         assert re.search(r"  peer  \+\d+  spoofed_(ip|arp): ", line), line
+    finally:
         spoofer.kill()
         spoofer.wait()
-    finally:
         watcher.send_signal(signal.SIGINT)
-        watcher.communicate(timeout=10)
+        watcher.communicate(timeout=60)
         peer.namespace.ip("address", "delete", "10.0.0.77/32", "dev", "eth0")
     assert watcher.returncode == 0
 
