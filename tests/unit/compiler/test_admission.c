@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
+#include "projects.h"
 #include "weft/base/util.h"
 #include "weft/compiler/compiler.h"
 #include "weft/model/virtual-server.h"
@@ -63,22 +63,10 @@ struct world {
 
 static uint8_t some_rows[8 * 200]; /* All of the first member. */
 
-static unsigned below(unsigned n)
-{
-    return (unsigned)rand() % n;
-}
-
 static void name(struct object *object, unsigned kind, unsigned p, unsigned j, unsigned k)
 {
-    snprintf(object->id, sizeof(object->id), "%08x-0000-4000-8000-%02x%02x%02x%06x", below(1u << 30), kind, p, j, k);
-    snprintf(object->project_id, sizeof(object->project_id), "p%u", p);
+    name_object(object, p, (uint64_t)kind << 40 | (uint64_t)p << 32 | (uint64_t)j << 24 | k);
     object->admin_state_up = true;
-    object->created_at_s = below(5);
-}
-
-static void copy_id(char ret[UUID_TEXT_SIZE], const struct object *object)
-{
-    string_copy(ret, UUID_TEXT_SIZE, object->id);
 }
 
 /* ---- the world ------------------------------------------------------------------------------------------------------------------------ */
@@ -404,23 +392,6 @@ static unsigned project_of(unsigned code)
 
 /* ---- what is checked ---------------------------------------------------------------------------------------------------------------------------- */
 
-/* One row for each that wants more, in turn, while there are any. */
-static void give_row_by_row(const size_t wanted[N_PROJECTS], size_t room, size_t ret_given[N_PROJECTS])
-{
-    bool goes_on = true;
-
-    memset(ret_given, 0, N_PROJECTS * sizeof(*ret_given));
-    while (goes_on) {
-        goes_on = false;
-        for (unsigned p = 0; p < N_PROJECTS && room; p++)
-            if (ret_given[p] < wanted[p]) {
-                ret_given[p]++;
-                room--;
-                goes_on = true;
-            }
-    }
-}
-
 /* Nothing is there by half in any table.  A member on a port that is left out is not there, nor is a floating IP of it, but the rest of the load balancer
  * is: of the tables of members that is said only where no port is left out. */
 static void check_whole(const struct desired *all, const struct desired *some, bool is_of_ports)
@@ -460,7 +431,7 @@ static void check_shares(const struct desired *all, const struct desired *some, 
             got[project_of(code)] += there[code];
         }
     assert_true(some->tables[table].n <= MAX(room, own));
-    give_row_by_row(by_project, room - MIN(room, own), given);
+    give_one_by_one(by_project, N_PROJECTS, room - MIN(room, own), given);
     for (unsigned p = 0; p < N_PROJECTS; p++)
         if (by_project[p] > given[p])
             share = MIN(share, given[p]); /* One row less than another has, where they cannot be divided evenly. */
@@ -543,9 +514,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(each_table_is_divided_and_nothing_is_there_by_half),
         cmocka_unit_test(the_order_of_objects_decides_nothing),
     };
-    unsigned seed = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 0) : (unsigned)time(NULL);
 
-    printf("seed %u\n", seed);
-    srand(seed);
+    random_begin(argc, argv);
     return cmocka_run_group_tests(tests_of_admission, NULL, NULL);
 }

@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
+#include "projects.h"
 #include "weft/base/util.h"
 #include "weft/compiler/numbers.h"
 
@@ -58,21 +58,9 @@ static struct {
 
 static char device_ids[N_MAX][64];
 
-static unsigned below(unsigned n)
-{
-    return (unsigned)rand() % n;
-}
-
 static void name(struct object *object, unsigned p)
 {
-    snprintf(object->id, sizeof(object->id), "%08x-0000-4000-8000-%012x", below(1u << 30), ++world.n_objects);
-    snprintf(object->project_id, sizeof(object->project_id), "p%u", p);
-    object->created_at_s = below(5);
-}
-
-static void copy_id(char ret[UUID_TEXT_SIZE], const struct object *object)
-{
-    string_copy(ret, UUID_TEXT_SIZE, object->id);
+    name_object(object, p, ++world.n_objects);
 }
 
 static struct owner *add_owner(unsigned kind, const struct object *object, unsigned p)
@@ -321,23 +309,6 @@ static void expect_whole(void)
     assert_int_equal(n_balancers, world.snapshot.n_load_balancers);
 }
 
-/* One number for each project that wants more, in turn, while there are any. */
-static void give_one_by_one(const size_t wanted[N_PROJECTS], size_t room, size_t ret_given[N_PROJECTS])
-{
-    bool goes_on = true;
-
-    memset(ret_given, 0, N_PROJECTS * sizeof(*ret_given));
-    while (goes_on) {
-        goes_on = false;
-        for (unsigned p = 0; p < N_PROJECTS && room; p++)
-            if (ret_given[p] < wanted[p]) {
-                ret_given[p]++;
-                room--;
-                goes_on = true;
-            }
-    }
-}
-
 static void expect_shares(enum number_space space)
 {
     size_t wanted[N_PROJECTS] = {0}, got[N_PROJECTS] = {0}, fair[N_PROJECTS], share = SIZE_MAX, n_got = 0, room = world.numbering.room[space];
@@ -347,7 +318,7 @@ static void expect_shares(enum number_space space)
         got[world.owners[i].project] += world.owners[i].n_got[space];
         n_got += world.owners[i].n_got[space];
     }
-    give_one_by_one(wanted, room, fair);
+    give_one_by_one(wanted, N_PROJECTS, room, fair);
     for (unsigned p = 0; p < N_PROJECTS; p++)
         if (wanted[p] > fair[p])
             share = MIN(share, fair[p]);
@@ -550,11 +521,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_runs_waits_for_no_number),
         cmocka_unit_test(what_hangs_on_nothing_takes_none),
     };
-    unsigned seed = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 0) : (unsigned)time(NULL);
     int result;
 
-    printf("seed %u\n", seed);
-    srand(seed);
+    random_begin(argc, argv);
     result = cmocka_run_group_tests(tests_of_numbers, NULL, NULL);
     rows_clear(&world.shortages);
     rows_clear(&world.left_out);

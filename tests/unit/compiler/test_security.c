@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "projects.h"
 #include "weft/base/util.h"
 #include "weft/compiler/compiler.h"
 
@@ -38,11 +39,6 @@ struct world {
     const struct network *networks[1];
     struct snapshot snapshot;
 };
-
-static unsigned below(unsigned n)
-{
-    return (unsigned)rand() % n;
-}
 
 static void set_id(char id[UUID_TEXT_SIZE], unsigned kind, unsigned i)
 {
@@ -344,9 +340,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(tables_judge_as_the_objects_do),
         cmocka_unit_test(members_of_groups_that_nobody_names_are_no_rows),
     };
-    unsigned seed = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : (unsigned)time(NULL);
 
-    printf("seed %u\n", seed);
-    srand(seed);
+    random_begin(argc, argv);
     return cmocka_run_group_tests_name("security groups", tests, NULL, NULL);
 }

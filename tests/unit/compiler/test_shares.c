@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
+#include "projects.h"
 #include "weft/base/util.h"
 #include "weft/compiler/shares.h"
 
@@ -22,11 +22,6 @@ struct thing {
     uint32_t n_rows;
     bool fits;
 };
-
-static unsigned below(unsigned n)
-{
-    return (unsigned)rand() % n;
-}
 
 static void make_thing(struct thing *thing, unsigned project, unsigned age, uint32_t n_rows)
 {
@@ -55,23 +50,6 @@ static void divide(struct thing *things, size_t n, size_t room, struct desired *
     assert_int_equal(0, claims_divide(&claims, TABLE_RULES, room, &desired->shortages));
     assert_int_equal(0, rows_sort(&desired->shortages));
     claims_clear(&claims);
-}
-
-/* One row for each that wants more, in turn, while there are any. */
-static void give_row_by_row(const size_t wanted[N_PROJECTS], size_t room, size_t ret_given[N_PROJECTS])
-{
-    bool goes_on = true;
-
-    memset(ret_given, 0, N_PROJECTS * sizeof(*ret_given));
-    while (goes_on) {
-        goes_on = false;
-        for (unsigned p = 0; p < N_PROJECTS && room; p++)
-            if (ret_given[p] < wanted[p]) {
-                ret_given[p]++;
-                room--;
-                goes_on = true;
-            }
-    }
 }
 
 static const struct shortage *shortage_of(const struct desired *desired, unsigned project)
@@ -124,7 +102,7 @@ static void shares_are_those_of_a_division_row_by_row(void **state)
             make_thing(&things[i], below(below(N_PROJECTS) + 1), i, 1 + below(i % 5 ? 4 : 12)); /* Some projects have many. */
             wanted[things[i].project] += things[i].n_rows;
         }
-        give_row_by_row(wanted, room, given);
+        give_one_by_one(wanted, N_PROJECTS, room, given);
         divide(things, N_OBJECTS, room, &desired);
         for (unsigned p = 0; p < N_PROJECTS; p++)
             check_project(things, p, wanted[p], given[p], &desired);
@@ -224,9 +202,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(no_room_is_left_where_something_fits),
         cmocka_unit_test(what_all_have_is_there_although_it_is_large),
     };
-    unsigned seed = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 0) : (unsigned)time(NULL);
 
-    printf("seed %u\n", seed);
-    srand(seed);
+    random_begin(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
