@@ -10,15 +10,13 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <uv.h>
 
+#include "one-store.h"
 #include "weft/api/balance-rows.h"
 #include "weft/api/balance-size.h"
 #include "weft/api/balancing.h"
 #include "weft/balance/bytes.h"
 #include "weft/balance/table.h"
-#include "weft/base/buffer.h"
-#include "weft/base/clock.h"
 #include "weft/base/util.h"
 
 #define N_SERVERS 2
@@ -28,9 +26,7 @@
 #define DRAIN_S 20
 
 struct server {
-    uv_loop_t loop;
-    struct replica *replica;
-    struct commits *commits;
+    struct peer peer;
     struct balance_writer *writer;
 };
 
@@ -41,44 +37,24 @@ static struct fleet {
     int64_t now_s;
 } fleet;
 
-static unsigned seed;
-
-static unsigned below(unsigned n)
-{
-    return (unsigned)rand_r(&seed) % n;
-}
-
-static const char *id_of(enum resource_kind kind, unsigned slot, char id[UUID_TEXT_SIZE])
-{
-    snprintf(id, UUID_TEXT_SIZE, "%08x-0000-4000-8000-%012x", (unsigned)kind + 1, slot);
-    return id;
-}
-
 static void server_start(struct server *server)
 {
-    struct error error = {0};
-
-    uv_loop_init(&server->loop);
-    assert_int_equal(replica_new(&server->loop, fleet.store, &server->replica), 0);
-    assert_int_equal(commits_new(&server->loop, fleet.store, server->replica, &server->commits), 0);
-    assert_int_equal(balance_writer_new(server->replica, server->commits, DRAIN_S, &server->writer), 0);
-    assert_int_equal(replica_start(server->replica, &error), 0);
+    peer_open(&server->peer, fleet.store);
+    assert_int_equal(balance_writer_new(server->peer.replica, server->peer.commits, DRAIN_S, &server->writer), 0);
+    peer_start(&server->peer);
 }
 
 static void server_end(struct server *server)
 {
-    replica_stop(server->replica);
-    commits_free(server->commits);
-    replica_free(server->replica);
-    uv_run(&server->loop, UV_RUN_DEFAULT);
-    uv_loop_close(&server->loop);
+    peer_stop(&server->peer);
+    peer_close(&server->peer);
     balance_writer_free(server->writer);
 }
 
 static void fleet_end(void)
 {
     for (unsigned i = 0; i < N_SERVERS; i++)
-        replica_stop(fleet.servers[i].replica);
+        peer_stop(&fleet.servers[i].peer);
     store_close(fleet.store);
     for (unsigned i = 0; i < N_SERVERS; i++)
         server_end(&fleet.servers[i]);
@@ -90,12 +66,8 @@ static void deliver(void)
 
     do {
         is_busy = false;
-        for (unsigned i = 0; i < N_SERVERS; i++) {
-            struct server *server = &fleet.servers[i];
-
-            uv_run(&server->loop, UV_RUN_NOWAIT);
-            is_busy |= replica_revision(server->replica) < store_revision(fleet.store) || commits_counters(server->commits).n_pending;
-        }
+        for (unsigned i = 0; i < N_SERVERS; i++)
+            is_busy |= peer_turn(&fleet.servers[i].peer);
     } while (is_busy);
 }
 
@@ -133,36 +105,18 @@ static void settle(void)
     }
 }
 
-static void write_key(const char *key, const char *value, size_t size)
-{
-    struct store_transaction *transaction;
-
-    assert_int_equal(store_transaction_new(&transaction), 0);
-    if (value)
-        assert_int_equal(store_put(transaction, key, strlen(key), value, size, 0), 0);
-    else
-        assert_int_equal(store_delete(transaction, key, strlen(key)), 0);
-    store_commit(fleet.store, transaction);
-}
-
 static void put(struct object *object, enum resource_kind kind, unsigned slot)
 {
-    struct buffer text = {0};
-    char key[REPLICA_KEY_SIZE];
-
     id_of(kind, slot, object->id);
-    replica_key(kind, object->id, key);
-    assert_int_equal(object_write(object, &text), 0);
-    write_key(key, text.data, text.size);
-    buffer_clear(&text);
+    write_object(fleet.store, kind, object->id, object);
     object_free(object);
 }
 
 static void drop(enum resource_kind kind, unsigned slot)
 {
-    char id[UUID_TEXT_SIZE], key[REPLICA_KEY_SIZE];
+    char id[UUID_TEXT_SIZE];
 
-    write_key(replica_key(kind, id_of(kind, slot, id), key), NULL, 0);
+    write_object(fleet.store, kind, id_of(kind, slot, id), NULL);
 }
 
 static void put_pool(unsigned slot)
@@ -206,7 +160,7 @@ static void put_port(unsigned slot, const char *host, bool is_active)
     put(&port->object, RESOURCE_PORT, slot);
     snprintf(key, sizeof(key), "status/port/%08x-0000-4000-8000-%012x", RESOURCE_PORT + 1, slot);
     snprintf(value, sizeof(value), "{\"status\":\"ACTIVE\",\"host\":\"%s\"}", host ? host : "");
-    write_key(key, is_active ? value : NULL, strlen(value));
+    write_key(fleet.store, key, is_active ? value : NULL, strlen(value));
 }
 
 static void put_host(unsigned slot, enum host_state state)
@@ -227,7 +181,7 @@ static void put_health(unsigned slot, const char *health)
 
     snprintf(key, sizeof(key), "status/member/%08x-0000-4000-8000-%012x", RESOURCE_POOL_MEMBER + 1, slot);
     snprintf(value, sizeof(value), "{\"health\":\"%s\",\"host\":\"h0\"}", health ? health : "");
-    write_key(key, health ? value : NULL, strlen(value));
+    write_key(fleet.store, key, health ? value : NULL, strlen(value));
 }
 
 static void put_monitor(unsigned slot, bool is_up)
@@ -243,7 +197,7 @@ static const struct pool_member *member_at(unsigned slot)
 {
     char id[UUID_TEXT_SIZE];
 
-    return (const struct pool_member *)replica_get(fleet.servers[0].replica, RESOURCE_POOL_MEMBER, id_of(RESOURCE_POOL_MEMBER, slot, id));
+    return (const struct pool_member *)replica_get(fleet.servers[0].peer.replica, RESOURCE_POOL_MEMBER, id_of(RESOURCE_POOL_MEMBER, slot, id));
 }
 
 static void operate(void)
@@ -308,7 +262,7 @@ static void operate(void)
 static bool is_watched(unsigned pool)
 {
     char id[UUID_TEXT_SIZE];
-    const struct object *monitor = replica_get(fleet.servers[0].replica, RESOURCE_HEALTH_MONITOR, id_of(RESOURCE_HEALTH_MONITOR, pool, id));
+    const struct object *monitor = replica_get(fleet.servers[0].peer.replica, RESOURCE_HEALTH_MONITOR, id_of(RESOURCE_HEALTH_MONITOR, pool, id));
 
     return monitor && monitor->admin_state_up;
 }
@@ -317,7 +271,7 @@ static const struct port *port_at(unsigned slot)
 {
     char id[UUID_TEXT_SIZE];
 
-    return replica_port(fleet.servers[0].replica, id_of(RESOURCE_PORT, slot, id));
+    return replica_port(fleet.servers[0].peer.replica, id_of(RESOURCE_PORT, slot, id));
 }
 
 static bool is_down(unsigned slot, unsigned pool)
@@ -332,7 +286,7 @@ static bool is_down(unsigned slot, unsigned pool)
 static bool is_silent(unsigned slot, unsigned pool)
 {
     const struct port *port = port_at(slot);
-    const struct host *host = port && port->binding_host_id ? replica_host_by_name(fleet.servers[0].replica, port->binding_host_id) : NULL;
+    const struct host *host = port && port->binding_host_id ? replica_host_by_name(fleet.servers[0].peer.replica, port->binding_host_id) : NULL;
 
     return is_watched(pool) && host && host->state == HOST_STATE_DOWN;
 }
@@ -385,7 +339,7 @@ static void check_member(unsigned pool, unsigned slot, const struct balance_memb
     }
     assert_int_equal(decision->state, expected);
     assert_int_equal(decision->has_failed, is_watched(pool) && member->health == MEMBER_HEALTH_DOWN);
-    assert_int_equal(member_status(fleet.servers[0].replica, member), shown_status(slot, pool));
+    assert_int_equal(member_status(fleet.servers[0].peer.replica, member), shown_status(slot, pool));
     if (last[pool].was_there[slot] && last[pool].members[slot].state != MEMBER_IS_DOWN && decision->state != MEMBER_IS_DOWN &&
         last[pool].members[slot].index != BALANCE_INDEX_NONE)
         assert_int_equal(decision->index, last[pool].members[slot].index);
@@ -417,7 +371,7 @@ static const struct balance_rows *rows_of(unsigned pool)
     char id[UUID_TEXT_SIZE], rows_id[UUID_TEXT_SIZE];
 
     balance_rows_id(id_of(RESOURCE_POOL, pool, id), rows_id);
-    return (const struct balance_rows *)replica_get(fleet.servers[0].replica, RESOURCE_BALANCE_ROWS, rows_id);
+    return (const struct balance_rows *)replica_get(fleet.servers[0].peer.replica, RESOURCE_BALANCE_ROWS, rows_id);
 }
 
 static void check_pool(unsigned pool)
@@ -431,7 +385,7 @@ static void check_pool(unsigned pool)
     uint32_t held[N_MEMBERS] = {0};
     size_t n_members = 0;
 
-    if (!replica_get(fleet.servers[0].replica, RESOURCE_POOL, id_of(RESOURCE_POOL, pool, id))) {
+    if (!replica_get(fleet.servers[0].peer.replica, RESOURCE_POOL, id_of(RESOURCE_POOL, pool, id))) {
         assert_null(rows);
         memset(&last[pool], 0, sizeof(last[pool]));
         return;
@@ -656,7 +610,6 @@ int main(void)
         cmocka_unit_test(a_pool_that_grows_keeps_its_flows),
     };
 
-    seed = getenv("WEFT_SEED") ? (unsigned)strtoul(getenv("WEFT_SEED"), NULL, 10) : (unsigned)clock_monotonic_ns();
-    print_message("WEFT_SEED=%u\n", seed);
+    seed_begin();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

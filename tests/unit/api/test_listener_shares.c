@@ -7,14 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
-#include <uv.h>
 
+#include "one-store.h"
 #include "weft/api/balancing.h"
 #include "weft/api/listener-shares.h"
-#include "weft/base/buffer.h"
 #include "weft/base/util.h"
 
 #define N_SERVERS 2
@@ -22,9 +20,7 @@
 #define LISTENER "00000001-0000-4000-8000-000000000001"
 
 struct server {
-    uv_loop_t loop;
-    struct replica *replica;
-    struct commits *commits;
+    struct peer peer;
     struct listener_shares *shares;
 };
 
@@ -41,31 +37,17 @@ static struct server servers[N_SERVERS];
 static struct fleet_host hosts[N_HOSTS];
 static int64_t limit;
 static uint64_t now_ms;
-static unsigned seed;
-
-static unsigned below(unsigned n)
-{
-    return (unsigned)rand_r(&seed) % n;
-}
-
 static void server_start(struct server *server)
 {
-    struct error error = {0};
-
-    uv_loop_init(&server->loop);
-    assert_int_equal(replica_new(&server->loop, store, &server->replica), 0);
-    assert_int_equal(commits_new(&server->loop, store, server->replica, &server->commits), 0);
-    assert_int_equal(listener_shares_new(server->replica, server->commits, &server->shares), 0);
-    assert_int_equal(replica_start(server->replica, &error), 0);
+    peer_open(&server->peer, store);
+    assert_int_equal(listener_shares_new(server->peer.replica, server->peer.commits, &server->shares), 0);
+    peer_start(&server->peer);
 }
 
 static void server_end(struct server *server)
 {
-    replica_stop(server->replica);
-    commits_free(server->commits);
-    replica_free(server->replica);
-    uv_run(&server->loop, UV_RUN_DEFAULT);
-    uv_loop_close(&server->loop);
+    peer_stop(&server->peer);
+    peer_close(&server->peer);
     listener_shares_free(server->shares);
 }
 
@@ -75,29 +57,14 @@ static void deliver(void)
 
     do {
         is_busy = false;
-        for (unsigned i = 0; i < N_SERVERS; i++) {
-            uv_run(&servers[i].loop, UV_RUN_NOWAIT);
-            is_busy |= replica_revision(servers[i].replica) < store_revision(store) || commits_counters(servers[i].commits).n_pending;
-        }
+        for (unsigned i = 0; i < N_SERVERS; i++)
+            is_busy |= peer_turn(&servers[i].peer);
     } while (is_busy);
 }
 
-static void write_object(enum resource_kind kind, const char *id, const struct object *object)
+static void write_and_deliver(enum resource_kind kind, const char *id, const struct object *object)
 {
-    struct store_transaction *transaction;
-    struct buffer text = {0};
-    char key[REPLICA_KEY_SIZE];
-
-    replica_key(kind, id, key);
-    assert_int_equal(store_transaction_new(&transaction), 0);
-    if (object) {
-        assert_int_equal(object_write(object, &text), 0);
-        assert_int_equal(store_put(transaction, key, strlen(key), text.data, text.size, 0), 0);
-    } else {
-        assert_int_equal(store_delete(transaction, key, strlen(key)), 0);
-    }
-    assert_int_equal(store_commit(store, transaction).status, 0);
-    buffer_clear(&text);
+    write_object(store, kind, id, object);
     deliver();
 }
 
@@ -107,7 +74,7 @@ static void put_listener(int64_t connection_limit)
 
     string_copy(object->id, sizeof(object->id), LISTENER);
     ((struct listener *)object)->connection_limit = limit = connection_limit;
-    write_object(RESOURCE_LISTENER, object->id, object);
+    write_and_deliver(RESOURCE_LISTENER, object->id, object);
     object_free(object);
 }
 
@@ -118,7 +85,7 @@ static void put_host_as(unsigned i, bool is_there, enum host_state state)
     snprintf(object->id, sizeof(object->id), "00000002-0000-4000-8000-%012u", i);
     object->name = strdup(hosts[i].name);
     ((struct host *)object)->state = state;
-    write_object(RESOURCE_HOST, object->id, is_there ? object : NULL);
+    write_and_deliver(RESOURCE_HOST, object->id, is_there ? object : NULL);
     object_free(object);
     hosts[i].is_there = is_there;
 }
@@ -134,13 +101,13 @@ static void put_port(const char *host_name)
 
     string_copy(object->id, sizeof(object->id), "00000003-0000-4000-8000-000000000001");
     ((struct port *)object)->binding_host_id = strdup(host_name);
-    write_object(RESOURCE_PORT, object->id, object);
+    write_and_deliver(RESOURCE_PORT, object->id, object);
     object_free(object);
 }
 
 static const struct listener_share *share_of(const struct fleet_host *host)
 {
-    REPLICA_FOREACH(item, replica_find(servers[0].replica, REPLICA_SHARES_BY_LISTENER, LISTENER))
+    REPLICA_FOREACH(item, replica_find(servers[0].peer.replica, REPLICA_SHARES_BY_LISTENER, LISTENER))
         if (streq(((const struct listener_share *)item->object)->host, host->name))
             return (const struct listener_share *)item->object;
     return NULL;
@@ -148,7 +115,7 @@ static const struct listener_share *share_of(const struct fleet_host *host)
 
 static size_t count_shares(void)
 {
-    return replica_count(servers[0].replica, REPLICA_SHARES_BY_LISTENER, LISTENER);
+    return replica_count(servers[0].peer.replica, REPLICA_SHARES_BY_LISTENER, LISTENER);
 }
 
 /* ---- what hosts do ---- */
@@ -158,7 +125,7 @@ static void apply(struct fleet_host *host)
     const struct listener_share *share = share_of(host);
 
     host->enforced = share && host->serves ? share->share : 0;
-    host->applied = replica_revision(servers[0].replica);
+    host->applied = replica_revision(servers[0].peer.replica);
     if (!host->serves)
         host->active = 0;
 }
@@ -306,7 +273,7 @@ static void end(void)
 {
     deliver();
     for (unsigned i = 0; i < N_SERVERS; i++)
-        replica_stop(servers[i].replica);
+        peer_stop(&servers[i].peer);
     store_close(store);
     for (unsigned i = 0; i < N_SERVERS; i++)
         server_end(&servers[i]);
@@ -314,8 +281,7 @@ static void end(void)
 
 static void hosts_together_have_no_more_than_the_limit(void **state)
 {
-    seed = getenv("SEED") ? (unsigned)atoi(getenv("SEED")) : (unsigned)time(NULL);
-    print_message("seed %u\n", seed);
+    seed_begin();
     for (unsigned k = 0; k < 8; k++) {
         begin(1 + below(k % 2 ? 8 : 300));
         for (unsigned n = 0; n < 800; n++) {
@@ -351,7 +317,7 @@ static void shares_go_with_hosts_and_listeners(void **state)
         deliver();
     }
     assert_null(share_of(&hosts[2]));
-    write_object(RESOURCE_LISTENER, LISTENER, NULL);
+    write_and_deliver(RESOURCE_LISTENER, LISTENER, NULL);
     for (unsigned i = 0; i < 4; i++) {
         for (unsigned k = 0; k < N_SERVERS; k++)
             pass(&servers[k]);
@@ -432,10 +398,10 @@ static void of_listeners_that_are_not_there_nothing_is_kept(void **state)
     json_t *said = json_pack("{s{si}s{si}}", LISTENER, "active_connections", 1, "00000009-0000-4000-8000-000000000009", "active_connections", 1);
 
     begin(100);
-    assert_int_equal(statistics_new(servers[0].replica, &statistics), 0);
+    assert_int_equal(statistics_new(servers[0].peer.replica, &statistics), 0);
     statistics_take(statistics, "h1", said);
     assert_int_equal(statistics_count(statistics), 1);
-    write_object(RESOURCE_LISTENER, LISTENER, NULL);
+    write_and_deliver(RESOURCE_LISTENER, LISTENER, NULL);
     statistics_forget(statistics, LISTENER);
     statistics_take(statistics, "h1", said); /* It has not heard yet. */
     listener_shares_report(servers[0].shares, "h1", 1, said, now_ms);

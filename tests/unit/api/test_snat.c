@@ -12,24 +12,14 @@
 
 #include <cmocka.h>
 #include <sodium.h>
-#include <uv.h>
 
 #include "naive-relevance.h"
-#include "weft/api/commits.h"
+#include "one-store.h"
 #include "weft/api/quarantine.h"
 #include "weft/api/snat-blocks.h"
 #include "weft/api/snat-usage.h"
-#include "weft/base/buffer.h"
-#include "weft/base/clock.h"
 #include "weft/base/log.h"
 #include "weft/base/util.h"
-
-static unsigned seed;
-
-static unsigned below(unsigned n)
-{
-    return (unsigned)rand_r(&seed) % n;
-}
 
 /* --- The ports of one address. --- */
 
@@ -85,9 +75,7 @@ static void blocks_fit_where_a_naive_search_says(void **state)
 #define VIEW_MAX 256
 
 struct server {
-    uv_loop_t loop;
-    struct replica *replica;
-    struct commits *commits;
+    struct peer peer;
     struct snat_blocks *blocks;
     struct quarantine *quarantine;
 };
@@ -113,12 +101,6 @@ struct fleet {
     int64_t now_s;
 };
 
-static const char *id_of(enum resource_kind kind, unsigned slot, char id[UUID_TEXT_SIZE])
-{
-    snprintf(id, UUID_TEXT_SIZE, "%08x-0000-4000-8000-%012x", (unsigned)kind + 1, slot);
-    return id;
-}
-
 static const char *host_name(unsigned slot, char name[16])
 {
     snprintf(name, 16, "h%u", slot);
@@ -127,23 +109,16 @@ static const char *host_name(unsigned slot, char name[16])
 
 static void server_start(struct server *server, struct store *store)
 {
-    struct error error = {0};
-
-    uv_loop_init(&server->loop);
-    assert_int_equal(replica_new(&server->loop, store, &server->replica), 0);
-    assert_int_equal(commits_new(&server->loop, store, server->replica, &server->commits), 0);
+    peer_open(&server->peer, store);
     assert_int_equal(quarantine_new(&server->quarantine), 0);
-    assert_int_equal(replica_follow(server->replica, QUARANTINE_PREFIX, quarantine_changed, server->quarantine), 0);
-    assert_int_equal(snat_blocks_new(server->replica, server->commits, &server->blocks), 0);
-    assert_int_equal(replica_start(server->replica, &error), 0);
+    assert_int_equal(replica_follow(server->peer.replica, QUARANTINE_PREFIX, quarantine_changed, server->quarantine), 0);
+    assert_int_equal(snat_blocks_new(server->peer.replica, server->peer.commits, &server->blocks), 0);
+    peer_start(&server->peer);
 }
 
 static void server_end(struct server *server)
 {
-    commits_free(server->commits);
-    replica_free(server->replica);
-    uv_run(&server->loop, UV_RUN_DEFAULT);
-    uv_loop_close(&server->loop);
+    peer_close(&server->peer);
     snat_blocks_free(server->blocks);
     quarantine_free(server->quarantine);
 }
@@ -155,12 +130,8 @@ static void settle(struct fleet *fleet)
 
     do {
         is_busy = false;
-        for (unsigned i = 0; i < N_SERVERS; i++) {
-            struct server *server = &fleet->servers[i];
-
-            uv_run(&server->loop, UV_RUN_NOWAIT);
-            is_busy |= replica_revision(server->replica) < store_revision(fleet->store) || commits_counters(server->commits).n_pending;
-        }
+        for (unsigned i = 0; i < N_SERVERS; i++)
+            is_busy |= peer_turn(&fleet->servers[i].peer);
     } while (is_busy);
 }
 
@@ -175,7 +146,7 @@ static void fleet_start(struct fleet *fleet)
 static void fleet_end(struct fleet *fleet)
 {
     for (unsigned i = 0; i < N_SERVERS; i++)
-        replica_stop(fleet->servers[i].replica);
+        peer_stop(&fleet->servers[i].peer);
     store_close(fleet->store);
     for (unsigned i = 0; i < N_SERVERS; i++)
         server_end(&fleet->servers[i]);
@@ -183,29 +154,16 @@ static void fleet_end(struct fleet *fleet)
 
 static void put(struct fleet *fleet, struct object *object, enum resource_kind kind, unsigned slot)
 {
-    struct store_transaction *transaction;
-    struct buffer text = {0};
-    char key[REPLICA_KEY_SIZE];
-
     id_of(kind, slot, object->id);
-    replica_key(kind, object->id, key);
-    assert_int_equal(object_write(object, &text), 0);
-    assert_int_equal(store_transaction_new(&transaction), 0);
-    assert_int_equal(store_put(transaction, key, strlen(key), text.data, text.size, 0), 0);
-    assert_int_equal(store_commit(fleet->store, transaction).status, 0);
-    buffer_clear(&text);
+    write_object(fleet->store, kind, object->id, object);
     object_free(object);
 }
 
 static void drop(struct fleet *fleet, enum resource_kind kind, unsigned slot)
 {
-    struct store_transaction *transaction;
-    char id[UUID_TEXT_SIZE], key[REPLICA_KEY_SIZE];
+    char id[UUID_TEXT_SIZE];
 
-    replica_key(kind, id_of(kind, slot, id), key);
-    assert_int_equal(store_transaction_new(&transaction), 0);
-    assert_int_equal(store_delete(transaction, key, strlen(key)), 0);
-    store_commit(fleet->store, transaction);
+    write_object(fleet->store, kind, id_of(kind, slot, id), NULL);
 }
 
 static void put_host(struct fleet *fleet, unsigned slot)
@@ -268,7 +226,7 @@ static void put_router(struct fleet *fleet, unsigned slot, unsigned address, boo
 
 static void learn(struct fleet *fleet, unsigned slot)
 {
-    const struct replica *replica = fleet->servers[0].replica;
+    const struct replica *replica = fleet->servers[0].peer.replica;
     struct view *view = &fleet->views[slot];
     char name[16];
     size_t n;
@@ -384,7 +342,7 @@ static uint64_t claimed_ports(const struct fleet *fleet)
 static void check_blocks(struct fleet *fleet)
 {
     static struct span spans[8192];
-    const struct replica *replica = fleet->servers[0].replica;
+    const struct replica *replica = fleet->servers[0].peer.replica;
     uint64_t ports_given = 0;
     size_t n;
     const struct object *const *objects = replica_list(replica, RESOURCE_SNAT_BLOCK, &n);
@@ -430,8 +388,8 @@ static void check_claims(struct fleet *fleet)
     id_of(RESOURCE_NETWORK, 0, network);
     for (unsigned i = 0; i < N_SERVERS * N_ROUTERS; i++) {
         const struct server *server = &fleet->servers[i / N_ROUTERS];
-        const struct object *router = replica_get(server->replica, RESOURCE_ROUTER, id_of(RESOURCE_ROUTER, i % N_ROUTERS, id));
-        const struct ip_address *address = router ? snat_address(server->replica, (const struct router *)router) : NULL;
+        const struct object *router = replica_get(server->peer.replica, RESOURCE_ROUTER, id_of(RESOURCE_ROUTER, i % N_ROUTERS, id));
+        const struct ip_address *address = router ? snat_address(server->peer.replica, (const struct router *)router) : NULL;
         json_t *shown = address ? snat_blocks_show(server->blocks, (const struct router *)router) : NULL;
         uint64_t claimed = 0;
 
@@ -448,7 +406,7 @@ static void check_claims(struct fleet *fleet)
 /* Whoever needs a router that translates has ports of it; whoever is no longer there has none; and after some time, only those have. */
 static void check_needs(struct fleet *fleet, bool is_after_hold)
 {
-    const struct replica *replica = fleet->servers[0].replica;
+    const struct replica *replica = fleet->servers[0].peer.replica;
     struct naive *naive = malloc(sizeof(*naive));
     char id[UUID_TEXT_SIZE], name[16];
 
@@ -484,7 +442,7 @@ static bool is_address_of_another(const struct fleet *fleet, unsigned slot, unsi
     snprintf(text, sizeof(text), "203.0.113.%u", address);
     ip_parse(text, &ip);
     for (unsigned i = 0; i < N_ROUTERS; i++) {
-        const struct port *port = i != slot ? replica_port(fleet->servers[0].replica, id_of(RESOURCE_PORT, i, id)) : NULL;
+        const struct port *port = i != slot ? replica_port(fleet->servers[0].peer.replica, id_of(RESOURCE_PORT, i, id)) : NULL;
 
         if (port && ip_equal(&port->fixed_ips[1].address, &ip))
             return true;
@@ -494,7 +452,7 @@ static bool is_address_of_another(const struct fleet *fleet, unsigned slot, unsi
 
 static void happen(struct fleet *fleet)
 {
-    const struct replica *replica = fleet->servers[0].replica;
+    const struct replica *replica = fleet->servers[0].peer.replica;
     unsigned slot = below(N_HOSTS), port = N_ROUTERS + below(N_PORTS), router = below(N_ROUTERS), address = 1 + below(6);
     char id[UUID_TEXT_SIZE], name[16];
 
@@ -607,7 +565,7 @@ static void no_port_is_two_hosts(void **state)
     for (unsigned i = 0; i < N_SERVERS; i++) {
         struct snat_counters counters = snat_blocks_counters(fleet->servers[i].blocks);
 
-        n_conflicts += commits_counters(fleet->servers[i].commits).n_conflicts;
+        n_conflicts += commits_counters(fleet->servers[i].peer.commits).n_conflicts;
         assert_true(counters.n_given > 20 && counters.n_taken_back > 20);
     }
     assert_true(n_conflicts > 20);
@@ -664,7 +622,7 @@ static uint32_t given_to(const struct fleet *fleet, unsigned slot, size_t *ret_n
     uint32_t n_ports = 0;
 
     *ret_n = 0;
-    REPLICA_FOREACH(member, replica_find(fleet->servers[0].replica, REPLICA_SNAT_BLOCKS_BY_ROUTER, id_of(RESOURCE_ROUTER, 0, id)))
+    REPLICA_FOREACH(member, replica_find(fleet->servers[0].peer.replica, REPLICA_SNAT_BLOCKS_BY_ROUTER, id_of(RESOURCE_ROUTER, 0, id)))
         if (streq(((const struct snat_block *)member->object)->host, host_name(slot, name))) {
             n_ports += ((const struct snat_block *)member->object)->n_ports;
             *ret_n += 1;
@@ -739,7 +697,7 @@ static void a_crowd_shares_and_the_rest_waits(void **state)
     assert_int_equal(counters.n_refused, n_hosts - most);
     look_until_nothing_changes(&fleet);
     assert_int_equal(snat_blocks_counters(fleet.servers[0].blocks).n_refused, n_hosts - most); /* Said once. */
-    shown = snat_blocks_show(fleet.servers[0].blocks, (const struct router *)replica_get(fleet.servers[0].replica, RESOURCE_ROUTER,
+    shown = snat_blocks_show(fleet.servers[0].blocks, (const struct router *)replica_get(fleet.servers[0].peer.replica, RESOURCE_ROUTER,
                                                                                         id_of(RESOURCE_ROUTER, 0, id)));
     assert_true(json_is_true(json_object_get(shown, "is_exhausted")));
     assert_int_equal(json_array_size(json_object_get(shown, "hosts")), n_hosts);
@@ -820,7 +778,6 @@ static void an_address_that_changes_is_held(void **state)
 static void a_block_within_anothers_is_refused(void **state)
 {
     for (int i = 0; i < 10; i++) { /* Which half it chooses is random. */
-        struct store_transaction *transaction;
         char network[UUID_TEXT_SIZE], claim[160], name[16];
         struct object *host = object_new(RESOURCE_HOST);
         struct fleet fleet;
@@ -833,12 +790,10 @@ static void a_block_within_anothers_is_refused(void **state)
         put_port(&fleet, 3, 1, NULL, 0, name, 200);
         settle(&fleet);
         snprintf(claim, sizeof(claim), SNAT_CLAIM_PREFIX "%s/203.0.113.1/04096-04096", id_of(RESOURCE_NETWORK, 0, network));
-        assert_int_equal(store_transaction_new(&transaction), 0);
-        assert_int_equal(store_put(transaction, claim, strlen(claim), "another's", 9, 0), 0);
-        assert_int_equal(store_commit(fleet.store, transaction).status, 0);
+        write_key(fleet.store, claim, "another's", 9);
         snat_blocks_pass(fleet.servers[0].blocks, fleet.now_ms, fleet.now_s);
         settle(&fleet);
-        assert_int_equal(commits_counters(fleet.servers[0].commits).n_conflicts, 1);
+        assert_int_equal(commits_counters(fleet.servers[0].peer.commits).n_conflicts, 1);
         assert_int_equal(given_to(&fleet, 1, &n), 0);
         look_until_nothing_changes(&fleet);
         assert_int_equal(given_to(&fleet, 1, &n), 2048);
@@ -874,8 +829,7 @@ int main(void)
         cmocka_unit_test(a_block_within_anothers_is_refused),
     };
 
-    seed = getenv("WEFT_SEED") ? (unsigned)strtoul(getenv("WEFT_SEED"), NULL, 10) : (unsigned)clock_monotonic_ns();
-    print_message("WEFT_SEED=%u\n", seed);
+    seed_begin();
     log_set_level(LOG_LEVEL_ERROR);
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }
