@@ -338,15 +338,16 @@ static void finish(struct end *end)
     assert_int_equal(uv_loop_close(&end->director.loop), 0);
 }
 
-/* ADDRESS:PORT of a socket that is there until it is closed. */
-static int place(char ret[32])
+/* ADDRESS:PORT of a socket that is there until it is closed.  Afterwards it is nobody's: the address is this process's own, and the port none that the
+ * kernel gives. */
+static int place(uint16_t port, char ret[32])
 {
-    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof(own);
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(0x7f000000 | (uint32_t)getpid())};
+    char address[INET_ADDRSTRLEN];
     int fd = socket(AF_INET, SOCK_DGRAM, 0);
 
-    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&own, size) == 0 && getsockname(fd, (struct sockaddr *)&own, &size) == 0);
-    snprintf(ret, 32, "127.0.0.1:%u", ntohs(own.sin_port));
+    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&own, sizeof(own)) == 0);
+    snprintf(ret, 32, "%s:%u", inet_ntop(AF_INET, &own.sin_addr, address, sizeof(address)), port);
     return fd;
 }
 
@@ -368,7 +369,7 @@ static void another_version_is_said_once(void **state)
 {
     static struct end first;
     char key_file[] = "/tmp/weft-peer-XXXXXX", log_file[] = "/tmp/weft-peer-log-XXXXXX", here[32], there[32];
-    int key_fd = mkstemp(key_file), log_fd = mkstemp(log_file), here_fd = place(here), there_fd = place(there), error_fd = dup(STDERR_FILENO);
+    int key_fd = mkstemp(key_file), log_fd = mkstemp(log_file), here_fd = place(9797, here), there_fd = place(9798, there), error_fd = dup(STDERR_FILENO);
     struct sockaddr_in to;
     socklen_t size = sizeof(to);
 
@@ -398,7 +399,7 @@ static void who_was_not_there_is_heard_later(void **state)
 {
     static struct end first, second;
     char key_file[] = "/tmp/weft-peer-XXXXXX", here[32], there[32];
-    int key_fd = mkstemp(key_file), here_fd = place(here), there_fd = place(there);
+    int key_fd = mkstemp(key_file), here_fd = place(9797, here), there_fd = place(9798, there);
 
     assert_int_equal(write(key_fd, "sixteen bytes or more", 21), 21);
     close(here_fd);
