@@ -473,7 +473,7 @@ static void agents_have_what_the_naive_model_says(void **state)
 /* The rows of 'pool' as they are when 'weight' has arrived in them: the member drains, or serves. */
 static void wait_for_rows(struct instance *instance, const char *pool, enum member_state wanted)
 {
-    uint64_t end_ms = clock_monotonic_ms() + 20000;
+    uint64_t end_ms = clock_monotonic_ms() + 60000;
     char id[UUID_TEXT_SIZE];
 
     balance_rows_id(pool, id);

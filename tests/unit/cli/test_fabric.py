@@ -20,7 +20,7 @@ class Cli:
         self.environment = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder), "LC_ALL": "C.UTF-8", "WEFT_FABRIC_URL": fabric.url}
 
     def run(self, *arguments, stdin=None, **environment):
-        return subprocess.run([WEFT, *arguments], env={**self.environment, **environment}, capture_output=True, text=True, timeout=20,
+        return subprocess.run([WEFT, *arguments], env={**self.environment, **environment}, capture_output=True, text=True, timeout=60,
                               input=stdin)
 
     def __call__(self, *arguments, **options):

@@ -26,7 +26,7 @@ class Cli:
 
     def run(self, *arguments, **environment):
         return subprocess.run([WEFT, *arguments], env={**self.environment, **environment}, capture_output=True, text=True,
-                              timeout=20)
+                              timeout=60)
 
     def __call__(self, *arguments, **environment):
         result = self.run(*arguments, **environment)
@@ -278,7 +278,7 @@ def test_full_disk_is_an_error(api, weft):
     api.add("networks", name="n")
     with open("/dev/full", "w") as full:
         result = subprocess.run([WEFT, "network", "list"], env=weft.environment, stdout=full, stderr=subprocess.PIPE,
-                                text=True, timeout=20)
+                                text=True, timeout=60)
     assert result.returncode == 1 and "the output cannot be written" in result.stderr
 
 
@@ -352,7 +352,7 @@ def test_log_follow_prints_lines_of_bound_ports(api, weft):
         assert [command.stdout.readline() for _ in range(2)] == ["time=... action=DROP\n"] * 2
     finally:
         command.send_signal(signal.SIGINT)
-        errors = command.communicate(timeout=10)[1]
+        errors = command.communicate(timeout=60)[1]
     assert command.returncode == 0 and "2 lines were not seen in time" in errors and "following 1 ports" in errors
     asked = [asked for _, asked, _, _ in api.requests if asked.startswith(path)]
     assert asked[:2] == [path, f"{path}?since=8"]
@@ -373,7 +373,7 @@ def test_log_follow_of_a_tenant_finds_out_which_ports_are_bound(api, weft):
         assert [command.stdout.readline() for _ in range(2)] == ["time=... action=DROP\n"] * 2
     finally:
         command.send_signal(signal.SIGINT)
-        errors = command.communicate(timeout=10)[1]
+        errors = command.communicate(timeout=60)[1]
     assert command.returncode == 0 and errors == "weft: following 1 ports\n"
     api.answers["GET", paths[1]] = (409, {"NeutronError": {"type": "HostNotConnected", "message": "not connected", "detail": ""}})
     assert "not connected" in weft.run("log", "follow").stderr

@@ -96,7 +96,7 @@ static void run_child(const char *path, enum crash crash, const unsigned long *r
         sleep_ms(20 + rand_r(&seed) % 150);
         vfs_unsynced_crash(seed);
     }
-    sleep_ms(30000);
+    sleep_ms(120000);
     _exit(6);
 }
 
@@ -115,7 +115,7 @@ static void follow_child(pid_t child, int fd, bool kills, unsigned delay_ms, uns
             kill(child, SIGKILL);
             kills = false;
         }
-        if (poll(&poller, 1, kills && kill_at ? (int)(kill_at - now) : 20000) == 0) {
+        if (poll(&poller, 1, kills && kill_at ? (int)(kill_at - now) : 60000) == 0) {
             if (kills && kill_at)
                 continue;
             kill(child, SIGKILL);

@@ -315,7 +315,7 @@ static void wait_for_revision(struct recorder *recorder, uint64_t revision)
     struct timespec deadline;
 
     clock_gettime(CLOCK_REALTIME, &deadline);
-    deadline.tv_sec += 20;
+    deadline.tv_sec += 60;
     pthread_mutex_lock(&recorder->lock);
     while (recorder->revision < revision)
         assert_int_equal(pthread_cond_timedwait(&recorder->changed, &recorder->lock, &deadline), 0);
