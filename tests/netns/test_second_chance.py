@@ -355,7 +355,8 @@ def test_a_server_whose_programs_are_gone_is_found_out(lab, agents):
     def states():
         return {one["address"]: (one["up"], one.get("reason", "")) for one in lab.ask()["services"][0]["servers"]}
 
-    set_services(lab, [service([server(11, 6, second_chance=True, checks=[check, http], **METHODS["ipip"]),
+    patient = [dict(one, timeout_ms=60000) for one in (check, http)]  # Nothing is wrong with the first, however long it takes.
+    set_services(lab, [service([server(11, 6, second_chance=True, checks=patient, **METHODS["ipip"]),
                                 server(12, 6, second_chance=True, checks=[check, http], **METHODS["ipip"])])])
     wait_for(lambda: all(up for up, _ in states().values()), "both servers to be up")
     begun = outcomes(lab, "s1")
