@@ -193,10 +193,16 @@ uint32_t maps_room(const struct maps *maps, enum desired_table table)
     return table == TABLE_RULES || table == TABLE_FIREWALL_RULES ? MAX(size / 2, MIN(size, RULE_BLOCKS_MAX / 2)) : size;
 }
 
+/* Both maps were made of one size, unless an agent died between the two, and the next one was asked for another. */
+static uint32_t size_of_connections(const struct maps *maps)
+{
+    return MIN(maps_size(maps, "connections"), 2 * maps_size(maps, "flow_heads"));
+}
+
 /* What the programs are told before they are loaded. */
 static void set_constants(struct maps *maps)
 {
-    maps->skeleton->rodata->flow_n_slots = maps_size(maps, "connections");
+    maps->skeleton->rodata->flow_n_slots = size_of_connections(maps);
     maps->skeleton->rodata->has_former_connections = maps->has_former;
 }
 
@@ -232,7 +238,7 @@ static int find_maps(struct maps *maps, struct error *error)
     maps->sizes.n_hosts = maps_size(maps, "hosts");
     maps->sizes.n_projects = maps_size(maps, "projects");
     maps->sizes.n_router_ports = maps_size(maps, "router_ports");
-    maps->sizes.n_connections = maps_size(maps, "connections");
+    maps->sizes.n_connections = size_of_connections(maps);
     maps->n_cpus = libbpf_num_possible_cpus();
     if (maps->n_cpus < 0)
         return error_set(error, maps->n_cpus, NULL, "cannot count the CPUs: %s", strerror(-maps->n_cpus));

@@ -147,6 +147,8 @@ static long sweep_step(__u32 index, void *context)
 
     if (seen == FLOW_DEAD)
         flow_expire(place, state->now);
+    else if (seen == FLOW_OUT && flow_take_free(entry)) /* Before its time wraps. */
+        flow_settle(entry, FLOW_FREE);
     if (index < SWEEP_STRETCH || !entry || seen == FLOW_FREE || seen >= FLOW_CLAIMED)
         return 0;
     state->n_seen++;

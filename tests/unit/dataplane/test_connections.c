@@ -168,6 +168,17 @@ static void who_is_there_is_found_whatever_happens_around_it(void **state)
     pipeline_free(world);
 }
 
+/* A place that is out has its time, which wraps: it would not rest for 26 days of 52. */
+static void what_is_out_is_free_a_round_later(void **state)
+{
+    say(1, "A>M ip 10.0.0.1>10.0.0.101 udp 1000>80 +9");
+    expect_verdict(PIPELINE_TUNNELLED);
+    all_connections_end();
+    pipeline_advance(pipeline, pipeline->native.now_ns + 60 * 1000000000ull);
+    for (uint32_t place = 0; place < FIXTURE_FLOW_SLOTS; place++)
+        assert_int_equal(pipeline_places(pipeline)[place].state, FLOW_FREE);
+}
+
 /* ---- the release before ---------------------------------------------------------------------------------------------------- */
 
 static struct former_entry *former_of(const struct flow_key *key)
@@ -359,6 +370,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_is_there_is_found_whatever_happens_around_it),
+        cmocka_unit_test_setup_teardown(what_is_out_is_free_a_round_later, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_connection_goes_on_from_where_the_release_before_had_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_nobody_looked_for_is_taken_over_at_the_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_is_dead_there_comes_to_nothing_here, set_up, tear_down),
