@@ -472,6 +472,8 @@ static void changed(const struct replica_change *change, void *context)
 
     if (change->kind == RESOURCE_LISTENER && !change->after)
         statistics_forget(balancing->statistics, change->before->id);
+    else if (change->kind == RESOURCE_HOST && !change->after && change->before->name)
+        statistics_host_gone(balancing->statistics, change->before->name);
 }
 
 static void committed(uint64_t revision, void *context)

@@ -3,7 +3,8 @@
  *   balancing.c            routes, versions, providers and what else clients list; the writer of rows is run from here
  *   balancing-vip.c        the VIP's port: chosen, made, given back
  *   load-balancers.c listeners.c pools.c pool-members.c health-monitors.c   the resources, on the engine of resources.h
- *   balancing-status.c     operating statuses, the status tree, statistics
+ *   balancing-status.c     operating statuses, the status tree
+ *   balancing-statistics.c what listeners' connections were and are
  *   listener-shares.c connection-limit.c   what each host may use of a listener's connection_limit
  *
  * Every change is made by one transaction and holds when it is answered, so what is there is ACTIVE: clients that wait end at once.
@@ -110,13 +111,15 @@ enum operating_status listener_status(const struct replica *replica, const struc
 enum operating_status load_balancer_status(const struct api *api, const struct load_balancer *load_balancer);
 const char *operating_status_name(enum operating_status status);
 void load_balancer_show_status(struct request *request);
+
+/* balancing-statistics.c */
 void load_balancer_show_statistics(struct request *request);
 void listener_show_statistics(struct request *request);
-
 struct statistics;
 int statistics_new(const struct replica *replica, struct statistics **ret_statistics);
 void statistics_free(struct statistics *statistics);
 void statistics_take(struct statistics *statistics, const char *host_name, const json_t *listeners);
+void statistics_host_gone(struct statistics *statistics, const char *host_name); /* As one that names nothing any more. */
 void statistics_forget(struct statistics *statistics, const char *listener_id);
 size_t statistics_count(const struct statistics *statistics); /* Of listeners that something is known of. */
 struct statistics *balancing_statistics(struct balancing *balancing);

@@ -15,15 +15,26 @@
 #define LIMIT_KEY_SIZE (sizeof(LIMIT_PREFIX) + UUID_TEXT_SIZE)
 #define WRITTEN_MAX 2048 /* Shares in a transaction: what is left is written with the next. */
 
+struct limited;
+
+/* A host that has said something of a listener that has a limit. */
+struct reporter {
+    struct hashmap_node node;
+    struct share_report *first;
+    char name[];
+};
+
 /* What a host said of a listener last. */
 struct share_report {
-    struct hashmap_node node;
+    struct hashmap_node node; /* Of the listener's, by the host's name. */
+    struct share_report *next, **link; /* Of the host's. */
+    struct reporter *reporter;
+    struct limited *limited;
     uint64_t applied, at_ms;
     uint64_t needed; /* What it was to have applied, for the last division, to be heard. */
     uint64_t refused, answered, answering; /* Connections that it refused: ever, and those that a division, or the one that is written, has answered. */
     uint32_t active;
     bool is_named; /* It serves the listener. */
-    char host[];
 };
 
 struct limited {
@@ -40,7 +51,7 @@ struct listener_shares {
     struct replica *replica;
     struct commits *commits;
     struct replica_listener listener;
-    struct hashmap limited;
+    struct hashmap limited, reporters;
     bool is_dirty;
 };
 
@@ -108,31 +119,73 @@ static struct share_report *report_find(const struct limited *limited, const cha
     return node ? CONTAINER_OF(node, struct share_report, node) : NULL;
 }
 
-static struct share_report *report_get(struct limited *limited, const char *host_name, uint64_t refused)
+static struct reporter *reporter_find(const struct listener_shares *shares, const char *name)
 {
-    struct share_report *report = report_find(limited, host_name);
-    size_t size = strlen(host_name);
+    struct hashmap_node *node = hashmap_find(&shares->reporters, name, strlen(name));
 
-    if (report || !(report = calloc(1, sizeof(*report) + size + 1)))
-        return report; /* NULL: the next report says it again. */
-    memcpy(report->host, host_name, size + 1);
-    report->answered = refused; /* What was before this server heard of it is nothing to react to. */
-    if (hashmap_insert(&limited->reports, &report->node, report->host, size) == 0)
-        return report;
-    free(report);
+    return node ? CONTAINER_OF(node, struct reporter, node) : NULL;
+}
+
+static struct reporter *reporter_get(struct listener_shares *shares, const char *name)
+{
+    struct reporter *reporter = reporter_find(shares, name);
+    size_t size = strlen(name);
+
+    if (reporter || !(reporter = calloc(1, sizeof(*reporter) + size + 1)))
+        return reporter;
+    memcpy(reporter->name, name, size + 1);
+    if (hashmap_insert(&shares->reporters, &reporter->node, reporter->name, size) == 0)
+        return reporter;
+    free(reporter);
     return NULL;
 }
 
-static void report_forget(struct limited *limited, struct share_report *report)
+/* Unless it has said something. */
+static void reporter_release(struct listener_shares *shares, struct reporter *reporter)
 {
-    hashmap_remove(&limited->reports, &report->node);
+    if (reporter->first)
+        return;
+    hashmap_remove(&shares->reporters, &reporter->node);
+    free(reporter);
+}
+
+static struct share_report *report_get(struct limited *limited, const char *host_name, uint64_t refused)
+{
+    struct share_report *report = report_find(limited, host_name);
+    struct reporter *reporter = report ? NULL : reporter_get(limited->owner, host_name);
+
+    if (report || !reporter)
+        return report; /* NULL: the next report says it again. */
+    report = calloc(1, sizeof(*report));
+    if (!report || hashmap_insert(&limited->reports, &report->node, reporter->name, strlen(reporter->name)) < 0) {
+        free(report);
+        reporter_release(limited->owner, reporter);
+        return NULL;
+    }
+    report->answered = refused; /* What was before this server heard of it is nothing to react to. */
+    report->limited = limited;
+    report->reporter = reporter;
+    report->link = &reporter->first;
+    if ((report->next = reporter->first))
+        report->next->link = &report->next;
+    reporter->first = report;
+    return report;
+}
+
+static void report_forget(struct share_report *report)
+{
+    hashmap_remove(&report->limited->reports, &report->node);
+    *report->link = report->next;
+    if (report->next)
+        report->next->link = report->link;
+    reporter_release(report->limited->owner, report->reporter);
     free(report);
 }
 
 static void limited_free(struct limited *limited)
 {
     HASHMAP_FOREACH(node, &limited->reports)
-        free(CONTAINER_OF(node, struct share_report, node));
+        report_forget(CONTAINER_OF(node, struct share_report, node));
     hashmap_clear(&limited->reports);
     free(limited);
 }
@@ -147,14 +200,18 @@ static void make_dirty(struct limited *limited)
 
 static void host_gone(struct listener_shares *shares, const char *name)
 {
-    HASHMAP_FOREACH(node, &shares->limited) {
-        struct limited *limited = CONTAINER_OF(node, struct limited, node);
-        struct share_report *report = report_find(limited, name);
+    struct reporter *reporter = reporter_find(shares, name);
+    struct share_report *report = reporter ? reporter->first : NULL;
 
-        if (report)
-            report_forget(limited, report);
-        make_dirty(limited);
+    while (report) {
+        struct share_report *next = report->next;
+
+        make_dirty(report->limited);
+        report_forget(report);
+        report = next;
     }
+    REPLICA_FOREACH(share, replica_find(shares->replica, REPLICA_SHARES_BY_HOST, name))
+        make_dirty(limited_find(shares, ((const struct listener_share *)share->object)->listener_id));
 }
 
 static void changed(const struct replica_change *change, void *context)
@@ -200,6 +257,24 @@ static void take(struct limited *limited, struct share_report *report, uint64_t 
         make_dirty(limited);
 }
 
+/* What the host has or has named, and names no more: it costs nothing that others have. */
+static void take_unnamed(struct listener_shares *shares, const char *host_name, uint64_t applied, const json_t *listeners, uint64_t now_ms)
+{
+    const struct reporter *reporter;
+
+    REPLICA_FOREACH(item, replica_find(shares->replica, REPLICA_SHARES_BY_HOST, host_name)) {
+        const struct listener_share *share = (const struct listener_share *)item->object;
+        struct limited *limited = json_object_get(listeners, share->listener_id) ? NULL : limited_find(shares, share->listener_id);
+
+        if (limited)
+            (void)report_get(limited, host_name, 0);
+    }
+    reporter = reporter_find(shares, host_name);
+    for (struct share_report *report = reporter ? reporter->first : NULL; report; report = report->next)
+        if (!json_object_get(listeners, report->limited->id))
+            take(report->limited, report, applied, NULL, now_ms);
+}
+
 void listener_shares_report(struct listener_shares *shares, const char *host_name, uint64_t applied, const json_t *listeners, uint64_t now_ms)
 {
     const char *id;
@@ -214,16 +289,7 @@ void listener_shares_report(struct listener_shares *shares, const char *host_nam
         if (report)
             take(limited, report, applied, counters, now_ms);
     }
-    HASHMAP_FOREACH(node, &shares->limited) {
-        struct limited *limited = CONTAINER_OF(node, struct limited, node);
-        struct share_report *report;
-
-        if (json_object_get(listeners, limited->id))
-            continue;
-        report = find_share(shares, limited->id, host_name) ? report_get(limited, host_name, 0) : report_find(limited, host_name);
-        if (report)
-            take(limited, report, applied, NULL, now_ms);
-    }
+    take_unnamed(shares, host_name, applied, listeners, now_ms);
 }
 
 /* ---- what is written ---- */
@@ -359,7 +425,7 @@ static int gather(struct limited *limited, uint32_t limit, uint64_t now_ms, stru
         if (now_ms < report->at_ms + SHARE_REPORT_MS)
             n++;
         else
-            report_forget(limited, report);
+            report_forget(report);
     }
     *ret_parties = calloc(n + 1, sizeof(**ret_parties));
     *ret_now = calloc(n + 1, sizeof(**ret_now));
@@ -374,12 +440,12 @@ static int gather(struct limited *limited, uint32_t limit, uint64_t now_ms, stru
     HASHMAP_FOREACH(node, &limited->reports) {
         struct share_report *report = CONTAINER_OF(node, struct share_report, node);
 
-        if (find_share(shares, limited->id, report->host))
+        if (find_share(shares, limited->id, report->reporter->name))
             continue;
-        if (report->is_named && !is_left(shares, report->host))
-            (*ret_parties)[i++] = (struct party){NULL, report->host, report};
+        if (report->is_named && !is_left(shares, report->reporter->name))
+            (*ret_parties)[i++] = (struct party){NULL, report->reporter->name, report};
         else
-            report_forget(limited, report);
+            report_forget(report);
     }
     for (size_t k = 0; k < i; k++) {
         meet(shares, &(*ret_parties)[k], &(*ret_now)[k]);
@@ -491,5 +557,6 @@ void listener_shares_free(struct listener_shares *shares)
     HASHMAP_FOREACH(node, &shares->limited)
         limited_free(CONTAINER_OF(node, struct limited, node));
     hashmap_clear(&shares->limited);
+    hashmap_clear(&shares->reporters);
     free(shares);
 }

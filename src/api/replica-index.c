@@ -278,6 +278,7 @@ static void each_property(struct walk *walk)
     case RESOURCE_LISTENER_SHARE:
         add_text(walk, REPLICA_BY_LOAD_BALANCER, ((const struct listener_share *)object)->load_balancer_id);
         add_text(walk, REPLICA_SHARES_BY_LISTENER, ((const struct listener_share *)object)->listener_id);
+        add_text(walk, REPLICA_SHARES_BY_HOST, ((const struct listener_share *)object)->host);
         break;
     case RESOURCE_DEFAULT_RULE:
         add_text(walk, REPLICA_DEFAULT_RULES_BY_REMOTE_GROUP, ((const struct security_group_rule *)object)->remote_group_id);

@@ -157,6 +157,7 @@ static enum resource_kind kind_of(enum replica_property property)
     case REPLICA_LOAD_BALANCERS_BY_PORT:
         return RESOURCE_LOAD_BALANCER;
     case REPLICA_SHARES_BY_LISTENER:
+    case REPLICA_SHARES_BY_HOST:
         return RESOURCE_LISTENER_SHARE;
     case REPLICA_LISTENERS_BY_POOL:
         return RESOURCE_LISTENER;

@@ -136,6 +136,7 @@ enum replica_property {
     REPLICA_LOAD_BALANCERS_BY_PORT, /* The one with the VIP: one. */
     REPLICA_LISTENERS_BY_POOL,      /* Whose default pool it is. */
     REPLICA_SHARES_BY_LISTENER,
+    REPLICA_SHARES_BY_HOST,         /* Its name. */
     REPLICA_MEMBERS_BY_POOL,
     REPLICA_MEMBERS_BY_ADDRESS,     /* See replica_members_by_address. */
     REPLICA_MONITORS_BY_POOL,       /* One. */

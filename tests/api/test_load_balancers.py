@@ -720,6 +720,9 @@ def test_what_hosts_report_decides(tenant, admin):
     stream.close()
     for port in ports:
         admin("DELETE", f"/v2.0/ports/{port['id']}", status=204)
+    admin("DELETE", f"/weft/v1/hosts/{hosts[0].name}", status=204)
+    stats = tenant.get(f"loadbalancers/{balancer['id']}/stats")["stats"]
+    assert (stats["active_connections"], stats["bytes_in"], stats["total_connections"]) == (0, 117, 8)  # What it counted was.
 
 
 def test_hosts_share_a_connection_limit(tenant, admin):

@@ -412,6 +412,52 @@ static void of_listeners_that_are_not_there_nothing_is_kept(void **state)
     end();
 }
 
+static void write_listeners(unsigned n, json_t *said)
+{
+    struct store_transaction *transaction;
+    struct buffer text = {0};
+    char key[REPLICA_KEY_SIZE];
+
+    assert_int_equal(store_transaction_new(&transaction), 0);
+    for (unsigned i = 0; i < n; i++) {
+        struct object *object = object_new(RESOURCE_LISTENER);
+
+        snprintf(object->id, sizeof(object->id), "00000003-0000-4000-8000-%012u", i);
+        ((struct listener *)object)->connection_limit = 10;
+        text.size = 0;
+        assert_int_equal(object_write(object, &text), 0);
+        replica_key(RESOURCE_LISTENER, object->id, key);
+        assert_int_equal(store_put(transaction, key, strlen(key), text.data, text.size, 0), 0);
+        json_object_set_new(said, object->id, json_pack("{si}", "active_connections", 1));
+        object_free(object);
+    }
+    assert_int_equal(store_commit(store, transaction).status, 0);
+    buffer_clear(&text);
+    deliver();
+}
+
+/* Each host reports every second or ten, and there are thousands of hosts and listeners: if each report looked at all listeners, this would not end. */
+static void a_report_costs_what_it_says(void **state)
+{
+    struct statistics *statistics;
+    json_t *all = json_object(), *nothing = json_object();
+
+    begin(100);
+    write_listeners(4000, all);
+    assert_int_equal(statistics_new(servers[0].peer.replica, &statistics), 0);
+    listener_shares_report(servers[0].shares, "h1", 1, all, now_ms);
+    statistics_take(statistics, "h1", all);
+    assert_int_equal(statistics_count(statistics), 4000);
+    for (unsigned i = 0; i < 4000000; i++) {
+        listener_shares_report(servers[0].shares, "h2", 1, nothing, now_ms);
+        statistics_take(statistics, "h2", nothing);
+    }
+    statistics_free(statistics);
+    json_decref(all);
+    json_decref(nothing);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -420,6 +466,7 @@ int main(void)
         cmocka_unit_test(what_was_said_before_is_not_divided_again),
         cmocka_unit_test(who_was_evacuated_gives_its_share_away),
         cmocka_unit_test(of_listeners_that_are_not_there_nothing_is_kept),
+        cmocka_unit_test(a_report_costs_what_it_says),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
