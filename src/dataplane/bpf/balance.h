@@ -379,7 +379,7 @@ CHECKED_ALONE __u32 balance_send_back(struct __sk_buff *skb, struct packet *pack
     const struct service_member *member = service_member_find(number);
 
     if (!packet || !port || !member || (member->output & OUTPUT_KIND_MASK) != OUTPUT_REMOTE || !(packet->flags & PACKET_FROM_TUNNEL) ||
-        packet->flags & PACKET_LATER_FRAGMENT || !punt_spend(packet->drop_slot, port))
+        packet->flags & PACKET_LATER_FRAGMENT || !punt_spend(packet->drop_slot, port, PUNT_TOO_BIG))
         return DROP_too_big;
     service_member_mac(member, packet->destination);
     TRACE(balance, "too large for its client's network, of %u bytes: back to the member's host", port->mtu);

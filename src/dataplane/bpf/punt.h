@@ -8,6 +8,8 @@
 #include "weft/dataplane/bpf/fragment.h"
 #include "weft/dataplane/bpf/security.h"
 
+#define PUNT_KEPT_PART 8 /* Of a port's budget. */
+
 /* A reason, with the code of an ICMP error, and the MTU where it did not fit. */
 #define PUNT_WORD(reason, code, mtu) ((__u32)(mtu) << 16 | (__u32)(code) << 8 | (__u32)(reason))
 
@@ -67,15 +69,17 @@ static __always_inline __u32 punt_write(struct __sk_buff *skb, const struct pack
     return punt_write_of(skb, packet, skb->ifindex, word, next_hop);
 }
 
-/* Takes a token of the port's budget. */
-static __always_inline bool punt_spend(__u32 slot, const struct port_config *port)
+/* Takes a token of the port's budget.  Errors and pieces leave some of it: whoever sends the workload what is too large for it, or has it send that, shall not
+ * keep it from renewing its addresses. */
+static __always_inline bool punt_spend(__u32 slot, const struct port_config *port, __u32 reason)
 {
+    bool is_asked = reason == PUNT_DHCP4 || reason == PUNT_DHCP6 || reason == PUNT_ROUTER_SOLICITATION;
     struct port_runtime *runtime = map_lookup(port_runtime, &slot);
     __u64 tokens = 0;
 
     if (runtime)
         tokens = bucket_refill(&runtime->punt_time_ns, &runtime->punt_tokens, port->punt_rate, port->punt_burst);
-    if (!tokens)
+    if (!runtime || tokens <= (is_asked ? 0 : port->punt_burst / PUNT_KEPT_PART))
         return false;
     runtime->punt_tokens = tokens - 1; /* Not one less than it holds: another CPU may have taken the last, and less than none is many. */
     return true;
@@ -88,7 +92,7 @@ CHECKED_ALONE __u32 punt_frame(struct __sk_buff *skb, const struct packet *packe
         return DROP_no_port;
     const __u8 nowhere[16] ON_STACK = {};
 
-    if (!punt_spend(packet->slot, port))
+    if (!punt_spend(packet->slot, port, word & 0xff))
         return DROP_punt_budget;
     return punt_write_of(skb, packet, port->ifindex, word, nowhere); /* It may have come from elsewhere, and be the port's workload's all the same. */
 }
@@ -129,7 +133,7 @@ CHECKED_ALONE __u32 punt_fragment(struct __sk_buff *skb, const struct packet *pa
     const struct port_config *port = payer ? port_config_get(payer, &unused) : NULL;
     if (payer && !port)
         step = DROP_no_port;
-    else if (payer ? !punt_spend(payer, port) : !outside_spend(router_port, BUDGET_ERRORS, OUTSIDE_ERROR_RATE))
+    else if (payer ? !punt_spend(payer, port, PUNT_FRAGMENT) : !outside_spend(router_port, BUDGET_ERRORS, OUTSIDE_ERROR_RATE))
         step = DROP_punt_budget;
     else
         step = punt_write(skb, packet, word, nowhere);

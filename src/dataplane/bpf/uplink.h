@@ -26,7 +26,7 @@ static __always_inline bool uplink_may_ask(const struct packet *packet)
     if (!slot)
         return outside_spend(packet->decision.router_port, BUDGET_UNRESOLVED, UNRESOLVED_RATE);
     const struct port_config *port = port_config_get(slot, &unused);
-    return port && punt_spend(slot, port);
+    return port && punt_spend(slot, port, PUNT_NEIGHBOR);
 }
 
 /* To the agent: a frame that is complete but for the MAC of its next hop. */

@@ -110,6 +110,24 @@ static void the_size_costs_the_client_its_budget(void **state)
     expect_drop(DROP_too_big);
 }
 
+/* Who is called may answer as much as it likes, and whoever calls gets it: it goes on renewing its addresses all the same. */
+static void what_others_send_leaves_dhcp_its_part(void **state)
+{
+    fixture_port(pipeline, 10)->punt_burst = 16;
+    fixture_port(pipeline, 10)->punt_rate = 1;
+    fixture_port(pipeline, 10)->flags |= PORT_DHCP4;
+    say(10, "J>S ip 10.0.1.1>10.0.0.200 udp 4000>82 +9");
+    for (int i = 0; i < 40; i++) {
+        say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/15/10 X>J ip 10.0.0.200>10.0.1.1 df udp 82>4000 +1373");
+        say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/15/10 X>J ip 10.0.0.200>10.0.1.1 udp 82>4000 +1373");
+    }
+    expect_drop(DROP_punt_budget);
+    for (int i = 0; i < 2; i++) {
+        say(10, "J>* ip 0.0.0.0>255.255.255.255 udp 68>67 +240");
+        expect_punt(PUNT_DHCP4);
+    }
+}
+
 static void too_large_for_the_tunnel(void **state)
 {
     fixture_host(pipeline, 1)->underlay_mtu = 1400; /* 1350 are left. */
@@ -268,6 +286,7 @@ int main(void)
         CASE(too_large_for_the_clients_network),
         CASE(a_member_is_told_of_clients_of_other_hosts),
         CASE(the_size_costs_the_client_its_budget),
+        CASE(what_others_send_leaves_dhcp_its_part),
         CASE(too_large_for_the_tunnel),
         CASE(calls_to_a_member_here_are_cut),
         CASE(calls_to_a_member_elsewhere_are_cut),
