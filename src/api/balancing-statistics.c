@@ -192,7 +192,7 @@ static void forget_unnamed(struct statistics *statistics, struct reporter *repor
     reporter_release(statistics, reporter);
 }
 
-void statistics_take(struct statistics *statistics, const char *host_name, const json_t *listeners)
+void statistics_take(struct statistics *statistics, const char *host_name, const json_t *listeners, listener_concerns_fn concerns, void *context)
 {
     struct reporter *reporter = json_object_size(listeners) ? reporter_get(statistics, host_name) : reporter_find(statistics, host_name);
     const char *id;
@@ -205,7 +205,9 @@ void statistics_take(struct statistics *statistics, const char *host_name, const
     json_object_foreach ((json_t *)listeners, id, json) {
         struct host_counters *host;
 
-        if (!replica_get(statistics->replica, RESOURCE_LISTENER, id)) /* Nobody would take it away again. */
+        const struct object *listener = replica_get(statistics->replica, RESOURCE_LISTENER, id);
+
+        if (!listener || (concerns && !concerns(listener, context))) /* Of what is not there nobody would take it away again. */
             continue;
         if (!(host = counters_get(statistics, reporter, id))) {
             log_error("out of memory: the statistics of listener %s are not taken", id);
@@ -219,7 +221,7 @@ void statistics_take(struct statistics *statistics, const char *host_name, const
 
 void statistics_host_gone(struct statistics *statistics, const char *host_name)
 {
-    statistics_take(statistics, host_name, NULL);
+    statistics_take(statistics, host_name, NULL, NULL, NULL);
 }
 
 static void add_account(const struct statistics *statistics, const char *id, uint64_t sums[N_COUNTERS])

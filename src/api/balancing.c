@@ -481,11 +481,12 @@ static void committed(uint64_t revision, void *context)
     write_rows_soon(context);
 }
 
-void balancing_take_statistics(struct balancing *balancing, const char *host_name, uint64_t applied_revision, const json_t *listeners)
+void balancing_take_statistics(struct balancing *balancing, const char *host_name, uint64_t applied_revision, const json_t *listeners,
+                               listener_concerns_fn concerns, void *context)
 {
-    listener_shares_report(balancing->shares, host_name, applied_revision, listeners, clock_monotonic_ms());
+    listener_shares_report(balancing->shares, host_name, applied_revision, listeners, concerns, context, clock_monotonic_ms());
     divide_soon(balancing);
-    statistics_take(balancing->statistics, host_name, listeners);
+    statistics_take(balancing->statistics, host_name, listeners, concerns, context);
 }
 
 int balancing_new(struct api *api, const struct balancing_options *options, struct balancing **ret_balancing)

@@ -19,6 +19,7 @@
 #define WEFT_API_BALANCING_H
 
 #include "weft/api/api.h"
+#include "weft/api/listener-shares.h"
 #include "weft/api/resources.h"
 
 struct balancing;
@@ -40,8 +41,9 @@ int balancing_check_report(const json_t *members, const json_t *listeners, struc
 /* Health that changed goes into the transaction; '*ret_n' is how many keys that are.  'is_complete': of members that are not named nothing is known. */
 int balancing_put_health(struct balancing *balancing, const struct host *host, const json_t *members, bool is_complete,
                          struct store_transaction *transaction, size_t *ret_n);
-/* Statistics, and what shares of limits are given by; 'applied_revision' is that of the host's tables. */
-void balancing_take_statistics(struct balancing *balancing, const char *host_name, uint64_t applied_revision, const json_t *listeners);
+/* Statistics, and what shares of limits are given by; 'applied_revision' is that of the host's tables.  What it says of listeners that do not concern it is passed over. */
+void balancing_take_statistics(struct balancing *balancing, const char *host_name, uint64_t applied_revision, const json_t *listeners,
+                               listener_concerns_fn concerns, void *context);
 
 /* ---- inside the files named above ---- */
 
@@ -118,7 +120,7 @@ void listener_show_statistics(struct request *request);
 struct statistics;
 int statistics_new(const struct replica *replica, struct statistics **ret_statistics);
 void statistics_free(struct statistics *statistics);
-void statistics_take(struct statistics *statistics, const char *host_name, const json_t *listeners);
+void statistics_take(struct statistics *statistics, const char *host_name, const json_t *listeners, listener_concerns_fn concerns, void *context);
 void statistics_host_gone(struct statistics *statistics, const char *host_name); /* As one that names nothing any more. */
 void statistics_forget(struct statistics *statistics, const char *listener_id);
 size_t statistics_count(const struct statistics *statistics); /* Of listeners that something is known of. */

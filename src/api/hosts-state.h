@@ -76,6 +76,8 @@ void status_check_silent(struct hosts *hosts, uint64_t now_ms);
 /* left-out.c */
 #define LEFT_OUT_MAX 65536
 int left_out_check(const json_t *list, struct error *error);                          /* 0 or -EINVAL. */
+/* What of it is relevant to the host and shown anywhere: a new list.  NULL: out of memory. */
+json_t *left_out_of(const struct hosts *hosts, const struct agent *agent, const json_t *list);
 int left_out_take(struct hosts *hosts, struct agent *agent, const json_t *list); /* Checked; in place of what the host said before.  0 or -ENOMEM: that stays. */
 void left_out_silence(struct hosts *hosts, struct agent *agent); /* The host is down: what it said does not count, */
 void left_out_hear(struct hosts *hosts, struct agent *agent);    /* until it is heard again, which may say no more than that it is there. */
@@ -90,6 +92,8 @@ void watch_commit(uint64_t revision, void *context);
 void watch_tick(struct hosts *hosts, uint64_t now_ms);
 /* The revision that a host forwards by: what it reported, or later when nothing was relevant to it since. */
 uint64_t watch_applied_revision(const struct hosts *hosts, const struct agent *agent);
+/* Is the object relevant to the host, as its stream has it?  Without a stream to this server nothing is. */
+bool watch_concerns(const struct agent *agent, const struct object *object);
 /* Sends a line (copied, with its newline) to the newest stream of an agent.  -ENOTCONN, -ENOBUFS. */
 int watch_send_line(struct agent *agent, const char *line, size_t size);
 

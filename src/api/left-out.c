@@ -38,6 +38,32 @@ int left_out_check(const json_t *list, struct error *error)
     return 0;
 }
 
+static bool concerns(const struct hosts *hosts, const struct agent *agent, const char *id)
+{
+    static const enum resource_kind kinds[] = {RESOURCE_NETWORK, RESOURCE_ROUTER, RESOURCE_FLOATING_IP, RESOURCE_FIREWALL_GROUP, RESOURCE_LOAD_BALANCER};
+
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        const struct object *object = replica_get(hosts->api->replica, kinds[i], id);
+
+        if (object)
+            return watch_concerns(agent, object);
+    }
+    return false;
+}
+
+json_t *left_out_of(const struct hosts *hosts, const struct agent *agent, const json_t *list)
+{
+    json_t *kept = json_array(), *id;
+    size_t i;
+
+    json_array_foreach (list, i, id)
+        if (kept && concerns(hosts, agent, json_string_value(id)) && json_array_append(kept, id) < 0) {
+            json_decref(kept);
+            kept = NULL;
+        }
+    return kept;
+}
+
 static int add(struct hosts *hosts, const char *id)
 {
     struct entry *entry = find(hosts, id);

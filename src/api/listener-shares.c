@@ -275,14 +275,22 @@ static void take_unnamed(struct listener_shares *shares, const char *host_name, 
             take(report->limited, report, applied, NULL, now_ms);
 }
 
-void listener_shares_report(struct listener_shares *shares, const char *host_name, uint64_t applied, const json_t *listeners, uint64_t now_ms)
+/* Whoever has a share may be the last to hear that the listener is not its business any more. */
+static bool has_a_say(const struct listener_shares *shares, const char *host_name, const struct object *listener, listener_concerns_fn concerns, void *context)
+{
+    return !concerns || concerns(listener, context) || find_share(shares, listener->id, host_name);
+}
+
+void listener_shares_report(struct listener_shares *shares, const char *host_name, uint64_t applied, const json_t *listeners, listener_concerns_fn concerns,
+                            void *context, uint64_t now_ms)
 {
     const char *id;
     json_t *counters;
 
     json_object_foreach ((json_t *)listeners, id, counters) {
         const struct listener *listener = (const struct listener *)replica_get(shares->replica, RESOURCE_LISTENER, id);
-        struct limited *limited = listener && listener->connection_limit > 0 ? limited_get(shares, listener->object.id) : NULL;
+        bool is_heard = listener && listener->connection_limit > 0 && has_a_say(shares, host_name, &listener->object, concerns, context);
+        struct limited *limited = is_heard ? limited_get(shares, listener->object.id) : NULL;
         struct share_report *report =
             limited ? report_get(limited, host_name, (uint64_t)json_integer_value(json_object_get(counters, "request_errors"))) : NULL;
 

@@ -16,6 +16,8 @@
 
 struct listener_shares;
 
+typedef bool (*listener_concerns_fn)(const struct object *listener, void *context); /* Is it relevant to the host that reports? */
+
 #define SHARE_REPORT_MS 25000 /* Who has not reported for so long reports to another server, or not at all. */
 
 /* Before replica_start: listens and follows. */
@@ -23,8 +25,10 @@ int listener_shares_new(struct replica *replica, struct commits *commits, struct
 void listener_shares_free(struct listener_shares *shares); /* After the replica's last change. */
 DEFINE_CLEANUP(struct listener_shares *, listener_shares_free);
 
-/* A checked, complete "listeners" of the host's report, whose tables reflect the store's revision 'applied'. */
-void listener_shares_report(struct listener_shares *shares, const char *host_name, uint64_t applied, const json_t *listeners, uint64_t now_ms);
+/* A checked, complete "listeners" of the host's report, whose tables reflect the store's revision 'applied'.  Who has no share gets one of a listener that concerns it
+ * only; NULL: all do. */
+void listener_shares_report(struct listener_shares *shares, const char *host_name, uint64_t applied, const json_t *listeners, listener_concerns_fn concerns,
+                            void *context, uint64_t now_ms);
 
 bool listener_shares_is_dirty(const struct listener_shares *shares); /* A pass has something to look at. */
 void listener_shares_pass(struct listener_shares *shares, uint64_t now_ms, int64_t now_s);

@@ -186,6 +186,21 @@ static int put_ports(struct hosts *hosts, const struct host *host, const json_t 
     return 0;
 }
 
+static bool concerns(const struct object *object, void *context)
+{
+    return watch_concerns(context, object);
+}
+
+/* Hosts are believed in what is their business.  Without a stream nobody knows what is: when the host has one again it says all anew. */
+static int take_left_out(struct hosts *hosts, struct agent *agent, const json_t *list)
+{
+    json_t *kept = left_out_of(hosts, agent, list);
+    int r = kept ? left_out_take(hosts, agent, kept) : -ENOMEM;
+
+    json_decref(kept);
+    return r;
+}
+
 static void stored(struct request *request, const struct store_result *result)
 {
     if (result->status == -EAGAIN)
@@ -236,7 +251,7 @@ void status_put(struct request *request)
         (r = balancing_put_health(hosts->api->balancing, host, members, json_is_true(json_object_get(request->body, "all_members")), transaction,
                                   &n_ports)) < 0)
         error_set(&error, r, NULL, "cannot be stored: %s", strerror(-r));
-    if (r == 0 && left_out && (r = left_out_take(hosts, agent, left_out)) < 0)
+    if (r == 0 && left_out && agent->watchers && (r = take_left_out(hosts, agent, left_out)) < 0)
         error_set(&error, r, NULL, "out of memory");
     if (r < 0) {
         request_fail_error(request, &error);
@@ -250,8 +265,8 @@ void status_put(struct request *request)
         agent->applied_revision = (uint64_t)json_integer_value(applied);
     if (snat_usage)
         networking_snat_report(hosts->api->networking, host->object.name, snat_usage);
-    if (listeners)
-        balancing_take_statistics(hosts->api->balancing, host->object.name, watch_applied_revision(hosts, agent), listeners);
+    if (listeners && agent->watchers)
+        balancing_take_statistics(hosts->api->balancing, host->object.name, watch_applied_revision(hosts, agent), listeners, concerns, agent);
     if (host->state != HOST_STATE_UP)
         log_info("host '%s' is up", host->object.name);
     after->state = HOST_STATE_UP;

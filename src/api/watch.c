@@ -395,6 +395,13 @@ uint64_t watch_applied_revision(const struct hosts *hosts, const struct agent *a
     return agent->applied_revision;
 }
 
+bool watch_concerns(const struct agent *agent, const struct object *object)
+{
+    const struct watcher *watcher = agent->watchers;
+
+    return watcher && !watcher->is_over && relevance_has(watcher->relevance, object);
+}
+
 int watch_send_line(struct agent *agent, const char *line, size_t size)
 {
     struct watcher *watcher = agent->watchers;

@@ -304,19 +304,26 @@ def test_port_becomes_active_when_its_host_says_so(admin, network):
 
 
 def test_what_some_host_has_no_room_for_is_shown(admin):
-    one, two = Agent(admin, name()), Agent(admin, name())
-    network, outside = admin.network(), admin.network(**{"router:external": True})
+    one, two, stranger = (Agent(admin, name()) for _ in range(3))
+    network, outside = admin.network(), admin.network(**{"router:external": True, "provider:network_type": "flat", "provider:physical_network": one.name})
     subnet = admin.subnet(network, "10.0.0.0/24")
     admin.subnet(outside, "203.0.113.0/24")
+    ports = [admin.port(network, **{"binding:host_id": host.name}) for host in (one, two)]
+    for host in (one, two):
+        host.status(physical_networks=[one.name])
+    router = admin("POST", "/v2.0/routers", {"router": {}}, 201)["router"]
+    interface = admin("PUT", f"/v2.0/routers/{router['id']}/add_router_interface", {"subnet_id": subnet["id"]}, 200)
     shown = {}
     for path, kind, member, body in (
-            ("/v2.0/networks", "network", "status", None),
-            ("/v2.0/routers", "router", "status", {}),
+            ("/v2.0/networks", "network", "status", network),
+            ("/v2.0/routers", "router", "status", router),
             ("/v2.0/floatingips", "floatingip", "status", {"floating_network_id": outside["id"]}),
-            ("/v2.0/fwaas/firewall_groups", "firewall_group", "status", {}),
+            ("/v2.0/fwaas/firewall_groups", "firewall_group", "status", {"ports": [interface["port_id"]]}),
             ("/load-balancer/v2/lbaas/loadbalancers", "loadbalancer", "operating_status", {"vip_subnet_id": subnet["id"]})):
-        thing = network if body is None else admin("POST", path, {kind: body}, 201)[kind]
+        thing = body if "id" in body else admin("POST", path, {kind: body}, 201)[kind]
         shown[thing["id"]] = f"{path}/{thing['id']}", kind, member
+    one.status(left_out=list(shown))  # Without a stream it is not heard.
+    streams = [host.watch() for host in (one, two, stranger)]
 
     def statuses():
         return [admin("GET", path, status=200)[kind][member] for path, kind, member in shown.values()]
@@ -324,9 +331,11 @@ def test_what_some_host_has_no_room_for_is_shown(admin):
     well, ill = ["ACTIVE", "ACTIVE", "DOWN", "INACTIVE", "ONLINE"], ["ERROR", "ERROR", "ERROR", "ERROR", "DEGRADED"]
     try:
         assert statuses() == well
-        one.status(left_out=list(shown))
+        stranger.status(left_out=list(shown))
+        assert statuses() == well, "they are not its business"
+        one.status(left_out=[*shown, ports[0]["id"], interface["port_id"], "00000000-0000-4000-8000-000000000000"])
         assert statuses() == ill
-        router = list(shown)[1]
+        router = router["id"]
         assert [r["id"] for r in admin("GET", f"/v2.0/routers?status=ERROR&id={router}", status=200)["routers"]] == [router]
         tree, kind, _ = list(shown.values())[4]
         assert admin("GET", f"{tree}/status", status=200)["statuses"][kind]["operating_status"] == "DEGRADED"
@@ -338,14 +347,23 @@ def test_what_some_host_has_no_room_for_is_shown(admin):
         two.status(left_out=[])
         assert statuses() == well
         two.status(left_out=list(shown))
+        assert statuses() == ill
+        streams.pop(1).close()
+        admin("DELETE", f"/v2.0/ports/{ports.pop()['id']}", status=204)
         admin("DELETE", f"/weft/v1/hosts/{two.name}", status=204)
         assert statuses() == well, "the host is gone"
         for wrong in ({}, ["router"], [7], None):
             assert one.status(400, left_out=wrong)["NeutronError"]["message"].startswith("left_out")
     finally:
-        for path, _, _ in reversed(shown.values()):
+        for stream in streams:
+            stream.close()
+        group = next(path for path, kind, _ in shown.values() if kind == "firewall_group")
+        admin("PUT", group, {"firewall_group": {"ports": []}}, 200)
+        for path, _, _ in list(shown.values())[:1:-1]:
             admin("DELETE", path, status=204)
-        admin("DELETE", f"/v2.0/networks/{outside['id']}", status=204)
+        admin("PUT", f"/v2.0/routers/{interface['id']}/remove_router_interface", {"subnet_id": subnet["id"]}, 200)
+        for path in (list(shown.values())[1][0], *(f"/v2.0/ports/{port['id']}" for port in ports), list(shown.values())[0][0], f"/v2.0/networks/{outside['id']}"):
+            admin("DELETE", path, status=204)
 
 
 def test_report_makes_the_host_up_and_says_its_revision(admin):

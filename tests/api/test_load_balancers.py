@@ -704,6 +704,9 @@ def test_what_hosts_report_decides(tenant, admin):
     assert not [kind for _, kind in told if kind in ("pool", "member", "balance_rows")]
 
     # Statistics are summed; a counter that begins anew adds to what it was.
+    admin("PUT", f"/v2.0/ports/{ports[1]['id']}", {"port": {"binding:host_id": hosts[1].name}}, 200)
+    streams = stream, hosts[1].watch()
+
     def counters(**values):
         return {listener["id"]: {"active_connections": 0, "bytes_in": 0, "bytes_out": 0, "request_errors": 0, "total_connections": 0, **values}}
 
@@ -717,7 +720,12 @@ def test_what_hosts_report_decides(tenant, admin):
     assert (stats["active_connections"], stats["bytes_in"], stats["total_connections"]) == (1, 117, 8)
     for report in ({"members": {members[0]["id"]: "well"}}, {"members": []}, {"listeners": {"x": {}}}, {"listeners": {listener["id"]: {"bytes_in": -1}}}):
         hosts[0].status(status=400, **report)
-    stream.close()
+    stranger = Agent(admin, "lb-h3")
+    streams = *streams, stranger.watch()
+    stranger.status(listeners=counters(active_connections=9, bytes_in=1000))
+    assert tenant.get(f"loadbalancers/{balancer['id']}/stats")["stats"] == stats, "nobody who could call it is there"
+    for stream in streams:
+        stream.close()
     for port in ports:
         admin("DELETE", f"/v2.0/ports/{port['id']}", status=204)
     admin("DELETE", f"/weft/v1/hosts/{hosts[0].name}", status=204)
@@ -730,7 +738,9 @@ def test_hosts_share_a_connection_limit(tenant, admin):
     hosts = [Agent(admin, name) for name in ("limit-h1", "limit-h2")]
     ports = [admin.port(tenant.lan, **{"binding:host_id": host.name, "project_id": tenant.project["id"]}) for host in hosts]
     listener = tenant.listener(tenant.balancer(vip_subnet_id=tenant.lan_subnet["id"]), connection_limit=10)
-    streams = [host.watch() for host in hosts]
+    stranger = Agent(admin, "limit-h3")
+    streams = [host.watch() for host in [*hosts, stranger]]
+    stranger.status(listeners={listener["id"]: {"active_connections": 10, "request_errors": 1}})  # Nobody who could call it is there.
     told, revisions, active, refused = [{}, {}], [0, 0], [0, 0], [0, 0]
 
     def hear(i):

@@ -148,7 +148,7 @@ static void report(struct fleet_host *host)
         if (host->serves || host->active || host->enforced)
             json_object_set_new(listeners, LISTENER, json_pack("{sIsI}", "active_connections", (json_int_t)host->active, "request_errors",
                                                                (json_int_t)host->refused));
-        listener_shares_report(host->server->shares, host->name, host->applied, listeners, now_ms);
+        listener_shares_report(host->server->shares, host->name, host->applied, listeners, NULL, NULL, now_ms);
     }
     json_decref(listeners);
 }
@@ -399,12 +399,12 @@ static void of_listeners_that_are_not_there_nothing_is_kept(void **state)
 
     begin(100);
     assert_int_equal(statistics_new(servers[0].peer.replica, &statistics), 0);
-    statistics_take(statistics, "h1", said);
+    statistics_take(statistics, "h1", said, NULL, NULL);
     assert_int_equal(statistics_count(statistics), 1);
     write_and_deliver(RESOURCE_LISTENER, LISTENER, NULL);
     statistics_forget(statistics, LISTENER);
-    statistics_take(statistics, "h1", said); /* It has not heard yet. */
-    listener_shares_report(servers[0].shares, "h1", 1, said, now_ms);
+    statistics_take(statistics, "h1", said, NULL, NULL); /* It has not heard yet. */
+    listener_shares_report(servers[0].shares, "h1", 1, said, NULL, NULL, now_ms);
     assert_int_equal(statistics_count(statistics), 0);
     assert_false(listener_shares_is_dirty(servers[0].shares));
     statistics_free(statistics);
@@ -445,12 +445,12 @@ static void a_report_costs_what_it_says(void **state)
     begin(100);
     write_listeners(4000, all);
     assert_int_equal(statistics_new(servers[0].peer.replica, &statistics), 0);
-    listener_shares_report(servers[0].shares, "h1", 1, all, now_ms);
-    statistics_take(statistics, "h1", all);
+    listener_shares_report(servers[0].shares, "h1", 1, all, NULL, NULL, now_ms);
+    statistics_take(statistics, "h1", all, NULL, NULL);
     assert_int_equal(statistics_count(statistics), 4000);
     for (unsigned i = 0; i < 4000000; i++) {
-        listener_shares_report(servers[0].shares, "h2", 1, nothing, now_ms);
-        statistics_take(statistics, "h2", nothing);
+        listener_shares_report(servers[0].shares, "h2", 1, nothing, NULL, NULL, now_ms);
+        statistics_take(statistics, "h2", nothing, NULL, NULL);
     }
     statistics_free(statistics);
     json_decref(all);
