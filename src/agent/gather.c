@@ -347,6 +347,15 @@ static bool had_number(enum number_space space, const struct object *object, voi
     return slot && !slot->is_of_round;
 }
 
+static void take_back_number(enum number_space space, const struct object *object, void *context)
+{
+    const struct agent *agent = context;
+    struct slot *slot = local_find(&agent->local, shortages_slots(space), object->id);
+
+    if (slot)
+        slot->is_taken_back = true;
+}
+
 static int give_numbers(struct agent *agent, struct gathered *gathered)
 {
     struct numbering numbering = {
@@ -361,6 +370,7 @@ static int give_numbers(struct agent *agent, struct gathered *gathered)
         .members = gathered->members,
         .give = give_number,
         .had = had_number,
+        .take_back = take_back_number,
         .context = agent,
         .shortages = &gathered->shortages,
         .left_out = &gathered->left_out,

@@ -188,8 +188,12 @@ void local_sweep(struct local *local, enum slot_kind kind)
 
 void local_unmark(struct local *local, enum slot_kind kind)
 {
-    HASHMAP_FOREACH(node, &local->slots[kind].by_name)
-        CONTAINER_OF(node, struct slot, by_name)->in_use = CONTAINER_OF(node, struct slot, by_name)->is_of_round = false;
+    HASHMAP_FOREACH(node, &local->slots[kind].by_name) {
+        struct slot *slot = CONTAINER_OF(node, struct slot, by_name);
+
+        slot->is_of_round = slot->is_of_round && slot->is_taken_back;
+        slot->in_use = slot->is_taken_back = false;
+    }
 }
 
 /* ---- plugs ------------------------------------------------------------------------------------------------------------------ */

@@ -24,7 +24,8 @@ struct slot {
     uint32_t generation; /* Of router ports; 0: not known yet. */
     bool in_use;         /* Seen in the present round of marking. */
     bool is_new;         /* Given out since the journal was read: its generation is to be raised. */
-    bool is_of_round;    /* Given out in the present round of marking. */
+    bool is_of_round;    /* Given out in the present round of marking, or not used since: taken back at once, in each round. */
+    bool is_taken_back;  /* In the present round. */
 };
 
 struct plug {

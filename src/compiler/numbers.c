@@ -240,6 +240,8 @@ static void visit_to_take_back(struct numbers *numbers, const struct want *want)
 
     if (owner)
         owner->fits = owner->fits && (owner->runs || !owner->waits);
+    if (*want->number && *want->number != NUMBER_WANTED && owner && !owner->fits)
+        numbers->numbering->take_back(want->space, want->object, numbers->numbering->context);
     if (*want->number == NUMBER_WANTED || (owner && !owner->fits))
         *want->number = 0;
 }

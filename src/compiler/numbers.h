@@ -28,7 +28,9 @@ struct numbering {
     uint32_t room[N_NUMBER_SPACES];
     /* The object's number, that it has or gets now; 0: what is free is not yet free. */
     uint32_t (*give)(enum number_space space, const struct object *object, void *context);
-    bool (*had)(enum number_space space, const struct object *object, void *context); /* Had it one before? */
+    bool (*had)(enum number_space space, const struct object *object, void *context); /* Had it one before, in the snapshot? */
+    /* The object goes without the number that it was given: what it belongs to waits for others.  It may keep it till then. */
+    void (*take_back)(enum number_space space, const struct object *object, void *context);
     void *context;
     struct rows *shortages, *left_out; /* Added to, as in struct desired. */
     bool waits;                        /* Set: somebody has room and gets numbers when others have given back theirs. */

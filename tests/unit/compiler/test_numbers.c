@@ -28,7 +28,7 @@ struct owner {
 /* As the agent's: who has a number keeps it while he asks for it each time; others get one of those that are free. */
 static struct {
     char ids[N_NUMBER_SPACES][N_MAX * 8][UUID_TEXT_SIZE];
-    bool asked[N_NUMBER_SPACES][N_MAX * 8], was_there[N_NUMBER_SPACES][N_MAX * 8];
+    bool asked[N_NUMBER_SPACES][N_MAX * 8], was_there[N_NUMBER_SPACES][N_MAX * 8], is_taken_back[N_NUMBER_SPACES][N_MAX * 8];
 } given;
 
 static struct {
@@ -182,6 +182,12 @@ static bool had(enum number_space space, const struct object *object, void *cont
     return false;
 }
 
+static void take_back(enum number_space space, const struct object *object, void *context)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(given.ids[space]); i++)
+        given.is_taken_back[space][i] |= streq(given.ids[space][i], object->id);
+}
+
 /* As after an update: what was not asked for is free. */
 static void sweep(void)
 {
@@ -189,8 +195,8 @@ static void sweep(void)
         for (size_t i = 0; i < ARRAY_SIZE(given.ids[space]); i++) {
             if (!given.asked[space][i])
                 given.ids[space][i][0] = '\0';
-            given.was_there[space][i] = given.ids[space][i][0] != '\0';
-            given.asked[space][i] = false;
+            given.was_there[space][i] = given.ids[space][i][0] != '\0' && (given.was_there[space][i] || !given.is_taken_back[space][i]);
+            given.asked[space][i] = given.is_taken_back[space][i] = false;
         }
 }
 
@@ -262,6 +268,7 @@ static void update(void)
     numbering->members = world.member_array;
     numbering->give = give;
     numbering->had = had;
+    numbering->take_back = take_back;
     numbering->shortages = &world.shortages;
     numbering->left_out = &world.left_out;
     numbering->waits = false;
@@ -494,6 +501,33 @@ static void what_runs_waits_for_no_number(void **state)
     expect_whole();
 }
 
+/* Whoever makes and deletes others keeps what is new waiting, but half of it never is there: its other listeners would seem to be closed. */
+static void what_waits_twice_is_there_as_a_whole(void **state)
+{
+    struct owner *waiting;
+
+    begin();
+    add_balancer(0, false, 2, 1, 1);
+    waiting = &world.owners[0];
+    set_room(PLENTY);
+    world.numbering.room[NUMBERS_LISTENERS] = 2;
+    for (int i = 0; i < 3; i++) {
+        string_copy(given.ids[NUMBERS_LISTENERS][2], UUID_TEXT_SIZE, "deleted just now");
+        update();
+        assert_true(world.numbering.waits);
+        assert_false(has_any(waiting));
+        assert_int_equal(0, world.snapshot.n_load_balancers);
+    }
+    update();
+    assert_false(world.numbering.waits);
+    assert_true(has_all(waiting));
+    update();
+    string_copy(given.ids[NUMBERS_LISTENERS][2], UUID_TEXT_SIZE, "deleted just now"); /* Of what is there. */
+    given.was_there[NUMBERS_LISTENERS][2] = true;
+    update();
+    assert_int_equal(1, waiting->n_got[NUMBERS_LISTENERS]);
+}
+
 /* Ports that say that they are a router's which is not there have no number that others want. */
 static void what_hangs_on_nothing_takes_none(void **state)
 {
@@ -519,6 +553,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_greedy_one_leaves_pools),
         cmocka_unit_test(the_greedy_one_leaves_members),
         cmocka_unit_test(what_runs_waits_for_no_number),
+        cmocka_unit_test(what_waits_twice_is_there_as_a_whole),
         cmocka_unit_test(what_hangs_on_nothing_takes_none),
     };
     int result;
