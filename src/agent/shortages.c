@@ -6,8 +6,6 @@
 #include "weft/base/util.h"
 #include "weft/http/prometheus.h"
 
-#define LEFT_OUT_MAX 65536 /* In a report. */
-
 /* And what is left out of each. */
 static const struct {
     enum desired_table table;
@@ -118,6 +116,19 @@ static bool is_known(const struct agent *agent)
     return now->n == known->n && (!now->n || memcmp(now->data, known->data, now->n * rows_stride(now)) == 0);
 }
 
+/* NULL: out of memory. */
+static json_t *list_ids(const struct rows *rows)
+{
+    json_t *ids = json_array();
+
+    for (size_t i = 0; ids && i < rows->n && i < LEFT_OUT_MAX; i++)
+        if (json_array_append_new(ids, json_string(((const struct left_out_key *)rows_key(rows, i))->id)) < 0) {
+            json_decref(ids);
+            ids = NULL;
+        }
+    return ids;
+}
+
 json_t *shortages_report(struct agent *agent, bool all)
 {
     const struct rows *rows = &agent->desired.left_out;
@@ -125,11 +136,9 @@ json_t *shortages_report(struct agent *agent, bool all)
 
     if (!all && !agent->left_out_is_lost && is_known(agent))
         return NULL;
-    ids = json_array();
-    for (size_t i = 0; i < rows->n && i < LEFT_OUT_MAX; i++)
-        json_array_append_new(ids, json_string(((const struct left_out_key *)rows_key(rows, i))->id));
+    ids = list_ids(rows);
     rows_clear(&agent->left_out_reported);
-    agent->left_out_is_lost = rows_copy(rows, &agent->left_out_reported) < 0;
+    agent->left_out_is_lost = !ids || rows_copy(rows, &agent->left_out_reported) < 0;
     return ids;
 }
 

@@ -74,7 +74,6 @@ void status_put(struct request *request);
 void status_check_silent(struct hosts *hosts, uint64_t now_ms);
 
 /* left-out.c */
-#define LEFT_OUT_MAX 65536
 int left_out_check(const json_t *list, struct error *error);                          /* 0 or -EINVAL. */
 /* What of it is relevant to the host and shown anywhere: a new list.  NULL: out of memory. */
 json_t *left_out_of(const struct hosts *hosts, const struct agent *agent, const json_t *list);

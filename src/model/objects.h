@@ -187,6 +187,8 @@ struct port {
 
 enum host_state { HOST_STATE_NEW, HOST_STATE_UP, HOST_STATE_DOWN };
 
+#define LEFT_OUT_MAX 65536 /* Objects that a host says it has no room for (docs/agent-protocol.md). */
+
 /* A Linux host that runs an agent. */
 struct host {
     struct object object;      /* 'name' is the host's name: what binding:host_id says. */
