@@ -1,4 +1,4 @@
-/* An intrusive hash map with byte-string keys: open hashing, doubled when full, SipHash with a key of the process's
+/* An intrusive hash map with byte-string keys: open hashing, doubled when full, hashed by a secret of the process's
  * own, so that a tenant who chooses keys cannot choose collisions.
  *
  *     struct port { struct hashmap_node by_id; char id[37]; ... };
