@@ -7,125 +7,135 @@
 #include <string.h>
 
 #include "weft/base/cleanup.h"
+#include "weft/base/hashmap.h"
 #include "weft/base/util.h"
 #include "weft/dataplane/concerned.h"
 #include "weft/dataplane/load.h"
 
-struct node {
+struct node_name {
     uint32_t is_router;
     uint32_t number; /* VNI, or number of a router. */
 };
 
-struct graph {
-    struct rows nodes;  /* struct node, sorted. */
-    size_t *parents;    /* By index in 'nodes'. */
-    bool *is_concerned; /* Of the root of each. */
-    const struct rows *ports[2]; /* Before and now. */
+struct node {
+    struct hashmap_node by_name;
+    struct node_name name;
+    struct node *parent;
+    bool is_concerned; /* Of the root of each. */
 };
 
-static struct router_port_config port_at(const struct rows *ports, size_t i)
-{
-    struct router_port_config config;
+/* A router port. */
+struct edge {
+    struct node *router, *network;
+    bool is_external;
+};
 
-    memcpy(&config, rows_value(ports, i), sizeof(config));
-    return config;
+struct graph {
+    struct hashmap by_name;
+    struct node *nodes;
+    size_t n_nodes;
+    struct edge *edges; /* As they are, and before that those that were otherwise. */
+    size_t n_edges;
+};
+
+static struct node *find_root(struct node *node)
+{
+    while (node->parent != node)
+        node = node->parent = node->parent->parent;
+    return node;
 }
 
-/* Where the node is in the graph; SIZE_MAX if no router port leads there. */
-static size_t find_node(const struct graph *graph, bool is_router, uint32_t number)
+/* NULL if no router port leads there. */
+static struct node *find_node(const struct graph *graph, bool is_router, uint32_t number)
 {
-    struct node node = {is_router, number};
-    const uint8_t *found = rows_find(&graph->nodes, &node);
+    struct node_name name = {is_router, number};
+    struct hashmap_node *found = hashmap_find(&graph->by_name, &name, sizeof(name));
 
-    return found ? (size_t)(found - sizeof(node) - graph->nodes.data) / rows_stride(&graph->nodes) : SIZE_MAX;
+    return found ? CONTAINER_OF(found, struct node, by_name) : NULL;
 }
 
-static size_t find_root(struct graph *graph, size_t i)
+static int add_node(struct graph *graph, bool is_router, uint32_t number, struct node **ret)
 {
-    while (graph->parents[i] != i)
-        i = graph->parents[i] = graph->parents[graph->parents[i]];
-    return i;
+    *ret = find_node(graph, is_router, number);
+    if (*ret)
+        return 0;
+    struct node *node = *ret = &graph->nodes[graph->n_nodes++];
+    *node = (struct node){.name = {is_router, number}, .parent = node};
+    return hashmap_insert_new(&graph->by_name, &node->by_name, &node->name, sizeof(node->name), hashmap_hash(&node->name, sizeof(node->name)));
 }
 
-static int add_nodes(struct graph *graph)
+static int add_edge(struct graph *graph, const void *value)
 {
-    for (size_t side = 0; side < ARRAY_SIZE(graph->ports); side++)
-        for (size_t i = 0; i < graph->ports[side]->n; i++) {
-            struct router_port_config port = port_at(graph->ports[side], i);
-            struct node router = {1, port.router}, network = {0, port.vni};
+    struct router_port_config port;
+    struct edge *edge = &graph->edges[graph->n_edges++];
 
-            if (rows_add(&graph->nodes, &router, NULL) < 0 || rows_add(&graph->nodes, &network, NULL) < 0)
-                return -ENOMEM;
-        }
-    return rows_sort(&graph->nodes);
-}
-
-static int graph_build(struct graph *graph)
-{
-    int error = add_nodes(graph);
-
-    if (error < 0)
-        return error;
-    graph->parents = calloc(graph->nodes.n + 1, sizeof(*graph->parents));
-    graph->is_concerned = calloc(graph->nodes.n + 1, sizeof(*graph->is_concerned));
-    if (!graph->parents || !graph->is_concerned)
+    memcpy(&port, value, sizeof(port));
+    edge->is_external = port.flags & ROUTER_PORT_EXTERNAL;
+    if (add_node(graph, true, port.router, &edge->router) < 0 || add_node(graph, false, port.vni, &edge->network) < 0)
         return -ENOMEM;
-    for (size_t i = 0; i < graph->nodes.n; i++)
-        graph->parents[i] = i;
-    for (size_t side = 0; side < ARRAY_SIZE(graph->ports); side++)
-        for (size_t i = 0; i < graph->ports[side]->n; i++) {
-            struct router_port_config port = port_at(graph->ports[side], i);
-
-            if (!(port.flags & ROUTER_PORT_EXTERNAL))
-                graph->parents[find_root(graph, find_node(graph, true, port.router))] = find_root(graph, find_node(graph, false, port.vni));
-        }
+    if (!edge->is_external)
+        find_root(edge->router)->parent = find_root(edge->network);
     return 0;
+}
+
+static int add_former_edge(const void *key, const void *old_value, const void *new_value, void *context)
+{
+    return old_value ? add_edge(context, old_value) : 0;
+}
+
+static int graph_build(struct graph *graph, const struct rows *before, const struct rows *now)
+{
+    size_t n = before->n + now->n;
+    int error;
+
+    graph->edges = calloc(n + 1, sizeof(*graph->edges));
+    graph->nodes = malloc((2 * n + 1) * sizeof(*graph->nodes));
+    if (!graph->edges || !graph->nodes || hashmap_reserve(&graph->by_name, now->n) < 0)
+        return -ENOMEM;
+    error = rows_compare(before, now, add_former_edge, graph);
+    for (size_t i = 0; i < now->n && error == 0; i++)
+        error = add_edge(graph, rows_value(now, i));
+    return error;
 }
 
 static void graph_clear(struct graph *graph)
 {
-    rows_clear(&graph->nodes);
-    free(graph->parents);
-    free(graph->is_concerned);
+    hashmap_clear(&graph->by_name);
+    free(graph->nodes);
+    free(graph->edges);
 }
 
 static void mark_nodes(struct graph *graph, bool is_router, const struct rows *numbers)
 {
     for (size_t i = 0; i < numbers->n; i++) {
         uint32_t number;
-        size_t node;
 
         memcpy(&number, rows_key(numbers, i), sizeof(number));
-        node = find_node(graph, is_router, number);
-        if (node != SIZE_MAX)
-            graph->is_concerned[find_root(graph, node)] = true;
+        struct node *node = find_node(graph, is_router, number);
+        if (node)
+            find_root(node)->is_concerned = true;
     }
 }
 
 /* Routers with their gateway on a network that is concerned. */
 static void mark_behind_gateways(struct graph *graph, const struct concerned *concerned)
 {
-    for (size_t side = 0; side < ARRAY_SIZE(graph->ports); side++)
-        for (size_t i = 0; i < graph->ports[side]->n; i++) {
-            struct router_port_config port = port_at(graph->ports[side], i);
+    for (size_t i = 0; i < graph->n_edges; i++) {
+        const struct edge *edge = &graph->edges[i];
+        const uint32_t *vni = &edge->network->name.number;
 
-            if (port.flags & ROUTER_PORT_EXTERNAL &&
-                (rows_find(&concerned->vnis, &port.vni) || rows_find(&concerned->reached, &port.vni)))
-                graph->is_concerned[find_root(graph, find_node(graph, true, port.router))] = true;
-        }
+        if (edge->is_external && (rows_find(&concerned->vnis, vni) || rows_find(&concerned->reached, vni)))
+            find_root(edge->router)->is_concerned = true;
+    }
 }
 
 /* Networks that concerned routers have their gateways on: workloads there speak with those behind by their own addresses, past the same policies. */
 static int add_gateway_networks(struct concerned *concerned, struct graph *graph)
 {
-    for (size_t side = 0; side < ARRAY_SIZE(graph->ports); side++)
-        for (size_t i = 0; i < graph->ports[side]->n; i++) {
-            struct router_port_config port = port_at(graph->ports[side], i);
-
-            if (port.flags & ROUTER_PORT_EXTERNAL && graph->is_concerned[find_root(graph, find_node(graph, true, port.router))] &&
-                rows_add(&concerned->vnis, &port.vni, NULL) < 0)
-                return -ENOMEM;
-        }
+    for (size_t i = 0; i < graph->n_edges; i++)
+        if (graph->edges[i].is_external && find_root(graph->edges[i].router)->is_concerned &&
+            rows_add(&concerned->vnis, &graph->edges[i].network->name.number, NULL) < 0)
+            return -ENOMEM;
     return 0;
 }
 
@@ -143,7 +153,8 @@ static int mark_routers_of_hop_groups(struct concerned *concerned, const struct 
 
 int concerned_follow_routers(struct concerned *concerned, const struct desired *now)
 {
-    struct graph graph = {.ports = {&concerned->maps->actual.tables[TABLE_ROUTER_PORTS], &now->tables[TABLE_ROUTER_PORTS]}};
+    const struct rows *ports_before = &concerned->maps->actual.tables[TABLE_ROUTER_PORTS], *ports = &now->tables[TABLE_ROUTER_PORTS];
+    struct graph graph = {0};
     struct rows *const sets[] = {&concerned->vnis, &concerned->reached, &concerned->hop_groups, &concerned->routers};
     int error = 0;
 
@@ -151,24 +162,22 @@ int concerned_follow_routers(struct concerned *concerned, const struct desired *
         error = rows_sort(sets[i]);
     if (error == 0)
         error = mark_routers_of_hop_groups(concerned, &now->tables[TABLE_ROUTES]);
-    if (error < 0 || graph.ports[0]->n + graph.ports[1]->n == 0 || concerned->vnis.n + concerned->reached.n + concerned->routers.n == 0)
+    if (error < 0 || ports_before->n + ports->n == 0 || concerned->vnis.n + concerned->reached.n + concerned->routers.n == 0)
         return error;
-    rows_init(&graph.nodes, sizeof(struct node), 0);
-    error = graph_build(&graph);
+    error = graph_build(&graph, ports_before, ports);
     if (error == 0) {
         mark_nodes(&graph, false, &concerned->vnis);
         mark_nodes(&graph, false, &concerned->reached);
         mark_nodes(&graph, true, &concerned->routers);
         mark_behind_gateways(&graph, concerned);
     }
-    for (size_t i = 0; i < graph.nodes.n && error == 0; i++) {
-        struct node node;
+    for (size_t i = 0; i < graph.n_nodes && error == 0; i++) {
+        struct node *node = &graph.nodes[i];
 
-        memcpy(&node, rows_key(&graph.nodes, i), sizeof(node));
-        if (!node.is_router && graph.is_concerned[find_root(&graph, i)])
-            error = rows_add(&concerned->vnis, &node.number, NULL);
+        if (!node->name.is_router && find_root(node)->is_concerned)
+            error = rows_add(&concerned->vnis, &node->name.number, NULL);
     }
-    if (error == 0 && graph.nodes.n)
+    if (error == 0)
         error = add_gateway_networks(concerned, &graph);
     graph_clear(&graph);
     return error;
