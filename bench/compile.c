@@ -436,6 +436,7 @@ int main(int argc, char **argv)
     memory_keep();
     make_world(&world, argc > 2 ? strtoul(argv[2], NULL, 10) : 10000, argc > 3 ? strtoul(argv[3], NULL, 10) : 500);
     desired_init(&desired);
+    must(desired_remember(&desired), "remember");
     measure_compile(&world, &desired);
     if (argc > 1) {
         struct maps_sizes sizes = {.n_ports = (uint32_t)(world.n_ports / 10 + 2)};

@@ -45,11 +45,11 @@ static struct agent_port *add_port(struct agent *agent, const struct port *model
 static const struct link *find_interface(const struct agent *agent, const char *port_id)
 {
     const struct plug *plug = local_plug_of_port(&agent->local, port_id);
-    char name[16];
+    char name[sizeof(TAP_PREFIX) + TAP_ID_SIZE] = TAP_PREFIX;
 
     if (plug)
         return links_find_name(&agent->links, plug->interface);
-    snprintf(name, sizeof(name), TAP_PREFIX "%.*s", TAP_ID_SIZE, port_id);
+    memcpy(name + sizeof(TAP_PREFIX) - 1, port_id, TAP_ID_SIZE);
     return local_plug_of_interface(&agent->local, name) ? NULL : links_find_name(&agent->links, name);
 }
 

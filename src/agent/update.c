@@ -356,7 +356,9 @@ static int compile_to_apply(struct agent *agent, struct snapshot *snapshot)
 
     for (unsigned i = 0; i < 4; i++) {
         snapshot->secret = agent->local.secret;
-        result = compile(snapshot, &agent->desired);
+        result = desired_remember(&agent->desired);
+        if (result == 0)
+            result = compile(snapshot, &agent->desired);
         if (result < 0 || !maps_would_overwrite_sets(agent->maps, &agent->desired))
             break;
         log_info("two sets of rules have one name: all get others");

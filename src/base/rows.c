@@ -1,6 +1,6 @@
 /* Sorted rows: see rows.h.  After a look whether they are sorted already, few rows are merge-sorted and many sorted by the bytes of their keys, from
  * the last to the first (LSD radix sort), without those bytes that all keys have in common: most keys differ in a few. */
-#include "weft/base/rows.h"
+#include "weft/base/rows-order.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,6 +13,7 @@ void rows_init(struct rows *rows, uint32_t key_size, uint32_t value_size)
 
 void rows_clear(struct rows *rows)
 {
+    rows_forget(rows);
     free(rows->data);
     rows_init(rows, rows->key_size, rows->value_size);
 }
@@ -95,20 +96,13 @@ static void sort_by_byte(const uint8_t *byte, size_t stride, size_t n, const uin
         ret_order[places[byte[order[i] * stride]]++] = order[i];
 }
 
-static int radix_sort(struct rows *rows)
+int rows_order(const struct rows *rows, uint32_t *order, uint32_t *other, uint32_t **ret)
 {
     size_t stride = rows_stride(rows), n = rows->n;
     uint32_t(*counts)[256] = calloc(rows->key_size, sizeof(*counts));
-    uint32_t *order = malloc(2 * n * sizeof(*order)), *other = order ? order + n : NULL;
-    uint32_t *memory = order;
-    uint8_t *sorted = malloc(n * stride);
 
-    if (!counts || !order || !sorted) {
-        free(counts);
-        free(memory);
-        free(sorted);
+    if (!counts)
         return -ENOMEM;
-    }
     for (size_t i = 0; i < n; i++) {
         const uint8_t *key = rows_key(rows, i);
 
@@ -124,28 +118,33 @@ static int radix_sort(struct rows *rows)
         order = other;
         other = swap;
     }
-    for (size_t i = 0; i < n; i++)
-        memcpy(sorted + i * stride, rows_key(rows, order[i]), stride);
-    memcpy(rows->data, sorted, n * stride);
     free(counts);
-    free(memory);
-    free(sorted);
+    *ret = order;
     return 0;
 }
 
-int rows_sort(struct rows *rows)
+static int radix_sort(struct rows *rows)
+{
+    size_t stride = rows_stride(rows), n = rows->n;
+    uint32_t *memory = malloc(2 * n * sizeof(*memory)), *order;
+    uint8_t *sorted = malloc(n * stride);
+    int error = memory && sorted ? rows_order(rows, memory, memory + n, &order) : -ENOMEM;
+
+    if (error == 0) {
+        for (size_t i = 0; i < n; i++)
+            memcpy(sorted + i * stride, rows_key(rows, order[i]), stride);
+        memcpy(rows->data, sorted, n * stride);
+    }
+    free(memory);
+    free(sorted);
+    return error;
+}
+
+/* Of rows with one key the first stays. */
+static void remove_others(struct rows *rows)
 {
     size_t stride = rows_stride(rows), kept = 0;
-    int sorted = 1;
 
-    for (size_t i = 1; i < rows->n && sorted; i++)
-        sorted = memcmp(rows_key(rows, i - 1), rows_key(rows, i), rows->key_size) <= 0;
-    if (!sorted) {
-        int error = rows->n < RADIX_MIN_ROWS || rows->n > UINT32_MAX ? merge_sort(rows) : radix_sort(rows);
-
-        if (error < 0)
-            return error;
-    }
     for (size_t i = 0; i < rows->n; i++) {
         if (kept && memcmp(rows_key(rows, kept - 1), rows_key(rows, i), rows->key_size) == 0)
             continue;
@@ -154,7 +153,26 @@ int rows_sort(struct rows *rows)
         kept++;
     }
     rows->n = kept;
-    return 0;
+}
+
+int rows_sort(struct rows *rows)
+{
+    bool is_sorted = true, is_unique = true;
+    int error = 0;
+
+    for (size_t i = 1; i < rows->n && is_sorted; i++) {
+        int order = memcmp(rows_key(rows, i - 1), rows_key(rows, i), rows->key_size);
+
+        is_sorted = order <= 0;
+        is_unique &= order != 0;
+    }
+    if (!is_sorted) {
+        is_unique = false; /* As far as is known. */
+        error = rows->n < RADIX_MIN_ROWS || rows->n > UINT32_MAX ? merge_sort(rows) : rows->past ? rows_sort_as_before(rows, &is_unique) : radix_sort(rows);
+    }
+    if (error == 0 && !is_unique)
+        remove_others(rows);
+    return error;
 }
 
 const void *rows_find(const struct rows *rows, const void *key)
@@ -186,7 +204,8 @@ int rows_copy(const struct rows *rows, struct rows *ret)
         memcpy(data, rows->data, rows->n * rows_stride(rows));
     }
     free(ret->data);
-    *ret = (struct rows){data, rows->n, rows->n, rows->key_size, rows->value_size};
+    rows_forget(ret);
+    *ret = (struct rows){data, rows->n, rows->n, rows->key_size, rows->value_size, NULL};
     return 0;
 }
 

@@ -7,11 +7,13 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct rows {
     uint8_t *data;
     size_t n, capacity; /* Counted in rows. */
     uint32_t key_size, value_size;
+    struct rows_past *past; /* Of rows that are remembered; else NULL. */
 };
 
 void rows_init(struct rows *rows, uint32_t key_size, uint32_t value_size);
@@ -21,6 +23,21 @@ void rows_reset(struct rows *rows); /* No rows; the memory stays, so that fillin
 
 /* Appends a row; 'value' may be NULL for zeros.  Returns 0 or -ENOMEM. */
 int rows_add(struct rows *rows, const void *key, const void *value);
+
+/* The same, for sizes that the compiler knows; they must be those of the rows. */
+static inline int rows_add_sized(struct rows *rows, const void *key, size_t key_size, const void *value, size_t value_size)
+{
+    if (rows->n == rows->capacity)
+        return rows_add(rows, key, value);
+    uint8_t *row = rows->data + rows->n++ * (key_size + value_size);
+    memcpy(row, key, key_size);
+    memcpy(row + key_size, value, value_size);
+    return 0;
+}
+
+/* For rows that are filled again and again with nearly the same: from now on sorting takes the order of the last time, if the keys are the same, in the
+ * order of their addition, but for a few.  Takes 4 bytes and another copy of each row.  Returns 0 or -ENOMEM. */
+int rows_remember(struct rows *rows);
 
 /* Sorts by key; of rows with the same key the one that was added first stays.  Returns 0 or -ENOMEM. */
 int rows_sort(struct rows *rows);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weft/base/sort.h"
+
 /* Brings the subnets of each network together: counts, places, fills. */
 static void gather_subnets(struct compile_index *index)
 {
@@ -113,7 +115,7 @@ static int gather_router_ports(struct compile_index *index)
     }
     for (size_t i = 0; i < snapshot->n_routers; i++)
         if (index->router_array[i].n_ports > 1)
-            qsort(index->ports_by_router + index->router_array[i].first_port, index->router_array[i].n_ports,
+            sort_mostly_few(index->ports_by_router + index->router_array[i].first_port, index->router_array[i].n_ports,
                   sizeof(*index->ports_by_router), compare_ports);
     return 0;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weft/base/sort.h"
 #include "weft/compiler/layers.h"
 
 bool compile_port_may_learn(const struct port *port)
@@ -52,7 +53,7 @@ static int add_fdb(struct desired *desired, uint32_t vni, const uint8_t mac[6], 
     if (is_reserved(mac))
         return 0;
     memcpy(key.mac, mac, 6);
-    return rows_add(&desired->tables[TABLE_FDB], &key, &value);
+    return rows_add_sized(&desired->tables[TABLE_FDB], &key, sizeof(key), &value, sizeof(value));
 }
 
 static int add_movable(struct desired *desired, uint32_t vni, const uint8_t mac[6], uint32_t output)
@@ -63,7 +64,7 @@ static int add_movable(struct desired *desired, uint32_t vni, const uint8_t mac[
     if (is_reserved(mac))
         return 0;
     memcpy(key.mac, mac, 6);
-    return rows_add(&desired->tables[TABLE_MOVABLE], &key, &value);
+    return rows_add_sized(&desired->tables[TABLE_MOVABLE], &key, sizeof(key), &value, sizeof(value));
 }
 
 static int add_neighbor(struct desired *desired, uint32_t vni, const struct ip_address *address, const uint8_t mac[6])
@@ -73,7 +74,7 @@ static int add_neighbor(struct desired *desired, uint32_t vni, const struct ip_a
 
     memcpy(key.address, address->bytes, sizeof(key.address));
     memcpy(value.mac, mac, 6);
-    return rows_add(&desired->tables[TABLE_NEIGHBORS], &key, &value);
+    return rows_add_sized(&desired->tables[TABLE_NEIGHBORS], &key, sizeof(key), &value, sizeof(value));
 }
 
 static const struct ip_prefix link_local_prefix = {{{0xfe, 0x80}}, 64};
@@ -151,7 +152,7 @@ static int add_flood(struct desired *desired, uint32_t vni, uint32_t index, uint
     struct flood_key key = {vni, index};
     struct output_value value = {vni, output};
 
-    return rows_add(&desired->tables[TABLE_FLOOD], &key, &value);
+    return rows_add_sized(&desired->tables[TABLE_FLOOD], &key, sizeof(key), &value, sizeof(value));
 }
 
 /* How far a host is from this one; 0 if it may not pass copies on. */
@@ -210,7 +211,7 @@ static int add_flood_lists(const struct compile_index *index, const struct compi
         else
             result = add_flood(desired, vni, FLOOD_DIRECT | n_direct++, output);
     }
-    qsort(ring, n_ring, sizeof(*ring), compare_ring);
+    sort_mostly_few(ring, n_ring, sizeof(*ring), compare_ring);
     for (size_t i = 0; i < n_ring && result == 0; i++) {
         bool has_own_key = !i || ring[i].distance != ring[i - 1].distance;
 
@@ -264,7 +265,7 @@ static int add_network(const struct compile_index *index, struct compile_network
     if (rows_add(&desired->tables[TABLE_NETWORKS], &network->vni, &value) < 0)
         return -ENOMEM;
     if (entry->n_outputs)
-        qsort(entry->outputs, entry->n_outputs, sizeof(*entry->outputs), compare_outputs);
+        sort_mostly_few(entry->outputs, entry->n_outputs, sizeof(*entry->outputs), compare_outputs);
     return add_behind(index, entry, desired) < 0 ? -ENOMEM : add_flood_lists(index, entry, desired);
 }
 

@@ -124,6 +124,16 @@ static inline void desired_reset(struct desired *desired) /* As rows_reset(). */
     rows_reset(&desired->left_out);
 }
 
+/* Of tables that are compiled again and again: rows_remember().  Returns 0 or -ENOMEM. */
+static inline int desired_remember(struct desired *desired)
+{
+    int error = 0;
+
+    for (int i = 0; i < N_DESIRED_TABLES && error == 0; i++)
+        error = rows_remember(&desired->tables[i]);
+    return error;
+}
+
 static inline const char *desired_table_name(enum desired_table table)
 {
     static const char *const names[] = {

@@ -177,10 +177,12 @@ const struct schema port_schema = {
 
 enum router_port_kind router_port_kind(const struct port *port)
 {
+    const char *owner = port->device_owner;
+    enum router_port_kind kind = !owner || !port->device_id                 ? ROUTER_PORT_NONE
+                                 : streq(owner, DEVICE_ROUTER_INTERFACE) ? ROUTER_PORT_INTERFACE
+                                 : streq(owner, DEVICE_ROUTER_GATEWAY)   ? ROUTER_PORT_GATEWAY
+                                                                         : ROUTER_PORT_NONE;
+
     /* A port may claim to be a router's that never was: any text can be its device_id. */
-    if (!port->device_owner || !port->device_id || !uuid_is_valid(port->device_id))
-        return ROUTER_PORT_NONE;
-    if (streq(port->device_owner, DEVICE_ROUTER_INTERFACE))
-        return ROUTER_PORT_INTERFACE;
-    return streq(port->device_owner, DEVICE_ROUTER_GATEWAY) ? ROUTER_PORT_GATEWAY : ROUTER_PORT_NONE;
+    return kind != ROUTER_PORT_NONE && uuid_is_valid(port->device_id) ? kind : ROUTER_PORT_NONE;
 }

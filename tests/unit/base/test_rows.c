@@ -133,11 +133,82 @@ static void comparing_visits_exactly_the_differences(void **state)
     }
 }
 
+#define MANY 4000
+
+static uint32_t below(uint32_t n)
+{
+    return (uint32_t)rand() % n;
+}
+
+/* What the list is at one time: some keys become others, some come or go in one place, now and then it is another list, or has a key twice. */
+static uint32_t change_list(uint64_t list[MANY], uint32_t n)
+{
+    uint32_t n_changed = below(8) == 0 ? below(200) : below(5), place = below(n), moved = below(8) == 0 ? below(150) : below(4);
+
+    for (uint32_t i = 0; i < n_changed; i++)
+        list[below(n)] = (uint64_t)rand() << 20 ^ (uint64_t)rand();
+    if (below(3) == 0 && n + moved <= MANY) {
+        memmove(list + place + moved, list + place, (n - place) * sizeof(*list));
+        for (uint32_t i = 0; i < moved; i++)
+            list[place + i] = (uint64_t)rand() << 20 ^ (uint64_t)rand();
+        n += moved;
+    } else if (below(3) == 0 && place + moved < n && n - moved > 200) {
+        memmove(list + place, list + place + moved, (n - place - moved) * sizeof(*list));
+        n -= moved;
+    }
+    if (below(10) == 0)
+        list[below(n)] = list[below(n)];
+    return n;
+}
+
+static void remembered_rows_are_sorted_as_any(void **state)
+{
+    static uint64_t list[MANY];
+    uint32_t n = 1000;
+    struct rows remembered, any;
+
+    rows_init(&remembered, 8, 12);
+    assert_int_equal(0, rows_remember(&remembered));
+    for (uint32_t i = 0; i < n; i++)
+        list[i] = (uint64_t)rand() << 20 ^ (uint64_t)rand();
+    for (uint32_t round = 0; round < 2000; round++) {
+        uint8_t value[12] = {0};
+
+        n = change_list(list, n);
+        rows_reset(&remembered);
+        rows_init(&any, 8, 12);
+        for (uint32_t i = 0; i < n; i++) {
+            memcpy(value, &i, sizeof(i));
+            memcpy(value + 4, &round, sizeof(round));
+            assert_int_equal(0, rows_add(&any, &list[i], value));
+            assert_int_equal(0, i % 2 ? rows_add(&remembered, &list[i], value) : rows_add_sized(&remembered, &list[i], 8, value, 12));
+        }
+        assert_int_equal(0, rows_sort(&any));
+        assert_int_equal(0, rows_sort(&remembered));
+        if (round % 5 == 0) { /* What is done to them afterwards is of no consequence for the next time. */
+            memset(value, 0xff, sizeof(value));
+            memset(rows_value(&remembered, 7), 0xff, 12);
+            memset(rows_value(&any, 7), 0xff, 12);
+            assert_int_equal(0, rows_add(&any, value, value));
+            assert_int_equal(0, rows_add(&remembered, value, value));
+            assert_int_equal(0, rows_add(&any, rows_key(&any, 1), value));
+            assert_int_equal(0, rows_add(&remembered, rows_key(&remembered, 1), value));
+            assert_int_equal(0, rows_sort(&any));
+            assert_int_equal(0, rows_sort(&remembered));
+        }
+        assert_int_equal(any.n, remembered.n);
+        assert_memory_equal(any.data, remembered.data, any.n * rows_stride(&any));
+        rows_clear(&any);
+    }
+    rows_clear(&remembered);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_of_any_number_are_in_the_order_of_their_keys),
         cmocka_unit_test(sorted_rows_find_what_was_added_first),
+        cmocka_unit_test(remembered_rows_are_sorted_as_any),
         cmocka_unit_test(comparing_visits_exactly_the_differences),
     };
     unsigned seed = (unsigned)time(NULL);
