@@ -164,10 +164,10 @@ def test_a_workload_from_beginning_to_end(lab, weft, network, peer, names, how):
     assert made["interface"] == "tap" + port["id"][:11]
     address = weft("lab", "exec", name, "ip", "-brief", "address", "show", "eth0")
     assert port["fixed_ips"][0]["ip_address"] + "/24" in address
-    weft("lab", "exec", name, "ping", "-c", "1", "-W", "30", peer.address)
+    for reached in [peer.address] + ([peer.port["fixed_ips"][1]["ip_address"]] if how == "static" else []):
+        wait_for(lambda: weft.run("lab", "exec", name, "ping", "-c", "1", "-W", "1", reached).returncode == 0, f"the other host to let it reach {reached}")
     if how == "static":
         assert port["fixed_ips"][1]["ip_address"] + "/64" in address
-        weft("lab", "exec", name, "ping", "-c", "1", "-W", "30", peer.port["fixed_ips"][1]["ip_address"])
     assert weft.run("lab", "exec", name, "sh", "-c", "exit 7").returncode == 7
     assert name in [w["name"] for w in weft.json("lab", "list")]
     weft("lab", "remove", name)
@@ -224,8 +224,12 @@ def test_flows_and_counters_of_a_port(lab, weft, network, peer):
 def test_traces_name_each_host_and_the_reason(lab, weft, network, peer):
     workload = lab.workload(lab.api.port(network, lab.hosts[0], name="tracer"), lab.hosts[0])
     lab.api.wait_active(workload.port)
-    trace = weft.json("trace", "tracer", "--to", "peer", "--proto", "tcp", "--dport", "443")
-    assert trace["verdict"] == "delivered"
+
+    def delivered():  # When the other host knows who is in the group.
+        trace = weft.json("trace", "tracer", "--to", "peer", "--proto", "tcp", "--dport", "443")
+        return trace["verdict"] == "delivered" and trace
+
+    trace = wait_for(delivered, "the trace to reach the other host's port")
     assert [h for i, h in enumerate(s["host"] for s in trace["steps"]) if i == 0 or trace["steps"][i - 1]["host"] != h] == [
         lab.hosts[0].name, lab.hosts[1].name]
     for arguments, reason in ((["--src", "10.0.0.250"], "spoofed_ip"), (["--src-mac", "fa:16:3e:99:99:99"], "spoofed_mac"),
