@@ -31,7 +31,7 @@ struct balancing {
     struct replica_listener listener;
     uv_timer_t rows_timer, shares_timer, age_timer;
     bool is_waiting; /* The first of them is for pools that were written a moment ago only. */
-    uint64_t rows_delay_ms;
+    uint64_t rows_delay_ms, shares_delay_ms;
 };
 
 struct statistics *balancing_statistics(struct balancing *balancing)
@@ -436,25 +436,36 @@ static void write_rows_soon(struct balancing *balancing)
         uv_timer_start(&balancing->rows_timer, write_rows, MAX(wait_ms, balancing->rows_delay_ms), 0);
 }
 
+static uint64_t delay_after(uint64_t start_ns)
+{
+    return MAX((clock_monotonic_ns() - start_ns) / 1000000 * ROWS_MAX_SHARE, (uint64_t)ROWS_DELAY_MS);
+}
+
 static void write_rows(uv_timer_t *timer)
 {
     struct balancing *balancing = timer->data;
     uint64_t start_ns = clock_monotonic_ns();
 
     balance_writer_pass(balancing->writer, clock_monotonic_ms(), clock_realtime_s());
-    balancing->rows_delay_ms = MAX((clock_monotonic_ns() - start_ns) / 1000000 * ROWS_MAX_SHARE, (uint64_t)ROWS_DELAY_MS);
+    balancing->rows_delay_ms = delay_after(start_ns);
     write_rows_soon(balancing);
 }
 
 static void divide(uv_timer_t *timer)
 {
-    listener_shares_pass(((struct balancing *)timer->data)->shares, clock_monotonic_ms(), clock_realtime_s());
+    struct balancing *balancing = timer->data;
+    uint64_t start_ns = clock_monotonic_ns();
+    bool is_more = listener_shares_pass(balancing->shares, clock_monotonic_ms(), clock_realtime_s());
+
+    balancing->shares_delay_ms = delay_after(start_ns);
+    if (is_more)
+        uv_timer_start(timer, divide, balancing->shares_delay_ms, 0);
 }
 
 static void divide_soon(struct balancing *balancing)
 {
     if (listener_shares_is_dirty(balancing->shares) && !uv_is_active((uv_handle_t *)&balancing->shares_timer))
-        uv_timer_start(&balancing->shares_timer, divide, ROWS_DELAY_MS, 0);
+        uv_timer_start(&balancing->shares_timer, divide, balancing->shares_delay_ms, 0);
 }
 
 static void age(uv_timer_t *timer)
@@ -497,7 +508,7 @@ int balancing_new(struct api *api, const struct balancing_options *options, stru
     if (!balancing)
         return -ENOMEM;
     balancing->api = api;
-    balancing->rows_delay_ms = ROWS_DELAY_MS;
+    balancing->rows_delay_ms = balancing->shares_delay_ms = ROWS_DELAY_MS;
     if ((r = balance_writer_new(api->replica, api->commits, options->drain_s, &balancing->writer)) < 0 ||
         (r = listener_shares_new(api->replica, api->commits, &balancing->shares)) < 0 || (r = statistics_new(api->replica, &balancing->statistics)) < 0 ||
         (r = routes_add(api->service.routes, routes, ARRAY_SIZE(routes))) < 0)

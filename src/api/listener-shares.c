@@ -14,6 +14,7 @@
 #define LIMIT_PREFIX "lb/limit/"
 #define LIMIT_KEY_SIZE (sizeof(LIMIT_PREFIX) + UUID_TEXT_SIZE)
 #define WRITTEN_MAX 2048 /* Shares in a transaction: what is left is written with the next. */
+#define LOOKED_AT_MAX 2048 /* Hosts' shares and reports in a pass, after which everything else has its turn: some milliseconds. */
 
 struct limited;
 
@@ -35,6 +36,7 @@ struct share_report {
     uint64_t refused, answered, answering; /* Connections that it refused: ever, and those that a division, or the one that is written, has answered. */
     uint32_t active;
     bool is_named; /* It serves the listener. */
+    bool has_share; /* Of the division at hand. */
 };
 
 struct limited {
@@ -44,6 +46,7 @@ struct limited {
     uint64_t lock_revision; /* Of its key in the store; 0: there is none. */
     struct hashmap reports;
     uint64_t divided_ms;
+    struct limited *next_dirty;
     bool is_dirty, is_pending;
 };
 
@@ -52,7 +55,8 @@ struct listener_shares {
     struct commits *commits;
     struct replica_listener listener;
     struct hashmap limited, reporters;
-    bool is_dirty;
+    struct limited *first_dirty, **last_dirty; /* In the order in which they became so. */
+    size_t n_dirty, n_looked_at;
 };
 
 /* A host in a division. */
@@ -192,8 +196,27 @@ static void limited_free(struct limited *limited)
 
 static void make_dirty(struct limited *limited)
 {
-    if (limited)
-        limited->is_dirty = limited->owner->is_dirty = true;
+    struct listener_shares *shares = limited ? limited->owner : NULL;
+
+    if (!limited || limited->is_dirty)
+        return;
+    limited->is_dirty = true;
+    limited->next_dirty = NULL;
+    *shares->last_dirty = limited;
+    shares->last_dirty = &limited->next_dirty;
+    shares->n_dirty++;
+}
+
+static struct limited *next_dirty(struct listener_shares *shares)
+{
+    struct limited *limited = shares->first_dirty;
+
+    shares->first_dirty = limited->next_dirty;
+    if (!shares->first_dirty)
+        shares->last_dirty = &shares->first_dirty;
+    shares->n_dirty--;
+    limited->is_dirty = false;
+    return limited;
 }
 
 /* ---- what changes ---- */
@@ -389,6 +412,7 @@ static int drop(struct limited *limited)
     REPLICA_FOREACH(item, replica_find(limited->owner->replica, REPLICA_SHARES_BY_LISTENER, limited->id))
         if (r == 0 && n++ < WRITTEN_MAX)
             r = delete_share(transaction, (const struct listener_share *)item->object);
+    limited->owner->n_looked_at += MIN(n, WRITTEN_MAX);
     return r == 0 ? submit(limited, NULL, &transaction) : r;
 }
 
@@ -430,6 +454,7 @@ static int gather(struct limited *limited, uint32_t limit, uint64_t now_ms, stru
     HASHMAP_FOREACH(node, &limited->reports) {
         struct share_report *report = CONTAINER_OF(node, struct share_report, node);
 
+        report->has_share = false;
         if (now_ms < report->at_ms + SHARE_REPORT_MS)
             n++;
         else
@@ -441,14 +466,17 @@ static int gather(struct limited *limited, uint32_t limit, uint64_t now_ms, stru
         return -ENOMEM;
     REPLICA_FOREACH(item, replica_find(shares->replica, REPLICA_SHARES_BY_LISTENER, limited->id)) {
         const struct listener_share *share = (const struct listener_share *)item->object;
+        struct share_report *report = share->host ? report_find(limited, share->host) : NULL;
 
+        if (report)
+            report->has_share = true;
         if (share->host)
-            (*ret_parties)[i++] = (struct party){share, share->host, report_find(limited, share->host)};
+            (*ret_parties)[i++] = (struct party){share, share->host, report};
     }
     HASHMAP_FOREACH(node, &limited->reports) {
         struct share_report *report = CONTAINER_OF(node, struct share_report, node);
 
-        if (find_share(shares, limited->id, report->reporter->name))
+        if (report->has_share)
             continue;
         if (report->is_named && !is_left(shares, report->reporter->name))
             (*ret_parties)[i++] = (struct party){NULL, report->reporter->name, report};
@@ -460,6 +488,7 @@ static int gather(struct limited *limited, uint32_t limit, uint64_t now_ms, stru
         (*ret_now)[k].waits |= !(*ret_parties)[k].before && limit >= i; /* There is one for each. */
     }
     *ret_n = i;
+    shares->n_looked_at += i;
     return 0;
 }
 
@@ -505,21 +534,20 @@ static int divide(struct limited *limited, const struct listener *listener, uint
     return r < 0 || n_written == 0 ? r : submit(limited, listener, &transaction);
 }
 
-void listener_shares_pass(struct listener_shares *shares, uint64_t now_ms, int64_t now_s)
+bool listener_shares_pass(struct listener_shares *shares, uint64_t now_ms, int64_t now_s)
 {
-    shares->is_dirty = false;
-    HASHMAP_FOREACH(node, &shares->limited) {
-        struct limited *limited = CONTAINER_OF(node, struct limited, node);
+    size_t n = shares->n_dirty;
+
+    shares->n_looked_at = 0;
+    for (; n > 0 && shares->n_looked_at < LOOKED_AT_MAX; n--) {
+        struct limited *limited = next_dirty(shares);
         const struct listener *listener = (const struct listener *)replica_get(shares->replica, RESOURCE_LISTENER, limited->id);
         int r = 0;
 
-        if (!limited->is_dirty)
-            continue;
         if (limited->is_pending) {
-            shares->is_dirty = true;
+            make_dirty(limited);
             continue;
         }
-        limited->is_dirty = false;
         if (listener && listener->connection_limit > 0) {
             r = divide(limited, listener, now_ms, now_s);
         } else if (!listener && (limited->lock_revision || replica_find(shares->replica, REPLICA_SHARES_BY_LISTENER, limited->id))) {
@@ -534,11 +562,12 @@ void listener_shares_pass(struct listener_shares *shares, uint64_t now_ms, int64
             make_dirty(limited);
         }
     }
+    return n > 0;
 }
 
 bool listener_shares_is_dirty(const struct listener_shares *shares)
 {
-    return shares->is_dirty;
+    return shares->n_dirty > 0;
 }
 
 int listener_shares_new(struct replica *replica, struct commits *commits, struct listener_shares **ret_shares)
@@ -548,6 +577,7 @@ int listener_shares_new(struct replica *replica, struct commits *commits, struct
 
     if (!shares)
         return -ENOMEM;
+    shares->last_dirty = &shares->first_dirty;
     shares->replica = replica;
     shares->commits = commits;
     if ((r = replica_follow(replica, LIMIT_PREFIX, lock_changed, shares)) < 0)

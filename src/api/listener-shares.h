@@ -31,6 +31,7 @@ void listener_shares_report(struct listener_shares *shares, const char *host_nam
                             void *context, uint64_t now_ms);
 
 bool listener_shares_is_dirty(const struct listener_shares *shares); /* A pass has something to look at. */
-void listener_shares_pass(struct listener_shares *shares, uint64_t now_ms, int64_t now_s);
+/* Looks at what waits longest, and so much of it that others need not wait long.  True: there is more. */
+bool listener_shares_pass(struct listener_shares *shares, uint64_t now_ms, int64_t now_s);
 
 #endif

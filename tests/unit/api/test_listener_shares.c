@@ -458,6 +458,32 @@ static void a_report_costs_what_it_says(void **state)
     end();
 }
 
+/* Everything else has its turn in between, and each listener its own. */
+static void a_pass_looks_at_so_much(void **state)
+{
+    json_t *all = json_object();
+    unsigned n = 0;
+
+    begin(100);
+    write_listeners(8000, all);
+    listener_shares_report(servers[0].shares, "h1", 1, all, NULL, NULL, now_ms);
+    for (size_t before = 0; listener_shares_is_dirty(servers[0].shares); n++) {
+        size_t after;
+
+        listener_shares_report(servers[0].shares, "h2", 1, all, NULL, NULL, now_ms); /* All are to be divided again. */
+        pass(&servers[0]);
+        deliver();
+        replica_list(servers[0].peer.replica, RESOURCE_LISTENER_SHARE, &after);
+        assert_true(after <= before + 2 * 2048);
+        assert_true(after > before || after == 16000);
+        before = after;
+        assert_true(n < 100);
+    }
+    assert_true(n >= 4);
+    json_decref(all);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -467,6 +493,7 @@ int main(void)
         cmocka_unit_test(who_was_evacuated_gives_its_share_away),
         cmocka_unit_test(of_listeners_that_are_not_there_nothing_is_kept),
         cmocka_unit_test(a_report_costs_what_it_says),
+        cmocka_unit_test(a_pass_looks_at_so_much),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
