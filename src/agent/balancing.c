@@ -50,6 +50,19 @@ static bool has_moved(const struct agent *agent, const struct slot *slot, uint32
            (4 * n_active >= 3 * (uint64_t)share && n_active > active + active / 8);
 }
 
+/* It has a limit since now, and no share yet: no connection begins until the API has heard of that. */
+static bool waits_for_share(const struct agent *agent, const struct replica_entry *listener)
+{
+    const struct replica_kind *shares = &agent->replica.by_kind[RESOURCE_LISTENER_SHARE];
+
+    if (listener->revision <= agent->reported_revision || listener->revision > agent->applied_revision)
+        return false;
+    for (size_t i = 0; i < shares->n; i++)
+        if (streq(((const struct listener_share *)shares->entries[i]->object)->listener_id, listener->object->id))
+            return false;
+    return true;
+}
+
 bool balancing_is_news(const struct agent *agent)
 {
     const struct replica_kind *listeners = &agent->replica.by_kind[RESOURCE_LISTENER], *shares = &agent->replica.by_kind[RESOURCE_LISTENER_SHARE];
@@ -67,7 +80,7 @@ bool balancing_is_news(const struct agent *agent)
     for (size_t i = 0; i < listeners->n; i++) { /* Also those without a share. */
         const struct slot *slot = find_limited(agent, listeners->entries[i]->object->id);
 
-        if (slot && has_moved(agent, slot, UINT32_MAX))
+        if (slot && (waits_for_share(agent, listeners->entries[i]) || has_moved(agent, slot, UINT32_MAX)))
             return true;
     }
     return false;
