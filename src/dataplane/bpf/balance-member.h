@@ -225,7 +225,7 @@ CHECKED_ALONE __u32 balance_arrive(struct __sk_buff *skb, struct packet *packet)
         return DROP_too_big;
     }
     if (packet->flags & PACKET_FROM_TUNNEL && packet->flags & PACKET_LATER_FRAGMENT) {
-        step = fragment_take(packet, NULL, slot, 1);
+        step = fragment_take(packet, port, slot, 0);
         if (step != STEP_CONTINUE)
             return step;
     }
@@ -256,7 +256,7 @@ CHECKED_ALONE __u32 balance_arrive(struct __sk_buff *skb, struct packet *packet)
     }
     mac_copy(to->value.client_mac, packet->source);
     if (packet->flags & PACKET_FROM_TUNNEL && packet_is_first_fragment(packet))
-        fragment_note(packet, NULL, slot, 1);
+        fragment_note(packet, port, slot, 0); /* As it came: under its own name. */
     mac_copy(packet->source, service->mac);
     mac_copy(packet->destination, member->mac);
     bool is_late = is_outside && balance_is_late(packet, service); /* Of others their own host has an entry still, if they come here. */

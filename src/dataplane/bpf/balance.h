@@ -402,7 +402,7 @@ CHECKED_ALONE __u32 balance_return(struct __sk_buff *skb, struct packet *packet)
         return DROP_unknown_destination;
     packet->drop_slot = slot;
     if (packet->flags & PACKET_FROM_TUNNEL && packet->flags & PACKET_LATER_FRAGMENT) {
-        __u32 step = fragment_take(packet, NULL, slot, 0);
+        __u32 step = fragment_take(packet, port, slot, 0);
         if (step != STEP_CONTINUE)
             return step;
     }
@@ -425,7 +425,7 @@ CHECKED_ALONE __u32 balance_return(struct __sk_buff *skb, struct packet *packet)
     mac_copy(frame, packet->destination);
     mac_copy(frame + 6, packet->source);
     if (packet->flags & PACKET_FROM_TUNNEL && packet_is_first_fragment(packet))
-        fragment_note(packet, NULL, slot, 0);
+        fragment_note(packet, port, slot, 0);
     packet->vni = port->vni;
     packet->decision = (struct decision){};
     balance_cut_here(packet, slot, size, port->mtu);

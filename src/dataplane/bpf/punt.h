@@ -138,7 +138,7 @@ CHECKED_ALONE __u32 punt_fragment(struct __sk_buff *skb, const struct packet *pa
     else
         step = punt_write(skb, packet, word, nowhere);
     if (step & STEP_DONE && packet->fragment_place)
-        fragment_is_at_agent(packet, slot ? port : NULL, payer ? payer : router_port);
+        fragment_is_at_agent(packet, port, payer ? payer : router_port);
     return step;
 }
 

@@ -261,6 +261,24 @@ static void calls_from_outside_are_cut(void **state)
     all_ends();
 }
 
+/* What comes by the tunnel has the places of who gets it: none of a router's, whose number may be the port's. */
+static void fragments_of_a_port_take_no_places_of_routers(void **state)
+{
+    static const struct port_fragments none;
+
+    say(10, "J>S ip 10.0.1.1>10.0.0.200 udp 4000>82 +9");
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/15/10 X>J ip 10.0.0.200>10.0.1.1 more udp 82>4000 +1200");
+    expect_port(10, NULL);
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 2/15/10 X>J ip 10.0.0.200>10.0.1.1 frag=151 proto 17 +20");
+    expect_port(10, NULL);
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 10 2/0/5 P>02:ab:70:00:00:01 ip 10.0.1.101>10.0.0.200 more udp 4000>81 +1200");
+    expect_port(2, NULL);
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 10 2/0/5 P>02:ab:70:00:00:01 ip 10.0.1.101>10.0.0.200 frag=151 proto 17 +20");
+    expect_port(2, NULL);
+    for (uint32_t i = 0; i < 12; i++)
+        assert_memory_equal(pipeline_lookup(pipeline, "outside_fragments", &i), &none, sizeof(none));
+}
+
 /* A workload behind a floating IP of its own pays for its calls by another name, too; the later fragment follows. */
 static void calls_by_the_floating_ip_are_cut(void **state)
 {
@@ -287,6 +305,7 @@ int main(void)
         CASE(a_member_is_told_of_clients_of_other_hosts),
         CASE(the_size_costs_the_client_its_budget),
         CASE(what_others_send_leaves_dhcp_its_part),
+        CASE(fragments_of_a_port_take_no_places_of_routers),
         CASE(too_large_for_the_tunnel),
         CASE(calls_to_a_member_here_are_cut),
         CASE(calls_to_a_member_elsewhere_are_cut),
