@@ -91,7 +91,8 @@ void watch_commit(uint64_t revision, void *context);
 void watch_tick(struct hosts *hosts, uint64_t now_ms);
 /* The revision that a host forwards by: what it reported, or later when nothing was relevant to it since. */
 uint64_t watch_applied_revision(const struct hosts *hosts, const struct agent *agent);
-/* Is the object relevant to the host, as its stream has it?  Without a stream to this server nothing is. */
+bool watch_is_open(const struct agent *agent); /* Has the host a stream to this server? */
+/* Is the object relevant to the host, as its stream has it?  Without a stream nothing is. */
 bool watch_concerns(const struct agent *agent, const struct object *object);
 /* Sends a line (copied, with its newline) to the newest stream of an agent.  -ENOTCONN, -ENOBUFS. */
 int watch_send_line(struct agent *agent, const char *line, size_t size);

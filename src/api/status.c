@@ -251,7 +251,7 @@ void status_put(struct request *request)
         (r = balancing_put_health(hosts->api->balancing, host, members, json_is_true(json_object_get(request->body, "all_members")), transaction,
                                   &n_ports)) < 0)
         error_set(&error, r, NULL, "cannot be stored: %s", strerror(-r));
-    if (r == 0 && left_out && agent->watchers && (r = take_left_out(hosts, agent, left_out)) < 0)
+    if (r == 0 && left_out && watch_is_open(agent) && (r = take_left_out(hosts, agent, left_out)) < 0)
         error_set(&error, r, NULL, "out of memory");
     if (r < 0) {
         request_fail_error(request, &error);
@@ -265,7 +265,7 @@ void status_put(struct request *request)
         agent->applied_revision = (uint64_t)json_integer_value(applied);
     if (snat_usage)
         networking_snat_report(hosts->api->networking, host->object.name, snat_usage);
-    if (listeners && agent->watchers)
+    if (listeners && watch_is_open(agent))
         balancing_take_statistics(hosts->api->balancing, host->object.name, watch_applied_revision(hosts, agent), listeners, concerns, agent);
     if (host->state != HOST_STATE_UP)
         log_info("host '%s' is up", host->object.name);

@@ -395,11 +395,14 @@ uint64_t watch_applied_revision(const struct hosts *hosts, const struct agent *a
     return agent->applied_revision;
 }
 
+bool watch_is_open(const struct agent *agent)
+{
+    return agent->watchers && !agent->watchers->is_over;
+}
+
 bool watch_concerns(const struct agent *agent, const struct object *object)
 {
-    const struct watcher *watcher = agent->watchers;
-
-    return watcher && !watcher->is_over && relevance_has(watcher->relevance, object);
+    return watch_is_open(agent) && relevance_has(agent->watchers->relevance, object);
 }
 
 int watch_send_line(struct agent *agent, const char *line, size_t size)
