@@ -109,6 +109,7 @@ struct agent {
     uint64_t applied_revision;
     json_t *reported_physical_networks, *reported_listeners; /* As last told; NULL: never. */
     uint64_t reported_revision;         /* The 'applied_revision' that was told with these. */
+    bool counts_are_due;              /* Of connections: to be looked at for news. */
     bool swept_interfaces, reporting, report_again;
     bool greeting; /* Connected, and the first report, of everything, is still to be sent. */
 };

@@ -46,15 +46,17 @@ static bool has_moved(const struct agent *agent, const struct slot *slot, uint32
 
     if (maps_service_counters(agent->maps, slot->number, &counters, &n_active) < 0)
         return false;
-    return !told || counters.n_refused > (uint64_t)json_integer_value(json_object_get(told, "request_errors")) || 2 * n_active < active ||
+    return counters.n_refused > (uint64_t)json_integer_value(json_object_get(told, "request_errors")) || 2 * n_active < active ||
            (4 * n_active >= 3 * (uint64_t)share && n_active > active + active / 8);
 }
 
-/* It has a limit since now, and no share yet: no connection begins until the API has heard of that. */
+/* It has a limit since now, or is here since now, and has no share yet: no connection begins until the API has heard of that. */
 static bool waits_for_share(const struct agent *agent, const struct replica_entry *listener)
 {
     const struct replica_kind *shares = &agent->replica.by_kind[RESOURCE_LISTENER_SHARE];
 
+    if (!json_object_get(agent->reported_listeners, listener->object->id))
+        return true;
     if (listener->revision <= agent->reported_revision || listener->revision > agent->applied_revision)
         return false;
     for (size_t i = 0; i < shares->n; i++)
@@ -63,7 +65,7 @@ static bool waits_for_share(const struct agent *agent, const struct replica_entr
     return true;
 }
 
-bool balancing_is_news(const struct agent *agent)
+bool balancing_is_news(const struct agent *agent, bool counts_are_due)
 {
     const struct replica_kind *listeners = &agent->replica.by_kind[RESOURCE_LISTENER], *shares = &agent->replica.by_kind[RESOURCE_LISTENER_SHARE];
 
@@ -74,13 +76,13 @@ bool balancing_is_news(const struct agent *agent)
 
         if (entry->revision > agent->reported_revision && entry->revision <= agent->applied_revision)
             return true; /* Applied and not told yet: others may wait for that. */
-        if (slot && has_moved(agent, slot, share->share))
+        if (slot && counts_are_due && has_moved(agent, slot, share->share))
             return true;
     }
     for (size_t i = 0; i < listeners->n; i++) { /* Also those without a share. */
         const struct slot *slot = find_limited(agent, listeners->entries[i]->object->id);
 
-        if (slot && (waits_for_share(agent, listeners->entries[i]) || has_moved(agent, slot, UINT32_MAX)))
+        if (slot && (waits_for_share(agent, listeners->entries[i]) || (counts_are_due && has_moved(agent, slot, UINT32_MAX))))
             return true;
     }
     return false;

@@ -23,7 +23,10 @@ static void report_timer_fired(uv_timer_t *timer)
 
 static void news_timer_fired(uv_timer_t *timer)
 {
-    agent_report(timer->data, false);
+    struct agent *agent = timer->data;
+
+    agent->counts_are_due = true;
+    agent_report(agent, false);
 }
 
 void agent_report_start(struct agent *agent)
@@ -74,6 +77,7 @@ void agent_report(struct agent *agent, bool all)
 {
     char path[400], address[IP_TEXT_SIZE];
     json_t *ports, *physical_networks, *members, *left_out, *body;
+    bool counts_are_due;
 
     if (!agent->api || !api_is_connected(agent->api) || !agent->replica.synced)
         return;
@@ -82,6 +86,8 @@ void agent_report(struct agent *agent, bool all)
         return;
     }
     agent->report_again = false;
+    counts_are_due = agent->counts_are_due;
+    agent->counts_are_due = false;
     left_out = shortages_report(agent, agent->greeting);
     all = all || agent->greeting;
     agent->greeting = false;
@@ -89,7 +95,7 @@ void agent_report(struct agent *agent, bool all)
     physical_networks = uplinks_report(agent->uplinks);
     members = member_health_report(agent, all);
     if (!all && !members && !left_out && json_object_size(ports) == 0 && json_equal(physical_networks, agent->reported_physical_networks) &&
-        !balancing_is_news(agent)) {
+        !balancing_is_news(agent, counts_are_due)) {
         json_decref(ports);
         json_decref(physical_networks);
         return;

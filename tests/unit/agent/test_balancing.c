@@ -42,15 +42,24 @@ static void a_limit_that_is_new_is_said_at_once(void **state)
     assert_int_equal(local_open(&agent.local, path, limits, &error), 0);
     assert_non_null(local_slot(&agent.local, SLOT_LISTENER, LISTENER));
     agent.reported_revision = agent.applied_revision = 5;
+    agent.reported_listeners = json_pack("{s{si}}", LISTENER, "active_connections", 3);
     keep(RESOURCE_LISTENER, LISTENER, -1, 5);
-    assert_false(balancing_is_news(&agent));
+    assert_false(balancing_is_news(&agent, true));
     keep(RESOURCE_LISTENER, LISTENER, 100, 7);
+    assert_false(balancing_is_news(&agent, false)); /* Not in the tables yet. */
     agent.applied_revision = 7;
-    assert_true(balancing_is_news(&agent));
+    assert_true(balancing_is_news(&agent, false));
     agent.reported_revision = 7;
+    assert_false(balancing_is_news(&agent, false)); /* Whatever the counts are. */
     keep(RESOURCE_LISTENER_SHARE, SHARE, 0, 9);
+    assert_false(balancing_is_news(&agent, false));
     agent.applied_revision = 9;
-    assert_true(balancing_is_news(&agent)); /* That it has applied the share. */
+    assert_true(balancing_is_news(&agent, false)); /* That it has applied the share. */
+    agent.reported_revision = 9;
+    assert_false(balancing_is_news(&agent, false));
+    assert_int_equal(json_object_del(agent.reported_listeners, LISTENER), 0);
+    assert_true(balancing_is_news(&agent, false)); /* That it has the listener. */
+    json_decref(agent.reported_listeners);
     local_close(&agent.local);
     replica_close(&agent.replica);
     assert_int_equal(unlink(path), 0);
