@@ -151,6 +151,8 @@ static int set_up_former_connections(struct maps *maps)
     struct bpf_map *map = maps->skeleton->maps.former_connections;
     char path[600];
 
+    pin_file(maps, "connections", path);
+    maps->has_own_of_before = pinned_size(path) != 0;
     layout_file(maps, "connections", FORMER_LAYOUT, path);
     uint32_t size = pinned_size(path);
     maps->has_former = size != 0;
@@ -339,7 +341,7 @@ int maps_open(const char *pin_path, const struct maps_sizes *sizes, struct maps 
     result = maps_read_back(maps);
     if (result < 0)
         return error_set(error, result, NULL, "cannot read the maps: %s", strerror(-result));
-    if (maps->has_former)
+    if (maps->has_former && maps->has_own_of_before)
         maps_renew_by_former(maps);
     *ret_maps = TAKE_PTR(maps);
     return 0;

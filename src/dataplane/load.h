@@ -22,7 +22,8 @@ struct maps {
     int hash_fds[N_DESIRED_TABLES]; /* Of tables that are no arrays; borrowed from the object. */
     struct records records[N_DESIRED_TABLES]; /* Of those that are. */
     int counters_fd;
-    bool has_former;            /* There are connections of the release before. */
+    bool has_former;            /* There are connections of the release before, */
+    bool has_own_of_before;     /* and a table of this one's, from an earlier start. */
     int n_cpus;                 /* Possible ones: the size of per-CPU values. */
     struct settings *settings;  /* Mapped, as the next. */
     const struct flow_entry *connections;
