@@ -384,7 +384,7 @@ static int give_numbers(struct agent *agent, struct gathered *gathered)
         struct compile_port *entry = &gathered->ports[i];
 
         if (entry->router_port || entry->vip_port)
-            entry->router_port_generation = local_find(&agent->local, SLOT_ROUTER_PORT, entry->port->object.id)->generation;
+            entry->router_port_generation = agent->local.slots[SLOT_ROUTER_PORT].by_number[entry->router_port ? entry->router_port : entry->vip_port]->generation;
     }
     gathered->waits = numbering.waits;
     return 0;

@@ -241,10 +241,37 @@ static int order_anew(const struct rows *rows)
     return 0;
 }
 
+static inline __attribute__((always_inline)) void copy_sized(uint8_t *to, const uint8_t *from, const uint32_t *order, size_t n, size_t stride)
+{
+    for (size_t i = 0; i < n; i++)
+        memcpy(to + i * stride, from + order[i] * stride, stride);
+}
+
+/* Rows of the sizes that large tables have are copied by moves instead of calls. */
+static void copy_in_order(uint8_t *to, const uint8_t *from, const uint32_t *order, size_t n, size_t stride)
+{
+    switch (stride) {
+    case 16:
+        return copy_sized(to, from, order, n, 16);
+    case 20:
+        return copy_sized(to, from, order, n, 20);
+    case 24:
+        return copy_sized(to, from, order, n, 24);
+    case 28:
+        return copy_sized(to, from, order, n, 28);
+    case 40:
+        return copy_sized(to, from, order, n, 40);
+    case 52:
+        return copy_sized(to, from, order, n, 52);
+    default:
+        return copy_sized(to, from, order, n, stride);
+    }
+}
+
 int rows_sort_as_before(struct rows *rows, bool *ret_is_unique)
 {
     struct rows_past *past = rows->past;
-    size_t stride = rows_stride(rows), capacity = rows->capacity;
+    size_t capacity = rows->capacity;
     uint8_t *data = rows->data;
     int error = make_room(rows);
 
@@ -254,8 +281,7 @@ int rows_sort_as_before(struct rows *rows, bool *ret_is_unique)
         past->n = 0;
         return error;
     }
-    for (size_t i = 0; i < rows->n; i++)
-        memcpy(past->spare + i * stride, data + past->order[i] * stride, stride);
+    copy_in_order(past->spare, data, past->order, rows->n, rows_stride(rows));
     rows->data = past->spare;
     rows->capacity = past->spare_capacity;
     past->spare = data;

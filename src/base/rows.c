@@ -82,6 +82,7 @@ static int merge_sort(struct rows *rows)
 }
 
 #define RADIX_MIN_ROWS 128
+#define ROWS_AT_ONCE 64 /* Compared. */
 
 /* One byte of the keys: 'order' is what the bytes behind it came to, 'counts' how often each value is there. */
 static void sort_by_byte(const uint8_t *byte, size_t stride, size_t n, const uint32_t counts[256], const uint32_t *order, uint32_t *ret_order)
@@ -212,11 +213,21 @@ int rows_copy(const struct rows *rows, struct rows *ret)
 int rows_compare(const struct rows *before, const struct rows *after,
                  int (*visit)(const void *key, const void *old_value, const void *new_value, void *context), void *context)
 {
-    size_t i = 0, k = 0;
+    size_t i = 0, k = 0, next_look = 0;
 
     while (i < before->n || k < after->n) {
         int order, result = 0;
 
+        if (i >= next_look) { /* Most rows are the same on both sides. */
+            while (i + ROWS_AT_ONCE <= before->n && k + ROWS_AT_ONCE <= after->n &&
+                   memcmp(rows_key(before, i), rows_key(after, k), ROWS_AT_ONCE * rows_stride(before)) == 0) {
+                i += ROWS_AT_ONCE;
+                k += ROWS_AT_ONCE;
+            }
+            next_look = i + ROWS_AT_ONCE;
+            if (i == before->n && k == after->n)
+                return 0;
+        }
         if (i == before->n)
             order = 1;
         else if (k == after->n)

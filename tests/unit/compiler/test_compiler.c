@@ -203,6 +203,125 @@ static void input_order_does_not_matter(void **state)
     free_world(&world);
 }
 
+#define N_GROUPS 3
+#define N_PORTS 150
+
+struct groups {
+    struct security_group groups[N_GROUPS];
+    struct compile_security_group compile_groups[N_GROUPS];
+    struct security_group_rule rules[N_GROUPS];
+    const struct security_group_rule *rule_pointers[N_GROUPS];
+    struct object_id of_ports[N_PORTS][2];
+};
+
+/* Each lets its own members in, and every port is in two, or in one twice. */
+static void add_groups(struct world *world, struct groups *groups)
+{
+    for (size_t i = 0; i < N_GROUPS; i++) {
+        struct security_group_rule *rule = &groups->rules[i];
+
+        snprintf(groups->groups[i].object.id, UUID_TEXT_SIZE, "00000000-0000-4000-b000-%012zu", i);
+        snprintf(rule->object.id, UUID_TEXT_SIZE, "00000000-0000-4000-c000-%012zu", i);
+        memcpy(rule->security_group_id, groups->groups[i].object.id, UUID_TEXT_SIZE);
+        memcpy(rule->remote_group_id, groups->groups[i].object.id, UUID_TEXT_SIZE);
+        rule->direction = RULE_INGRESS;
+        rule->ip_version = 4;
+        groups->compile_groups[i] = (struct compile_security_group){&groups->groups[i], 1 + (uint32_t)i};
+        groups->rule_pointers[i] = rule;
+    }
+    for (size_t i = 0; i < N_PORTS; i++) {
+        world->ports[i].has_security_groups = true;
+        world->ports[i].security_groups = groups->of_ports[i];
+        world->ports[i].n_security_groups = 2;
+        for (size_t k = 0; k < 2; k++)
+            memcpy(groups->of_ports[i][k].id, groups->groups[(i + k * (i / 3)) % N_GROUPS].object.id, UUID_TEXT_SIZE);
+    }
+    world->snapshot.security_groups = groups->compile_groups;
+    world->snapshot.n_security_groups = N_GROUPS;
+    world->snapshot.security_group_rules = groups->rule_pointers;
+    world->snapshot.n_security_group_rules = N_GROUPS;
+}
+
+/* A port, host or network is another one now, a port goes or comes back, or there is less room. */
+static void change_world(struct world *world, struct groups *groups)
+{
+    struct snapshot *snapshot = &world->snapshot;
+    struct compile_port *entry = &world->compile_ports[(size_t)rand() % snapshot->n_ports], *last = &world->compile_ports[snapshot->n_ports - 1], swap;
+    struct port *port = &world->ports[entry->port - world->ports];
+    unsigned where = (unsigned)rand() % N_HOSTS;
+
+    switch (rand() % 9) {
+    case 0: /* Few addresses, so that several ports have the same. */
+        port->fixed_ips[0].address = ip_from_v4(0x0a000000 + (uint32_t)rand() % 64);
+        break;
+    case 1:
+        port->binding_host_id = host_names[where];
+        entry->slot = where == 0 ? 1 + (uint32_t)(port - world->ports) : 0;
+        break;
+    case 2:
+        snprintf(port->network_id, sizeof(port->network_id), "%s", world->networks[(size_t)rand() % snapshot->n_networks].object.id);
+        break;
+    case 3:
+        port->port_security_enabled = !port->port_security_enabled;
+        break;
+    case 4:
+        memcpy(port->security_groups[rand() % 2].id, groups->groups[rand() % N_GROUPS].object.id, UUID_TEXT_SIZE);
+        break;
+    case 5: /* The last one takes its place, as in the replica. */
+        swap = *entry;
+        *entry = *last;
+        *last = swap;
+        snapshot->n_ports -= snapshot->n_ports > 1;
+        break;
+    case 6:
+        snapshot->n_ports += snapshot->n_ports < N_PORTS;
+        break;
+    case 7:
+        world->networks[(size_t)rand() % snapshot->n_networks].mtu = 1000 + (uint16_t)(rand() % 400);
+        snapshot->n_security_group_rules = (size_t)rand() % (N_GROUPS + 1);
+        break;
+    default:
+        snapshot->room[TABLE_FDB] = rand() % 3 ? 0 : 100;
+        snapshot->room[TABLE_MEMBERS] = rand() % 3 ? 0 : 60;
+        break;
+    }
+}
+
+static void assert_same(const struct rows *a, const struct rows *b)
+{
+    assert_int_equal(a->n, b->n);
+    if (a->n)
+        assert_memory_equal(a->data, b->data, a->n * rows_stride(a));
+}
+
+static void compiling_again_gives_what_compiling_from_nothing_gives(void **state)
+{
+    for (unsigned round = 0; round < 10; round++) {
+        struct groups groups = {0};
+        struct desired again, anew;
+        struct world world;
+
+        make_world(&world, 4, N_PORTS);
+        add_groups(&world, &groups);
+        desired_init(&again);
+        desired_init(&anew);
+        for (unsigned step = 0; step < 300; step++) {
+            for (int n = rand() % 3; n >= 0; n--)
+                change_world(&world, &groups);
+            assert_int_equal(0, desired_remember(&again));
+            assert_int_equal(0, compile(&world.snapshot, &again));
+            assert_int_equal(0, compile(&world.snapshot, &anew));
+            for (int table = 0; table < N_DESIRED_TABLES; table++)
+                assert_same(&anew.tables[table], &again.tables[table]);
+            assert_same(&anew.shortages, &again.shortages);
+            assert_same(&anew.left_out, &again.left_out);
+        }
+        desired_clear(&again);
+        desired_clear(&anew);
+        free_world(&world);
+    }
+}
+
 /* Printed, not judged: a timed test fails on a busy machine. */
 /* Hosts send each other by it what is for the outside. */
 static void no_port_gets_the_mac_of_the_outside(void **state)
@@ -246,6 +365,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_objects_compile_as_a_naive_search_finds_them),
         cmocka_unit_test(input_order_does_not_matter),
+        cmocka_unit_test(compiling_again_gives_what_compiling_from_nothing_gives),
         cmocka_unit_test(no_port_gets_the_mac_of_the_outside),
         cmocka_unit_test(ten_thousand_ports_are_timed),
     };
