@@ -2,11 +2,14 @@
  *
  *   latency      one byte to and fro over one TCP connection; histogram
  *   connections  connect, one byte echoed, reset; one after the other
- *   packets      UDP datagrams of size=22 bytes, as fast as they go; counts what arrived
+ *   packets      UDP datagrams of size=22 bytes, as fast as they go; counts what arrived, unless there are flows=
+ *   begin        three datagrams in each of flows=, each of which must be answered (by anybody, no traffic-server)
  *   throughput   TCP, streams=1, in blocks of 128 KiB
  *
- * Options: cpu=N (pin), account=PID,PID (whose CPU time belongs to the path, beside ours and ksoftirqd's), size=, streams=.
+ * Options: cpu=N (pin), account=PID,PID (whose CPU time belongs to the path, beside ours and ksoftirqd's), size=, streams=, flows=
+ * (of FLOW_SOCKETS sources each, always the same ones, to ports from PORT on; packets takes one of them at random for each datagram).
  * Prints one JSON object.  Latency is kept in buckets of 1/64 of their value, so percentiles are within 1.6 %. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -27,10 +30,16 @@
 #define SUB_BUCKETS 64 /* A power of two. */
 #define N_BUCKETS (SUB_BUCKETS * 40)
 #define WARM_UP_NS 100000000u
+#define FLOW_SOCKETS 10u
+#define FLOW_SOURCE 2048 /* The first of their ports; below those that the kernel chooses. */
+#define FLOW_BATCH 64u
+#define FLOW_TRIES 100
+#define FLOW_PACKETS 3 /* From each side, and a connection of UDP is no longer half open. */
 
 struct settings {
     const char *address, *account;
     int port, size, streams;
+    uint32_t flows;
     uint64_t duration_ns;
 };
 
@@ -202,6 +211,112 @@ static uint64_t received(const struct settings *settings)
     return strtoull(text, NULL, 10);
 }
 
+/* ---- many flows: from a few sockets to many ports ---- */
+
+struct flows {
+    int fds[FLOW_SOCKETS];
+    struct sockaddr_in to;
+    uint16_t first_port;
+    uint32_t n_ports;
+};
+
+static void flows_open(const struct settings *settings, struct flows *flows)
+{
+    struct timeval wait = {.tv_usec = 200000};
+
+    *flows = (struct flows){.to = {.sin_family = AF_INET}, .first_port = (uint16_t)settings->port, .n_ports = settings->flows / FLOW_SOCKETS};
+    if (inet_pton(AF_INET, settings->address, &flows->to.sin_addr) != 1) {
+        fprintf(stderr, "traffic-client: flows go to an IPv4 address, not to '%s'\n", settings->address);
+        exit(2);
+    }
+    for (uint32_t i = 0; i < FLOW_SOCKETS; i++) {
+        struct sockaddr_in from = {.sin_family = AF_INET, .sin_port = htons((uint16_t)(FLOW_SOURCE + i))};
+        flows->fds[i] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (flows->fds[i] < 0 || bind(flows->fds[i], (struct sockaddr *)&from, sizeof(from)) < 0)
+            die("a flow's socket");
+        setsockopt(flows->fds[i], SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+    }
+}
+
+static ssize_t flow_send(struct flows *flows, uint32_t flow, const char *payload, const struct settings *settings)
+{
+    flows->to.sin_port = htons((uint16_t)(flows->first_port + flow % flows->n_ports));
+    return sendto(flows->fds[flow / flows->n_ports], payload, (size_t)settings->size, 0, (struct sockaddr *)&flows->to, sizeof(flows->to));
+}
+
+/* Takes answers to flows from 'first' on at that socket until none comes for a while, or none is missing. */
+static uint32_t flows_answered(struct flows *flows, uint32_t first, uint32_t n, uint32_t answers[FLOW_BATCH])
+{
+    uint32_t missing = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        missing += answers[i] < FLOW_PACKETS;
+    while (missing) {
+        struct sockaddr_in from;
+        socklen_t size = sizeof(from);
+        char byte;
+        if (recvfrom(flows->fds[first / flows->n_ports], &byte, 1, 0, (struct sockaddr *)&from, &size) < 0)
+            break;
+        uint32_t index = (uint32_t)(ntohs(from.sin_port) - flows->first_port) - first % flows->n_ports;
+        if (index < n && ++answers[index] == FLOW_PACKETS)
+            missing--;
+    }
+    return missing;
+}
+
+static void begin(const struct settings *settings)
+{
+    static const char payload[65536];
+    struct flows flows;
+
+    flows_open(settings, &flows);
+    for (uint32_t first = 0, n; first < settings->flows; first += n) {
+        uint32_t answers[FLOW_BATCH] = {0}, left = flows.n_ports - first % flows.n_ports, missing, tries = 0;
+
+        n = left < FLOW_BATCH ? left : FLOW_BATCH;
+        do {
+            if (tries++ == FLOW_TRIES) {
+                fprintf(stderr, "traffic-client: %u of the flows from number %u on have no answer\n", missing, first);
+                exit(1);
+            }
+            for (uint32_t i = 0; i < n; i++)
+                for (uint32_t j = answers[i]; j < FLOW_PACKETS; j++)
+                    (void)!flow_send(&flows, first + i, payload, settings);
+            missing = flows_answered(&flows, first, n, answers);
+        } while (missing);
+    }
+    printf("{\"count\": %u}\n", settings->flows);
+}
+
+/* Each datagram in one that was chosen at random, which no cache can guess. */
+static void packets_of_flows(const struct settings *settings)
+{
+    static const char payload[65536];
+    struct flows flows;
+    uint64_t sent = 0, refused = 0, random = 0x9e3779b97f4a7c15u;
+
+    flows_open(settings, &flows);
+    for (uint32_t i = 0; i < settings->flows; i++)
+        (void)!flow_send(&flows, i, payload, settings);
+    struct interval interval = interval_start(settings);
+    uint64_t end = clock_now_ns() + settings->duration_ns;
+    while (clock_now_ns() < end)
+        for (int i = 0; i < 64; i++) {
+            random ^= random << 13; /* G. Marsaglia, "Xorshift RNGs", 2003. */
+            random ^= random >> 7;
+            random ^= random << 17;
+            if (flow_send(&flows, (uint32_t)((random >> 32) * settings->flows >> 32), payload, settings) == settings->size)
+                sent++;
+            else if (errno == ENOBUFS || errno == EAGAIN)
+                refused++;
+            else
+                die("send");
+        }
+    interval_end(settings, &interval);
+    printf("{\"count\": %llu, \"refused\": %llu, ", (unsigned long long)sent, (unsigned long long)refused);
+    print_interval(&interval);
+}
+
 static void packets(const struct settings *settings)
 {
     char payload[65536] = {0};
@@ -274,7 +389,7 @@ static void throughput(struct settings *settings)
 int main(int argc, char **argv)
 {
     if (argc < 5) {
-        fprintf(stderr, "usage: traffic-client latency|connections|packets|throughput ADDRESS PORT SECONDS [OPTION=VALUE...]\n");
+        fprintf(stderr, "usage: traffic-client latency|connections|packets|begin|throughput ADDRESS PORT SECONDS [OPTION=VALUE...]\n");
         return 2;
     }
     struct settings settings = {.address = argv[2], .port = atoi(argv[3]), .size = 22, .streams = 1,
@@ -288,6 +403,8 @@ int main(int argc, char **argv)
             settings.size = atoi(argv[i] + 5);
         else if (strncmp(argv[i], "streams=", 8) == 0)
             settings.streams = atoi(argv[i] + 8);
+        else if (strncmp(argv[i], "flows=", 6) == 0)
+            settings.flows = (uint32_t)strtoul(argv[i] + 6, NULL, 10);
         else {
             fprintf(stderr, "traffic-client: unknown option '%s'\n", argv[i]);
             return 2;
@@ -297,12 +414,19 @@ int main(int argc, char **argv)
         fprintf(stderr, "traffic-client: size must be 1..65000 and streams 1..%d\n", MAX_STREAMS);
         return 2;
     }
+    uint32_t max_flows = (65536 - (uint32_t)settings.port) * FLOW_SOCKETS;
+    if (settings.flows % FLOW_SOCKETS || settings.flows > max_flows || (strcmp(argv[1], "begin") == 0 && !settings.flows)) {
+        fprintf(stderr, "traffic-client: flows must be a multiple of %u up to %u\n", FLOW_SOCKETS, max_flows);
+        return 2;
+    }
     if (strcmp(argv[1], "latency") == 0)
         latency(&settings);
     else if (strcmp(argv[1], "connections") == 0)
         connections(&settings);
     else if (strcmp(argv[1], "packets") == 0)
-        packets(&settings);
+        (settings.flows ? packets_of_flows : packets)(&settings);
+    else if (strcmp(argv[1], "begin") == 0)
+        begin(&settings);
     else if (strcmp(argv[1], "throughput") == 0)
         throughput(&settings);
     else {
