@@ -30,6 +30,14 @@ METRICS = {
 }
 
 
+def ended(program):
+    """Why a path's program is no more, or nothing."""
+    if program.poll() is None:
+        return ""
+    said = program.log.read_text()[-500:].strip() if program.log else ""
+    return f"\n{' '.join(program.args)} has ended ({program.returncode}): {said}"
+
+
 def measure(path, server, name, seconds):
     """One measurement on one path: {metric: value}."""
     mode, options, together = MEASUREMENTS[name]
@@ -38,14 +46,20 @@ def measure(path, server, name, seconds):
     options = [*options, "cpu=1" if together else "cpu=0"]
     if account:
         options.append(f"account={account}")
-    out = json.loads(run(*command_in(path.client, BUILD / "bench" / "traffic-client", mode, path.address, PORT, seconds, *options),
-                         timeout=seconds + 30))
+    if mode == "connections" and path.next_source:
+        options.append(f"source={path.next_source}")
+    try:
+        out = json.loads(run(*command_in(path.client, BUILD / "bench" / "traffic-client", mode, path.address, PORT, seconds, *options),
+                             timeout=seconds + 30))
+    except Failed as error:
+        raise Failed(f"{path.name}, {name}: {error}{''.join(ended(program) for program in path.programs)}") from error
     cpu_ns = out["own_cpu_ns"] + out["other_cpu_ns"]
     if mode == "throughput":
         return {name: out["bytes"] * 8 / cpu_ns}
     if mode == "latency":
         return {"p50": out["p50_ns"] / 1000, "p99": out["p99_ns"] / 1000}
     if mode == "connections":
+        path.next_source = out["next_source"]
         return {"cps": out["count"] / out["wall_ns"] * 1e9}
     return {"cpu": cpu_ns / max(out["received"], 1), "kpps": out["received"] / out["wall_ns"] * 1e6}
 

@@ -64,9 +64,11 @@ class Lab:
     def start(self, *command, namespace=None, ready=None, log=None, env=None, deadline_s=20):
         """Starts a program (in a namespace: only the network is entered, the mounts stay).  'ready': a line it prints."""
         command = command_in(namespace, *command) if namespace else [str(part) for part in command]
-        out = open(self.folder / (log or f"{pathlib.Path(command[-1]).name}.log"), "ab") if not ready else subprocess.PIPE
+        log = None if ready else self.folder / (log or f"{pathlib.Path(command[-1]).name}.log")
+        out = open(log, "ab") if log else subprocess.PIPE
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
                                    env={**os.environ, **(env or {})}, start_new_session=True)
+        process.log = log
         self.processes.append(process)
         if ready:
             line = process.stdout.readline().decode()

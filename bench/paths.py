@@ -29,6 +29,7 @@ class Path:
     programs: list = dataclasses.field(default_factory=list)  # User-space switches and the like.
     version: str = ""
     prepare: object = None  # Called once it answers.
+    next_source: int = 0  # Of connections; 0: the kernel chooses.
     verify: object = None  # Called after the last round: was the path really taken?
 
 

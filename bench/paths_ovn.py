@@ -16,6 +16,9 @@ from paths import N_RULES, Path, ends, unpacked
 from paths_routed import CLIENTS, SERVERS, leads_to
 
 PACKAGES = ["openvswitch-switch", "openvswitch-common", "libxdp1", "ovn-central", "ovn-host", "ovn-common", "libunbound8", "libevent-2.1-7"]
+# Open vSwitch 3.1.0 aborts (conntrack.c: assertion conn->conn_type == CT_CONN_TYPE_DEFAULT) when a connection begins whose addresses and ports are those of
+# one that ended seconds ago.
+FIRST_SOURCE = 4096
 MACS = {CLIENTS: "02:00:00:00:01", SERVERS: "02:00:00:00:02"}
 
 
@@ -155,7 +158,7 @@ def _ovn(lab, name, n_hosts):
     versions = [re.search(r"[\d.]+$", host_version.splitlines()[0]).group(0) for host_version in
                 (central.control("--version"), hosts[0].control("--version"))]
     return Path(name, client, server, f"{SERVERS}.2", [program for host in hosts for program in (host.switch, host.controller)],
-                f"OVN {versions[0]}, Open vSwitch {versions[1]}, datapath_type=netdev")
+                f"OVN {versions[0]}, Open vSwitch {versions[1]}, datapath_type=netdev", next_source=FIRST_SOURCE)
 
 
 def ovn(lab):

@@ -8,13 +8,15 @@
  *
  * Options: cpu=N (pin), account=PID,PID (whose CPU time belongs to the path, beside ours and ksoftirqd's), size=, streams=, flows=
  * (of FLOW_SOCKETS sources each, always the same ones, to ports from PORT on; packets takes one of them at random for each datagram).
- * Prints one JSON object.  Latency is kept in buckets of 1/64 of their value, so percentiles are within 1.6 %. */
+ * source=PORT: connections have source ports of our own choice, one after the other from there on; "next_source" is where the next run goes on.
+ * Who waits for the far end in vain ends after PATIENCE_S more than the measurement takes.  Prints one JSON object.  Latency is kept in buckets of 1/64 of their value, so percentiles are within 1.6 %. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -30,6 +32,8 @@
 #define SUB_BUCKETS 64 /* A power of two. */
 #define N_BUCKETS (SUB_BUCKETS * 40)
 #define WARM_UP_NS 100000000u
+#define PATIENCE_S 15
+#define FIRST_SOURCE 4096u /* source=: after the last port this one is next. */
 #define FLOW_SOCKETS 10u
 #define FLOW_SOURCE 2048 /* The first of their ports; below those that the kernel chooses. */
 #define FLOW_BATCH 64u
@@ -91,6 +95,30 @@ static uint64_t percentile(double share)
 
 /* ---- sockets ---- */
 
+static const char *mode;
+static uint32_t next_source; /* 0: the kernel chooses. */
+
+static __attribute__((noreturn)) void took_too_long(int number)
+{
+    (void)number;
+    dprintf(STDERR_FILENO, "traffic-client: %s: the far end does not answer any more\n", mode);
+    _exit(1);
+}
+
+/* The next of the ports that nobody has. */
+static void bind_to_next(int fd)
+{
+    for (uint32_t i = FIRST_SOURCE; i < 65536; i++) {
+        struct sockaddr_in from = {.sin_family = AF_INET, .sin_port = htons((uint16_t)next_source)};
+        next_source = next_source < 65535 ? next_source + 1 : FIRST_SOURCE;
+        if (bind(fd, (struct sockaddr *)&from, sizeof(from)) == 0)
+            return;
+        if (errno != EADDRINUSE)
+            break;
+    }
+    die("bind");
+}
+
 static int connect_to(const struct settings *settings, int offset, int type)
 {
     static struct addrinfo *cached[8];
@@ -108,6 +136,8 @@ static int connect_to(const struct settings *settings, int offset, int type)
         die("socket");
     if (type == SOCK_STREAM)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (next_source && type == SOCK_STREAM)
+        bind_to_next(fd);
     if (connect(fd, cached[offset]->ai_addr, cached[offset]->ai_addrlen) < 0)
         die("connect");
     return fd;
@@ -194,8 +224,8 @@ static void connections(const struct settings *settings)
         before = now;
     }
     interval_end(settings, &interval);
-    printf("{\"count\": %llu, \"p50_ns\": %llu, \"p99_ns\": %llu, ", (unsigned long long)n_samples,
-           (unsigned long long)percentile(0.5), (unsigned long long)percentile(0.99));
+    printf("{\"count\": %llu, \"p50_ns\": %llu, \"p99_ns\": %llu, \"next_source\": %u, ", (unsigned long long)n_samples,
+           (unsigned long long)percentile(0.5), (unsigned long long)percentile(0.99), next_source);
     print_interval(&interval);
 }
 
@@ -405,6 +435,8 @@ int main(int argc, char **argv)
             settings.streams = atoi(argv[i] + 8);
         else if (strncmp(argv[i], "flows=", 6) == 0)
             settings.flows = (uint32_t)strtoul(argv[i] + 6, NULL, 10);
+        else if (strncmp(argv[i], "source=", 7) == 0)
+            next_source = (uint32_t)strtoul(argv[i] + 7, NULL, 10);
         else {
             fprintf(stderr, "traffic-client: unknown option '%s'\n", argv[i]);
             return 2;
@@ -414,6 +446,14 @@ int main(int argc, char **argv)
         fprintf(stderr, "traffic-client: size must be 1..65000 and streams 1..%d\n", MAX_STREAMS);
         return 2;
     }
+    if (next_source > 65535) {
+        fprintf(stderr, "traffic-client: source must be 1..65535, not %u\n", next_source);
+        return 2;
+    }
+    mode = argv[1];
+    signal(SIGALRM, took_too_long);
+    if (strcmp(mode, "begin") != 0) /* Which has its own limit. */
+        alarm((unsigned int)atof(argv[4]) + 1 + PATIENCE_S);
     uint32_t max_flows = (65536 - (uint32_t)settings.port) * FLOW_SOCKETS;
     if (settings.flows % FLOW_SOCKETS || settings.flows > max_flows || (strcmp(argv[1], "begin") == 0 && !settings.flows)) {
         fprintf(stderr, "traffic-client: flows must be a multiple of %u up to %u\n", FLOW_SOCKETS, max_flows);
