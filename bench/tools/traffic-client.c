@@ -9,7 +9,8 @@
  * Options: cpu=N (pin), account=PID,PID (whose CPU time belongs to the path, beside ours and ksoftirqd's), size=, streams=, flows=
  * (of FLOW_SOCKETS sources each, always the same ones, to ports from PORT on; packets takes one of them at random for each datagram).
  * source=PORT: connections have source ports of our own choice, one after the other from there on; "next_source" is where the next run goes on.
- * Who waits for the far end in vain ends after PATIENCE_S more than the measurement takes.  Prints one JSON object.  Latency is kept in buckets of 1/64 of their value, so percentiles are within 1.6 %. */
+ * Who waits for the far end in vain ends after PATIENCE_S more than the measurement takes.
+ * Prints one JSON object.  Latency is kept in buckets of 1/64 of their value, so percentiles are within 1.6 %. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
