@@ -74,6 +74,7 @@ static __always_inline void flow_remove(struct flow_entry *entry)
     __u32 account = entry->account;
 
     __u32 listener = balanced_listener(entry), member = account & FLOW_UNCOUNTED ? 0 : balanced_counts_as(entry);
+    former_ends_too(&entry->key);
     flow_free_names(&entry->key, entry);
     if (!flow_mark_gone(entry))
         return;
@@ -114,7 +115,7 @@ static __always_inline bool flow_has_owner(const struct flow_entry *entry)
 /* Looks at one entry that is alive: the sweeper's step. */
 static __always_inline void sweep_alive(struct flow_entry *entry, __u32 now)
 {
-    if (flow_age(now, entry->last_seen) < flow_timeout(entry) && flow_has_owner(entry))
+    if (flow_has_owner(entry) && (flow_age(now, entry->last_seen) < flow_timeout(entry) || former_keeps(entry, now)))
         return;
     entry->last_seen = now;
     *(volatile __u8 *)&entry->state = FLOW_DEAD;

@@ -4,6 +4,7 @@
  * While programs of both releases are at work, port by port, each has its own entry of a connection: here one is made when it is first looked for.
  * When the last port has been taken over, the agent has the rest made as well, and the former ones removed (end_connection).  Both count at their
  * project and their member meanwhile.  The name outside goes on with the one that is here.
+ * Here it does not end by silence while those programs see it; when it ends here, it does there.
  *
  * TCP is followed anew from its next segment on, since programs of the other release may see some of them meanwhile.
  *
@@ -31,7 +32,7 @@ static __always_inline void former_copy(struct flow_entry *entry, const struct f
     mac_copy(entry->next_mac, former->next_mac);
     entry->router_port = former->router_port;
     entry->router_generation = former->router_generation;
-    entry->account = former->account;
+    entry->account = former->account & ~FLOW_TAKEN; /* Whoever has taken it there does not give this one back. */
     entry->generation = former->generation;
     __builtin_memcpy(entry->packets, former->packets, sizeof(entry->packets));
     __builtin_memcpy(entry->bytes, former->bytes, sizeof(entry->bytes));
@@ -95,6 +96,28 @@ CHECKED_ALONE __u32 flow_place_of(const struct flow_key *key)
 static __always_inline struct flow_entry *flow_get(const struct flow_key *key)
 {
     return flow_at(flow_place_of(key));
+}
+
+/* Its programs have seen it since this release's have; the entry's time is theirs then. */
+static __always_inline bool former_keeps(struct flow_entry *entry, __u32 now)
+{
+    const struct former_entry *former = has_former_connections ? map_lookup(former_connections, &entry->key) : NULL;
+
+    if (!former || !former_is_alive(former) || flow_age(now, former->last_seen) >= flow_age(now, entry->last_seen))
+        return false;
+    entry->last_seen = former->last_seen;
+    return true;
+}
+
+/* What has ended here has ended there: nobody takes it for one that this release does not know yet. */
+static __always_inline void former_ends_too(const struct flow_key *key)
+{
+    struct former_entry *former = has_former_connections ? map_lookup(former_connections, key) : NULL;
+
+    if (!former || !former_is_alive(former))
+        return;
+    former->last_seen = flow_now();
+    *(volatile __u8 *)&former->state = FLOW_DEAD;
 }
 
 /* The former release's programs were at work after this one's: what they know is newer.  Returns whether it is. */

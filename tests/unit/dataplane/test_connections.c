@@ -305,6 +305,60 @@ static void who_is_dead_there_comes_to_nothing_here(void **state)
     assert_int_equal(project()->n_established, 0);
 }
 
+/* Neither for its next packet, nor when the rest is taken over. */
+static void what_has_ended_here_does_not_come_back(void **state)
+{
+    struct flow_key key = a_calls_m();
+
+    only_the_release_before_knows_them();
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 0 M>A ip 10.0.0.101>10.0.0.1 tcp 80>1000 A seq=10 ack=2 +100");
+    expect_verdict(PIPELINE_DELIVERED);
+    native = &pipeline->native;
+    flow_end(flow_get(&key));
+    pipeline->native.now_ns += 2ull * FLOW_DEAD_TIME << FLOW_TIME_SHIFT;
+    assert_true(flow_expire(flow_look_up(&key), flow_now()));
+    native = NULL;
+
+    say(TUNNEL, "outer 192.0.2.2>192.0.2.1 7 0 M>A ip 10.0.0.101>10.0.0.1 tcp 80>1000 A seq=110 ack=2 +100");
+    expect_drop(DROP_policy_ingress);
+    pipeline_visit(pipeline, "former_connections", end_former, NULL);
+    assert_int_equal(n_entries("connections"), 0);
+    assert_int_equal(project()->n_established, 0);
+}
+
+/* A port whose program is the other release's sends, and nobody answers. */
+static void what_the_release_before_still_sees_does_not_end_by_silence(void **state)
+{
+    struct flow_key key = a_calls_m();
+    struct flow_entry *entry = pipeline_lookup(pipeline, "connections", &key);
+
+    pipeline_visit(pipeline, "connections", make_former, NULL);
+    native = &pipeline->native;
+    __u32 timeout = flow_timeout(entry);
+    pipeline->native.now_ns += (__u64)(timeout + 5) << FLOW_TIME_SHIFT;
+    former_of(&key)->last_seen = flow_now() - 5;
+    sweep_alive(entry, flow_now());
+    assert_int_equal(entry->state, FLOW_ESTABLISHED);
+    pipeline->native.now_ns += (__u64)timeout << FLOW_TIME_SHIFT;
+    sweep_alive(entry, flow_now());
+    assert_int_equal(entry->state, FLOW_DEAD);
+    native = NULL;
+}
+
+/* One CPU had it for itself for a moment there, when another one made an entry of it here. */
+static void who_was_taken_there_can_end_here(void **state)
+{
+    struct flow_key key = a_calls_m();
+
+    only_the_release_before_knows_them();
+    former_of(&key)->account |= FLOW_TAKEN;
+    native = &pipeline->native;
+    flow_end(flow_get(&key));
+    pipeline->native.now_ns += 2ull * FLOW_DEAD_TIME << FLOW_TIME_SHIFT;
+    assert_true(flow_expire(flow_look_up(&key), flow_now()));
+    native = NULL;
+}
+
 /* SNAT's name outside goes on with the connection, and goes with it once. */
 static void a_name_outside_goes_on(void **state)
 {
@@ -374,6 +428,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_connection_goes_on_from_where_the_release_before_had_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_nobody_looked_for_is_taken_over_at_the_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_is_dead_there_comes_to_nothing_here, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_has_ended_here_does_not_come_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_the_release_before_still_sees_does_not_end_by_silence, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_was_taken_there_can_end_here, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_name_outside_goes_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_dead_ones_name_is_free, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_was_at_work_last_knows_better, set_up, tear_down),
