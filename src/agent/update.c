@@ -423,9 +423,11 @@ static void update(struct agent *agent)
     if (agent->replica.synced && !agent->swept_interfaces) {
         sweep_interfaces(agent);
         attach_remove_other_layouts(agent->options.pin_path, TABLES_LAYOUT);
-        uint32_t n_taken = maps_retire_previous(agent->maps);
-        if (n_taken)
-            log_info("took over %u connections of the release before", n_taken);
+        int64_t n_taken = maps_retire_previous(agent->maps);
+        if (n_taken < 0)
+            log_error("connections of the release before are not all taken over until the next start: %s", strerror((int)-n_taken));
+        else if (n_taken)
+            log_info("took over %lld connections of the release before", (long long)n_taken);
     }
     if (result == 0 && !changes.retry_ms && agent->replica.synced)
         agent->applied_revision = agent->replica.revision;

@@ -191,28 +191,26 @@ static bool follow(const struct rows *rows)
     return is_followed;
 }
 
-static int grow(void *memory, size_t n, size_t size)
-{
-    void **place = memory, *larger = reallocarray(*place, n, size);
-
-    if (larger)
-        *place = larger;
-    return larger ? 0 : -ENOMEM;
-}
-
 static int make_room(const struct rows *rows)
 {
     struct rows_past *past = rows->past;
 
     if (past->capacity < rows->n) {
-        if (grow(&past->keys, rows->capacity, rows->key_size) < 0 || grow(&past->order, rows->capacity, sizeof(*past->order)) < 0 ||
-            grow(&past->next, rows->capacity, sizeof(*past->next)) < 0)
+        uint8_t *keys = reallocarray(past->keys, rows->capacity, rows->key_size);
+        past->keys = keys ? keys : past->keys;
+        uint32_t *order = keys ? reallocarray(past->order, rows->capacity, sizeof(*order)) : NULL;
+        past->order = order ? order : past->order;
+        uint32_t *next = order ? reallocarray(past->next, rows->capacity, sizeof(*next)) : NULL;
+        past->next = next ? next : past->next;
+        if (!next)
             return -ENOMEM;
         past->capacity = rows->capacity;
     }
     if (past->spare_capacity < rows->n) {
-        if (grow(&past->spare, rows->capacity, rows_stride(rows)) < 0)
+        uint8_t *spare = reallocarray(past->spare, rows->capacity, rows_stride(rows));
+        if (!spare)
             return -ENOMEM;
+        past->spare = spare;
         past->spare_capacity = rows->capacity;
     }
     return 0;

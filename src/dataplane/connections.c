@@ -121,21 +121,23 @@ int maps_remove_connection(const struct maps *maps, const struct flow_key *key)
 }
 
 /* A batch of keys at a time: they are removed while the walk goes on. */
-static uint32_t run_for_former(const struct maps *maps, enum end_operation operation)
+static int64_t run_for_former(const struct maps *maps, enum end_operation operation)
 {
     _cleanup_(freep) struct flow_key *keys = calloc(FORMER_BATCH, sizeof(*keys));
     _cleanup_(freep) struct former_entry *entries = calloc(FORMER_BATCH, sizeof(*entries));
     int fd = maps_descriptor(maps, "former_connections");
     uint32_t from = 0, next = 0; /* Buckets. */
-    uint32_t n_done = 0;
+    int64_t n_done = 0;
     bool is_first = true, is_last = false;
 
-    while (keys && entries && !is_last) {
+    if (!keys || !entries)
+        return -ENOMEM;
+    while (!is_last) {
         uint32_t n = FORMER_BATCH;
         int result = bpf_map_lookup_batch(fd, is_first ? NULL : &from, &next, keys, entries, &n, NULL);
 
         if (result < 0 && errno != ENOENT)
-            break;
+            return -errno;
         is_last = result < 0;
         is_first = false;
         from = next;
@@ -150,7 +152,7 @@ void maps_renew_by_former(const struct maps *maps)
     (void)run_for_former(maps, RENEW_BY_FORMER);
 }
 
-uint32_t maps_end_former(const struct maps *maps)
+int64_t maps_end_former(const struct maps *maps)
 {
     return run_for_former(maps, END_FORMER);
 }

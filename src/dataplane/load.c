@@ -347,11 +347,13 @@ int maps_open(const char *pin_path, const struct maps_sizes *sizes, struct maps 
     return 0;
 }
 
-uint32_t maps_retire_previous(struct maps *maps)
+int64_t maps_retire_previous(struct maps *maps)
 {
-    uint32_t n_taken = maps->has_former ? maps_end_former(maps) : 0;
+    int64_t n_taken = maps->has_former ? maps_end_former(maps) : 0;
     char path[600];
 
+    if (n_taken < 0)
+        return n_taken;
     maps->has_former = false;
 
     for (size_t i = 0; i < ARRAY_SIZE(changed_maps); i++)

@@ -48,7 +48,7 @@ int maps_read_back(struct maps *maps);
 /* Of the connections of the release before: those that this one has from before that came back are brought up to date; all go on here, and their entries
  * there are removed. */
 void maps_renew_by_former(const struct maps *maps);
-uint32_t maps_end_former(const struct maps *maps); /* How many. */
+int64_t maps_end_former(const struct maps *maps); /* How many; or -errno. */
 
 /* All of a map with keys, sorted.  Returns 0 or -ENOMEM. */
 int maps_read_hash(int fd, struct rows *rows);

@@ -50,9 +50,10 @@ void maps_configure_verdicts(struct maps *maps, uint32_t rate, uint32_t burst);
 uint64_t maps_verdicts_left_out(struct maps *maps, uint32_t slot);
 uint64_t maps_router_verdicts_left_out(struct maps *maps, uint32_t number); /* Of a router's port, by its number. */
 
-/* Takes over the connections that an earlier release still has for itself, and removes the pins of those of its maps that this one does not share.  Returns how many connections those were.  Not before the last of its programs is replaced: one
- * that is attached anew would go on in maps that nobody else finds. */
-uint32_t maps_retire_previous(struct maps *maps);
+/* Takes over the connections that an earlier release still has for itself, and removes the pins of those of its maps that this one does not share.
+ * Returns how many connections those were, or -errno: then the pins stay for the next start.  Not before the last of its programs is replaced: one that is
+ * attached anew would go on in maps that nobody else finds. */
+int64_t maps_retire_previous(struct maps *maps);
 
 struct maps_changes {
     uint32_t n_added, n_changed, n_deleted; /* Rows, of all tables. */

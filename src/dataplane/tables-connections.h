@@ -63,7 +63,7 @@ enum flow_state {
 #define FLOW_COUNTED (1u << 31)      /* Of 'account'; */
 #define FLOW_RECYCLED (1u << 30)     /* of a dead one: it has given back its place already, and was not established. */
 #define FLOW_UNCOUNTED (1u << 29)    /* of a load balancer's that is over: it counts under its listener and its member no more; */
-#define FLOW_TAKEN (1u << 28)        /* of a dead one: one CPU is making another connection of it. */
+#define FLOW_TAKEN (1u << 28)        /* of a dead one: one CPU takes it out, or makes another connection of it. */
 #define FLOW_ACCOUNT_MASK 0xffffu
 #define FLOW_SCALE_UNKNOWN 15        /* 14 is the largest shift. */
 #define FLOW_TIME_SHIFT 20           /* Times are CLOCK_MONOTONIC_COARSE >> 20: about milliseconds, and wrap after 52 days. */
@@ -204,7 +204,7 @@ struct sweeper {
     __u32 version;         /* SWEEP_VERSION of the program whose timer runs; 0: none. */
     __u32 next;            /* Where the next entry looks for a place. */
     __u32 hand;            /* Where the sweeper goes on. */
-    __u32 n_seen;          /* Connections that this round has met. */
+    __u32 n_seen;          /* Connections that this round has met, or that have begun in it. */
 };
 
 /* What 'end_connection' is run with, by the agent (BPF_PROG_TEST_RUN): a frame that only it sees.  A connection ends in two steps, with FLOW_DEAD_TIME

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* How connection entries end: idle for too long or without their port they are dead; and dead ones are taken out a moment later.
  *
- * Expiry needs nobody in user space: one timer walks over the entries, a stretch each tick, all of them in about a dozen seconds.  A timer in each entry would be simpler, but
- * bpf_timer_init() may have no memory (Linux 6.18 takes it without waiting for a lock: seen to fail for nine entries of ten
- * in a burst of new connections), and a hundred thousand timers cost more than the walk. */
+ * Expiry needs nobody in user space: one timer walks over the entries, a stretch each tick, all of them in about a dozen seconds.  A timer in each
+ * entry would be simpler, but bpf_timer_init() may have no memory (Linux 6.18 takes it without waiting for a lock: seen to fail for nine entries of
+ * ten in a burst of new connections), and a hundred thousand timers cost more than the walk. */
 #ifndef WEFT_BPF_EXPIRY_H
 #define WEFT_BPF_EXPIRY_H
 
@@ -158,34 +158,38 @@ static long sweep_step(__u32 index, void *context)
     return 0;
 }
 
-/* The timer's callback.  Rests when a whole round has met nobody. */
+/* Whoever begins meanwhile says that it is there, and then looks whether the sweeper runs; this does the one after the other, too. */
+static __always_inline bool sweep_rests(struct sweeper *record)
+{
+    (void)__sync_lock_test_and_set(&record->version, 0);
+    return !__sync_fetch_and_add(&record->n_seen, 0) || __sync_val_compare_and_swap(&record->version, 0, SWEEP_VERSION) != 0;
+}
+
+/* The timer's callback.  Rests when a whole round has met nobody, and nobody has begun in it. */
 static int sweep(void *map, __u32 *key, struct sweeper *record)
 {
     struct sweep_state state = {.now = flow_now(), .first = record->hand, .n_seen = frame_unknown(0)};
 
     frame_loop(2 * SWEEP_STRETCH, sweep_step, &state);
     record->hand = (state.first + SWEEP_STRETCH) & (flow_n_slots - 1);
-    record->n_seen += state.n_seen;
-    if (record->hand <= state.first) { /* A round is over. */
-        bool idle = !record->n_seen;
-        record->n_seen = 0;
-        if (idle) {
-            record->version = 0;
-            return 0;
-        }
-    }
+    __sync_fetch_and_add(&record->n_seen, state.n_seen);
+    if (record->hand <= state.first && !__sync_lock_test_and_set(&record->n_seen, 0) && sweep_rests(record)) /* A round is over, and met nobody. */
+        return 0;
     sweep_timer_start(record, sweep_tick());
     return 0;
 }
 
-/* Sees to it that the sweeper runs; tried again with each new entry until it does. */
+/* There is a new entry: sees to it that the sweeper runs. */
 static __noinline void sweep_begin(void)
 {
     __u32 zero = 0;
     struct sweeper *record = map_lookup(sweeper, &zero);
-    __u32 version = record ? record->version : SWEEP_VERSION;
 
-    if (!record || version == SWEEP_VERSION || __sync_val_compare_and_swap(&record->version, version, SWEEP_VERSION) != version)
+    if (!record)
+        return;
+    __sync_fetch_and_add(&record->n_seen, 1);
+    __u32 version = *(volatile __u32 *)&record->version;
+    if (version == SWEEP_VERSION || __sync_val_compare_and_swap(&record->version, version, SWEEP_VERSION) != version)
         return;
     (void)sweep_timer_init(record); /* Says that it is there already when an earlier program made it. */
     if (sweep_timer_set_callback(record, sweep) || sweep_timer_start(record, SWEEP_TICK_NS))

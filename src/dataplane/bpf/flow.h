@@ -243,9 +243,9 @@ static __always_inline __u32 flow_insert_at(__u32 place, const struct flow_key *
     return flow_link(place, initial->state);
 }
 
-/* Makes an entry, and sees to its end; 'may_go': while it is half open it may have to make room.  PLACE_OLD: there is one of this name already, because another CPU was faster, or because the last
- * connection has just died, whose place this one takes: a reader that still holds it does not come to another name's.  PLACE_NONE: there is
- * no room. */
+/* Makes an entry, and sees to its end; 'may_go': while it is half open it may have to make room.  PLACE_OLD: there is one of this name already, because
+ * another CPU was faster, or because the last connection has just died, whose place this one takes: a reader that still holds it does not come to another
+ * name's.  PLACE_NONE: there is no room. */
 static __noinline __u32 flow_insert(const struct flow_key *key, const struct flow_entry *initial, bool may_go)
 {
     for (__u32 i = 0; i < 2; i++) {

@@ -436,8 +436,10 @@ PROGRAM int end_connection(struct __sk_buff *skb)
     __u32 operation = load32(bytes + offsetof(struct end_request, operation));
     if (operation == RENEW_BY_FORMER)
         return former_renew(&key);
-    if (operation == END_FORMER)
+    if (operation == END_FORMER) {
+        sweep_begin();
         return former_end(&key);
+    }
     __u32 place = flow_place_of(&key);
     if (operation == END_REMOVE)
         return flow_expire(place, flow_now());

@@ -179,6 +179,28 @@ static void what_is_out_is_free_a_round_later(void **state)
         assert_int_equal(pipeline_places(pipeline)[place].state, FLOW_FREE);
 }
 
+/* In a round that meets nobody else: the sweeper must not rest after it. */
+static void who_begins_behind_the_sweepers_back_ends_all_the_same(void **state)
+{
+    const uint32_t zero = 0;
+
+    say(1, "A>M ip 10.0.0.1>10.0.0.101 udp 1000>80 +9");
+    all_connections_end();
+    struct sweeper *record = pipeline_lookup(pipeline, "sweeper", &zero);
+    record->version = SWEEP_VERSION; /* As it is for as long as a round of a large table takes. */
+    record->timer[0] = pipeline->native.now_ns + SWEEP_TICK_NS;
+    record->hand = SWEEP_STRETCH;
+    record->n_seen = 0;
+    record->next = 0;
+    say(1, "A>M ip 10.0.0.1>10.0.0.101 udp 1002>80 +9");
+    expect_verdict(PIPELINE_TUNNELLED);
+    assert_int_equal(n_entries("connections"), 1);
+    assert_true(native_is_connection(&pipeline_places(pipeline)[0]));
+    pipeline_advance(pipeline, pipeline->native.now_ns + 600 * 1000000000ull);
+    assert_int_equal(n_entries("connections"), 0);
+    assert_int_equal(record->version, 0);
+}
+
 /* ---- the release before ---------------------------------------------------------------------------------------------------- */
 
 static struct former_entry *former_of(const struct flow_key *key)
@@ -424,6 +446,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_is_there_is_found_whatever_happens_around_it),
+        cmocka_unit_test_setup_teardown(who_begins_behind_the_sweepers_back_ends_all_the_same, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_out_is_free_a_round_later, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_connection_goes_on_from_where_the_release_before_had_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_nobody_looked_for_is_taken_over_at_the_end, set_up, tear_down),
