@@ -127,7 +127,8 @@ static __always_inline bool former_renew(const struct flow_key *key)
     struct flow_entry *entry = flow_at(flow_look_up(key));
     __u32 now = flow_now();
 
-    if (!former || !entry || !former_is_alive(former) || !flow_state_is_alive(flow_state(entry)) || flow_age(now, former->last_seen) >= flow_age(now, entry->last_seen))
+    if (!former || !entry || !former_is_alive(former) || !flow_state_is_alive(flow_state(entry)) ||
+        flow_age(now, former->last_seen) >= flow_age(now, entry->last_seen))
         return false;
     __u32 account = entry->account; /* What it counts as stays. */
     former_copy(entry, former);
