@@ -125,7 +125,7 @@ static int64_t run_for_former(const struct maps *maps, enum end_operation operat
 {
     _cleanup_(freep) struct flow_key *keys = calloc(FORMER_BATCH, sizeof(*keys));
     _cleanup_(freep) struct former_entry *entries = calloc(FORMER_BATCH, sizeof(*entries));
-    int fd = maps_descriptor(maps, "former_connections");
+    int fd = maps_former_connections(maps);
     uint32_t from = 0, next = 0; /* Buckets. */
     int64_t n_done = 0;
     bool is_first = true, is_last = false;

@@ -217,6 +217,11 @@ int maps_descriptor(const struct maps *maps, const char *name)
     return map ? bpf_map__fd(map) : -ENOENT;
 }
 
+int maps_former_connections(const struct maps *maps)
+{
+    return bpf_map__fd(maps->skeleton->maps.former_connections);
+}
+
 int maps_map_array(const struct maps *maps, const char *name, size_t value_size, void *ret_memory, size_t *ret_size, struct error *error)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);

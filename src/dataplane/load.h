@@ -45,6 +45,9 @@ int maps_map_array(const struct maps *maps, const char *name, size_t value_size,
 /* Fills 'actual' from the kernel.  Returns 0 or -ENOMEM. */
 int maps_read_back(struct maps *maps);
 
+/* The map of the connections of the release before: libbpf calls it by the name that its pin has, which is that of another one here. */
+int maps_former_connections(const struct maps *maps);
+
 /* Of the connections of the release before: those that this one has from before that came back are brought up to date; all go on here, and their entries
  * there are removed. */
 void maps_renew_by_former(const struct maps *maps);

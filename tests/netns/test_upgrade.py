@@ -106,8 +106,8 @@ def test_an_upgrade_and_the_way_back_lose_nothing(pair, old_agent):
     hosts = sorted({a.host, b.host}, key=lambda host: host.name)
     pins = f"{a.host.pin_path}/v1"
     a.wait_ping(b)
-    with Echo(a, b) as echo:
-        assert echo.answers()
+    with Echo(a, b) as echo, Echo(a, b, Echo.PORT + 2) as quiet:
+        assert echo.answers() and quiet.answers()
         os.symlink("fragments-2", f"{pins}/fragments") # As if left by the release before that one.
 
         traffic = under_way(a, b)
@@ -125,6 +125,8 @@ def test_an_upgrade_and_the_way_back_lose_nothing(pair, old_agent):
         traffic.assert_nothing_lost("upgrade")
         wait_for(lambda: not replaced(os.listdir(pins)), "the old release's maps to go")
         assert flow(a, "tcp", Echo.PORT)["tx_packets"] >= tcp_after["tx_packets"]
+        assert flow(a, "tcp", Echo.PORT + 2)["state"] == "established", "what says nothing meanwhile is taken over, too"
+        assert quiet.answers()
 
         # Back: the old release goes on with the entries, makes the map that it misses, and nobody notices.
         traffic = under_way(a, b)

@@ -201,6 +201,7 @@ TABLE_HASH(peers, struct address_key, struct peer_value, 4096);
 TABLE_ARRAY(projects, struct project_record, MAX_PROJECTS_DEFAULT);
 TABLE_ARRAY(connections, struct flow_entry, FLOW_SLOTS_DEFAULT);
 TABLE_ARRAY(flow_heads, struct flow_heads, FLOW_SLOTS_DEFAULT / 2);
+/* Behind 'connections', whose name it has when it is found by its pin: libbpf takes the first. */
 TABLE_HASH(former_connections, struct flow_key, struct former_entry, 1);
 TABLE_ARRAY(half_open, struct half_open, MAX_PORTS_DEFAULT);
 struct { /* Not for mapping: it holds a timer. */
