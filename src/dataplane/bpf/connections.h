@@ -7,7 +7,7 @@
  * first, and the walk begins again.  Nobody waits: who does not succeed leaves it to the sweeper's next round.
  *
  * A program that found an entry just before may hold it a while longer.  So what is out rests for FLOW_DEAD_TIME before it becomes another connection;
- * a program takes far less to run. */
+ * a program takes far less to run, unless its CPU is taken away meanwhile. */
 #ifndef WEFT_BPF_CONNECTIONS_H
 #define WEFT_BPF_CONNECTIONS_H
 
